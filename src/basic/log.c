@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <utlist.h>
+
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#include "log.h"
+
+#define LOG_STOP_WAIT_SEC 2
+
+/* MESSAGE=, PRIORITY=, SYSLOG_IDENTIFIER=, MESSAGE_ID=, and what the caller adds. */
+#define ENTRY_FIELDS_MAX (4U + LOG_FIELDS_MAX)
+
+typedef struct LogEntry {
+        struct LogEntry *prev, *next;
+        struct iovec field[ENTRY_FIELDS_MAX]; /* "NAME=value" each; field[0] is the message */
+        size_t n_fields;
+        char text[]; /* what they point into */
+} LogEntry;
+
+static struct {
+        const char *identifier;
+        int max_level;
+        bool journal;
+
+        pthread_t thread;
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool running;   /* there is a thread */
+        bool stopping;  /* it ends once the queue is empty */
+        LogEntry *queue;
+        size_t n_queued;
+        uint64_t n_dropped;
+} logger = {
+        .identifier = "vspc",
+        .max_level = LOG_INFO,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .changed = PTHREAD_COND_INITIALIZER,
+};
+
+/* systemd names the stream it connected stderr to in $JOURNAL_STREAM as device:inode (systemd.exec(5)). */
+static bool stderr_is_journal(void) {
+        const char *stream = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat st;
+
+        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) >= 0 &&
+               st.st_dev == (dev_t) device && st.st_ino == (ino_t) inode;
+}
+
+void log_open(const char *identifier) {
+        logger.identifier = identifier;
+        logger.journal = stderr_is_journal();
+}
+
+void log_set_max_level(int level) {
+        logger.max_level = level;
+}
+
+static void entry_add(LogEntry *e, char **text, const char *name, const char *value) {
+        char *end = stpcpy(stpcpy(*text, name), value);
+
+        e->field[e->n_fields++] = (struct iovec){*text, (size_t) (end - *text)};
+        *text = end + 1;
+}
+
+static LogEntry *entry_new(int level, const char *message, const LogFields *fields) {
+        static const LogFields none = {};
+        const char *priority = (const char[]){'0' + (level & LOG_PRIMASK), 0};
+
+        if (!fields)
+                fields = &none;
+
+        size_t n_extra = MIN(fields->n_fields, (size_t) LOG_FIELDS_MAX), size = 0;
+        for (size_t i = 0; i < n_extra; i++)
+                size += strlen(fields->field[i]) + 1;
+
+        size += strlen("MESSAGE=") + strlen(message) + 1 + strlen("PRIORITY=") + 2 +
+                strlen("SYSLOG_IDENTIFIER=") + strlen(logger.identifier) + 1;
+        if (fields->message_id)
+                size += strlen("MESSAGE_ID=") + strlen(fields->message_id) + 1;
+
+        LogEntry *e = malloc(sizeof(LogEntry) + size);
+        if (!e)
+                return NULL;
+
+        char *text = e->text;
+        e->n_fields = 0;
+        entry_add(e, &text, "MESSAGE=", message);
+        entry_add(e, &text, "PRIORITY=", priority);
+        entry_add(e, &text, "SYSLOG_IDENTIFIER=", logger.identifier);
+        if (fields->message_id)
+                entry_add(e, &text, "MESSAGE_ID=", fields->message_id);
+        for (size_t i = 0; i < n_extra; i++)
+                entry_add(e, &text, "", fields->field[i]);
+
+        return e;
+}
+
+/* The only place that may block. */
+static void entry_emit(const LogEntry *e) {
+        if (logger.journal && sd_journal_sendv(e->field, (int) e->n_fields) >= 0)
+                return;
+
+        static const size_t prefix = sizeof("MESSAGE=") - 1;
+
+        fprintf(stderr, "%s: %s\n", logger.identifier, (const char *) e->field[0].iov_base + prefix);
+}
+
+static void report_dropped(uint64_t n) {
+        char message[128];
+
+        snprintf(message, sizeof message, "%llu log messages dropped: they came faster than they could be written",
+                 (unsigned long long) n);
+
+        LogEntry *e = entry_new(LOG_WARNING, message, NULL);
+        if (e)
+                entry_emit(e);
+        free(e);
+}
+
+static void *worker(_unused_ void *arg) {
+        pthread_mutex_lock(&logger.lock);
+
+        for (;;) {
+                while (!logger.queue && !logger.stopping)
+                        pthread_cond_wait(&logger.changed, &logger.lock);
+
+                LogEntry *e = logger.queue;
+                if (!e)
+                        break;
+
+                DL_DELETE(logger.queue, e);
+                logger.n_queued--;
+                uint64_t dropped = TAKE(logger.n_dropped, 0);
+
+                pthread_mutex_unlock(&logger.lock);
+                entry_emit(e);
+                free(e);
+                if (dropped > 0)
+                        report_dropped(dropped);
+                pthread_mutex_lock(&logger.lock);
+        }
+
+        logger.running = false;
+        pthread_cond_broadcast(&logger.changed);
+        pthread_mutex_unlock(&logger.lock);
+
+        return NULL;
+}
+
+int log_start_worker(void) {
+        assert(!logger.running);
+
+        logger.stopping = false;
+        logger.running = true;
+
+        int r = pthread_create(&logger.thread, NULL, worker, NULL);
+        if (r != 0) {
+                logger.running = false;
+                return -r;
+        }
+
+        return 0;
+}
+
+void log_stop_worker(void) {
+        struct timespec until;
+
+        pthread_mutex_lock(&logger.lock);
+        if (!logger.running) {
+                pthread_mutex_unlock(&logger.lock);
+                return;
+        }
+
+        logger.stopping = true;
+        pthread_cond_broadcast(&logger.changed);
+
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += LOG_STOP_WAIT_SEC;
+        while (logger.running && pthread_cond_timedwait(&logger.changed, &logger.lock, &until) == 0)
+                ;
+
+        bool ended = !logger.running;
+        pthread_mutex_unlock(&logger.lock);
+
+        /* One that hangs in a write goes with the process. */
+        if (ended)
+                pthread_join(logger.thread, NULL);
+        else
+                pthread_detach(logger.thread);
+}
+
+int log_full(int level, int error, const LogFields *fields, const char *format, ...) {
+        char message[LOG_MESSAGE_MAX];
+        int saved_errno = errno;
+        va_list ap;
+
+        if (error < 0)
+                error = -error;
+        if (level > logger.max_level)
+                return -error;
+
+        errno = error;
+        va_start(ap, format);
+        vsnprintf(message, sizeof message, format, ap);
+        va_end(ap);
+
+        LogEntry *e = entry_new(level, message, fields);
+
+        pthread_mutex_lock(&logger.lock);
+        if (logger.running) {
+                if (!e || logger.n_queued >= LOG_QUEUE_ENTRIES_MAX)
+                        logger.n_dropped++;
+                else {
+                        DL_APPEND(logger.queue, e);
+                        logger.n_queued++;
+                        e = NULL;
+                        pthread_cond_broadcast(&logger.changed);
+                }
+                pthread_mutex_unlock(&logger.lock);
+        } else {
+                pthread_mutex_unlock(&logger.lock);
+                if (e)
+                        entry_emit(e);
+        }
+
+        free(e);
+        errno = saved_errno;
+        return -error;
+}

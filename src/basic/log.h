@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <syslog.h>
+
+#include "macro.h"
+
+/*
+ * Logging: to the journal with its fields where stderr is connected to it, as lines on stderr otherwise.
+ *
+ * Neither may ever hold up an event loop: journald may be stopped and a terminal may be paused. Once
+ * log_start_worker() has been called entries are handed to a thread through a bounded queue; what does not
+ * fit is dropped, counted, and the count is logged as soon as there is room again.
+ */
+
+/* What an entry carries besides its message. */
+typedef struct LogFields {
+        const char *message_id;   /* 32 hex digits, or NULL */
+        const char *const *field; /* "NAME=value" each; they are copied */
+        size_t n_fields;
+} LogFields;
+
+#define LOG_FIELDS_MAX 8U         /* more are ignored */
+#define LOG_MESSAGE_MAX 1024U     /* bytes; a longer message is cut */
+#define LOG_QUEUE_ENTRIES_MAX 4096U
+
+/* @identifier stands before each line on stderr. */
+void log_open(const char *identifier);
+void log_set_max_level(int level);
+int log_start_worker(void);
+
+/* Waits for what is queued, but not for ever, and goes back to logging in the foreground. */
+void log_stop_worker(void);
+
+/* Returns: -@error, so that `return log_error_errno(r, …)` reads well. errno is set for %m meanwhile. */
+int log_full(int level, int error, const LogFields *fields, const char *format, ...) _printf_(4, 5);
+
+#define log_debug(...) ((void) log_full(LOG_DEBUG, 0, NULL, __VA_ARGS__))
+#define log_info(...) ((void) log_full(LOG_INFO, 0, NULL, __VA_ARGS__))
+#define log_notice(...) ((void) log_full(LOG_NOTICE, 0, NULL, __VA_ARGS__))
+#define log_warning(...) ((void) log_full(LOG_WARNING, 0, NULL, __VA_ARGS__))
+#define log_error(...) ((void) log_full(LOG_ERR, 0, NULL, __VA_ARGS__))
+#define log_warning_errno(r, ...) log_full(LOG_WARNING, (r), NULL, __VA_ARGS__)
+#define log_error_errno(r, ...) log_full(LOG_ERR, (r), NULL, __VA_ARGS__)

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The idioms that every file here uses: scope-bound cleanup, ownership hand-over, small arithmetic. */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+#define _unused_ __attribute__((unused))
+
+#define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
+
+#define MIN(a, b)                                                                                            \
+        ({                                                                                                   \
+                __typeof__(a) _a = (a);                                                                      \
+                __typeof__(b) _b = (b);                                                                      \
+                _a < _b ? _a : _b;                                                                           \
+        })
+
+#define MAX(a, b)                                                                                            \
+        ({                                                                                                   \
+                __typeof__(a) _a = (a);                                                                      \
+                __typeof__(b) _b = (b);                                                                      \
+                _a > _b ? _a : _b;                                                                           \
+        })
+
+/* The object that contains the member @ptr points to. */
+#define container_of(ptr, type, member) ((type *) ((char *) (ptr) - offsetof(type, member)))
+
+/* Hands over what a variable owns: the variable no longer does. */
+#define TAKE(variable, empty)                                                                                \
+        ({                                                                                                   \
+                __typeof__(variable) _taken = (variable);                                                    \
+                (variable) = (empty);                                                                        \
+                _taken;                                                                                      \
+        })
+#define TAKE_PTR(p) TAKE(p, NULL)
+#define TAKE_FD(fd) TAKE(fd, -1)
+
+#define DEFINE_TRIVIAL_CLEANUP_FUNC(type, func)                                                              \
+        static inline void func##p(type *p) {                                                                \
+                if (*p)                                                                                      \
+                        func(*p);                                                                            \
+        }
+
+static inline void freep(void *p) {
+        free(*(void **) p);
+}
+
+#define _cleanup_free_ _cleanup_(freep)
+
+/* Closes @fd if it is one; errno is kept. Returns: -1, to assign back. */
+static inline int safe_close(int fd) {
+        if (fd >= 0) {
+                int saved_errno = errno;
+
+                (void) close(fd);
+                errno = saved_errno;
+        }
+
+        return -1;
+}
+
+static inline void closep(int *fd) {
+        safe_close(*fd);
+}
+
+#define _cleanup_close_ _cleanup_(closep)
+
+static inline bool streq(const char *a, const char *b) {
+        return strcmp(a, b) == 0;
+}

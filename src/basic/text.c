@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "text.h"
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+/* Decodes the character at @p. Returns: its length, or 0 if there is no valid one. */
+static size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
+        static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+        size_t length = p[0] < 0x80   ? 1
+                        : p[0] < 0xc0 ? 0
+                        : p[0] < 0xe0 ? 2
+                        : p[0] < 0xf0 ? 3
+                        : p[0] < 0xf8 ? 4
+                                      : 0;
+
+        if (length == 0 || length > n)
+                return 0;
+
+        uint32_t c = length == 1 ? p[0] : p[0] & (0xffU >> (length + 1));
+        for (size_t i = 1; i < length; i++) {
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+                c = c << 6 | (p[i] & 0x3f);
+        }
+
+        /* Overlong forms, surrogates and what lies beyond Unicode are not UTF-8. */
+        if (c < least[length] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
+                return 0;
+
+        *ret = c;
+        return length;
+}
+
+static bool is_harmless(uint32_t c) {
+        return !(c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x2028 && c <= 0x202e) ||
+                 (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c || c == 0xfeff);
+}
+
+char *text_sanitize(const void *data, size_t n, size_t max) {
+        const uint8_t *p = data;
+
+        n = MIN(n, max);
+
+        char *result = malloc(n * strlen(REPLACEMENT) + 1), *out = result;
+        if (!result)
+                return NULL;
+
+        while (n > 0) {
+                uint32_t c;
+                size_t length = utf8_decode(p, n, &c);
+
+                if (length > 0 && is_harmless(c))
+                        out = mempcpy(out, p, length);
+                else
+                        out = mempcpy(out, REPLACEMENT, strlen(REPLACEMENT));
+
+                length = MAX(length, (size_t) 1);
+                p += length;
+                n -= length;
+        }
+
+        *out = 0;
+        return result;
+}

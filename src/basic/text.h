@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "macro.h"
+
+/*
+ * Text from strangers, made fit for people. Whatever the bytes, the result is valid UTF-8 (RFC 3629) in which
+ * nothing can move a cursor, end a line or turn the direction of writing: C0 and C1 controls, DEL, line and
+ * paragraph separators and bidirectional overrides become U+FFFD, as do bytes that are no UTF-8.
+ *
+ * Returns: a new string, to be freed by the caller, that stands for at most the first @max bytes of @data
+ * (never cutting a character in two); NULL if memory is short.
+ */
+char *text_sanitize(const void *data, size_t n, size_t max);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <time.h>
+#include <utlist.h>
+
+#include "timeout-queue.h"
+
+usec_t event_now(sd_event *event) {
+        usec_t now = 0;
+
+        (void) sd_event_now(event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+static usec_t deadline(const TimeoutQueue *q, const Timeout *t) {
+        usec_t sum;
+
+        return __builtin_add_overflow(t->since, q->duration, &sum) ? USEC_INFINITY : sum;
+}
+
+/* Sets the timer for the oldest. A timer that turns out to be early, because what it was set for has been
+ * stopped, sets itself again: stopping need not touch it. */
+static void timeout_queue_arm(TimeoutQueue *q) {
+        if (!q->oldest || q->duration == USEC_INFINITY) {
+                (void) sd_event_source_set_enabled(q->timer, SD_EVENT_OFF);
+                return;
+        }
+
+        (void) sd_event_source_set_time(q->timer, deadline(q, q->oldest));
+        (void) sd_event_source_set_enabled(q->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        TimeoutQueue *q = userdata;
+        usec_t now = event_now(q->event);
+
+        while (q->oldest && deadline(q, q->oldest) <= now) {
+                Timeout *t = q->oldest;
+
+                timeout_stop(t);
+                q->handler(t);
+        }
+
+        timeout_queue_arm(q);
+        return 0;
+}
+
+int timeout_queue_init(TimeoutQueue *q, sd_event *event, usec_t duration, TimeoutHandler handler) {
+        *q = (TimeoutQueue){.event = event, .duration = duration, .handler = handler};
+
+        /* Half a millisecond of accuracy: with the default of 250 ms a telnet handshake of half a second
+         * could become three quarters of one. */
+        int r = sd_event_add_time(event, &q->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC / 2, on_timer, q);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(q->timer, SD_EVENT_OFF);
+}
+
+void timeout_queue_done(TimeoutQueue *q) {
+        while (q->oldest)
+                timeout_stop(q->oldest);
+
+        q->timer = sd_event_source_disable_unref(q->timer);
+}
+
+void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration) {
+        q->duration = duration;
+        timeout_queue_arm(q);
+}
+
+void timeout_start(TimeoutQueue *q, Timeout *t) {
+        timeout_stop(t);
+
+        t->queue = q;
+        t->since = event_now(q->event);
+        DL_APPEND(q->oldest, t);
+        if (q->oldest == t)
+                timeout_queue_arm(q);
+}
+
+void timeout_stop(Timeout *t) {
+        if (!t->queue)
+                return;
+
+        DL_DELETE(t->queue->oldest, t);
+        t->queue = NULL;
+}

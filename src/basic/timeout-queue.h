@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "parse.h"
+
+/*
+ * TimeoutQueue: any number of timeouts of one and the same duration, on one sd-event timer. What was started
+ * first elapses first, so starting and stopping one is O(1) and sixteen thousand of them cost one timer.
+ *
+ * A Timeout is embedded in the object it is for and must be stopped before that object goes.
+ */
+typedef struct Timeout Timeout;
+typedef struct TimeoutQueue TimeoutQueue;
+
+/* Called once a timeout has elapsed; it is no longer in the queue then. */
+typedef void (*TimeoutHandler)(Timeout *timeout);
+
+struct Timeout {
+        TimeoutQueue *queue; /* NULL unless started */
+        Timeout *prev, *next;
+        usec_t since; /* CLOCK_MONOTONIC */
+};
+
+struct TimeoutQueue {
+        sd_event *event; /* borrowed: it outlives the queue */
+        sd_event_source *timer;
+        usec_t duration; /* USEC_INFINITY: nothing ever elapses */
+        TimeoutHandler handler;
+        Timeout *oldest; /* utlist head */
+};
+
+int timeout_queue_init(TimeoutQueue *q, sd_event *event, usec_t duration, TimeoutHandler handler);
+void timeout_queue_done(TimeoutQueue *q);
+
+/* The new duration counts from each timeout's own start. */
+void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration);
+
+/* Starts @t, or starts it anew. */
+void timeout_start(TimeoutQueue *q, Timeout *t);
+void timeout_stop(Timeout *t);
+
+/* CLOCK_MONOTONIC as the loop saw it when it last woke up. */
+usec_t event_now(sd_event *event);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "codec.h"
+
+typedef enum TelnetDecoderState {
+        STATE_DATA,
+        STATE_CR,                 /* NVT: CR has been delivered, LF or NUL may belong to it */
+        STATE_IAC,
+        STATE_NEGOTIATION,        /* after IAC WILL/WONT/DO/DONT */
+        STATE_SUBNEGOTIATION,     /* after IAC SB: the option */
+        STATE_SUBNEGOTIATION_DATA,
+        STATE_SUBNEGOTIATION_IAC,
+} TelnetDecoderState;
+
+typedef enum TelnetOwes {
+        OWES_NOTHING,
+        OWES_IAC, /* the second of two IACs */
+        OWES_NUL, /* after CR, unless LF is next */
+} TelnetOwes;
+
+void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end) {
+        /* Not the buffer: sixteen thousand idle connections need not touch its pages. */
+        memset(d, 0, offsetof(TelnetDecoder, subnegotiation));
+        d->transmission = TELNET_NVT;
+        d->line_end = line_end;
+}
+
+/* With two bytes to look for, a search for the one runs past the other: an input full of CRs would be searched
+ * for IAC to its end at each. Within this many bytes that is cheap. */
+#define NVT_WINDOW 512U
+
+/* Data up to the next IAC; in NVT also up to and with the next CR, which what follows belongs to. */
+static size_t decode_data(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
+        if (d->transmission == TELNET_NVT)
+                n = MIN(n, (size_t) NVT_WINDOW);
+
+        const uint8_t *iac = memchr(p, TELNET_IAC, n);
+        size_t size = iac ? (size_t) (iac - p) : n;
+        const uint8_t *cr = d->transmission == TELNET_NVT ? memchr(p, '\r', size) : NULL;
+
+        if (cr) {
+                size = (size_t) (cr - p) + 1;
+                d->state = STATE_CR;
+        } else if (size == 0) {
+                d->state = STATE_IAC;
+                return 1;
+        }
+
+        *ret = (TelnetEvent){.type = TELNET_EVENT_DATA, .data = p, .size = size};
+        return size;
+}
+
+static void subnegotiation_add(TelnetDecoder *d, const uint8_t *p, size_t n) {
+        if (d->overlong || n > sizeof(d->subnegotiation) - d->size) {
+                d->overlong = true;
+                return;
+        }
+
+        memcpy(d->subnegotiation + d->size, p, n);
+        d->size = (uint16_t) (d->size + n);
+}
+
+static size_t decode_subnegotiation_data(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
+        const uint8_t *iac = memchr(p, TELNET_IAC, n);
+
+        if (!iac) {
+                subnegotiation_add(d, p, n);
+                return n;
+        }
+
+        size_t size = (size_t) (iac - p);
+
+        /* The usual case needs no copy: all of it is in this read and nothing in it was doubled. */
+        if (d->size == 0 && size + 1 < n && p[size + 1] == TELNET_SE && size <= TELNET_SUBNEGOTIATION_MAX &&
+            !d->overlong) {
+                *ret = (TelnetEvent){
+                        .type = TELNET_EVENT_SUBNEGOTIATION, .option = d->option, .data = p, .size = size};
+                d->state = STATE_DATA;
+                return size + 2;
+        }
+
+        subnegotiation_add(d, p, size);
+        d->state = STATE_SUBNEGOTIATION_IAC;
+        return size + 1;
+}
+
+static void end_subnegotiation(TelnetDecoder *d, TelnetEvent *ret) {
+        d->state = STATE_DATA;
+        *ret = (TelnetEvent){
+                .type = d->overlong ? TELNET_EVENT_OVERLONG : TELNET_EVENT_SUBNEGOTIATION,
+                .option = d->option,
+                .data = d->subnegotiation,
+                .size = d->overlong ? 0 : d->size,
+        };
+}
+
+/* A byte after IAC, outside of a subnegotiation. */
+static size_t decode_command(TelnetDecoder *d, const uint8_t *p, TelnetEvent *ret) {
+        d->state = STATE_DATA;
+
+        switch (*p) {
+
+        case TELNET_IAC:
+                *ret = (TelnetEvent){.type = TELNET_EVENT_DATA, .data = p, .size = 1};
+                break;
+
+        case TELNET_WILL ... TELNET_DONT:
+                d->command = *p;
+                d->state = STATE_NEGOTIATION;
+                break;
+
+        case TELNET_SB:
+                d->state = STATE_SUBNEGOTIATION;
+                break;
+
+        case TELNET_NOP ... TELNET_GA:
+                *ret = (TelnetEvent){.type = TELNET_EVENT_COMMAND, .command = *p};
+                break;
+
+        default: /* SE without SB, or no command at all */
+                break;
+        }
+
+        return 1;
+}
+
+size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
+        size_t used = 0;
+
+        *ret = (TelnetEvent){};
+
+        while (used < n && ret->type == TELNET_EVENT_NONE) {
+                const uint8_t *q = p + used;
+                size_t left = n - used;
+
+                switch ((TelnetDecoderState) d->state) {
+
+                case STATE_DATA:
+                        used += decode_data(d, q, left, ret);
+                        break;
+
+                case STATE_CR:
+                        d->state = STATE_DATA;
+                        if (*q == 0 || (*q == '\n' && d->line_end == TELNET_CR_LF_IS_CR))
+                                used++;
+                        break;
+
+                case STATE_IAC:
+                        used += decode_command(d, q, ret);
+                        break;
+
+                case STATE_NEGOTIATION:
+                        *ret = (TelnetEvent){
+                                .type = TELNET_EVENT_NEGOTIATION, .command = d->command, .option = *q};
+                        d->state = STATE_DATA;
+                        used++;
+                        break;
+
+                case STATE_SUBNEGOTIATION:
+                        d->option = *q;
+                        d->size = 0;
+                        d->overlong = false;
+                        d->state = STATE_SUBNEGOTIATION_DATA;
+                        used++;
+                        break;
+
+                case STATE_SUBNEGOTIATION_DATA:
+                        used += decode_subnegotiation_data(d, q, left, ret);
+                        break;
+
+                case STATE_SUBNEGOTIATION_IAC:
+                        if (*q == TELNET_IAC) {
+                                subnegotiation_add(d, q, 1);
+                                d->state = STATE_SUBNEGOTIATION_DATA;
+                        } else if (*q == TELNET_SE)
+                                end_subnegotiation(d, ret);
+                        else {
+                                /* RFC 855 allows nothing else here. Who does it has given the
+                                 * subnegotiation up: this is the next command. */
+                                d->state = STATE_IAC;
+                                break;
+                        }
+                        used++;
+                        break;
+                }
+        }
+
+        return used;
+}
+
+size_t telnet_plain_run(const TelnetEncoder *e, const uint8_t *in, size_t n) {
+        if (e->transmission == TELNET_RAW)
+                return n;
+        if (e->owes != OWES_NOTHING)
+                return 0;
+
+        const uint8_t *special = memchr(in, TELNET_IAC, n);
+        if (special)
+                n = (size_t) (special - in);
+
+        if (e->transmission == TELNET_NVT) {
+                special = memchr(in, '\r', n);
+                if (special)
+                        n = (size_t) (special - in);
+        }
+
+        return n;
+}
+
+size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out,
+                     size_t *ret_consumed) {
+        const uint8_t *const in_begin = in, *const in_end = in + n_in;
+        uint8_t *const out_begin = out, *const out_end = out + n_out;
+        const uint8_t *iac = NULL; /* the next one; found once, not again for each CR before it */
+
+        while (out < out_end) {
+                if (e->owes == OWES_IAC) {
+                        *out++ = TELNET_IAC;
+                        e->owes = OWES_NOTHING;
+                        continue;
+                }
+
+                if (in == in_end)
+                        break;
+
+                if (e->owes == OWES_NUL) {
+                        e->owes = OWES_NOTHING;
+                        if (*in != '\n') {
+                                *out++ = 0;
+                                continue;
+                        }
+                }
+
+                if (e->transmission == TELNET_RAW)
+                        iac = in_end;
+                else if (!iac || iac < in) {
+                        iac = memchr(in, TELNET_IAC, (size_t) (in_end - in));
+                        if (!iac)
+                                iac = in_end;
+                }
+
+                size_t run = (size_t) (iac - in);
+                const uint8_t *cr = e->transmission == TELNET_NVT ? memchr(in, '\r', run) : NULL;
+                if (cr)
+                        run = (size_t) (cr - in);
+
+                run = MIN(run, (size_t) (out_end - out));
+                out = mempcpy(out, in, run);
+                in += run;
+
+                if (out == out_end || in == in_end)
+                        continue;
+
+                /* What stopped the run is an IAC or a CR. */
+                e->owes = *in == TELNET_IAC ? OWES_IAC : OWES_NUL;
+                *out++ = *in++;
+        }
+
+        *ret_consumed = (size_t) (in - in_begin);
+        return (size_t) (out - out_begin);
+}
+
+size_t telnet_settle(TelnetEncoder *e, uint8_t out[static 1]) {
+        switch (TAKE(e->owes, OWES_NOTHING)) {
+
+        case OWES_IAC:
+                out[0] = TELNET_IAC;
+                return 1;
+
+        case OWES_NUL:
+                out[0] = 0;
+                return 1;
+
+        default:
+                return 0;
+        }
+}
+
+int telnet_put_subnegotiation(Buffer *b, uint8_t option, const void *data, size_t n) {
+        TelnetEncoder e = {.transmission = TELNET_8BIT};
+        size_t consumed;
+
+        if (n > buffer_space(b) / 2 || 2 * n + 5 > buffer_space(b))
+                return -ENOBUFS;
+
+        uint8_t *p = buffer_reserve(b, 2 * n + 5), *begin = p;
+        if (!p)
+                return -ENOMEM;
+
+        p = mempcpy(p, ((uint8_t[]){TELNET_IAC, TELNET_SB, option}), 3);
+        p += telnet_encode(&e, data, n, p, 2 * n, &consumed);
+        p = mempcpy(p, ((uint8_t[]){TELNET_IAC, TELNET_SE}), 2);
+        buffer_commit(b, (size_t) (p - begin));
+
+        return 0;
+}

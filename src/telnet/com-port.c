@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "com-port.h"
+
+/* RFC 2217, section 3: what the client (the VM) sends. Our answer's code is 100 more. */
+enum {
+        COM_PORT_SIGNATURE = 0,
+        COM_PORT_SET_BAUDRATE = 1,
+        COM_PORT_SET_DATASIZE = 2,
+        COM_PORT_SET_PARITY = 3,
+        COM_PORT_SET_STOPSIZE = 4,
+        COM_PORT_SET_CONTROL = 5,
+        COM_PORT_NOTIFY_LINESTATE = 6,
+        COM_PORT_NOTIFY_MODEMSTATE = 7,
+        COM_PORT_FLOWCONTROL_SUSPEND = 8,
+        COM_PORT_FLOWCONTROL_RESUME = 9,
+        COM_PORT_SET_LINESTATE_MASK = 10,
+        COM_PORT_SET_MODEMSTATE_MASK = 11,
+        COM_PORT_PURGE_DATA = 12,
+        COM_PORT_ANSWER = 100,
+};
+
+static const char signature[] = "vspc";
+
+void com_port_init(ComPort *c) {
+        *c = (ComPort){
+                .baud_rate = 115200,
+                .data_size = 8,
+                .parity = COM_PORT_PARITY_NONE,
+                .stop_size = COM_PORT_STOP_1,
+                .flow_control = 1,          /* none */
+                .brk = 6,                   /* off */
+                .dtr = 8,                   /* on */
+                .rts = 11,                  /* on */
+                .inbound_flow_control = 14, /* none */
+        };
+}
+
+static int answer(Buffer *out, uint8_t code, const void *data, size_t n) {
+        uint8_t text[1 + sizeof(uint32_t) + sizeof signature];
+
+        assert(n < sizeof text);
+
+        text[0] = COM_PORT_ANSWER + code;
+        memcpy(text + 1, data, n);
+
+        return telnet_put_subnegotiation(out, TELNET_COM_PORT, text, n + 1);
+}
+
+/* A setting of one byte: 0 asks for the present value, one outside of the range is not taken; either way the
+ * answer says what is in force. */
+static int set_byte(uint8_t *setting, uint8_t value, uint8_t min, uint8_t max, uint8_t code, Buffer *out) {
+        if (value >= min && value <= max)
+                *setting = value;
+
+        return answer(out, code, setting, 1);
+}
+
+/* RFC 2217's values of SET-CONTROL are groups of a question and its possible answers. */
+static int set_control(ComPort *c, uint8_t value, Buffer *out) {
+        const struct {
+                uint8_t question, min, max;
+                uint8_t *setting;
+        } groups[] = {
+                {0, 1, 3, &c->flow_control},
+                {0, 17, 19, &c->flow_control},
+                {4, 5, 6, &c->brk},
+                {7, 8, 9, &c->dtr},
+                {10, 11, 12, &c->rts},
+                {13, 14, 16, &c->inbound_flow_control},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(groups); i++)
+                if (value == groups[i].question || (value >= groups[i].min && value <= groups[i].max))
+                        return set_byte(groups[i].setting, value, groups[i].min, groups[i].max,
+                                        COM_PORT_SET_CONTROL, out);
+
+        return 0;
+}
+
+static int set_baud_rate(ComPort *c, const uint8_t *data, Buffer *out) {
+        uint32_t baud_rate;
+
+        memcpy(&baud_rate, data, sizeof baud_rate);
+        if (baud_rate != 0)
+                c->baud_rate = ntohl(baud_rate);
+
+        baud_rate = htonl(c->baud_rate);
+        return answer(out, COM_PORT_SET_BAUDRATE, &baud_rate, sizeof baud_rate);
+}
+
+int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out) {
+        if (event->size == 0)
+                return 0;
+
+        uint8_t code = event->data[0];
+        const uint8_t *data = event->data + 1;
+        size_t n = event->size - 1;
+
+        switch (code) {
+
+        case COM_PORT_SIGNATURE: /* without text: a question; with text: the VM's own, which needs no answer */
+                return n == 0 ? answer(out, code, signature, sizeof signature - 1) : 0;
+
+        case COM_PORT_SET_BAUDRATE:
+                return n >= sizeof(uint32_t) ? set_baud_rate(c, data, out) : 0;
+
+        case COM_PORT_SET_DATASIZE:
+                return n >= 1 ? set_byte(&c->data_size, data[0], 5, 8, code, out) : 0;
+
+        case COM_PORT_SET_PARITY:
+                return n >= 1 ? set_byte(&c->parity, data[0], COM_PORT_PARITY_NONE, COM_PORT_PARITY_SPACE,
+                                         code, out)
+                              : 0;
+
+        case COM_PORT_SET_STOPSIZE:
+                return n >= 1 ? set_byte(&c->stop_size, data[0], COM_PORT_STOP_1, COM_PORT_STOP_1_5, code, out)
+                              : 0;
+
+        case COM_PORT_SET_CONTROL:
+                return n >= 1 ? set_control(c, data[0], out) : 0;
+
+        case COM_PORT_SET_LINESTATE_MASK:
+        case COM_PORT_SET_MODEMSTATE_MASK:
+        case COM_PORT_PURGE_DATA:
+                return n >= 1 ? answer(out, code, data, 1) : 0;
+
+        default: /* FLOWCONTROL-SUSPEND and -RESUME have no answer; TCP does flow control here */
+                return 0;
+        }
+}
+
+const char *com_port_format(const ComPort *c, char buffer[static COM_PORT_TEXT_MAX]) {
+        static const char parity[] = "?NOEMS";
+        static const char *const stop[] = {"?", "1", "2", "1.5"};
+
+        snprintf(buffer, COM_PORT_TEXT_MAX, "%u %u%c%s", c->baud_rate, c->data_size, parity[c->parity],
+                 stop[c->stop_size]);
+        return buffer;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "codec.h"
+
+/*
+ * COM-PORT control (RFC 2217), option 44. The VM tells how its guest has set up the serial port. There is no
+ * real port behind it, so every setting is accepted and remembered, and confirmed as section 3 asks.
+ */
+
+typedef enum ComPortParity {
+        COM_PORT_PARITY_NONE = 1,
+        COM_PORT_PARITY_ODD = 2,
+        COM_PORT_PARITY_EVEN = 3,
+        COM_PORT_PARITY_MARK = 4,
+        COM_PORT_PARITY_SPACE = 5,
+} ComPortParity;
+
+typedef enum ComPortStop {
+        COM_PORT_STOP_1 = 1,
+        COM_PORT_STOP_2 = 2,
+        COM_PORT_STOP_1_5 = 3,
+} ComPortStop;
+
+typedef struct ComPort {
+        uint32_t baud_rate; /* bits a second */
+        uint8_t data_size;  /* 5 … 8 bits */
+        uint8_t parity;     /* ComPortParity */
+        uint8_t stop_size;  /* ComPortStop */
+        uint8_t flow_control, brk, dtr, rts, inbound_flow_control; /* SET-CONTROL values */
+} ComPort;
+
+/* 115200 8N1, no flow control */
+void com_port_init(ComPort *c);
+
+/* Takes in a TELNET_EVENT_SUBNEGOTIATION of option 44 and appends the answer that RFC 2217 wants, if any.
+ * What it does not understand it passes over. Returns: 0, -ENOBUFS, -ENOMEM. */
+int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out);
+
+/* "115200 8N1" */
+#define COM_PORT_TEXT_MAX sizeof("4294967295 8N1.5")
+const char *com_port_format(const ComPort *c, char buffer[static COM_PORT_TEXT_MAX]);
