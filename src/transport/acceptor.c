@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "acceptor.h"
+#include "basic/log.h"
+
+/* Connections taken before those that are there already have their turn again. */
+#define ACCEPTOR_BATCH 32
+
+static void acceptor_rest(Acceptor *a, int error) {
+        log_warning_errno(error, "Cannot accept a connection for the moment: %m");
+
+        (void) poller_watch(a->poller, &a->watch, 0);
+        timeout_start(a->resting, &a->rest);
+}
+
+void acceptor_rested(Timeout *t) {
+        Acceptor *a = container_of(t, Acceptor, rest);
+
+        if (poller_watch(a->poller, &a->watch, EPOLLIN) < 0)
+                timeout_start(a->resting, &a->rest);
+}
+
+static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
+        Acceptor *a = container_of(w, Acceptor, watch);
+
+        for (unsigned i = 0; i < ACCEPTOR_BATCH; i++) {
+                SocketAddress peer = {};
+                socklen_t length = sizeof peer;
+
+                int fd = accept4(a->watch.fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                if (fd >= 0) {
+                        a->handler(a, fd, &peer);
+                        /* The handler may have closed us. */
+                        if (!acceptor_is_open(a))
+                                return;
+                        continue;
+                }
+
+                switch (errno) {
+                case EMFILE:
+                case ENFILE:
+                case ENOBUFS:
+                case ENOMEM:
+                        acceptor_rest(a, errno);
+                        return;
+                case EAGAIN:
+                        return;
+                default: /* accept(2): errors of the new connection itself; the next may be fine */
+                        continue;
+                }
+        }
+}
+
+int acceptor_open(Acceptor *a, Poller *poller, TimeoutQueue *resting, int fd, AcceptHandler handler) {
+        *a = (Acceptor){
+                .watch = {.fd = fd, .handler = acceptor_dispatch},
+                .resting = resting,
+                .handler = handler,
+        };
+
+        int r = poller_watch(poller, &a->watch, EPOLLIN);
+        if (r < 0)
+                return r;
+
+        a->poller = poller;
+        return 0;
+}
+
+void acceptor_close(Acceptor *a) {
+        if (!acceptor_is_open(a))
+                return;
+
+        timeout_stop(&a->rest);
+        poller_forget(a->poller, &a->watch);
+        a->watch.fd = safe_close(a->watch.fd);
+        a->poller = NULL;
+}

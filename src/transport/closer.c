@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <sys/socket.h>
+
+#include "closer.h"
+
+/* What a peer that will not stop talking is read before others have their turn. */
+#define FAREWELL_READ_MAX 16384U
+
+typedef struct Farewell {
+        Closer *closer;
+        Stream stream;
+        Timeout timeout;
+} Farewell;
+
+static void farewell_free(Farewell *f) {
+        timeout_stop(&f->timeout);
+        stream_close(&f->stream);
+        f->closer->n_lingering--;
+        free(f);
+}
+
+static void farewell_elapsed(Timeout *t) {
+        farewell_free(container_of(t, Farewell, timeout));
+}
+
+static void farewell_writable(Stream *s) {
+        Farewell *f = container_of(s, Farewell, stream);
+
+        int r = stream_flush(s);
+        if (r < 0 || (r > 0 && shutdown(s->watch.fd, SHUT_WR) < 0))
+                farewell_free(f);
+}
+
+static void farewell_readable(Stream *s) {
+        uint8_t discarded[FAREWELL_READ_MAX];
+
+        ssize_t n = stream_read(s, discarded, sizeof discarded);
+        if (n == 0 || (n < 0 && n != -EAGAIN))
+                farewell_free(container_of(s, Farewell, stream));
+}
+
+static const StreamHandler farewell_handler = {
+        .readable = farewell_readable,
+        .writable = farewell_writable,
+};
+
+int closer_init(Closer *c, Poller *poller) {
+        *c = (Closer){.poller = poller};
+        return timeout_queue_init(&c->lingering, poller_event(poller), CLOSER_LINGER_USEC, farewell_elapsed);
+}
+
+void closer_done(Closer *c) {
+        while (c->lingering.oldest)
+                farewell_elapsed(c->lingering.oldest);
+
+        timeout_queue_done(&c->lingering);
+}
+
+void closer_take(Closer *c, Stream *s) {
+        int fd = stream_release(s);
+        Buffer out = TAKE(s->out, BUFFER_INIT(0));
+
+        if (fd < 0)
+                return;
+
+        if (c->n_lingering >= CLOSER_MAX)
+                farewell_elapsed(c->lingering.oldest);
+
+        Farewell *f = calloc(1, sizeof(Farewell));
+        if (!f || stream_open(&f->stream, c->poller, fd, out.max, &farewell_handler) < 0) {
+                if (!f)
+                        safe_close(fd);
+                free(f);
+                buffer_clear(&out);
+                return;
+        }
+
+        f->closer = c;
+        f->stream.out = out;
+        c->n_lingering++;
+        timeout_start(&c->lingering, &f->timeout);
+        farewell_writable(&f->stream);
+}

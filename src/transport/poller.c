@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "poller.h"
+
+/* Sockets dispatched before timers and signals have their turn again. */
+#define POLLER_BATCH 64
+
+struct Poller {
+        sd_event *event;
+        sd_event_source *source;
+        int epoll_fd;
+
+        struct epoll_event batch[POLLER_BATCH];
+        int n_batch, next; /* those from next on are still to be dispatched */
+};
+
+static int on_ready(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
+        Poller *p = userdata;
+
+        int n = epoll_wait(fd, p->batch, POLLER_BATCH, 0);
+        if (n < 0)
+                return errno == EINTR ? 0 : -errno;
+
+        p->n_batch = n;
+        for (p->next = 0; p->next < p->n_batch;) {
+                struct epoll_event *e = &p->batch[p->next++];
+                Watch *w = e->data.ptr;
+
+                if (w)
+                        w->handler(w, e->events);
+        }
+        p->n_batch = p->next = 0;
+
+        return 0;
+}
+
+int poller_new(sd_event *event, Poller **ret) {
+        _cleanup_(poller_freep) Poller *p = calloc(1, sizeof(Poller));
+        if (!p)
+                return -ENOMEM;
+
+        p->event = sd_event_ref(event);
+        p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (p->epoll_fd < 0)
+                return -errno;
+
+        int r = sd_event_add_io(event, &p->source, p->epoll_fd, EPOLLIN, on_ready, p);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+Poller *poller_free(Poller *p) {
+        sd_event_source_disable_unref(p->source);
+        sd_event_unref(p->event);
+        safe_close(p->epoll_fd);
+        free(p);
+        return NULL;
+}
+
+sd_event *poller_event(Poller *p) {
+        return p->event;
+}
+
+int poller_watch(Poller *p, Watch *w, uint32_t events) {
+        if (events == w->events)
+                return 0;
+
+        int op = w->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+        if (epoll_ctl(p->epoll_fd, op, w->fd, &(struct epoll_event){.events = events, .data.ptr = w}) < 0)
+                return -errno;
+
+        w->events = events;
+        return 0;
+}
+
+void poller_forget(Poller *p, Watch *w) {
+        (void) poller_watch(p, w, 0);
+
+        for (int i = p->next; i < p->n_batch; i++)
+                if (p->batch[i].data.ptr == w)
+                        p->batch[i].data.ptr = NULL;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "basic/buffer.h"
+#include "poller.h"
+
+/*
+ * Stream: a non-blocking connection with a bounded queue of output. Its owner sees bytes; whether they travel
+ * plain or not is decided here.
+ *
+ * Embedded in its owner. Handlers run from the poller.
+ */
+typedef struct Stream Stream;
+
+typedef struct StreamHandler {
+        void (*readable)(Stream *s); /* something can be read, or the connection has ended */
+        void (*writable)(Stream *s); /* after a write fell short: more can be written, or it has failed */
+} StreamHandler;
+
+struct Stream {
+        Watch watch;
+        Poller *poller;
+        const StreamHandler *handler;
+        Buffer out; /* may be appended to directly; stream_flush() sends it */
+        bool reading;
+        bool blocked; /* the kernel takes no more for now; writable() will be called */
+};
+
+/* Takes over @fd. @out_max: bound of the output queue in bytes. Returns: 0 or a negative errno; @fd is closed
+ * then. */
+int stream_open(Stream *s, Poller *poller, int fd, size_t out_max, const StreamHandler *handler);
+void stream_close(Stream *s);
+
+/* Gives up the descriptor, to be watched and closed by somebody else. The output queue stays. */
+int stream_release(Stream *s);
+
+/* Returns: bytes read, 0 at the end of the stream, -EAGAIN, or another negative errno. */
+ssize_t stream_read(Stream *s, void *data, size_t n);
+
+/* While paused nothing is read and the peer's TCP is told to wait. */
+void stream_pause(Stream *s);
+void stream_resume(Stream *s);
+
+/* Sends what is queued. Returns: 1 once the queue is empty, 0 while it is not, a negative errno if the
+ * connection has failed. */
+int stream_flush(Stream *s);
+
+/* Sends @n bytes behind what is queued, and queues what the kernel does not take. Returns: 0, -ENOBUFS beyond
+ * the bound, or another negative errno. */
+int stream_write(Stream *s, const void *data, size_t n);
+
+/* Sends from where the data lies and queues nothing; only while the queue is empty. Returns: bytes taken
+ * (short: s->blocked is set), or a negative errno. */
+ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);
