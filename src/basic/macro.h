@@ -15,21 +15,19 @@
 #define _cleanup_(f) __attribute__((cleanup(f)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _unused_ __attribute__((unused))
+#define _fallthrough_ __attribute__((fallthrough))
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 
-#define MIN(a, b)                                                                                            \
+/* Each use has variables of its own, so that one may stand within another. */
+#define MIN(a, b) _MIN_MAX(<, a, b, __COUNTER__)
+#define MAX(a, b) _MIN_MAX(>, a, b, __COUNTER__)
+#define _MIN_MAX(op, a, b, unique) _MIN_MAX_(op, a, b, unique)
+#define _MIN_MAX_(op, a, b, unique)                                                                          \
         ({                                                                                                   \
-                __typeof__(a) _a = (a);                                                                      \
-                __typeof__(b) _b = (b);                                                                      \
-                _a < _b ? _a : _b;                                                                           \
-        })
-
-#define MAX(a, b)                                                                                            \
-        ({                                                                                                   \
-                __typeof__(a) _a = (a);                                                                      \
-                __typeof__(b) _b = (b);                                                                      \
-                _a > _b ? _a : _b;                                                                           \
+                __typeof__(a) _a##unique = (a);                                                              \
+                __typeof__(b) _b##unique = (b);                                                              \
+                _a##unique op _b##unique ? _a##unique : _b##unique;                                          \
         })
 
 /* The object that contains the member @ptr points to. */

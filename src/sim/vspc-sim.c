@@ -1,3 +1,35 @@
-int main(void) {
-        return 0;
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdio.h>
+
+#include "basic/log.h"
+#include "sim-options.h"
+#include "simulation.h"
+
+/* vspc-sim: plays ESXi hosts to a concentrator, for tests, benchmarks and trying it out. */
+
+int main(int argc, char **argv) {
+        SimOptions options;
+        Simulation simulation;
+        int r;
+
+        log_open("vspc-sim");
+
+        r = sim_options_parse(argc, argv, &options);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        if (options.verbose)
+                log_set_max_level(LOG_DEBUG);
+
+        r = simulation_run(&simulation, &options);
+        bool failed = r < 0 || simulation.report.failed;
+
+        /* The standard output is the clients' with --sink=-. */
+        if (r >= 0)
+                report_print(&simulation.report, options.sink && streq(options.sink, "-") ? stderr : stdout,
+                             options.json ? REPORT_JSON : REPORT_TEXT);
+
+        simulation_done(&simulation);
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <utlist.h>
+
+#include "client.h"
+#include "message.h"
+#include "telnet/recognize.h"
+
+static const TelnetPolicy client_policy = {
+        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .n_us_offered = 3,
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
+        .n_him_offered = 2,
+};
+
+static void client_readable(Stream *s);
+static void client_writable(Stream *s);
+
+static const StreamHandler client_handler = {
+        .readable = client_readable,
+        .writable = client_writable,
+};
+
+int client_new(Console *console, int fd, const SocketAddress *peer) {
+        Concentrator *concentrator = console->concentrator;
+        Client *c = calloc(1, sizeof(Client));
+        if (!c) {
+                safe_close(fd);
+                return -ENOMEM;
+        }
+
+        int r = stream_open(&c->stream, concentrator->poller, fd, CLIENT_OUT_MAX, &client_handler);
+        if (r < 0) {
+                free(c);
+                return r;
+        }
+
+        c->concentrator = concentrator;
+        c->console = console;
+        c->cursor.position = console->ring.end;
+        c->shown_connected = true; /* of anything else it is told once it can be */
+        address_format(peer, c->peer);
+        telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
+        timeout_start(&concentrator->detections, &c->detection);
+        console_add_client(console, c);
+        console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->peer, "client %s connected", c->peer);
+
+        (void) telnet_session_offer(&c->telnet, &client_policy, &c->stream.out);
+        client_update_reading(c);
+        client_flush(c);
+        return 0;
+}
+
+void client_free(Client *c) {
+        free(c);
+}
+
+static void client_detach(Client *c) {
+        timeout_stop(&c->detection);
+        c->mode = CLIENT_DEAD;
+        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer, "client %s disconnected",
+                    c->peer);
+        console_remove_client(c->console, c);
+        concentrator_bury_client(c->concentrator, c);
+}
+
+void client_end(Client *c) {
+        if (c->mode == CLIENT_DEAD)
+                return;
+
+        stream_close(&c->stream);
+        client_detach(c);
+}
+
+void client_refuse(Console *console, int fd, const SocketAddress *peer) {
+        Concentrator *concentrator = console->concentrator;
+        char from[ADDRESS_TEXT_MAX], text[128];
+        Stream s;
+
+        address_format(peer, from);
+        console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, from,
+                    "client %s refused: there are %u already, as many as ClientLimit= allows", from,
+                    console->n_clients);
+
+        if (stream_open(&s, concentrator->poller, fd, sizeof text, &client_handler) < 0)
+                return;
+
+        int n = snprintf(text, sizeof text, "[vspc: refused, this VM has %u clients already]\r\n", console->n_clients);
+        (void) buffer_append(&s.out, text, (size_t) n);
+        closer_take(&concentrator->closer, &s);
+}
+
+/* A line of ours among the VM's output. Raw clients never get one. */
+static void client_notice(Client *c, const char *format, ...) _printf_(2, 3);
+static void client_notice(Client *c, const char *format, ...) {
+        char text[256] = "\r\n[vspc: ";
+        size_t n = strlen(text);
+        va_list ap;
+
+        va_start(ap, format);
+        n += (size_t) vsnprintf(text + n, sizeof text - n - 4, format, ap);
+        va_end(ap);
+        n = MIN(n, sizeof text - 5);
+        n = (size_t) (stpcpy(text + n, "]\r\n") - text);
+
+        if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||
+            buffer_append(&c->stream.out, text, n) < 0)
+                client_end(c);
+}
+
+/* The ring has gone on without it. A raw client must not be fed a gap. */
+static bool client_may_skip(const Client *c) {
+        return c->mode == CLIENT_UNDECIDED ||
+               (c->mode == CLIENT_TELNET && c->concentrator->settings.slow_client != SLOW_CLIENT_DROP);
+}
+
+static void client_give_up(Client *c) {
+        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_SKIPPED, c->peer,
+                    "client %s reads too slowly and is disconnected", c->peer);
+        client_end(c);
+}
+
+static void client_skip(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t position = ring_scrollback(ring), n = position - c->cursor.position;
+
+        ring_move(ring, &c->cursor, position);
+        if (c->mode == CLIENT_UNDECIDED) /* nothing has been sent yet, so nothing is missing */
+                return;
+
+        if (c->n_skipped == 0)
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_SKIPPED, c->peer,
+                            "client %s reads too slowly and misses output", c->peer);
+
+        c->n_skipped += n;
+        client_notice(c, "%" PRIu64 " bytes skipped", n);
+}
+
+/* From the ring straight to the socket, for as long as nothing needs a telnet escape. */
+static ssize_t client_send_plain(Client *c, struct iovec *iov, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                size_t run = telnet_plain_run(&c->telnet.out, iov[i].iov_base, iov[i].iov_len);
+
+                if (run < iov[i].iov_len) {
+                        iov[i].iov_len = run;
+                        n = i + 1;
+                }
+        }
+
+        return stream_send(&c->stream, iov, n);
+}
+
+/* By way of the buffer that all share, escapes put in. What the kernel does not take is not kept: the cursor
+ * stays before it, except that a sequence once begun is ended. */
+static ssize_t client_send_encoded(Client *c, const struct iovec *iov, size_t n) {
+        TelnetEncoder before = c->telnet.out;
+        uint8_t *out = c->concentrator->encoded;
+        size_t size = 0, used = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                size_t consumed;
+
+                size += telnet_encode(&c->telnet.out, iov[i].iov_base, iov[i].iov_len, out + size,
+                                      CONCENTRATOR_ENCODED_MAX - size, &consumed);
+                used += consumed;
+                if (consumed < iov[i].iov_len)
+                        break;
+        }
+
+        ssize_t sent = stream_send(&c->stream, &(struct iovec){out, size}, 1);
+        if (sent < 0 || (size_t) sent == size)
+                return sent < 0 ? sent : (ssize_t) used;
+
+        /* Once more, to learn how much of the ring the bytes sent stand for. */
+        c->telnet.out = before;
+        size = used = 0;
+        for (size_t i = 0; i < n && size < (size_t) sent; i++) {
+                size_t consumed;
+
+                size += telnet_encode(&c->telnet.out, iov[i].iov_base, iov[i].iov_len, out,
+                                      (size_t) sent - size, &consumed);
+                used += consumed;
+        }
+
+        int r = telnet_session_settle(&c->telnet, &c->stream.out);
+        return r < 0 ? r : (ssize_t) used;
+}
+
+/* Below this much that can be sent as it is, it is better to encode a whole buffer than to send little. */
+#define PLAIN_MIN 2048U
+
+static ssize_t client_send_some(Client *c) {
+        struct iovec iov[64];
+        size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
+
+        size_t first = telnet_plain_run(&c->telnet.out, iov[0].iov_base, iov[0].iov_len);
+        if (first == iov[0].iov_len || first >= PLAIN_MIN)
+                return client_send_plain(c, iov, n);
+
+        return client_send_encoded(c, iov, n);
+}
+
+/* Having caught up, it is told whether its VM is still there. */
+static void client_tell_connected(Client *c) {
+        c->shown_connected = c->console->connected;
+        client_notice(c, "VM %s", c->shown_connected ? "connected" : "disconnected");
+}
+
+static bool client_needs_telling(const Client *c) {
+        return c->mode == CLIENT_TELNET && c->shown_connected != c->console->connected;
+}
+
+/* Returns: false if there is nothing more that could be done now. */
+static bool client_send_next(Client *c) {
+        Ring *ring = &c->console->ring;
+        bool lost = ring_has_lost(ring, &c->cursor);
+
+        if (lost && !client_may_skip(c)) {
+                client_give_up(c);
+                return false;
+        }
+
+        if (c->stream.blocked)
+                return false;
+
+        int r = stream_flush(&c->stream);
+        if (r < 0)
+                client_end(c);
+        if (r <= 0)
+                return false;
+
+        if (lost) {
+                client_skip(c);
+                return true;
+        }
+
+        if (c->mode == CLIENT_UNDECIDED)
+                return false;
+
+        if (c->cursor.position == ring->end) {
+                if (!client_needs_telling(c))
+                        return false;
+
+                client_tell_connected(c);
+                return true;
+        }
+
+        ssize_t n = client_send_some(c);
+        if (n < 0) {
+                client_end(c);
+                return false;
+        }
+
+        c->got_output = true;
+        ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
+        return true;
+}
+
+void client_flush(Client *c) {
+        while (c->mode != CLIENT_DEAD && client_send_next(c))
+                ;
+
+        if (c->mode == CLIENT_DEAD)
+                return;
+
+        /* A cursor that was at the end, and could not follow what has been appended since, is marked now. */
+        if (!c->cursor.marked && !ring_has_lost(&c->console->ring, &c->cursor))
+                ring_move(&c->console->ring, &c->cursor, c->cursor.position);
+
+        client_update_reading(c);
+}
+
+void client_update_reading(Client *c) {
+        bool reading = c->mode != CLIENT_DEAD && !c->console->input_blocked &&
+                       c->stream.out.size <= CLIENT_ANSWERS_MAX;
+
+        if (reading == c->stream.reading)
+                return;
+
+        if (reading)
+                stream_resume(&c->stream);
+        else
+                stream_pause(&c->stream);
+}
+
+static void client_writable(Stream *s) {
+        Client *c = container_of(s, Client, stream);
+        Console *console = c->console;
+
+        client_flush(c);
+        console_settle(console);
+}
+
+/* It speaks telnet: it gets the scrollback, unless it has had output already. */
+static void client_become_telnet(Client *c) {
+        timeout_stop(&c->detection);
+        c->mode = CLIENT_TELNET;
+        c->telnet.out.transmission = TELNET_NVT;
+
+        if (!c->got_output) {
+                Ring *ring = &c->console->ring;
+                uint64_t position = MIN(ring_scrollback(ring), c->cursor.position);
+
+                ring_move(ring, &c->cursor, MAX(position, ring->begin));
+        }
+}
+
+void client_detection_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, detection);
+        Console *console = c->console;
+
+        c->mode = CLIENT_RAW;
+        c->telnet.out.transmission = TELNET_RAW;
+
+        /* What might have become a command has not. */
+        if (c->prefix_size > 0)
+                console_input(console, c->prefix, TAKE(c->prefix_size, 0));
+
+        client_flush(c);
+        console_flush_input(console);
+}
+
+static void client_command(Client *c, uint8_t command, bool *answered) {
+        switch (command) {
+
+        case TELNET_BRK:
+                console_break(c->console);
+                break;
+
+        case TELNET_AYT:
+                if (!*answered) /* once for a read is answer enough */
+                        client_notice(c, "yes, VM %s is %s", c->console->name,
+                                      c->console->connected ? "connected" : "disconnected");
+                *answered = true;
+                break;
+
+        default:
+                break;
+        }
+}
+
+static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
+        bool answered = false;
+
+        while (n > 0 && c->mode != CLIENT_DEAD) {
+                TelnetEvent event;
+                TelnetAnswer answer;
+                size_t used = telnet_decode(&c->telnet.in, p, n, &event);
+
+                p += used;
+                n -= used;
+
+                switch (event.type) {
+
+                case TELNET_EVENT_DATA:
+                        console_input(c->console, event.data, event.size);
+                        break;
+
+                case TELNET_EVENT_COMMAND:
+                        client_command(c, event.command, &answered);
+                        break;
+
+                case TELNET_EVENT_NEGOTIATION:
+                        if (telnet_session_negotiate(&c->telnet, &client_policy, &event, &c->stream.out,
+                                                     &answer) < 0)
+                                client_end(c);
+                        break;
+
+                case TELNET_EVENT_OVERLONG:
+                        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, c->peer,
+                                    "client %s sent a subnegotiation of more than %u bytes, closing it", c->peer,
+                                    TELNET_SUBNEGOTIATION_MAX);
+                        client_end(c);
+                        break;
+
+                case TELNET_EVENT_SUBNEGOTIATION: /* of options that we have agreed to none has any */
+                case TELNET_EVENT_NONE:
+                        break;
+                }
+        }
+}
+
+/* Bytes from a client that has not spoken telnet so far. */
+static void client_receive_undecided(Client *c, const uint8_t *p, size_t n) {
+        _cleanup_free_ uint8_t *joined = NULL;
+
+        if (c->prefix_size > 0) {
+                joined = malloc(c->prefix_size + n);
+                if (!joined) {
+                        client_end(c);
+                        return;
+                }
+
+                memcpy(mempcpy(joined, c->prefix, c->prefix_size), p, n);
+                p = joined;
+                n += TAKE(c->prefix_size, 0);
+        }
+
+        switch (telnet_recognize(&c->telnet.options, p, n)) {
+
+        case TELNET_RECOGNIZED:
+                client_become_telnet(c);
+                client_receive_telnet(c, p, n);
+                break;
+
+        case TELNET_MAYBE:
+                /* Held back only while it is open what the client is: a raw one's bytes wait for nothing. */
+                if (c->mode == CLIENT_UNDECIDED && n <= sizeof c->prefix) {
+                        memcpy(c->prefix, p, n);
+                        c->prefix_size = (uint8_t) n;
+                        break;
+                }
+                _fallthrough_;
+
+        case TELNET_NOT_RECOGNIZED:
+                console_input(c->console, p, n);
+                break;
+        }
+}
+
+static void client_readable(Stream *s) {
+        Client *c = container_of(s, Client, stream);
+        Concentrator *concentrator = c->concentrator;
+        Console *console = c->console;
+        size_t space = console_input_space(console);
+
+        /* What is kept of an undecided client's comes on top of this read. */
+        if (space <= c->prefix_size) {
+                console_settle(console);
+                return;
+        }
+
+        ssize_t n = stream_read(s, concentrator->input, space - c->prefix_size);
+        if (n == -EAGAIN)
+                return;
+        if (n <= 0) {
+                client_end(c);
+                return;
+        }
+
+        if (c->mode == CLIENT_TELNET)
+                client_receive_telnet(c, concentrator->input, (size_t) n);
+        else
+                client_receive_undecided(c, concentrator->input, (size_t) n);
+
+        if (c->mode != CLIENT_DEAD)
+                client_flush(c);
+        console_flush_input(console);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "console.h"
+#include "telnet/session.h"
+#include "transport/stream.h"
+
+/*
+ * Client: a person, a script or a debugger at a console: a cursor in its ring, and a connection that is either
+ * telnet or raw. Which of the two shows within half a second: a telnet program answers our offers, gdb and nc
+ * do not.
+ */
+typedef enum ClientMode {
+        CLIENT_UNDECIDED, /* has not spoken telnet, may yet: gets nothing so far */
+        CLIENT_RAW,       /* bytes are passed unchanged */
+        CLIENT_TELNET,
+        CLIENT_DEAD, /* closed, to be freed */
+} ClientMode;
+
+#define CLIENT_DETECTION_USEC (500 * USEC_PER_MSEC)
+
+/* Answers and notices that a client has not read: beyond this it is not read either. */
+#define CLIENT_ANSWERS_MAX 4096U
+
+/* One read's worth of negotiation can be answered in full. */
+#define CLIENT_OUT_MAX (CLIENT_ANSWERS_MAX + 2 * CONCENTRATOR_READ_MAX)
+
+/* The beginning of a telnet command at the end of a read, kept while it is not known whether it is one */
+#define CLIENT_PREFIX_MAX 64U
+
+struct Client {
+        Concentrator *concentrator;
+        Console *console;
+        ClientMode mode;
+
+        Stream stream;
+        TelnetSession telnet;
+        RingCursor cursor;
+        char peer[ADDRESS_TEXT_MAX];
+
+        uint8_t prefix[CLIENT_PREFIX_MAX];
+        uint8_t prefix_size;
+
+        bool got_output;      /* the scrollback would come too late */
+        bool shown_connected; /* the last it was told of its VM */
+        uint64_t n_skipped;   /* bytes, in all */
+
+        Timeout detection;
+        Client *prev, *next; /* of the console, or of the dead */
+};
+
+int client_new(Console *console, int fd, const SocketAddress *peer);
+
+/* Closes the connection and takes it out of its console. The memory goes later. */
+void client_end(Client *c);
+void client_free(Client *c);
+
+/* Sends what it has not had yet, as far as it takes it. */
+void client_flush(Client *c);
+
+/* Reads or pauses, as its console has it. */
+void client_update_reading(Client *c);
+
+void client_detection_elapsed(Timeout *t);
+
+/* Tells a connection that it is one too many, and closes it. */
+void client_refuse(Console *console, int fd, const SocketAddress *peer);

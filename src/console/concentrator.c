@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <sys/resource.h>
+#include <utlist.h>
+
+#include "client.h"
+#include "console-vmotion.h"
+#include "link.h"
+#include "message.h"
+
+/* Ports that other programs hold are passed over, this many for one VM: whoever holds all of them must not
+ * hold up the loop as well. */
+#define PORT_TRIES_MAX 256U
+
+/* A handshake takes milliseconds. One that has not got on for this long goes first when descriptors run out. */
+#define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)
+
+/* The least time between two messages that connections are refused for want of descriptors */
+#define REFUSAL_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
+
+/* A socket that ESXi hosts connect to */
+struct Gate {
+        Concentrator *concentrator;
+        Acceptor acceptor;
+        Gate *prev, *next;
+};
+
+static void concentrator_reap(Concentrator *c) {
+        Link *link, *next_link;
+        Client *client, *next_client;
+
+        DL_FOREACH_SAFE(c->dead_links, link, next_link)
+                link_free(link);
+        c->dead_links = NULL;
+
+        DL_FOREACH_SAFE(c->dead_clients, client, next_client)
+                client_free(client);
+        c->dead_clients = NULL;
+}
+
+static int on_reap(_unused_ sd_event_source *source, void *userdata) {
+        concentrator_reap(userdata);
+        return 0;
+}
+
+void concentrator_bury_link(Concentrator *c, Link *link) {
+        DL_DELETE(c->links, link);
+        DL_APPEND(c->dead_links, link);
+        (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_ONESHOT);
+}
+
+void concentrator_bury_client(Concentrator *c, Client *client) {
+        DL_APPEND(c->dead_clients, client);
+        (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_ONESHOT);
+}
+
+static void on_orphan_expired(Timeout *t) {
+        Console *console = container_of(t, Console, orphaned);
+
+        console_log(console, LOG_INFO, VSPC_MESSAGE_VM_EXPIRED, NULL, "has been gone for VMExpireSec=, forgetting it");
+        console_free(console);
+}
+
+/* Gives up one descriptor that is needed less than a new connection: the port of the VM that has been gone
+ * for longest, or a connection that cannot bring itself to say who it is. */
+static bool concentrator_reclaim(Concentrator *c) {
+        while (c->orphans.oldest) {
+                Console *console = container_of(c->orphans.oldest, Console, orphaned);
+                bool had_port = console->port > 0;
+
+                console_log(console, LOG_NOTICE, VSPC_MESSAGE_DESCRIPTORS_EXHAUSTED, NULL,
+                            "is given up, being gone for longest: descriptors are running out");
+                console_free(console);
+                if (had_port)
+                        return true;
+        }
+
+        Timeout *oldest = c->handshakes.oldest;
+        if (!oldest || event_now(c->event) - oldest->since < HANDSHAKE_SLOW_USEC)
+                return false;
+
+        link_end(container_of(oldest, Link, timeout));
+        return true;
+}
+
+static void concentrator_log_refusal(Concentrator *c) {
+        usec_t now = event_now(c->event);
+
+        c->n_refused++;
+        if (c->refusal_logged > 0 && now - c->refusal_logged < REFUSAL_LOG_INTERVAL_USEC)
+                return;
+
+        log_full(LOG_ERR, 0, &(LogFields){.message_id = VSPC_MESSAGE_DESCRIPTORS_EXHAUSTED},
+                 "%u connections refused: all %u descriptors are in use, LimitNOFILE= could be raised",
+                 c->n_refused, c->descriptor_limit);
+        c->n_refused = 0;
+        c->refusal_logged = now;
+}
+
+int concentrator_admit(Concentrator *c, int fd) {
+        if ((unsigned) fd < c->descriptor_limit || concentrator_reclaim(c))
+                return 0;
+
+        concentrator_log_refusal(c);
+        return -EMFILE;
+}
+
+int concentrator_open_port(Concentrator *c, int *ret_fd) {
+        SocketAddress address = c->settings.vm_port_address;
+
+        for (unsigned i = 0; i < PORT_TRIES_MAX; i++) {
+                int port = port_pool_take(&c->ports, event_now(c->event));
+                if (port < 0)
+                        return port;
+
+                address_set_port(&address, (uint16_t) port);
+                int fd = socket_listen(&address);
+                if (fd >= 0 && concentrator_admit(c, fd) < 0) {
+                        safe_close(fd);
+                        fd = -EMFILE;
+                }
+                if (fd >= 0) {
+                        *ret_fd = fd;
+                        return port;
+                }
+
+                if (fd != -EADDRINUSE) {
+                        port_pool_release(&c->ports, (uint16_t) port);
+                        return fd;
+                }
+
+                port_pool_set_foreign(&c->ports, (uint16_t) port, event_now(c->event));
+                log_full(LOG_NOTICE, 0, &(LogFields){.message_id = VSPC_MESSAGE_PORT_UNAVAILABLE},
+                         "Port %d is in use by another program, trying the next", port);
+        }
+
+        return -EADDRINUSE;
+}
+
+static void gate_accept(Acceptor *a, int fd, const SocketAddress *peer) {
+        Concentrator *c = container_of(a, Gate, acceptor)->concentrator;
+
+        if (concentrator_admit(c, fd) < 0)
+                safe_close(fd);
+        else
+                (void) link_new(c, fd, peer);
+}
+
+int concentrator_add_gate(Concentrator *c, int fd) {
+        _cleanup_free_ Gate *g = calloc(1, sizeof(Gate));
+        if (!g)
+                return -ENOMEM;
+
+        socket_tune_listener(fd);
+        g->concentrator = c;
+        int r = acceptor_open(&g->acceptor, c->poller, &c->resting, fd, gate_accept);
+        if (r < 0)
+                return r;
+
+        DL_APPEND(c->gates, g);
+        TAKE_PTR(g);
+        return 0;
+}
+
+static void gate_free(Concentrator *c, Gate *g) {
+        DL_DELETE(c->gates, g);
+        acceptor_close(&g->acceptor);
+        free(g);
+}
+
+/* All descriptors that the system lets us have, for a VM may need two. */
+static unsigned raise_descriptor_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return 1024 - CONCENTRATOR_DESCRIPTORS_RESERVED;
+
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                (void) getrlimit(RLIMIT_NOFILE, &limit);
+
+        rlim_t n = MIN(limit.rlim_cur, (rlim_t) INT32_MAX);
+        return n > 2 * CONCENTRATOR_DESCRIPTORS_RESERVED ? (unsigned) n - CONCENTRATOR_DESCRIPTORS_RESERVED
+                                                         : (unsigned) n;
+}
+
+int concentrator_new(sd_event *event, Settings *settings, Concentrator **ret) {
+        _cleanup_(concentrator_freep) Concentrator *c = calloc(1, sizeof(Concentrator));
+        if (!c)
+                return -ENOMEM;
+
+        c->event = sd_event_ref(event);
+        c->settings = TAKE(*settings, (Settings){});
+        c->descriptor_limit = raise_descriptor_limit();
+        port_pool_init(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
+
+        c->input = malloc(CONCENTRATOR_READ_MAX);
+        c->encoded = malloc(CONCENTRATOR_ENCODED_MAX);
+        if (!c->input || !c->encoded)
+                return -ENOMEM;
+
+        int r = poller_new(event, &c->poller);
+        if (r < 0)
+                return r;
+
+        r = closer_init(&c->closer, c->poller);
+        if (r < 0)
+                return r;
+
+        r = sd_event_add_defer(event, &c->reaper, on_reap, c);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_OFF);
+
+        const struct {
+                TimeoutQueue *queue;
+                usec_t duration;
+                TimeoutHandler handler;
+        } queues[] = {
+                {&c->handshakes, c->settings.handshake_timeout_usec, link_handshake_elapsed},
+                {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
+                {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
+                {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
+                {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
+                {&c->resting, ACCEPTOR_REST_USEC, acceptor_rested},
+        };
+        for (size_t i = 0; i < ELEMENTSOF(queues); i++) {
+                r = timeout_queue_init(queues[i].queue, event, queues[i].duration, queues[i].handler);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+Concentrator *concentrator_free(Concentrator *c) {
+        Console *console, *next;
+
+        while (c->gates)
+                gate_free(c, c->gates);
+        while (c->links)
+                link_end(c->links);
+        HASH_ITER(handle, c->consoles, console, next)
+                console_free(console);
+        concentrator_reap(c);
+        if (c->closer.poller)
+                closer_done(&c->closer);
+
+        TimeoutQueue *queues[] = {&c->handshakes, &c->detections, &c->vmotion_timeouts,
+                                  &c->successions, &c->orphans, &c->resting};
+        for (size_t i = 0; i < ELEMENTSOF(queues); i++)
+                timeout_queue_done(queues[i]);
+
+        sd_event_source_disable_unref(c->reaper);
+        poller_freep(&c->poller);
+        settings_done(&c->settings);
+        free(c->input);
+        free(c->encoded);
+        sd_event_unref(c->event);
+        free(c);
+        return NULL;
+}
+
+void concentrator_set_settings(Concentrator *c, Settings *settings) {
+        Console *console, *next;
+
+        if (settings->multi_console != c->settings.multi_console) {
+                log_warning("MultiConsole= cannot change while VMs are connected, it takes effect after a restart");
+                settings->multi_console = c->settings.multi_console;
+        }
+
+        settings_done(&c->settings);
+        c->settings = TAKE(*settings, (Settings){});
+
+        port_pool_set_range(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
+        timeout_queue_set_duration(&c->handshakes, c->settings.handshake_timeout_usec);
+        timeout_queue_set_duration(&c->vmotion_timeouts, c->settings.vmotion_timeout_usec);
+        timeout_queue_set_duration(&c->orphans, c->settings.vm_expire_usec);
+
+        HASH_ITER(handle, c->consoles, console, next)
+                console_apply_settings(console);
+}
+
+void concentrator_observe(Concentrator *c, ConcentratorObserver *observer) {
+        DL_APPEND(c->observers, observer);
+}
+
+void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer) {
+        DL_DELETE(c->observers, observer);
+}
+
+void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event) {
+        ConcentratorObserver *o;
+
+        DL_FOREACH(c->observers, o)
+                o->notify(o, console, event);
+}
+
+Console *concentrator_find(const Concentrator *c, const char *id) {
+        Console *console;
+
+        HASH_FIND(handle, c->consoles, id, strlen(id), console);
+        return console;
+}
+
+unsigned concentrator_count(const Concentrator *c) {
+        return HASH_CNT(handle, c->consoles);
+}
+
+VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size) {
+        VMotion *v;
+
+        if (size < VMOTION_SECRET_SIZE)
+                return NULL;
+
+        const uint8_t *secret = data + size - VMOTION_SECRET_SIZE;
+        HASH_FIND(handle, c->vmotions, secret, VMOTION_HANDLE_SIZE, v);
+
+        return v && vmotion_has_secret(v, data, size) ? v : NULL;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "basic/log.h"
+#include "port-pool.h"
+#include "settings.h"
+#include "transport/acceptor.h"
+#include "transport/closer.h"
+#include "vmotion.h"
+
+/*
+ * Concentrator: the domain's root. It takes connections from ESXi hosts, knows every VM's console by its
+ * identity and every vMotion by its secret, gives consoles their ports, and lets go of what has expired.
+ * It knows nothing of configuration files, storage or query interfaces: these observe it.
+ */
+typedef struct Client Client;
+typedef struct Concentrator Concentrator;
+typedef struct ConcentratorObserver ConcentratorObserver;
+typedef struct Gate Gate;
+
+typedef enum ConsoleEvent {
+        CONSOLE_ADDED,           /* a VM that was not known */
+        CONSOLE_CONNECTED,
+        CONSOLE_DISCONNECTED,
+        CONSOLE_RENAMED,
+        CONSOLE_REMOVED,         /* expired or given up; the console is still valid during the call */
+        CONSOLE_CLIENT_ATTACHED,
+        CONSOLE_CLIENT_DETACHED,
+        CONSOLE_VMOTION_BEGUN,
+        CONSOLE_VMOTION_COMPLETE,
+        CONSOLE_VMOTION_ABORTED,
+} ConsoleEvent;
+
+/* Is told what happens to consoles. Embedded in its owner; must not change the concentrator from within. */
+struct ConcentratorObserver {
+        void (*notify)(ConcentratorObserver *observer, Console *console, ConsoleEvent event);
+        ConcentratorObserver *prev, *next;
+};
+
+/* One read of a connection, at most. Also the size of the buffers that all connections share. */
+#define CONCENTRATOR_READ_MAX (128U * 1024U)
+#define CONCENTRATOR_ENCODED_MAX (64U * 1024U)
+
+/* Descriptors kept back for what is not a connection: files, the journal, the bus. */
+#define CONCENTRATOR_DESCRIPTORS_RESERVED 32U
+
+struct Concentrator {
+        sd_event *event;
+        Poller *poller;
+        Settings settings;
+        unsigned descriptor_limit; /* connections are refused from this descriptor number on */
+
+        TimeoutQueue handshakes;  /* Link.timeout: not identified yet, or departed and not closed yet */
+        TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
+        TimeoutQueue vmotion_timeouts;
+        TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
+        TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
+        TimeoutQueue resting;     /* Acceptor.rest */
+        Closer closer;
+
+        PortPool ports;
+        Console *consoles;  /* uthash by identity */
+        VMotion *vmotions;  /* uthash by the secret's first half */
+        Gate *gates;        /* utlist: the sockets on which ESXi connects */
+        Link *links;        /* utlist: all, with or without a console */
+        Link *dead_links;   /* utlist: closed, to be freed once nobody's function is in them any more */
+        Client *dead_clients;
+        sd_event_source *reaper;
+        ConcentratorObserver *observers; /* utlist */
+
+        unsigned n_connected; /* VMs */
+        unsigned n_clients;
+        unsigned n_refused;    /* for want of descriptors, since that was last logged */
+        usec_t refusal_logged; /* 0: never */
+
+        uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
+        uint8_t *encoded; /* CONCENTRATOR_ENCODED_MAX: what is about to be written */
+};
+
+/* Takes over what @settings points to. */
+int concentrator_new(sd_event *event, Settings *settings, Concentrator **ret);
+Concentrator *concentrator_free(Concentrator *c);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
+
+/* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays, and is
+ * logged. Takes over what @settings points to. */
+void concentrator_set_settings(Concentrator *c, Settings *settings);
+
+/* ESXi hosts connect to the listening socket @fd from now on; it is taken over. */
+int concentrator_add_gate(Concentrator *c, int fd);
+
+void concentrator_observe(Concentrator *c, ConcentratorObserver *observer);
+void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer);
+void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event);
+
+Console *concentrator_find(const Concentrator *c, const char *id);
+unsigned concentrator_count(const Concentrator *c);
+
+/* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
+VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
+
+/* To be called with the descriptor of each new connection. Near the limit mappings that nobody uses are given
+ * up, and handshakes that do not get on. Returns: 0, or -EMFILE if the connection must be refused. */
+int concentrator_admit(Concentrator *c, int fd);
+
+/* Opens a VM's listening socket on the lowest port to be had. Returns: the port, *ret_fd its socket, or
+ * -ENOSPC if the range is exhausted, or another negative errno. */
+int concentrator_open_port(Concentrator *c, int *ret_fd);
+
+/* Frees these once the loop gets round to it; their connections must be closed. */
+void concentrator_bury_link(Concentrator *c, Link *link);
+void concentrator_bury_client(Concentrator *c, Client *client);

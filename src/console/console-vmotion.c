@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <utlist.h>
+
+#include "console-vmotion.h"
+#include "message.h"
+
+/* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over. */
+static void vmotion_end(VMotion *v, Link *winner) {
+        Console *console = v->console;
+
+        if (v->source)
+                v->source->vmotion = NULL;
+        if (v->peer)
+                v->peer->vmotion = NULL;
+
+        if (winner) {
+                link_send_held(winner, &v->held);
+                link_flush(winner);
+        }
+
+        HASH_DELETE(handle, console->concentrator->vmotions, v);
+        console_remove_vmotion(console, v);
+        vmotion_free(v);
+        console_settle(console);
+}
+
+static void vmotion_drop_peer(VMotion *v) {
+        Link *peer = TAKE_PTR(v->peer);
+
+        if (!peer)
+                return;
+
+        peer->vmotion = NULL;
+        link_end(peer);
+}
+
+/* GOAHEAD: sequence and secret. It is queued behind all that has been typed so far, and nothing follows it. */
+static void vmotion_go_ahead(VMotion *v) {
+        uint8_t data[VMOTION_SEQUENCE_MAX + VMOTION_SECRET_SIZE];
+
+        memcpy(data, v->sequence, v->sequence_size);
+        memcpy(data + v->sequence_size, v->secret, sizeof v->secret);
+
+        timeout_start(&v->console->concentrator->vmotion_timeouts, &v->timeout);
+        link_put(v->source, VMWARE_VMOTION_GOAHEAD, data, v->sequence_size + sizeof v->secret);
+        explicit_bzero(data, sizeof data);
+}
+
+static void vmotion_peer_wins(VMotion *v) {
+        Console *console = v->console;
+        Link *peer = v->peer, *source = v->source;
+
+        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, peer->peer, "has moved to %s", peer->peer);
+        link_go_live(peer, source);
+        if (source)
+                link_depart(source);
+
+        vmotion_end(v, peer);
+        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_COMPLETE);
+}
+
+static void vmotion_source_wins(VMotion *v, const char *why) {
+        Console *console = v->console;
+
+        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->peer, "stays on %s: %s",
+                    v->source->peer, why);
+        vmotion_drop_peer(v);
+        vmotion_end(v, v->source);
+        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
+}
+
+static void vmotion_nobody_wins(VMotion *v) {
+        Console *console = v->console;
+
+        console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
+                    "the vMotion's source has closed and no target has come, %zu bytes of input are dropped",
+                    v->held.size);
+        vmotion_end(v, NULL);
+        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
+}
+
+static void vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const char *why) {
+        link_log(l, LOG_NOTICE, VSPC_MESSAGE_VMOTION_REFUSED, "vMotion refused: %s", why);
+        link_put(l, VMWARE_VMOTION_NOTNOW, sequence, n);
+}
+
+/* A vMotion that the source begins while another is under way replaces it. What was held goes to the source
+ * before the new go-ahead: "only after everything queued for this VM has been sent". */
+static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
+        Concentrator *c = v->console->concentrator;
+
+        vmotion_drop_peer(v);
+        link_send_held(v->source, &v->held);
+        if (!v->source) /* it could not be sent that, and has been closed */
+                return;
+
+        HASH_DELETE(handle, c->vmotions, v);
+        int r = vmotion_renew(v, sequence, n);
+        HASH_ADD(handle, c->vmotions, secret, VMOTION_HANDLE_SIZE, v);
+        if (r < 0) {
+                vmotion_not_now(v->source, sequence, n, strerror(-r));
+                vmotion_end(v, v->source);
+                return;
+        }
+
+        vmotion_go_ahead(v);
+}
+
+void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
+        Console *console = source->console;
+        VMotion *v = source->vmotion;
+
+        if (source->state != LINK_LIVE) {
+                vmotion_not_now(source, sequence, n, "it is not known yet which VM this is");
+                return;
+        }
+
+        if (n > VMOTION_SEQUENCE_MAX) {
+                vmotion_not_now(source, sequence, n, "its sequence is longer than 64 bytes");
+                return;
+        }
+
+        if (!v) {
+                int r = vmotion_new(sequence, n, &v);
+                if (r < 0) {
+                        vmotion_not_now(source, sequence, n, strerror(-r));
+                        return;
+                }
+
+                v->console = console;
+                v->source = source;
+                source->vmotion = v;
+                console_add_vmotion(console, v);
+                HASH_ADD(handle, console->concentrator->vmotions, secret, VMOTION_HANDLE_SIZE, v);
+        }
+
+        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
+                    source->peer);
+
+        if (vmotion_step(&v->state, VMOTION_ON_BEGIN) == VMOTION_RESTART)
+                vmotion_restart(v, sequence, n);
+        else
+                vmotion_go_ahead(v);
+
+        console_settle(console);
+        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_BEGUN);
+}
+
+void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
+        VMotion *v = source->vmotion;
+
+        /* One with a sequence may be about a vMotion that has been replaced since. */
+        if (!v || v->source != source || (n > 0 && !vmotion_has_sequence(v, sequence, n)))
+                return;
+
+        if (vmotion_step(&v->state, VMOTION_ON_ABORT) == VMOTION_SOURCE_WINS)
+                vmotion_source_wins(v, "its host has called the vMotion off");
+}
+
+void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
+        VMotion *v = target->state == LINK_HANDSHAKE ? concentrator_find_vmotion(target->concentrator, data, n)
+                                                     : NULL;
+        VMotionAction action = v ? vmotion_step(&v->state, VMOTION_ON_PEER) : VMOTION_IGNORE;
+
+        if (action == VMOTION_IGNORE) {
+                link_log(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
+                         "names a vMotion that is not under way, or does not know its secret");
+                if (target->state == LINK_HANDSHAKE)
+                        link_end(target);
+                return;
+        }
+
+        v->peer = target;
+        target->vmotion = v;
+        target->state = LINK_PEER;
+        timeout_stop(&target->timeout);
+        console_add_link(v->console, target);
+
+        link_put(target, VMWARE_VMOTION_PEER_OK, v->sequence, v->sequence_size);
+        link_put(target, VMWARE_GET_VM_VC_UUID, NULL, 0);
+        link_put(target, VMWARE_GET_VM_NAME, NULL, 0);
+
+        if (target->state == LINK_PEER && action == VMOTION_PEER_WINS)
+                vmotion_peer_wins(v);
+}
+
+void vmotion_complete(Link *target, const uint8_t *sequence, size_t n) {
+        VMotion *v = target->vmotion;
+
+        if (!v || v->peer != target || !vmotion_has_sequence(v, sequence, n))
+                return;
+
+        if (vmotion_step(&v->state, VMOTION_ON_COMPLETE) == VMOTION_PEER_WINS)
+                vmotion_peer_wins(v);
+}
+
+void vmotion_link_closed(VMotion *v, Link *link) {
+        bool is_source = link == v->source;
+
+        link->vmotion = NULL;
+        if (is_source)
+                v->source = NULL;
+        else
+                v->peer = NULL;
+
+        switch (vmotion_step(&v->state, is_source ? VMOTION_ON_SOURCE_CLOSED : VMOTION_ON_PEER_CLOSED)) {
+
+        case VMOTION_PEER_WINS:
+                vmotion_peer_wins(v);
+                break;
+
+        case VMOTION_SOURCE_WINS:
+                vmotion_source_wins(v, "the target has closed its connection");
+                break;
+
+        case VMOTION_AWAIT_PEER: /* what is held waits for the target or the timeout */
+                break;
+
+        default: /* the target won, and closed before it could be told so */
+                vmotion_nobody_wins(v);
+        }
+}
+
+void vmotion_link_came(Console *console, Link *link) {
+        VMotion *v, *next;
+
+        DL_FOREACH_SAFE(console->vmotions, v, next) {
+                if (v->state != VMOTION_ORPHANED)
+                        continue;
+
+                console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,
+                            "has connected anew from %s, its vMotion is over", link->peer);
+                vmotion_end(v, link);
+                concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
+        }
+}
+
+void vmotion_discard(VMotion *v) {
+        vmotion_end(v, NULL);
+}
+
+void vmotion_elapsed(Timeout *t) {
+        VMotion *v = container_of(t, VMotion, timeout);
+
+        switch (vmotion_step(&v->state, VMOTION_ON_TIMEOUT)) {
+
+        case VMOTION_SOURCE_WINS:
+                vmotion_source_wins(v, "the vMotion has not been completed in time");
+                break;
+
+        case VMOTION_NOBODY_WINS:
+                vmotion_nobody_wins(v);
+                break;
+
+        default:
+                assert(false);
+        }
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <utlist.h>
+
+#include "client.h"
+#include "console-vmotion.h"
+#include "console.h"
+#include "link.h"
+#include "message.h"
+
+/* With SlowClient=wait the ring keeps this much free beyond ClientBufferSize=, for what a link has kept back
+ * until it was known which VM it is. */
+#define OUTPUT_RESERVE LINK_PENDING_MAX
+
+void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]) {
+        static const char digits[] = "0123456789abcdef";
+        char *p = ret;
+
+        for (unsigned i = 0; i < 16; i++) {
+                if (i == 4 || i == 6 || i == 8 || i == 10)
+                        *p++ = '-';
+                *p++ = digits[uuid[i] >> 4];
+                *p++ = digits[uuid[i] & 0xf];
+        }
+        *p = 0;
+}
+
+void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
+        _cleanup_free_ char *message = NULL, *name = NULL, *uuid = NULL, *from = NULL;
+        const char *fields[3];
+        size_t n = 0;
+        va_list ap;
+
+        va_start(ap, format);
+        int r = vasprintf(&message, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                message = NULL;
+                return;
+        }
+
+        if (asprintf(&name, "VSPC_VM_NAME=%s", c->name) >= 0)
+                fields[n++] = name;
+        if (asprintf(&uuid, "VSPC_VM_UUID=%s", c->uuid_text) >= 0)
+                fields[n++] = uuid;
+        if (peer && asprintf(&from, "VSPC_PEER=%s", peer) >= 0)
+                fields[n++] = from;
+
+        log_full(level, 0, &(LogFields){.message_id = message_id, .field = fields, .n_fields = n},
+                 "VM %s (%s): %s", c->name, c->id, message);
+}
+
+char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri) {
+        char text[UUID_TEXT_MAX], *id;
+
+        uuid_format(uuid, text);
+        if (!settings->multi_console)
+                return strdup(text);
+
+        return asprintf(&id, "%s_%s", text, uri) < 0 ? NULL : id;
+}
+
+static void console_accept(Acceptor *a, int fd, const SocketAddress *peer) {
+        Console *c = container_of(a, Console, acceptor);
+        uint32_t limit = c->concentrator->settings.client_limit;
+
+        /* It is wanted: admitting the connection must not give up this very mapping. */
+        timeout_stop(&c->orphaned);
+
+        if (concentrator_admit(c->concentrator, fd) < 0)
+                safe_close(fd);
+        else if (limit > 0 && c->n_clients >= limit)
+                client_refuse(c, fd, peer);
+        else
+                (void) client_new(c, fd, peer);
+
+        console_settle(c);
+}
+
+void console_open_port(Console *c) {
+        Concentrator *concentrator = c->concentrator;
+        int fd;
+
+        if (!concentrator->settings.vm_ports || acceptor_is_open(&c->acceptor))
+                return;
+
+        int port = concentrator_open_port(concentrator, &fd);
+        if (port < 0) {
+                console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port: %s",
+                            port == -ENOSPC ? "the range from VMPortRangeStart= to VMPortRangeEnd= is exhausted"
+                                            : strerror(-port));
+                return;
+        }
+
+        if (acceptor_open(&c->acceptor, concentrator->poller, &concentrator->resting, fd, console_accept) < 0) {
+                safe_close(fd);
+                port_pool_release(&concentrator->ports, (uint16_t) port);
+                return;
+        }
+
+        c->port = (uint16_t) port;
+}
+
+static void console_close_port(Console *c) {
+        acceptor_close(&c->acceptor);
+        if (c->port > 0)
+                port_pool_release(&c->concentrator->ports, TAKE(c->port, 0));
+}
+
+void console_apply_settings(Console *c) {
+        const Settings *settings = &c->concentrator->settings;
+
+        ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
+        if (settings->vm_ports)
+                console_open_port(c);
+        else
+                console_close_port(c); /* who is connected stays so */
+
+        console_settle(c);
+}
+
+int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[static 16], const char *name,
+                const char *uri, Console **ret) {
+        _cleanup_free_ Console *c = calloc(1, sizeof(Console));
+        if (!c)
+                return -ENOMEM;
+
+        c->concentrator = concentrator;
+        memcpy(c->uuid, uuid, sizeof c->uuid);
+        uuid_format(uuid, c->uuid_text);
+        c->id = strdup(id);
+        if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0) {
+                free(c->id);
+                free(c->uri);
+                return -ENOMEM;
+        }
+
+        ring_init(&c->ring, concentrator->settings.scrollback_size,
+                  concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
+        HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
+        console_open_port(c);
+        concentrator_notify(concentrator, c, CONSOLE_ADDED);
+
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+Console *console_free(Console *c) {
+        Concentrator *concentrator = c->concentrator;
+
+        /* They take themselves out as they go. */
+        while (c->clients)
+                client_end(c->clients);
+        while (c->links)
+                link_end(c->links);
+        while (c->vmotions)
+                vmotion_discard(c->vmotions);
+
+        concentrator_notify(concentrator, c, CONSOLE_REMOVED);
+        HASH_DELETE(handle, concentrator->consoles, c);
+        timeout_stop(&c->orphaned);
+        console_close_port(c);
+        ring_done(&c->ring);
+        free(c->id);
+        free(c->uri);
+        free(c->name);
+        free(c);
+        return NULL;
+}
+
+int console_set_uri(Console *c, const char *uri) {
+        char *copy = strdup(uri);
+        if (!copy)
+                return -ENOMEM;
+
+        free(c->uri);
+        c->uri = copy;
+        return 0;
+}
+
+int console_rename(Console *c, const char *name) {
+        _cleanup_free_ char *label = NULL;
+
+        if (!*name)
+                label = strdup(c->id);
+        else if (!c->concentrator->settings.multi_console)
+                label = strdup(name);
+        else if (asprintf(&label, "%s_%s", name, c->uri) < 0)
+                label = NULL;
+        if (!label)
+                return -ENOMEM;
+
+        if (!c->name) {
+                c->name = TAKE_PTR(label);
+                return 0;
+        }
+
+        if (streq(c->name, label))
+                return 0;
+
+        console_log(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
+        free(c->name);
+        c->name = TAKE_PTR(label);
+        concentrator_notify(c->concentrator, c, CONSOLE_RENAMED);
+        return 0;
+}
+
+void console_add_link(Console *c, Link *link) {
+        link->console = c;
+        DL_APPEND2(c->links, link, console_prev, console_next);
+        timeout_stop(&c->orphaned);
+}
+
+void console_remove_link(Console *c, Link *link) {
+        DL_DELETE2(c->links, link, console_prev, console_next);
+}
+
+void console_add_vmotion(Console *c, VMotion *v) {
+        DL_APPEND(c->vmotions, v);
+}
+
+void console_remove_vmotion(Console *c, VMotion *v) {
+        DL_DELETE(c->vmotions, v);
+}
+
+void console_add_client(Console *c, Client *client) {
+        DL_APPEND(c->clients, client);
+        c->n_clients++;
+        c->concentrator->n_clients++;
+        console_settle(c);
+        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_ATTACHED);
+}
+
+void console_remove_client(Console *c, Client *client) {
+        ring_leave(&c->ring, &client->cursor);
+        DL_DELETE(c->clients, client);
+        c->n_clients--;
+        c->concentrator->n_clients--;
+        console_settle(c);
+        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED);
+}
+
+void console_output(Console *c, const uint8_t *data, size_t n) {
+        if (ring_append(&c->ring, data, n) < 0)
+                console_log(c, LOG_ERR, NULL, NULL, "no memory for its output, %zu bytes are lost", n);
+}
+
+void console_pump(Console *c) {
+        Client *client, *next;
+
+        DL_FOREACH_SAFE(c->clients, client, next)
+                client_flush(client);
+
+        console_settle(c);
+}
+
+size_t console_output_space(Console *c) {
+        const Settings *settings = &c->concentrator->settings;
+
+        /* Whatever the policy, a client that keeps up must not be overtaken by a single read. */
+        if (settings->slow_client != SLOW_CLIENT_WAIT)
+                return settings->client_buffer_size / 2;
+
+        size_t space = ring_space(&c->ring);
+        return space > OUTPUT_RESERVE ? space - OUTPUT_RESERVE : 0;
+}
+
+/* Blocked once the ring is full, and until half of it is free again: not for each block that is sent. */
+static bool console_output_is_blocked(Console *c) {
+        const Settings *settings = &c->concentrator->settings;
+
+        if (settings->slow_client != SLOW_CLIENT_WAIT)
+                return false;
+
+        size_t space = console_output_space(c);
+        return c->output_blocked ? space < settings->client_buffer_size / 2 : space < RING_BLOCK_SIZE;
+}
+
+static bool link_takes_input(const Link *l) {
+        return l->state == LINK_LIVE && !l->vmotion;
+}
+
+static size_t vmotion_input_space(const VMotion *v) {
+        return buffer_space(&v->held) / 2;
+}
+
+size_t console_input_space(const Console *c) {
+        size_t space = CONCENTRATOR_READ_MAX;
+        const Link *l;
+        const VMotion *v;
+
+        DL_FOREACH2(c->links, l, console_next)
+                if (link_takes_input(l))
+                        space = MIN(space, link_input_space(l));
+
+        DL_FOREACH(c->vmotions, v)
+                space = MIN(space, vmotion_input_space(v));
+
+        return space;
+}
+
+static void console_hold(Console *c, VMotion *v, const uint8_t *data, size_t n) {
+        TelnetEncoder encoder = {.transmission = TELNET_8BIT};
+        size_t consumed;
+        uint8_t *p = buffer_reserve(&v->held, 2 * n);
+
+        if (p)
+                buffer_commit(&v->held, telnet_encode(&encoder, data, n, p, 2 * n, &consumed));
+        else
+                console_log(c, LOG_ERR, NULL, NULL, "no memory for input during its vMotion, %zu bytes are lost", n);
+}
+
+void console_input(Console *c, const uint8_t *data, size_t n) {
+        Link *l, *next;
+        VMotion *v;
+
+        DL_FOREACH_SAFE2(c->links, l, next, console_next)
+                if (link_takes_input(l))
+                        link_send(l, data, n);
+
+        DL_FOREACH(c->vmotions, v)
+                console_hold(c, v, data, n);
+}
+
+void console_break(Console *c) {
+        Link *l, *next;
+        VMotion *v;
+
+        DL_FOREACH_SAFE2(c->links, l, next, console_next)
+                if (link_takes_input(l))
+                        link_send_break(l);
+
+        DL_FOREACH(c->vmotions, v)
+                (void) buffer_append(&v->held, (uint8_t[]){TELNET_IAC, TELNET_BRK}, 2);
+}
+
+void console_flush_input(Console *c) {
+        Link *l, *next;
+
+        DL_FOREACH_SAFE2(c->links, l, next, console_next)
+                link_flush(l);
+
+        console_settle(c);
+}
+
+static bool console_is_connected(const Console *c) {
+        const Link *l;
+
+        if (c->vmotions)
+                return true;
+
+        DL_FOREACH2(c->links, l, console_next)
+                if (l->state == LINK_LIVE)
+                        return true;
+
+        return false;
+}
+
+static void console_settle_connected(Console *c) {
+        bool connected = console_is_connected(c);
+        Client *client, *next;
+
+        if (connected == c->connected)
+                return;
+
+        c->connected = connected;
+        c->concentrator->n_connected += connected ? 1 : -1U;
+        concentrator_notify(c->concentrator, c, connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED);
+
+        DL_FOREACH_SAFE(c->clients, client, next)
+                client_flush(client); /* tells it */
+}
+
+static void console_settle_input(Console *c) {
+        bool blocked = console_input_space(c) == 0;
+        Client *client;
+
+        if (blocked == c->input_blocked)
+                return;
+
+        c->input_blocked = blocked;
+        DL_FOREACH(c->clients, client)
+                client_update_reading(client);
+}
+
+static void console_settle_output(Console *c) {
+        bool blocked = console_output_is_blocked(c);
+        Link *l;
+
+        ring_trim(&c->ring);
+        if (blocked == c->output_blocked)
+                return;
+
+        c->output_blocked = blocked;
+        DL_FOREACH2(c->links, l, console_next)
+                link_update_reading(l);
+}
+
+static void console_settle_orphaned(Console *c) {
+        if (c->links || c->clients || c->vmotions)
+                timeout_stop(&c->orphaned);
+        else if (!c->orphaned.queue)
+                timeout_start(&c->concentrator->orphans, &c->orphaned);
+}
+
+void console_settle(Console *c) {
+        console_settle_connected(c);
+        console_settle_input(c);
+        console_settle_output(c);
+        console_settle_orphaned(c);
+}

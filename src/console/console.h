@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "concentrator.h"
+#include "ring.h"
+
+/*
+ * Console: a VM's serial console. It has the VM's output in its ring, any number of links (connections from
+ * ESXi: several while the VM moves, or if it has two serial ports) and any number of clients, and it outlives
+ * both: the VM may reboot and reconnect, clients may come first, and its port stays its own until it expires.
+ *
+ * All links are heard, all that are live are spoken to.
+ */
+#define UUID_TEXT_MAX sizeof("00112233-4455-6677-8899-aabbccddeeff")
+
+struct Console {
+        Concentrator *concentrator;
+        UT_hash_handle handle; /* by id */
+
+        char *id;         /* the UUID, with "_URI" behind it under MultiConsole */
+        uint8_t uuid[16]; /* as ESXi sent it */
+        char uuid_text[UUID_TEXT_MAX];
+        char *uri;  /* of the serial port that connected last */
+        char *name; /* a label for people: sanitised, not unique */
+
+        Acceptor acceptor; /* open if it has a port */
+        uint16_t port;     /* 0: none */
+
+        Ring ring;
+        Link *links;     /* utlist */
+        Client *clients; /* utlist */
+        VMotion *vmotions; /* utlist: those that have begun */
+        unsigned n_clients;
+        Timeout orphaned;
+
+        /* Derived; kept by console_settle(). */
+        bool connected;
+        bool input_blocked;  /* a link takes no more: clients are not read */
+        bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
+};
+
+/* Text of a UUID, 8-4-4-4-12 in the order of its bytes. */
+void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]);
+
+/* The identity of a serial port: its own under MultiConsole, else its VM's. To be freed by the caller. */
+char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri);
+
+/* Creates the console and opens its port. @name is the VM's, see console_rename(). */
+int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name, const char *uri,
+                Console **ret);
+Console *console_free(Console *c);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
+
+/* Opens a port if the console has none and is to have one. */
+void console_open_port(Console *c);
+int console_set_uri(Console *c, const char *uri);
+
+/* Labels it with the VM's name, with "_URI" behind it under MultiConsole; without a name, with its identity. */
+int console_rename(Console *c, const char *name);
+
+void console_add_link(Console *c, Link *link);
+void console_remove_link(Console *c, Link *link);
+void console_add_vmotion(Console *c, VMotion *v);
+void console_remove_vmotion(Console *c, VMotion *v);
+void console_add_client(Console *c, Client *client);
+void console_remove_client(Console *c, Client *client);
+
+/* From the VM: into the ring. To be followed by console_pump() once for all of a read. */
+void console_output(Console *c, const uint8_t *data, size_t n);
+
+/* Sends every client what it has not had yet, as far as it takes it. */
+void console_pump(Console *c);
+
+/* How many bytes may be read from a link now: 0 while clients hold up their VM. */
+size_t console_output_space(Console *c);
+
+/* From a client, to all live links; what is for a VM on its way is held back. At most
+ * console_input_space() bytes at a time. To be followed by console_flush_input(). */
+void console_input(Console *c, const uint8_t *data, size_t n);
+void console_break(Console *c);
+size_t console_input_space(const Console *c);
+void console_flush_input(Console *c);
+
+/* Takes in settings that have changed while it runs. */
+void console_apply_settings(Console *c);
+
+/* Brings up to date what follows from links, clients and vMotions. To be called after any change to them. */
+void console_settle(Console *c);
+
+/* "VM web01 (5012…): …" with VSPC_VM_NAME= and VSPC_VM_UUID=, and VSPC_PEER= unless @peer is NULL */
+void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
+                _printf_(5, 6);

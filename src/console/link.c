@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <utlist.h>
+
+#include "console-vmotion.h"
+#include "link.h"
+#include "message.h"
+
+/* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1). */
+#define TLS_HANDSHAKE_RECORD 0x16
+
+static const TelnetPolicy link_policy = {
+        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .n_us_offered = 3,
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_VMWARE, TELNET_COM_PORT, TELNET_OPTION_END},
+        .n_him_offered = 3,
+};
+
+static void link_readable(Stream *s);
+static void link_writable(Stream *s);
+
+static const StreamHandler link_handler = {
+        .readable = link_readable,
+        .writable = link_writable,
+};
+
+static bool link_is_identified(const Link *l) {
+        return l->state == LINK_LIVE || l->state == LINK_DEPARTED;
+}
+
+/* Whether what it says goes to its console at once. */
+static bool link_is_heard(const Link *l) {
+        return link_is_identified(l) && !l->predecessor;
+}
+
+void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
+        char message[LOG_MESSAGE_MAX], peer[sizeof("VSPC_PEER=") + ADDRESS_TEXT_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(message, sizeof message, format, ap);
+        va_end(ap);
+
+        if (l->console) {
+                console_log(l->console, level, message_id, l->peer, "%s", message);
+                return;
+        }
+
+        snprintf(peer, sizeof peer, "VSPC_PEER=%s", l->peer);
+        log_full(level, 0,
+                 &(LogFields){.message_id = message_id, .field = (const char *const[]){peer}, .n_fields = 1},
+                 "Connection from %s: %s", l->peer, message);
+}
+
+int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
+        Link *l = calloc(1, sizeof(Link));
+        if (!l) {
+                safe_close(fd);
+                return -ENOMEM;
+        }
+
+        int r = stream_open(&l->stream, c->poller, fd, LINK_OUT_MAX, &link_handler);
+        if (r < 0) {
+                free(l);
+                return r;
+        }
+
+        l->concentrator = c;
+        l->pending = BUFFER_INIT(LINK_PENDING_MAX);
+        address_format(peer, l->peer);
+        telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
+        com_port_init(&l->com_port);
+        DL_APPEND(c->links, l);
+        timeout_start(&c->handshakes, &l->timeout);
+
+        (void) telnet_session_offer(&l->telnet, &link_policy, &l->stream.out);
+        link_flush(l);
+        return 0;
+}
+
+void link_free(Link *l) {
+        buffer_clear(&l->pending);
+        free(l->uri);
+        free(l->name);
+        free(l);
+}
+
+/* The source has said all that it will: its target's output goes out. */
+static void link_succeed(Link *l) {
+        Link *predecessor = TAKE_PTR(l->predecessor);
+
+        predecessor->successor = NULL;
+        timeout_stop(&l->succession);
+
+        console_output(l->console, buffer_data(&l->pending), l->pending.size);
+        buffer_clear(&l->pending);
+        link_update_reading(l);
+        console_pump(l->console);
+}
+
+static void link_close(Link *l) {
+        Console *console = l->console;
+
+        if (l->state == LINK_LIVE)
+                link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
+
+        l->console = NULL;
+        l->state = LINK_DEAD;
+        timeout_stop(&l->timeout);
+        buffer_clear(&l->pending);
+
+        if (l->predecessor) {
+                timeout_stop(&l->succession);
+                TAKE_PTR(l->predecessor)->successor = NULL;
+        }
+
+        /* Before the vMotion is settled and anybody told: what its successor kept comes next. */
+        if (l->successor)
+                link_succeed(l->successor);
+
+        if (console)
+                console_remove_link(console, l);
+        if (l->vmotion)
+                vmotion_link_closed(l->vmotion, l);
+        if (console)
+                console_settle(console);
+
+        concentrator_bury_link(l->concentrator, l);
+}
+
+void link_end(Link *l) {
+        if (l->state == LINK_DEAD)
+                return;
+
+        stream_close(&l->stream);
+        link_close(l);
+}
+
+void link_end_gently(Link *l) {
+        if (l->state == LINK_DEAD)
+                return;
+
+        closer_take(&l->concentrator->closer, &l->stream);
+        link_close(l);
+}
+
+static void link_fail(Link *l, int error, const char *what) {
+        if (l->state != LINK_DEAD)
+                link_log(l, LOG_INFO, NULL, "%s: %s", what, strerror(-error));
+
+        link_end(l);
+}
+
+static void link_data(Link *l, const uint8_t *data, size_t n) {
+        if (link_is_heard(l)) {
+                console_output(l->console, data, n);
+                return;
+        }
+
+        if (buffer_append(&l->pending, data, n) < 0) {
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "sent more than %u bytes before saying which VM it is, closing it", LINK_PENDING_MAX);
+                link_end(l);
+        }
+}
+
+static void link_refuse_stranger(Link *l) {
+        static const char text[] = "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n";
+
+        link_log(l, LOG_INFO, VSPC_MESSAGE_VM_REFUSED, "is not an ESXi host (it refuses telnet option 232), closing it");
+        (void) telnet_session_settle(&l->telnet, &l->stream.out);
+        (void) buffer_append(&l->stream.out, text, strlen(text));
+        link_end_gently(l);
+}
+
+static void link_negotiate(Link *l, const TelnetEvent *event) {
+        TelnetAnswer answer;
+
+        int r = telnet_session_negotiate(&l->telnet, &link_policy, event, &l->stream.out, &answer);
+        if (r < 0) {
+                link_fail(l, r, "does not read our answers");
+                return;
+        }
+
+        if (event->option != TELNET_VMWARE || telnet_command_side(event->command) != TELNET_HIM)
+                return;
+
+        if (answer.refused)
+                link_refuse_stranger(l);
+        else if (answer.changed && event->command == TELNET_WILL)
+                link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
+}
+
+static void link_subnegotiate(Link *l, const TelnetEvent *event) {
+        VMwareSuboption suboption;
+
+        if (!telnet_option_enabled(&l->telnet.options, TELNET_HIM, event->option)) {
+                link_log(l, LOG_DEBUG, NULL, "subnegotiates option %u, which is not in force", event->option);
+                return;
+        }
+
+        switch (event->option) {
+
+        case TELNET_VMWARE:
+                if (vmware_parse(event, &suboption) >= 0)
+                        link_handle_suboption(l, &suboption);
+                break;
+
+        case TELNET_COM_PORT:
+                if (telnet_session_settle(&l->telnet, &l->stream.out) < 0 ||
+                    com_port_handle(&l->com_port, event, &l->stream.out) < 0)
+                        link_fail(l, -ENOBUFS, "does not read our answers");
+                break;
+        }
+}
+
+static void link_receive(Link *l, const uint8_t *p, size_t n) {
+        while (n > 0 && l->state != LINK_DEAD) {
+                TelnetEvent event;
+                size_t used = telnet_decode(&l->telnet.in, p, n, &event);
+
+                p += used;
+                n -= used;
+
+                switch (event.type) {
+
+                case TELNET_EVENT_DATA:
+                        link_data(l, event.data, event.size);
+                        break;
+
+                case TELNET_EVENT_NEGOTIATION:
+                        link_negotiate(l, &event);
+                        break;
+
+                case TELNET_EVENT_SUBNEGOTIATION:
+                        link_subnegotiate(l, &event);
+                        break;
+
+                case TELNET_EVENT_OVERLONG:
+                        link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                                 "sent a subnegotiation of option %u of more than %u bytes, closing it",
+                                 event.option, TELNET_SUBNEGOTIATION_MAX);
+                        link_end(l);
+                        break;
+
+                case TELNET_EVENT_COMMAND: /* of all commands none means anything from a VM */
+                case TELNET_EVENT_NONE:
+                        break;
+                }
+        }
+}
+
+static size_t link_read_max(const Link *l) {
+        return link_is_heard(l) ? MIN((size_t) CONCENTRATOR_READ_MAX, console_output_space(l->console))
+                                : LINK_HANDSHAKE_READ_MAX;
+}
+
+static void link_readable(Stream *s) {
+        Link *l = container_of(s, Link, stream);
+        Concentrator *c = l->concentrator;
+
+        ssize_t n = stream_read(s, c->input, link_read_max(l));
+        if (n == -EAGAIN)
+                return;
+        if (n <= 0) {
+                if (!link_is_identified(l))
+                        link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
+                link_end(l);
+                return;
+        }
+
+        if (!l->heard && c->input[0] == TLS_HANDSHAKE_RECORD) {
+                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                         "begins TLS, which is not served here: use telnet:// in the vSPC URI, not telnets://");
+                link_end(l);
+                return;
+        }
+
+        l->heard = true;
+        link_receive(l, c->input, (size_t) n);
+        if (l->state == LINK_DEAD)
+                return;
+
+        link_flush(l);
+        if (l->state != LINK_DEAD && l->console)
+                console_pump(l->console);
+}
+
+static void link_writable(Stream *s) {
+        link_flush(container_of(s, Link, stream));
+}
+
+void link_flush(Link *l) {
+        if (l->state == LINK_DEAD)
+                return;
+
+        size_t queued = l->stream.out.size;
+        int r = stream_flush(&l->stream);
+        if (r < 0) {
+                link_end(l);
+                return;
+        }
+
+        link_update_reading(l);
+        if (l->console && l->stream.out.size < queued)
+                console_settle(l->console);
+}
+
+void link_update_reading(Link *l) {
+        bool reading = l->state != LINK_DEAD && !l->predecessor &&
+                       (link_is_identified(l) ? !l->console->output_blocked
+                                              : l->stream.out.size <= LINK_ANSWERS_MAX);
+
+        if (reading == l->stream.reading)
+                return;
+
+        if (reading)
+                stream_resume(&l->stream);
+        else
+                stream_pause(&l->stream);
+}
+
+size_t link_input_space(const Link *l) {
+        /* Each byte may need two. */
+        return l->stream.out.size < LINK_INPUT_MAX ? (LINK_INPUT_MAX - l->stream.out.size + 1) / 2 : 0;
+}
+
+void link_send(Link *l, const uint8_t *data, size_t n) {
+        uint8_t *p = buffer_reserve(&l->stream.out, 2 * n + 1);
+        if (!p) {
+                link_fail(l, -ENOBUFS, "cannot be sent what was typed");
+                return;
+        }
+
+        size_t consumed;
+        buffer_commit(&l->stream.out, telnet_encode(&l->telnet.out, data, n, p, 2 * n + 1, &consumed));
+        assert(consumed == n);
+}
+
+void link_send_break(Link *l) {
+        int r = telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
+        if (r < 0)
+                link_fail(l, r, "cannot be sent a break");
+}
+
+void link_send_held(Link *l, Buffer *held) {
+        TelnetDecoder decoder;
+        TelnetEvent event;
+
+        telnet_decoder_init(&decoder, TELNET_CR_LF_KEPT);
+        decoder.transmission = TELNET_8BIT;
+
+        while (held->size > 0 && l->state != LINK_DEAD) {
+                size_t used = telnet_decode(&decoder, buffer_data(held), held->size, &event);
+
+                if (event.type == TELNET_EVENT_DATA)
+                        link_send(l, event.data, event.size);
+                else if (event.type == TELNET_EVENT_COMMAND)
+                        link_send_break(l);
+
+                buffer_consume(held, used);
+        }
+
+        buffer_clear(held);
+}
+
+void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
+        int r = telnet_session_settle(&l->telnet, &l->stream.out);
+        if (r >= 0)
+                r = vmware_put(&l->stream.out, code, data, n);
+        if (r < 0)
+                link_fail(l, r, "does not read our answers");
+}
+
+void link_go_live(Link *l, Link *predecessor) {
+        l->state = LINK_LIVE;
+        timeout_stop(&l->timeout);
+        link_rename_console(l);
+
+        if (predecessor) {
+                l->predecessor = predecessor;
+                predecessor->successor = l;
+                predecessor->heard = false;
+                timeout_start(&l->concentrator->successions, &l->succession);
+        } else {
+                console_output(l->console, buffer_data(&l->pending), l->pending.size);
+                buffer_clear(&l->pending);
+        }
+
+        link_update_reading(l);
+}
+
+void link_depart(Link *l) {
+        l->state = LINK_DEPARTED;
+        timeout_start(&l->concentrator->handshakes, &l->timeout);
+}
+
+void link_succession_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, succession);
+
+        /* Still talking, or held up by a client that is waited for: it comes first. */
+        if (l->predecessor->heard || l->console->output_blocked) {
+                l->predecessor->heard = false;
+                timeout_start(&l->concentrator->successions, t);
+                return;
+        }
+
+        link_succeed(l);
+}
+
+void link_handshake_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, timeout);
+
+        if (l->state == LINK_DEPARTED)
+                link_log(l, LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it");
+        else
+                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                         "has not said in time which VM it is, closing it");
+
+        link_end(l);
+}

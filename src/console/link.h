@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "console.h"
+#include "telnet/com-port.h"
+#include "telnet/session.h"
+#include "telnet/vmware.h"
+#include "transport/stream.h"
+
+/*
+ * Link: a connection from an ESXi host, one serial port of one VM. It negotiates, learns who the VM is, joins
+ * its console and from then on carries bytes. Until then it is a stranger, and everything it can make us keep
+ * or do is bounded.
+ */
+typedef enum LinkState {
+        LINK_HANDSHAKE, /* who it is is not known yet */
+        LINK_PEER,      /* a vMotion's accepted target: not the VM yet */
+        LINK_LIVE,      /* speaks for its VM */
+        LINK_DEPARTED,  /* a vMotion's source after the target has taken over: still heard until it closes */
+        LINK_DEAD,      /* closed, to be freed */
+} LinkState;
+
+/* What a stranger may send before we know who it is: kept, and delivered to the console in the end. */
+#define LINK_PENDING_MAX (32U * 1024U)
+
+/* One read of a connection that is not live */
+#define LINK_HANDSHAKE_READ_MAX 4096U
+
+/* Answers that a peer has not read: beyond this it is not read either. */
+#define LINK_ANSWERS_MAX (4U * 1024U)
+
+/* Input that a VM has not read: beyond this its clients are not read. */
+#define LINK_INPUT_MAX (64U * 1024U)
+
+/* All of this may be queued at once, with what a vMotion gives back and is encoded. */
+#define LINK_OUT_MAX (LINK_INPUT_MAX * 2 + VMOTION_HELD_MAX * 2 + LINK_HANDSHAKE_READ_MAX * 8)
+
+#define LINK_NAME_MAX 512U /* bytes of a VM's name; more are cut */
+
+/* How long a vMotion's target waits for its source's last words after the source has fallen silent */
+#define LINK_SUCCESSION_USEC (200 * USEC_PER_MSEC)
+
+struct Link {
+        Concentrator *concentrator;
+        Console *console; /* NULL until it is known */
+        LinkState state;
+
+        Stream stream;
+        TelnetSession telnet;
+        ComPort com_port;
+        char peer[ADDRESS_TEXT_MAX];
+
+        /* What it has said of itself */
+        bool has_uuid;
+        uint8_t uuid[16];
+        char *uri;  /* from DO-PROXY, sanitised; NULL until then */
+        char *name; /* sanitised; NULL until then */
+
+        Buffer pending; /* output that its console cannot have yet */
+
+        VMotion *vmotion; /* of which it is the source or the peer */
+
+        /* After a vMotion the target's output waits for the source's. */
+        Link *predecessor, *successor;
+        Timeout succession;
+        bool heard; /* something has been read (as a vMotion's source: since the timer was started) */
+
+        Timeout timeout;
+        Link *prev, *next;                 /* of the concentrator */
+        Link *console_prev, *console_next; /* of the console */
+};
+
+int link_new(Concentrator *c, int fd, const SocketAddress *peer);
+
+/* Closes the connection and takes it out of everything. The memory goes later: a caller may look at
+ * link->state afterwards, and at nothing else. */
+void link_end(Link *l);
+
+/* The same, but so that the peer gets what is queued for it. */
+void link_end_gently(Link *l);
+void link_free(Link *l);
+
+/* Encodes and queues input for the VM; link_flush() sends it. */
+void link_send(Link *l, const uint8_t *data, size_t n);
+void link_send_break(Link *l);
+
+/* Queues what a vMotion has held back, and leaves that empty. */
+void link_send_held(Link *l, Buffer *held);
+void link_flush(Link *l);
+
+/* Input that can be queued now */
+size_t link_input_space(const Link *l);
+
+/* Reads or pauses, as its state and its console have it. */
+void link_update_reading(Link *l);
+
+/* Becomes live: its VM's console hears it, its clients speak to it. @predecessor: whose last words come
+ * first, or NULL. */
+void link_go_live(Link *l, Link *predecessor);
+
+/* Is not spoken to any more. */
+void link_depart(Link *l);
+
+void link_handshake_elapsed(Timeout *t);
+void link_succession_elapsed(Timeout *t);
+
+/* A suboption of VMware's has come (link-dialogue.c). */
+void link_handle_suboption(Link *l, const VMwareSuboption *suboption);
+
+/* Its console takes on the name that this link's VM has, if it has told one. */
+void link_rename_console(Link *l);
+
+/* Queues a suboption for ESXi. */
+void link_put(Link *l, VMwareCode code, const void *data, size_t n);
+
+/* Says in the log why a connection that has not become a VM's is closed. */
+void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);

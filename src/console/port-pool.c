@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "port-pool.h"
+
+static void set_bit(uint64_t *map, unsigned i) {
+        map[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+static void clear_bit(uint64_t *map, unsigned i) {
+        map[i / 64] &= ~(UINT64_C(1) << i % 64);
+}
+
+void port_pool_init(PortPool *p, uint16_t first, uint16_t last) {
+        *p = (PortPool){};
+        port_pool_set_range(p, first, last);
+}
+
+void port_pool_set_range(PortPool *p, uint16_t first, uint16_t last) {
+        assert(first > 0 && first <= last);
+
+        p->first = first;
+        p->last = last;
+}
+
+static void forget_foreign(PortPool *p) {
+        memset(p->foreign, 0, sizeof p->foreign);
+        p->foreign_since = 0;
+}
+
+/* At most a thousand words, 64 ports each. */
+static int lowest_free(const PortPool *p) {
+        for (unsigned word = p->first / 64U; word <= p->last / 64U; word++) {
+                uint64_t free_ports = ~(p->ours[word] | p->foreign[word]);
+
+                if (word == p->first / 64U)
+                        free_ports &= UINT64_MAX << p->first % 64;
+                if (free_ports == 0)
+                        continue;
+
+                unsigned port = word * 64 + (unsigned) __builtin_ctzll(free_ports);
+                return port <= p->last ? (int) port : -ENOSPC;
+        }
+
+        return -ENOSPC;
+}
+
+int port_pool_take(PortPool *p, usec_t now) {
+        if (p->foreign_since > 0 && now - p->foreign_since >= PORT_POOL_FOREIGN_USEC)
+                forget_foreign(p);
+
+        int port = lowest_free(p);
+        if (port >= 0)
+                set_bit(p->ours, (unsigned) port);
+
+        return port;
+}
+
+void port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now) {
+        clear_bit(p->ours, port);
+        set_bit(p->foreign, port);
+        if (p->foreign_since == 0)
+                p->foreign_since = MAX(now, (usec_t) 1);
+}
+
+void port_pool_release(PortPool *p, uint16_t port) {
+        clear_bit(p->ours, port);
+}

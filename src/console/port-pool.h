@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/parse.h"
+
+/*
+ * PortPool: the TCP ports on which VMs are served, lowest first. It knows which are ours and which another
+ * program was found to hold; opening sockets is its caller's.
+ */
+typedef struct PortPool {
+        uint16_t first, last;
+        uint64_t ours[65536 / 64];
+        uint64_t foreign[65536 / 64];
+        usec_t foreign_since; /* when the oldest foreign port was found, 0 if there is none */
+} PortPool;
+
+/* How long a port that another program holds is left alone before it is tried again. */
+#define PORT_POOL_FOREIGN_USEC (60 * USEC_PER_SEC)
+
+void port_pool_init(PortPool *p, uint16_t first, uint16_t last);
+
+/* A new range; ports taken outside of it stay taken until they are released. */
+void port_pool_set_range(PortPool *p, uint16_t first, uint16_t last);
+
+/* Takes the lowest free port. @now: CLOCK_MONOTONIC. Returns: the port, or -ENOSPC if there is none. */
+int port_pool_take(PortPool *p, usec_t now);
+
+/* Says of a port just taken that another program holds it. */
+void port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now);
+void port_pool_release(PortPool *p, uint16_t port);

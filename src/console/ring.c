@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ring.h"
+
+#define RING_SLOTS_MIN 8U
+
+static RingSlot *ring_slot(const Ring *r, uint64_t position) {
+        return &r->slots[position / RING_BLOCK_SIZE & (r->n_slots - 1)];
+}
+
+void ring_init(Ring *r, uint64_t keep, uint64_t lag_max) {
+        *r = (Ring){};
+        ring_set_bounds(r, keep, lag_max);
+}
+
+void ring_done(Ring *r) {
+        for (size_t i = 0; i < r->n_slots; i++)
+                free(r->slots[i].block);
+
+        free(r->slots);
+        *r = (Ring){};
+}
+
+void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max) {
+        r->keep = keep;
+        r->lag_max = MAX(lag_max, (uint64_t) RING_LAG_MIN);
+}
+
+/* Blocks, whole or begun, from begin to @end */
+static uint64_t ring_blocks(const Ring *r, uint64_t end) {
+        return (end - r->begin + RING_BLOCK_SIZE - 1) / RING_BLOCK_SIZE;
+}
+
+static int ring_resize(Ring *r, size_t n_slots) {
+        RingSlot *slots = calloc(n_slots, sizeof(RingSlot));
+        if (!slots)
+                return -ENOMEM;
+
+        Ring moved = {.slots = slots, .n_slots = n_slots};
+        for (uint64_t p = r->begin; p < r->end; p += RING_BLOCK_SIZE)
+                *ring_slot(&moved, p) = *ring_slot(r, p);
+
+        free(r->slots);
+        r->slots = slots;
+        r->n_slots = n_slots;
+        return 0;
+}
+
+static void ring_drop_block(Ring *r) {
+        RingSlot *slot = ring_slot(r, r->begin);
+
+        free(slot->block);
+        *slot = (RingSlot){};
+        r->begin += RING_BLOCK_SIZE;
+}
+
+static int ring_allocate(Ring *r, uint64_t end) {
+        size_t n_slots = MAX(r->n_slots, (size_t) RING_SLOTS_MIN);
+
+        while (n_slots < ring_blocks(r, end))
+                n_slots *= 2;
+        if (n_slots != r->n_slots) {
+                int k = ring_resize(r, n_slots);
+                if (k < 0)
+                        return k;
+        }
+
+        for (uint64_t p = r->end / RING_BLOCK_SIZE * RING_BLOCK_SIZE; p < end; p += RING_BLOCK_SIZE) {
+                RingSlot *slot = ring_slot(r, p);
+
+                if (!slot->block)
+                        slot->block = malloc(RING_BLOCK_SIZE);
+                if (!slot->block)
+                        return -ENOMEM; /* blocks beyond the end are used by the next append */
+        }
+
+        return 0;
+}
+
+int ring_append(Ring *r, const void *data, size_t n) {
+        /* In pieces, so that what has to go goes before memory for more is needed. */
+        while (n > 0) {
+                size_t offset = r->end % RING_BLOCK_SIZE;
+                size_t k = MIN(n, r->lag_max - offset);
+                uint64_t end = r->end + k, bound = r->keep + r->lag_max;
+
+                while (r->begin + RING_BLOCK_SIZE <= r->end && r->begin + RING_BLOCK_SIZE + bound <= end)
+                        ring_drop_block(r);
+
+                int error = ring_allocate(r, end);
+                if (error < 0)
+                        return error;
+
+                while (r->end < end) {
+                        offset = r->end % RING_BLOCK_SIZE;
+                        size_t part = MIN(RING_BLOCK_SIZE - offset, end - r->end);
+
+                        memcpy(ring_slot(r, r->end)->block + offset, data, part);
+                        data = (const uint8_t *) data + part;
+                        n -= part;
+                        r->end += part;
+                }
+        }
+
+        return 0;
+}
+
+void ring_trim(Ring *r) {
+        while (r->begin + RING_BLOCK_SIZE + r->keep <= r->end && ring_slot(r, r->begin)->cursors == 0)
+                ring_drop_block(r);
+
+        /* A table that a lagging cursor has made large need not stay so. Failure costs nothing. */
+        if (r->n_slots > RING_SLOTS_MIN && ring_blocks(r, r->end) * 4 <= r->n_slots)
+                (void) ring_resize(r, r->n_slots / 2);
+}
+
+size_t ring_space(Ring *r) {
+        ring_trim(r);
+
+        uint64_t bound = r->keep + r->lag_max, used = r->end - r->begin;
+        return used < bound ? bound - used : 0;
+}
+
+uint64_t ring_scrollback(const Ring *r) {
+        return MAX(r->begin, r->end > r->keep ? r->end - r->keep : 0);
+}
+
+size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n_max) {
+        size_t n = 0;
+
+        assert(position >= r->begin && position <= r->end);
+
+        for (; position < r->end && n < n_max; n++) {
+                size_t offset = position % RING_BLOCK_SIZE;
+                size_t part = MIN(RING_BLOCK_SIZE - offset, r->end - position);
+
+                iov[n] = (struct iovec){ring_slot(r, position)->block + offset, part};
+                position += part;
+        }
+
+        return n;
+}
+
+void ring_leave(Ring *r, RingCursor *c) {
+        /* A mark in a block that is gone went with it. */
+        if (c->marked && !ring_has_lost(r, c))
+                ring_slot(r, c->position)->cursors--;
+
+        c->marked = false;
+}
+
+void ring_move(Ring *r, RingCursor *c, uint64_t position) {
+        assert(position >= r->begin && position <= r->end);
+
+        ring_leave(r, c);
+        c->position = position;
+        c->marked = position < r->end;
+        if (c->marked)
+                ring_slot(r, position)->cursors++;
+}

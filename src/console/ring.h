@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "basic/macro.h"
+
+/*
+ * Ring: a console's output, written once and read by any number of cursors.
+ *
+ * Positions count the bytes since the console came to be and never wrap. What lies between begin and end is
+ * there to be read: at least the last @keep bytes (the scrollback), and all that a cursor still needs, up to
+ * @keep + @lag_max bytes in all. Memory comes in blocks and only while there is something in them: a VM that
+ * has said nothing has none.
+ *
+ * A cursor that is behind the end marks the block it stands in, so that the oldest block is known to be free
+ * or not in O(1), whatever the number of cursors.
+ */
+#define RING_BLOCK_SIZE 4096U
+
+/* Below this a ring could not take a read and let the other half be sent. */
+#define RING_LAG_MIN (2 * RING_BLOCK_SIZE)
+
+typedef struct RingSlot {
+        uint8_t *block;
+        uint32_t cursors; /* that stand in it */
+} RingSlot;
+
+typedef struct Ring {
+        RingSlot *slots; /* of block b: slots[b % n_slots] */
+        size_t n_slots;  /* a power of two, or 0 */
+        uint64_t begin;  /* a multiple of RING_BLOCK_SIZE */
+        uint64_t end;
+        uint64_t keep;
+        uint64_t lag_max;
+} Ring;
+
+typedef struct RingCursor {
+        uint64_t position; /* of the next byte to be read; may be before begin if the ring has gone on */
+        bool marked;
+} RingCursor;
+
+void ring_init(Ring *r, uint64_t keep, uint64_t lag_max);
+void ring_done(Ring *r);
+
+/* New bounds; what exceeds them goes with the next append or trim. */
+void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max);
+
+/* Appends @n bytes. The oldest go if the ring would exceed its bound. Returns: 0 or -ENOMEM (then the data is
+ * lost, and the ring is as it was). */
+int ring_append(Ring *r, const void *data, size_t n);
+
+/* How many bytes can be appended so that no cursor that is marked loses any. */
+size_t ring_space(Ring *r);
+
+/* Gives back the memory that neither the scrollback nor a cursor needs. */
+void ring_trim(Ring *r);
+
+/* Where the last @keep bytes begin, or the oldest if there are fewer. */
+uint64_t ring_scrollback(const Ring *r);
+
+/* Points @iov to what can be read from @position. Returns: how many of the @n_max have been used. */
+size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n_max);
+
+/* Puts the cursor to @position, between begin and end, and marks where it stands if it is behind the end. */
+void ring_move(Ring *r, RingCursor *c, uint64_t position);
+void ring_leave(Ring *r, RingCursor *c);
+
+/* The ring has gone on without this cursor: the bytes from its position to begin are lost to it. */
+static inline bool ring_has_lost(const Ring *r, const RingCursor *c) {
+        return c->position < r->begin;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/parse.h"
+#include "transport/address.h"
+
+/*
+ * Settings: what an administrator can choose about the concentrator. The names are those of vspc.conf(5).
+ */
+
+/* What becomes of a client that does not read as fast as its VM writes. */
+typedef enum SlowClient {
+        SLOW_CLIENT_SKIP, /* it jumps ahead and is told how much it missed; a raw client is closed */
+        SLOW_CLIENT_WAIT, /* its VM has to wait */
+        SLOW_CLIENT_DROP, /* it is disconnected */
+} SlowClient;
+
+typedef struct Settings {
+        char **service_uris; /* NULL-terminated; NULL: any */
+        bool multi_console;
+        bool vm_ports;
+        SocketAddress vm_port_address;
+        uint16_t vm_port_range_start, vm_port_range_end;
+        usec_t vm_expire_usec;
+        usec_t vmotion_timeout_usec;
+        usec_t handshake_timeout_usec;
+        uint32_t client_limit; /* clients a VM; 0: no limit */
+        uint64_t scrollback_size;
+        uint64_t client_buffer_size;
+        SlowClient slow_client;
+} Settings;
+
+void settings_init(Settings *s);
+void settings_done(Settings *s);
+
+/* Whether a VM whose serial port has this Port URI is served. */
+bool settings_accept_uri(const Settings *s, const char *uri);

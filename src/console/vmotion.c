@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <sys/random.h>
+
+#include "vmotion.h"
+
+VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
+        static const struct {
+                VMotionState next;
+                VMotionAction action;
+        } table[_VMOTION_STATE_MAX][_VMOTION_EVENT_MAX] = {
+                [VMOTION_NONE] = {
+                        [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_GO_AHEAD},
+                },
+                [VMOTION_BEGUN] = {
+                        [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
+                        [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_ACCEPT_PEER},
+                        [VMOTION_ON_COMPLETE] =      {VMOTION_BEGUN, VMOTION_IGNORE},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_AWAIT_PEER},
+                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_BEGUN, VMOTION_IGNORE},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                },
+                [VMOTION_PEERED] = {
+                        [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
+                        [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_IGNORE}, /* a used secret */
+                        [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_PEER_WINS},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
+                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                },
+                [VMOTION_ORPHANED] = {
+                        [VMOTION_ON_BEGIN] =         {VMOTION_ORPHANED, VMOTION_IGNORE},
+                        [VMOTION_ON_ABORT] =         {VMOTION_ORPHANED, VMOTION_IGNORE},
+                        [VMOTION_ON_PEER] =          {VMOTION_NONE, VMOTION_PEER_WINS},
+                        [VMOTION_ON_COMPLETE] =      {VMOTION_ORPHANED, VMOTION_IGNORE},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_IGNORE},
+                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_ORPHANED, VMOTION_IGNORE},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_NOBODY_WINS},
+                },
+        };
+
+        assert(*state < _VMOTION_STATE_MAX && event < _VMOTION_EVENT_MAX);
+
+        VMotionAction action = table[*state][event].action;
+        *state = table[*state][event].next;
+        return action;
+}
+
+int vmotion_renew(VMotion *v, const uint8_t *sequence, size_t sequence_size) {
+        assert(sequence_size <= VMOTION_SEQUENCE_MAX);
+
+        if (getrandom(v->secret, sizeof v->secret, GRND_NONBLOCK) != sizeof v->secret)
+                return -errno;
+
+        memcpy(v->sequence, sequence, sequence_size);
+        v->sequence_size = sequence_size;
+        return 0;
+}
+
+int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
+        _cleanup_(vmotion_freep) VMotion *v = calloc(1, sizeof(VMotion));
+        if (!v)
+                return -ENOMEM;
+
+        v->held = BUFFER_INIT(VMOTION_HELD_MAX);
+
+        int r = vmotion_renew(v, sequence, sequence_size);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(v);
+        return 0;
+}
+
+VMotion *vmotion_free(VMotion *v) {
+        timeout_stop(&v->timeout);
+        buffer_clear(&v->held);
+        explicit_bzero(v->secret, sizeof v->secret);
+        free(v);
+        return NULL;
+}
+
+bool vmotion_has_sequence(const VMotion *v, const uint8_t *sequence, size_t size) {
+        return size == v->sequence_size && memcmp(v->sequence, sequence, size) == 0;
+}
+
+bool vmotion_has_secret(const VMotion *v, const uint8_t *data, size_t size) {
+        if (size != v->sequence_size + sizeof v->secret ||
+            !vmotion_has_sequence(v, data, v->sequence_size))
+                return false;
+
+        const uint8_t *secret = data + v->sequence_size;
+        uint8_t difference = 0;
+        for (size_t i = 0; i < sizeof v->secret; i++)
+                difference |= v->secret[i] ^ secret[i];
+
+        return difference == 0;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <uthash.h>
+
+#include "basic/buffer.h"
+#include "basic/timeout-queue.h"
+
+/*
+ * VMotion: a VM on its way from one ESXi host to another. Source: VMware, "Using a Proxy with vSphere Virtual
+ * Serial Ports", vMotion.
+ *
+ * From the go-ahead on, what clients type is held back: neither end may have it before it is known which of
+ * them is the VM. A vMotion belongs to the link on which it began, the source, and is named by its sequence
+ * and a secret, which the target's connection has to show, once.
+ */
+typedef struct Console Console;
+typedef struct Link Link;
+
+typedef enum VMotionState {
+        VMOTION_NONE,
+        VMOTION_BEGUN,    /* GOAHEAD has been sent */
+        VMOTION_PEERED,   /* the target has shown the secret */
+        VMOTION_ORPHANED, /* the source has gone, the target has not come yet */
+        _VMOTION_STATE_MAX,
+} VMotionState;
+
+typedef enum VMotionEvent {
+        VMOTION_ON_BEGIN,         /* from the source */
+        VMOTION_ON_ABORT,         /* from the source */
+        VMOTION_ON_PEER,          /* from the target, with the right secret */
+        VMOTION_ON_COMPLETE,      /* from the accepted target, with the right sequence */
+        VMOTION_ON_SOURCE_CLOSED,
+        VMOTION_ON_PEER_CLOSED,   /* the accepted target */
+        VMOTION_ON_TIMEOUT,
+        _VMOTION_EVENT_MAX,
+} VMotionEvent;
+
+typedef enum VMotionAction {
+        VMOTION_IGNORE,
+        VMOTION_GO_AHEAD,    /* hold back input, send GOAHEAD */
+        VMOTION_RESTART,     /* what was held goes to the source, the peer goes, then as GO_AHEAD */
+        VMOTION_ACCEPT_PEER, /* send PEER-OK */
+        VMOTION_AWAIT_PEER,  /* the source has gone: only the target can still take this up */
+        VMOTION_PEER_WINS,   /* the target is the VM, what was held goes to it */
+        VMOTION_SOURCE_WINS, /* the source still is, what was held goes to it, the peer goes */
+        VMOTION_NOBODY_WINS, /* the VM has gone, and what was held with it */
+} VMotionAction;
+
+/* The whole of the rules: moves *state and says what is to be done. */
+VMotionAction vmotion_step(VMotionState *state, VMotionEvent event);
+
+/* Opaque to us; ESXi uses 4 bytes. A BEGIN with more is answered with NOTNOW. */
+#define VMOTION_SEQUENCE_MAX 64U
+
+/* The first half finds a vMotion in the table, the second is what is compared in constant time; all of it is
+ * random and known to nobody but the two hosts. */
+#define VMOTION_SECRET_SIZE 16U
+#define VMOTION_HANDLE_SIZE 8U
+
+/* What is held back at most; then the clients' TCP has to wait. */
+#define VMOTION_HELD_MAX (1024U * 1024U)
+
+typedef struct VMotion {
+        VMotionState state;
+        uint8_t sequence[VMOTION_SEQUENCE_MAX];
+        size_t sequence_size;
+        uint8_t secret[VMOTION_SECRET_SIZE];
+
+        Console *console;
+        Link *source, *peer; /* NULL where there is none (any more, yet) */
+
+        /* Input, as a telnet stream in BINARY transmission: BRK has its place in it. */
+        Buffer held;
+
+        Timeout timeout;
+        UT_hash_handle handle; /* by the first half of the secret */
+        struct VMotion *prev, *next; /* of the console */
+} VMotion;
+
+/* A vMotion in state NONE with a fresh secret. Returns: 0, -ENOMEM, or what getrandom(2) says. */
+int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret);
+VMotion *vmotion_free(VMotion *v);
+DEFINE_TRIVIAL_CLEANUP_FUNC(VMotion *, vmotion_free);
+
+/* Draws another secret, and takes another sequence. */
+int vmotion_renew(VMotion *v, const uint8_t *sequence, size_t sequence_size);
+
+bool vmotion_has_sequence(const VMotion *v, const uint8_t *sequence, size_t size);
+
+/* Whether @data is this vMotion's sequence followed by its secret, compared in constant time. */
+bool vmotion_has_secret(const VMotion *v, const uint8_t *data, size_t size);

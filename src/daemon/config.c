@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <glob.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "basic/text.h"
+#include "config.h"
+#include "console/ring.h"
+
+#define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
+#define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
+#define SERVICE_URIS_MAX 1024U
+
+/* In the order of precedence */
+static const char *const config_folders[] = {"/etc/vspc", "/run/vspc", "/usr/lib/vspc"};
+
+/* Where the reader is, for messages */
+typedef struct Reader {
+        Config *config;
+        const char *name;
+        FILE *file;
+        unsigned line;
+        size_t size;
+        int n_problems;
+} Reader;
+
+static void problem(Reader *r, const char *format, ...) _printf_(2, 3);
+static void problem(Reader *r, const char *format, ...) {
+        _cleanup_free_ char *message = NULL, *clean = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        int n = vasprintf(&message, format, ap);
+        va_end(ap);
+        if (n < 0)
+                message = NULL;
+        else
+                clean = text_sanitize(message, (size_t) n, LOG_MESSAGE_MAX);
+
+        log_warning("%s:%u: %s", r->name, r->line, clean ?: "out of memory");
+        r->n_problems++;
+}
+
+/* Each takes a value to its place in the Config. Returns: 0, or a negative errno for what is no such value. */
+typedef int (*ValueParser)(const char *value, void *target);
+
+static int parse_flag(const char *value, void *target) {
+        return parse_boolean(value, target);
+}
+
+static int parse_span(const char *value, void *target) {
+        return parse_sec(value, target);
+}
+
+/* A timeout that never elapses, or at once, would be none. */
+static int parse_timeout(const char *value, void *target) {
+        usec_t span;
+
+        int r = parse_sec(value, &span);
+        if (r < 0)
+                return r;
+        if (span < USEC_PER_MSEC || span == USEC_INFINITY)
+                return -ERANGE;
+
+        *(usec_t *) target = span;
+        return 0;
+}
+
+static int parse_port(const char *value, void *target) {
+        uint64_t port;
+
+        int r = parse_unsigned(value, UINT16_MAX, &port);
+        if (r < 0)
+                return r;
+        if (port == 0)
+                return -ERANGE;
+
+        *(uint16_t *) target = (uint16_t) port;
+        return 0;
+}
+
+static int parse_count(const char *value, void *target) {
+        uint64_t count;
+
+        int r = parse_unsigned(value, UINT32_MAX, &count);
+        if (r >= 0)
+                *(uint32_t *) target = (uint32_t) count;
+
+        return r;
+}
+
+static int parse_scrollback(const char *value, void *target) {
+        uint64_t size;
+
+        int r = parse_size(value, &size);
+        if (r < 0)
+                return r;
+        if (size > SCROLLBACK_SIZE_MAX)
+                return -ERANGE;
+
+        *(uint64_t *) target = size;
+        return 0;
+}
+
+static int parse_client_buffer(const char *value, void *target) {
+        uint64_t size;
+
+        int r = parse_size(value, &size);
+        if (r < 0)
+                return r;
+        if (size < RING_LAG_MIN || size > CLIENT_BUFFER_SIZE_MAX)
+                return -ERANGE;
+
+        *(uint64_t *) target = size;
+        return 0;
+}
+
+static int parse_slow_client(const char *value, void *target) {
+        static const char *const names[] = {
+                [SLOW_CLIENT_SKIP] = "skip",
+                [SLOW_CLIENT_WAIT] = "wait",
+                [SLOW_CLIENT_DROP] = "drop",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (streq(value, names[i])) {
+                        *(SlowClient *) target = (SlowClient) i;
+                        return 0;
+                }
+
+        return -EINVAL;
+}
+
+static int parse_address(const char *value, void *target) {
+        return address_parse(value, target);
+}
+
+static int parse_backend(const char *value, void *target) {
+        const StoreBackend *backend = store_find_backend(value);
+        if (!backend)
+                return -EINVAL;
+
+        *(const StoreBackend **) target = backend;
+        return 0;
+}
+
+static void free_strings(char **strings) {
+        for (char **s = strings; s && *s; s++)
+                free(*s);
+
+        free(strings);
+}
+
+/* URIs separated by spaces; several assignments add up. */
+static int parse_uris(const char *value, void *target) {
+        char ***uris = target;
+        size_t n = 0;
+
+        while (*uris && (*uris)[n])
+                n++;
+
+        for (;;) {
+                value += strspn(value, " \t");
+                size_t length = strcspn(value, " \t");
+                if (length == 0)
+                        return 0;
+                if (n >= SERVICE_URIS_MAX)
+                        return -ERANGE;
+
+                char **grown = reallocarray(*uris, n + 2, sizeof(char *));
+                if (!grown)
+                        return -ENOMEM;
+
+                *uris = grown;
+                grown[n] = strndup(value, length);
+                grown[n + 1] = NULL;
+                if (!grown[n])
+                        return -ENOMEM;
+
+                n++;
+                value += length;
+        }
+}
+
+typedef struct Key {
+        const char *section, *name;
+        ValueParser parse;
+        size_t offset, size;
+        const char *wants; /* completes "wants …" */
+} Key;
+
+#define SETTING(section, name, parse, member, wants)                                                        \
+        {section, name, parse, offsetof(Config, member), sizeof(((Config *) NULL)->member), wants}
+
+static const Key keys[] = {
+        SETTING("Concentrator", "ServiceURI", parse_uris, settings.service_uris,
+                "Port URIs separated by spaces, at most 1024"),
+        SETTING("Concentrator", "MultiConsole", parse_flag, settings.multi_console, "yes or no"),
+        SETTING("Concentrator", "VMPorts", parse_flag, settings.vm_ports, "yes or no"),
+        SETTING("Concentrator", "VMPortAddress", parse_address, settings.vm_port_address,
+                "an IPv4 or IPv6 address such as 127.0.0.1"),
+        SETTING("Concentrator", "VMPortRangeStart", parse_port, settings.vm_port_range_start,
+                "a port from 1 to 65535"),
+        SETTING("Concentrator", "VMPortRangeEnd", parse_port, settings.vm_port_range_end,
+                "a port from 1 to 65535"),
+        SETTING("Concentrator", "VMExpireSec", parse_span, settings.vm_expire_usec,
+                "a time span such as 1d or 90s, or infinity"),
+        SETTING("Concentrator", "VMotionTimeoutSec", parse_timeout, settings.vmotion_timeout_usec,
+                "a time span such as 60s"),
+        SETTING("Concentrator", "HandshakeTimeoutSec", parse_timeout, settings.handshake_timeout_usec,
+                "a time span such as 30s"),
+        SETTING("Concentrator", "ClientLimit", parse_count, settings.client_limit,
+                "a number of clients, or 0 for no limit"),
+        SETTING("Concentrator", "ScrollbackSize", parse_scrollback, settings.scrollback_size,
+                "a size up to 64M such as 16K"),
+        SETTING("Concentrator", "ClientBufferSize", parse_client_buffer, settings.client_buffer_size,
+                "a size from 8K to 1G such as 1M"),
+        SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
+        SETTING("Concentrator", "Backend", parse_backend, backend, "memory"),
+};
+
+void config_init(Config *c) {
+        const char *e;
+
+        settings_init(&c->settings);
+        c->backend = &store_memory;
+
+        e = getenv("SUPPORT_MULTI_CONSOLE");
+        if (e && *e && parse_boolean(e, &c->settings.multi_console) < 0)
+                log_warning("Environment: SUPPORT_MULTI_CONSOLE= wants true or false, not \"%s\"", e);
+
+        e = getenv("VM_CLIENT_LIMIT");
+        if (e && *e && parse_count(e, &c->settings.client_limit) < 0)
+                log_warning("Environment: VM_CLIENT_LIMIT= wants a number, not \"%s\"", e);
+}
+
+void config_done(Config *c) {
+        settings_done(&c->settings);
+}
+
+/* An empty value takes back what was assigned before. */
+static void reset_key(Config *c, const Key *key) {
+        Config defaults;
+
+        if (key->parse == parse_uris)
+                free_strings(c->settings.service_uris);
+
+        config_init(&defaults);
+        memcpy((uint8_t *) c + key->offset, (uint8_t *) &defaults + key->offset, key->size);
+}
+
+static const Key *find_key(const char *section, const char *name, bool *ret_section_known) {
+        *ret_section_known = false;
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                if (!streq(keys[i].section, section))
+                        continue;
+                *ret_section_known = true;
+                if (streq(keys[i].name, name))
+                        return &keys[i];
+        }
+
+        return NULL;
+}
+
+static int on_assignment(void *userdata, const char *section, const char *name, const char *value) {
+        Reader *r = userdata;
+        bool section_known;
+        const Key *key = find_key(section, name, &section_known);
+
+        if (!key) {
+                if (section_known)
+                        problem(r, "Unknown key %s= in section [%s], ignoring it", name, section);
+                else if (*section)
+                        problem(r, "Unknown section [%s], ignoring %s= in it", section, name);
+                else
+                        problem(r, "%s= stands before any section, it belongs below [Concentrator]", name);
+        } else if (!value || !*value)
+                reset_key(r->config, key);
+        else if (key->parse(value, (uint8_t *) r->config + key->offset) < 0)
+                problem(r, "%s= wants %s, not \"%s\", ignoring it", name, key->wants, value);
+
+        return 1;
+}
+
+/* fgets() that knows the number of the line, and that a line may be too long for inih. */
+static char *read_line(char *buffer, int size, void *userdata) {
+        Reader *r = userdata;
+
+        if (!fgets(buffer, size, r->file))
+                return NULL;
+
+        r->line++;
+        size_t n = strlen(buffer);
+        bool complete = (n > 0 && buffer[n - 1] == '\n') || feof(r->file);
+        r->size += n;
+
+        if (!complete) {
+                int c;
+
+                problem(r, "The line is longer than %d bytes, ignoring it", size - 2);
+                do {
+                        c = getc(r->file);
+                        r->size++;
+                } while (c != '\n' && c != EOF && r->size <= CONFIG_FILE_SIZE_MAX);
+                buffer[0] = 0;
+        }
+
+        if (r->size > CONFIG_FILE_SIZE_MAX) {
+                problem(r, "The file is larger than %u bytes, ignoring the rest", CONFIG_FILE_SIZE_MAX);
+                return NULL;
+        }
+
+        return buffer;
+}
+
+static void check_range(Reader *r) {
+        Settings *s = &r->config->settings, defaults;
+
+        if (s->vm_port_range_start <= s->vm_port_range_end)
+                return;
+
+        settings_init(&defaults);
+        problem(r, "VMPortRangeStart=%u is beyond VMPortRangeEnd=%u, using %u to %u", s->vm_port_range_start,
+                s->vm_port_range_end, defaults.vm_port_range_start, defaults.vm_port_range_end);
+        s->vm_port_range_start = defaults.vm_port_range_start;
+        s->vm_port_range_end = defaults.vm_port_range_end;
+}
+
+static int config_load(Config *c, const char *name, FILE *file) {
+        Reader r = {.config = c, .name = name, .file = file};
+
+        int line = ini_parse_stream(read_line, &r, on_assignment, &r);
+        if (line != 0) {
+                if (line > 0)
+                        r.line = (unsigned) line;
+                problem(&r, "This is neither a [Section] nor Key=Value");
+        }
+
+        return r.n_problems;
+}
+
+int config_load_text(Config *c, const char *name, const char *text, size_t size) {
+        /* fmemopen() takes no empty buffer. */
+        if (size == 0)
+                return 0;
+
+        FILE *file = fmemopen((void *) text, size, "r");
+        if (!file)
+                return -errno;
+
+        int n = config_load(c, name, file);
+        fclose(file);
+        return n;
+}
+
+int config_load_file(Config *c, const char *path) {
+        FILE *file = fopen(path, "re");
+        if (!file)
+                return -errno;
+
+        int n = config_load(c, path, file);
+        fclose(file);
+
+        Reader end = {.config = c, .name = path};
+        check_range(&end);
+        return n + end.n_problems;
+}
+
+static const char *file_name(const char *path) {
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+/* By name; namesakes in the order of precedence, which is that of their folders' names. */
+static int compare_paths(const void *a, const void *b) {
+        const char *x = *(char *const *) a, *y = *(char *const *) b;
+
+        return strcmp(file_name(x), file_name(y)) ?: strcmp(x, y);
+}
+
+/* One that is there but cannot be read is a problem too. */
+static int load_existing(Config *c, const char *path, bool *ret_found) {
+        int n = config_load_file(c, path);
+
+        *ret_found = n != -ENOENT;
+        if (n >= 0 || n == -ENOENT)
+                return MAX(n, 0);
+
+        log_error_errno(n, "Cannot read %s, going on without it: %m", path);
+        return 1;
+}
+
+int config_load_system(Config *c) {
+        int n_problems = 0;
+        bool found = false;
+        char path[256];
+
+        for (size_t i = 0; i < ELEMENTSOF(config_folders) && !found; i++) {
+                snprintf(path, sizeof path, "%s/vspc.conf", config_folders[i]);
+                n_problems += load_existing(c, path, &found);
+        }
+
+        glob_t drop_ins = {};
+        for (size_t i = 0; i < ELEMENTSOF(config_folders); i++) {
+                snprintf(path, sizeof path, "%s/vspc.conf.d/*.conf", config_folders[i]);
+                (void) glob(path, i > 0 ? GLOB_APPEND : 0, NULL, &drop_ins);
+        }
+
+        char **paths = drop_ins.gl_pathv;
+        if (drop_ins.gl_pathc > 0)
+                qsort(paths, drop_ins.gl_pathc, sizeof(char *), compare_paths);
+        for (size_t i = 0; i < drop_ins.gl_pathc; i++)
+                if (i == 0 || !streq(file_name(paths[i - 1]), file_name(paths[i])))
+                        n_problems += load_existing(c, paths[i], &found);
+
+        globfree(&drop_ins);
+        return n_problems;
+}

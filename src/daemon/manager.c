@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "manager.h"
+
+/* STATUS= follows what happens, but not each of a thousand VMs that connect at once. */
+#define STATUS_DELAY_USEC (200 * USEC_PER_MSEC)
+
+/* A socket on which queries will be answered once there is something to answer them. */
+typedef struct AdminGate {
+        Manager *manager;
+        Acceptor acceptor;
+        struct AdminGate *prev, *next;
+} AdminGate;
+
+struct Manager {
+        sd_event *event;
+        const char *config_path;
+        Concentrator *concentrator;
+        Store *store;
+        AdminGate *admin_gates; /* utlist */
+
+        ConcentratorObserver observer;
+        sd_event_source *status_timer;
+};
+
+static int config_reload(const Manager *m, Config *ret) {
+        Config config;
+
+        config_init(&config);
+        int r = m->config_path ? config_load_file(&config, m->config_path) : config_load_system(&config);
+        if (r < 0) {
+                config_done(&config);
+                return r;
+        }
+
+        *ret = config;
+        return 0;
+}
+
+static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
+                     void *userdata) {
+        Manager *m = userdata;
+        struct timespec now;
+        Config config;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                          (uint64_t) (now.tv_sec * 1000000 + now.tv_nsec / 1000));
+
+        int r = config_reload(m, &config);
+        if (r < 0)
+                log_error_errno(r, "Cannot read %s, the configuration stays as it was: %m", m->config_path);
+        else {
+                concentrator_set_settings(m->concentrator, &config.settings);
+                config_done(&config);
+                log_info("Configuration reloaded");
+        }
+
+        (void) sd_notify(false, "READY=1");
+        return 0;
+}
+
+static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        Manager *m = userdata;
+        const Concentrator *c = m->concentrator;
+
+        (void) sd_notifyf(false, "STATUS=%u %s, %u %s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
+                          c->n_clients, c->n_clients == 1 ? "client" : "clients");
+        return 0;
+}
+
+static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event) {
+        Manager *m = container_of(observer, Manager, observer);
+        int enabled = SD_EVENT_OFF;
+
+        if (event == CONSOLE_RENAMED)
+                return;
+
+        (void) sd_event_source_get_enabled(m->status_timer, &enabled);
+        if (enabled != SD_EVENT_OFF)
+                return;
+
+        (void) sd_event_source_set_time(m->status_timer, event_now(m->event) + STATUS_DELAY_USEC);
+        (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
+}
+
+int manager_new(Config *config, const char *config_path, Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(Manager));
+        if (!m)
+                return log_error_errno(ENOMEM, "Cannot start: %m");
+
+        m->config_path = config_path;
+
+        int r = sd_event_new(&m->event);
+        if (r < 0)
+                return log_error_errno(r, "Cannot make an event loop: %m");
+
+        /* Does nothing unless systemd asks for it (WatchdogSec=). */
+        r = sd_event_set_watchdog(m->event, true);
+        if (r < 0)
+                log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
+
+        const struct {
+                int signal;
+                sd_event_signal_handler_t handler;
+        } signals[] = {
+                {SIGTERM, NULL}, /* ends the loop */
+                {SIGINT, NULL},
+                {SIGHUP, on_reload},
+        };
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                r = sd_event_add_signal(m->event, NULL, signals[i].signal, signals[i].handler,
+                                        signals[i].handler ? m : NULL);
+                if (r < 0)
+                        return log_error_errno(r, "Cannot handle signal %s: %m", strsignal(signals[i].signal));
+        }
+
+        r = sd_event_add_time(m->event, &m->status_timer, CLOCK_MONOTONIC, 0, STATUS_DELAY_USEC, on_status, m);
+        if (r < 0)
+                return log_error_errno(r, "Cannot set a timer: %m");
+        (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_OFF);
+
+        r = concentrator_new(m->event, &config->settings, &m->concentrator);
+        if (r < 0)
+                return log_error_errno(r, "Cannot make the concentrator: %m");
+
+        r = store_new(config->backend, m->concentrator, &m->store);
+        if (r < 0)
+                return log_error_errno(r, "Cannot open Backend=%s: %m", config->backend->name);
+
+        m->observer.notify = on_console_event;
+        concentrator_observe(m->concentrator, &m->observer);
+
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+static void admin_gate_free(Manager *m, AdminGate *g) {
+        DL_DELETE(m->admin_gates, g);
+        acceptor_close(&g->acceptor);
+        free(g);
+}
+
+Manager *manager_free(Manager *m) {
+        while (m->admin_gates)
+                admin_gate_free(m, m->admin_gates);
+
+        store_freep(&m->store);
+        if (m->concentrator && m->observer.notify)
+                concentrator_unobserve(m->concentrator, &m->observer);
+        concentrator_freep(&m->concentrator);
+
+        sd_event_source_disable_unref(m->status_timer);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
+
+/* No query can be answered yet. The caller learns so at once, by an orderly end of the stream. */
+static void admin_accept(Acceptor *a, int fd, const SocketAddress *peer) {
+        static const StreamHandler nobody = {};
+        Concentrator *c = container_of(a, AdminGate, acceptor)->manager->concentrator;
+        char from[ADDRESS_TEXT_MAX];
+        Stream stream;
+
+        log_info("Admin connection from %s closed: this version answers no queries yet",
+                 address_format(peer, from));
+
+        if (concentrator_admit(c, fd) < 0)
+                safe_close(fd);
+        else if (stream_open(&stream, c->poller, fd, 0, &nobody) >= 0)
+                closer_take(&c->closer, &stream);
+}
+
+static int manager_add_admin_gate(Manager *m, int fd) {
+        _cleanup_free_ AdminGate *g = calloc(1, sizeof(AdminGate));
+        if (!g)
+                return -ENOMEM;
+
+        g->manager = m;
+        int r = acceptor_open(&g->acceptor, m->concentrator->poller, &m->concentrator->resting, fd, admin_accept);
+        if (r < 0)
+                return r;
+
+        DL_APPEND(m->admin_gates, g);
+        TAKE_PTR(g);
+        return 0;
+}
+
+int manager_add_socket(Manager *m, const PassedSocket *socket) {
+        char text[ADDRESS_TEXT_MAX] = "?";
+        SocketAddress address = {};
+        socklen_t length = sizeof address;
+        bool is_vm = socket->kind == SOCKET_VM;
+
+        if (getsockname(socket->fd, &address.any, &length) >= 0)
+                address_format(&address, text);
+
+        int r = is_vm ? concentrator_add_gate(m->concentrator, socket->fd)
+                      : manager_add_admin_gate(m, socket->fd);
+        if (r < 0)
+                return log_error_errno(r, "Cannot listen on %s: %m", text);
+
+        log_info("Listening on %s for %s", text, is_vm ? "ESXi hosts" : "queries");
+        return 0;
+}
+
+int manager_run(Manager *m) {
+        (void) on_status(NULL, 0, m);
+        (void) sd_notify(false, "READY=1");
+
+        int r = sd_event_loop(m->event);
+        if (r < 0)
+                log_error_errno(r, "The event loop has failed: %m");
+
+        (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
+        return r;
+}

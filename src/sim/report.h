@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdio.h>
+
+#include "basic/parse.h"
+
+/*
+ * Report: what has been counted and measured in a simulation, and how it is told at its end.
+ */
+
+/* Durations, of which percentiles are wanted. Beyond a million the later ones are not kept. */
+#define SAMPLES_MAX 1000000U
+
+typedef struct Samples {
+        uint32_t *usec;
+        size_t n, allocated;
+        bool sorted;
+} Samples;
+
+void samples_add(Samples *s, usec_t duration);
+/* Returns: milliseconds; 0 if there are none. */
+double samples_percentile_ms(Samples *s, double percent);
+void samples_clear(Samples *s);
+
+typedef struct Report {
+        unsigned vms, connected; /* connected: WILL-PROXY'ed and named */
+        uint64_t handshakes_done, handshakes_failed;
+        usec_t first_attempt, last_handshake; /* CLOCK_MONOTONIC */
+        Samples handshake;
+
+        uint64_t lost, dropped; /* connections: not by us, by us */
+
+        uint64_t vmotions_begun, vmotions_completed, vmotions_aborted, vmotions_refused, vmotions_failed;
+        Samples goahead;
+
+        uint64_t bytes_sent, bytes_received, breaks;
+        uint64_t hash_sent, hash_received; /* FNV-1a; only with one VM */
+
+        uint64_t violations; /* of the protocol, by the concentrator */
+        bool failed;         /* a handshake failed and was not made up for */
+} Report;
+
+typedef enum ReportFormat {
+        REPORT_TEXT,
+        REPORT_JSON,
+} ReportFormat;
+
+void report_init(Report *r, unsigned vms);
+void report_done(Report *r);
+double report_handshakes_per_second(const Report *r);
+void report_print(Report *r, FILE *f, ReportFormat format);
+
+/* CLOCK_MONOTONIC right now; the loop's own notion is that of its last wake-up. */
+usec_t precise_now(void);

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "basic/log.h"
+#include "hash.h"
+#include "sim-options.h"
+#include "telnet/vmware.h"
+
+#define DEFAULT_CONNECT "127.0.0.1:13370"
+#define COUNT_MAX 1000000U
+
+static void help(void) {
+        printf("%s [OPTIONS…]\n\n"
+               "Play ESXi hosts: virtual machines whose serial ports connect to a concentrator.\n\n"
+               "  -h --help                 Show this help\n"
+               "     --version              Show the version\n"
+               "  -v --verbose               Show each step of each VM\n"
+               "\nVMs:\n"
+               "     --connect=HOST:PORT    The concentrator (default: " DEFAULT_CONNECT ")\n"
+               "  -n --count=N              How many VMs (default: 1)\n"
+               "     --name=NAME            Their name, with -1, -2, … if there are several (default: sim)\n"
+               "     --uuid=UUID            The first one's UUID (default: made from the name)\n"
+               "     --uri=URI              The service URI (default: s0)\n"
+               "     --direction=S|C        Server or client (default: S)\n"
+               "\nThe guest at the serial port:\n"
+               "     --rate=RATE            Write numbered lines, so many bytes a second; max: as fast as possible\n"
+               "     --bytes=N              End the output after so many bytes\n"
+               "     --source=FILE          Write a file; - is the standard input\n"
+               "     --sink=FILE            Keep what clients type in a file; - is the standard output\n"
+               "     --echo                 Write back what clients type\n"
+               "  -e --exec=CMD             Run a command on the serial port\n"
+               "     --pipe                 … with pipes for it, 8-bit clean, instead of a pty\n"
+               "     --exec-once            … and do not start it again once it has ended\n"
+               "\nvMotion:\n"
+               "     --vmotion=EVERY        Move each VM so often\n"
+               "     --vmotions=N           Stop moving after N vMotions of all VMs together\n"
+               "     --abort[=N]            Abort each vMotion, or each Nth, after the peer has been accepted\n"
+               "     --notnow-goes-on       Begin a vMotion too early as well, and go on when it is refused\n"
+               "\nThe connection:\n"
+               "     --in-flight=N          Handshakes at the same time (default: 64)\n"
+               "     --reconnect=SPAN       Wait so long before connecting again (default: 1s)\n"
+               "     --no-reconnect         Do not connect again\n"
+               "     --drop=EVERY           Each VM drops its connection about so often\n"
+               "     --split=N              Send at most N bytes at a time\n"
+               "     --coalesce             Send the answers of the handshake in as few segments as possible\n"
+               "     --dead                 Stop reading after the handshake\n"
+               "\nThe end:\n"
+               "     --for=SPAN             End after that time\n"
+               "     --exit-when-connected  End once all VMs are connected and have told their names\n"
+               "     --json                 Report as one JSON object\n"
+               "\nWithout --for, --sink, --echo and --exec it also ends once --source or --bytes have been sent and\n"
+               "--vmotions have been made. SPAN and EVERY: 500ms, 10s, 5min; N and RATE: 4096, 64K, 1M.\n",
+               program_invocation_short_name);
+}
+
+/* "192.0.2.1:13370", "[2001:db8::1]:13370" */
+static int parse_concentrator(const char *text, SocketAddress *ret) {
+        const char *colon = strrchr(text, ':');
+        char host[INET6_ADDRSTRLEN + 2];
+        SocketAddress address;
+        uint64_t port;
+
+        if (!colon || (size_t) (colon - text) >= sizeof host || parse_unsigned(colon + 1, 65535, &port) < 0 || port == 0)
+                return -EINVAL;
+
+        size_t n = (size_t) (colon - text);
+        bool bracketed = n >= 2 && text[0] == '[' && text[n - 1] == ']';
+        if (bracketed) {
+                text++;
+                n -= 2;
+        }
+
+        memcpy(host, text, n);
+        host[n] = 0;
+        if (address_parse(host, &address) < 0 || bracketed != (address.any.sa_family == AF_INET6))
+                return -EINVAL;
+
+        address_set_port(&address, (uint16_t) port);
+        *ret = address;
+        return 0;
+}
+
+/* The same name has the same UUIDs in each run. 50 is what ESXi's begin with. */
+static void uuid_from_name(const char *name, uint8_t ret[static 16]) {
+        uint64_t high = fnv1a(FNV1A_BEGIN, name, strlen(name)), low = fnv1a(high, "uuid", 4);
+
+        memcpy(ret, &high, 8);
+        memcpy(ret + 8, &low, 8);
+        ret[0] = 0x50;
+        /* Room to count upwards without a carry far up. */
+        memset(ret + 12, 0, 4);
+}
+
+static int bad(const char *option, const char *value, const char *wanted) {
+        log_error("--%s: \"%s\" is not %s.", option, value, wanted);
+        return -EINVAL;
+}
+
+static int get_span(const char *option, const char *value, usec_t *ret) {
+        if (parse_sec(value, ret) < 0 || *ret == 0)
+                return bad(option, value, "a time span such as 500ms, 10s or 5min");
+
+        return 0;
+}
+
+static int get_size(const char *option, const char *value, uint64_t *ret) {
+        if (parse_size(value, ret) < 0 || *ret == 0)
+                return bad(option, value, "a size such as 4096, 64K or 1M");
+
+        return 0;
+}
+
+static int get_number(const char *option, const char *value, uint64_t max, uint64_t *ret) {
+        char wanted[64];
+
+        if (parse_unsigned(value, max, ret) >= 0 && *ret > 0)
+                return 0;
+
+        snprintf(wanted, sizeof wanted, "a number from 1 to %llu", (unsigned long long) max);
+        return bad(option, value, wanted);
+}
+
+static int get_unsigned(const char *option, const char *value, unsigned max, unsigned *ret) {
+        uint64_t number;
+
+        int r = get_number(option, value, max, &number);
+        if (r < 0)
+                return r;
+
+        *ret = (unsigned) number;
+        return 0;
+}
+
+/* What each option says is fine in itself; does all of it go together? */
+static int check(const SimOptions *o) {
+        const char *problem = NULL;
+
+        if ((o->source != NULL) + (o->command != NULL) + (o->rate != RATE_NONE && !o->source) > 1)
+                problem = "A VM's output is one of --rate, --source and --exec, not several of them "
+                          "(--rate with --source limits its speed).";
+        else if (o->bytes != UINT64_MAX && o->rate == RATE_NONE && !o->source)
+                problem = "--bytes says how much is written, but nothing is: add --rate=max or --source=FILE.";
+        else if ((o->pipe || o->exec_once) && !o->command)
+                problem = "--pipe and --exec-once are about the command of --exec=CMD, which is missing.";
+        else if (o->sink && o->count > 1)
+                problem = "--sink keeps what is typed to one VM, not to several: leave out --count.";
+        else if (o->source && streq(o->source, "-") && o->count > 1)
+                problem = "--source=- can be read by one VM only: leave out --count, or name a file.";
+        else if (o->sink && streq(o->sink, "-") && o->json)
+                problem = "--sink=- and --json both want the standard output: name a file for one of them.";
+        else if ((o->abort_each > 0 || o->n_vmotions != UINT64_MAX) && o->vmotion_every == USEC_INFINITY)
+                problem = "--abort and --vmotions need --vmotion=EVERY to say how often.";
+        else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command))
+                problem = "--dead reads nothing, so it goes with none of --vmotion, --echo, --sink and --exec.";
+
+        if (!problem)
+                return 0;
+
+        log_error("%s", problem);
+        return -EINVAL;
+}
+
+int sim_options_parse(int argc, char **argv, SimOptions *ret) {
+        enum {
+                ARG_VERSION = 0x100,
+                ARG_CONNECT,
+                ARG_NAME,
+                ARG_UUID,
+                ARG_URI,
+                ARG_DIRECTION,
+                ARG_RATE,
+                ARG_BYTES,
+                ARG_SOURCE,
+                ARG_SINK,
+                ARG_ECHO,
+                ARG_PIPE,
+                ARG_EXEC_ONCE,
+                ARG_VMOTION,
+                ARG_VMOTIONS,
+                ARG_ABORT,
+                ARG_NOTNOW_GOES_ON,
+                ARG_IN_FLIGHT,
+                ARG_RECONNECT,
+                ARG_NO_RECONNECT,
+                ARG_DROP,
+                ARG_SPLIT,
+                ARG_COALESCE,
+                ARG_DEAD,
+                ARG_FOR,
+                ARG_EXIT_WHEN_CONNECTED,
+                ARG_JSON,
+        };
+        static const struct option options[] = {
+                {"help", no_argument, NULL, 'h'},
+                {"version", no_argument, NULL, ARG_VERSION},
+                {"verbose", no_argument, NULL, 'v'},
+                {"connect", required_argument, NULL, ARG_CONNECT},
+                {"count", required_argument, NULL, 'n'},
+                {"name", required_argument, NULL, ARG_NAME},
+                {"uuid", required_argument, NULL, ARG_UUID},
+                {"uri", required_argument, NULL, ARG_URI},
+                {"direction", required_argument, NULL, ARG_DIRECTION},
+                {"rate", required_argument, NULL, ARG_RATE},
+                {"bytes", required_argument, NULL, ARG_BYTES},
+                {"source", required_argument, NULL, ARG_SOURCE},
+                {"sink", required_argument, NULL, ARG_SINK},
+                {"echo", no_argument, NULL, ARG_ECHO},
+                {"exec", required_argument, NULL, 'e'},
+                {"pipe", no_argument, NULL, ARG_PIPE},
+                {"exec-once", no_argument, NULL, ARG_EXEC_ONCE},
+                {"vmotion", required_argument, NULL, ARG_VMOTION},
+                {"vmotions", required_argument, NULL, ARG_VMOTIONS},
+                {"abort", optional_argument, NULL, ARG_ABORT},
+                {"notnow-goes-on", no_argument, NULL, ARG_NOTNOW_GOES_ON},
+                {"in-flight", required_argument, NULL, ARG_IN_FLIGHT},
+                {"reconnect", required_argument, NULL, ARG_RECONNECT},
+                {"no-reconnect", no_argument, NULL, ARG_NO_RECONNECT},
+                {"drop", required_argument, NULL, ARG_DROP},
+                {"split", required_argument, NULL, ARG_SPLIT},
+                {"coalesce", no_argument, NULL, ARG_COALESCE},
+                {"dead", no_argument, NULL, ARG_DEAD},
+                {"for", required_argument, NULL, ARG_FOR},
+                {"exit-when-connected", no_argument, NULL, ARG_EXIT_WHEN_CONNECTED},
+                {"json", no_argument, NULL, ARG_JSON},
+                {},
+        };
+        SimOptions o = {
+                .in_flight = 64,
+                .reconnect = USEC_PER_SEC,
+                .drop_every = USEC_INFINITY,
+                .count = 1,
+                .name = "sim",
+                .uri = "s0",
+                .direction = VMWARE_DIRECTION_SERVER,
+                .rate = RATE_NONE,
+                .bytes = UINT64_MAX,
+                .vmotion_every = USEC_INFINITY,
+                .n_vmotions = UINT64_MAX,
+                .run_for = USEC_INFINITY,
+        };
+        bool uuid_given = false;
+        uint64_t split;
+        int c, index, r;
+
+        r = parse_concentrator(DEFAULT_CONNECT, &o.concentrator);
+        assert(r >= 0);
+
+        while (index = -1, (c = getopt_long(argc, argv, "hvn:e:", options, &index)) >= 0) {
+                const char *name = index >= 0 ? options[index].name : c == 'n' ? "count" : "";
+
+                switch (c) {
+
+                case 'h':
+                        help();
+                        return 0;
+
+                case ARG_VERSION:
+                        printf("vspc-sim %s\n", VSPC_VERSION);
+                        return 0;
+
+                case 'v':
+                        o.verbose = true;
+                        break;
+
+                case ARG_CONNECT:
+                        r = parse_concentrator(optarg, &o.concentrator);
+                        if (r < 0)
+                                return bad(name, optarg,
+                                           "an address and a port such as 127.0.0.1:13370 or [::1]:13370");
+                        break;
+
+                case 'n':
+                        r = get_unsigned(name, optarg, COUNT_MAX, &o.count);
+                        break;
+
+                case ARG_NAME:
+                        if (!*optarg || strlen(optarg) > SIM_NAME_MAX)
+                                return bad(name, optarg, "a name of 1 to 200 bytes");
+                        o.name = optarg;
+                        break;
+
+                case ARG_UUID:
+                        r = vmware_parse_uuid((const uint8_t *) optarg, strlen(optarg), o.uuid);
+                        if (r < 0)
+                                return bad(name, optarg, "a UUID (32 hex digits, dashes and spaces as you like)");
+                        uuid_given = true;
+                        break;
+
+                case ARG_URI:
+                        if (strlen(optarg) > TELNET_SUBNEGOTIATION_MAX - 2)
+                                return bad(name, optarg, "short enough for a service URI (1022 bytes)");
+                        o.uri = optarg;
+                        break;
+
+                case ARG_DIRECTION:
+                        if (!streq(optarg, "S") && !streq(optarg, "C"))
+                                return bad(name, optarg, "a direction: S (server) or C (client)");
+                        o.direction = optarg[0];
+                        break;
+
+                case ARG_RATE:
+                        if (streq(optarg, "max"))
+                                o.rate = RATE_MAX;
+                        else
+                                r = get_size(name, optarg, &o.rate);
+                        break;
+
+                case ARG_BYTES:
+                        r = get_size(name, optarg, &o.bytes);
+                        break;
+
+                case ARG_SOURCE:
+                        o.source = optarg;
+                        break;
+
+                case ARG_SINK:
+                        o.sink = optarg;
+                        break;
+
+                case ARG_ECHO:
+                        o.echo = true;
+                        break;
+
+                case 'e':
+                        o.command = optarg;
+                        break;
+
+                case ARG_PIPE:
+                        o.pipe = true;
+                        break;
+
+                case ARG_EXEC_ONCE:
+                        o.exec_once = true;
+                        break;
+
+                case ARG_VMOTION:
+                        r = get_span(name, optarg, &o.vmotion_every);
+                        break;
+
+                case ARG_VMOTIONS:
+                        r = get_number(name, optarg, UINT32_MAX, &o.n_vmotions);
+                        break;
+
+                case ARG_ABORT:
+                        o.abort_each = 1;
+                        if (optarg)
+                                r = get_unsigned(name, optarg, UINT32_MAX, &o.abort_each);
+                        break;
+
+                case ARG_NOTNOW_GOES_ON:
+                        o.begin_early = true;
+                        break;
+
+                case ARG_IN_FLIGHT:
+                        r = get_unsigned(name, optarg, COUNT_MAX, &o.in_flight);
+                        break;
+
+                case ARG_RECONNECT:
+                        r = get_span(name, optarg, &o.reconnect);
+                        break;
+
+                case ARG_NO_RECONNECT:
+                        o.reconnect = USEC_INFINITY;
+                        break;
+
+                case ARG_DROP:
+                        r = get_span(name, optarg, &o.drop_every);
+                        break;
+
+                case ARG_SPLIT:
+                        r = get_size(name, optarg, &split);
+                        if (r >= 0)
+                                o.split = split;
+                        break;
+
+                case ARG_COALESCE:
+                        o.coalesce = true;
+                        break;
+
+                case ARG_DEAD:
+                        o.dead = true;
+                        break;
+
+                case ARG_FOR:
+                        r = get_span(name, optarg, &o.run_for);
+                        break;
+
+                case ARG_EXIT_WHEN_CONNECTED:
+                        o.exit_when_connected = true;
+                        break;
+
+                case ARG_JSON:
+                        o.json = true;
+                        break;
+
+                default: /* getopt_long() has said what is wrong */
+                        fprintf(stderr, "Try %s --help.\n", program_invocation_short_name);
+                        return -EINVAL;
+                }
+
+                if (r < 0)
+                        return r;
+        }
+
+        if (optind < argc) {
+                log_error("\"%s\" is not an option; all of them begin with dashes (see --help).", argv[optind]);
+                return -EINVAL;
+        }
+
+        if (!uuid_given)
+                uuid_from_name(o.name, o.uuid);
+
+        /* A file without a rate goes as fast as it can. */
+        if (o.source && o.rate == RATE_NONE)
+                o.rate = RATE_MAX;
+
+        r = check(&o);
+        if (r < 0)
+                return r;
+
+        *ret = o;
+        return 1;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/parse.h"
+#include "transport/address.h"
+
+/*
+ * SimOptions: what vspc-sim was asked to play, as read from its command line. Strings are borrowed from argv.
+ */
+typedef struct SimOptions {
+        SocketAddress concentrator;
+        unsigned in_flight;   /* handshakes at the same time */
+        usec_t reconnect;     /* after a connection is lost; USEC_INFINITY: never */
+        usec_t drop_every;    /* a VM's own disconnects; USEC_INFINITY: none */
+
+        /* The VMs */
+        unsigned count;
+        const char *name;
+        uint8_t uuid[16];     /* of the first one */
+        const char *uri;
+        char direction;       /* VMWARE_DIRECTION_* */
+
+        /* What their guests do with the serial port */
+        uint64_t rate;        /* bytes a second and VM; RATE_NONE, RATE_MAX */
+        uint64_t bytes;       /* per VM, then its output ends; UINT64_MAX: never */
+        const char *source, *sink;
+        const char *command;
+        bool echo, pipe, exec_once;
+
+        /* vMotion */
+        usec_t vmotion_every; /* USEC_INFINITY: none */
+        uint64_t n_vmotions;  /* in total */
+        unsigned abort_each;  /* every so manieth is aborted; 0: none */
+        bool begin_early;     /* a BEGIN before the identity is known, to provoke NOTNOW */
+
+        /* Habits on the wire */
+        size_t split;         /* bytes a segment; 0: as it comes */
+        bool coalesce, dead;
+
+        usec_t run_for;       /* USEC_INFINITY: no limit */
+        bool exit_when_connected, json, verbose;
+} SimOptions;
+
+#define RATE_NONE 0
+#define RATE_MAX UINT64_MAX
+#define SIM_NAME_MAX 200U /* bytes of --name */
+
+/* Whether the guests' output has an end. */
+static inline bool sim_options_output_ends(const SimOptions *o) {
+        return o->source || o->bytes != UINT64_MAX;
+}
+
+/* Returns: 1 to go on, 0 if all has been done (--help, --version), or a negative errno after having said on
+ * stderr what is wrong. */
+int sim_options_parse(int argc, char **argv, SimOptions *ret);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Backend=memory: mappings in RAM, gone with the process. */
+
+#include "store.h"
+
+typedef struct MemoryEntry {
+        Mapping mapping; /* its strings are ours */
+        UT_hash_handle handle;
+} MemoryEntry;
+
+typedef struct Memory {
+        MemoryEntry *entries; /* uthash by mapping.id */
+} Memory;
+
+static void entry_free(MemoryEntry *e) {
+        free((char *) e->mapping.id);
+        free((char *) e->mapping.uri);
+        free((char *) e->mapping.name);
+        free(e);
+}
+DEFINE_TRIVIAL_CLEANUP_FUNC(MemoryEntry *, entry_free);
+
+static int memory_open(void **ret_state) {
+        Memory *m = calloc(1, sizeof(Memory));
+        if (!m)
+                return -ENOMEM;
+
+        *ret_state = m;
+        return 0;
+}
+
+static void memory_close(void *state) {
+        Memory *m = state;
+        MemoryEntry *e, *next;
+
+        HASH_ITER(handle, m->entries, e, next) {
+                HASH_DELETE(handle, m->entries, e);
+                entry_free(e);
+        }
+
+        free(m);
+}
+
+static int memory_load(void *state, MappingHandler handler, void *userdata) {
+        Memory *m = state;
+        MemoryEntry *e, *next;
+
+        HASH_ITER(handle, m->entries, e, next) {
+                int r = handler(&e->mapping, userdata);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int memory_remove(void *state, const char *id) {
+        Memory *m = state;
+        MemoryEntry *e;
+
+        HASH_FIND(handle, m->entries, id, strlen(id), e);
+        if (!e)
+                return -ENOENT;
+
+        HASH_DELETE(handle, m->entries, e);
+        entry_free(e);
+        return 0;
+}
+
+static int memory_put(void *state, const Mapping *mapping) {
+        Memory *m = state;
+        _cleanup_(entry_freep) MemoryEntry *e = calloc(1, sizeof(MemoryEntry));
+        if (!e)
+                return -ENOMEM;
+
+        e->mapping = *mapping;
+        e->mapping.id = strdup(mapping->id);
+        e->mapping.uri = strdup(mapping->uri);
+        e->mapping.name = strdup(mapping->name);
+        if (!e->mapping.id || !e->mapping.uri || !e->mapping.name)
+                return -ENOMEM;
+
+        (void) memory_remove(m, mapping->id);
+        HASH_ADD_KEYPTR(handle, m->entries, e->mapping.id, strlen(e->mapping.id), e);
+        TAKE_PTR(e);
+        return 0;
+}
+
+const StoreBackend store_memory = {
+        .name = "memory",
+        .open = memory_open,
+        .close = memory_close,
+        .load = memory_load,
+        .put = memory_put,
+        .remove = memory_remove,
+};

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "recognize.h"
+
+static bool is_negotiation(uint8_t command) {
+        return command >= TELNET_WILL && command <= TELNET_DONT;
+}
+
+static bool answers_offer(const TelnetOptions *o, uint8_t command, uint8_t option) {
+        return telnet_option_state(o, telnet_command_side(command), option) == TELNET_Q_WANTYES;
+}
+
+/* Returns: the length of the command at @p, 0 if it is none, more than @n if it is not all there. */
+static size_t command_length(const uint8_t *p, size_t n) {
+        static const uint8_t end[] = {TELNET_IAC, TELNET_SE};
+
+        if (p[0] != TELNET_IAC)
+                return 0;
+        if (n < 2)
+                return n + 1;
+        if (is_negotiation(p[1]))
+                return 3;
+        if (p[1] >= TELNET_NOP && p[1] <= TELNET_GA)
+                return 2;
+        if (p[1] != TELNET_SB)
+                return 0;
+
+        const uint8_t *found = memmem(p, n, end, sizeof end);
+        return found ? (size_t) (found - p) + sizeof end : n + 1;
+}
+
+TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n) {
+        if (n >= 3 && p[0] == TELNET_IAC && is_negotiation(p[1]) && answers_offer(o, p[1], p[2]))
+                return TELNET_RECOGNIZED;
+
+        while (n > 0) {
+                size_t length = command_length(p, n);
+
+                if (length == 0)
+                        return TELNET_NOT_RECOGNIZED;
+                if (length > n)
+                        return TELNET_MAYBE;
+
+                p += length;
+                n -= length;
+        }
+
+        return TELNET_RECOGNIZED;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "option.h"
+
+/*
+ * Tells a telnet client from a raw one by what it sends. A raw client's bytes may contain anything, IAC and
+ * what looks like a command included, so one command among data proves nothing. Telnet is what
+ *  - begins with an answer to an offer of ours that is still open, or
+ *  - consists of nothing but commands, from the first byte of a read to the last.
+ */
+typedef enum TelnetRecognition {
+        TELNET_NOT_RECOGNIZED,
+        TELNET_MAYBE, /* a beginning: the next bytes will tell */
+        TELNET_RECOGNIZED,
+} TelnetRecognition;
+
+/* @p: what has been read, @n bytes; @o: what we have offered. */
+TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n);
