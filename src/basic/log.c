@@ -15,6 +15,10 @@
 
 #define LOG_STOP_WAIT_SEC 2
 
+/* After each batch the worker rests, so that in a storm it is woken, and the loop pre-empted, two hundred times
+ * a second and not for each of thousands of messages. */
+#define LOG_REST_NSEC (5 * 1000 * 1000)
+
 /* MESSAGE=, PRIORITY=, SYSLOG_IDENTIFIER=, MESSAGE_ID=, and what the caller adds. */
 #define ENTRY_FIELDS_MAX (4U + LOG_FIELDS_MAX)
 
@@ -33,8 +37,9 @@ static struct {
         pthread_t thread;
         pthread_mutex_t lock;
         pthread_cond_t changed;
-        bool running;   /* there is a thread */
-        bool stopping;  /* it ends once the queue is empty */
+        bool running;  /* there is a thread */
+        bool waiting;  /* it is asleep until something is queued */
+        bool stopping; /* it ends once the queue is empty */
         LogEntry *queue;
         size_t n_queued;
         uint64_t n_dropped;
@@ -104,17 +109,43 @@ static LogEntry *entry_new(int level, const char *message, const LogFields *fiel
         return e;
 }
 
-/* The only place that may block. */
-static void entry_emit(const LogEntry *e) {
+/* Lines for stderr: those of a batch are written together. Not stdio's, whose lock a thread that hangs in a
+ * write would keep for ever, and exit() wants it. */
+typedef struct Lines {
+        char text[8192];
+        size_t size;
+} Lines;
+
+static void lines_flush(Lines *lines) {
+        for (size_t written = 0; written < lines->size;) {
+                ssize_t k = write(STDERR_FILENO, lines->text + written, lines->size - written);
+                if (k < 0 && errno != EINTR)
+                        break;
+                written += (size_t) MAX(k, 0);
+        }
+
+        lines->size = 0;
+}
+
+/* Apart from lines_flush() the only place that may block. */
+static void entry_emit(const LogEntry *e, Lines *lines) {
+        static const size_t prefix = sizeof("MESSAGE=") - 1;
+        char line[64 + LOG_MESSAGE_MAX];
+
         if (logger.journal && sd_journal_sendv(e->field, (int) e->n_fields) >= 0)
                 return;
 
-        static const size_t prefix = sizeof("MESSAGE=") - 1;
+        int n = snprintf(line, sizeof line, "%s: %s\n", logger.identifier,
+                         (const char *) e->field[0].iov_base + prefix);
+        size_t size = MIN((size_t) n, sizeof line - 1);
 
-        fprintf(stderr, "%s: %s\n", logger.identifier, (const char *) e->field[0].iov_base + prefix);
+        if (size > sizeof lines->text - lines->size)
+                lines_flush(lines);
+        memcpy(lines->text + lines->size, line, size);
+        lines->size += size;
 }
 
-static void report_dropped(uint64_t n) {
+static void report_dropped(uint64_t n, Lines *lines) {
         char message[128];
 
         snprintf(message, sizeof message, "%llu log messages dropped: they came faster than they could be written",
@@ -122,31 +153,50 @@ static void report_dropped(uint64_t n) {
 
         LogEntry *e = entry_new(LOG_WARNING, message, NULL);
         if (e)
-                entry_emit(e);
+                entry_emit(e, lines);
         free(e);
+}
+
+static void emit_batch(LogEntry *batch, uint64_t n_dropped) {
+        static Lines lines;
+        LogEntry *e, *next;
+
+        DL_FOREACH_SAFE(batch, e, next) {
+                entry_emit(e, &lines);
+                free(e);
+        }
+
+        if (n_dropped > 0)
+                report_dropped(n_dropped, &lines);
+
+        lines_flush(&lines);
 }
 
 static void *worker(_unused_ void *arg) {
         pthread_mutex_lock(&logger.lock);
 
         for (;;) {
-                while (!logger.queue && !logger.stopping)
+                while (!logger.queue && !logger.stopping) {
+                        logger.waiting = true;
                         pthread_cond_wait(&logger.changed, &logger.lock);
+                }
+                logger.waiting = false;
 
-                LogEntry *e = logger.queue;
-                if (!e)
+                LogEntry *batch = TAKE_PTR(logger.queue);
+                uint64_t n_dropped = TAKE(logger.n_dropped, 0);
+                bool stopping = logger.stopping;
+
+                if (!batch && n_dropped == 0)
                         break;
 
-                DL_DELETE(logger.queue, e);
-                logger.n_queued--;
-                uint64_t dropped = TAKE(logger.n_dropped, 0);
-
+                /* They count as queued until they are written: the bound is one of memory. */
+                size_t n_batch = logger.n_queued;
                 pthread_mutex_unlock(&logger.lock);
-                entry_emit(e);
-                free(e);
-                if (dropped > 0)
-                        report_dropped(dropped);
+                emit_batch(batch, n_dropped);
+                if (!stopping)
+                        nanosleep(&(struct timespec){.tv_nsec = LOG_REST_NSEC}, NULL);
                 pthread_mutex_lock(&logger.lock);
+                logger.n_queued -= n_batch;
         }
 
         logger.running = false;
@@ -223,13 +273,18 @@ int log_full(int level, int error, const LogFields *fields, const char *format, 
                         DL_APPEND(logger.queue, e);
                         logger.n_queued++;
                         e = NULL;
-                        pthread_cond_broadcast(&logger.changed);
+                        if (TAKE(logger.waiting, false))
+                                pthread_cond_broadcast(&logger.changed);
                 }
                 pthread_mutex_unlock(&logger.lock);
         } else {
                 pthread_mutex_unlock(&logger.lock);
-                if (e)
-                        entry_emit(e);
+                if (e) {
+                        Lines lines = {};
+
+                        entry_emit(e, &lines);
+                        lines_flush(&lines);
+                }
         }
 
         free(e);

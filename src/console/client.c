@@ -38,6 +38,9 @@ int client_new(Console *console, int fd, const SocketAddress *peer) {
                 return r;
         }
 
+        /* Here and not on the VM's listening socket: there are more VMs than clients. */
+        socket_tune(fd);
+
         c->concentrator = concentrator;
         c->console = console;
         c->cursor.position = console->ring.end;

@@ -151,7 +151,7 @@ int concentrator_add_gate(Concentrator *c, int fd) {
         if (!g)
                 return -ENOMEM;
 
-        socket_tune_listener(fd);
+        socket_tune(fd);
         g->concentrator = c;
         int r = acceptor_open(&g->acceptor, c->poller, &c->resting, fd, gate_accept);
         if (r < 0)

@@ -76,6 +76,9 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         timeout_start(&c->handshakes, &l->timeout);
 
         (void) telnet_session_offer(&l->telnet, &link_policy, &l->stream.out);
+
+        /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one. */
+        link_readable(&l->stream);
         link_flush(l);
         return 0;
 }

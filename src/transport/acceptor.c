@@ -71,7 +71,6 @@ void acceptor_close(Acceptor *a) {
                 return;
 
         timeout_stop(&a->rest);
-        poller_forget(a->poller, &a->watch);
-        a->watch.fd = safe_close(a->watch.fd);
+        poller_close(a->poller, &a->watch);
         a->poller = NULL;
 }

@@ -68,7 +68,7 @@ static void set_int(int fd, int level, int option, int value) {
         (void) setsockopt(fd, level, option, &value, sizeof value);
 }
 
-void socket_tune_listener(int fd) {
+void socket_tune(int fd) {
         set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
         set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
         set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
@@ -84,8 +84,6 @@ int socket_listen(const SocketAddress *a) {
 
         /* Connections of its former owner that linger in TIME-WAIT are no reason not to have a port. */
         set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-        socket_tune_listener(fd);
-
         if (bind(fd, &a->any, address_length(a)) < 0 || listen(fd, SOMAXCONN) < 0)
                 return -errno;
 

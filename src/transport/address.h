@@ -27,10 +27,11 @@ void address_set_port(SocketAddress *a, uint16_t port);
 socklen_t address_length(const SocketAddress *a);
 
 /*
- * Prepares a listening socket: what is set here its connections inherit (tcp(7)). Dead peers are found by
- * keepalive when idle and by the user timeout when something has been sent: within about a minute and a half.
+ * Sets what every connection is to have: no delay, and dead peers found within about a minute and a half, by
+ * keepalive when idle and by the user timeout when something has been sent. The connections of a listening
+ * socket inherit it (tcp(7)).
  */
-void socket_tune_listener(int fd);
+void socket_tune(int fd);
 
 /* Opens a TCP listener on @a. Returns: a descriptor or a negative errno (-EADDRINUSE among them). */
 int socket_listen(const SocketAddress *a);

@@ -76,10 +76,21 @@ int poller_watch(Poller *p, Watch *w, uint32_t events) {
         return 0;
 }
 
-void poller_forget(Poller *p, Watch *w) {
-        (void) poller_watch(p, w, 0);
-
+/* Neither is it in the batch under way any more. */
+static void poller_forget_batch(Poller *p, const Watch *w) {
         for (int i = p->next; i < p->n_batch; i++)
                 if (p->batch[i].data.ptr == w)
                         p->batch[i].data.ptr = NULL;
+}
+
+void poller_forget(Poller *p, Watch *w) {
+        (void) poller_watch(p, w, 0);
+        poller_forget_batch(p, w);
+}
+
+void poller_close(Poller *p, Watch *w) {
+        /* The kernel takes a descriptor that is closed out of the set by itself (epoll(7)). */
+        w->fd = safe_close(w->fd);
+        w->events = 0;
+        poller_forget_batch(p, w);
 }

@@ -40,3 +40,6 @@ int poller_watch(Poller *p, Watch *w, uint32_t events);
 
 /* Forgets @w: it gets no event any more, not even one already taken from the kernel. */
 void poller_forget(Poller *p, Watch *w);
+
+/* Closes its descriptor and forgets it. */
+void poller_close(Poller *p, Watch *w);

@@ -47,7 +47,10 @@ int stream_release(Stream *s) {
 }
 
 void stream_close(Stream *s) {
-        safe_close(stream_release(s));
+        if (s->watch.fd >= 0)
+                poller_close(s->poller, &s->watch);
+
+        s->reading = s->blocked = false;
         buffer_clear(&s->out);
 }
 

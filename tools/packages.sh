@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Sourced by the tools: the Debian packages that they need, and their installation where some are missing.
+
+# To build vspcd, vspc-sim and what is installed with them
+PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libinih-dev uthash-dev systemd"
+
+# To try it out
+PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
+
+# To test it: outside peers, sanitizers, fuzzers
+PACKAGES_TEST="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev clang llvm inetutils-telnet netcat-openbsd
+    gdb gdbserver procps util-linux"
+
+# To compare it
+PACKAGES_BENCHMARK="$PACKAGES_TEST haproxy"
+
+# need_packages PACKAGE...: installs those that are missing, or says which they are.
+need_packages() {
+    missing=
+    for package in "$@"; do
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+            missing="$missing $package"
+        fi
+    done
+    [ -n "$missing" ] || return 0
+
+    become_root=
+    if [ "$(id -u)" != 0 ]; then
+        become_root=sudo
+        command -v sudo >/dev/null || {
+            echo "These Debian packages are missing, and only root can install them:$missing" >&2
+            return 1
+        }
+    fi
+
+    echo "Installing$missing" >&2
+    $become_root apt-get -qq update &&
+        $become_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+            -o Dpkg::Use-Pty=0 install $missing >/dev/null
+}
