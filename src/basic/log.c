@@ -12,6 +12,7 @@
 #include <systemd/sd-journal.h>
 
 #include "log.h"
+#include "text.h"
 
 #define LOG_STOP_WAIT_SEC 2
 
@@ -260,8 +261,10 @@ int log_full(int level, int error, const LogFields *fields, const char *format, 
 
         errno = error;
         va_start(ap, format);
-        vsnprintf(message, sizeof message, format, ap);
+        int n = vsnprintf(message, sizeof message, format, ap);
         va_end(ap);
+        if (n >= (int) sizeof message)
+                message[text_cut(message, sizeof message - 1)] = 0;
 
         LogEntry *e = entry_new(level, message, fields);
 

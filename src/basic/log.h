@@ -21,7 +21,7 @@ typedef struct LogFields {
 } LogFields;
 
 #define LOG_FIELDS_MAX 8U         /* more are ignored */
-#define LOG_MESSAGE_MAX 1024U     /* bytes; a longer message is cut */
+#define LOG_MESSAGE_MAX 2048U     /* bytes; a longer message is cut */
 #define LOG_QUEUE_ENTRIES_MAX 4096U
 
 /* @identifier stands before each line on stderr. */

@@ -4,15 +4,15 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
+/* What the first byte of a character says of its length; 0 if it cannot be a first byte. */
+static size_t utf8_length(uint8_t first) {
+        return first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
+}
+
 /* Decodes the character at @p. Returns: its length, or 0 if there is no valid one. */
 static size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
         static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-        size_t length = p[0] < 0x80   ? 1
-                        : p[0] < 0xc0 ? 0
-                        : p[0] < 0xe0 ? 2
-                        : p[0] < 0xf0 ? 3
-                        : p[0] < 0xf8 ? 4
-                                      : 0;
+        size_t length = utf8_length(p[0]);
 
         if (length == 0 || length > n)
                 return 0;
@@ -40,7 +40,8 @@ static bool is_harmless(uint32_t c) {
 char *text_sanitize(const void *data, size_t n, size_t max) {
         const uint8_t *p = data;
 
-        n = MIN(n, max);
+        if (n > max)
+                n = text_cut(data, max);
 
         char *result = malloc(n * strlen(REPLACEMENT) + 1), *out = result;
         if (!result)
@@ -62,4 +63,17 @@ char *text_sanitize(const void *data, size_t n, size_t max) {
 
         *out = 0;
         return result;
+}
+
+size_t text_cut(const void *text, size_t n) {
+        const uint8_t *p = text;
+
+        for (size_t i = 1; i <= 4 && i <= n; i++) {
+                size_t length = utf8_length(p[n - i]);
+
+                if (length > 0)
+                        return length > i ? n - i : n;
+        }
+
+        return n;
 }

@@ -12,3 +12,7 @@
  * (never cutting a character in two); NULL if memory is short.
  */
 char *text_sanitize(const void *data, size_t n, size_t max);
+
+/* Returns: how many of the first @n bytes of @text are left if a UTF-8 character that is cut off at their end
+ * goes altogether. */
+size_t text_cut(const void *text, size_t n);

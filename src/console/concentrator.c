@@ -152,6 +152,7 @@ int concentrator_add_gate(Concentrator *c, int fd) {
                 return -ENOMEM;
 
         socket_tune(fd);
+        socket_set_user_timeout(fd);
         g->concentrator = c;
         int r = acceptor_open(&g->acceptor, c->poller, &c->resting, fd, gate_accept);
         if (r < 0)

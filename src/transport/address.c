@@ -73,8 +73,11 @@ void socket_tune(int fd) {
         set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
         set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
         set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
-        set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MSEC);
         set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+void socket_set_user_timeout(int fd) {
+        set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MSEC);
 }
 
 int socket_listen(const SocketAddress *a) {

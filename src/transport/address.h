@@ -27,11 +27,15 @@ void address_set_port(SocketAddress *a, uint16_t port);
 socklen_t address_length(const SocketAddress *a);
 
 /*
- * Sets what every connection is to have: no delay, and dead peers found within about a minute and a half, by
- * keepalive when idle and by the user timeout when something has been sent. The connections of a listening
- * socket inherit it (tcp(7)).
+ * Sets what every connection is to have: no delay, and keepalive, by which a peer that has died is found within
+ * about a minute and a half. The connections of a listening socket inherit it (tcp(7)).
  */
 void socket_tune(int fd);
+
+/* The same for a peer that has died while something was on its way to it. It also ends the connection of one
+ * that lives and does not read, which a person who has paused the terminal may do for as long as they like: for
+ * ESXi hosts only. */
+void socket_set_user_timeout(int fd);
 
 /* Opens a TCP listener on @a. Returns: a descriptor or a negative errno (-EADDRINUSE among them). */
 int socket_listen(const SocketAddress *a);
