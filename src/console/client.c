@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <utlist.h>
 
+#include "basic/text.h"
 #include "client.h"
 #include "message.h"
 #include "telnet/recognize.h"
@@ -106,7 +107,8 @@ static void client_notice(Client *c, const char *format, ...) {
         va_start(ap, format);
         n += (size_t) vsnprintf(text + n, sizeof text - n - 4, format, ap);
         va_end(ap);
-        n = MIN(n, sizeof text - 5);
+        if (n > sizeof text - 5)
+                n = text_cut(text, sizeof text - 5);
         n = (size_t) (stpcpy(text + n, "]\r\n") - text);
 
         if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||

@@ -105,11 +105,23 @@ int concentrator_admit(Concentrator *c, int fd) {
         return -EMFILE;
 }
 
+static void log_foreign_port(int port, int next) {
+        const LogFields fields = {.message_id = VSPC_MESSAGE_PORT_UNAVAILABLE};
+
+        if (next > 0)
+                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, trying %d", port, next);
+        else
+                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, and was the last", port);
+}
+
 int concentrator_open_port(Concentrator *c, int *ret_fd) {
         SocketAddress address = c->settings.vm_port_address;
+        int foreign = 0;
 
         for (unsigned i = 0; i < PORT_TRIES_MAX; i++) {
                 int port = port_pool_take(&c->ports, event_now(c->event));
+                if (foreign > 0)
+                        log_foreign_port(foreign, port);
                 if (port < 0)
                         return port;
 
@@ -130,8 +142,7 @@ int concentrator_open_port(Concentrator *c, int *ret_fd) {
                 }
 
                 port_pool_set_foreign(&c->ports, (uint16_t) port, event_now(c->event));
-                log_full(LOG_NOTICE, 0, &(LogFields){.message_id = VSPC_MESSAGE_PORT_UNAVAILABLE},
-                         "Port %d is in use by another program, trying the next", port);
+                foreign = port;
         }
 
         return -EADDRINUSE;
