@@ -32,7 +32,7 @@ void buffer_consume(Buffer *b, size_t n);
 void buffer_clear(Buffer *b);
 
 static inline const uint8_t *buffer_data(const Buffer *b) {
-        return b->memory + b->begin;
+        return b->memory ? b->memory + b->begin : NULL;
 }
 
 static inline size_t buffer_space(const Buffer *b) {

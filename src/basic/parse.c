@@ -58,7 +58,9 @@ static int parse_quantity(const char **s, const Unit *units, size_t n_units, uin
         if (__builtin_mul_overflow(whole, unit->factor, &value))
                 return -ERANGE;
 
-        value += (uint64_t) ((unsigned __int128) billionths * unit->factor / 1000000000);
+        if (__builtin_add_overflow(value, (uint64_t) ((unsigned __int128) billionths * unit->factor / 1000000000),
+                                   &value))
+                return -ERANGE;
 
         *s = p + letters;
         *ret = value;

@@ -27,15 +27,18 @@ static const StreamHandler client_handler = {
 
 int client_new(Console *console, int fd, const SocketAddress *peer) {
         Concentrator *concentrator = console->concentrator;
-        Client *c = calloc(1, sizeof(Client));
-        if (!c) {
-                safe_close(fd);
+        _cleanup_close_ int owned_fd = fd;
+        _cleanup_free_ Client *c = calloc(1, sizeof(Client));
+        if (!c)
                 return -ENOMEM;
-        }
 
-        int r = stream_open(&c->stream, concentrator->poller, fd, CLIENT_OUT_MAX, &client_handler);
+        int r = ring_enter(&console->ring, &c->cursor);
+        if (r < 0)
+                return r;
+
+        r = stream_open(&c->stream, concentrator->poller, TAKE_FD(owned_fd), CLIENT_OUT_MAX, &client_handler);
         if (r < 0) {
-                free(c);
+                ring_leave(&console->ring, &c->cursor);
                 return r;
         }
 
@@ -44,7 +47,6 @@ int client_new(Console *console, int fd, const SocketAddress *peer) {
 
         c->concentrator = concentrator;
         c->console = console;
-        c->cursor.position = console->ring.end;
         c->shown_connected = true; /* of anything else it is told once it can be */
         address_format(peer, c->peer);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
@@ -54,7 +56,7 @@ int client_new(Console *console, int fd, const SocketAddress *peer) {
 
         (void) telnet_session_offer(&c->telnet, &client_policy, &c->stream.out);
         client_update_reading(c);
-        client_flush(c);
+        client_flush(TAKE_PTR(c));
         return 0;
 }
 
@@ -268,19 +270,15 @@ void client_flush(Client *c) {
         while (c->mode != CLIENT_DEAD && client_send_next(c))
                 ;
 
-        if (c->mode == CLIENT_DEAD)
-                return;
-
-        /* A cursor that was at the end, and could not follow what has been appended since, is marked now. */
-        if (!c->cursor.marked && !ring_has_lost(&c->console->ring, &c->cursor))
-                ring_move(&c->console->ring, &c->cursor, c->cursor.position);
-
-        client_update_reading(c);
+        if (c->mode != CLIENT_DEAD)
+                client_update_reading(c);
 }
 
 void client_update_reading(Client *c) {
-        bool reading = c->mode != CLIENT_DEAD && !c->console->input_blocked &&
-                       c->stream.out.size <= CLIENT_ANSWERS_MAX;
+        /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
+         * hangs wants its last words. */
+        bool wanted = !c->console->input_blocked || (c->mode == CLIENT_UNDECIDED && c->prefix_size == 0);
+        bool reading = c->mode != CLIENT_DEAD && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
                 return;
@@ -388,6 +386,13 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
+static void client_keep_prefix(Client *c, const uint8_t *p, size_t n) {
+        assert(n <= sizeof c->prefix);
+
+        memcpy(c->prefix, p, n);
+        c->prefix_size = (uint8_t) n;
+}
+
 /* Bytes from a client that has not spoken telnet so far. */
 static void client_receive_undecided(Client *c, const uint8_t *p, size_t n) {
         _cleanup_free_ uint8_t *joined = NULL;
@@ -413,15 +418,17 @@ static void client_receive_undecided(Client *c, const uint8_t *p, size_t n) {
 
         case TELNET_MAYBE:
                 /* Held back only while it is open what the client is: a raw one's bytes wait for nothing. */
-                if (c->mode == CLIENT_UNDECIDED && n <= sizeof c->prefix) {
-                        memcpy(c->prefix, p, n);
-                        c->prefix_size = (uint8_t) n;
-                        break;
-                }
-                _fallthrough_;
+                if (c->mode == CLIENT_UNDECIDED && n <= sizeof c->prefix)
+                        client_keep_prefix(c, p, n);
+                else
+                        console_input(c->console, p, n);
+                break;
 
         case TELNET_NOT_RECOGNIZED:
-                console_input(c->console, p, n);
+                if (c->console->input_blocked)
+                        client_keep_prefix(c, p, n);
+                else
+                        console_input(c->console, p, n);
                 break;
         }
 }
@@ -430,9 +437,10 @@ static void client_readable(Stream *s) {
         Client *c = container_of(s, Client, stream);
         Concentrator *concentrator = c->concentrator;
         Console *console = c->console;
-        size_t space = console_input_space(console);
 
-        /* What is kept of an undecided client's comes on top of this read. */
+        /* While the VM takes no input this is a client of which it is not known yet what it is. What has been
+         * kept of it comes on top of this read. */
+        size_t space = console->input_blocked ? sizeof c->prefix : console_input_space(console);
         if (space <= c->prefix_size) {
                 console_settle(console);
                 return;

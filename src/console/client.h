@@ -25,7 +25,8 @@ typedef enum ClientMode {
 /* One read's worth of negotiation can be answered in full. */
 #define CLIENT_OUT_MAX (CLIENT_ANSWERS_MAX + 2 * CONCENTRATOR_READ_MAX)
 
-/* The beginning of a telnet command at the end of a read, kept while it is not known whether it is one */
+/* A client's first bytes, kept while it is not known whether they are a telnet command, or while its VM takes
+ * no input. It is more than a telnet program's first answers. */
 #define CLIENT_PREFIX_MAX 64U
 
 struct Client {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <utlist.h>
 
@@ -98,8 +99,15 @@ static void concentrator_log_refusal(Concentrator *c) {
 }
 
 int concentrator_admit(Concentrator *c, int fd) {
-        if ((unsigned) fd < c->descriptor_limit || concentrator_reclaim(c))
-                return 0;
+        if ((unsigned) fd < c->descriptor_limit)
+                return fd;
+
+        /* Into the place that has become free: a descriptor's number tells how many there are only as long as
+         * there are no gaps below. */
+        _cleanup_close_ int high = fd;
+        _cleanup_close_ int low = concentrator_reclaim(c) ? fcntl(high, F_DUPFD_CLOEXEC, 0) : -1;
+        if (low >= 0 && (unsigned) low < c->descriptor_limit)
+                return TAKE_FD(low);
 
         concentrator_log_refusal(c);
         return -EMFILE;
@@ -127,10 +135,8 @@ int concentrator_open_port(Concentrator *c, int *ret_fd) {
 
                 address_set_port(&address, (uint16_t) port);
                 int fd = socket_listen(&address);
-                if (fd >= 0 && concentrator_admit(c, fd) < 0) {
-                        safe_close(fd);
-                        fd = -EMFILE;
-                }
+                if (fd >= 0)
+                        fd = concentrator_admit(c, fd);
                 if (fd >= 0) {
                         *ret_fd = fd;
                         return port;
@@ -151,9 +157,8 @@ int concentrator_open_port(Concentrator *c, int *ret_fd) {
 static void gate_accept(Acceptor *a, int fd, const SocketAddress *peer) {
         Concentrator *c = container_of(a, Gate, acceptor)->concentrator;
 
-        if (concentrator_admit(c, fd) < 0)
-                safe_close(fd);
-        else
+        fd = concentrator_admit(c, fd);
+        if (fd >= 0)
                 (void) link_new(c, fd, peer);
 }
 
@@ -275,8 +280,6 @@ Concentrator *concentrator_free(Concentrator *c) {
 }
 
 void concentrator_set_settings(Concentrator *c, Settings *settings) {
-        Console *console, *next;
-
         if (settings->multi_console != c->settings.multi_console) {
                 log_warning("MultiConsole= cannot change while VMs are connected, it takes effect after a restart");
                 settings->multi_console = c->settings.multi_console;
@@ -290,7 +293,8 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
         timeout_queue_set_duration(&c->vmotion_timeouts, c->settings.vmotion_timeout_usec);
         timeout_queue_set_duration(&c->orphans, c->settings.vm_expire_usec);
 
-        HASH_ITER(handle, c->consoles, console, next)
+        /* Opening a port may give up other consoles, but not this one: what is next is known only then. */
+        for (Console *console = c->consoles; console; console = console->handle.next)
                 console_apply_settings(console);
 }
 

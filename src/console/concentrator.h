@@ -101,8 +101,9 @@ unsigned concentrator_count(const Concentrator *c);
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
 
-/* To be called with the descriptor of each new connection. Near the limit mappings that nobody uses are given
- * up, and handshakes that do not get on. Returns: 0, or -EMFILE if the connection must be refused. */
+/* To be called with the descriptor of each new socket, which is taken over. Near the limit mappings that nobody
+ * uses are given up for it, and handshakes that do not get on. Returns: its descriptor, which may be another one
+ * now, or -EMFILE if it had to be closed. */
 int concentrator_admit(Concentrator *c, int fd);
 
 /* Opens a VM's listening socket on the lowest port to be had. Returns: the port, *ret_fd its socket, or

@@ -69,11 +69,10 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *peer) {
         /* It is wanted: admitting the connection must not give up this very mapping. */
         timeout_stop(&c->orphaned);
 
-        if (concentrator_admit(c->concentrator, fd) < 0)
-                safe_close(fd);
-        else if (limit > 0 && c->n_clients >= limit)
+        fd = concentrator_admit(c->concentrator, fd);
+        if (fd >= 0 && limit > 0 && c->n_clients >= limit)
                 client_refuse(c, fd, peer);
-        else
+        else if (fd >= 0)
                 (void) client_new(c, fd, peer);
 
         console_settle(c);
@@ -85,6 +84,9 @@ void console_open_port(Console *c) {
 
         if (!concentrator->settings.vm_ports || acceptor_is_open(&c->acceptor))
                 return;
+
+        /* Others may be given up for it, but not itself. */
+        timeout_stop(&c->orphaned);
 
         int port = concentrator_open_port(concentrator, &fd);
         if (port < 0) {
@@ -283,7 +285,8 @@ static bool link_takes_input(const Link *l) {
 }
 
 static size_t vmotion_input_space(const VMotion *v) {
-        return buffer_space(&v->held) / 2;
+        /* Each byte may need two. */
+        return v->held.size < VMOTION_HELD_MAX ? (VMOTION_HELD_MAX - v->held.size + 1) / 2 : 0;
 }
 
 size_t console_input_space(const Console *c) {

@@ -51,7 +51,7 @@ int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], 
 Console *console_free(Console *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
 
-/* Opens a port if the console has none and is to have one. */
+/* Opens a port if the console has none and is to have one. To be followed by console_settle(). */
 void console_open_port(Console *c);
 int console_set_uri(Console *c, const char *uri);
 

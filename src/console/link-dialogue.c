@@ -32,6 +32,9 @@ static void link_identify(Link *l) {
         if (l->state != LINK_HANDSHAKE || !l->uri || !l->has_uuid || !l->name)
                 return;
 
+        /* Its port may need a descriptor for which a handshake is given up: this one is over. */
+        timeout_stop(&l->timeout);
+
         Console *console = link_find_or_make_console(l);
         if (!console) {
                 link_log(l, LOG_ERR, VSPC_MESSAGE_VM_REFUSED, "no memory for another console, closing it");

@@ -128,7 +128,7 @@ static void link_close(Link *l) {
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
         if (console)
-                console_settle(console);
+                console_pump(console); /* what a vMotion's target has said so far comes out now, if that has won */
 
         concentrator_bury_link(l->concentrator, l);
 }
@@ -403,8 +403,8 @@ void link_depart(Link *l) {
 void link_succession_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, succession);
 
-        /* Still talking, or held up by a client that is waited for: it comes first. */
-        if (l->predecessor->heard || l->console->output_blocked) {
+        /* Still talking, or held up by a client that is waited for, or we have been: it comes first. */
+        if (l->predecessor->heard || l->console->output_blocked || stream_has_unread(&l->predecessor->stream)) {
                 l->predecessor->heard = false;
                 timeout_start(&l->concentrator->successions, t);
                 return;

@@ -45,7 +45,7 @@ static int lowest_free(const PortPool *p) {
 }
 
 int port_pool_take(PortPool *p, usec_t now) {
-        if (p->foreign_since > 0 && now - p->foreign_since >= PORT_POOL_FOREIGN_USEC)
+        if (p->foreign_since > 0 && now >= p->foreign_since + PORT_POOL_FOREIGN_USEC)
                 forget_foreign(p);
 
         int port = lowest_free(p);

@@ -26,9 +26,9 @@ void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max) {
         r->lag_max = MAX(lag_max, (uint64_t) RING_LAG_MIN);
 }
 
-/* Blocks, whole or begun, from begin to @end */
-static uint64_t ring_blocks(const Ring *r, uint64_t end) {
-        return (end - r->begin + RING_BLOCK_SIZE - 1) / RING_BLOCK_SIZE;
+/* How many slots it takes from begin to the block in which @end stands. */
+static size_t ring_slots_needed(const Ring *r, uint64_t end) {
+        return (end - r->begin) / RING_BLOCK_SIZE + 1;
 }
 
 static int ring_resize(Ring *r, size_t n_slots) {
@@ -37,13 +37,22 @@ static int ring_resize(Ring *r, size_t n_slots) {
                 return -ENOMEM;
 
         Ring moved = {.slots = slots, .n_slots = n_slots};
-        for (uint64_t p = r->begin; p < r->end; p += RING_BLOCK_SIZE)
+        for (uint64_t p = r->begin; r->n_slots > 0 && p <= r->end; p += RING_BLOCK_SIZE)
                 *ring_slot(&moved, p) = *ring_slot(r, p);
 
         free(r->slots);
         r->slots = slots;
         r->n_slots = n_slots;
         return 0;
+}
+
+static int ring_grow(Ring *r, uint64_t end) {
+        size_t n_slots = MAX(r->n_slots, (size_t) RING_SLOTS_MIN);
+
+        while (n_slots < ring_slots_needed(r, end))
+                n_slots *= 2;
+
+        return n_slots == r->n_slots ? 0 : ring_resize(r, n_slots);
 }
 
 static void ring_drop_block(Ring *r) {
@@ -54,24 +63,21 @@ static void ring_drop_block(Ring *r) {
         r->begin += RING_BLOCK_SIZE;
 }
 
+/* Blocks for what is to come up to @end. */
 static int ring_allocate(Ring *r, uint64_t end) {
-        size_t n_slots = MAX(r->n_slots, (size_t) RING_SLOTS_MIN);
+        int k = ring_grow(r, end);
+        if (k < 0)
+                return k;
 
-        while (n_slots < ring_blocks(r, end))
-                n_slots *= 2;
-        if (n_slots != r->n_slots) {
-                int k = ring_resize(r, n_slots);
-                if (k < 0)
-                        return k;
-        }
+        uint64_t first = (r->end + RING_BLOCK_SIZE - 1) / RING_BLOCK_SIZE * RING_BLOCK_SIZE;
+        for (uint64_t p = first; p < end; p += RING_BLOCK_SIZE) {
+                ring_slot(r, p)->block = malloc(RING_BLOCK_SIZE);
+                if (ring_slot(r, p)->block)
+                        continue;
 
-        for (uint64_t p = r->end / RING_BLOCK_SIZE * RING_BLOCK_SIZE; p < end; p += RING_BLOCK_SIZE) {
-                RingSlot *slot = ring_slot(r, p);
-
-                if (!slot->block)
-                        slot->block = malloc(RING_BLOCK_SIZE);
-                if (!slot->block)
-                        return -ENOMEM; /* blocks beyond the end are used by the next append */
+                for (; p > first; p -= RING_BLOCK_SIZE)
+                        free(TAKE_PTR(ring_slot(r, p - RING_BLOCK_SIZE)->block));
+                return -ENOMEM;
         }
 
         return 0;
@@ -110,7 +116,7 @@ void ring_trim(Ring *r) {
                 ring_drop_block(r);
 
         /* A table that a lagging cursor has made large need not stay so. Failure costs nothing. */
-        if (r->n_slots > RING_SLOTS_MIN && ring_blocks(r, r->end) * 4 <= r->n_slots)
+        if (r->n_slots > RING_SLOTS_MIN && ring_slots_needed(r, r->end) * 4 <= r->n_slots)
                 (void) ring_resize(r, r->n_slots / 2);
 }
 
@@ -141,12 +147,20 @@ size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n
         return n;
 }
 
+int ring_enter(Ring *r, RingCursor *c) {
+        int k = ring_grow(r, r->end);
+        if (k < 0)
+                return k;
+
+        c->position = r->end;
+        ring_slot(r, c->position)->cursors++;
+        return 0;
+}
+
 void ring_leave(Ring *r, RingCursor *c) {
         /* A mark in a block that is gone went with it. */
-        if (c->marked && !ring_has_lost(r, c))
+        if (!ring_has_lost(r, c))
                 ring_slot(r, c->position)->cursors--;
-
-        c->marked = false;
 }
 
 void ring_move(Ring *r, RingCursor *c, uint64_t position) {
@@ -154,7 +168,5 @@ void ring_move(Ring *r, RingCursor *c, uint64_t position) {
 
         ring_leave(r, c);
         c->position = position;
-        c->marked = position < r->end;
-        if (c->marked)
-                ring_slot(r, position)->cursors++;
+        ring_slot(r, position)->cursors++;
 }

@@ -13,8 +13,8 @@
  * @keep + @lag_max bytes in all. Memory comes in blocks and only while there is something in them: a VM that
  * has said nothing has none.
  *
- * A cursor that is behind the end marks the block it stands in, so that the oldest block is known to be free
- * or not in O(1), whatever the number of cursors.
+ * Each cursor marks the block it stands in, be it only the one that will come next, so that the oldest block is
+ * known to be free or not in O(1), whatever the number of cursors.
  */
 #define RING_BLOCK_SIZE 4096U
 
@@ -27,8 +27,8 @@ typedef struct RingSlot {
 } RingSlot;
 
 typedef struct Ring {
-        RingSlot *slots; /* of block b: slots[b % n_slots] */
-        size_t n_slots;  /* a power of two, or 0 */
+        RingSlot *slots; /* of block b: slots[b % n_slots], from that of begin to that of end */
+        size_t n_slots;  /* a power of two, or 0 while there is neither output nor cursor */
         uint64_t begin;  /* a multiple of RING_BLOCK_SIZE */
         uint64_t end;
         uint64_t keep;
@@ -36,8 +36,7 @@ typedef struct Ring {
 } Ring;
 
 typedef struct RingCursor {
-        uint64_t position; /* of the next byte to be read; may be before begin if the ring has gone on */
-        bool marked;
+        uint64_t position; /* of the next byte to be read; before begin if the ring has gone on without it */
 } RingCursor;
 
 void ring_init(Ring *r, uint64_t keep, uint64_t lag_max);
@@ -50,7 +49,7 @@ void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max);
  * lost, and the ring is as it was). */
 int ring_append(Ring *r, const void *data, size_t n);
 
-/* How many bytes can be appended so that no cursor that is marked loses any. */
+/* How many bytes can be appended so that no cursor loses any that it has not lost yet. */
 size_t ring_space(Ring *r);
 
 /* Gives back the memory that neither the scrollback nor a cursor needs. */
@@ -62,7 +61,10 @@ uint64_t ring_scrollback(const Ring *r);
 /* Points @iov to what can be read from @position. Returns: how many of the @n_max have been used. */
 size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n_max);
 
-/* Puts the cursor to @position, between begin and end, and marks where it stands if it is behind the end. */
+/* A new cursor, at the end. Returns: 0 or -ENOMEM. */
+int ring_enter(Ring *r, RingCursor *c);
+
+/* Puts the cursor to @position, between begin and end. */
 void ring_move(Ring *r, RingCursor *c, uint64_t position);
 void ring_leave(Ring *r, RingCursor *c);
 

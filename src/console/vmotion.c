@@ -64,7 +64,7 @@ int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
         if (!v)
                 return -ENOMEM;
 
-        v->held = BUFFER_INIT(VMOTION_HELD_MAX);
+        v->held = BUFFER_INIT(VMOTION_HELD_MAX + VMOTION_HELD_EXTRA);
 
         int r = vmotion_renew(v, sequence, sequence_size);
         if (r < 0)

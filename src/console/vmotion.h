@@ -61,6 +61,9 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event);
 /* What is held back at most; then the clients' TCP has to wait. */
 #define VMOTION_HELD_MAX (1024U * 1024U)
 
+/* What may come on top: the first bytes of clients that connected meanwhile */
+#define VMOTION_HELD_EXTRA (64U * 1024U)
+
 typedef struct VMotion {
         VMotionState state;
         uint8_t sequence[VMOTION_SEQUENCE_MAX];

@@ -23,6 +23,8 @@ typedef struct Reader {
         FILE *file;
         unsigned line;
         size_t size;
+        bool pending; /* the line has to be an assignment, and has not been one yet */
+        int error;
         int n_problems;
 } Reader;
 
@@ -268,6 +270,8 @@ static const Key *find_key(const char *section, const char *name, bool *ret_sect
 static int on_assignment(void *userdata, const char *section, const char *name, const char *value) {
         Reader *r = userdata;
         bool section_known;
+
+        r->pending = false;
         const Key *key = find_key(section, name, &section_known);
 
         if (!key) {
@@ -285,61 +289,98 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
         return 1;
 }
 
+/* inih tells only which was the first line that it could make nothing of. */
+static void check_pending(Reader *r) {
+        if (TAKE(r->pending, false))
+                problem(r, "This is neither a [Section] nor Key=Value");
+}
+
+static bool wants_assignment(const Reader *r, const char *line) {
+        static const char bom[] = "\xef\xbb\xbf";
+
+        if (r->line == 1 && strncmp(line, bom, strlen(bom)) == 0)
+                line += strlen(bom);
+
+        line += strspn(line, " \t\r\v\f");
+        if (*line == '[')
+                return !strchr(line, ']');
+
+        return *line && !strchr(";#", *line);
+}
+
 /* fgets() that knows the number of the line, and that a line may be too long for inih. */
 static char *read_line(char *buffer, int size, void *userdata) {
         Reader *r = userdata;
+        bool has_nul = false;
+        int n = 0, c;
 
-        if (!fgets(buffer, size, r->file))
+        check_pending(r);
+
+        while ((c = getc_unlocked(r->file)) != EOF && ++r->size <= CONFIG_FILE_SIZE_MAX && c != '\n') {
+                has_nul |= c == 0;
+                if (n < size - 1)
+                        buffer[n++] = (char) c;
+        }
+
+        if (c == EOF && ferror(r->file)) {
+                r->error = -errno;
+                return NULL;
+        }
+        if (c == EOF && n == 0)
                 return NULL;
 
         r->line++;
-        size_t n = strlen(buffer);
-        bool complete = (n > 0 && buffer[n - 1] == '\n') || feof(r->file);
-        r->size += n;
-
-        if (!complete) {
-                int c;
-
+        buffer[n] = 0;
+        if (n > size - 2)
                 problem(r, "The line is longer than %d bytes, ignoring it", size - 2);
-                do {
-                        c = getc(r->file);
-                        r->size++;
-                } while (c != '\n' && c != EOF && r->size <= CONFIG_FILE_SIZE_MAX);
+        else if (has_nul)
+                problem(r, "The line contains a NUL byte, ignoring it");
+        if (n > size - 2 || has_nul)
                 buffer[0] = 0;
-        }
 
         if (r->size > CONFIG_FILE_SIZE_MAX) {
                 problem(r, "The file is larger than %u bytes, ignoring the rest", CONFIG_FILE_SIZE_MAX);
                 return NULL;
         }
 
+        r->pending = wants_assignment(r, buffer);
         return buffer;
 }
 
-static void check_range(Reader *r) {
-        Settings *s = &r->config->settings, defaults;
+/* To be called when all files have been read: one may give one end of the range, another the other. */
+static int check_range(Config *c, const char *name) {
+        Settings *s = &c->settings, defaults;
 
         if (s->vm_port_range_start <= s->vm_port_range_end)
-                return;
+                return 0;
 
         settings_init(&defaults);
-        problem(r, "VMPortRangeStart=%u is beyond VMPortRangeEnd=%u, using %u to %u", s->vm_port_range_start,
-                s->vm_port_range_end, defaults.vm_port_range_start, defaults.vm_port_range_end);
+        log_warning("%s: VMPortRangeStart=%u is beyond VMPortRangeEnd=%u, using %u to %u", name,
+                    s->vm_port_range_start, s->vm_port_range_end, defaults.vm_port_range_start,
+                    defaults.vm_port_range_end);
         s->vm_port_range_start = defaults.vm_port_range_start;
         s->vm_port_range_end = defaults.vm_port_range_end;
+        return 1;
 }
 
-static int config_load(Config *c, const char *name, FILE *file) {
+static int load_stream(Config *c, const char *name, FILE *file) {
         Reader r = {.config = c, .name = name, .file = file};
 
-        int line = ini_parse_stream(read_line, &r, on_assignment, &r);
-        if (line != 0) {
-                if (line > 0)
-                        r.line = (unsigned) line;
-                problem(&r, "This is neither a [Section] nor Key=Value");
-        }
+        if (ini_parse_stream(read_line, &r, on_assignment, &r) < 0)
+                return -ENOMEM;
 
-        return r.n_problems;
+        check_pending(&r);
+        return r.error < 0 ? r.error : r.n_problems;
+}
+
+static int load_file(Config *c, const char *path) {
+        FILE *file = fopen(path, "re");
+        if (!file)
+                return -errno;
+
+        int n = load_stream(c, path, file);
+        fclose(file);
+        return n;
 }
 
 int config_load_text(Config *c, const char *name, const char *text, size_t size) {
@@ -351,22 +392,15 @@ int config_load_text(Config *c, const char *name, const char *text, size_t size)
         if (!file)
                 return -errno;
 
-        int n = config_load(c, name, file);
+        int n = load_stream(c, name, file);
         fclose(file);
-        return n;
+        return n < 0 ? n : n + check_range(c, name);
 }
 
 int config_load_file(Config *c, const char *path) {
-        FILE *file = fopen(path, "re");
-        if (!file)
-                return -errno;
+        int n = load_file(c, path);
 
-        int n = config_load(c, path, file);
-        fclose(file);
-
-        Reader end = {.config = c, .name = path};
-        check_range(&end);
-        return n + end.n_problems;
+        return n < 0 ? n : n + check_range(c, path);
 }
 
 static const char *file_name(const char *path) {
@@ -384,7 +418,7 @@ static int compare_paths(const void *a, const void *b) {
 
 /* One that is there but cannot be read is a problem too. */
 static int load_existing(Config *c, const char *path, bool *ret_found) {
-        int n = config_load_file(c, path);
+        int n = load_file(c, path);
 
         *ret_found = n != -ENOENT;
         if (n >= 0 || n == -ENOENT)
@@ -418,5 +452,5 @@ int config_load_system(Config *c) {
                         n_problems += load_existing(c, paths[i], &found);
 
         globfree(&drop_ins);
-        return n_problems;
+        return n_problems + check_range(c, "vspc.conf and its drop-ins");
 }

@@ -172,9 +172,8 @@ static void admin_accept(Acceptor *a, int fd, const SocketAddress *peer) {
         log_info("Admin connection from %s closed: this version answers no queries yet",
                  address_format(peer, from));
 
-        if (concentrator_admit(c, fd) < 0)
-                safe_close(fd);
-        else if (stream_open(&stream, c->poller, fd, 0, &nobody) >= 0)
+        fd = concentrator_admit(c, fd);
+        if (fd >= 0 && stream_open(&stream, c->poller, fd, 0, &nobody) >= 0)
                 closer_take(&c->closer, &stream);
 }
 

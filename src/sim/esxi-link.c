@@ -2,7 +2,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 
 #include "basic/log.h"
 #include "esxi-link.h"
@@ -30,6 +29,7 @@ struct EsxiLink {
         bool vmware_asked;  /* DO 232 came before authentication was settled */
         bool introduced;
         bool named;
+        bool uart_set;
         bool live;
         bool parting;  /* everything has been written */
         bool shut;     /* … and sent, or can no longer be */
@@ -41,8 +41,8 @@ struct EsxiLink {
 };
 
 static const TelnetPolicy policy = {
-        .us = (const int16_t[]){TELNET_AUTHENTICATION, TELNET_BINARY, TELNET_SGA, TELNET_VMWARE, TELNET_COM_PORT,
-                                TELNET_OPTION_END},
+        .us = (const int16_t[]){TELNET_AUTHENTICATION, TELNET_BINARY, TELNET_SGA, TELNET_VMWARE,
+                                TELNET_COM_PORT, TELNET_OPTION_END},
         .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
         .n_us_offered = 1,
 };
@@ -186,13 +186,17 @@ int esxi_link_put(EsxiLink *link, VMwareCode code, const void *data, size_t n) {
 }
 
 static int put_uuid(EsxiLink *link, VMwareCode code, const uint8_t uuid[static 16]) {
-        char text[16 * 3 + 1], *p = text;
+        static const char digits[] = "0123456789abcdef";
+        char text[16 * 3];
 
-        /* "50 12 … -50 …" */
-        for (size_t i = 0; i < 16; i++)
-                p += sprintf(p, "%02x%s", uuid[i], i == 7 ? "-" : i == 15 ? "" : " ");
+        /* "50 12 …-50 …" */
+        for (size_t i = 0; i < 16; i++) {
+                text[3 * i] = digits[uuid[i] >> 4];
+                text[3 * i + 1] = digits[uuid[i] & 15];
+                text[3 * i + 2] = i == 7 ? '-' : ' ';
+        }
 
-        return esxi_link_put(link, code, text, (size_t) (p - text));
+        return esxi_link_put(link, code, text, sizeof text - 1);
 }
 
 static int put_name(EsxiLink *link, const char *name) {
@@ -213,7 +217,8 @@ static int put_name(EsxiLink *link, const char *name) {
         return 0;
 }
 
-/* The guest's UART: 115200 8N1 (RFC 2217, section 3: SET-BAUDRATE, -DATASIZE, -PARITY, -STOPSIZE). */
+/* A guest sets up its UART before it first writes: 115200 8N1 (RFC 2217, section 3: SET-BAUDRATE, -DATASIZE,
+ * -PARITY, -STOPSIZE). */
 static int put_uart(EsxiLink *link) {
         static const struct {
                 uint8_t data[5];
@@ -321,9 +326,6 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         if (r < 0)
                 return r;
 
-        if (event->option == TELNET_COM_PORT && answer.changed && event->command == TELNET_DO)
-                return put_uart(link);
-
         if (event->option != TELNET_AUTHENTICATION || link->authentication != AUTHENTICATION_OFFERED)
                 return 0;
         if (answer.refused)
@@ -344,7 +346,9 @@ static int handle_subnegotiation(EsxiLink *link, const TelnetEvent *event) {
 
         case TELNET_AUTHENTICATION:
                 r = handle_authentication(link, event);
-                return r < 0 || link->authentication != AUTHENTICATION_AGREED ? r : settle_authentication(link);
+                if (r < 0 || link->authentication != AUTHENTICATION_AGREED)
+                        return r;
+                return settle_authentication(link);
 
         default: /* COM-PORT: it says that it has taken our settings in */
                 return 0;
@@ -379,7 +383,7 @@ static int handle_event(EsxiLink *link, const TelnetEvent *event) {
         return 0;
 }
 
-/* What has been queued by the handling of one read goes out together, with --coalesce even that of several. */
+/* What the handling of one read has queued goes out together, with --coalesce even that of several. */
 static void flush_answers(EsxiLink *link) {
         if (link->host->coalesce && !link->parting && link->stream.out.size > 0) {
                 if (!link->timeout.queue)
@@ -443,7 +447,8 @@ int esxi_link_new(EsxiHost *host, void *owner, EsxiLink **ret) {
                 return -errno;
 
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (connect(fd, &host->concentrator.any, address_length(&host->concentrator)) < 0 && errno != EINPROGRESS)
+        if (connect(fd, &host->concentrator.any, address_length(&host->concentrator)) < 0 &&
+            errno != EINPROGRESS)
                 return -errno;
 
         _cleanup_free_ EsxiLink *link = calloc(1, sizeof(EsxiLink));
@@ -479,7 +484,8 @@ void esxi_link_go_live(EsxiLink *link) {
 size_t esxi_link_room(const EsxiLink *link) {
         const Buffer *out = &link->stream.out;
 
-        if (!link->live || link->parting || link->shut || link->ended || link->stream.blocked || out->size >= LINK_DATA_MAX)
+        if (!link->live || link->parting || link->shut || link->ended || link->stream.blocked ||
+            out->size >= LINK_DATA_MAX)
                 return 0;
 
         return LINK_DATA_MAX - out->size;
@@ -487,7 +493,17 @@ size_t esxi_link_room(const EsxiLink *link) {
 
 int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
         size_t size = 2 * n + 1, consumed;
+
         assert(n > 0 && n <= esxi_link_room(link));
+
+        if (!link->uart_set && telnet_option_enabled(&link->telnet.options, TELNET_US, TELNET_COM_PORT)) {
+                link->uart_set = true;
+                int r = telnet_session_settle(&link->telnet, &link->stream.out);
+                if (r >= 0)
+                        r = put_uart(link);
+                if (r < 0)
+                        return r;
+        }
 
         uint8_t *p = buffer_reserve(&link->stream.out, size);
         if (!p)

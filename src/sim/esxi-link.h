@@ -80,6 +80,6 @@ bool esxi_link_drained(EsxiLink *link);
 void esxi_link_pause(EsxiLink *link);
 void esxi_link_resume(EsxiLink *link);
 
-/* Says good-bye: sends what is queued, then closes the sending side, and goes on reading until the concentrator
- * closes as well; ended() is called then. */
+/* Says good-bye: sends what is queued, then closes the sending side, and goes on reading until the
+ * concentrator closes as well; ended() is called then. */
 void esxi_link_part(EsxiLink *link);

@@ -93,7 +93,9 @@ static void migration_fail(Migration *m, int error, const char *what) {
 static void migration_abort(Migration *m) {
         VM *vm = m->vm;
 
-        if (esxi_link_put(vm->link, VMWARE_VMOTION_ABORT, m->sequence, m->names_sequence ? SEQUENCE_SIZE : 0) < 0) {
+        size_t n = m->names_sequence ? SEQUENCE_SIZE : 0;
+
+        if (esxi_link_put(vm->link, VMWARE_VMOTION_ABORT, m->sequence, n) < 0) {
                 migration_fail(m, -ENOMEM, "cannot send ABORT");
                 return;
         }
@@ -215,7 +217,8 @@ bool migration_survives(Migration *m, EsxiLink *link, int error) {
 void migration_limit_elapsed(Timeout *t) {
         Migration *m = container_of(t, Migration, timeout);
 
-        migration_fail(m, -ETIMEDOUT, m->state == MIGRATION_BEGUN ? "no answer to BEGIN" : "no answer to PEER");
+        migration_fail(m, -ETIMEDOUT,
+                       m->state == MIGRATION_BEGUN ? "no answer to BEGIN" : "no answer to PEER");
 }
 
 void migration_pause_elapsed(Timeout *t) {

@@ -26,7 +26,7 @@ void samples_clear(Samples *s);
 typedef struct Report {
         unsigned vms, connected; /* connected: WILL-PROXY'ed and named */
         uint64_t handshakes_done, handshakes_failed;
-        usec_t first_attempt, last_handshake; /* CLOCK_MONOTONIC */
+        usec_t first_attempt, last_handshake; /* the last of as many as there are VMs; CLOCK_MONOTONIC */
         Samples handshake;
 
         uint64_t lost, dropped; /* connections: not by us, by us */
@@ -48,6 +48,10 @@ typedef enum ReportFormat {
 
 void report_init(Report *r, unsigned vms);
 void report_done(Report *r);
+
+/* One that has begun at @since is done. */
+void report_handshake(Report *r, usec_t since);
+/* While they came in one go: reconnects later on are not counted. */
 double report_handshakes_per_second(const Report *r);
 void report_print(Report *r, FILE *f, ReportFormat format);
 

@@ -6,9 +6,9 @@
 #include "sim-options.h"
 
 /*
- * SerialOutput: what a VM's guest writes to its serial port: numbered lines, a file, what a program says, and
- * what clients have typed if it is to be echoed. One sequence of bytes, taken from piece by piece by whichever
- * connection the VM has.
+ * SerialOutput: what a VM's guest writes to its serial port: numbered lines, a file, what a program says,
+ * and what clients have typed if it is to be echoed. One sequence of bytes, taken from piece by piece by
+ * whichever connection the VM has.
  */
 typedef struct SerialOutput {
         const SimOptions *options;
@@ -30,8 +30,8 @@ typedef struct SerialOutput {
 void serial_output_init(SerialOutput *o, const SimOptions *options);
 void serial_output_done(SerialOutput *o);
 
-/* Returns: how many bytes there are now. If there are none, what they come from is watched, unless it is time
- * that brings them. @name: the VM's. */
+/* Returns: how many bytes there are now. If there are none, what they come from is watched, unless it is
+ * time that brings them. @name: the VM's. */
 size_t serial_output_take(SerialOutput *o, const char *name, usec_t now, uint8_t *data, size_t n);
 
 /* Whether all has been taken that there ever will be. */

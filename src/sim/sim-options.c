@@ -62,7 +62,8 @@ static int parse_concentrator(const char *text, SocketAddress *ret) {
         SocketAddress address;
         uint64_t port;
 
-        if (!colon || (size_t) (colon - text) >= sizeof host || parse_unsigned(colon + 1, 65535, &port) < 0 || port == 0)
+        if (!colon || (size_t) (colon - text) >= sizeof host ||
+            parse_unsigned(colon + 1, 65535, &port) < 0 || port == 0)
                 return -EINVAL;
 
         size_t n = (size_t) (colon - text);
@@ -284,7 +285,8 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 case ARG_UUID:
                         r = vmware_parse_uuid((const uint8_t *) optarg, strlen(optarg), o.uuid);
                         if (r < 0)
-                                return bad(name, optarg, "a UUID (32 hex digits, dashes and spaces as you like)");
+                                return bad(name, optarg,
+                                           "a UUID (32 hex digits, dashes and spaces as you like)");
                         uuid_given = true;
                         break;
 
@@ -405,7 +407,8 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
         }
 
         if (optind < argc) {
-                log_error("\"%s\" is not an option; all of them begin with dashes (see --help).", argv[optind]);
+                log_error("\"%s\" is not an option; all of them begin with dashes (see --help).",
+                          argv[optind]);
                 return -EINVAL;
         }
 

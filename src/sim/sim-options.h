@@ -5,7 +5,7 @@
 #include "transport/address.h"
 
 /*
- * SimOptions: what vspc-sim was asked to play, as read from its command line. Strings are borrowed from argv.
+ * SimOptions: what vspc-sim was asked to play, as read from its command line. Strings are argv's.
  */
 typedef struct SimOptions {
         SocketAddress concentrator;

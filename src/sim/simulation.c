@@ -16,17 +16,18 @@
 #define FEED_EACH_TURN 16U     /* VMs, before sockets have their turn */
 #define END_PATIENCE_USEC (10 * USEC_PER_SEC)
 #define COMPLAINT_INTERVAL_USEC (5 * USEC_PER_SEC)
-#define COMPLAIN_ALWAYS_BELOW 10U /* VMs */
+#define SIMULATION_FEW 10U /* VMs: what happens to each can be told */
 
 /* Descriptors that are not VMs': standard streams, epoll, timers, and targets of vMotions. */
 #define DESCRIPTORS_SPARE 64U
 #define DESCRIPTORS_PER_PROGRAM 4U
 
-static void complain(Simulation *s, int error, const char *format, va_list ap) {
+__attribute__((format(printf, 3, 0))) static void complain(Simulation *s, int error, const char *format,
+                                                           va_list ap) {
         char text[LOG_MESSAGE_MAX];
         usec_t now = precise_now();
 
-        if (s->options->count >= COMPLAIN_ALWAYS_BELOW || error == -ECONNREFUSED) {
+        if (s->options->count >= SIMULATION_FEW || error == -ECONNREFUSED) {
                 if (error == s->last_complaint_error && now - s->last_complaint < COMPLAINT_INTERVAL_USEC)
                         return;
                 s->last_complaint_error = error;
@@ -135,8 +136,18 @@ static void on_source_readable(Watch *w, _unused_ uint32_t events) {
 }
 
 void simulation_vm_connected(Simulation *s, VM *vm) {
+        char name[ESXI_NAME_MAX], address[ADDRESS_TEXT_MAX];
+
         s->n_in_flight--;
         s->n_connected++;
+
+        address_format(&s->options->concentrator, address);
+        if (s->options->count < SIMULATION_FEW)
+                log_info("%s: connected to %s", vm_name(vm, name), address);
+        if (s->n_connected > 1 && s->n_connected == s->options->count &&
+            s->report.handshakes_done == s->n_connected)
+                log_info("All %u VMs are connected to %s.", s->n_connected, address);
+
         connect_waiting(s);
         simulation_check_end(s);
 }
@@ -230,19 +241,31 @@ static int on_progress(sd_event_source *source, _unused_ uint64_t usec, void *us
         Simulation *s = userdata;
         Report *r = &s->report;
 
-        fprintf(stderr, "\r%u of %u VMs connected, %llu vMotions, %.1f MB sent, %.1f MB received\033[K", s->n_connected,
-                s->options->count, (unsigned long long) r->vmotions_completed, (double) r->bytes_sent / 1e6,
+        fprintf(stderr, "\r%u of %u VMs connected, %llu vMotions, %.1f MB sent, %.1f MB received\033[K",
+                s->n_connected, s->options->count, (unsigned long long) r->vmotions_completed, (double) r->bytes_sent / 1e6,
                 (double) r->bytes_received / 1e6);
         (void) sd_event_source_set_time_relative(source, USEC_PER_SEC);
         return 0;
 }
 
+/* Whether what is to be done ends by itself; a guest that listens is there until it is told to go. */
+static bool has_end(const Simulation *s) {
+        const SimOptions *o = s->options;
+
+        return (sim_options_output_ends(o) || o->n_vmotions != UINT64_MAX) && o->run_for == USEC_INFINITY &&
+               !o->sink && !o->echo && !o->command;
+}
+
+static bool is_done(const Simulation *s) {
+        const SimOptions *o = s->options;
+        bool all_sent = !sim_options_output_ends(o) || s->n_unfinished == 0;
+        bool all_moved = o->n_vmotions == UINT64_MAX || !wants_vmotions(s);
+
+        return all_sent && all_moved && s->n_migrating == 0;
+}
+
 void simulation_check_end(Simulation *s) {
         const SimOptions *o = s->options;
-        bool stays = o->run_for != USEC_INFINITY || o->sink || o->echo || o->command;
-        bool has_end = sim_options_output_ends(o) || o->n_vmotions != UINT64_MAX;
-        bool all_sent = !sim_options_output_ends(o) || s->n_unfinished == 0;
-        bool all_moved = o->n_vmotions == UINT64_MAX || (!wants_vmotions(s) && s->n_migrating == 0);
 
         if (s->ending) {
                 if (s->n_gone == o->count)
@@ -251,7 +274,7 @@ void simulation_check_end(Simulation *s) {
         }
 
         if (s->n_gone == o->count || (o->exit_when_connected && s->n_connected + s->n_gone == o->count) ||
-            (!stays && has_end && all_sent && all_moved && s->n_migrating == 0))
+            (has_end(s) && is_done(s)))
                 simulation_end(s);
 }
 
@@ -286,10 +309,13 @@ void simulation_end(Simulation *s) {
         s->ending = true;
         r->connected = s->n_connected;
         for (size_t i = 0; i < s->n_vms; i++)
-                r->failed |= s->vms[i].failed || (s->options->exit_when_connected && s->vms[i].state != VM_CONNECTED);
+                r->failed |= s->vms[i].failed ||
+                             (s->options->exit_when_connected && s->vms[i].state != VM_CONNECTED);
 
         s->ticker = sd_event_source_disable_unref(s->ticker);
         s->feeder = sd_event_source_disable_unref(s->feeder);
+        if (s->progress)
+                fputs("\r\033[K", stderr);
         s->progress = sd_event_source_disable_unref(s->progress);
         s->end = sd_event_source_disable_unref(s->end);
         (void) sd_event_add_time_relative(s->event, &s->end, CLOCK_MONOTONIC, END_PATIENCE_USEC, 0,
@@ -306,7 +332,8 @@ static int on_end(_unused_ sd_event_source *source, _unused_ uint64_t usec, void
         return 0;
 }
 
-static int on_signal(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
+static int on_signal(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
+                     void *userdata) {
         Simulation *s = userdata;
 
         /* Who asks twice does not want to wait. */
@@ -318,7 +345,8 @@ static int on_signal(_unused_ sd_event_source *source, _unused_ const struct sig
 }
 
 static int raise_descriptor_limit(const SimOptions *o) {
-        uint64_t needed = (uint64_t) o->count * (1 + (o->command ? DESCRIPTORS_PER_PROGRAM : 0)) + DESCRIPTORS_SPARE;
+        unsigned each = 1 + (o->command ? DESCRIPTORS_PER_PROGRAM : 0);
+        uint64_t needed = (uint64_t) o->count * each + DESCRIPTORS_SPARE;
         struct rlimit limit;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -330,8 +358,8 @@ static int raise_descriptor_limit(const SimOptions *o) {
         if (limit.rlim_max >= needed)
                 return 0;
 
-        return log_error_errno(EMFILE, "%u VMs need %llu file descriptors, but the limit is %llu (ulimit -Hn).",
-                               o->count, (unsigned long long) needed, (unsigned long long) limit.rlim_max);
+        return log_error_errno(EMFILE,
+                               "%u VMs need %llu file descriptors, but the limit is %llu (ulimit -Hn).", o->count, (unsigned long long) needed, (unsigned long long) limit.rlim_max);
 }
 
 static int open_files(Simulation *s) {
@@ -339,9 +367,10 @@ static int open_files(Simulation *s) {
         struct stat st;
 
         if (o->sink) {
-                s->sink_fd = streq(o->sink, "-")
-                                     ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                                     : open(o->sink, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+                if (streq(o->sink, "-"))
+                        s->sink_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+                else
+                        s->sink_fd = open(o->sink, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
                 if (s->sink_fd < 0)
                         return log_error_errno(errno, "Cannot open %s: %m", o->sink);
         }
@@ -359,7 +388,8 @@ static int open_files(Simulation *s) {
         if (lseek(s->source_fd, 0, SEEK_CUR) >= 0)
                 return 0;
         if (o->count > 1) {
-                log_error("%s can be read once only, so by one VM: leave out --count, or name a file.", o->source);
+                log_error("%s can be read once only, so by one VM: leave out --count, or name a file.",
+                          o->source);
                 return -ESPIPE;
         }
 
@@ -403,7 +433,8 @@ static int add_timers(Simulation *s) {
                 s->last_tick = event_now(s->event);
         }
 
-        if (isatty(STDERR_FILENO) && !o->verbose && !(o->sink && isatty(STDOUT_FILENO))) {
+        /* Only where there is something to wait for. */
+        if (isatty(STDERR_FILENO) && !o->verbose && (has_end(s) || o->exit_when_connected)) {
                 r = sd_event_add_time_relative(s->event, &s->progress, CLOCK_MONOTONIC, 2 * USEC_PER_SEC,
                                                USEC_PER_SEC / 10, on_progress, s);
                 if (r < 0)

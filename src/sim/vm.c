@@ -185,21 +185,17 @@ void vm_drop(VM *vm) {
 
 static void vm_check_connected(VM *vm) {
         Simulation *s = vm->simulation;
-        char name[ESXI_NAME_MAX];
 
         if (vm->state != VM_CONNECTING || !vm->accepted || !vm->named)
                 return;
 
-        log_debug("%s: connected", vm_name(vm, name));
         timeout_stop(&vm->timeout);
         vm->state = VM_CONNECTED;
         vm->failed = false;
         if (s->options->dead)
                 esxi_link_pause(vm->link);
 
-        s->report.last_handshake = precise_now();
-        s->report.handshakes_done++;
-        samples_add(&s->report.handshake, s->report.last_handshake - vm->since);
+        report_handshake(&s->report, vm->since);
         simulation_vm_connected(s, vm);
 }
 

@@ -50,9 +50,14 @@ static size_t decode_data(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEv
         return size;
 }
 
-static void subnegotiation_add(TelnetDecoder *d, const uint8_t *p, size_t n) {
-        if (d->overlong || n > sizeof(d->subnegotiation) - d->size) {
+/* One that exceeds the bound is reported when it does, for its end may never come. */
+static void subnegotiation_add(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
+        if (d->overlong)
+                return;
+
+        if (n > sizeof(d->subnegotiation) - d->size) {
                 d->overlong = true;
+                *ret = (TelnetEvent){.type = TELNET_EVENT_OVERLONG, .option = d->option};
                 return;
         }
 
@@ -64,7 +69,7 @@ static size_t decode_subnegotiation_data(TelnetDecoder *d, const uint8_t *p, siz
         const uint8_t *iac = memchr(p, TELNET_IAC, n);
 
         if (!iac) {
-                subnegotiation_add(d, p, n);
+                subnegotiation_add(d, p, n, ret);
                 return n;
         }
 
@@ -79,18 +84,21 @@ static size_t decode_subnegotiation_data(TelnetDecoder *d, const uint8_t *p, siz
                 return size + 2;
         }
 
-        subnegotiation_add(d, p, size);
+        subnegotiation_add(d, p, size, ret);
         d->state = STATE_SUBNEGOTIATION_IAC;
         return size + 1;
 }
 
 static void end_subnegotiation(TelnetDecoder *d, TelnetEvent *ret) {
         d->state = STATE_DATA;
+        if (d->overlong)
+                return;
+
         *ret = (TelnetEvent){
-                .type = d->overlong ? TELNET_EVENT_OVERLONG : TELNET_EVENT_SUBNEGOTIATION,
+                .type = TELNET_EVENT_SUBNEGOTIATION,
                 .option = d->option,
                 .data = d->subnegotiation,
-                .size = d->overlong ? 0 : d->size,
+                .size = d->size,
         };
 }
 
@@ -170,7 +178,7 @@ size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *
 
                 case STATE_SUBNEGOTIATION_IAC:
                         if (*q == TELNET_IAC) {
-                                subnegotiation_add(d, q, 1);
+                                subnegotiation_add(d, q, 1, ret);
                                 d->state = STATE_SUBNEGOTIATION_DATA;
                         } else if (*q == TELNET_SE)
                                 end_subnegotiation(d, ret);

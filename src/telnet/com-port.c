@@ -66,11 +66,13 @@ static int set_control(ComPort *c, uint8_t value, Buffer *out) {
                 uint8_t *setting;
         } groups[] = {
                 {0, 1, 3, &c->flow_control},
-                {0, 17, 19, &c->flow_control},
+                {0, 17, 17, &c->flow_control},
+                {0, 19, 19, &c->flow_control},
                 {4, 5, 6, &c->brk},
                 {7, 8, 9, &c->dtr},
                 {10, 11, 12, &c->rts},
                 {13, 14, 16, &c->inbound_flow_control},
+                {13, 18, 18, &c->inbound_flow_control},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(groups); i++)

@@ -12,8 +12,6 @@ static bool answers_offer(const TelnetOptions *o, uint8_t command, uint8_t optio
 
 /* Returns: the length of the command at @p, 0 if it is none, more than @n if it is not all there. */
 static size_t command_length(const uint8_t *p, size_t n) {
-        static const uint8_t end[] = {TELNET_IAC, TELNET_SE};
-
         if (p[0] != TELNET_IAC)
                 return 0;
         if (n < 2)
@@ -25,8 +23,19 @@ static size_t command_length(const uint8_t *p, size_t n) {
         if (p[1] != TELNET_SB)
                 return 0;
 
-        const uint8_t *found = memmem(p, n, end, sizeof end);
-        return found ? (size_t) (found - p) + sizeof end : n + 1;
+        /* To the first IAC that is not doubled: that ends it. */
+        for (size_t i = 3; i < n;) {
+                const uint8_t *iac = memchr(p + i, TELNET_IAC, n - i);
+
+                if (!iac || (size_t) (iac - p) + 1 == n)
+                        break;
+
+                i = (size_t) (iac - p) + 2;
+                if (iac[1] != TELNET_IAC)
+                        return i;
+        }
+
+        return n + 1;
 }
 
 TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n) {

@@ -17,9 +17,15 @@ bool telnet_policy_accepts(const TelnetPolicy *policy, TelnetSide side, uint8_t 
 }
 
 int telnet_session_settle(TelnetSession *s, Buffer *out) {
+        TelnetEncoder settled = s->out;
         uint8_t owed[1];
 
-        return buffer_append(out, owed, telnet_settle(&s->out, owed));
+        int r = buffer_append(out, owed, telnet_settle(&settled, owed));
+        if (r < 0)
+                return r;
+
+        s->out = settled;
+        return 0;
 }
 
 int telnet_session_put(TelnetSession *s, Buffer *out, const uint8_t *command, size_t n) {

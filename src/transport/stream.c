@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "stream.h"
@@ -58,6 +59,12 @@ ssize_t stream_read(Stream *s, void *data, size_t n) {
         ssize_t k = recv(s->watch.fd, data, n, 0);
 
         return k >= 0 ? k : -errno;
+}
+
+bool stream_has_unread(const Stream *s) {
+        int n = 0;
+
+        return ioctl(s->watch.fd, FIONREAD, &n) >= 0 && n > 0;
 }
 
 void stream_pause(Stream *s) {

@@ -39,6 +39,9 @@ int stream_release(Stream *s);
 /* Returns: bytes read, 0 at the end of the stream, -EAGAIN, or another negative errno. */
 ssize_t stream_read(Stream *s, void *data, size_t n);
 
+/* Whether there is something that could be read. */
+bool stream_has_unread(const Stream *s);
+
 /* While paused nothing is read and the peer's TCP is told to wait. */
 void stream_pause(Stream *s);
 void stream_resume(Stream *s);

@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One benchmark of vspcd: prints one line with the figure and the target.
+
+The exit status says whether it could be measured and nothing was lost, not whether the target was met.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+# sd_listen_fds(3): the sockets begin at descriptor 3
+BECOME = ("import os, sys; os.dup2(int(sys.argv[1]), 3); "
+          "os.environ.update(LISTEN_FDS='1', LISTEN_FDNAMES='vm', LISTEN_PID=str(os.getpid())); "
+          "os.execv(sys.argv[2], sys.argv[2:])")
+
+
+class Failure(Exception):
+    pass
+
+
+class Bench:
+    """What a benchmark has started, and a folder for its files; all of it goes when the benchmark ends."""
+
+    def __init__(self, build, helpers, verbose):
+        self.build = pathlib.Path(build)
+        self.helpers = pathlib.Path(helpers)
+        self.verbose = verbose
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vspc-bench-"))
+        self.children = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        for child in reversed(self.children):
+            self.end(child)
+        if isinstance(error, Failure):
+            for log in sorted(self.folder.glob("*.log")):
+                sys.stderr.write("".join(log.read_text(errors="replace").splitlines(True)[-10:]))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def program(self, name):
+        for path in (self.build / name, self.helpers / name):
+            if path.exists():
+                return str(path)
+        raise Failure(f"{name} is not built: meson compile -C {self.build}")
+
+    def start(self, *command, **options):
+        if self.verbose:
+            print("+", *command, file=sys.stderr)
+        child = subprocess.Popen(command, text=True, **options)
+        self.children.append(child)
+        return child
+
+    def talk_to(self, *command):
+        return self.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def end(self, child):
+        if child in self.children:
+            self.children.remove(child)
+        for stream in (child.stdin, child.stdout, child.stderr):
+            if stream:
+                stream.close()
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            if child.poll() is None:
+                child.send_signal(sign)
+                try:
+                    child.wait(5)
+                except subprocess.TimeoutExpired:
+                    pass
+
+    def vspcd(self, **settings):
+        """Starts it as systemd would. Returns: its process and its port for VMs."""
+        config = self.folder / "vspc.conf"
+        config.write_text("[Concentrator]\nBackend=memory\n" +
+                          "".join(f"{key}={value}\n" for key, value in settings.items()))
+        program = self.program("vspcd")
+        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+
+        # The descriptor's number and LISTEN_PID are put right in the child, which then becomes vspcd.
+        with open(self.folder / "vspcd.log", "w", encoding="utf-8") as log:
+            child = self.start(sys.executable, "-c", BECOME, str(listener.fileno()), program,
+                               f"--config={config}", stderr=log, stdout=log, pass_fds=[listener.fileno()])
+        port = listener.getsockname()[1]
+        listener.close()
+        return child, port
+
+    def sim(self, port, *arguments):
+        """Runs vspc-sim to its end. Returns: its report."""
+        with open(self.folder / "vspc-sim.log", "w", encoding="utf-8") as log:
+            child = self.start(self.program("vspc-sim"), f"--connect=127.0.0.1:{port}", "--json", *arguments,
+                               stdout=subprocess.PIPE, stderr=log)
+        out, _ = child.communicate(timeout=300)
+        self.children.remove(child)
+        if child.returncode != 0:
+            raise Failure(f"vspc-sim failed: {out.strip()}")
+        return json.loads(out)
+
+    def stay_connected(self, port, count, *arguments):
+        """Starts vspc-sim and waits until all its VMs are connected."""
+        child = self.start(self.program("vspc-sim"), f"--connect=127.0.0.1:{port}", f"--count={count}",
+                           *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wanted = ": connected to" if count == 1 else f"All {count} VMs are connected"
+        if not any(wanted in line for line in child.stderr):
+            raise Failure(f"{count} VMs did not connect")
+        return child
+
+    def haproxy(self, to_port):
+        """Returns: its process and its port, which it passes on to @to_port."""
+        if not (program := shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")):
+            raise Failure("haproxy is missing: apt install haproxy")
+
+        # It takes over a socket that listens already, so that no port need be guessed.
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        listener.set_inheritable(True)
+        config = self.folder / "haproxy.cfg"
+        config.write_text("global\n  nbthread 1\n  maxconn 100\n"
+                          "defaults\n  mode tcp\n  timeout connect 10s\n"
+                          "  timeout client 1h\n  timeout server 1h\n"
+                          f"listen bench\n  bind fd@{listener.fileno()}\n"
+                          f"  server sink 127.0.0.1:{to_port}\n")
+        child = self.start(program, "-q", "-db", "-f", str(config), pass_fds=[listener.fileno()])
+        port = listener.getsockname()[1]
+        listener.close()
+        return child, port
+
+
+def expect_line(child, wanted=None):
+    line = child.stdout.readline().strip()
+    if not line or (wanted and line != wanted):
+        raise Failure(f"{pathlib.Path(child.args[0]).name} did not get ready")
+    return line
+
+
+def free_ports(n):
+    """The first of n ports that are free, below those that the kernel gives out by itself."""
+    for first in range(10000 + os.getpid() % 5000, 30000 - n, n):
+        sockets = []
+        try:
+            for port in range(first, first + n):
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+            return first
+        except OSError:
+            continue
+        finally:
+            for s in sockets:
+                s.close()
+    raise Failure(f"there are no {n} free ports")
+
+
+def rss_kib(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise Failure(f"process {pid} has ended")
+
+
+def say(what, figure, target, met):
+    print(f"{what}: {figure} (target {target}){'' if met else ' MISSED'}", flush=True)
+
+
+# One VM, one or more clients, against HAProxy
+
+def move(source, sink):
+    """Returns: MB/s from @source to all of @sink together."""
+    sink.stdin.write("go\n")
+    sink.stdin.flush()
+    source.stdin.write("go\n")
+    source.stdin.flush()
+    out = sink.stdout.readline().split()
+    if len(out) != 2:
+        raise Failure("bytes were lost")
+    return int(out[0]) / int(out[1])
+
+
+def move_through_vspcd(bench, vm_port, client_port, kind, clients, blocks):
+    source = bench.talk_to(bench.program("bench-source"), "vm", str(vm_port), str(blocks))
+    expect_line(source, "ready")
+    sink = bench.talk_to(bench.program("bench-sink"), kind, str(client_port), str(clients), str(blocks))
+    expect_line(sink, "ready")
+    speed = move(source, sink)
+    bench.end(sink)
+    bench.end(source)
+    return speed
+
+
+def move_through_haproxy(bench, blocks):
+    sink = bench.talk_to(bench.program("bench-sink"), "listen", "1", str(blocks))
+    haproxy, port = bench.haproxy(expect_line(sink))
+    source = bench.talk_to(bench.program("bench-source"), "plain", str(port), str(blocks))
+    expect_line(source, "ready")
+    expect_line(sink, "ready")
+    speed = move(source, sink)
+    for child in (sink, source, haproxy):
+        bench.end(child)
+    return speed
+
+
+def compare_with_haproxy(bench, clients, blocks, rounds):
+    """Alternating, so that what else the machine does meets both. Returns: medians of the speeds, and of the
+    ratios in each round."""
+    client_port = free_ports(4)
+    _, vm_port = bench.vspcd(SlowClient="wait", VMPortRangeStart=client_port, VMPortRangeEnd=client_port + 3)
+    speeds = {"raw": [], "telnet": [], "haproxy": []}
+    for _ in range(rounds):
+        for kind in ("raw", "haproxy", "telnet"):
+            if kind == "haproxy":
+                speed = move_through_haproxy(bench, blocks * clients)
+            else:
+                speed = move_through_vspcd(bench, vm_port, client_port, kind, clients, blocks)
+            speeds[kind].append(speed)
+        if bench.verbose:
+            print({k: round(v[-1]) for k, v in speeds.items()}, file=sys.stderr)
+    ratios = {kind: statistics.median(a / b for a, b in zip(speeds[kind], speeds["haproxy"]))
+              for kind in ("raw", "telnet")}
+    return {k: statistics.median(v) for k, v in speeds.items()}, ratios
+
+
+def throughput(bench):
+    speeds, ratios = compare_with_haproxy(bench, 1, 4000, 5)
+    ratio = min(ratios.values())
+    say("throughput", f"raw {speeds['raw']:.0f} MB/s, telnet {speeds['telnet']:.0f} MB/s, "
+        f"haproxy {speeds['haproxy']:.0f} MB/s, ratio {ratios['raw']:.2f} and {ratios['telnet']:.2f}",
+        ">= 0.9", ratio >= 0.9)
+
+
+def fan_out(bench):
+    speeds, ratios = compare_with_haproxy(bench, 10, 600, 5)
+    ratio = min(ratios.values())
+    say("fan-out to 10 clients", f"raw {speeds['raw']:.0f} MB/s in all, telnet {speeds['telnet']:.0f} MB/s, "
+        f"haproxy one to one {speeds['haproxy']:.0f} MB/s, ratio {ratios['raw']:.2f} and {ratios['telnet']:.2f}",
+        ">= 1.5", ratio >= 1.5)
+
+
+# Many VMs
+
+def storm(bench):
+    count, rates = 4000, {}
+    for ports in ("yes", "no"):
+        rates[ports] = []
+        for _ in range(3):
+            vspcd, port = bench.vspcd(VMPorts=ports, VMPortRangeStart=10000, VMPortRangeEnd=32000)
+            report = bench.sim(port, f"--count={count}", "--in-flight=64", "--exit-when-connected",
+                               "--no-reconnect")
+            if report["connected"] != count or report["handshakes_failed"] or report["connections_lost"]:
+                raise Failure(f"VMs were lost: {report}")
+            rates[ports].append(report["handshakes_per_second"])
+            bench.end(vspcd)
+    rate = {ports: statistics.median(r) for ports, r in rates.items()}
+    say("handshake storm", f"{count} VMs, 64 in flight: {rate['yes']:.0f}/s with a port for each, "
+        f"{rate['no']:.0f}/s without, none lost", ">= 10000/s", min(rate.values()) >= 10000)
+
+
+def idle_memory(bench):
+    count = 16000
+    vspcd, port = bench.vspcd(VMPorts="no")
+    warm_up = bench.stay_connected(port, 1, "--name=warm-up")
+    before = rss_kib(vspcd.pid)
+    bench.stay_connected(port, count)
+    time.sleep(1)
+    each = (rss_kib(vspcd.pid) - before) / count
+    bench.end(warm_up)
+    say("idle memory", f"{each:.2f} KiB RSS for each of {count} VMs", "<= 8 KiB", each <= 8)
+
+
+def keystroke(bench):
+    count, samples, rounds = 2000, 10000, 3
+    first = free_ports(count + 10)
+    _, port = bench.vspcd(VMPortRangeStart=first, VMPortRangeEnd=first + count + 9)
+    bench.stay_connected(port, 1, "--name=echo", "--echo")
+
+    def measure():
+        child = bench.talk_to(bench.program("bench-keystroke"), str(first), str(samples))
+        line = expect_line(child)
+        bench.end(child)
+        return [int(x) for x in line.split()]
+
+    alone, crowded = [], []
+    for _ in range(rounds):
+        alone.append(measure())
+        crowd = bench.stay_connected(port, count, "--name=idle")
+        time.sleep(1)
+        crowded.append(measure())
+        bench.end(crowd)
+        time.sleep(1)
+    p99 = [statistics.median(m[1] for m in measured) for measured in (alone, crowded)]
+    ratio = p99[1] / p99[0]
+    say("keystroke", f"p99 {p99[1]:.0f} us with {count} idle VMs, {p99[0]:.0f} us with none, "
+        f"ratio {ratio:.2f}", "<= 2.5", ratio <= 2.5)
+
+
+def vmotion(bench):
+    wanted = 3000
+    _, port = bench.vspcd(VMPorts="no")
+    report = bench.sim(port, "--count=200", "--rate=4K", "--vmotion=500ms", f"--vmotions={wanted}")
+    if report["vmotions_completed"] != wanted or report["connections_lost"] or report["violations"]:
+        raise Failure(f"vMotions were lost: {report}")
+    goahead = report["goahead_ms"]
+    say("vMotion", f"{wanted} over 200 VMs, GOAHEAD p50 {goahead['p50']:.2f} ms, "
+        f"p99 {goahead['p99']:.2f} ms, max {goahead['max']:.2f} ms", "p99 <= 5 ms", goahead["p99"] <= 5)
+
+
+BENCHMARKS = {
+    "throughput": throughput,
+    "fan-out": fan_out,
+    "storm": storm,
+    "idle-memory": idle_memory,
+    "keystroke": keystroke,
+    "vmotion": vmotion,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", choices=BENCHMARKS)
+    parser.add_argument("--build", default="build", help="meson's build directory (default: build)")
+    parser.add_argument("--helpers", help="where bench-source and its like are (default: BUILD/tests/bench)")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    arguments = parser.parse_args()
+
+    # SIGTERM, as meson sends it when time is up, ends what we started like any other failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    helpers = arguments.helpers or pathlib.Path(arguments.build) / "tests/bench"
+    try:
+        with Bench(arguments.build, helpers, arguments.verbose) as bench:
+            BENCHMARKS[arguments.which](bench)
+    except (Failure, subprocess.TimeoutExpired) as error:
+        sys.exit(f"{arguments.which}: {error}")
+
+
+if __name__ == "__main__":
+    main()
