@@ -45,8 +45,8 @@ void ring_done(Ring *r);
 /* New bounds; what exceeds them goes with the next append or trim. */
 void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max);
 
-/* Appends @n bytes. The oldest go if the ring would exceed its bound. Returns: 0 or -ENOMEM (then the data is
- * lost, and the ring is as it was). */
+/* Appends @n bytes. The oldest go if the ring would exceed its bound. Returns: 0 or -ENOMEM: then the data,
+ * or what was left of it, is not in the ring. */
 int ring_append(Ring *r, const void *data, size_t n);
 
 /* How many bytes can be appended so that no cursor loses any that it has not lost yet. */

@@ -148,42 +148,42 @@ static int parse_backend(const char *value, void *target) {
         return 0;
 }
 
-static void free_strings(char **strings) {
-        for (char **s = strings; s && *s; s++)
-                free(*s);
+static size_t count_words(const char *s) {
+        size_t n = 0;
 
-        free(strings);
+        for (s += strspn(s, " \t"); *s; s += strspn(s, " \t"), n++)
+                s += strcspn(s, " \t");
+
+        return n;
 }
 
 /* URIs separated by spaces; several assignments add up. */
 static int parse_uris(const char *value, void *target) {
         char ***uris = target;
-        size_t n = 0;
+        size_t n = 0, n_new = count_words(value);
 
         while (*uris && (*uris)[n])
                 n++;
+        if (n + n_new > SERVICE_URIS_MAX)
+                return -ERANGE;
 
-        for (;;) {
+        char **grown = reallocarray(*uris, n + n_new + 1, sizeof(char *));
+        if (!grown)
+                return -ENOMEM;
+
+        *uris = grown;
+        for (; n_new > 0; n_new--, n++) {
                 value += strspn(value, " \t");
                 size_t length = strcspn(value, " \t");
-                if (length == 0)
-                        return 0;
-                if (n >= SERVICE_URIS_MAX)
-                        return -ERANGE;
 
-                char **grown = reallocarray(*uris, n + 2, sizeof(char *));
-                if (!grown)
-                        return -ENOMEM;
-
-                *uris = grown;
                 grown[n] = strndup(value, length);
-                grown[n + 1] = NULL;
                 if (!grown[n])
                         return -ENOMEM;
-
-                n++;
                 value += length;
         }
+        grown[n] = NULL;
+
+        return 0;
 }
 
 typedef struct Key {
@@ -223,19 +223,29 @@ static const Key keys[] = {
         SETTING("Concentrator", "Backend", parse_backend, backend, "memory"),
 };
 
-void config_init(Config *c) {
-        const char *e;
+static int parse_environment(const char *name, ValueParser parse, void *target) {
+        const char *value = getenv(name);
 
+        return value && *value ? parse(value, target) : 0;
+}
+
+static void set_defaults(Config *c) {
         settings_init(&c->settings);
         c->backend = &store_memory;
 
-        e = getenv("SUPPORT_MULTI_CONSOLE");
-        if (e && *e && parse_boolean(e, &c->settings.multi_console) < 0)
-                log_warning("Environment: SUPPORT_MULTI_CONSOLE= wants true or false, not \"%s\"", e);
+        (void) parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &c->settings.multi_console);
+        (void) parse_environment("VM_CLIENT_LIMIT", parse_count, &c->settings.client_limit);
+}
 
-        e = getenv("VM_CLIENT_LIMIT");
-        if (e && *e && parse_count(e, &c->settings.client_limit) < 0)
-                log_warning("Environment: VM_CLIENT_LIMIT= wants a number, not \"%s\"", e);
+void config_init(Config *c) {
+        Config ignored;
+
+        set_defaults(c);
+        if (parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &ignored.settings.multi_console) < 0)
+                log_warning("Environment: SUPPORT_MULTI_CONSOLE= wants true or false, not \"%s\"",
+                            getenv("SUPPORT_MULTI_CONSOLE"));
+        if (parse_environment("VM_CLIENT_LIMIT", parse_count, &ignored.settings.client_limit) < 0)
+                log_warning("Environment: VM_CLIENT_LIMIT= wants a number, not \"%s\"", getenv("VM_CLIENT_LIMIT"));
 }
 
 void config_done(Config *c) {
@@ -247,9 +257,9 @@ static void reset_key(Config *c, const Key *key) {
         Config defaults;
 
         if (key->parse == parse_uris)
-                free_strings(c->settings.service_uris);
+                settings_done(&c->settings);
 
-        config_init(&defaults);
+        set_defaults(&defaults);
         memcpy((uint8_t *) c + key->offset, (uint8_t *) &defaults + key->offset, key->size);
 }
 

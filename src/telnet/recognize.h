@@ -15,5 +15,5 @@ typedef enum TelnetRecognition {
         TELNET_RECOGNIZED,
 } TelnetRecognition;
 
-/* @p: what has been read, @n bytes; @o: what we have offered. */
+/* @p: what has been read, @n bytes, at least one; @o: what we have offered. */
 TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n);

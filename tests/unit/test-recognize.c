@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Telnet or raw? A person's telnet program is recognized from its first commands, and nothing that a raw
+ * client sends for reasons of its own is mistaken for one. */
+
+#include "harness.h"
+
+#include "telnet/recognize.h"
+#include "wire.h"
+
+/* As after our offers to a client: WILL BINARY, WILL ECHO, DO BINARY are open, WILL SGA has been answered.
+ * */
+static TelnetOptions offered(void) {
+        TelnetOptions o = {};
+
+        telnet_option_enable(&o, TELNET_US, TELNET_BINARY);
+        telnet_option_enable(&o, TELNET_US, TELNET_ECHO);
+        telnet_option_enable(&o, TELNET_HIM, TELNET_BINARY);
+        telnet_option_enable(&o, TELNET_US, TELNET_SGA);
+        telnet_option_receive(&o, TELNET_DO, TELNET_SGA, true);
+        return o;
+}
+
+static void assert_recognized(const uint8_t *p, size_t n, TelnetRecognition want) {
+        _cleanup_free_ uint8_t *copy = malloc(MAX(n, (size_t) 1));
+        TelnetOptions o = offered();
+
+        assert_non_null(copy);
+        memcpy(copy, p, n);
+        assert_int_equal(telnet_recognize(&o, copy, n), want);
+}
+
+static void test_an_answer_to_an_open_offer_is_telnet_whatever_follows(_unused_ void **state) {
+        assert_recognized(BYTES(IAC DO BINARY "data"), TELNET_RECOGNIZED);
+        assert_recognized(BYTES(IAC DONT ECHO "data"), TELNET_RECOGNIZED);
+        assert_recognized(BYTES(IAC WILL BINARY IAC), TELNET_RECOGNIZED);
+        assert_recognized(BYTES(IAC WONT BINARY "\xff\x01"), TELNET_RECOGNIZED);
+}
+
+static void test_what_was_not_offered_or_is_answered_is_no_answer(_unused_ void **state) {
+        assert_recognized(BYTES(IAC DO SGA "data"), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC WILL ECHO "data"), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC DO AUTHENTICATION "data"), TELNET_NOT_RECOGNIZED);
+}
+
+static void test_nothing_but_commands_is_telnet(_unused_ void **state) {
+        assert_recognized(BYTES(IAC NOP), TELNET_RECOGNIZED);
+        assert_recognized(BYTES(IAC BRK IAC AYT), TELNET_RECOGNIZED);
+        assert_recognized(BYTES(IAC DO AUTHENTICATION IAC WILL "\x1f"
+                                IAC SB "\x1f" "\x00\x50\x00\x18" IAC SE),
+                          TELNET_RECOGNIZED);
+}
+
+static void test_data_is_not_telnet_even_with_commands_in_it(_unused_ void **state) {
+        assert_recognized(BYTES("$qSupported#37"), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES("a" IAC DO BINARY), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC NOP "a"), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC NOP "a" IAC NOP), TELNET_NOT_RECOGNIZED);
+}
+
+static void test_0xff_that_begins_no_command_is_data(_unused_ void **state) {
+        assert_recognized(BYTES(IAC IAC), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC SE), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC "\x00"), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC "\xef"), TELNET_NOT_RECOGNIZED);
+}
+
+/* Cut anywhere, a stream of commands is one so far, or may become one. It is never turned down. */
+static void test_the_beginning_of_a_command_waits_for_the_rest(_unused_ void **state) {
+        static const uint8_t in[] =
+                IAC NOP IAC DO AUTHENTICATION IAC SB "\x1f" "\x00P" IAC IAC "x" IAC SE IAC AYT;
+        static const size_t ends[] = {2, 5, sizeof in - 3, sizeof in - 1}; /* of its commands */
+
+        for (size_t n = 1, i = 0; n < sizeof in; n++) {
+                bool whole = n == ends[i];
+
+                assert_recognized(in, n, whole ? TELNET_RECOGNIZED : TELNET_MAYBE);
+                i += whole;
+        }
+}
+
+/* IAC IAC SE in a subnegotiation is a doubled 0xFF and a byte 0xF0; it ends at the IAC SE that is one. */
+static void test_a_doubled_0xff_does_not_end_a_subnegotiation(_unused_ void **state) {
+        assert_recognized(BYTES(IAC SB "\x1f" "\x00" IAC IAC SE "\x18" IAC SE), TELNET_RECOGNIZED);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_an_answer_to_an_open_offer_is_telnet_whatever_follows),
+                cmocka_unit_test(test_what_was_not_offered_or_is_answered_is_no_answer),
+                cmocka_unit_test(test_nothing_but_commands_is_telnet),
+                cmocka_unit_test(test_data_is_not_telnet_even_with_commands_in_it),
+                cmocka_unit_test(test_0xff_that_begins_no_command_is_data),
+                cmocka_unit_test(test_the_beginning_of_a_command_waits_for_the_rest),
+                cmocka_unit_test(test_a_doubled_0xff_does_not_end_a_subnegotiation),
+        };
+
+        return cmocka_run_group_tests_name("recognize", tests, NULL, NULL);
+}
