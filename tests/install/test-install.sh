@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What "meson install" puts where, and that systemd understands it. Usage: test-install.sh BUILD PREFIX UNITDIR
+# SYSUSERSDIR TMPFILESDIR SBINDIR
+
+set -eu
+build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+problems=0
+
+problem() {
+    echo "test-install: $*" >&2
+    problems=$((problems + 1))
+}
+
+DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
+
+for file in "$sbindir/vspcd" "$unitdir"/vspc.{socket,service} "$unitdir/vspc-admin.socket" \
+    "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /etc/vspc/vspc.conf \
+    "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5; do
+    [ -f "$root$file" ] || problem "$file is not installed"
+done
+
+# vspc-sim is for trying out and testing.
+[ -z "$(find "$root" -name 'vspc-sim*')" ] || problem "vspc-sim is installed, which nobody asked for"
+
+# The configuration that is installed is all comments: it shows the defaults and says nothing that is wrong.
+"$root$sbindir/vspcd" --config="$root/etc/vspc/vspc.conf" --check-config || problem "vspc.conf is wrong"
+sed 's/^#\([A-Z]\)/\1/' "$root/etc/vspc/vspc.conf" >"$root/all.conf"
+"$root$sbindir/vspcd" --config="$root/all.conf" --check-config || problem "a default shown in vspc.conf is wrong"
+
+# systemd-analyze wants the program to be where the unit says.
+units=$root/units
+mkdir "$units"
+cp "$root$unitdir"/vspc* "$units"
+sed -i "s|^ExecStart=|&$root|" "$units/vspc.service"
+output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --man=no "$units"/vspc* 2>&1 |
+    grep -F "$units" || true)
+[ -z "$output" ] || problem "systemd-analyze verify: $output"
+
+mkdir -p "$root/sysroot/etc"
+systemd-sysusers --root="$root/sysroot" "$root$sysusersdir/vspc.conf" >/dev/null ||
+    problem "systemd-sysusers does not understand its snippet"
+grep -q '^vspc:' "$root/sysroot/etc/passwd" || problem "there is no user vspc"
+if [ "$(id -u)" = 0 ]; then
+    systemd-tmpfiles --root="$root/sysroot" --create "$root$tmpfilesdir/vspc.conf" ||
+        problem "systemd-tmpfiles does not understand its snippet"
+    [ -d "$root/sysroot/run/vspc" ] || problem "/run/vspc is not made"
+fi
+
+[ $problems = 0 ]
