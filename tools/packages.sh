@@ -11,9 +11,6 @@ PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 PACKAGES_TEST="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev clang llvm inetutils-telnet netcat-openbsd
     gdb gdbserver procps util-linux"
 
-# To compare it
-PACKAGES_BENCHMARK="$PACKAGES_TEST haproxy"
-
 # need_packages PACKAGE...: installs those that are missing, or says which they are.
 need_packages() {
     missing=

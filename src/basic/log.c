@@ -249,6 +249,33 @@ void log_stop_worker(void) {
                 pthread_detach(logger.thread);
 }
 
+/* Hands @e to the worker, if there is one. Returns: whether it took it, or dropped it because of its bound. */
+static bool worker_take(LogEntry *e) {
+        pthread_mutex_lock(&logger.lock);
+
+        bool running = logger.running;
+        if (running && logger.n_queued >= LOG_QUEUE_ENTRIES_MAX) {
+                logger.n_dropped++;
+                free(e);
+        } else if (running) {
+                DL_APPEND(logger.queue, e);
+                logger.n_queued++;
+                if (TAKE(logger.waiting, false))
+                        pthread_cond_broadcast(&logger.changed);
+        }
+
+        pthread_mutex_unlock(&logger.lock);
+        return running;
+}
+
+static void emit_now(LogEntry *e) {
+        Lines lines = {};
+
+        entry_emit(e, &lines);
+        lines_flush(&lines);
+        free(e);
+}
+
 int log_full(int level, int error, const LogFields *fields, const char *format, ...) {
         char message[LOG_MESSAGE_MAX];
         int saved_errno = errno;
@@ -267,30 +294,9 @@ int log_full(int level, int error, const LogFields *fields, const char *format, 
                 message[text_cut(message, sizeof message - 1)] = 0;
 
         LogEntry *e = entry_new(level, message, fields);
+        if (e && !worker_take(e))
+                emit_now(e);
 
-        pthread_mutex_lock(&logger.lock);
-        if (logger.running) {
-                if (!e || logger.n_queued >= LOG_QUEUE_ENTRIES_MAX)
-                        logger.n_dropped++;
-                else {
-                        DL_APPEND(logger.queue, e);
-                        logger.n_queued++;
-                        e = NULL;
-                        if (TAKE(logger.waiting, false))
-                                pthread_cond_broadcast(&logger.changed);
-                }
-                pthread_mutex_unlock(&logger.lock);
-        } else {
-                pthread_mutex_unlock(&logger.lock);
-                if (e) {
-                        Lines lines = {};
-
-                        entry_emit(e, &lines);
-                        lines_flush(&lines);
-                }
-        }
-
-        free(e);
         errno = saved_errno;
         return -error;
 }

@@ -2,17 +2,12 @@
 #pragma once
 
 #include "macro.h"
+#include "time.h"
 
 /*
  * Values as people write them in systemd's configuration files (systemd.time(7), systemd.syntax(7)).
  * All return 0, -EINVAL if the text is no such value, or -ERANGE if it does not fit.
  */
-
-typedef uint64_t usec_t;
-
-#define USEC_INFINITY UINT64_MAX
-#define USEC_PER_MSEC 1000ULL
-#define USEC_PER_SEC 1000000ULL
 
 /* "90s", "1d", "5min 20s", "1.5h", "30" (seconds), "infinity" */
 int parse_sec(const char *s, usec_t *ret);

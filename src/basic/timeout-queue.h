@@ -3,7 +3,8 @@
 
 #include <systemd/sd-event.h>
 
-#include "parse.h"
+#include "macro.h"
+#include "time.h"
 
 /*
  * TimeoutQueue: any number of timeouts of one and the same duration, on one sd-event timer. What was started

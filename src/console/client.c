@@ -9,6 +9,7 @@
 #include "client.h"
 #include "message.h"
 #include "telnet/recognize.h"
+#include "transport/socket.h"
 
 static const TelnetPolicy client_policy = {
         .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
@@ -84,19 +85,14 @@ void client_end(Client *c) {
 void client_refuse(Console *console, int fd, const SocketAddress *peer) {
         Concentrator *concentrator = console->concentrator;
         char from[ADDRESS_TEXT_MAX], text[128];
-        Stream s;
 
         address_format(peer, from);
         console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, from,
                     "client %s refused: there are %u already, as many as ClientLimit= allows", from,
                     console->n_clients);
 
-        if (stream_open(&s, concentrator->poller, fd, sizeof text, &client_handler) < 0)
-                return;
-
-        int n = snprintf(text, sizeof text, "[vspc: refused, this VM has %u clients already]\r\n", console->n_clients);
-        (void) buffer_append(&s.out, text, (size_t) n);
-        closer_take(&concentrator->closer, &s);
+        snprintf(text, sizeof text, "[vspc: refused, this VM has %u clients already]\r\n", console->n_clients);
+        closer_take_fd(&concentrator->closer, fd, text);
 }
 
 /* A line of ours among the VM's output. Raw clients never get one. */
@@ -125,7 +121,7 @@ static bool client_may_skip(const Client *c) {
 }
 
 static void client_give_up(Client *c) {
-        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_SKIPPED, c->peer,
+        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer,
                     "client %s reads too slowly and is disconnected", c->peer);
         client_end(c);
 }
@@ -139,7 +135,7 @@ static void client_skip(Client *c) {
                 return;
 
         if (c->n_skipped == 0)
-                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_SKIPPED, c->peer,
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer,
                             "client %s reads too slowly and misses output", c->peer);
 
         c->n_skipped += n;
@@ -373,7 +369,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         break;
 
                 case TELNET_EVENT_OVERLONG:
-                        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, c->peer,
+                        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer,
                                     "client %s sent a subnegotiation of more than %u bytes, closing it", c->peer,
                                     TELNET_SUBNEGOTIATION_MAX);
                         client_end(c);
@@ -394,7 +390,7 @@ static void client_keep_prefix(Client *c, const uint8_t *p, size_t n) {
 }
 
 /* Bytes from a client that has not spoken telnet so far. */
-static void client_receive_undecided(Client *c, const uint8_t *p, size_t n) {
+static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
         _cleanup_free_ uint8_t *joined = NULL;
 
         if (c->prefix_size > 0) {
@@ -457,7 +453,7 @@ static void client_readable(Stream *s) {
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);
         else
-                client_receive_undecided(c, concentrator->input, (size_t) n);
+                client_receive_unrecognized(c, concentrator->input, (size_t) n);
 
         if (c->mode != CLIENT_DEAD)
                 client_flush(c);

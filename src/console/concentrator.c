@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <utlist.h>
 
 #include "client.h"
 #include "console-vmotion.h"
 #include "link.h"
 #include "message.h"
+#include "transport/socket.h"
 
 /* Ports that other programs hold are passed over, this many for one VM: whoever holds all of them must not
  * hold up the loop as well. */
@@ -58,7 +58,8 @@ void concentrator_bury_client(Concentrator *c, Client *client) {
 static void on_orphan_expired(Timeout *t) {
         Console *console = container_of(t, Console, orphaned);
 
-        console_log(console, LOG_INFO, VSPC_MESSAGE_VM_EXPIRED, NULL, "has been gone for VMExpireSec=, forgetting it");
+        console_log(console, LOG_INFO, VSPC_MESSAGE_VM_EXPIRED, NULL,
+                    "has been gone for VMExpireSec=, forgetting it");
         console_free(console);
 }
 
@@ -92,8 +93,8 @@ static void concentrator_log_refusal(Concentrator *c) {
                 return;
 
         log_full(LOG_ERR, 0, &(LogFields){.message_id = VSPC_MESSAGE_DESCRIPTORS_EXHAUSTED},
-                 "%u connections refused: all %u descriptors are in use, LimitNOFILE= could be raised",
-                 c->n_refused, c->descriptor_limit);
+                 "%u %s refused: all %u descriptors are in use, LimitNOFILE= could be raised", c->n_refused,
+                 c->n_refused == 1 ? "connection" : "connections", c->descriptor_limit);
         c->n_refused = 0;
         c->refusal_logged = now;
 }
@@ -122,8 +123,16 @@ static void log_foreign_port(int port, int next) {
                 log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, and was the last", port);
 }
 
-int concentrator_open_port(Concentrator *c, int *ret_fd) {
+int concentrator_listen(Concentrator *c, uint16_t port) {
         SocketAddress address = c->settings.vm_port_address;
+
+        address_set_port(&address, port);
+        int fd = socket_listen(&address);
+
+        return fd >= 0 ? concentrator_admit(c, fd) : fd;
+}
+
+int concentrator_open_port(Concentrator *c, int *ret_fd) {
         int foreign = 0;
 
         for (unsigned i = 0; i < PORT_TRIES_MAX; i++) {
@@ -133,10 +142,7 @@ int concentrator_open_port(Concentrator *c, int *ret_fd) {
                 if (port < 0)
                         return port;
 
-                address_set_port(&address, (uint16_t) port);
-                int fd = socket_listen(&address);
-                if (fd >= 0)
-                        fd = concentrator_admit(c, fd);
+                int fd = concentrator_listen(c, (uint16_t) port);
                 if (fd >= 0) {
                         *ret_fd = fd;
                         return port;
@@ -158,11 +164,16 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *peer) {
         Concentrator *c = container_of(a, Gate, acceptor)->concentrator;
 
         fd = concentrator_admit(c, fd);
-        if (fd >= 0)
-                (void) link_new(c, fd, peer);
+        if (fd < 0)
+                return;
+
+        int r = link_new(c, fd, peer);
+        if (r < 0)
+                log_error_errno(r, "Cannot take a connection from an ESXi host: %m");
 }
 
 int concentrator_add_gate(Concentrator *c, int fd) {
+        _cleanup_close_ int owned_fd = fd;
         _cleanup_free_ Gate *g = calloc(1, sizeof(Gate));
         if (!g)
                 return -ENOMEM;
@@ -170,7 +181,7 @@ int concentrator_add_gate(Concentrator *c, int fd) {
         socket_tune(fd);
         socket_set_user_timeout(fd);
         g->concentrator = c;
-        int r = acceptor_open(&g->acceptor, c->poller, &c->resting, fd, gate_accept);
+        int r = acceptor_open(&g->acceptor, c->poller, &c->rests, TAKE_FD(owned_fd), gate_accept);
         if (r < 0)
                 return r;
 
@@ -185,30 +196,16 @@ static void gate_free(Concentrator *c, Gate *g) {
         free(g);
 }
 
-/* All descriptors that the system lets us have, for a VM may need two. */
-static unsigned raise_descriptor_limit(void) {
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return 1024 - CONCENTRATOR_DESCRIPTORS_RESERVED;
-
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-                (void) getrlimit(RLIMIT_NOFILE, &limit);
-
-        rlim_t n = MIN(limit.rlim_cur, (rlim_t) INT32_MAX);
-        return n > 2 * CONCENTRATOR_DESCRIPTORS_RESERVED ? (unsigned) n - CONCENTRATOR_DESCRIPTORS_RESERVED
-                                                         : (unsigned) n;
-}
-
-int concentrator_new(sd_event *event, Settings *settings, Concentrator **ret) {
+int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors, Concentrator **ret) {
         _cleanup_(concentrator_freep) Concentrator *c = calloc(1, sizeof(Concentrator));
         if (!c)
                 return -ENOMEM;
 
         c->event = sd_event_ref(event);
         c->settings = TAKE(*settings, (Settings){});
-        c->descriptor_limit = raise_descriptor_limit();
+        c->descriptor_limit = n_descriptors > 2 * CONCENTRATOR_DESCRIPTORS_RESERVED
+                                              ? n_descriptors - CONCENTRATOR_DESCRIPTORS_RESERVED
+                                              : n_descriptors;
         port_pool_init(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
 
         c->input = malloc(CONCENTRATOR_READ_MAX);
@@ -235,17 +232,21 @@ int concentrator_new(sd_event *event, Settings *settings, Concentrator **ret) {
                 TimeoutHandler handler;
         } queues[] = {
                 {&c->handshakes, c->settings.handshake_timeout_usec, link_handshake_elapsed},
+                {&c->departures, LINK_DEPARTURE_USEC, link_departure_elapsed},
                 {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
                 {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
                 {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
-                {&c->resting, ACCEPTOR_REST_USEC, acceptor_rested},
         };
         for (size_t i = 0; i < ELEMENTSOF(queues); i++) {
                 r = timeout_queue_init(queues[i].queue, event, queues[i].duration, queues[i].handler);
                 if (r < 0)
                         return r;
         }
+
+        r = acceptor_rests_init(&c->rests, event);
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(c);
         return 0;
@@ -264,10 +265,11 @@ Concentrator *concentrator_free(Concentrator *c) {
         if (c->closer.poller)
                 closer_done(&c->closer);
 
-        TimeoutQueue *queues[] = {&c->handshakes, &c->detections, &c->vmotion_timeouts,
-                                  &c->successions, &c->orphans, &c->resting};
+        TimeoutQueue *queues[] = {&c->handshakes, &c->departures, &c->detections, &c->vmotion_timeouts,
+                                  &c->successions, &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
+        acceptor_rests_done(&c->rests);
 
         sd_event_source_disable_unref(c->reaper);
         poller_freep(&c->poller);
@@ -285,6 +287,8 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
                 settings->multi_console = c->settings.multi_console;
         }
 
+        bool moved = !address_equal(&settings->vm_port_address, &c->settings.vm_port_address);
+
         settings_done(&c->settings);
         c->settings = TAKE(*settings, (Settings){});
 
@@ -294,8 +298,11 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
         timeout_queue_set_duration(&c->orphans, c->settings.vm_expire_usec);
 
         /* Opening a port may give up other consoles, but not this one: what is next is known only then. */
-        for (Console *console = c->consoles; console; console = console->handle.next)
+        for (Console *console = c->consoles; console; console = console->handle.next) {
+                if (moved)
+                        console_move_port(console);
                 console_apply_settings(console);
+        }
 }
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer) {

@@ -39,7 +39,7 @@ struct ConcentratorObserver {
         ConcentratorObserver *prev, *next;
 };
 
-/* One read of a connection, at most. Also the size of the buffers that all connections share. */
+/* One read of a connection, at most, and one write of what needs telnet's escapes */
 #define CONCENTRATOR_READ_MAX (128U * 1024U)
 #define CONCENTRATOR_ENCODED_MAX (64U * 1024U)
 
@@ -52,12 +52,13 @@ struct Concentrator {
         Settings settings;
         unsigned descriptor_limit; /* connections are refused from this descriptor number on */
 
-        TimeoutQueue handshakes;  /* Link.timeout: not identified yet, or departed and not closed yet */
+        TimeoutQueue handshakes;  /* Link.timeout: not identified yet */
+        TimeoutQueue departures;  /* Link.timeout: a vMotion's source that has not closed yet */
         TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
         TimeoutQueue vmotion_timeouts;
         TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
-        TimeoutQueue resting;     /* Acceptor.rest */
+        AcceptorRests rests;
         Closer closer;
 
         PortPool ports;
@@ -79,8 +80,8 @@ struct Concentrator {
         uint8_t *encoded; /* CONCENTRATOR_ENCODED_MAX: what is about to be written */
 };
 
-/* Takes over what @settings points to. */
-int concentrator_new(sd_event *event, Settings *settings, Concentrator **ret);
+/* @n_descriptors: how many the process may have (RLIMIT_NOFILE). Takes over what @settings points to. */
+int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors, Concentrator **ret);
 Concentrator *concentrator_free(Concentrator *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
 
@@ -88,7 +89,7 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
  * logged. Takes over what @settings points to. */
 void concentrator_set_settings(Concentrator *c, Settings *settings);
 
-/* ESXi hosts connect to the listening socket @fd from now on; it is taken over. */
+/* ESXi hosts connect to the listening socket @fd from now on. It is taken over, and closed if this fails. */
 int concentrator_add_gate(Concentrator *c, int fd);
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer);
@@ -105,6 +106,9 @@ VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, s
  * uses are given up for it, and handshakes that do not get on. Returns: its descriptor, which may be another one
  * now, or -EMFILE if it had to be closed. */
 int concentrator_admit(Concentrator *c, int fd);
+
+/* Listens for clients on @port. Returns: a descriptor or a negative errno. */
+int concentrator_listen(Concentrator *c, uint16_t port);
 
 /* Opens a VM's listening socket on the lowest port to be had. Returns: the port, *ret_fd its socket, or
  * -ENOSPC if the range is exhausted, or another negative errno. */

@@ -70,12 +70,11 @@ static void vmotion_source_wins(VMotion *v, const char *why) {
         concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
 }
 
-static void vmotion_nobody_wins(VMotion *v) {
+static void vmotion_nobody_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
         console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
-                    "the vMotion's source has closed and no target has come, %zu bytes of input are dropped",
-                    v->held.size);
+                    "is gone in a vMotion: %s; %zu bytes of input are dropped", why, v->held.size);
         vmotion_end(v, NULL);
         concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
 }
@@ -217,8 +216,8 @@ void vmotion_link_closed(VMotion *v, Link *link) {
         case VMOTION_AWAIT_PEER: /* what is held waits for the target or the timeout */
                 break;
 
-        default: /* the target won, and closed before it could be told so */
-                vmotion_nobody_wins(v);
+        default:
+                vmotion_nobody_wins(v, "the target has closed before it could be told that it is the VM now");
         }
 }
 
@@ -250,7 +249,7 @@ void vmotion_elapsed(Timeout *t) {
                 break;
 
         case VMOTION_NOBODY_WINS:
-                vmotion_nobody_wins(v);
+                vmotion_nobody_wins(v, "the source has closed, and no target has come");
                 break;
 
         default:

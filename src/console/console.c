@@ -72,10 +72,48 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *peer) {
         fd = concentrator_admit(c->concentrator, fd);
         if (fd >= 0 && limit > 0 && c->n_clients >= limit)
                 client_refuse(c, fd, peer);
-        else if (fd >= 0)
-                (void) client_new(c, fd, peer);
+        else if (fd >= 0) {
+                int r = client_new(c, fd, peer);
+                if (r < 0)
+                        console_log(c, LOG_ERR, NULL, NULL, "cannot take another client: %s", strerror(-r));
+        }
 
         console_settle(c);
+}
+
+static void console_close_port(Console *c) {
+        acceptor_close(&c->acceptor);
+        if (c->port > 0)
+                port_pool_release(&c->concentrator->ports, TAKE(c->port, 0));
+}
+
+static void console_listen(Console *c, int fd) {
+        Concentrator *concentrator = c->concentrator;
+
+        int r = acceptor_open(&c->acceptor, concentrator->poller, &concentrator->rests, fd, console_accept);
+        if (r >= 0)
+                return;
+
+        console_log(c, LOG_ERR, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "cannot listen: %s", strerror(-r));
+        console_close_port(c);
+}
+
+void console_move_port(Console *c) {
+        if (c->port == 0)
+                return;
+
+        timeout_stop(&c->orphaned);
+        acceptor_close(&c->acceptor);
+
+        int fd = concentrator_listen(c->concentrator, c->port);
+        if (fd >= 0) {
+                console_listen(c, fd);
+                return;
+        }
+
+        console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL,
+                    "cannot keep port %u at the new VMPortAddress=: %s", c->port, strerror(-fd));
+        console_close_port(c);
 }
 
 void console_open_port(Console *c) {
@@ -96,19 +134,8 @@ void console_open_port(Console *c) {
                 return;
         }
 
-        if (acceptor_open(&c->acceptor, concentrator->poller, &concentrator->resting, fd, console_accept) < 0) {
-                safe_close(fd);
-                port_pool_release(&concentrator->ports, (uint16_t) port);
-                return;
-        }
-
         c->port = (uint16_t) port;
-}
-
-static void console_close_port(Console *c) {
-        acceptor_close(&c->acceptor);
-        if (c->port > 0)
-                port_pool_release(&c->concentrator->ports, TAKE(c->port, 0));
+        console_listen(c, fd);
 }
 
 void console_apply_settings(Console *c) {

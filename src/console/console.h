@@ -53,6 +53,10 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
 
 /* Opens a port if the console has none and is to have one. To be followed by console_settle(). */
 void console_open_port(Console *c);
+
+/* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by
+ * console_apply_settings(). */
+void console_move_port(Console *c);
 int console_set_uri(Console *c, const char *uri);
 
 /* Labels it with the VM's name, with "_URI" behind it under MultiConsole; without a name, with its identity. */

@@ -90,15 +90,21 @@ void link_free(Link *l) {
         free(l);
 }
 
-/* The source has said all that it will: its target's output goes out. */
-static void link_succeed(Link *l) {
-        Link *predecessor = TAKE_PTR(l->predecessor);
-
-        predecessor->successor = NULL;
-        timeout_stop(&l->succession);
-
+/* What it has said while its console could not have it */
+static void link_deliver_pending(Link *l) {
         console_output(l->console, buffer_data(&l->pending), l->pending.size);
         buffer_clear(&l->pending);
+}
+
+static void link_leave_predecessor(Link *l) {
+        timeout_stop(&l->succession);
+        TAKE_PTR(l->predecessor)->successor = NULL;
+        link_deliver_pending(l);
+}
+
+/* The source has said all that it will: its target's output goes out. */
+static void link_succeed(Link *l) {
+        link_leave_predecessor(l);
         link_update_reading(l);
         console_pump(l->console);
 }
@@ -109,15 +115,13 @@ static void link_close(Link *l) {
         if (l->state == LINK_LIVE)
                 link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
 
+        if (l->predecessor)
+                link_leave_predecessor(l);
+
         l->console = NULL;
         l->state = LINK_DEAD;
         timeout_stop(&l->timeout);
         buffer_clear(&l->pending);
-
-        if (l->predecessor) {
-                timeout_stop(&l->succession);
-                TAKE_PTR(l->predecessor)->successor = NULL;
-        }
 
         /* Before the vMotion is settled and anybody told: what its successor kept comes next. */
         if (l->successor)
@@ -172,7 +176,8 @@ static void link_data(Link *l, const uint8_t *data, size_t n) {
 static void link_refuse_stranger(Link *l) {
         static const char text[] = "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n";
 
-        link_log(l, LOG_INFO, VSPC_MESSAGE_VM_REFUSED, "is not an ESXi host (it refuses telnet option 232), closing it");
+        link_log(l, LOG_INFO, VSPC_MESSAGE_VM_REFUSED,
+                 "is not an ESXi host (it refuses telnet option 232), closing it");
         (void) telnet_session_settle(&l->telnet, &l->stream.out);
         (void) buffer_append(&l->stream.out, text, strlen(text));
         link_end_gently(l);
@@ -196,6 +201,18 @@ static void link_negotiate(Link *l, const TelnetEvent *event) {
                 link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
 }
 
+static void link_handle_com_port(Link *l, const TelnetEvent *event) {
+        char text[COM_PORT_TEXT_MAX];
+
+        int r = telnet_session_settle(&l->telnet, &l->stream.out);
+        if (r >= 0)
+                r = com_port_handle(&l->com_port, event, &l->stream.out);
+        if (r < 0)
+                link_fail(l, r, "does not read our answers");
+        else
+                link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s", com_port_format(&l->com_port, text));
+}
+
 static void link_subnegotiate(Link *l, const TelnetEvent *event) {
         VMwareSuboption suboption;
 
@@ -212,9 +229,7 @@ static void link_subnegotiate(Link *l, const TelnetEvent *event) {
                 break;
 
         case TELNET_COM_PORT:
-                if (telnet_session_settle(&l->telnet, &l->stream.out) < 0 ||
-                    com_port_handle(&l->com_port, event, &l->stream.out) < 0)
-                        link_fail(l, -ENOBUFS, "does not read our answers");
+                link_handle_com_port(l, event);
                 break;
         }
 }
@@ -242,7 +257,7 @@ static void link_receive(Link *l, const uint8_t *p, size_t n) {
                         break;
 
                 case TELNET_EVENT_OVERLONG:
-                        link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                        link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
                                  "sent a subnegotiation of option %u of more than %u bytes, closing it",
                                  event.option, TELNET_SUBNEGOTIATION_MAX);
                         link_end(l);
@@ -274,14 +289,14 @@ static void link_readable(Stream *s) {
                 return;
         }
 
-        if (!l->heard && c->input[0] == TLS_HANDSHAKE_RECORD) {
+        if (!l->spoken && c->input[0] == TLS_HANDSHAKE_RECORD) {
                 link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
                          "begins TLS, which is not served here: use telnet:// in the vSPC URI, not telnets://");
                 link_end(l);
                 return;
         }
 
-        l->heard = true;
+        l->spoken = l->talked = true;
         link_receive(l, c->input, (size_t) n);
         if (l->state == LINK_DEAD)
                 return;
@@ -370,6 +385,9 @@ void link_send_held(Link *l, Buffer *held) {
 }
 
 void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
+        if (l->state == LINK_DEAD)
+                return;
+
         int r = telnet_session_settle(&l->telnet, &l->stream.out);
         if (r >= 0)
                 r = vmware_put(&l->stream.out, code, data, n);
@@ -385,42 +403,48 @@ void link_go_live(Link *l, Link *predecessor) {
         if (predecessor) {
                 l->predecessor = predecessor;
                 predecessor->successor = l;
-                predecessor->heard = false;
+                predecessor->talked = false;
                 timeout_start(&l->concentrator->successions, &l->succession);
-        } else {
-                console_output(l->console, buffer_data(&l->pending), l->pending.size);
-                buffer_clear(&l->pending);
-        }
+        } else
+                link_deliver_pending(l);
 
         link_update_reading(l);
 }
 
 void link_depart(Link *l) {
         l->state = LINK_DEPARTED;
-        timeout_start(&l->concentrator->handshakes, &l->timeout);
+        timeout_start(&l->concentrator->departures, &l->timeout);
+}
+
+/* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
+static bool link_has_more_to_say(Link *l) {
+        return TAKE(l->talked, false) || l->console->output_blocked || stream_has_unread(&l->stream);
 }
 
 void link_succession_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, succession);
 
-        /* Still talking, or held up by a client that is waited for, or we have been: it comes first. */
-        if (l->predecessor->heard || l->console->output_blocked || stream_has_unread(&l->predecessor->stream)) {
-                l->predecessor->heard = false;
+        if (link_has_more_to_say(l->predecessor))
                 timeout_start(&l->concentrator->successions, t);
+        else
+                link_succeed(l);
+}
+
+void link_departure_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, timeout);
+
+        if (link_has_more_to_say(l)) {
+                timeout_start(&l->concentrator->departures, t);
                 return;
         }
 
-        link_succeed(l);
+        link_log(l, LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it");
+        link_end(l);
 }
 
 void link_handshake_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, timeout);
 
-        if (l->state == LINK_DEPARTED)
-                link_log(l, LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it");
-        else
-                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                         "has not said in time which VM it is, closing it");
-
+        link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "has not said in time which VM it is, closing it");
         link_end(l);
 }

@@ -40,6 +40,9 @@ typedef enum LinkState {
 /* How long a vMotion's target waits for its source's last words after the source has fallen silent */
 #define LINK_SUCCESSION_USEC (200 * USEC_PER_MSEC)
 
+/* How long a source that has fallen silent may stay before it is closed */
+#define LINK_DEPARTURE_USEC (30 * USEC_PER_SEC)
+
 struct Link {
         Concentrator *concentrator;
         Console *console; /* NULL until it is known */
@@ -56,6 +59,7 @@ struct Link {
         char *uri;  /* from DO-PROXY, sanitised; NULL until then */
         char *name; /* sanitised; NULL until then */
 
+        bool spoken;    /* something has been read */
         Buffer pending; /* output that its console cannot have yet */
 
         VMotion *vmotion; /* of which it is the source or the peer */
@@ -63,9 +67,9 @@ struct Link {
         /* After a vMotion the target's output waits for the source's. */
         Link *predecessor, *successor;
         Timeout succession;
-        bool heard; /* something has been read (as a vMotion's source: since the timer was started) */
+        bool talked; /* as a vMotion's source: something has been read since its timer was started */
 
-        Timeout timeout;
+        Timeout timeout; /* of its handshake, or its departure */
         Link *prev, *next;                 /* of the concentrator */
         Link *console_prev, *console_next; /* of the console */
 };
@@ -102,6 +106,7 @@ void link_go_live(Link *l, Link *predecessor);
 void link_depart(Link *l);
 
 void link_handshake_elapsed(Timeout *t);
+void link_departure_elapsed(Timeout *t);
 void link_succession_elapsed(Timeout *t);
 
 /* A suboption of VMware's has come (link-dialogue.c). */
@@ -110,8 +115,8 @@ void link_handle_suboption(Link *l, const VMwareSuboption *suboption);
 /* Its console takes on the name that this link's VM has, if it has told one. */
 void link_rename_console(Link *l);
 
-/* Queues a suboption for ESXi. */
+/* Queues a suboption for ESXi; nothing if the link has ended. */
 void link_put(Link *l, VMwareCode code, const void *data, size_t n);
 
-/* Says in the log why a connection that has not become a VM's is closed. */
+/* Logs about this connection: as its console's where it has one, else with the peer alone. */
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);

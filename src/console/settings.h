@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "basic/parse.h"
+#include "basic/macro.h"
+#include "basic/time.h"
 #include "transport/address.h"
 
 /*

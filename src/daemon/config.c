@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "basic/parse.h"
 #include "basic/text.h"
 #include "config.h"
 #include "console/ring.h"

@@ -30,5 +30,5 @@ int config_load_file(Config *c, const char *path);
 /* The files of the system. Returns: the number of problems found. */
 int config_load_system(Config *c);
 
-/* From memory; @name stands for the file in messages. Returns: the number of problems found. */
+/* For tests: from memory; @name stands for the file in messages. Returns as config_load_file() does. */
 int config_load_text(Config *c, const char *name, const char *text, size_t size);

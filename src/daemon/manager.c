@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <utlist.h>
@@ -22,6 +23,7 @@ struct Manager {
         sd_event *event;
         const char *config_path;
         Concentrator *concentrator;
+        const StoreBackend *store_backend;
         Store *store;
         AdminGate *admin_gates; /* utlist */
 
@@ -43,6 +45,20 @@ static int config_reload(const Manager *m, Config *ret) {
         return 0;
 }
 
+/* All descriptors that the system lets us have, for a VM may need two. */
+static unsigned raise_descriptor_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return FD_SETSIZE;
+
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                (void) getrlimit(RLIMIT_NOFILE, &limit);
+
+        return (unsigned) MIN(limit.rlim_cur, (rlim_t) INT32_MAX);
+}
+
 static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
                      void *userdata) {
         Manager *m = userdata;
@@ -57,6 +73,8 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
         if (r < 0)
                 log_error_errno(r, "Cannot read %s, the configuration stays as it was: %m", m->config_path);
         else {
+                if (config.backend != m->store_backend)
+                        log_warning("Backend= cannot change at run time, it takes effect after a restart");
                 concentrator_set_settings(m->concentrator, &config.settings);
                 config_done(&config);
                 log_info("Configuration reloaded");
@@ -126,7 +144,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
                 return log_error_errno(r, "Cannot set a timer: %m");
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_OFF);
 
-        r = concentrator_new(m->event, &config->settings, &m->concentrator);
+        r = concentrator_new(m->event, &config->settings, raise_descriptor_limit(), &m->concentrator);
         if (r < 0)
                 return log_error_errno(r, "Cannot make the concentrator: %m");
 
@@ -134,6 +152,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Cannot open Backend=%s: %m", config->backend->name);
 
+        m->store_backend = config->backend;
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
 
@@ -164,26 +183,26 @@ Manager *manager_free(Manager *m) {
 
 /* No query can be answered yet. The caller learns so at once, by an orderly end of the stream. */
 static void admin_accept(Acceptor *a, int fd, const SocketAddress *peer) {
-        static const StreamHandler nobody = {};
         Concentrator *c = container_of(a, AdminGate, acceptor)->manager->concentrator;
         char from[ADDRESS_TEXT_MAX];
-        Stream stream;
 
         log_info("Admin connection from %s closed: this version answers no queries yet",
                  address_format(peer, from));
 
         fd = concentrator_admit(c, fd);
-        if (fd >= 0 && stream_open(&stream, c->poller, fd, 0, &nobody) >= 0)
-                closer_take(&c->closer, &stream);
+        if (fd >= 0)
+                closer_take_fd(&c->closer, fd, "");
 }
 
 static int manager_add_admin_gate(Manager *m, int fd) {
+        _cleanup_close_ int owned_fd = fd;
         _cleanup_free_ AdminGate *g = calloc(1, sizeof(AdminGate));
         if (!g)
                 return -ENOMEM;
 
         g->manager = m;
-        int r = acceptor_open(&g->acceptor, m->concentrator->poller, &m->concentrator->resting, fd, admin_accept);
+        int r = acceptor_open(&g->acceptor, m->concentrator->poller, &m->concentrator->rests, TAKE_FD(owned_fd),
+                              admin_accept);
         if (r < 0)
                 return r;
 

@@ -61,11 +61,12 @@ static int parse_arguments(int argc, char *argv[], Arguments *ret) {
                         break;
 
                 default: /* getopt has said why */
+                        fputs("Try \"vspcd --help\".\n", stderr);
                         return -EINVAL;
                 }
 
         if (optind < argc)
-                return log_error_errno(EINVAL, "\"%s\" is not understood: vspcd takes options only, see vspcd --help",
+                return log_error_errno(EINVAL, "\"%s\" is not understood: vspcd takes options only",
                                        argv[optind]);
 
         *ret = a;

@@ -47,4 +47,5 @@ int store_new(const StoreBackend *backend, Concentrator *concentrator, Store **r
 Store *store_free(Store *s);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Store *, store_free);
 
+/* For a backend that has something to load: memory has not. */
 int store_load(Store *s, MappingHandler handler, void *userdata);

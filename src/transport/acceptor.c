@@ -7,17 +7,31 @@
 #define ACCEPTOR_BATCH 32
 
 static void acceptor_rest(Acceptor *a, int error) {
-        log_warning_errno(error, "Cannot accept a connection for the moment: %m");
+        usec_t now = event_now(a->rests->queue.event);
+
+        if (a->rests->logged == 0 || now - a->rests->logged >= ACCEPTOR_LOG_INTERVAL_USEC) {
+                log_warning_errno(error, "Cannot accept connections for the moment: %m");
+                a->rests->logged = now;
+        }
 
         (void) poller_watch(a->poller, &a->watch, 0);
-        timeout_start(a->resting, &a->rest);
+        timeout_start(&a->rests->queue, &a->rest);
 }
 
-void acceptor_rested(Timeout *t) {
+static void acceptor_rested(Timeout *t) {
         Acceptor *a = container_of(t, Acceptor, rest);
 
         if (poller_watch(a->poller, &a->watch, EPOLLIN) < 0)
-                timeout_start(a->resting, &a->rest);
+                timeout_start(&a->rests->queue, t);
+}
+
+int acceptor_rests_init(AcceptorRests *r, sd_event *event) {
+        r->logged = 0;
+        return timeout_queue_init(&r->queue, event, ACCEPTOR_REST_USEC, acceptor_rested);
+}
+
+void acceptor_rests_done(AcceptorRests *r) {
+        timeout_queue_done(&r->queue);
 }
 
 static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
@@ -51,16 +65,18 @@ static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
         }
 }
 
-int acceptor_open(Acceptor *a, Poller *poller, TimeoutQueue *resting, int fd, AcceptHandler handler) {
+int acceptor_open(Acceptor *a, Poller *poller, AcceptorRests *rests, int fd, AcceptHandler handler) {
         *a = (Acceptor){
                 .watch = {.fd = fd, .handler = acceptor_dispatch},
-                .resting = resting,
+                .rests = rests,
                 .handler = handler,
         };
 
         int r = poller_watch(poller, &a->watch, EPOLLIN);
-        if (r < 0)
+        if (r < 0) {
+                a->watch.fd = safe_close(fd);
                 return r;
+        }
 
         a->poller = poller;
         return 0;

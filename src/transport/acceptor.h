@@ -12,24 +12,33 @@
  */
 typedef struct Acceptor Acceptor;
 
+/* The rests that all acceptors of a loop take */
+typedef struct AcceptorRests {
+        TimeoutQueue queue;
+        usec_t logged; /* 0: never */
+} AcceptorRests;
+
 /* A new connection: @fd is the handler's from here on. */
 typedef void (*AcceptHandler)(Acceptor *a, int fd, const SocketAddress *peer);
 
 struct Acceptor {
         Watch watch;
         Poller *poller;
-        TimeoutQueue *resting; /* see acceptor_rested() */
+        AcceptorRests *rests;
         Timeout rest;
         AcceptHandler handler;
 };
 
+/* How long a rest is, and how often at most the log says that there are any */
 #define ACCEPTOR_REST_USEC (100 * USEC_PER_MSEC)
+#define ACCEPTOR_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
 
-/* Takes over @fd, which must be non-blocking, unless it fails. @resting: a queue of ACCEPTOR_REST_USEC whose
- * handler is acceptor_rested(). */
-int acceptor_open(Acceptor *a, Poller *poller, TimeoutQueue *resting, int fd, AcceptHandler handler);
+int acceptor_rests_init(AcceptorRests *r, sd_event *event);
+void acceptor_rests_done(AcceptorRests *r);
+
+/* Takes over @fd, which must be non-blocking; it is closed if this fails. */
+int acceptor_open(Acceptor *a, Poller *poller, AcceptorRests *rests, int fd, AcceptHandler handler);
 void acceptor_close(Acceptor *a);
-void acceptor_rested(Timeout *t);
 
 static inline bool acceptor_is_open(const Acceptor *a) {
         return a->poller;

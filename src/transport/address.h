@@ -8,7 +8,7 @@
 
 #include "basic/macro.h"
 
-/* A socket address, and what is set on sockets once instead of for each connection. */
+/* Socket addresses, of IP and local sockets alike */
 
 typedef union SocketAddress {
         struct sockaddr any;
@@ -26,16 +26,5 @@ int address_parse(const char *text, SocketAddress *ret);
 void address_set_port(SocketAddress *a, uint16_t port);
 socklen_t address_length(const SocketAddress *a);
 
-/*
- * Sets what every connection is to have: no delay, and keepalive, by which a peer that has died is found within
- * about a minute and a half. The connections of a listening socket inherit it (tcp(7)).
- */
-void socket_tune(int fd);
-
-/* The same for a peer that has died while something was on its way to it. It also ends the connection of one
- * that lives and does not read, which a person who has paused the terminal may do for as long as they like: for
- * ESXi hosts only. */
-void socket_set_user_timeout(int fd);
-
-/* Opens a TCP listener on @a. Returns: a descriptor or a negative errno (-EADDRINUSE among them). */
-int socket_listen(const SocketAddress *a);
+/* Whether they are the same, ports included; IP only. */
+bool address_equal(const SocketAddress *a, const SocketAddress *b);

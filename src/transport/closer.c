@@ -57,28 +57,40 @@ void closer_done(Closer *c) {
         timeout_queue_done(&c->lingering);
 }
 
-void closer_take(Closer *c, Stream *s) {
-        int fd = stream_release(s);
-        Buffer out = TAKE(s->out, BUFFER_INIT(0));
-
-        if (fd < 0)
-                return;
-
+/* Takes over @fd and what @out owns. */
+static void closer_add(Closer *c, int fd, Buffer *out) {
         if (c->n_lingering >= CLOSER_MAX)
                 farewell_elapsed(c->lingering.oldest);
 
         Farewell *f = calloc(1, sizeof(Farewell));
-        if (!f || stream_open(&f->stream, c->poller, fd, out.max, &farewell_handler) < 0) {
-                if (!f)
-                        safe_close(fd);
+        if (!f)
+                safe_close(fd);
+        if (!f || stream_open(&f->stream, c->poller, fd, out->max, &farewell_handler) < 0) {
                 free(f);
-                buffer_clear(&out);
+                buffer_clear(out);
                 return;
         }
 
         f->closer = c;
-        f->stream.out = out;
+        f->stream.out = TAKE(*out, BUFFER_INIT(0));
         c->n_lingering++;
         timeout_start(&c->lingering, &f->timeout);
         farewell_writable(&f->stream);
+}
+
+void closer_take(Closer *c, Stream *s) {
+        int fd = stream_release(s);
+        Buffer out = TAKE(s->out, BUFFER_INIT(0));
+
+        if (fd >= 0)
+                closer_add(c, fd, &out);
+        else
+                buffer_clear(&out);
+}
+
+void closer_take_fd(Closer *c, int fd, const char *text) {
+        Buffer out = BUFFER_INIT(strlen(text));
+
+        (void) buffer_append(&out, text, strlen(text));
+        closer_add(c, fd, &out);
 }

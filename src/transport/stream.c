@@ -119,16 +119,3 @@ int stream_flush(Stream *s) {
         buffer_consume(&s->out, (size_t) k);
         return s->out.size == 0;
 }
-
-int stream_write(Stream *s, const void *data, size_t n) {
-        if (s->out.size == 0 && !s->blocked) {
-                ssize_t k = stream_send(s, &(struct iovec){(void *) data, n}, 1);
-                if (k < 0)
-                        return (int) k;
-
-                data = (const uint8_t *) data + k;
-                n -= (size_t) k;
-        }
-
-        return buffer_append(&s->out, data, n);
-}

@@ -50,10 +50,6 @@ void stream_resume(Stream *s);
  * connection has failed. */
 int stream_flush(Stream *s);
 
-/* Sends @n bytes behind what is queued, and queues what the kernel does not take. Returns: 0, -ENOBUFS beyond
- * the bound, or another negative errno. */
-int stream_write(Stream *s, const void *data, size_t n);
-
 /* Sends from where the data lies and queues nothing; only while the queue is empty. Returns: bytes taken
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);

@@ -18,17 +18,19 @@ problem() {
 DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
 
 for file in "$sbindir/vspcd" "$unitdir"/vspc.{socket,service} "$unitdir/vspc-admin.socket" \
-    "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /etc/vspc/vspc.conf \
+    "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /usr/lib/vspc/vspc.conf \
     "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5; do
     [ -f "$root$file" ] || problem "$file is not installed"
 done
+
+[ ! -e "$root/etc" ] || problem "something is installed to /etc, which is the administrator's"
 
 # vspc-sim is for trying out and testing.
 [ -z "$(find "$root" -name 'vspc-sim*')" ] || problem "vspc-sim is installed, which nobody asked for"
 
 # The configuration that is installed is all comments: it shows the defaults and says nothing that is wrong.
-"$root$sbindir/vspcd" --config="$root/etc/vspc/vspc.conf" --check-config || problem "vspc.conf is wrong"
-sed 's/^#\([A-Z]\)/\1/' "$root/etc/vspc/vspc.conf" >"$root/all.conf"
+"$root$sbindir/vspcd" --config="$root/usr/lib/vspc/vspc.conf" --check-config || problem "vspc.conf is wrong"
+sed 's/^#\([A-Z]\)/\1/' "$root/usr/lib/vspc/vspc.conf" >"$root/all.conf"
 "$root$sbindir/vspcd" --config="$root/all.conf" --check-config || problem "a default shown in vspc.conf is wrong"
 
 # systemd-analyze wants the program to be where the unit says.

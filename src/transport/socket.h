@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "address.h"
+
+/* TCP sockets: how they are opened, and what is set on them. */
+
+/*
+ * Sets what every connection is to have: no delay, and keepalive, by which a peer that has died is found within
+ * about a minute and a half. The connections of a listening socket inherit it (tcp(7)).
+ */
+void socket_tune(int fd);
+
+/* The same for a peer that has died while something was on its way to it. It also ends the connection of one
+ * that lives and does not read, which a person who has paused the terminal may do for as long as they like: for
+ * ESXi hosts only. */
+void socket_set_user_timeout(int fd);
+
+/* Opens a TCP listener on @a. Returns: a descriptor or a negative errno (-EADDRINUSE among them). */
+int socket_listen(const SocketAddress *a);
