@@ -75,6 +75,7 @@ void timeout_start(TimeoutQueue *q, Timeout *t) {
         t->queue = q;
         t->since = event_now(q->event);
         DL_APPEND(q->oldest, t);
+        q->n_started++;
         if (q->oldest == t)
                 timeout_queue_arm(q);
 }
@@ -84,5 +85,6 @@ void timeout_stop(Timeout *t) {
                 return;
 
         DL_DELETE(t->queue->oldest, t);
+        t->queue->n_started--;
         t->queue = NULL;
 }

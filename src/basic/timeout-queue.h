@@ -30,6 +30,7 @@ struct TimeoutQueue {
         usec_t duration; /* USEC_INFINITY: nothing ever elapses */
         TimeoutHandler handler;
         Timeout *oldest; /* utlist head */
+        size_t n_started;
 };
 
 int timeout_queue_init(TimeoutQueue *q, sd_event *event, usec_t duration, TimeoutHandler handler);

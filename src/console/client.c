@@ -307,6 +307,19 @@ static void client_become_telnet(Client *c) {
         }
 }
 
+/* What might have become a command has not. */
+static void client_deliver_prefix(Client *c) {
+        if (c->prefix_size > 0 && console_input_space(c->console) >= c->prefix_size)
+                console_input(c->console, c->prefix, TAKE(c->prefix_size, 0));
+}
+
+void client_input_changed(Client *c) {
+        if (c->mode == CLIENT_RAW)
+                client_deliver_prefix(c);
+
+        client_update_reading(c);
+}
+
 void client_detection_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, detection);
         Console *console = c->console;
@@ -314,10 +327,7 @@ void client_detection_elapsed(Timeout *t) {
         c->mode = CLIENT_RAW;
         c->telnet.out.transmission = TELNET_RAW;
 
-        /* What might have become a command has not. */
-        if (c->prefix_size > 0)
-                console_input(console, c->prefix, TAKE(c->prefix_size, 0));
-
+        client_deliver_prefix(c);
         client_flush(c);
         console_flush_input(console);
 }
@@ -405,7 +415,12 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
                 n += TAKE(c->prefix_size, 0);
         }
 
-        switch (telnet_recognize(&c->telnet.options, p, n)) {
+        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, p, n);
+        if (!c->spoken && n <= CLIENT_TYPED_AHEAD_MAX && telnet_contains_answer(&c->telnet.options, p, n))
+                recognition = TELNET_RECOGNIZED;
+        c->spoken = true;
+
+        switch (recognition) {
 
         case TELNET_RECOGNIZED:
                 client_become_telnet(c);
@@ -429,24 +444,35 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
+static size_t client_read_max(const Client *c) {
+        /* While the VM takes no input this is a client of which it is not known yet what it is. */
+        if (c->console->input_blocked)
+                return sizeof c->prefix - c->prefix_size;
+
+        /* What has been kept of it comes on top of this read. */
+        size_t space = console_input_space(c->console);
+        return c->prefix_size > 0 ? MAX(space, sizeof c->prefix + 1) - c->prefix_size : space;
+}
+
 static void client_readable(Stream *s) {
         Client *c = container_of(s, Client, stream);
         Concentrator *concentrator = c->concentrator;
         Console *console = c->console;
 
-        /* While the VM takes no input this is a client of which it is not known yet what it is. What has been
-         * kept of it comes on top of this read. */
-        size_t space = console->input_blocked ? sizeof c->prefix : console_input_space(console);
-        if (space <= c->prefix_size) {
+        size_t max = client_read_max(c);
+        if (max == 0) {
                 console_settle(console);
                 return;
         }
 
-        ssize_t n = stream_read(s, concentrator->input, space - c->prefix_size);
+        ssize_t n = stream_read(s, concentrator->input, max);
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
+                if (c->prefix_size > 0)
+                        console_input(console, c->prefix, TAKE(c->prefix_size, 0));
                 client_end(c);
+                console_flush_input(console);
                 return;
         }
 

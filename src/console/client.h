@@ -25,6 +25,9 @@ typedef enum ClientMode {
 /* One read's worth of negotiation can be answered in full. */
 #define CLIENT_OUT_MAX (CLIENT_ANSWERS_MAX + 2 * CONCENTRATOR_READ_MAX)
 
+/* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */
+#define CLIENT_TYPED_AHEAD_MAX 256U
+
 /* A client's first bytes, kept while it is not known whether they are a telnet command, or while its VM takes
  * no input. It is more than a telnet program's first answers. */
 #define CLIENT_PREFIX_MAX 64U
@@ -42,6 +45,7 @@ struct Client {
         uint8_t prefix[CLIENT_PREFIX_MAX];
         uint8_t prefix_size;
 
+        bool spoken;          /* something has been read */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
         uint64_t n_skipped;   /* bytes, in all */
@@ -61,6 +65,9 @@ void client_flush(Client *c);
 
 /* Reads or pauses, as its console has it. */
 void client_update_reading(Client *c);
+
+/* Its VM takes input again, or does not any more. */
+void client_input_changed(Client *c);
 
 void client_detection_elapsed(Timeout *t);
 

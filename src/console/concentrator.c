@@ -39,9 +39,24 @@ static void concentrator_reap(Concentrator *c) {
         c->dead_clients = NULL;
 }
 
+static void give_up_orphan(Console *console, const char *why) {
+        console_log(console, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL, "is given up, being gone for longest: %s", why);
+        console_free(console);
+}
+
 static int on_reap(_unused_ sd_event_source *source, void *userdata) {
-        concentrator_reap(userdata);
+        Concentrator *c = userdata;
+
+        while (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX)
+                give_up_orphan(container_of(c->orphans.oldest, Console, orphaned), "too many VMs are gone");
+
+        concentrator_reap(c);
         return 0;
+}
+
+void concentrator_limit_orphans(Concentrator *c) {
+        if (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX)
+                (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_ONESHOT);
 }
 
 void concentrator_bury_link(Concentrator *c, Link *link) {
@@ -66,22 +81,22 @@ static void on_orphan_expired(Timeout *t) {
 /* Gives up one descriptor that is needed less than a new connection: the port of the VM that has been gone
  * for longest, or a connection that cannot bring itself to say who it is. */
 static bool concentrator_reclaim(Concentrator *c) {
-        while (c->orphans.oldest) {
-                Console *console = container_of(c->orphans.oldest, Console, orphaned);
-                bool had_port = console->port > 0;
+        Timeout *t;
 
-                console_log(console, LOG_NOTICE, VSPC_MESSAGE_DESCRIPTORS_EXHAUSTED, NULL,
-                            "is given up, being gone for longest: descriptors are running out");
-                console_free(console);
-                if (had_port)
+        DL_FOREACH(c->orphans.oldest, t) {
+                Console *console = container_of(t, Console, orphaned);
+
+                if (console->port > 0) {
+                        give_up_orphan(console, "descriptors are running out");
                         return true;
+                }
         }
 
-        Timeout *oldest = c->handshakes.oldest;
-        if (!oldest || event_now(c->event) - oldest->since < HANDSHAKE_SLOW_USEC)
+        t = c->handshakes.oldest;
+        if (!t || event_now(c->event) - t->since < HANDSHAKE_SLOW_USEC)
                 return false;
 
-        link_end(container_of(oldest, Link, timeout));
+        link_end(container_of(t, Link, timeout));
         return true;
 }
 

@@ -46,6 +46,9 @@ struct ConcentratorObserver {
 /* Descriptors kept back for what is not a connection: files, the journal, the bus. */
 #define CONCENTRATOR_DESCRIPTORS_RESERVED 32U
 
+/* VMs that are known though neither they nor a client are connected; the oldest goes first. */
+#define CONCENTRATOR_ORPHANS_MAX 16384U
+
 struct Concentrator {
         sd_event *event;
         Poller *poller;
@@ -113,6 +116,9 @@ int concentrator_listen(Concentrator *c, uint16_t port);
 /* Opens a VM's listening socket on the lowest port to be had. Returns: the port, *ret_fd its socket, or
  * -ENOSPC if the range is exhausted, or another negative errno. */
 int concentrator_open_port(Concentrator *c, int *ret_fd);
+
+/* Has those beyond CONCENTRATOR_ORPHANS_MAX given up once the loop gets round to it. */
+void concentrator_limit_orphans(Concentrator *c);
 
 /* Frees these once the loop gets round to it; their connections must be closed. */
 void concentrator_bury_link(Concentrator *c, Link *link);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <utlist.h>
 
+#include "basic/text.h"
 #include "client.h"
 #include "console-vmotion.h"
 #include "console.h"
@@ -13,6 +14,9 @@
 /* With SlowClient=wait the ring keeps this much free beyond ClientBufferSize=, for what a link has kept back
  * until it was known which VM it is. */
 #define OUTPUT_RESERVE LINK_PENDING_MAX
+
+/* Bytes of a VM's name and identity in a log message */
+#define LOG_LABEL_MAX 128U
 
 void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]) {
         static const char digits[] = "0123456789abcdef";
@@ -27,9 +31,15 @@ void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]) 
         *p = 0;
 }
 
+static int text_cut_length(const char *text, size_t max) {
+        size_t n = strlen(text);
+
+        return (int) (n > max ? text_cut(text, max) : n);
+}
+
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
-        _cleanup_free_ char *message = NULL, *name = NULL, *uuid = NULL, *from = NULL;
-        const char *fields[3];
+        _cleanup_free_ char *message = NULL, *name = NULL, *uuid = NULL, *uri = NULL, *from = NULL;
+        const char *fields[4];
         size_t n = 0;
         va_list ap;
 
@@ -45,11 +55,15 @@ void console_log(const Console *c, int level, const char *message_id, const char
                 fields[n++] = name;
         if (asprintf(&uuid, "VSPC_VM_UUID=%s", c->uuid_text) >= 0)
                 fields[n++] = uuid;
+        if (asprintf(&uri, "VSPC_URI=%s", c->uri) >= 0)
+                fields[n++] = uri;
         if (peer && asprintf(&from, "VSPC_PEER=%s", peer) >= 0)
                 fields[n++] = from;
 
+        /* What it is called must not crowd out what has happened; the fields have all of it. */
         log_full(level, 0, &(LogFields){.message_id = message_id, .field = fields, .n_fields = n},
-                 "VM %s (%s): %s", c->name, c->id, message);
+                 "VM %.*s (%.*s): %s", text_cut_length(c->name, LOG_LABEL_MAX), c->name,
+                 text_cut_length(c->id, LOG_LABEL_MAX), c->id, message);
 }
 
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri) {
@@ -239,11 +253,13 @@ int console_rename(Console *c, const char *name) {
 void console_add_link(Console *c, Link *link) {
         link->console = c;
         DL_APPEND2(c->links, link, console_prev, console_next);
+        c->n_links++;
         timeout_stop(&c->orphaned);
 }
 
 void console_remove_link(Console *c, Link *link) {
         DL_DELETE2(c->links, link, console_prev, console_next);
+        c->n_links--;
 }
 
 void console_add_vmotion(Console *c, VMotion *v) {
@@ -269,6 +285,10 @@ void console_remove_client(Console *c, Client *client) {
         c->concentrator->n_clients--;
         console_settle(c);
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED);
+}
+
+bool console_has_room(Console *c, size_t n) {
+        return c->concentrator->settings.slow_client != SLOW_CLIENT_WAIT || ring_space(&c->ring) >= n;
 }
 
 void console_output(Console *c, const uint8_t *data, size_t n) {
@@ -308,7 +328,7 @@ static bool console_output_is_blocked(Console *c) {
 }
 
 static bool link_takes_input(const Link *l) {
-        return l->state == LINK_LIVE && !l->vmotion;
+        return l->state == LINK_LIVE && !l->vmotion && !l->stream.broken;
 }
 
 static size_t vmotion_input_space(const VMotion *v) {
@@ -405,34 +425,43 @@ static void console_settle_connected(Console *c) {
 
 static void console_settle_input(Console *c) {
         bool blocked = console_input_space(c) == 0;
-        Client *client;
+        Client *client, *next;
 
         if (blocked == c->input_blocked)
                 return;
 
         c->input_blocked = blocked;
-        DL_FOREACH(c->clients, client)
-                client_update_reading(client);
+        DL_FOREACH_SAFE(c->clients, client, next)
+                client_input_changed(client);
+
+        if (!blocked)
+                console_flush_input(c);
 }
 
 static void console_settle_output(Console *c) {
-        bool blocked = console_output_is_blocked(c);
+        bool blocked = console_output_is_blocked(c), changed = blocked != c->output_blocked, delivered = false;
         Link *l;
 
         ring_trim(&c->ring);
-        if (blocked == c->output_blocked)
-                return;
-
         c->output_blocked = blocked;
-        DL_FOREACH2(c->links, l, console_next)
-                link_update_reading(l);
+        DL_FOREACH2(c->links, l, console_next) {
+                if (l->pending.size > 0)
+                        delivered |= link_deliver_pending(l);
+                if (changed)
+                        link_update_reading(l);
+        }
+
+        if (delivered)
+                console_pump(c);
 }
 
 static void console_settle_orphaned(Console *c) {
         if (c->links || c->clients || c->vmotions)
                 timeout_stop(&c->orphaned);
-        else if (!c->orphaned.queue)
+        else if (!c->orphaned.queue) {
                 timeout_start(&c->concentrator->orphans, &c->orphaned);
+                concentrator_limit_orphans(c->concentrator);
+        }
 }
 
 void console_settle(Console *c) {

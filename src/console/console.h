@@ -11,6 +11,9 @@
  *
  * All links are heard, all that are live are spoken to.
  */
+/* More at a time is not one VM's serial ports and their predecessors: the oldest then goes. */
+#define CONSOLE_LINKS_MAX 32U
+
 #define UUID_TEXT_MAX sizeof("00112233-4455-6677-8899-aabbccddeeff")
 
 struct Console {
@@ -30,7 +33,7 @@ struct Console {
         Link *links;     /* utlist */
         Client *clients; /* utlist */
         VMotion *vmotions; /* utlist: those that have begun */
-        unsigned n_clients;
+        unsigned n_links, n_clients;
         Timeout orphaned;
 
         /* Derived; kept by console_settle(). */
@@ -69,6 +72,9 @@ void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
 
+/* Whether @n bytes can be put into the ring without a client losing any for which its VM is to wait. */
+bool console_has_room(Console *c, size_t n);
+
 /* From the VM: into the ring. To be followed by console_pump() once for all of a read. */
 void console_output(Console *c, const uint8_t *data, size_t n);
 
@@ -91,6 +97,6 @@ void console_apply_settings(Console *c);
 /* Brings up to date what follows from links, clients and vMotions. To be called after any change to them. */
 void console_settle(Console *c);
 
-/* "VM web01 (5012…): …" with VSPC_VM_NAME= and VSPC_VM_UUID=, and VSPC_PEER= unless @peer is NULL */
+/* "VM web01 (5012…): …" with VSPC_VM_NAME=, VSPC_VM_UUID= and VSPC_URI=, and VSPC_PEER= unless @peer is NULL */
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
                 _printf_(5, 6);

@@ -42,6 +42,12 @@ static void link_identify(Link *l) {
                 return;
         }
 
+        if (console->n_links >= CONSOLE_LINKS_MAX) {
+                console_log(console, LOG_WARNING, VSPC_MESSAGE_VM_DISCONNECTED, console->links->peer,
+                            "has more than %u connections, closing the oldest", CONSOLE_LINKS_MAX);
+                link_end(console->links);
+        }
+
         console_add_link(console, l);
         link_go_live(l, NULL);
         vmotion_link_came(console, l);

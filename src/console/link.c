@@ -32,7 +32,7 @@ static bool link_is_identified(const Link *l) {
 
 /* Whether what it says goes to its console at once. */
 static bool link_is_heard(const Link *l) {
-        return link_is_identified(l) && !l->predecessor;
+        return link_is_identified(l) && !l->predecessor && l->pending.size == 0;
 }
 
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
@@ -90,21 +90,26 @@ void link_free(Link *l) {
         free(l);
 }
 
-/* What it has said while its console could not have it */
-static void link_deliver_pending(Link *l) {
+bool link_deliver_pending(Link *l) {
+        if (!link_is_identified(l) || l->predecessor || l->pending.size == 0 ||
+            !console_has_room(l->console, l->pending.size))
+                return false;
+
         console_output(l->console, buffer_data(&l->pending), l->pending.size);
         buffer_clear(&l->pending);
+        link_update_reading(l);
+        return true;
 }
 
 static void link_leave_predecessor(Link *l) {
         timeout_stop(&l->succession);
         TAKE_PTR(l->predecessor)->successor = NULL;
-        link_deliver_pending(l);
 }
 
 /* The source has said all that it will: its target's output goes out. */
 static void link_succeed(Link *l) {
         link_leave_predecessor(l);
+        (void) link_deliver_pending(l);
         link_update_reading(l);
         console_pump(l->console);
 }
@@ -117,6 +122,8 @@ static void link_close(Link *l) {
 
         if (l->predecessor)
                 link_leave_predecessor(l);
+        if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
+                console_output(console, buffer_data(&l->pending), l->pending.size);
 
         l->console = NULL;
         l->state = LINK_DEAD;
@@ -160,6 +167,19 @@ static void link_fail(Link *l, int error, const char *what) {
         link_end(l);
 }
 
+/* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: false if
+ * that has ended the link. */
+static bool link_answered(Link *l, size_t queued, int r) {
+        if (r >= 0)
+                l->answers += l->stream.out.size - queued;
+        if (r >= 0 && l->answers > LINK_LIVE_ANSWERS_MAX)
+                r = -ENOBUFS;
+        if (r < 0)
+                link_fail(l, r, "does not read our answers");
+
+        return r >= 0;
+}
+
 static void link_data(Link *l, const uint8_t *data, size_t n) {
         if (link_is_heard(l)) {
                 console_output(l->console, data, n);
@@ -184,13 +204,12 @@ static void link_refuse_stranger(Link *l) {
 }
 
 static void link_negotiate(Link *l, const TelnetEvent *event) {
-        TelnetAnswer answer;
+        size_t queued = l->stream.out.size;
+        TelnetAnswer answer = {};
 
         int r = telnet_session_negotiate(&l->telnet, &link_policy, event, &l->stream.out, &answer);
-        if (r < 0) {
-                link_fail(l, r, "does not read our answers");
+        if (!link_answered(l, queued, r))
                 return;
-        }
 
         if (event->option != TELNET_VMWARE || telnet_command_side(event->command) != TELNET_HIM)
                 return;
@@ -204,12 +223,11 @@ static void link_negotiate(Link *l, const TelnetEvent *event) {
 static void link_handle_com_port(Link *l, const TelnetEvent *event) {
         char text[COM_PORT_TEXT_MAX];
 
+        size_t queued = l->stream.out.size;
         int r = telnet_session_settle(&l->telnet, &l->stream.out);
         if (r >= 0)
                 r = com_port_handle(&l->com_port, event, &l->stream.out);
-        if (r < 0)
-                link_fail(l, r, "does not read our answers");
-        else
+        if (link_answered(l, queued, r))
                 link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s", com_port_format(&l->com_port, text));
 }
 
@@ -321,14 +339,17 @@ void link_flush(Link *l) {
                 return;
         }
 
+        if (l->stream.out.size == 0)
+                l->answers = 0;
+
         link_update_reading(l);
         if (l->console && l->stream.out.size < queued)
                 console_settle(l->console);
 }
 
 void link_update_reading(Link *l) {
-        bool reading = l->state != LINK_DEAD && !l->predecessor &&
-                       (link_is_identified(l) ? !l->console->output_blocked
+        bool reading = l->state != LINK_DEAD &&
+                       (link_is_identified(l) ? link_is_heard(l) && !l->console->output_blocked
                                               : l->stream.out.size <= LINK_ANSWERS_MAX);
 
         if (reading == l->stream.reading)
@@ -388,11 +409,11 @@ void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
         if (l->state == LINK_DEAD)
                 return;
 
+        size_t queued = l->stream.out.size;
         int r = telnet_session_settle(&l->telnet, &l->stream.out);
         if (r >= 0)
                 r = vmware_put(&l->stream.out, code, data, n);
-        if (r < 0)
-                link_fail(l, r, "does not read our answers");
+        link_answered(l, queued, r);
 }
 
 void link_go_live(Link *l, Link *predecessor) {
@@ -406,7 +427,7 @@ void link_go_live(Link *l, Link *predecessor) {
                 predecessor->talked = false;
                 timeout_start(&l->concentrator->successions, &l->succession);
         } else
-                link_deliver_pending(l);
+                (void) link_deliver_pending(l);
 
         link_update_reading(l);
 }
@@ -418,7 +439,8 @@ void link_depart(Link *l) {
 
 /* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
 static bool link_has_more_to_say(Link *l) {
-        return TAKE(l->talked, false) || l->console->output_blocked || stream_has_unread(&l->stream);
+        return TAKE(l->talked, false) || !link_is_heard(l) || l->console->output_blocked ||
+               stream_has_unread(&l->stream);
 }
 
 void link_succession_elapsed(Timeout *t) {

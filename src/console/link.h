@@ -29,6 +29,10 @@ typedef enum LinkState {
 /* Answers that a peer has not read: beyond this it is not read either. */
 #define LINK_ANSWERS_MAX (4U * 1024U)
 
+/* The same for one that is live: it is closed. It goes on being read until then, for a VM that hangs may have
+ * something to say. */
+#define LINK_LIVE_ANSWERS_MAX (64U * 1024U)
+
 /* Input that a VM has not read: beyond this its clients are not read. */
 #define LINK_INPUT_MAX (64U * 1024U)
 
@@ -60,6 +64,7 @@ struct Link {
         char *name; /* sanitised; NULL until then */
 
         bool spoken;    /* something has been read */
+        size_t answers; /* bytes of answers that have been queued since the queue was last empty */
         Buffer pending; /* output that its console cannot have yet */
 
         VMotion *vmotion; /* of which it is the source or the peer */
@@ -97,6 +102,10 @@ size_t link_input_space(const Link *l);
 
 /* Reads or pauses, as its state and its console have it. */
 void link_update_reading(Link *l);
+
+/* Gives its console what it has said while that could not have it. Returns: whether there was anything, and it
+ * could; to be followed by console_pump() then. */
+bool link_deliver_pending(Link *l);
 
 /* Becomes live: its VM's console hears it, its clients speak to it. @predecessor: whose last words come
  * first, or NULL. */

@@ -6,8 +6,9 @@ static bool is_negotiation(uint8_t command) {
         return command >= TELNET_WILL && command <= TELNET_DONT;
 }
 
-static bool answers_offer(const TelnetOptions *o, uint8_t command, uint8_t option) {
-        return telnet_option_state(o, telnet_command_side(command), option) == TELNET_Q_WANTYES;
+static bool answers_offer(const TelnetOptions *o, const uint8_t *p, size_t n) {
+        return n >= 3 && p[0] == TELNET_IAC && is_negotiation(p[1]) &&
+               telnet_option_state(o, telnet_command_side(p[1]), p[2]) == TELNET_Q_WANTYES;
 }
 
 /* Returns: the length of the command at @p, 0 if it is none, more than @n if it is not all there. */
@@ -39,7 +40,7 @@ static size_t command_length(const uint8_t *p, size_t n) {
 }
 
 TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n) {
-        if (n >= 3 && p[0] == TELNET_IAC && is_negotiation(p[1]) && answers_offer(o, p[1], p[2]))
+        if (answers_offer(o, p, n))
                 return TELNET_RECOGNIZED;
 
         while (n > 0) {
@@ -55,4 +56,16 @@ TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, siz
         }
 
         return TELNET_RECOGNIZED;
+}
+
+bool telnet_contains_answer(const TelnetOptions *o, const uint8_t *p, size_t n) {
+        const uint8_t *const end = p + n;
+
+        while ((p = memchr(p, TELNET_IAC, (size_t) (end - p)))) {
+                if (answers_offer(o, p, (size_t) (end - p)))
+                        return true;
+                p++;
+        }
+
+        return false;
 }

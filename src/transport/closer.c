@@ -28,7 +28,7 @@ static void farewell_writable(Stream *s) {
         Farewell *f = container_of(s, Farewell, stream);
 
         int r = stream_flush(s);
-        if (r < 0 || (r > 0 && shutdown(s->watch.fd, SHUT_WR) < 0))
+        if (r < 0 || s->broken || (r > 0 && shutdown(s->watch.fd, SHUT_WR) < 0))
                 farewell_free(f);
 }
 

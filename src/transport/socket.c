@@ -8,7 +8,7 @@
 #define KEEPALIVE_IDLE_SEC 60
 #define KEEPALIVE_INTERVAL_SEC 10
 #define KEEPALIVE_PROBES 3
-#define USER_TIMEOUT_MSEC (90 * 1000)
+#define USER_TIMEOUT_MSEC (5 * 60 * 1000)
 
 static void set_int(int fd, int level, int option, int value) {
         /* On a socket that is not TCP these mean nothing; nothing is lost. */

@@ -11,9 +11,9 @@
  */
 void socket_tune(int fd);
 
-/* The same for a peer that has died while something was on its way to it. It also ends the connection of one
- * that lives and does not read, which a person who has paused the terminal may do for as long as they like: for
- * ESXi hosts only. */
+/* The same within five minutes for a peer that has died while something was on its way to it. It also ends the
+ * connection of one that lives but takes nothing for as long, which a person who has paused the terminal may do
+ * for as long as they like: for ESXi hosts only. */
 void socket_set_user_timeout(int fd);
 
 /* Opens a TCP listener on @a. Returns: a descriptor or a negative errno (-EADDRINUSE among them). */

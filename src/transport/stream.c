@@ -12,10 +12,11 @@ static int stream_update(Stream *s) {
 
 static void stream_dispatch(Watch *w, uint32_t events) {
         Stream *s = container_of(w, Stream, watch);
+        bool ended = events & (EPOLLHUP | EPOLLERR);
 
-        /* A hang-up or an error goes to whoever is listening: the next call finds out what it is. Only one of
-         * the two is called, since it may free us; the other's turn comes with the next event. */
-        if (s->blocked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
+        /* An end is for the reader to find, after all that came before it. Only one of the two is called, since
+         * it may free us; the other's turn comes with the next event. */
+        if (s->blocked && !(ended && s->reading) && (ended || (events & EPOLLOUT))) {
                 s->blocked = false;
                 (void) stream_update(s);
                 s->handler->writable(s);
@@ -76,8 +77,10 @@ void stream_resume(Stream *s) {
         if (s->watch.fd < 0)
                 return;
 
+        /* If it cannot be watched now it stays paused, and whoever resumes it next tries again. */
         s->reading = true;
-        (void) stream_update(s);
+        if (stream_update(s) < 0)
+                s->reading = false;
 }
 
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
@@ -87,10 +90,15 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
         for (size_t i = 0; i < n; i++)
                 total += iov[i].iov_len;
 
+        if (s->broken)
+                return (ssize_t) total;
+
         struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
         ssize_t k = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (k < 0 && errno != EAGAIN)
-                return -errno;
+        if (k < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
+                s->broken = true;
+                return (ssize_t) total;
+        }
 
         k = MAX(k, 0);
         if ((size_t) k < total) {

@@ -26,6 +26,7 @@ struct Stream {
         Buffer out; /* may be appended to directly; stream_flush() sends it */
         bool reading;
         bool blocked; /* the kernel takes no more for now; writable() will be called */
+        bool broken;  /* nothing can be sent any more; what the peer has sent before may still be read */
 };
 
 /* Takes over @fd. @out_max: bound of the output queue in bytes. Returns: 0 or a negative errno; @fd is closed
@@ -46,8 +47,13 @@ bool stream_has_unread(const Stream *s);
 void stream_pause(Stream *s);
 void stream_resume(Stream *s);
 
-/* Sends what is queued. Returns: 1 once the queue is empty, 0 while it is not, a negative errno if the
- * connection has failed. */
+/*
+ * A write that fails does not end the connection, for there may be something left to read: it counts as done,
+ * and reading tells of the end once all has been read.
+ */
+
+/* Sends what is queued. Returns: 1 once the queue is empty, 0 while it is not, a negative errno if the loop's
+ * resources are exhausted. */
 int stream_flush(Stream *s);
 
 /* Sends from where the data lies and queues nothing; only while the queue is empty. Returns: bytes taken
