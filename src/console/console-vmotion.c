@@ -43,6 +43,7 @@ static void vmotion_go_ahead(VMotion *v) {
         memcpy(data + v->sequence_size, v->secret, sizeof v->secret);
 
         timeout_start(&v->console->concentrator->vmotion_timeouts, &v->timeout);
+        v->went_ahead = false;
         link_put(v->source, VMWARE_VMOTION_GOAHEAD, data, v->sequence_size + sizeof v->secret);
         explicit_bzero(data, sizeof data);
 }

@@ -170,7 +170,9 @@ static void link_fail(Link *l, int error, const char *what) {
 /* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: false if
  * that has ended the link. */
 static bool link_answered(Link *l, size_t queued, int r) {
-        if (r >= 0)
+        if (l->state == LINK_DEPARTED)
+                buffer_clear(&l->stream.out);
+        else if (r >= 0)
                 l->answers += l->stream.out.size - queued;
         if (r >= 0 && l->answers > LINK_LIVE_ANSWERS_MAX)
                 r = -ENOBUFS;
@@ -328,9 +330,23 @@ static void link_writable(Stream *s) {
         link_flush(container_of(s, Link, stream));
 }
 
+/*
+ * A vMotion's source may close at any moment after the go-ahead, and its host may still have much to send then:
+ * one byte to a socket that has been closed, and TCP throws all of that away. So it is sent nothing more. What
+ * it would have been answered waits until it is known that it stays; if it departs it needs no answer.
+ */
+static bool link_is_muted(const Link *l) {
+        return l->state == LINK_DEPARTED || (l->vmotion && l->vmotion->source == l && l->vmotion->went_ahead);
+}
+
 void link_flush(Link *l) {
         if (l->state == LINK_DEAD)
                 return;
+
+        if (link_is_muted(l)) {
+                link_update_reading(l);
+                return;
+        }
 
         size_t queued = l->stream.out.size;
         int r = stream_flush(&l->stream);
@@ -338,6 +354,9 @@ void link_flush(Link *l) {
                 link_end(l);
                 return;
         }
+
+        if (r > 0 && l->vmotion && l->vmotion->source == l)
+                l->vmotion->went_ahead = true;
 
         if (l->stream.out.size == 0)
                 l->answers = 0;
@@ -434,6 +453,7 @@ void link_go_live(Link *l, Link *predecessor) {
 
 void link_depart(Link *l) {
         l->state = LINK_DEPARTED;
+        buffer_clear(&l->stream.out);
         timeout_start(&l->concentrator->departures, &l->timeout);
 }
 

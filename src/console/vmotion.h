@@ -72,6 +72,7 @@ typedef struct VMotion {
 
         Console *console;
         Link *source, *peer; /* NULL where there is none (any more, yet) */
+        bool went_ahead;     /* GOAHEAD has left: the source is sent nothing more, see link_flush() */
 
         /* Input, as a telnet stream in BINARY transmission: BRK has its place in it. */
         Buffer held;
