@@ -84,8 +84,22 @@ static void test_a_doubled_0xff_does_not_end_a_subnegotiation(_unused_ void **st
         assert_recognized(BYTES(IAC SB "\x1f" "\x00" IAC IAC SE "\x18" IAC SE), TELNET_RECOGNIZED);
 }
 
+/* What was typed ahead comes before the answers, in one read with them. */
+static void test_an_answer_is_found_behind_what_was_typed(_unused_ void **state) {
+        TelnetOptions offered = {};
+
+        (void) telnet_option_enable(&offered, TELNET_HIM, 0);
+
+        assert_true(telnet_contains_answer(&offered, (const uint8_t *) "ls\r\n" IAC WILL "\x00", 7));
+        assert_true(telnet_contains_answer(&offered, (const uint8_t *) IAC IAC IAC WONT "\x00", 5));
+        assert_false(telnet_contains_answer(&offered, (const uint8_t *) "ls\r\n" IAC WILL, 6));
+        assert_false(telnet_contains_answer(&offered, (const uint8_t *) "ls" IAC DO "\x00", 5));
+        assert_false(telnet_contains_answer(&offered, (const uint8_t *) "ls" IAC WILL "\x01", 5));
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_an_answer_is_found_behind_what_was_typed),
                 cmocka_unit_test(test_an_answer_to_an_open_offer_is_telnet_whatever_follows),
                 cmocka_unit_test(test_what_was_not_offered_or_is_answered_is_no_answer),
                 cmocka_unit_test(test_nothing_but_commands_is_telnet),

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""vspcd under test: started as systemd would, watched through its log, its notifications and /proc.
+
+Nothing here sleeps for a fixed time: wait_for() waits for a condition and says what it waited for.
+"""
+
+import os
+import re
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+VSPCD = os.environ.get("VSPCD", "build/vspcd")
+VSPC_SIM = os.environ.get("VSPC_SIM", "build/vspc-sim")
+
+# How long anything may take on a busy machine before we say that it does not happen.
+PATIENCE_SEC = float(os.environ.get("E2E_PATIENCE_SEC", "30"))
+
+# Port blocks lie below the range from which the kernel gives out ports to connections.
+BLOCK_FIRST, BLOCK_LAST, BLOCK_SIZE = 20000, 32700, 32
+
+running = []  # Concentrators, so that a failure can show what they have logged
+sockets = []  # of peers, to be closed when a test ends
+numbers = iter(range(1, 1 << 30))
+
+
+def is_sanitized(program):
+    with open(program, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
+SANITIZED = is_sanitized(VSPCD)
+
+
+def wait_for(predicate, what, timeout=None):
+    """Waits until predicate() is true and returns what it returned."""
+    deadline = time.monotonic() + (timeout or PATIENCE_SEC)
+    while True:
+        result = predicate()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain for {what() if callable(what) else what}\n{recent_logs()}")
+        time.sleep(0.005)
+
+
+def recent_logs():
+    return "\n".join(f"--- the last that vspcd (pid {c.pid}) logged:\n" + "\n".join(c.log[-30:]) for c in running)
+
+
+def close_sockets():
+    while sockets:
+        sockets.pop().close()
+
+
+class TestCase(unittest.TestCase):
+    maxDiff = 2000
+
+    def setUp(self):
+        self.addCleanup(close_sockets)
+        began = time.monotonic()
+        self.addCleanup(lambda: print(f"({time.monotonic() - began:.1f} s)", end=" ", file=sys.stderr))
+
+    def start(self, *args, **kwargs):
+        """Starts vspcd for this test; it is stopped, and must have been healthy, when the test ends."""
+        return self.enterContext(Concentrator(*args, **kwargs))
+
+    def assertSameBytes(self, got, expected):
+        """Says where they part instead of showing megabytes."""
+        got, expected = bytes(got), bytes(expected)
+        if got == expected:
+            return
+        at = next((i for i, (a, b) in enumerate(zip(got, expected)) if a != b), min(len(got), len(expected)))
+        self.fail(f"{len(got)} bytes instead of {len(expected)}, differing from {at} on: "
+                  f"{got[at:at + 40]!r} instead of {expected[at:at + 40]!r}")
+
+
+class PortBlock:
+    """Ports that no other test uses: each block is claimed by a name that goes with the process."""
+
+    def __init__(self, count=BLOCK_SIZE):
+        n_blocks = -(-count // BLOCK_SIZE)
+        last = (BLOCK_LAST - BLOCK_FIRST) // BLOCK_SIZE - n_blocks
+        offset = os.getpid() * 7  # so that parallel tests seldom try the same ones
+        for i in range(last):
+            start = (offset + i * n_blocks) % last
+            self.claims = []
+            if all(self.claim(BLOCK_FIRST + (start + k) * BLOCK_SIZE) for k in range(n_blocks)):
+                self.first = BLOCK_FIRST + start * BLOCK_SIZE
+                self.last = self.first + count - 1
+                return
+            self.release()
+        raise RuntimeError("no free block of ports")
+
+    def claim(self, first):
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            name.bind(f"\0vspc-e2e-ports-{first}")
+        except OSError:
+            name.close()
+            return False
+        self.claims.append(name)
+        return all(is_port_free(port) for port in range(first, first + BLOCK_SIZE))
+
+    def release(self):
+        for name in self.claims:
+            name.close()
+
+
+def is_port_free(port, address="127.0.0.1"):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((address, port))
+            return True
+        except OSError:
+            return False
+
+
+def listener(address="127.0.0.1"):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, 0))
+    s.listen(512)
+    return s
+
+
+def spawn(argv, descriptors, stderr, environment, nofile=None):
+    """fork() and exec() with descriptors at 3 and up, as sd_listen_fds(3) has it. Returns the pid."""
+    pid = os.fork()
+    if pid > 0:
+        return pid
+    try:
+        import fcntl
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 512) for fd in descriptors]
+        os.dup2(stderr, 2)
+        for i, fd in enumerate(high):
+            os.dup2(fd, 3 + i)
+        os.closerange(3 + len(high), 1024)
+        if nofile:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if descriptors:
+            environment = dict(environment, LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(descriptors)))
+        os.execve(argv[0], argv, environment)
+    except BaseException as e:  # pylint: disable=broad-except
+        os.write(2, f"cannot start {argv[0]}: {e}\n".encode())
+    os._exit(127)
+
+
+def clean_environment(**more):
+    environment = {k: v for k, v in os.environ.items()
+                   if not k.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_", "VSPC_", "VM_", "SUPPORT_"))
+                   and k != "JOURNAL_STREAM"}
+    asan = "quarantine_size_mb=4:" + environment.get("ASAN_OPTIONS", "detect_leaks=1")
+    environment.update(ASAN_OPTIONS=asan, UBSAN_OPTIONS="print_stacktrace=1", **more)
+    return environment
+
+
+class Concentrator:
+    """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2."""
+
+    def __init__(self, *, ports=BLOCK_SIZE, sockets=("vm", "admin"), env=None, nofile=None, debug=False,
+                 stderr=None, healthy=True, **config):
+        self.healthy = healthy  # it must end with status 0
+        self.log, self.notifications, self.status = [], [], None
+        self.changed = threading.Condition()
+        self.block = PortBlock(ports)
+        config.setdefault("VMPortRangeStart", self.block.first)
+        config.setdefault("VMPortRangeEnd", self.block.last)
+
+        self.folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-")
+        self.config_path = os.path.join(self.folder.name, "vspc.conf")
+        self.configure(**config)
+
+        self.listeners = [listener() for _ in sockets]
+        self.addresses = [s.getsockname() for s in self.listeners]
+        by_name = dict(zip(sockets, self.addresses))
+        self.vm_address, self.admin_address = by_name.get("vm"), by_name.get("admin")
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = f"vspc-e2e-notify-{os.getpid()}-{next(numbers)}"
+        self.notify.bind("\0" + name)
+
+        environment = clean_environment(NOTIFY_SOCKET="@" + name, **(env or {}))
+        if sockets:
+            environment["LISTEN_FDNAMES"] = ":".join(sockets)
+        if debug:
+            environment["VSPC_LOG_LEVEL"] = "debug"
+
+        self.is_logging = stderr is None
+        reading, writing = (None, stderr) if stderr is not None else os.pipe()
+        self.pid = spawn([VSPCD, f"--config={self.config_path}"], [s.fileno() for s in self.listeners], writing,
+                         environment, nofile)
+        for s in self.listeners:
+            s.close()
+        self.threads = [threading.Thread(target=self.collect_notifications, daemon=True)]
+        if stderr is None:
+            os.close(writing)
+            self.threads.append(threading.Thread(target=self.collect_log, args=(reading,), daemon=True))
+        for thread in self.threads:
+            thread.start()
+
+    def configure(self, **config):
+        self.config = config
+        with open(self.config_path, "w", encoding="utf-8") as f:
+            f.write("[Concentrator]\nBackend=memory\n")
+            f.writelines(f"{key}={value}\n" for key, value in config.items())
+
+    def reload(self, **changes):
+        self.configure(**{**self.config, **changes})
+        since = len(self.notifications)
+        self.signal(signal.SIGHUP)
+        self.wait_notified("READY=1", since)
+        return self.notifications[since:]
+
+    def collect_log(self, fd):
+        with os.fdopen(fd, "rb") as f:
+            for line in f:
+                self.append(self.log, line.decode("utf-8", "surrogateescape").rstrip("\n"))
+
+    def collect_notifications(self):
+        while True:
+            message = self.notify.recv(4096)
+            if not message:
+                return
+            for line in message.decode().split("\n"):
+                self.append(self.notifications, line)
+
+    def append(self, collection, line):
+        with self.changed:
+            collection.append(line)
+            self.changed.notify_all()
+
+    def wait_change(self, predicate, what):
+        """Like wait_for(), for what shows in the log or the notifications."""
+        deadline = time.monotonic() + PATIENCE_SEC
+        with self.changed:
+            while True:
+                result = predicate()
+                if result:
+                    return result
+                left = deadline - time.monotonic()
+                if left < 0:
+                    raise AssertionError(f"waited in vain for {what}\n{recent_logs()}")
+                self.changed.wait(left)
+
+    def logged(self, pattern, since=0):
+        """The first line logged that matches, as a match object."""
+        return next(filter(None, (re.search(pattern, line) for line in self.log[since:])), None)
+
+    def count_logged(self, pattern):
+        return sum(1 for line in self.log[:] if re.search(pattern, line))
+
+    def wait_logged(self, pattern, since=0):
+        return self.wait_change(lambda: self.logged(pattern, since), f"a log line like {pattern}")
+
+    def wait_notified(self, line, since=0):
+        """A notification that is this line, or that begins with it if it ends with "="."""
+        def find():
+            return next((n for n in self.notifications[since:]
+                         if n == line or (line.endswith("=") and n.startswith(line))), None)
+        return self.wait_change(find, f"the notification {line}, having got {self.notifications[since:]}")
+
+    def wait_status(self, text):
+        def last():
+            return next((n for n in reversed(self.notifications) if n.startswith("STATUS=")), "") == f"STATUS={text}"
+        self.wait_change(last, f"STATUS={text}")
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def proc(self, name):
+        with open(f"/proc/{self.pid}/{name}", encoding="ascii", errors="replace") as f:
+            return f.read()
+
+    def rss(self):
+        return int(re.search(r"VmRSS:\s+(\d+) kB", self.proc("status"))[1]) * 1024
+
+    def cpu_seconds(self):
+        fields = self.proc("stat").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def n_descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def wait_exit(self):
+        def ended():
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+            return pid
+        if self.status is None:
+            wait_for(ended, "vspcd to exit")
+        return self.status
+
+    def __enter__(self):
+        running.append(self)
+        if self.healthy:
+            try:
+                self.wait_notified("READY=1")
+            except AssertionError:
+                self.__exit__(None, None, None)
+                raise
+        return self
+
+    def __exit__(self, *_):
+        """Ends it, and says so if it was not well."""
+        try:
+            if self.status is None:
+                self.signal(signal.SIGTERM)
+            try:
+                self.wait_exit()
+            except AssertionError:
+                self.signal(signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                raise
+            self.notify.shutdown(socket.SHUT_RDWR)
+            for thread in self.threads:
+                thread.join(PATIENCE_SEC)
+            reports = [i for i, line in enumerate(self.log)
+                       if re.search(r"Sanitizer|runtime error:|Assertion .* failed", line)]
+            if reports:
+                raise AssertionError("\n".join(self.log[reports[0]:reports[0] + 60]))
+            if self.healthy and self.status != 0:
+                raise AssertionError(f"vspcd ended with status {self.status}\n{recent_logs()}")
+        finally:
+            running.remove(self)
+            self.notify.close()
+            self.block.release()
+            self.folder.cleanup()
+
+
+def main():
+    sys.stdout.reconfigure(line_buffering=True)
+    unittest.main(verbosity=2)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
+
+import socket
+
+from harness import TestCase, main, wait_for
+from peers import (BINARY, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL, EsxiVm, Peer, RawClient, TelnetClient,
+                   connected_vm, migration_target, say, sub)
+from test_slow_clients import SMALL, numbered, send_until_stuck
+
+INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
+LINKS_MAX = 32
+ANSWERS_MAX = 64 * 1024
+
+
+class LastWords(TestCase):
+    def test_a_source_whose_words_begin_like_tls_is_heard(self):
+        vm = connected_vm(self.start())
+        client = TelnetClient(vm)
+        secret = vm.begin(b"1234")
+        migration_target(vm).peer(b"1234", secret).complete(b"1234")
+        vm.send(b"\x16 are the last words")
+        client.wait_data(b"\x16 are the last words")
+
+    def test_a_target_that_dies_before_its_source_is_heard(self):
+        vm = connected_vm(self.start())
+        client = TelnetClient(vm)
+        secret = vm.begin(b"1234")
+        target = migration_target(vm).peer(b"1234", secret)
+        target.send(b"the target's words")
+        target.complete(b"1234")
+        target.close()
+        client.wait_data(b"the target's words")
+
+    def test_a_byte_that_might_have_become_a_command_is_typed_when_its_client_leaves(self):
+        vm = connected_vm(self.start())
+        client = RawClient(vm)
+        client.send_raw(b"\xff")
+        client.close()
+        vm.wait_data(b"\xff")
+
+    def test_who_connects_to_a_vm_that_takes_no_input_sees_its_last_words(self):
+        vm = connected_vm(self.start())
+        vm.send(b"Kernel panic")
+        typist = RawClient(vm)
+        send_until_stuck(typist, b"k" * 65536)
+        TelnetClient(vm).wait_data(b"Kernel panic")
+
+    def test_a_vm_that_comes_again_and_again_does_not_overrun_a_client_that_is_waited_for(self):
+        vspcd = self.start(SlowClient="wait", ClientBufferSize="64K", ScrollbackSize="0")
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm, receive_buffer=SMALL)
+        sent = send_until_stuck(vm, b"x" * 65536)
+        for _ in range(4):
+            again = EsxiVm(vspcd, vm.name, digits=vm.digits)
+            again.negotiate()
+            again.send_raw(again.do_proxy() + again.vc_uuid() + b"y" * 30000)
+            again.wait_suboption(71)
+            again.send_raw(again.vm_name())
+            again.wait_connected()
+
+        client.wait(lambda: len(client.data) >= sent + 4 * 30000, "all of it")
+        self.assertEqual((client.data.count(b"x"), client.data.count(b"y")), (sent, 4 * 30000))
+
+
+class Bounds(TestCase):
+    def test_a_vm_that_reads_no_answers_is_closed(self):
+        vspcd = self.start()
+        vm = EsxiVm(vspcd, receive_buffer=2048).connect()
+        unknown = sub(200)
+        question = unknown * (4 * ANSWERS_MAX // len(unknown))
+        at = 0
+        while not vspcd.logged("does not read our answers"):
+            try:
+                at += vm.sock.send(question[at % len(unknown):])
+            except BlockingIOError:
+                pass
+            except OSError:
+                break
+            self.assertLess(at, 64 << 20)
+        vspcd.wait_logged("does not read our answers")
+
+    def test_a_vm_has_so_many_connections_and_no_more(self):
+        vspcd = self.start(VMPorts="no")
+        first = connected_vm(vspcd)
+        others = [EsxiVm(vspcd, first.name, digits=first.digits).connect() for _ in range(LINKS_MAX - 1)]
+        self.assertFalse(vspcd.logged("closing the oldest"))
+        EsxiVm(vspcd, first.name, digits=first.digits).connect()
+        first.wait_closed()
+        vspcd.wait_logged(f"has more than {LINKS_MAX} connections, closing the oldest")
+        others[0].send(b"goes on")
+        self.assertFalse(others[0].eof)
+
+    def test_mappings_without_a_port_are_not_given_up_for_a_descriptor_that_they_do_not_have(self):
+        vspcd = self.start(VMPorts="no", nofile=120)
+        vms = [connected_vm(vspcd) for _ in range(10)]
+        for vm in vms:
+            vm.close()
+        vspcd.wait_status("0 VMs, 0 clients")
+        strangers = [Peer(vspcd.vm_address) for _ in range(120)]
+        vspcd.wait_logged("refused: all")
+        self.assertFalse(vspcd.logged("is given up"))
+        for stranger in strangers:
+            stranger.close()
+
+    def test_vms_that_are_gone_are_known_up_to_a_bound_and_the_oldest_goes_first(self):
+        """16,384: the 16,385th makes the first one go."""
+        vspcd = self.start(VMPorts="no")
+        for i in range(16385):
+            with socket.create_connection(vspcd.vm_address) as s:
+                s.sendall(INTRODUCTION + sub(DO_PROXY, b"Ss0") + sub(VC_UUID, b"%032x" % i) + sub(NAME, b"vm%d" % i))
+                s.shutdown(socket.SHUT_WR)
+                while s.recv(4096):
+                    pass
+        vspcd.wait_logged(r"VM vm0 .* is given up, being gone for longest: too many VMs are gone")
+        self.assertEqual(vspcd.count_logged("too many VMs are gone"), 1)
+
+    def test_a_long_name_leaves_room_in_the_log_for_what_happens(self):
+        vspcd = self.start(MultiConsole="yes")
+        EsxiVm(vspcd, "N" * 512, uri="u" * 900).handshake()
+        vspcd.wait_logged(r"VM N{128} \([0-9a-f-]{36}_u+\): connected from")
+
+
+class Reload(TestCase):
+    def test_a_new_vm_port_address_is_applied_and_the_port_kept(self):
+        vspcd = self.start(VMPortAddress="0.0.0.0")
+        vm = connected_vm(vspcd)
+
+        def listens():
+            with open(f"/proc/{vspcd.pid}/net/tcp", encoding="ascii") as table:
+                sockets = [line.split() for line in table]
+            return [s[1][:8] for s in sockets if s[1].endswith(f":{vm.port:04X}") and s[3] == "0A"]
+
+        self.assertEqual(listens(), ["00000000"])
+        vspcd.reload(VMPortAddress="127.0.0.1")
+        wait_for(lambda: listens() == ["0100007F"], "the port to be on 127.0.0.1")
+        client = TelnetClient(vm)
+        vm.send(b"hello")
+        client.wait_data(b"hello")
+
+
+if __name__ == "__main__":
+    main()

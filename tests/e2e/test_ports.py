@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Which port a VM gets, how long it stays its own, and what happens when there is none."""
+
+import socket
+
+from harness import PortBlock, TestCase, is_port_free, main, wait_for
+from peers import EsxiVm, RawClient, TelnetClient, connected_vm
+
+
+def hold(port, address="127.0.0.1"):
+    """Another program's listening socket."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port))
+    s.listen()
+    return s
+
+
+def disconnect(vm):
+    since = len(vm.vspcd.log)
+    vm.close()
+    vm.vspcd.wait_logged(r"its connection from 127\.0\.0\.1:" + str(vm.local_port) + " has ended", since)
+
+
+def again(vm):
+    return connected_vm(vm.vspcd, vm.name, digits=vm.digits, uri=vm.uri)
+
+
+class Ports(TestCase):
+    def test_the_lowest_first(self):
+        vspcd = self.start()
+        vms = [connected_vm(vspcd) for _ in range(5)]
+        self.assertEqual([vm.port for vm in vms], list(range(vspcd.block.first, vspcd.block.first + 5)))
+
+    def test_a_port_is_kept_over_reconnects(self):
+        vspcd = self.start()
+        one, two, three = (connected_vm(vspcd) for _ in range(3))
+        for vm in (one, two):
+            disconnect(vm)
+        new = connected_vm(vspcd)
+        self.assertEqual(new.port, three.port + 1)
+        self.assertEqual((again(two).port, again(one).port), (two.port, one.port))
+
+    def test_a_port_serves_clients_while_its_vm_is_away(self):
+        vm = connected_vm(self.start())
+        disconnect(vm)
+        client = TelnetClient(vm)
+        back = again(vm)
+        back.send(b"hello again")
+        client.wait_data(b"hello again")
+
+    def test_the_lowest_free_port_is_used_again_after_it_has_expired(self):
+        vspcd = self.start(VMExpireSec="300ms")
+        one, two, three = (connected_vm(vspcd) for _ in range(3))
+        disconnect(two)
+        vspcd.wait_logged(rf"VM {two.name} \(.*has been gone for VMExpireSec=")
+        self.assertTrue(is_port_free(two.port))
+        new = connected_vm(vspcd)
+        self.assertEqual(new.port, two.port)
+        self.assertEqual(again(two).port, three.port + 1)
+        self.assertFalse(vspcd.logged(rf"VM {one.name} \(.*VMExpireSec="))
+
+    def test_a_client_keeps_its_vm_from_expiring(self):
+        vspcd = self.start(VMExpireSec="300ms")
+        vm, other = connected_vm(vspcd), connected_vm(vspcd)
+        client = RawClient(vm)
+        disconnect(vm)
+        disconnect(other)
+        vspcd.wait_logged(rf"VM {other.name} \(.*VMExpireSec=")
+        self.assertFalse(vspcd.logged(rf"VM {vm.name} \(.*VMExpireSec="))
+        client.close()
+        vspcd.wait_logged(rf"VM {vm.name} \(.*VMExpireSec=")
+
+    def test_the_output_of_what_has_expired_is_forgotten(self):
+        vspcd = self.start(VMExpireSec="200ms")
+        vm = connected_vm(vspcd)
+        vm.send(b"old output ")
+        client = TelnetClient(vm)
+        client.wait_data(b"old output ")
+        client.close()
+        disconnect(vm)
+        vspcd.wait_logged("VMExpireSec=")
+        back = again(vm)
+        back.send(b"new output")
+        client = TelnetClient(back)
+        client.wait_data(b"new output")
+        self.assertSameBytes(client.data, b"new output")
+
+    def test_a_port_of_another_program_is_skipped(self):
+        vspcd = self.start()
+        with hold(vspcd.block.first), hold(vspcd.block.first + 1):
+            vm = connected_vm(vspcd)
+        self.assertEqual(vm.port, vspcd.block.first + 2)
+        for port in (vspcd.block.first, vspcd.block.first + 1):
+            self.assertTrue(vspcd.logged(f"Port {port} is in use by another program"))
+
+    def test_without_a_free_port_a_vm_is_served_all_the_same(self):
+        vspcd = self.start(ports=2)
+        connected_vm(vspcd)
+        second = connected_vm(vspcd)
+        third = connected_vm(vspcd)
+        self.assertIsNone(third.port)
+        vspcd.wait_logged(rf"VM {third.name} \(.*has no port: the range from VMPortRangeStart= .* is exhausted")
+        vspcd.wait_status("3 VMs, 0 clients")
+        third.send(b"x" * 100_000)
+        client = TelnetClient(second)
+        second.send(b"served")
+        client.wait_data(b"served")
+
+    def test_a_vm_without_a_port_gets_one_when_it_comes_again_and_one_is_free(self):
+        vspcd = self.start(ports=1, VMExpireSec="300ms")
+        first, second = connected_vm(vspcd), connected_vm(vspcd)
+        disconnect(first)
+        vspcd.wait_logged(rf"VM {first.name} \(.*VMExpireSec=")
+        self.assertEqual(again(second).port, first.port)
+
+    def test_no_ports_at_all(self):
+        vspcd = self.start(VMPorts="no")
+        vm = connected_vm(vspcd)
+        self.assertIsNone(vm.port)
+        self.assertFalse(vspcd.logged("exhausted"))
+        self.assertTrue(is_port_free(vspcd.block.first))
+        vm.send(b"x" * 100_000)
+        vspcd.wait_status("1 VM, 0 clients")
+
+    def test_another_address(self):
+        vspcd = self.start(VMPortAddress="127.0.0.2")
+        vm = connected_vm(vspcd)
+        self.assertTrue(is_port_free(vm.port, "127.0.0.1"))
+        with socket.create_connection(("127.0.0.2", vm.port)) as client:
+            self.assertEqual(client.recv(3), b"\xff\xfb\x00")
+
+    def test_multi_console_gives_each_serial_port_its_own(self):
+        vspcd = self.start(MultiConsole="yes")
+        com1 = connected_vm(vspcd, "web01", uri="com1")
+        com2 = connected_vm(vspcd, "web01", digits=com1.digits, uri="com2")
+        self.assertEqual((com1.port, com2.port), (vspcd.block.first, vspcd.block.first + 1))
+        self.assertTrue(vspcd.logged(rf"VM web01_com1 \({com1.id}_com1\): connected"))
+        self.assertTrue(vspcd.logged(rf"VM web01_com2 \({com1.id}_com2\): connected"))
+        at1, at2 = TelnetClient(com1), TelnetClient(com2)
+        com1.send(b"one")
+        com2.send(b"two")
+        at1.wait_data(b"one")
+        at2.wait_data(b"two")
+        at2.send(b"to two")
+        com2.wait_data(b"to two")
+        com1.pump()
+        self.assertEqual((bytes(at1.data), bytes(at2.data), bytes(com1.data)), (b"one", b"two", b""))
+
+    def test_without_multi_console_they_share_one(self):
+        vspcd = self.start()
+        com1 = connected_vm(vspcd, uri="com1")
+        self.assertEqual(connected_vm(vspcd, com1.name, digits=com1.digits, uri="com2").port, com1.port)
+
+    def test_vms_of_one_name_are_two(self):
+        vspcd = self.start()
+        self.assertNotEqual(connected_vm(vspcd, "twin").port, connected_vm(vspcd, "twin").port)
+
+    def test_a_uuid_is_one_however_it_is_written(self):
+        vspcd = self.start()
+        one = connected_vm(vspcd, digits="50123456789abcdef011223344556677")
+        upper = EsxiVm(vspcd, one.name, digits=one.digits.upper()).connect()
+        self.assertEqual(upper.port, one.port)
+
+
+class Reload(TestCase):
+    def test_ports_can_be_turned_off_and_on(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vspcd.reload(VMPorts="no")
+        self.assertTrue(wait_for(lambda: is_port_free(vm.port), "the port to be closed"))
+        vm.send(b"still connected")
+        client.wait_data(b"still connected")
+        vspcd.reload(VMPorts="yes")
+        other = TelnetClient(vm)
+        vm.send(b"again")
+        other.wait_data(b"again")
+
+    def test_a_new_range_is_for_new_vms(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        block = PortBlock(4)
+        self.addCleanup(block.release)
+        vspcd.reload(VMPortRangeStart=block.first, VMPortRangeEnd=block.last)
+        self.assertEqual(connected_vm(vspcd).port, block.first)
+        disconnect(vm)
+        self.assertEqual(again(vm).port, vm.port)
+
+
+if __name__ == "__main__":
+    main()
