@@ -149,8 +149,8 @@ static void entry_emit(const LogEntry *e, Lines *lines) {
 static void report_dropped(uint64_t n, Lines *lines) {
         char message[128];
 
-        snprintf(message, sizeof message, "%llu log messages dropped: they came faster than they could be written",
-                 (unsigned long long) n);
+        snprintf(message, sizeof message,
+                 "%llu log messages dropped: they came faster than they could be written", (unsigned long long) n);
 
         LogEntry *e = entry_new(LOG_WARNING, message, NULL);
         if (e)

@@ -58,8 +58,8 @@ static int parse_quantity(const char **s, const Unit *units, size_t n_units, uin
         if (__builtin_mul_overflow(whole, unit->factor, &value))
                 return -ERANGE;
 
-        if (__builtin_add_overflow(value, (uint64_t) ((unsigned __int128) billionths * unit->factor / 1000000000),
-                                   &value))
+        uint64_t fraction = (uint64_t) ((unsigned __int128) billionths * unit->factor / 1000000000);
+        if (__builtin_add_overflow(value, fraction, &value))
                 return -ERANGE;
 
         *s = p + letters;

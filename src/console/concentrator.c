@@ -40,7 +40,8 @@ static void concentrator_reap(Concentrator *c) {
 }
 
 static void give_up_orphan(Console *console, const char *why) {
-        console_log(console, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL, "is given up, being gone for longest: %s", why);
+        console_log(console, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL,
+                    "is given up, being gone for longest: %s", why);
         console_free(console);
 }
 
@@ -298,7 +299,7 @@ Concentrator *concentrator_free(Concentrator *c) {
 
 void concentrator_set_settings(Concentrator *c, Settings *settings) {
         if (settings->multi_console != c->settings.multi_console) {
-                log_warning("MultiConsole= cannot change while VMs are connected, it takes effect after a restart");
+                log_warning("MultiConsole= cannot change at run time, it takes effect after a restart");
                 settings->multi_console = c->settings.multi_console;
         }
 

@@ -37,7 +37,8 @@ static int text_cut_length(const char *text, size_t max) {
         return (int) (n > max ? text_cut(text, max) : n);
 }
 
-void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
+void console_log(const Console *c, int level, const char *message_id, const char *peer,
+                 const char *format, ...) {
         _cleanup_free_ char *message = NULL, *name = NULL, *uuid = NULL, *uri = NULL, *from = NULL;
         const char *fields[4];
         size_t n = 0;
@@ -359,7 +360,7 @@ static void console_hold(Console *c, VMotion *v, const uint8_t *data, size_t n) 
         if (p)
                 buffer_commit(&v->held, telnet_encode(&encoder, data, n, p, 2 * n, &consumed));
         else
-                console_log(c, LOG_ERR, NULL, NULL, "no memory for input during its vMotion, %zu bytes are lost", n);
+                console_log(c, LOG_ERR, NULL, NULL, "no memory for input during vMotion, %zu bytes are lost", n);
 }
 
 void console_input(Console *c, const uint8_t *data, size_t n) {

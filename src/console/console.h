@@ -49,8 +49,8 @@ void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]);
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri);
 
 /* Creates the console and opens its port. @name is the VM's, see console_rename(). */
-int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name, const char *uri,
-                Console **ret);
+int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
+                const char *uri, Console **ret);
 Console *console_free(Console *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
 

@@ -139,7 +139,7 @@ static void link_close(Link *l) {
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
         if (console)
-                console_pump(console); /* what a vMotion's target has said so far comes out now, if that has won */
+                console_pump(console); /* also what a vMotion's target has said so far, if that has won */
 
         concentrator_bury_link(l->concentrator, l);
 }
@@ -230,7 +230,8 @@ static void link_handle_com_port(Link *l, const TelnetEvent *event) {
         if (r >= 0)
                 r = com_port_handle(&l->com_port, event, &l->stream.out);
         if (link_answered(l, queued, r))
-                link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s", com_port_format(&l->com_port, text));
+                link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s",
+                         com_port_format(&l->com_port, text));
 }
 
 static void link_subnegotiate(Link *l, const TelnetEvent *event) {

@@ -246,7 +246,8 @@ void config_init(Config *c) {
                 log_warning("Environment: SUPPORT_MULTI_CONSOLE= wants true or false, not \"%s\"",
                             getenv("SUPPORT_MULTI_CONSOLE"));
         if (parse_environment("VM_CLIENT_LIMIT", parse_count, &ignored.settings.client_limit) < 0)
-                log_warning("Environment: VM_CLIENT_LIMIT= wants a number, not \"%s\"", getenv("VM_CLIENT_LIMIT"));
+                log_warning("Environment: VM_CLIENT_LIMIT= wants a number, not \"%s\"",
+                            getenv("VM_CLIENT_LIMIT"));
 }
 
 void config_done(Config *c) {

@@ -30,14 +30,14 @@ static int socket_check(int fd, const char *name, SocketKind *ret) {
         int kind = kind_from_name(name);
         if (kind < 0)
                 return log_error_errno(EINVAL,
-                                       "Socket %d has the unknown name \"%s\": FileDescriptorName= must be vm or "
-                                       "admin (systemd-socket-activate: --fdname=vm)",
+                                       "Socket %d has the unknown name \"%s\": FileDescriptorName= must be "
+                                       "vm or admin (systemd-socket-activate: --fdname=vm)",
                                        fd, name);
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
                 return log_error_errno(EINVAL,
-                                       "Socket %d (\"%s\") is not a listening stream socket: use ListenStream= and "
-                                       "Accept=no",
+                                       "Socket %d (\"%s\") is not a listening stream socket: use ListenStream= "
+                                       "and Accept=no",
                                        fd, name);
 
         if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
@@ -56,8 +56,8 @@ int sockets_receive(PassedSocket **ret_sockets) {
                 return log_error_errno(n, "Cannot take over the sockets that systemd passes: %m");
         if (n == 0)
                 return log_error_errno(ENOTCONN,
-                                       "vspcd gets its sockets from systemd: use \"systemctl start vspc.socket\", or "
-                                       "\"systemd-socket-activate -l 13370 --fdname=vm vspcd\" to try it out");
+                                       "vspcd gets its sockets from systemd: use \"systemctl start vspc.socket\", "
+                                       "or \"systemd-socket-activate -l 13370 --fdname=vm vspcd\" to try it out");
 
         _cleanup_free_ PassedSocket *sockets = calloc((size_t) n, sizeof(PassedSocket));
         if (!sockets)

@@ -16,7 +16,7 @@ static void help(void) {
                "Play ESXi hosts: virtual machines whose serial ports connect to a concentrator.\n\n"
                "  -h --help                 Show this help\n"
                "     --version              Show the version\n"
-               "  -v --verbose               Show each step of each VM\n"
+               "  -v --verbose              Show each step of each VM\n"
                "\nVMs:\n"
                "     --connect=HOST:PORT    The concentrator (default: " DEFAULT_CONNECT ")\n"
                "  -n --count=N              How many VMs (default: 1)\n"

@@ -242,7 +242,8 @@ static int on_progress(sd_event_source *source, _unused_ uint64_t usec, void *us
         Report *r = &s->report;
 
         fprintf(stderr, "\r%u of %u VMs connected, %llu vMotions, %.1f MB sent, %.1f MB received\033[K",
-                s->n_connected, s->options->count, (unsigned long long) r->vmotions_completed, (double) r->bytes_sent / 1e6,
+                s->n_connected, s->options->count, (unsigned long long) r->vmotions_completed,
+                (double) r->bytes_sent / 1e6,
                 (double) r->bytes_received / 1e6);
         (void) sd_event_source_set_time_relative(source, USEC_PER_SEC);
         return 0;
@@ -359,7 +360,8 @@ static int raise_descriptor_limit(const SimOptions *o) {
                 return 0;
 
         return log_error_errno(EMFILE,
-                               "%u VMs need %llu file descriptors, but the limit is %llu (ulimit -Hn).", o->count, (unsigned long long) needed, (unsigned long long) limit.rlim_max);
+                               "%u VMs need %llu file descriptors, but the limit is %llu (ulimit -Hn).",
+                               o->count, (unsigned long long) needed, (unsigned long long) limit.rlim_max);
 }
 
 static int open_files(Simulation *s) {

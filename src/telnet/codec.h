@@ -57,7 +57,7 @@ typedef enum TelnetEventType {
         TELNET_EVENT_COMMAND,        /* command: any of NOP … GA */
         TELNET_EVENT_NEGOTIATION,    /* command: WILL, WONT, DO or DONT; option */
         TELNET_EVENT_SUBNEGOTIATION, /* option; data, size: valid until the next call */
-        TELNET_EVENT_OVERLONG,       /* option: its subnegotiation exceeds the bound; what is left of it is skipped */
+        TELNET_EVENT_OVERLONG,       /* option: its subnegotiation exceeds the bound; the rest of it is skipped */
 } TelnetEventType;
 
 typedef struct TelnetEvent {

@@ -18,6 +18,6 @@ typedef enum TelnetRecognition {
 /* @p: what has been read, @n bytes, at least one; @o: what we have offered. */
 TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n);
 
-/* Whether an answer to an offer that is still open is anywhere in it: what was typed ahead may come before. For a
- * client that has only just been made the offer; in what a raw one sends later it would be chance. */
+/* Whether an answer to an offer that is still open is anywhere in it: what was typed ahead may come before. For
+ * a client that has only just been made the offer; in what a raw one sends later it would be chance. */
 bool telnet_contains_answer(const TelnetOptions *o, const uint8_t *p, size_t n);

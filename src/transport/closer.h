@@ -24,7 +24,7 @@ typedef struct Closer {
 int closer_init(Closer *c, Poller *poller);
 void closer_done(Closer *c);
 
-/* Takes the connection and its queue of output over; as far as its owner is concerned @s is closed afterwards. */
+/* Takes the connection and its queue of output over; for its owner @s is closed afterwards. */
 void closer_take(Closer *c, Stream *s);
 
 /* The same for a descriptor that no stream has been made of. @text: the last words, may be empty. */
