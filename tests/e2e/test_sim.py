@@ -23,7 +23,7 @@ from peers import BINARY, DO, ECHO, SGA, WILL, RawClient, double, say
 
 MEGABYTE = 1 << 20
 BULK = int(os.environ.get("BULK_MB", "20" if SANITIZED else "100")) * MEGABYTE
-SOAK_SEC = float(os.environ.get("SOAK_SEC", "60"))
+SOAK_SEC = float(os.environ.get("SOAK_SEC", "20" if SANITIZED else "60"))
 GUEST = os.environ.get("GUEST", "build/tests/e2e/guest")
 
 CHUNKS = [random.Random(i).randbytes(MEGABYTE) for i in range(7)]
