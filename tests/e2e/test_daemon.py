@@ -244,7 +244,7 @@ class Reload(TestCase):
     def test_what_cannot_change_says_so(self):
         vspcd = self.start()
         vspcd.reload(MultiConsole="yes")
-        vspcd.wait_logged("MultiConsole= cannot change while VMs are connected, it takes effect after a restart")
+        vspcd.wait_logged("MultiConsole= cannot change at run time, it takes effect after a restart")
 
     def test_a_file_that_has_gone_leaves_everything_as_it_was(self):
         vspcd = self.start(ClientLimit=1)

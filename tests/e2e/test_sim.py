@@ -321,7 +321,7 @@ class Soak(TestCase):
         vspcd.wait_status("0 VMs, 0 clients")
         wait_for(lambda: vspcd.n_descriptors() == before[0],
                  lambda: f"{before[0]} descriptors again, having {vspcd.n_descriptors()}")
-        self.assertLess(vspcd.rss() - before[1], (64 if SANITIZED else 8) * MEGABYTE)
+        self.assertLess(vspcd.rss() - before[1], (64 if SANITIZED else 16) * MEGABYTE)
 
 
 if __name__ == "__main__":
