@@ -135,6 +135,19 @@ class Bench:
         return child, port
 
 
+def settle(process):
+    """Waits until it has used no processor time and its memory has not changed for a moment."""
+    def usage():
+        fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return fields[11:13], rss_kib(process.pid)
+
+    quiet, last, end = 0, usage(), time.monotonic() + 30
+    while quiet < 5 and time.monotonic() < end:
+        time.sleep(0.1)
+        now = usage()
+        quiet, last = (quiet + 1 if now == last else 0), now
+
+
 def expect_line(child, wanted=None):
     line = child.stdout.readline().strip()
     if not line or (wanted and line != wanted):
@@ -267,7 +280,7 @@ def idle_memory(bench):
     warm_up = bench.stay_connected(port, 1, "--name=warm-up")
     before = rss_kib(vspcd.pid)
     bench.stay_connected(port, count)
-    time.sleep(1)
+    settle(vspcd)
     each = (rss_kib(vspcd.pid) - before) / count
     bench.end(warm_up)
     say("idle memory", f"{each:.2f} KiB RSS for each of {count} VMs", "<= 8 KiB", each <= 8)
@@ -276,7 +289,7 @@ def idle_memory(bench):
 def keystroke(bench):
     count, samples, rounds = 2000, 10000, 3
     first = free_ports(count + 10)
-    _, port = bench.vspcd(VMPortRangeStart=first, VMPortRangeEnd=first + count + 9)
+    vspcd, port = bench.vspcd(VMPortRangeStart=first, VMPortRangeEnd=first + count + 9)
     bench.stay_connected(port, 1, "--name=echo", "--echo")
 
     def measure():
@@ -289,10 +302,10 @@ def keystroke(bench):
     for _ in range(rounds):
         alone.append(measure())
         crowd = bench.stay_connected(port, count, "--name=idle")
-        time.sleep(1)
+        settle(vspcd)
         crowded.append(measure())
         bench.end(crowd)
-        time.sleep(1)
+        settle(vspcd)
     p99 = [statistics.median(m[1] for m in measured) for measured in (alone, crowded)]
     ratio = p99[1] / p99[0]
     say("keystroke", f"p99 {p99[1]:.0f} us with {count} idle VMs, {p99[0]:.0f} us with none, "
