@@ -272,6 +272,12 @@ class Concentrator:
             return next((n for n in reversed(self.notifications) if n.startswith("STATUS=")), "") == f"STATUS={text}"
         self.wait_change(last, f"STATUS={text}")
 
+    def wait_clients_told(self, n):
+        """Until STATUS= says that there are so many clients."""
+        ending = f", {n} client" + ("" if n == 1 else "s")
+        self.wait_change(lambda: any(s.startswith("STATUS=") and s.endswith(ending) for s in self.notifications[-1:]),
+                         f"STATUS= to end with {ending}")
+
     def signal(self, number):
         os.kill(self.pid, number)
 
@@ -287,8 +293,7 @@ class Concentrator:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def n_descriptors(self):
-        """Without the one that sd_notify() uses for a moment."""
-        return min(len(os.listdir(f"/proc/{self.pid}/fd")) for _ in range(5))
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def wait_exit(self):
         def ended():
