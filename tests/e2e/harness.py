@@ -257,6 +257,14 @@ class Concentrator:
     def count_logged(self, pattern):
         return sum(1 for line in self.log[:] if re.search(pattern, line))
 
+    def has_logged(self, pattern):
+        """Whether it has been logged by now: the log comes late, so something that is logged for certain is awaited
+        first."""
+        with socket.create_connection(self.vm_address) as stranger:
+            stranger.sendall(b"\xff\xfc\xe8")  # WONT 232
+            self.wait_logged(f":{stranger.getsockname()[1]}: is not an ESXi host")
+        return self.logged(pattern)
+
     def wait_logged(self, pattern, since=0):
         return self.wait_change(lambda: self.logged(pattern, since), f"a log line like {pattern}")
 

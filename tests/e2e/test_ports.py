@@ -59,7 +59,7 @@ class Ports(TestCase):
         new = connected_vm(vspcd)
         self.assertEqual(new.port, two.port)
         self.assertEqual(again(two).port, three.port + 1)
-        self.assertFalse(vspcd.logged(rf"VM {one.name} \(.*VMExpireSec="))
+        self.assertFalse(vspcd.has_logged(rf"VM {one.name} \(.*VMExpireSec="))
 
     def test_a_client_keeps_its_vm_from_expiring(self):
         vspcd = self.start(VMExpireSec="300ms")
@@ -68,7 +68,7 @@ class Ports(TestCase):
         disconnect(vm)
         disconnect(other)
         vspcd.wait_logged(rf"VM {other.name} \(.*VMExpireSec=")
-        self.assertFalse(vspcd.logged(rf"VM {vm.name} \(.*VMExpireSec="))
+        self.assertFalse(vspcd.has_logged(rf"VM {vm.name} \(.*VMExpireSec="))
         client.close()
         vspcd.wait_logged(rf"VM {vm.name} \(.*VMExpireSec=")
 
@@ -119,7 +119,7 @@ class Ports(TestCase):
         vspcd = self.start(VMPorts="no")
         vm = connected_vm(vspcd)
         self.assertIsNone(vm.port)
-        self.assertFalse(vspcd.logged("exhausted"))
+        self.assertFalse(vspcd.has_logged("exhausted"))
         self.assertTrue(is_port_free(vspcd.block.first))
         vm.send(b"x" * 100_000)
         vspcd.wait_status("1 VM, 0 clients")

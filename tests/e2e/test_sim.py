@@ -176,7 +176,8 @@ class MigrationUnderLoad(OneVm):
         report = self.sim.stop()
         self.assertGreaterEqual(report["vmotions_completed"], 10)
         self.assertEqual((report["vmotions_failed"], report["connections_lost"]), (0, 0))
-        self.assertEqual(report["vmotions_completed"], self.vspcd.count_logged("has moved to"))
+        self.vspcd.wait_change(lambda: self.vspcd.count_logged("has moved to") == report["vmotions_completed"],
+                               f"{report['vmotions_completed']} moves in the log")
 
     def test_nothing_is_lost_if_every_second_one_is_aborted(self):
         n = BULK // 4
@@ -314,7 +315,7 @@ class Soak(TestCase):
         self.assertEqual(report["connections_lost"], 0)
         self.assertGreater(report["vmotions_completed"], self.N * SOAK_SEC / 10)
         self.assertGreater(report["connections_dropped"], self.N * SOAK_SEC / 100)
-        self.assertEqual(vspcd.count_logged("misses output|reads too slowly"), 0)
+        self.assertFalse(vspcd.has_logged("misses output|reads too slowly"))
 
         for f in followers:
             f.sock.close()

@@ -233,7 +233,7 @@ class Success(Migration):
         self.target.peer(SEQUENCE, self.secret)
         introduce(self.target)
         self.target.wait_trace(("do", COM_PORT))
-        self.assertFalse(self.vspcd.logged("is now called"), "before it has won")
+        self.assertFalse(self.vspcd.has_logged("is now called"), "before it has won")
         self.target.complete(SEQUENCE)
         self.vspcd.wait_logged(rf"VM {self.source.name} \(.*is now called renamed")
 
@@ -304,7 +304,7 @@ class Success(Migration):
         at2.pump()
         self.assertEqual(bytes(at2.data), b"")
         self.assertTrue(vspcd.logged(rf"VM web01_com1 \({com1.id}_com1\): has moved to"))
-        self.assertFalse(vspcd.logged("is now called"))
+        self.assertFalse(vspcd.has_logged("is now called"))
 
 
 class Encoding(Migration):
@@ -455,7 +455,7 @@ class Refusal(Migration):
             who.wait_suboption(3)
         self.source.send_raw(sub(COMPLETE, SEQUENCE))
         self.assert_heard(self.source)
-        self.assertFalse(self.vspcd.logged("has moved to"))
+        self.assertFalse(self.vspcd.has_logged("has moved to"))
         self.target.complete(SEQUENCE)
         self.vspcd.wait_logged(f"has moved to 127.0.0.1:{self.target.local_port}")
 
@@ -464,7 +464,7 @@ class Refusal(Migration):
         self.target.peer(SEQUENCE, self.secret)
         self.target.send_raw(sub(COMPLETE, OTHER) + sub(COMPLETE) + sub(99))
         self.target.wait_suboption(3)
-        self.assertFalse(self.vspcd.logged("has moved to"))
+        self.assertFalse(self.vspcd.has_logged("has moved to"))
         self.target.complete(SEQUENCE)
         self.vspcd.wait_logged("has moved to")
 
@@ -475,7 +475,7 @@ class Refusal(Migration):
         for who in (stranger, self.target):
             who.send_raw(sub(ABORT) + sub(ABORT, SEQUENCE) + sub(99))
             who.wait_suboption(3)
-        self.assertFalse(self.vspcd.logged("called the vMotion off"))
+        self.assertFalse(self.vspcd.has_logged("called the vMotion off"))
         self.target.complete(SEQUENCE)
         self.vspcd.wait_logged("has moved to")
 
