@@ -343,10 +343,6 @@ Console *concentrator_find(const Concentrator *c, const char *id) {
         return console;
 }
 
-unsigned concentrator_count(const Concentrator *c) {
-        return HASH_CNT(handle, c->consoles);
-}
-
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size) {
         VMotion *v;
 

@@ -100,7 +100,6 @@ void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer);
 void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event);
 
 Console *concentrator_find(const Concentrator *c, const char *id);
-unsigned concentrator_count(const Concentrator *c);
 
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
