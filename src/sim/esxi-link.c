@@ -21,9 +21,9 @@ typedef enum AuthenticationState {
 
 struct EsxiLink {
         Stream stream;
-        EsxiHost *host;
+        EsxiHosts *hosts;
         void *owner; /* NULL: freed by its owner, to be freed as soon as the call on the stack is over */
-        Timeout timeout; /* in host->gathering or host->parting */
+        Timeout timeout; /* in hosts->gathering or hosts->parting */
 
         uint8_t authentication; /* AuthenticationState */
         bool vmware_asked;  /* DO 232 came before authentication was settled */
@@ -95,7 +95,7 @@ static void link_end(EsxiLink *link, int error) {
         (void) safe_close(stream_release(&link->stream));
 
         bool entered = link_enter(link);
-        link->host->handler->ended(link, link->error != 0 ? link->error : error);
+        link->hosts->handler->ended(link, link->error != 0 ? link->error : error);
         link_leave(link, entered);
 }
 
@@ -111,7 +111,7 @@ static void link_break(EsxiLink *link, int error) {
 /* As stream_flush(), but with --split each send() has a few bytes only. */
 static int link_send(EsxiLink *link) {
         Stream *s = &link->stream;
-        size_t split = link->host->split;
+        size_t split = link->hosts->split;
 
         if (split == 0)
                 return stream_flush(s);
@@ -145,7 +145,7 @@ void esxi_link_flush(EsxiLink *link) {
                 link->shut = true;
                 if (shutdown(link->stream.watch.fd, SHUT_WR) < 0)
                         r = -errno;
-                timeout_start(&link->host->parting, &link->timeout);
+                timeout_start(&link->hosts->parting, &link->timeout);
         }
 
         if (r < 0)
@@ -160,20 +160,20 @@ static void on_parting_elapsed(Timeout *t) {
         link_end(container_of(t, EsxiLink, timeout), -ETIMEDOUT);
 }
 
-int esxi_host_init(EsxiHost *host, Poller *poller, const SocketAddress *concentrator,
+int esxi_hosts_init(EsxiHosts *hosts, Poller *poller, const SocketAddress *concentrator,
                    const EsxiLinkHandler *handler) {
-        *host = (EsxiHost){.poller = poller, .concentrator = *concentrator, .handler = handler};
+        *hosts = (EsxiHosts){.poller = poller, .concentrator = *concentrator, .handler = handler};
 
-        int r = timeout_queue_init(&host->gathering, poller_event(poller), GATHERING_USEC, on_gathered);
+        int r = timeout_queue_init(&hosts->gathering, poller_event(poller), GATHERING_USEC, on_gathered);
         if (r < 0)
                 return r;
 
-        return timeout_queue_init(&host->parting, poller_event(poller), PARTING_USEC, on_parting_elapsed);
+        return timeout_queue_init(&hosts->parting, poller_event(poller), PARTING_USEC, on_parting_elapsed);
 }
 
-void esxi_host_done(EsxiHost *host) {
-        timeout_queue_done(&host->gathering);
-        timeout_queue_done(&host->parting);
+void esxi_hosts_done(EsxiHosts *hosts) {
+        timeout_queue_done(&hosts->gathering);
+        timeout_queue_done(&hosts->parting);
 }
 
 int esxi_link_put(EsxiLink *link, VMwareCode code, const void *data, size_t n) {
@@ -213,7 +213,7 @@ static int put_name(EsxiLink *link, const char *name) {
                         return r;
         }
 
-        link->host->handler->named(link);
+        link->hosts->handler->named(link);
         return 0;
 }
 
@@ -245,7 +245,7 @@ static int link_introduce(EsxiLink *link) {
         if (r < 0)
                 return r;
 
-        return link->host->handler->introduce(link);
+        return link->hosts->handler->introduce(link);
 }
 
 static int handle_vmware(EsxiLink *link, const TelnetEvent *event) {
@@ -266,11 +266,11 @@ static int handle_vmware(EsxiLink *link, const TelnetEvent *event) {
         case VMWARE_GET_VM_VC_UUID:
         case VMWARE_GET_VM_BIOS_UUID:
         case VMWARE_GET_VM_LOCATION_UUID:
-                link->host->handler->identify(link, &identity);
+                link->hosts->handler->identify(link, &identity);
                 return put_uuid(link, s.code - 1, identity.uuid);
 
         case VMWARE_GET_VM_NAME:
-                link->host->handler->identify(link, &identity);
+                link->hosts->handler->identify(link, &identity);
                 return put_name(link, identity.name);
 
         case VMWARE_WILL_PROXY:
@@ -278,7 +278,7 @@ static int handle_vmware(EsxiLink *link, const TelnetEvent *event) {
         case VMWARE_VMOTION_GOAHEAD:
         case VMWARE_VMOTION_NOTNOW:
         case VMWARE_VMOTION_PEER_OK:
-                link->host->handler->answer(link, &s);
+                link->hosts->handler->answer(link, &s);
                 return 0;
 
         case VMWARE_UNKNOWN_SUBOPTION_RCVD_2:
@@ -359,12 +359,12 @@ static int handle_event(EsxiLink *link, const TelnetEvent *event) {
         switch (event->type) {
 
         case TELNET_EVENT_DATA:
-                link->host->handler->input(link, event->data, event->size);
+                link->hosts->handler->input(link, event->data, event->size);
                 return 0;
 
         case TELNET_EVENT_COMMAND:
                 if (event->command == TELNET_BRK)
-                        link->host->handler->brk(link);
+                        link->hosts->handler->brk(link);
                 return 0;
 
         case TELNET_EVENT_NEGOTIATION:
@@ -385,9 +385,9 @@ static int handle_event(EsxiLink *link, const TelnetEvent *event) {
 
 /* What the handling of one read has queued goes out together, with --coalesce even that of several. */
 static void flush_answers(EsxiLink *link) {
-        if (link->host->coalesce && !link->parting && link->stream.out.size > 0) {
+        if (link->hosts->coalesce && !link->parting && link->stream.out.size > 0) {
                 if (!link->timeout.queue)
-                        timeout_start(&link->host->gathering, &link->timeout);
+                        timeout_start(&link->hosts->gathering, &link->timeout);
         } else
                 esxi_link_flush(link);
 }
@@ -427,7 +427,7 @@ static void on_writable(Stream *s) {
         bool entered = link_enter(link);
         esxi_link_flush(link);
         if (link->owner && !link->ended)
-                link->host->handler->writable(link);
+                link->hosts->handler->writable(link);
         link_leave(link, entered);
 }
 
@@ -436,18 +436,33 @@ static const StreamHandler stream_handler = {
         .writable = on_writable,
 };
 
-int esxi_link_new(EsxiHost *host, void *owner, EsxiLink **ret) {
+/* The port is left to connect(), which finds one that is free for this pair of addresses. */
+static int bind_to_host(int fd, unsigned host) {
+        static const int on = 1;
+        SocketAddress a = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + host)}};
+
+        (void) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        return bind(fd, &a.any, address_length(&a)) < 0 ? -errno : 0;
+}
+
+int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) {
         static const int on = 1;
 
         assert(owner);
 
         _cleanup_close_ int fd =
-                socket(host->concentrator.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+                socket(hosts->concentrator.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
 
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (connect(fd, &host->concentrator.any, address_length(&host->concentrator)) < 0 &&
+        if (hosts->count > 1) {
+                int r = bind_to_host(fd, host % hosts->count);
+                if (r < 0)
+                        return r;
+        }
+
+        if (connect(fd, &hosts->concentrator.any, address_length(&hosts->concentrator)) < 0 &&
             errno != EINPROGRESS)
                 return -errno;
 
@@ -455,11 +470,11 @@ int esxi_link_new(EsxiHost *host, void *owner, EsxiLink **ret) {
         if (!link)
                 return -ENOMEM;
 
-        link->host = host;
+        link->hosts = hosts;
         link->owner = owner;
         telnet_session_init(&link->telnet, TELNET_CR_LF_KEPT);
 
-        int r = stream_open(&link->stream, host->poller, TAKE_FD(fd), LINK_OUT_MAX, &stream_handler);
+        int r = stream_open(&link->stream, hosts->poller, TAKE_FD(fd), LINK_OUT_MAX, &stream_handler);
         if (r < 0)
                 return r;
 

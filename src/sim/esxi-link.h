@@ -37,23 +37,25 @@ typedef struct EsxiLinkHandler {
         void (*ended)(EsxiLink *link, int error); /* 0: closed by the peer. To be freed, now or later. */
 } EsxiLinkHandler;
 
-/* What all links of a simulation share. */
-typedef struct EsxiHost {
+/* The hosts of a simulation, and what all their links share. Several hosts have an address each, for a site's
+ * hosts do not share one address with its 64K ports either. */
+typedef struct EsxiHosts {
         Poller *poller;
         SocketAddress concentrator;
+        unsigned count; /* more than one: their addresses are those of the loopback network from 127.0.0.1 on */
         const EsxiLinkHandler *handler;
         size_t split;           /* bytes a segment; 0: as it comes */
         bool coalesce;          /* answers wait a little for more to go with */
         TimeoutQueue gathering; /* how long */
         TimeoutQueue parting;   /* how long the concentrator may take to close its side */
-} EsxiHost;
+} EsxiHosts;
 
-int esxi_host_init(EsxiHost *host, Poller *poller, const SocketAddress *concentrator,
+int esxi_hosts_init(EsxiHosts *hosts, Poller *poller, const SocketAddress *concentrator,
                    const EsxiLinkHandler *handler);
-void esxi_host_done(EsxiHost *host);
+void esxi_hosts_done(EsxiHosts *hosts);
 
-/* Begins to connect. Returns: 0 or a negative errno. */
-int esxi_link_new(EsxiHost *host, void *owner, EsxiLink **ret);
+/* Begins to connect from the host of this number, which counts round. Returns: 0 or a negative errno. */
+int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret);
 
 /* May be called from within any handler of the link; none is called after it. */
 EsxiLink *esxi_link_free(EsxiLink *link);

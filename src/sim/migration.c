@@ -132,7 +132,7 @@ static void on_goahead(Migration *m, const VMwareSuboption *s) {
         m->state = MIGRATION_OPENING;
         timeout_start(&sim->migration_limits, &m->timeout);
 
-        int r = esxi_link_new(&sim->host, m->vm, &m->target);
+        int r = esxi_link_new(&sim->hosts, m->vm->host + 1, m->vm, &m->target);
         if (r < 0)
                 migration_fail(m, r, "cannot connect the target");
 }

@@ -10,6 +10,7 @@
 
 #define DEFAULT_CONNECT "127.0.0.1:13370"
 #define COUNT_MAX 1000000U
+#define HOSTS_MAX 65534U
 
 static void help(void) {
         printf("%s [OPTIONS…]\n\n"
@@ -39,6 +40,7 @@ static void help(void) {
                "     --abort[=N]            Abort each vMotion, or each Nth, after the peer has been accepted\n"
                "     --notnow-goes-on       Begin a vMotion too early as well, and go on when it is refused\n"
                "\nThe connection:\n"
+               "     --hosts=N              Play so many hosts, each at an address of its own: 127.0.0.1, 127.0.0.2, …\n"
                "     --in-flight=N          Handshakes at the same time (default: 64)\n"
                "     --reconnect=SPAN       Wait so long before connecting again (default: 1s)\n"
                "     --no-reconnect         Do not connect again\n"
@@ -134,6 +136,10 @@ static int get_unsigned(const char *option, const char *value, unsigned max, uns
         return 0;
 }
 
+static bool is_loopback(const SocketAddress *a) {
+        return a->any.sa_family == AF_INET && ntohl(a->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 /* What each option says is fine in itself; does all of it go together? */
 static int check(const SimOptions *o) {
         const char *problem = NULL;
@@ -155,6 +161,10 @@ static int check(const SimOptions *o) {
                 problem = "--abort and --vmotions need --vmotion=EVERY to say how often.";
         else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command))
                 problem = "--dead reads nothing, so it goes with none of --vmotion, --echo, --sink and --exec.";
+
+        else if (o->hosts > 1 && !is_loopback(&o->concentrator))
+                problem = "--hosts has addresses of the loopback network only, so the concentrator of --connect "
+                          "must be there as well (127.0.0.1:13370).";
 
         if (!problem)
                 return 0;
@@ -182,6 +192,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 ARG_VMOTIONS,
                 ARG_ABORT,
                 ARG_NOTNOW_GOES_ON,
+                ARG_HOSTS,
                 ARG_IN_FLIGHT,
                 ARG_RECONNECT,
                 ARG_NO_RECONNECT,
@@ -215,6 +226,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 {"vmotions", required_argument, NULL, ARG_VMOTIONS},
                 {"abort", optional_argument, NULL, ARG_ABORT},
                 {"notnow-goes-on", no_argument, NULL, ARG_NOTNOW_GOES_ON},
+                {"hosts", required_argument, NULL, ARG_HOSTS},
                 {"in-flight", required_argument, NULL, ARG_IN_FLIGHT},
                 {"reconnect", required_argument, NULL, ARG_RECONNECT},
                 {"no-reconnect", no_argument, NULL, ARG_NO_RECONNECT},
@@ -228,6 +240,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 {},
         };
         SimOptions o = {
+                .hosts = 1,
                 .in_flight = 64,
                 .reconnect = USEC_PER_SEC,
                 .drop_every = USEC_INFINITY,
@@ -353,6 +366,10 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
 
                 case ARG_NOTNOW_GOES_ON:
                         o.begin_early = true;
+                        break;
+
+                case ARG_HOSTS:
+                        r = get_unsigned(name, optarg, HOSTS_MAX, &o.hosts);
                         break;
 
                 case ARG_IN_FLIGHT:

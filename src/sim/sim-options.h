@@ -9,6 +9,7 @@
  */
 typedef struct SimOptions {
         SocketAddress concentrator;
+        unsigned hosts;       /* more than one: each with a loopback address of its own */
         unsigned in_flight;   /* handshakes at the same time */
         usec_t reconnect;     /* after a connection is lost; USEC_INFINITY: never */
         usec_t drop_every;    /* a VM's own disconnects; USEC_INFINITY: none */

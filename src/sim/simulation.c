@@ -482,11 +482,12 @@ static int start(Simulation *s) {
         r = poller_new(s->event, &s->poller);
         if (r < 0)
                 return log_error_errno(r, "Cannot create a poller: %m");
-        r = esxi_host_init(&s->host, s->poller, &o->concentrator, &vm_link_handler);
+        r = esxi_hosts_init(&s->hosts, s->poller, &o->concentrator, &vm_link_handler);
         if (r < 0)
                 return log_error_errno(r, "Cannot set timers: %m");
-        s->host.split = o->split;
-        s->host.coalesce = o->coalesce;
+        s->hosts.count = o->hosts;
+        s->hosts.split = o->split;
+        s->hosts.coalesce = o->coalesce;
 
         r = add_timers(s);
         if (r < 0)
@@ -555,7 +556,7 @@ void simulation_done(Simulation *s) {
         timeout_queue_done(&s->handshakes);
         timeout_queue_done(&s->migration_limits);
         timeout_queue_done(&s->migration_pauses);
-        esxi_host_done(&s->host);
+        esxi_hosts_done(&s->hosts);
 
         sd_event_source **const sources[] = {&s->ticker, &s->feeder, &s->progress, &s->end, &s->interrupt,
                                              &s->terminate};

@@ -14,7 +14,7 @@ struct Simulation {
         const SimOptions *options;
         sd_event *event;
         Poller *poller;
-        EsxiHost host;
+        EsxiHosts hosts;
         Report report;
 
         VM *vms;

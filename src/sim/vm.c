@@ -80,7 +80,7 @@ static const GuestProgramHandler program_handler = {
 int vm_init(VM *vm, Simulation *s, unsigned number) {
         const SimOptions *o = s->options;
 
-        *vm = (VM){.simulation = s, .number = number, .input = BUFFER_INIT(VM_INPUT_MAX)};
+        *vm = (VM){.simulation = s, .number = number, .host = number, .input = BUFFER_INIT(VM_INPUT_MAX)};
         serial_output_init(&vm->output, o);
         vm->output.source_fd = s->source_fd;
         vm->output.source_watch = s->source_watch.fd >= 0 ? &s->source_watch : NULL;
@@ -120,7 +120,7 @@ void vm_connect(VM *vm) {
         s->n_in_flight++;
         timeout_start(&s->handshakes, &vm->timeout);
 
-        int r = esxi_link_new(&s->host, vm, &vm->link);
+        int r = esxi_link_new(&s->hosts, vm->host, vm, &vm->link);
         if (r < 0)
                 vm_disconnected(vm, r);
 }
@@ -374,6 +374,7 @@ void vm_switch_link(VM *vm, EsxiLink *link) {
         /* The source host closes at once, often before the concentrator has read COMPLETE. */
         esxi_link_free(vm->link);
         vm->link = link;
+        vm->host++;
         vm_update_reading(vm);
 }
 

@@ -32,6 +32,7 @@ typedef struct VM {
         bool hungry : 1;          /* in simulation->hungry, else perhaps in simulation->waiting */
         struct VM *prev, *next;
 
+        unsigned host; /* on which it is, counting round */
         EsxiLink *link;
         Migration *migration; /* NULL: none is going on */
         Timeout timeout;      /* resting, or connecting */

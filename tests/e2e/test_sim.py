@@ -69,6 +69,17 @@ class Simulator:
         self.process.communicate()
 
 
+class Hosts(TestCase):
+    def test_each_host_has_an_address_of_its_own_and_vmotion_goes_to_the_next(self):
+        vspcd = self.start()
+        sim = Simulator(self, vspcd, "--count=4", "--hosts=3", "--vmotion=20ms", "--vmotions=8")
+        for host in (1, 2, 3):
+            vspcd.wait_logged(rf"connected from 127\.0\.0\.{host}:")
+            vspcd.wait_logged(rf"has moved to 127\.0\.0\.{host}:")
+        self.assertEqual(sim.report()["vmotions_completed"], 8)
+        self.assertFalse(vspcd.logged(r"127\.0\.0\.4:"))
+
+
 class OneVm(TestCase):
     def begin(self, *arguments, stdin=subprocess.PIPE, **config):
         self.vspcd = self.start(SlowClient="wait", **config)
