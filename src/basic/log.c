@@ -86,7 +86,7 @@ static LogEntry *entry_new(int level, const char *message, const LogFields *fiel
 
         size_t n_extra = MIN(fields->n_fields, (size_t) LOG_FIELDS_MAX), size = 0;
         for (size_t i = 0; i < n_extra; i++)
-                size += strlen(fields->field[i]) + 1;
+                size += strlen(fields->field[i].name) + strlen(fields->field[i].value) + 1;
 
         size += strlen("MESSAGE=") + strlen(message) + 1 + strlen("PRIORITY=") + 2 +
                 strlen("SYSLOG_IDENTIFIER=") + strlen(logger.identifier) + 1;
@@ -105,7 +105,7 @@ static LogEntry *entry_new(int level, const char *message, const LogFields *fiel
         if (fields->message_id)
                 entry_add(e, &text, "MESSAGE_ID=", fields->message_id);
         for (size_t i = 0; i < n_extra; i++)
-                entry_add(e, &text, "", fields->field[i]);
+                entry_add(e, &text, fields->field[i].name, fields->field[i].value);
 
         return e;
 }

@@ -13,10 +13,15 @@
  * fit is dropped, counted, and the count is logged as soon as there is room again.
  */
 
-/* What an entry carries besides its message. */
+typedef struct LogField {
+        const char *name; /* "VSPC_VM_NAME=" */
+        const char *value;
+} LogField;
+
+/* What an entry carries besides its message; it is copied. */
 typedef struct LogFields {
-        const char *message_id;   /* 32 hex digits, or NULL */
-        const char *const *field; /* "NAME=value" each; they are copied */
+        const char *message_id; /* 32 hex digits, or NULL */
+        const LogField *field;
         size_t n_fields;
 } LogFields;
 

@@ -178,8 +178,6 @@ void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         console_add_link(v->console, target);
 
         link_put(target, VMWARE_VMOTION_PEER_OK, v->sequence, v->sequence_size);
-        link_put(target, VMWARE_GET_VM_VC_UUID, NULL, 0);
-        link_put(target, VMWARE_GET_VM_NAME, NULL, 0);
 
         if (target->state == LINK_PEER && action == VMOTION_PEER_WINS)
                 vmotion_peer_wins(v);

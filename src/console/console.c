@@ -39,30 +39,26 @@ static int text_cut_length(const char *text, size_t max) {
 
 void console_log(const Console *c, int level, const char *message_id, const char *peer,
                  const char *format, ...) {
-        _cleanup_free_ char *message = NULL, *name = NULL, *uuid = NULL, *uri = NULL, *from = NULL;
-        const char *fields[4];
-        size_t n = 0;
+        const LogField fields[] = {
+                {"VSPC_VM_NAME=", c->name},
+                {"VSPC_VM_UUID=", c->uuid_text},
+                {"VSPC_URI=", c->uri},
+                {"VSPC_PEER=", peer}, /* the last: it may be missing */
+        };
+        char message[LOG_MESSAGE_MAX];
         va_list ap;
 
         va_start(ap, format);
-        int r = vasprintf(&message, format, ap);
+        vsnprintf(message, sizeof message, format, ap);
         va_end(ap);
-        if (r < 0) {
-                message = NULL;
-                return;
-        }
-
-        if (asprintf(&name, "VSPC_VM_NAME=%s", c->name) >= 0)
-                fields[n++] = name;
-        if (asprintf(&uuid, "VSPC_VM_UUID=%s", c->uuid_text) >= 0)
-                fields[n++] = uuid;
-        if (asprintf(&uri, "VSPC_URI=%s", c->uri) >= 0)
-                fields[n++] = uri;
-        if (peer && asprintf(&from, "VSPC_PEER=%s", peer) >= 0)
-                fields[n++] = from;
 
         /* What it is called must not crowd out what has happened; the fields have all of it. */
-        log_full(level, 0, &(LogFields){.message_id = message_id, .field = fields, .n_fields = n},
+        log_full(level, 0,
+                 &(LogFields){
+                         .message_id = message_id,
+                         .field = fields,
+                         .n_fields = ELEMENTSOF(fields) - (peer ? 0 : 1),
+                 },
                  "VM %.*s (%.*s): %s", text_cut_length(c->name, LOG_LABEL_MAX), c->name,
                  text_cut_length(c->id, LOG_LABEL_MAX), c->id, message);
 }

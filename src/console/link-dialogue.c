@@ -8,6 +8,14 @@
 #include "link.h"
 #include "message.h"
 
+/* All questions at once, as vSPC.py has always put them to ESXi: what a VM is need not wait for where it wants to
+ * go, and in a storm a round trip less for each VM is a quarter of all segments. */
+void link_ask(Link *l) {
+        link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
+        link_put(l, VMWARE_GET_VM_VC_UUID, NULL, 0);
+        link_put(l, VMWARE_GET_VM_NAME, NULL, 0);
+}
+
 static void link_wont_proxy(Link *l) {
         link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         link_end_gently(l);
@@ -97,8 +105,6 @@ static void link_do_proxy(Link *l, const uint8_t *data, size_t n) {
                          "its Port URI \"%s\" contains \"_\", which MultiConsole= does not allow, refusing it",
                          l->uri);
         else {
-                link_put(l, VMWARE_GET_VM_VC_UUID, NULL, 0);
-                link_put(l, VMWARE_GET_VM_NAME, NULL, 0);
                 link_will_proxy(l);
                 link_identify(l);
                 return;

@@ -36,7 +36,7 @@ static bool link_is_heard(const Link *l) {
 }
 
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
-        char message[LOG_MESSAGE_MAX], peer[sizeof("VSPC_PEER=") + ADDRESS_TEXT_MAX];
+        char message[LOG_MESSAGE_MAX];
         va_list ap;
 
         va_start(ap, format);
@@ -48,9 +48,8 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
                 return;
         }
 
-        snprintf(peer, sizeof peer, "VSPC_PEER=%s", l->peer);
-        log_full(level, 0,
-                 &(LogFields){.message_id = message_id, .field = (const char *const[]){peer}, .n_fields = 1},
+        const LogField peer = {"VSPC_PEER=", l->peer};
+        log_full(level, 0, &(LogFields){.message_id = message_id, .field = &peer, .n_fields = 1},
                  "Connection from %s: %s", l->peer, message);
 }
 
@@ -219,7 +218,7 @@ static void link_negotiate(Link *l, const TelnetEvent *event) {
         if (answer.refused)
                 link_refuse_stranger(l);
         else if (answer.changed && event->command == TELNET_WILL)
-                link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
+                link_ask(l);
 }
 
 static void link_handle_com_port(Link *l, const TelnetEvent *event) {

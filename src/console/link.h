@@ -118,6 +118,9 @@ void link_handshake_elapsed(Timeout *t);
 void link_departure_elapsed(Timeout *t);
 void link_succession_elapsed(Timeout *t);
 
+/* Option 232 is in force: says what it knows, and asks who the VM is (link-dialogue.c). */
+void link_ask(Link *l);
+
 /* A suboption of VMware's has come (link-dialogue.c). */
 void link_handle_suboption(Link *l, const VMwareSuboption *suboption);
 

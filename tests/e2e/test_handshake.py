@@ -33,10 +33,10 @@ class Dialogue(TestCase):
         exchange(bytes.fromhex("ff fd 00  ff fd 03  ff fd 01  ff fb 00  ff fb 03  ff fb e8"),
                  bytes.fromhex("ff fa e8 01"
                                "00 01 02 03  28 29 2b 2c 2d 2e 30  46 47 49  50 51 52 53 54 55 56 57"
-                               "ff f0"))
+                               "ff f0"
+                               "ff fa e8 51 ff f0  ff fa e8 53 ff f0"))
         exchange(bytes.fromhex("ff fa e8 00 00 01 02 03 28 29 2b 2c 2d 2e 30 46 47 49 50 51 52 53 ff f0"
-                               "ff fa e8 46 53 73 30 ff f0"),
-                 bytes.fromhex("ff fa e8 51 ff f0  ff fa e8 53 ff f0"))
+                               "ff fa e8 46 53 73 30 ff f0"), b"")
         exchange(b"\xff\xfa\xe8\x50" b"50 12 34 56 78 9a bc de-f0 11 22 33 44 55 66 77" b"\xff\xf0",
                  bytes.fromhex("ff fa e8 47 ff f0"))
         exchange(b"\xff\xfa\xe8\x52web01\xff\xf0" b"\xff\xfb\x2c", bytes.fromhex("ff fd 2c"))
@@ -79,6 +79,12 @@ class Dialogue(TestCase):
                 vm.wait_connected()
                 self.assertEqual(len(vm.wait(lambda v=vm: v.suboptions(WILL_PROXY), "WILL-PROXY")), 1)
 
+    def test_it_asks_everything_as_soon_as_it_may(self):
+        vm = EsxiVm(self.start())
+        vm.negotiate()
+        vm.wait_suboption(GET_VC_UUID)
+        vm.wait_suboption(GET_NAME)
+
     def test_negotiation_in_another_order(self):
         vspcd = self.start()
         vm = EsxiVm(vspcd)
@@ -91,8 +97,8 @@ class Dialogue(TestCase):
         vm = EsxiVm(self.start())
         vm.negotiate()
         vm.send_raw(sub(BIOS_UUID, uuid_text("00" * 16)) + sub(LOCATION_UUID, uuid_text("ff" * 16)) +
-                    sub(0x55) + sub(0x57) + vm.do_proxy())
-        vm.wait_suboption(GET_NAME)
+                    sub(0x55) + sub(0x57) + vm.do_proxy() + vm.vc_uuid())
+        vm.wait_suboption(WILL_PROXY)
         self.assertEqual(vm.suboptions(UNKNOWN_2), [])
 
     def test_codes_that_nobody_knows_are_answered_with_the_code(self):
@@ -267,8 +273,8 @@ class Strangers(TestCase):
         vm.negotiate()
         early = b"BIOS " + bytes(range(256)) * 100
         vm.send(early)
-        vm.send_raw(vm.do_proxy())
-        vm.wait_suboption(GET_NAME)
+        vm.send_raw(vm.do_proxy() + sub(99))
+        vm.wait_suboption(UNKNOWN_2)
         vm.send(b"later ")
         vm.send_raw(vm.vc_uuid() + vm.vm_name())
         vm.send(b"live")
@@ -302,8 +308,8 @@ class Strangers(TestCase):
         stranger = EsxiVm(vspcd, vm.name, digits=vm.digits)
         stranger.negotiate()
         stranger.send(b"forged")
-        stranger.send_raw(stranger.do_proxy() + stranger.vm_name())
-        stranger.wait_suboption(GET_NAME)
+        stranger.send_raw(stranger.do_proxy() + stranger.vm_name() + sub(99))
+        stranger.wait_suboption(UNKNOWN_2)
         stranger.close()
         vm.send(b"genuine")
         client.wait_data(b"genuine")

@@ -104,12 +104,12 @@ static void test_a_long_message_is_cut_between_characters(_unused_ void **state)
 }
 
 static void test_more_fields_than_fit_are_ignored(_unused_ void **state) {
-        const char *field[LOG_FIELDS_MAX + 5];
+        LogField field[LOG_FIELDS_MAX + 5];
         LogFields fields = {.message_id = "0123456789abcdef0123456789abcdef", .field = field,
                             .n_fields = ELEMENTSOF(field)};
 
         for (size_t i = 0; i < ELEMENTSOF(field); i++)
-                field[i] = "VSPC_VM=web01";
+                field[i] = (LogField){"VSPC_VM=", "web01"};
         log_full(LOG_INFO, 0, &fields, "hello");
         assert_logged("test: hello\n");
 }
