@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* Time in microseconds, as in systemd: a point on CLOCK_MONOTONIC or a span. */
+/* Time in microseconds, as in systemd: a point on CLOCK_MONOTONIC, unless it is said to be since 1970, or a span. */
 typedef uint64_t usec_t;
 
 #define USEC_INFINITY UINT64_MAX

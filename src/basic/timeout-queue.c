@@ -12,10 +12,17 @@ usec_t event_now(sd_event *event) {
         return now;
 }
 
-static usec_t deadline(const TimeoutQueue *q, const Timeout *t) {
+usec_t event_now_realtime(sd_event *event) {
+        usec_t now = 0;
+
+        (void) sd_event_now(event, CLOCK_REALTIME, &now);
+        return now;
+}
+
+usec_t timeout_deadline(const Timeout *t) {
         usec_t sum;
 
-        return __builtin_add_overflow(t->since, q->duration, &sum) ? USEC_INFINITY : sum;
+        return __builtin_add_overflow(t->since, t->queue->duration, &sum) ? USEC_INFINITY : sum;
 }
 
 /* Sets the timer for the oldest. A timer that turns out to be early, because what it was set for has been
@@ -26,7 +33,7 @@ static void timeout_queue_arm(TimeoutQueue *q) {
                 return;
         }
 
-        (void) sd_event_source_set_time(q->timer, deadline(q, q->oldest));
+        (void) sd_event_source_set_time(q->timer, timeout_deadline(q->oldest));
         (void) sd_event_source_set_enabled(q->timer, SD_EVENT_ONESHOT);
 }
 
@@ -34,7 +41,7 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ usec_t usec, void
         TimeoutQueue *q = userdata;
         usec_t now = event_now(q->event);
 
-        while (q->oldest && deadline(q, q->oldest) <= now) {
+        while (q->oldest && timeout_deadline(q->oldest) <= now) {
                 Timeout *t = q->oldest;
 
                 timeout_stop(t);

@@ -43,5 +43,9 @@ void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration);
 void timeout_start(TimeoutQueue *q, Timeout *t);
 void timeout_stop(Timeout *t);
 
-/* CLOCK_MONOTONIC as the loop saw it when it last woke up. */
+/* When @t, which has been started, will elapse; USEC_INFINITY: never. */
+usec_t timeout_deadline(const Timeout *t);
+
+/* CLOCK_MONOTONIC as the loop saw it when it last woke up, and the time since 1970. */
 usec_t event_now(sd_event *event);
+usec_t event_now_realtime(sd_event *event);

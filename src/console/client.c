@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include <utlist.h>
 
 #include "basic/text.h"
@@ -26,7 +27,30 @@ static const StreamHandler client_handler = {
         .writable = client_writable,
 };
 
-int client_new(Console *console, int fd, const SocketAddress *peer) {
+/* In words, as an addition to what is the usual case. */
+static const char *client_access_remark(Access access) {
+        switch (access) {
+        case ACCESS_READ_ONLY:
+                return ", to read only";
+        case ACCESS_WRITE:
+                return ", with write access";
+        case ACCESS_EXCLUSIVE:
+                return ", with exclusive access";
+        default:
+                return "";
+        }
+}
+
+static void client_go_to_scrollback(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t position = MIN(ring_scrollback(ring), c->cursor.position);
+
+        ring_move(ring, &c->cursor, MAX(position, ring->begin));
+}
+
+static void client_take_typed(Client *c, const void *typed, size_t n);
+
+int client_new(Console *console, int fd, const ClientRequest *request) {
         Concentrator *concentrator = console->concentrator;
         _cleanup_close_ int owned_fd = fd;
         _cleanup_free_ Client *c = calloc(1, sizeof(Client));
@@ -38,7 +62,10 @@ int client_new(Console *console, int fd, const SocketAddress *peer) {
                 return r;
 
         r = stream_open(&c->stream, concentrator->poller, TAKE_FD(owned_fd), CLIENT_OUT_MAX, &client_handler);
+        if (r >= 0)
+                r = buffer_append(&c->stream.out, request->answer, request->answer_size);
         if (r < 0) {
+                stream_close(&c->stream);
                 ring_leave(&console->ring, &c->cursor);
                 return r;
         }
@@ -48,15 +75,30 @@ int client_new(Console *console, int fd, const SocketAddress *peer) {
 
         c->concentrator = concentrator;
         c->console = console;
+        c->mode = request->mode;
+        c->access_mode = request->access;
+        (void) console_admits(console, request->access, &c->access);
         c->shown_connected = true; /* of anything else it is told once it can be */
-        address_format(peer, c->peer);
+        c->peer = request->peer;
+        c->since = event_now_realtime(concentrator->event);
+        c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
-        timeout_start(&concentrator->detections, &c->detection);
         console_add_client(console, c);
-        console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->peer, "client %s connected", c->peer);
+        console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->peer.text, "client %s connected%s",
+                    c->peer.text, client_access_remark(c->access));
 
-        (void) telnet_session_offer(&c->telnet, &client_policy, &c->stream.out);
-        client_update_reading(c);
+        if (c->mode == CLIENT_TELNET) {
+                telnet_session_assume(&c->telnet, &client_policy);
+                if (request->scrollback)
+                        client_go_to_scrollback(c);
+        } else {
+                timeout_start(&concentrator->detections, &c->detection);
+                (void) telnet_session_offer(&c->telnet, &client_policy, &c->stream.out);
+        }
+
+        client_take_typed(c, request->typed, request->typed_size);
+        if (c->mode != CLIENT_DEAD)
+                client_update_reading(c);
         client_flush(TAKE_PTR(c));
         return 0;
 }
@@ -68,8 +110,9 @@ void client_free(Client *c) {
 static void client_detach(Client *c) {
         timeout_stop(&c->detection);
         c->mode = CLIENT_DEAD;
-        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer, "client %s disconnected",
-                    c->peer);
+        buffer_clear(&c->unread);
+        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
+                    "client %s disconnected", c->peer.text);
         console_remove_client(c->console, c);
         concentrator_bury_client(c->concentrator, c);
 }
@@ -82,17 +125,48 @@ void client_end(Client *c) {
         client_detach(c);
 }
 
-void client_refuse(Console *console, int fd, const SocketAddress *peer) {
-        Concentrator *concentrator = console->concentrator;
-        char from[ADDRESS_TEXT_MAX], text[128];
+const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD_TEXT_MAX]) {
+        time_t since = (time_t) (c->since / USEC_PER_SEC);
+        char text[sizeof("2026-11-22 10:15:03 UTC")] = "?";
+        struct tm tm;
 
-        address_format(peer, from);
-        console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, from,
-                    "client %s refused: there are %u already, as many as ClientLimit= allows", from,
-                    console->n_clients);
+        /* Not the local time: it is in a file that the C library looks at anew. */
+        if (gmtime_r(&since, &tm))
+                (void) strftime(text, sizeof text, "%F %T UTC", &tm);
 
-        snprintf(text, sizeof text, "[vspc: refused, this VM has %u clients already]\r\n", console->n_clients);
-        closer_take_fd(&concentrator->closer, fd, text);
+        snprintf(buffer, CLIENT_HOLD_TEXT_MAX, "%s has %s access since %s", c->peer.text,
+                 access_to_text(c->access), text);
+        return buffer;
+}
+
+/* Why somebody is not admitted, in words that complete "refused: …". */
+static void describe_refusal(const Console *console, AccessMode mode, ConsoleVerdict verdict,
+                             char text[static CLIENT_HOLD_TEXT_MAX]) {
+        const Client *holder = console_next_obstacle(console, mode, NULL);
+
+        if (verdict == CONSOLE_DENIES_ACCESS && holder)
+                client_describe_hold(holder, text);
+        else
+                snprintf(text, CLIENT_HOLD_TEXT_MAX, "this VM has %u clients already", console->n_clients);
+}
+
+void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict) {
+        char why[CLIENT_HOLD_TEXT_MAX];
+
+        console->concentrator->metrics.clients_refused++;
+        describe_refusal(console, request->access, verdict, why);
+        console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, request->peer.text,
+                    "client %s refused: %s%s", request->peer.text, why,
+                    verdict == CONSOLE_IS_FULL ? ", as many as ClientLimit= allows" : "");
+}
+
+void client_refuse(Console *console, int fd, const ClientRequest *request, ConsoleVerdict verdict) {
+        char why[CLIENT_HOLD_TEXT_MAX], text[CLIENT_HOLD_TEXT_MAX + 32];
+
+        client_log_refusal(console, request, verdict);
+        describe_refusal(console, request->access, verdict, why);
+        snprintf(text, sizeof text, "[vspc: refused, %s]\r\n", why);
+        closer_take_fd(&console->concentrator->closer, fd, text);
 }
 
 /* A line of ours among the VM's output. Raw clients never get one. */
@@ -114,6 +188,16 @@ static void client_notice(Client *c, const char *format, ...) {
                 client_end(c);
 }
 
+void client_end_gently(Client *c, const char *why) {
+        if (c->mode == CLIENT_TELNET)
+                client_notice(c, "%s", why);
+        if (c->mode == CLIENT_DEAD)
+                return;
+
+        closer_take(&c->concentrator->closer, &c->stream);
+        client_detach(c);
+}
+
 /* The ring has gone on without it. A raw client must not be fed a gap. */
 static bool client_may_skip(const Client *c) {
         return c->mode == CLIENT_UNDECIDED ||
@@ -121,8 +205,8 @@ static bool client_may_skip(const Client *c) {
 }
 
 static void client_give_up(Client *c) {
-        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer,
-                    "client %s reads too slowly and is disconnected", c->peer);
+        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
+                    "client %s reads too slowly and is disconnected", c->peer.text);
         client_end(c);
 }
 
@@ -135,10 +219,11 @@ static void client_skip(Client *c) {
                 return;
 
         if (c->n_skipped == 0)
-                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer,
-                            "client %s reads too slowly and misses output", c->peer);
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
+                            "client %s reads too slowly and misses output", c->peer.text);
 
         c->n_skipped += n;
+        c->concentrator->metrics.client_bytes_skipped += n;
         client_notice(c, "%" PRIu64 " bytes skipped", n);
 }
 
@@ -258,6 +343,8 @@ static bool client_send_next(Client *c) {
         }
 
         c->got_output = true;
+        c->n_sent += (uint64_t) n;
+        c->concentrator->metrics.client_bytes_sent += (uint64_t) n;
         ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
         return true;
 }
@@ -270,10 +357,15 @@ void client_flush(Client *c) {
                 client_update_reading(c);
 }
 
+/* Its VM takes no input, and it has some. What the VM does not hear anyway need not wait. */
+static bool client_is_blocked(const Client *c) {
+        return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
+}
+
 void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
-        bool wanted = !c->console->input_blocked || (c->mode == CLIENT_UNDECIDED && c->prefix_size == 0);
+        bool wanted = !client_is_blocked(c) || (c->mode == CLIENT_UNDECIDED && c->unread.size == 0);
         bool reading = c->mode != CLIENT_DEAD && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
@@ -299,25 +391,82 @@ static void client_become_telnet(Client *c) {
         c->mode = CLIENT_TELNET;
         c->telnet.out.transmission = TELNET_NVT;
 
-        if (!c->got_output) {
-                Ring *ring = &c->console->ring;
-                uint64_t position = MIN(ring_scrollback(ring), c->cursor.position);
-
-                ring_move(ring, &c->cursor, MAX(position, ring->begin));
-        }
+        if (!c->got_output)
+                client_go_to_scrollback(c);
 }
 
-/* What might have become a command has not. */
-static void client_deliver_prefix(Client *c) {
-        if (c->prefix_size > 0 && console_input_space(c->console) >= c->prefix_size)
-                console_input(c->console, c->prefix, TAKE(c->prefix_size, 0));
+/* Why its VM does not hear it, once for each time that somebody else has taken the right to write. */
+static void client_tell_read_only(Client *c) {
+        const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
+        char text[CLIENT_HOLD_TEXT_MAX];
+
+        if (c->mode != CLIENT_TELNET || !holder || TAKE(c->shown_read_only, true))
+                return;
+
+        client_notice(c, "read-only: %s", client_describe_hold(holder, text));
+}
+
+/* To its VM, if it may. */
+static void client_input(Client *c, const uint8_t *data, size_t n) {
+        if (c->access == ACCESS_READ_ONLY)
+                client_tell_read_only(c);
+        else
+                console_input(c->console, data, n);
+}
+
+/* How much of what it sends can be taken. */
+static size_t client_input_space(const Client *c) {
+        return c->access == ACCESS_READ_ONLY ? CONCENTRATOR_READ_MAX : console_input_space(c->console);
+}
+
+static void client_receive_telnet(Client *c, const uint8_t *p, size_t n);
+
+/* What has been kept, now that it is known what it is and as far as its VM takes it. */
+static void client_deliver_unread(Client *c) {
+        size_t n = MIN(c->unread.size, client_input_space(c));
+
+        if (n == 0 || c->mode == CLIENT_UNDECIDED || c->mode == CLIENT_DEAD)
+                return;
+
+        Buffer unread = TAKE(c->unread, BUFFER_INIT(CLIENT_TYPED_EARLY_MAX));
+        if (c->mode == CLIENT_TELNET)
+                client_receive_telnet(c, buffer_data(&unread), n);
+        else
+                client_input(c, buffer_data(&unread), n);
+
+        if (c->mode == CLIENT_DEAD)
+                n = unread.size;
+        buffer_consume(&unread, n);
+        c->unread = unread;
 }
 
 void client_input_changed(Client *c) {
-        if (c->mode == CLIENT_RAW)
-                client_deliver_prefix(c);
+        client_deliver_unread(c);
+        if (c->mode != CLIENT_DEAD)
+                client_update_reading(c);
+}
 
-        client_update_reading(c);
+static void client_take_typed(Client *c, const void *typed, size_t n) {
+        if (buffer_append(&c->unread, typed, n) < 0) {
+                client_end(c);
+                return;
+        }
+
+        client_deliver_unread(c);
+}
+
+void client_update_access(Client *c) {
+        Access access = access_decide(c->access_mode, &c->console->holders);
+
+        /* Only who has fallen back can rise again. */
+        if (c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
+                return;
+
+        console_change_access(c->console, c, access);
+        if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
+                client_notice(c, "nobody holds write access any more: what you type is heard");
+        if (c->mode != CLIENT_DEAD)
+                client_update_reading(c);
 }
 
 void client_detection_elapsed(Timeout *t) {
@@ -327,7 +476,7 @@ void client_detection_elapsed(Timeout *t) {
         c->mode = CLIENT_RAW;
         c->telnet.out.transmission = TELNET_RAW;
 
-        client_deliver_prefix(c);
+        client_deliver_unread(c);
         client_flush(c);
         console_flush_input(console);
 }
@@ -336,7 +485,10 @@ static void client_command(Client *c, uint8_t command, bool *answered) {
         switch (command) {
 
         case TELNET_BRK:
-                console_break(c->console);
+                if (c->access == ACCESS_READ_ONLY)
+                        client_tell_read_only(c);
+                else
+                        console_break(c->console);
                 break;
 
         case TELNET_AYT:
@@ -365,7 +517,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                 switch (event.type) {
 
                 case TELNET_EVENT_DATA:
-                        console_input(c->console, event.data, event.size);
+                        client_input(c, event.data, event.size);
                         break;
 
                 case TELNET_EVENT_COMMAND:
@@ -379,9 +531,9 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         break;
 
                 case TELNET_EVENT_OVERLONG:
-                        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer,
-                                    "client %s sent a subnegotiation of more than %u bytes, closing it", c->peer,
-                                    TELNET_SUBNEGOTIATION_MAX);
+                        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer.text,
+                                    "client %s sent a subnegotiation of more than %u bytes, closing it",
+                                    c->peer.text, TELNET_SUBNEGOTIATION_MAX);
                         client_end(c);
                         break;
 
@@ -392,27 +544,26 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
-static void client_keep_prefix(Client *c, const uint8_t *p, size_t n) {
-        assert(n <= sizeof c->prefix);
-
-        memcpy(c->prefix, p, n);
-        c->prefix_size = (uint8_t) n;
+static void client_keep(Client *c, const uint8_t *p, size_t n) {
+        if (buffer_append(&c->unread, p, n) < 0)
+                client_end(c);
 }
 
 /* Bytes from a client that has not spoken telnet so far. */
 static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
         _cleanup_free_ uint8_t *joined = NULL;
 
-        if (c->prefix_size > 0) {
-                joined = malloc(c->prefix_size + n);
+        if (c->unread.size > 0) {
+                joined = malloc(c->unread.size + n);
                 if (!joined) {
                         client_end(c);
                         return;
                 }
 
-                memcpy(mempcpy(joined, c->prefix, c->prefix_size), p, n);
+                memcpy(mempcpy(joined, buffer_data(&c->unread), c->unread.size), p, n);
                 p = joined;
-                n += TAKE(c->prefix_size, 0);
+                n += c->unread.size;
+                buffer_clear(&c->unread);
         }
 
         TelnetRecognition recognition = telnet_recognize(&c->telnet.options, p, n);
@@ -429,29 +580,35 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
 
         case TELNET_MAYBE:
                 /* Held back only while it is open what the client is: a raw one's bytes wait for nothing. */
-                if (c->mode == CLIENT_UNDECIDED && n <= sizeof c->prefix)
-                        client_keep_prefix(c, p, n);
+                if (c->mode == CLIENT_UNDECIDED && n <= CLIENT_PREFIX_MAX)
+                        client_keep(c, p, n);
                 else
-                        console_input(c->console, p, n);
+                        client_input(c, p, n);
                 break;
 
         case TELNET_NOT_RECOGNIZED:
-                if (c->console->input_blocked)
-                        client_keep_prefix(c, p, n);
+                if (client_is_blocked(c))
+                        client_keep(c, p, n);
                 else
-                        console_input(c->console, p, n);
+                        client_input(c, p, n);
                 break;
         }
 }
 
+/* What it has sent and cannot be known to be telnet any more is input. */
+static void client_say_last_words(Client *c) {
+        if (c->unread.size > 0 && c->mode != CLIENT_TELNET)
+                client_input(c, buffer_data(&c->unread), c->unread.size);
+}
+
 static size_t client_read_max(const Client *c) {
         /* While the VM takes no input this is a client of which it is not known yet what it is. */
-        if (c->console->input_blocked)
-                return sizeof c->prefix - c->prefix_size;
+        if (client_is_blocked(c))
+                return CLIENT_PREFIX_MAX - MIN(c->unread.size, (size_t) CLIENT_PREFIX_MAX);
 
         /* What has been kept of it comes on top of this read. */
-        size_t space = console_input_space(c->console);
-        return c->prefix_size > 0 ? MAX(space, sizeof c->prefix + 1) - c->prefix_size : space;
+        size_t space = client_input_space(c);
+        return c->unread.size > 0 ? MAX(space, c->unread.size + 1) - c->unread.size : space;
 }
 
 static void client_readable(Stream *s) {
@@ -469,8 +626,7 @@ static void client_readable(Stream *s) {
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
-                if (c->prefix_size > 0)
-                        console_input(console, c->prefix, TAKE(c->prefix_size, 0));
+                client_say_last_words(c);
                 client_end(c);
                 console_flush_input(console);
                 return;

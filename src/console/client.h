@@ -3,12 +3,13 @@
 
 #include "console.h"
 #include "telnet/session.h"
+#include "transport/peer.h"
 #include "transport/stream.h"
 
 /*
  * Client: a person, a script or a debugger at a console: a cursor in its ring, and a connection that is either
  * telnet or raw. Which of the two shows within half a second: a telnet program answers our offers, gdb and nc
- * do not.
+ * do not. One that attaches by way of the admin sockets or the bus has agreed on telnet beforehand.
  */
 typedef enum ClientMode {
         CLIENT_UNDECIDED, /* has not spoken telnet, may yet: gets nothing so far */
@@ -32,32 +33,55 @@ typedef enum ClientMode {
  * no input. It is more than a telnet program's first answers. */
 #define CLIENT_PREFIX_MAX 64U
 
+/* The same of one that has agreed on telnet, and has not waited for the answer before it began to type */
+#define CLIENT_TYPED_EARLY_MAX 4096U
+
+/* How a client comes. */
+typedef struct ClientRequest {
+        Peer peer;
+        AccessMode access;
+        ClientMode mode;     /* CLIENT_UNDECIDED, or CLIENT_TELNET: 8 bits both ways, no negotiation needed */
+        bool scrollback;     /* wanted at once; of an undecided one it shows later */
+        const void *answer;  /* what is to be sent before anything else */
+        size_t answer_size;
+        const void *typed;   /* what has been read from it already */
+        size_t typed_size;   /* at most CLIENT_TYPED_EARLY_MAX */
+} ClientRequest;
+
 struct Client {
         Concentrator *concentrator;
         Console *console;
         ClientMode mode;
+        AccessMode access_mode; /* what it has asked for */
+        Access access;          /* what it holds */
 
         Stream stream;
         TelnetSession telnet;
         RingCursor cursor;
-        char peer[ADDRESS_TEXT_MAX];
+        Peer peer;
+        usec_t since; /* since 1970 */
 
-        uint8_t prefix[CLIENT_PREFIX_MAX];
-        uint8_t prefix_size;
+        Buffer unread; /* what it has sent and nobody has had yet */
 
         bool spoken;          /* something has been read */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
-        uint64_t n_skipped;   /* bytes, in all */
+        bool shown_read_only; /* it has been told why its VM does not hear it */
+        uint64_t n_sent;      /* bytes of output, in all */
+        uint64_t n_skipped;   /* the same, of those that it has missed */
 
         Timeout detection;
         Client *prev, *next; /* of the console, or of the dead */
 };
 
-int client_new(Console *console, int fd, const SocketAddress *peer);
+/* Takes over @fd. The console must admit it, see console_admits(). */
+int client_new(Console *console, int fd, const ClientRequest *request);
 
 /* Closes the connection and takes it out of its console. The memory goes later. */
 void client_end(Client *c);
+
+/* The same, but so that it gets what is queued for it, and is told why if it speaks telnet. */
+void client_end_gently(Client *c, const char *why);
 void client_free(Client *c);
 
 /* Sends what it has not had yet, as far as it takes it. */
@@ -71,5 +95,15 @@ void client_input_changed(Client *c);
 
 void client_detection_elapsed(Timeout *t);
 
-/* Tells a connection that it is one too many, and closes it. */
-void client_refuse(Console *console, int fd, const SocketAddress *peer);
+/* Gives it the access that it has now, the holders being others than before. */
+void client_update_access(Client *c);
+
+/* Logs that somebody is not admitted (see console_admits()). */
+void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict);
+
+/* Tells a connection to the VM's port why it is not admitted, and closes it. */
+void client_refuse(Console *console, int fd, const ClientRequest *request, ConsoleVerdict verdict);
+
+/* "192.0.2.7:4711 has exclusive access since 2026-11-22 10:15:03 UTC" */
+#define CLIENT_HOLD_TEXT_MAX (PEER_TEXT_MAX + 64U)
+const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD_TEXT_MAX]);

@@ -62,6 +62,7 @@ void concentrator_limit_orphans(Concentrator *c) {
 
 void concentrator_bury_link(Concentrator *c, Link *link) {
         DL_DELETE(c->links, link);
+        c->n_links--;
         DL_APPEND(c->dead_links, link);
         (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_ONESHOT);
 }
@@ -105,6 +106,7 @@ static void concentrator_log_refusal(Concentrator *c) {
         usec_t now = event_now(c->event);
 
         c->n_refused++;
+        c->metrics.descriptor_refusals++;
         if (c->refusal_logged > 0 && now - c->refusal_logged < REFUSAL_LOG_INTERVAL_USEC)
                 return;
 
@@ -219,6 +221,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
 
         c->event = sd_event_ref(event);
         c->settings = TAKE(*settings, (Settings){});
+        c->metrics.started = event_now_realtime(event);
         c->descriptor_limit = n_descriptors > 2 * CONCENTRATOR_DESCRIPTORS_RESERVED
                                               ? n_descriptors - CONCENTRATOR_DESCRIPTORS_RESERVED
                                               : n_descriptors;
@@ -329,11 +332,11 @@ void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer) {
         DL_DELETE(c->observers, observer);
 }
 
-void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event) {
+void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event, const Client *client) {
         ConcentratorObserver *o;
 
         DL_FOREACH(c->observers, o)
-                o->notify(o, console, event);
+                o->notify(o, console, event, client);
 }
 
 Console *concentrator_find(const Concentrator *c, const char *id) {

@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "basic/log.h"
+#include "metrics.h"
 #include "port-pool.h"
 #include "settings.h"
 #include "transport/acceptor.h"
@@ -25,7 +26,7 @@ typedef enum ConsoleEvent {
         CONSOLE_CONNECTED,
         CONSOLE_DISCONNECTED,
         CONSOLE_RENAMED,
-        CONSOLE_REMOVED,         /* expired or given up; the console is still valid during the call */
+        CONSOLE_REMOVED,         /* expired, given up or forgotten; the console is still valid during the call */
         CONSOLE_CLIENT_ATTACHED,
         CONSOLE_CLIENT_DETACHED,
         CONSOLE_VMOTION_BEGUN,
@@ -33,9 +34,10 @@ typedef enum ConsoleEvent {
         CONSOLE_VMOTION_ABORTED,
 } ConsoleEvent;
 
-/* Is told what happens to consoles. Embedded in its owner; must not change the concentrator from within. */
+/* Is told what happens to consoles. Embedded in its owner; must not change the concentrator from within.
+ * @client: who, of CONSOLE_CLIENT_ATTACHED and CONSOLE_CLIENT_DETACHED; else NULL. */
 struct ConcentratorObserver {
-        void (*notify)(ConcentratorObserver *observer, Console *console, ConsoleEvent event);
+        void (*notify)(ConcentratorObserver *observer, Console *console, ConsoleEvent event, const Client *client);
         ConcentratorObserver *prev, *next;
 };
 
@@ -74,8 +76,11 @@ struct Concentrator {
         sd_event_source *reaper;
         ConcentratorObserver *observers; /* utlist */
 
+        Metrics metrics;
+        uint64_t n_consoles_ever;
         unsigned n_connected; /* VMs */
         unsigned n_clients;
+        unsigned n_links;
         unsigned n_refused;    /* for want of descriptors, since that was last logged */
         usec_t refusal_logged; /* 0: never */
 
@@ -97,7 +102,7 @@ int concentrator_add_gate(Concentrator *c, int fd);
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer);
 void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer);
-void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event);
+void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event, const Client *client);
 
 Console *concentrator_find(const Concentrator *c, const char *id);
 

@@ -48,6 +48,20 @@ static void vmotion_go_ahead(VMotion *v) {
         explicit_bzero(data, sizeof data);
 }
 
+/* Everybody who watches is told of it, and it is counted. */
+static void vmotion_report(Console *console, ConsoleEvent event) {
+        Metrics *m = &console->concentrator->metrics;
+
+        if (event == CONSOLE_VMOTION_BEGUN)
+                m->vmotions_begun++;
+        else if (event == CONSOLE_VMOTION_COMPLETE)
+                m->vmotions_completed++;
+        else
+                m->vmotions_aborted++;
+
+        concentrator_notify(console->concentrator, console, event, NULL);
+}
+
 static void vmotion_peer_wins(VMotion *v) {
         Console *console = v->console;
         Link *peer = v->peer, *source = v->source;
@@ -58,7 +72,7 @@ static void vmotion_peer_wins(VMotion *v) {
                 link_depart(source);
 
         vmotion_end(v, peer);
-        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_COMPLETE);
+        vmotion_report(console, CONSOLE_VMOTION_COMPLETE);
 }
 
 static void vmotion_source_wins(VMotion *v, const char *why) {
@@ -68,7 +82,7 @@ static void vmotion_source_wins(VMotion *v, const char *why) {
                     v->source->peer, why);
         vmotion_drop_peer(v);
         vmotion_end(v, v->source);
-        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
+        vmotion_report(console, CONSOLE_VMOTION_ABORTED);
 }
 
 static void vmotion_nobody_wins(VMotion *v, const char *why) {
@@ -77,7 +91,7 @@ static void vmotion_nobody_wins(VMotion *v, const char *why) {
         console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
                     "is gone in a vMotion: %s; %zu bytes of input are dropped", why, v->held.size);
         vmotion_end(v, NULL);
-        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
+        vmotion_report(console, CONSOLE_VMOTION_ABORTED);
 }
 
 static void vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const char *why) {
@@ -144,7 +158,7 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                 vmotion_go_ahead(v);
 
         console_settle(console);
-        concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_BEGUN);
+        vmotion_report(console, CONSOLE_VMOTION_BEGUN);
 }
 
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
@@ -230,7 +244,7 @@ void vmotion_link_came(Console *console, Link *link) {
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,
                             "has connected anew from %s, its vMotion is over", link->peer);
                 vmotion_end(v, link);
-                concentrator_notify(console->concentrator, console, CONSOLE_VMOTION_ABORTED);
+                vmotion_report(console, CONSOLE_VMOTION_ABORTED);
         }
 }
 

@@ -73,20 +73,45 @@ char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], c
         return asprintf(&id, "%s_%s", text, uri) < 0 ? NULL : id;
 }
 
-static void console_accept(Acceptor *a, int fd, const SocketAddress *peer) {
-        Console *c = container_of(a, Console, acceptor);
+ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted) {
         uint32_t limit = c->concentrator->settings.client_limit;
+
+        *ret_granted = access_decide(mode, &c->holders);
+        if (*ret_granted == ACCESS_NONE)
+                return CONSOLE_DENIES_ACCESS;
+
+        return limit > 0 && c->n_clients >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
+}
+
+const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after) {
+        for (const Client *client = after ? after->next : c->clients; client; client = client->next)
+                if (access_obstructs(client->access, mode))
+                        return client;
+
+        return NULL;
+}
+
+static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
+        Console *c = container_of(a, Console, acceptor);
+        ClientRequest request = {.access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = CLIENT_UNDECIDED};
+        Access granted;
 
         /* It is wanted: admitting the connection must not give up this very mapping. */
         timeout_stop(&c->orphaned);
 
         fd = concentrator_admit(c->concentrator, fd);
-        if (fd >= 0 && limit > 0 && c->n_clients >= limit)
-                client_refuse(c, fd, peer);
-        else if (fd >= 0) {
-                int r = client_new(c, fd, peer);
-                if (r < 0)
-                        console_log(c, LOG_ERR, NULL, NULL, "cannot take another client: %s", strerror(-r));
+        if (fd >= 0) {
+                peer_init(&request.peer, fd, address);
+
+                ConsoleVerdict verdict = console_admits(c, request.access, &granted);
+                if (verdict != CONSOLE_ADMITS)
+                        client_refuse(c, fd, &request, verdict);
+                else {
+                        int r = client_new(c, fd, &request);
+                        if (r < 0)
+                                console_log(c, LOG_ERR, NULL, NULL, "cannot take another client: %s",
+                                            strerror(-r));
+                }
         }
 
         console_settle(c);
@@ -168,6 +193,8 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
                 return -ENOMEM;
 
         c->concentrator = concentrator;
+        c->number = concentrator->n_consoles_ever++;
+        c->since = event_now_realtime(concentrator->event);
         memcpy(c->uuid, uuid, sizeof c->uuid);
         uuid_format(uuid, c->uuid_text);
         c->id = strdup(id);
@@ -181,7 +208,7 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
         console_open_port(c);
-        concentrator_notify(concentrator, c, CONSOLE_ADDED);
+        concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
 
         *ret = TAKE_PTR(c);
         return 0;
@@ -198,7 +225,7 @@ Console *console_free(Console *c) {
         while (c->vmotions)
                 vmotion_discard(c->vmotions);
 
-        concentrator_notify(concentrator, c, CONSOLE_REMOVED);
+        concentrator_notify(concentrator, c, CONSOLE_REMOVED, NULL);
         HASH_DELETE(handle, concentrator->consoles, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
@@ -243,7 +270,7 @@ int console_rename(Console *c, const char *name) {
         console_log(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
         free(c->name);
         c->name = TAKE_PTR(label);
-        concentrator_notify(c->concentrator, c, CONSOLE_RENAMED);
+        concentrator_notify(c->concentrator, c, CONSOLE_RENAMED, NULL);
         return 0;
 }
 
@@ -270,18 +297,60 @@ void console_remove_vmotion(Console *c, VMotion *v) {
 void console_add_client(Console *c, Client *client) {
         DL_APPEND(c->clients, client);
         c->n_clients++;
+        c->holders.n[client->access]++;
         c->concentrator->n_clients++;
+        c->concentrator->metrics.clients++;
         console_settle(c);
-        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_ATTACHED);
+        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_ATTACHED, client);
+}
+
+void console_change_access(Console *c, Client *client, Access access) {
+        c->holders.n[client->access]--;
+        client->access = access;
+        c->holders.n[client->access]++;
 }
 
 void console_remove_client(Console *c, Client *client) {
+        Client *other, *next;
+
         ring_leave(&c->ring, &client->cursor);
         DL_DELETE(c->clients, client);
         c->n_clients--;
+        c->holders.n[client->access]--;
         c->concentrator->n_clients--;
+
+        /* A lock ends with its connection. */
+        if (client->access == ACCESS_WRITE)
+                DL_FOREACH_SAFE(c->clients, other, next)
+                        client_update_access(other);
+
         console_settle(c);
-        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED);
+        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
+}
+
+static void console_disconnect_clients(Console *c, const char *why) {
+        /* They take themselves out as they go. */
+        while (c->clients)
+                client_end_gently(c->clients, why);
+}
+
+unsigned console_clear(Console *c, const Peer *by) {
+        unsigned n = c->n_clients;
+
+        console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
+                    n == 1 ? "client" : "clients");
+        console_disconnect_clients(c, "disconnected by an administrator");
+        return n;
+}
+
+int console_forget(Console *c, const Peer *by) {
+        if (c->links || c->vmotions)
+                return -EBUSY;
+
+        console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_FORGOTTEN, by->text, "%s has it forgotten", by->text);
+        console_disconnect_clients(c, "this VM has been forgotten");
+        console_free(c);
+        return 0;
 }
 
 bool console_has_room(Console *c, size_t n) {
@@ -289,6 +358,7 @@ bool console_has_room(Console *c, size_t n) {
 }
 
 void console_output(Console *c, const uint8_t *data, size_t n) {
+        c->concentrator->metrics.vm_bytes_received += n;
         if (ring_append(&c->ring, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for its output, %zu bytes are lost", n);
 }
@@ -363,6 +433,9 @@ void console_input(Console *c, const uint8_t *data, size_t n) {
         Link *l, *next;
         VMotion *v;
 
+        c->bytes_sent += n;
+        c->concentrator->metrics.vm_bytes_sent += n;
+
         DL_FOREACH_SAFE2(c->links, l, next, console_next)
                 if (link_takes_input(l))
                         link_send(l, data, n);
@@ -392,17 +465,28 @@ void console_flush_input(Console *c) {
         console_settle(c);
 }
 
-static bool console_is_connected(const Console *c) {
-        const Link *l;
-
-        if (c->vmotions)
-                return true;
+const Link *console_speaker(const Console *c) {
+        const Link *l, *speaker = NULL;
 
         DL_FOREACH2(c->links, l, console_next)
                 if (l->state == LINK_LIVE)
-                        return true;
+                        speaker = l;
 
-        return false;
+        return speaker;
+}
+
+usec_t console_expires(const Console *c) {
+        sd_event *event = c->concentrator->event;
+        usec_t deadline = c->orphaned.queue ? timeout_deadline(&c->orphaned) : USEC_INFINITY;
+
+        if (deadline == USEC_INFINITY)
+                return USEC_INFINITY;
+
+        return event_now_realtime(event) + (deadline - MIN(deadline, event_now(event)));
+}
+
+static bool console_is_connected(const Console *c) {
+        return c->vmotions || console_speaker(c);
 }
 
 static void console_settle_connected(Console *c) {
@@ -413,8 +497,9 @@ static void console_settle_connected(Console *c) {
                 return;
 
         c->connected = connected;
+        c->since = event_now_realtime(c->concentrator->event);
         c->concentrator->n_connected += connected ? 1 : -1U;
-        concentrator_notify(c->concentrator, c, connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED);
+        concentrator_notify(c->concentrator, c, connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED, NULL);
 
         DL_FOREACH_SAFE(c->clients, client, next)
                 client_flush(client); /* tells it */

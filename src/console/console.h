@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "access.h"
 #include "concentrator.h"
 #include "ring.h"
+#include "transport/peer.h"
 
 /*
  * Console: a VM's serial console. It has the VM's output in its ring, any number of links (connections from
@@ -34,7 +36,12 @@ struct Console {
         Client *clients; /* utlist */
         VMotion *vmotions; /* utlist: those that have begun */
         unsigned n_links, n_clients;
+        AccessHolders holders; /* of the clients */
         Timeout orphaned;
+
+        usec_t since;        /* connected or disconnected, since 1970 */
+        uint64_t bytes_sent; /* input, to the VM; its output is counted by the ring's end */
+        uint64_t number;     /* consoles are numbered as they come to be: the table has them in this order */
 
         /* Derived; kept by console_settle(). */
         bool connected;
@@ -71,6 +78,33 @@ void console_add_vmotion(Console *c, VMotion *v);
 void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
+
+/* Whether a client may come. */
+typedef enum ConsoleVerdict {
+        CONSOLE_ADMITS,
+        CONSOLE_IS_FULL,       /* ClientLimit= */
+        CONSOLE_DENIES_ACCESS, /* others hold what it asks for */
+} ConsoleVerdict;
+
+/* ret_granted: the access that it would have */
+ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted);
+
+/* The first client that is in the way of one who asks for @mode, or the next after @after; NULL: none (more). */
+const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after);
+
+/* @client has another access from now on. */
+void console_change_access(Console *c, Client *client, Access access);
+
+/* What an administrator may do; @by is logged. Clear: all clients are disconnected, and told why. Returns: how
+ * many there were. Forget: as if it had expired; -EBUSY if it is connected, else it is gone. */
+unsigned console_clear(Console *c, const Peer *by);
+int console_forget(Console *c, const Peer *by);
+
+/* The link that speaks for the VM: the newest that is live; NULL: none. */
+const Link *console_speaker(const Console *c);
+
+/* When it will be forgotten, since 1970; USEC_INFINITY: not, as it is. */
+usec_t console_expires(const Console *c);
 
 /* Whether @n bytes can be put into the ring without a client losing any for which its VM is to wait. */
 bool console_has_room(Console *c, size_t n);

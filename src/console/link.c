@@ -72,6 +72,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         DL_APPEND(c->links, l);
+        c->n_links++;
         timeout_start(&c->handshakes, &l->timeout);
 
         (void) telnet_session_offer(&l->telnet, &link_policy, &l->stream.out);
@@ -115,6 +116,9 @@ static void link_succeed(Link *l) {
 
 static void link_close(Link *l) {
         Console *console = l->console;
+
+        if (!console)
+                l->concentrator->metrics.vm_connections_refused++;
 
         if (l->state == LINK_LIVE)
                 link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
@@ -437,6 +441,7 @@ void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
 
 void link_go_live(Link *l, Link *predecessor) {
         l->state = LINK_LIVE;
+        l->concentrator->metrics.vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);
 

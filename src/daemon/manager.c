@@ -93,7 +93,8 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         return 0;
 }
 
-static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event) {
+static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event,
+                             _unused_ const Client *client) {
         Manager *m = container_of(observer, Manager, observer);
         int enabled = SD_EVENT_OFF;
 

@@ -34,7 +34,8 @@ static int store_put(Store *s, const Console *console) {
         return s->backend->put(s->state, &mapping);
 }
 
-static void store_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event) {
+static void store_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
+                         _unused_ const Client *client) {
         Store *s = container_of(observer, Store, observer);
         int r = 0;
 

@@ -98,3 +98,20 @@ int telnet_session_negotiate(TelnetSession *s, const TelnetPolicy *policy, const
         *ret_answer = answer;
         return 0;
 }
+
+void telnet_session_assume(TelnetSession *s, const TelnetPolicy *policy) {
+        for (size_t i = 0; i < policy->n_us_offered; i++) {
+                (void) telnet_option_enable(&s->options, TELNET_US, (uint8_t) policy->us[i]);
+                (void) telnet_option_receive(&s->options, TELNET_DO, (uint8_t) policy->us[i], true);
+        }
+
+        for (size_t i = 0; i < policy->n_him_offered; i++) {
+                (void) telnet_option_enable(&s->options, TELNET_HIM, (uint8_t) policy->him[i]);
+                (void) telnet_option_receive(&s->options, TELNET_WILL, (uint8_t) policy->him[i], true);
+        }
+
+        if (telnet_option_enabled(&s->options, TELNET_US, TELNET_BINARY))
+                s->out.transmission = TELNET_8BIT;
+        if (telnet_option_enabled(&s->options, TELNET_HIM, TELNET_BINARY))
+                s->in.transmission = TELNET_8BIT;
+}

@@ -32,6 +32,10 @@ int telnet_session_settle(TelnetSession *s, Buffer *out);
 /* Appends what is to be said first. */
 int telnet_session_offer(TelnetSession *s, const TelnetPolicy *policy, Buffer *out);
 
+/* As if all that @policy would offer had been offered and agreed to, and 8 bits both ways if BINARY is among it:
+ * for two ends that know each other. */
+void telnet_session_assume(TelnetSession *s, const TelnetPolicy *policy);
+
 /* Takes in a TELNET_EVENT_NEGOTIATION, appends the answer, and switches either direction between NVT and
  * BINARY as RFC 856 has it. Returns: 0 or a negative errno (see buffer_append()). */
 int telnet_session_negotiate(TelnetSession *s, const TelnetPolicy *policy, const TelnetEvent *event, Buffer *out,

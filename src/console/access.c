@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "access.h"
+
+/* A row for each request, a column for the most that anybody holds. */
+static const Access decisions[_ACCESS_MODE_MAX][_ACCESS_MAX] = {
+        [ACCESS_MODE_EXCLUSIVE] = {
+                [ACCESS_NONE] = ACCESS_EXCLUSIVE,
+        },
+        [ACCESS_MODE_WRITE] = {
+                [ACCESS_NONE] = ACCESS_WRITE,
+                [ACCESS_READ_ONLY] = ACCESS_WRITE,
+        },
+        [ACCESS_MODE_FREE_FOR_ALL] = {
+                [ACCESS_NONE] = ACCESS_FREE_FOR_ALL,
+                [ACCESS_READ_ONLY] = ACCESS_FREE_FOR_ALL,
+                [ACCESS_FREE_FOR_ALL] = ACCESS_FREE_FOR_ALL,
+        },
+        [ACCESS_MODE_FREE_FOR_ALL_FALLBACK] = {
+                [ACCESS_NONE] = ACCESS_FREE_FOR_ALL,
+                [ACCESS_READ_ONLY] = ACCESS_FREE_FOR_ALL,
+                [ACCESS_FREE_FOR_ALL] = ACCESS_FREE_FOR_ALL,
+                [ACCESS_WRITE] = ACCESS_READ_ONLY,
+        },
+};
+
+static const char *const access_names[] = {
+        [ACCESS_NONE] = "none",
+        [ACCESS_READ_ONLY] = "read_only",
+        [ACCESS_FREE_FOR_ALL] = "free_for_all",
+        [ACCESS_WRITE] = "write",
+        [ACCESS_EXCLUSIVE] = "exclusive",
+};
+
+static const char *const mode_names[] = {
+        [ACCESS_MODE_EXCLUSIVE] = "exclusive",
+        [ACCESS_MODE_WRITE] = "write",
+        [ACCESS_MODE_FREE_FOR_ALL] = "free_for_all",
+        [ACCESS_MODE_FREE_FOR_ALL_FALLBACK] = "free_for_all_fallback",
+};
+
+Access access_decide(AccessMode mode, const AccessHolders *holders) {
+        Access most = ACCESS_EXCLUSIVE;
+
+        while (most > ACCESS_NONE && holders->n[most] == 0)
+                most--;
+
+        return decisions[mode][most];
+}
+
+bool access_obstructs(Access access, AccessMode mode) {
+        return decisions[mode][access] == ACCESS_NONE;
+}
+
+const char *access_to_string(Access access) {
+        return access_names[access];
+}
+
+const char *access_to_text(Access access) {
+        static const char *const texts[] = {
+                [ACCESS_NONE] = "no",
+                [ACCESS_READ_ONLY] = "read-only",
+                [ACCESS_FREE_FOR_ALL] = "free-for-all",
+                [ACCESS_WRITE] = "write",
+                [ACCESS_EXCLUSIVE] = "exclusive",
+        };
+
+        return texts[access];
+}
+
+const char *access_mode_to_string(AccessMode mode) {
+        return mode_names[mode];
+}
+
+static bool names_equal(const char *text, const char *name) {
+        while (*text && (*text == '-' ? '_' : *text) == *name) {
+                text++;
+                name++;
+        }
+
+        return *text == *name;
+}
+
+int access_mode_from_string(const char *text, AccessMode *ret) {
+        for (size_t i = 0; i < ELEMENTSOF(mode_names); i++)
+                if (names_equal(text, mode_names[i])) {
+                        *ret = (AccessMode) i;
+                        return 0;
+                }
+
+        return -EINVAL;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdio.h>
+
+#include "peer.h"
+
+void peer_init(Peer *p, int fd, const SocketAddress *address) {
+        struct ucred credentials;
+        socklen_t length = sizeof credentials;
+
+        if (address->any.sa_family == AF_UNIX &&
+            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) >= 0) {
+                peer_init_local(p, credentials.uid, credentials.pid);
+                return;
+        }
+
+        p->uid = PEER_UID_NONE;
+        p->pid = 0;
+        address_format(address, p->text);
+}
+
+void peer_init_local(Peer *p, uid_t uid, pid_t pid) {
+        p->uid = uid;
+        p->pid = pid;
+        snprintf(p->text, sizeof p->text, "local user %u, process %d", uid, pid);
+}
