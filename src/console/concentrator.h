@@ -81,6 +81,7 @@ struct Concentrator {
         unsigned n_connected; /* VMs */
         unsigned n_clients;
         unsigned n_links;
+        unsigned n_ports; /* VMs that have one */
         unsigned n_refused;    /* for want of descriptors, since that was last logged */
         usec_t refusal_logged; /* 0: never */
 

@@ -119,8 +119,11 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
 
 static void console_close_port(Console *c) {
         acceptor_close(&c->acceptor);
-        if (c->port > 0)
-                port_pool_release(&c->concentrator->ports, TAKE(c->port, 0));
+        if (c->port == 0)
+                return;
+
+        port_pool_release(&c->concentrator->ports, TAKE(c->port, 0));
+        c->concentrator->n_ports--;
 }
 
 static void console_listen(Console *c, int fd) {
@@ -171,6 +174,7 @@ void console_open_port(Console *c) {
         }
 
         c->port = (uint16_t) port;
+        concentrator->n_ports++;
         console_listen(c, fd);
 }
 

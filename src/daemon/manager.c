@@ -5,19 +5,12 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
-#include <utlist.h>
 
+#include "admin/admin.h"
 #include "manager.h"
 
 /* STATUS= follows what happens, but not each of a thousand VMs that connect at once. */
 #define STATUS_DELAY_USEC (200 * USEC_PER_MSEC)
-
-/* A socket on which queries will be answered once there is something to answer them. */
-typedef struct AdminGate {
-        Manager *manager;
-        Acceptor acceptor;
-        struct AdminGate *prev, *next;
-} AdminGate;
 
 struct Manager {
         sd_event *event;
@@ -25,7 +18,7 @@ struct Manager {
         Concentrator *concentrator;
         const StoreBackend *store_backend;
         Store *store;
-        AdminGate *admin_gates; /* utlist */
+        Admin *admin;
 
         ConcentratorObserver observer;
         sd_event_source *status_timer;
@@ -154,6 +147,10 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
                 return log_error_errno(r, "Cannot open Backend=%s: %m", config->backend->name);
 
         m->store_backend = config->backend;
+        r = admin_new(m->concentrator, &m->admin);
+        if (r < 0)
+                return log_error_errno(r, "Cannot answer queries: %m");
+
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
 
@@ -161,16 +158,8 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         return 0;
 }
 
-static void admin_gate_free(Manager *m, AdminGate *g) {
-        DL_DELETE(m->admin_gates, g);
-        acceptor_close(&g->acceptor);
-        free(g);
-}
-
 Manager *manager_free(Manager *m) {
-        while (m->admin_gates)
-                admin_gate_free(m, m->admin_gates);
-
+        admin_freep(&m->admin);
         store_freep(&m->store);
         if (m->concentrator && m->observer.notify)
                 concentrator_unobserve(m->concentrator, &m->observer);
@@ -180,36 +169,6 @@ Manager *manager_free(Manager *m) {
         sd_event_unref(m->event);
         free(m);
         return NULL;
-}
-
-/* No query can be answered yet. The caller learns so at once, by an orderly end of the stream. */
-static void admin_accept(Acceptor *a, int fd, const SocketAddress *peer) {
-        Concentrator *c = container_of(a, AdminGate, acceptor)->manager->concentrator;
-        char from[ADDRESS_TEXT_MAX];
-
-        log_info("Admin connection from %s closed: this version answers no queries yet",
-                 address_format(peer, from));
-
-        fd = concentrator_admit(c, fd);
-        if (fd >= 0)
-                closer_take_fd(&c->closer, fd, "");
-}
-
-static int manager_add_admin_gate(Manager *m, int fd) {
-        _cleanup_close_ int owned_fd = fd;
-        _cleanup_free_ AdminGate *g = calloc(1, sizeof(AdminGate));
-        if (!g)
-                return -ENOMEM;
-
-        g->manager = m;
-        int r = acceptor_open(&g->acceptor, m->concentrator->poller, &m->concentrator->rests, TAKE_FD(owned_fd),
-                              admin_accept);
-        if (r < 0)
-                return r;
-
-        DL_APPEND(m->admin_gates, g);
-        TAKE_PTR(g);
-        return 0;
 }
 
 int manager_add_socket(Manager *m, const PassedSocket *socket) {
@@ -222,7 +181,7 @@ int manager_add_socket(Manager *m, const PassedSocket *socket) {
                 address_format(&address, text);
 
         int r = is_vm ? concentrator_add_gate(m->concentrator, socket->fd)
-                      : manager_add_admin_gate(m, socket->fd);
+                      : admin_listen(m->admin, socket->fd);
         if (r < 0)
                 return log_error_errno(r, "Cannot listen on %s: %m", text);
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "admin.h"
+#include "varlink-concentrator.h"
+#include "varlink-service.h"
+#include "vm-stream.h"
+
+struct Admin {
+        VarlinkServer *server;
+        VmStream stream;
+};
+
+static const VarlinkInterface *const interfaces[] = {
+        &varlink_service,
+        &varlink_concentrator,
+        NULL,
+};
+
+int admin_new(Concentrator *concentrator, Admin **ret) {
+        _cleanup_free_ Admin *a = calloc(1, sizeof(Admin));
+        if (!a)
+                return -ENOMEM;
+
+        int r = varlink_server_new(concentrator, interfaces, &a->server);
+        if (r < 0)
+                return r;
+
+        vm_stream_init(&a->stream, a->server);
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+Admin *admin_free(Admin *a) {
+        vm_stream_done(&a->stream);
+        varlink_server_free(a->server);
+        free(a);
+        return NULL;
+}
+
+int admin_listen(Admin *a, int fd) {
+        return varlink_server_listen(a->server, fd);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "console/concentrator.h"
+
+/*
+ * Admin: the faces of a concentrator for those who query and attach: Varlink on the sockets that it is given.
+ */
+typedef struct Admin Admin;
+
+int admin_new(Concentrator *concentrator, Admin **ret);
+
+/* To be called before the concentrator goes. */
+Admin *admin_free(Admin *a);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Admin *, admin_free);
+
+/* Queries come to the listening socket @fd. It is taken over, and closed if this fails. */
+int admin_listen(Admin *a, int fd);

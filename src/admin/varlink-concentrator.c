@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "console/lookup.h"
+#include "varlink-concentrator.h"
+#include "vm-json.h"
+#include "vm-stream.h"
+
+#define INTERFACE "org.vspc.Concentrator"
+
+static const char description[] =
+#include "org.vspc.Concentrator.varlink.inc"
+        ;
+
+/* Attach() may have been followed by this much before its reply. */
+static_assert(CLIENT_TYPED_EARLY_MAX <= VARLINK_CALL_MAX);
+
+/* What waits to be read, and the reply to Attach() */
+static_assert(VARLINK_OUT_HIGH + VM_JSON_CLIENTS_MAX * 1024U <= CLIENT_OUT_MAX);
+
+static void reply_no_such_vm(VarlinkConnection *c, const char *vm) {
+        JsonWriter w = varlink_error_begin(c, INTERFACE ".NoSuchVM");
+
+        json_writer_put_string(&w, "vm", vm);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+static void reply_ambiguous_vm(VarlinkConnection *c, const char *vm, const Lookup *found) {
+        JsonWriter w = varlink_error_begin(c, INTERFACE ".AmbiguousVM");
+
+        json_writer_put_string(&w, "vm", vm);
+        json_writer_begin_array(&w, "uuids");
+        for (size_t i = 0; i < found->n; i++)
+                json_writer_put_string(&w, NULL, found->candidates[i]->id);
+        json_writer_end_array(&w);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+/* Returns: NULL if that does not name one VM; that has been answered then. */
+static Console *find_vm(VarlinkConnection *c, const char *vm) {
+        Lookup found;
+
+        lookup(c->server->concentrator, vm, &found);
+        if (found.n == 1)
+                return found.candidates[0];
+
+        if (found.n == 0)
+                reply_no_such_vm(c, vm);
+        else
+                reply_ambiguous_vm(c, vm, &found);
+        return NULL;
+}
+
+/* The VM that is the only parameter of a call */
+static Console *take_vm(VarlinkConnection *c, const VarlinkCall *call, const char **ret_vm) {
+        const VarlinkParameter parameters[] = {{"vm", VARLINK_STRING, true, ret_vm}};
+
+        return varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)) ? find_vm(c, *ret_vm) : NULL;
+}
+
+static void list_some(VarlinkConnection *c, const Lookup *found) {
+        for (size_t i = 0; i < found->n; i++) {
+                JsonWriter w = varlink_reply_begin(c);
+
+                vm_json_write(&w, "vm", found->candidates[i]);
+                varlink_reply_end(c, &w, i + 1 < found->n ? VARLINK_CONTINUES : VARLINK_LAST);
+        }
+}
+
+static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
+        const Concentrator *concentrator = c->server->concentrator;
+        const char *name = NULL;
+        const VarlinkParameter parameters[] = {{"name", VARLINK_STRING, false, &name}};
+        Lookup found;
+
+        if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
+                return;
+
+        if (!name) {
+                if (call->more || HASH_CNT(handle, concentrator->consoles) <= 1)
+                        vm_stream_list(c);
+                else
+                        varlink_reply_expected_more(c);
+                return;
+        }
+
+        lookup(concentrator, name, &found);
+        if (found.n == 0)
+                reply_no_such_vm(c, name);
+        else if (found.n > 1 && !call->more)
+                varlink_reply_expected_more(c);
+        else
+                list_some(c, &found);
+}
+
+static void reply_access_denied(VarlinkConnection *c, const Console *console, const char *vm, AccessMode mode) {
+        JsonWriter w = varlink_error_begin(c, INTERFACE ".AccessDenied");
+        const Client *holder = NULL;
+
+        json_writer_put_string(&w, "vm", vm);
+        json_writer_put_string(&w, "access", access_mode_to_string(mode));
+        json_writer_begin_array(&w, "holders");
+        for (unsigned n = 0; n < VM_JSON_CLIENTS_MAX; n++) {
+                holder = console_next_obstacle(console, mode, holder);
+                if (!holder)
+                        break;
+                client_json_write(&w, NULL, holder);
+        }
+        json_writer_end_array(&w);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+static void reply_client_limit_reached(VarlinkConnection *c, const char *vm) {
+        JsonWriter w = varlink_error_begin(c, INTERFACE ".ClientLimitReached");
+
+        json_writer_put_string(&w, "vm", vm);
+        json_writer_put_unsigned(&w, "limit", c->server->concentrator->settings.client_limit);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+/* The connection becomes a client's. */
+static void attach(VarlinkConnection *c, Console *console, ClientRequest *request, Access granted) {
+        Buffer answer, typed;
+
+        JsonWriter w = varlink_reply_begin(c);
+        vm_json_write(&w, "vm", console);
+        json_writer_put_string(&w, "granted", access_to_string(granted));
+        varlink_reply_end(c, &w, VARLINK_LAST);
+        if (c->state == VARLINK_CLOSED)
+                return;
+
+        int fd = varlink_hand_over(c, &answer, &typed);
+        request->answer = buffer_data(&answer);
+        request->answer_size = answer.size;
+        request->typed = buffer_data(&typed);
+        request->typed_size = typed.size;
+
+        int r = client_new(console, fd, request);
+        if (r < 0)
+                console_log(console, LOG_ERR, NULL, request->peer.text, "cannot take another client: %s",
+                            strerror(-r));
+        console_flush_input(console);
+
+        buffer_clear(&answer);
+        buffer_clear(&typed);
+}
+
+static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
+        const char *vm = NULL, *access = "free_for_all_fallback";
+        ClientRequest request = {.peer = c->peer, .mode = CLIENT_TELNET, .scrollback = true};
+        const VarlinkParameter parameters[] = {
+                {"vm", VARLINK_STRING, true, &vm},
+                {"access", VARLINK_STRING, false, &access},
+                {"scrollback", VARLINK_BOOLEAN, false, &request.scrollback},
+        };
+        Access granted;
+
+        if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
+                return;
+
+        if (access_mode_from_string(access, &request.access) < 0) {
+                varlink_reply_invalid_parameter(c, "access");
+                return;
+        }
+
+        if (!call->upgrade) {
+                varlink_reply_invalid_parameter(c, "upgrade");
+                return;
+        }
+
+        if (c->in.size > CLIENT_TYPED_EARLY_MAX) {
+                log_info("%s has typed more than %u bytes before it was told that it may, closing the connection",
+                         c->peer.text, CLIENT_TYPED_EARLY_MAX);
+                varlink_close(c);
+                return;
+        }
+
+        Console *console = find_vm(c, vm);
+        if (!console)
+                return;
+
+        ConsoleVerdict verdict = console_admits(console, request.access, &granted);
+        switch (verdict) {
+
+        case CONSOLE_ADMITS:
+                attach(c, console, &request, granted);
+                break;
+
+        case CONSOLE_DENIES_ACCESS:
+                client_log_refusal(console, &request, verdict);
+                reply_access_denied(c, console, vm, request.access);
+                break;
+
+        case CONSOLE_IS_FULL:
+                client_log_refusal(console, &request, verdict);
+                reply_client_limit_reached(c, vm);
+                break;
+        }
+}
+
+static void method_clear(VarlinkConnection *c, const VarlinkCall *call) {
+        const char *vm = NULL;
+        Console *console = take_vm(c, call, &vm);
+
+        if (!console)
+                return;
+
+        unsigned n = console_clear(console, &c->peer);
+        JsonWriter w = varlink_reply_begin(c);
+        json_writer_put_unsigned(&w, "disconnected", n);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+static void method_forget(VarlinkConnection *c, const VarlinkCall *call) {
+        const char *vm = NULL;
+        Console *console = take_vm(c, call, &vm);
+
+        if (!console)
+                return;
+
+        if (console_forget(console, &c->peer) >= 0) {
+                varlink_reply(c);
+                return;
+        }
+
+        JsonWriter w = varlink_error_begin(c, INTERFACE ".VMConnected");
+        json_writer_put_string(&w, "vm", vm);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+static void method_monitor(VarlinkConnection *c, const VarlinkCall *call) {
+        if (!varlink_take_parameters(c, call, NULL, 0))
+                return;
+
+        if (call->more)
+                vm_stream_monitor(c);
+        else
+                varlink_reply_expected_more(c);
+}
+
+static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
+        const Concentrator *concentrator = c->server->concentrator;
+        const Metrics *m = &concentrator->metrics;
+        unsigned n_admin = c->server->n_connections;
+        const struct {
+                const char *name;
+                uint64_t value;
+        } metrics[] = {
+                {"startedAt", m->started},
+                {"vms", HASH_CNT(handle, concentrator->consoles)},
+                {"vmsConnected", concentrator->n_connected},
+                {"vmConnections", concentrator->n_links},
+                {"clients", concentrator->n_clients},
+                {"adminConnections", n_admin},
+                {"descriptors", concentrator->n_links + concentrator->n_clients + n_admin + concentrator->n_ports},
+                {"descriptorLimit", concentrator->descriptor_limit},
+                {"vmConnectionsTotal", m->vm_connections},
+                {"vmConnectionsRefusedTotal", m->vm_connections_refused},
+                {"clientsTotal", m->clients},
+                {"clientsRefusedTotal", m->clients_refused},
+                {"vmotionsBegunTotal", m->vmotions_begun},
+                {"vmotionsCompletedTotal", m->vmotions_completed},
+                {"vmotionsAbortedTotal", m->vmotions_aborted},
+                {"vmBytesReceivedTotal", m->vm_bytes_received},
+                {"vmBytesSentTotal", m->vm_bytes_sent},
+                {"clientBytesSentTotal", m->client_bytes_sent},
+                {"clientBytesSkippedTotal", m->client_bytes_skipped},
+                {"connectionsRefusedForDescriptorsTotal", m->descriptor_refusals},
+        };
+
+        if (!varlink_take_parameters(c, call, NULL, 0))
+                return;
+
+        JsonWriter w = varlink_reply_begin(c);
+        for (size_t i = 0; i < ELEMENTSOF(metrics); i++)
+                json_writer_put_unsigned(&w, metrics[i].name, metrics[i].value);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+const VarlinkInterface varlink_concentrator = {
+        .name = INTERFACE,
+        .description = description,
+        .methods = (const VarlinkMethod[]){
+                {"List", method_list},
+                {"Attach", method_attach},
+                {"Clear", method_clear},
+                {"Forget", method_forget},
+                {"Monitor", method_monitor},
+                {"GetMetrics", method_get_metrics},
+                {},
+        },
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "varlink.h"
+
+/*
+ * org.vspc.Concentrator: what the concentrator can be asked for and told over Varlink. Its definition is
+ * org.vspc.Concentrator.varlink.
+ */
+extern const VarlinkInterface varlink_concentrator;

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "varlink.h"
+
+/*
+ * org.varlink.service: the interface that every Varlink service has, and by which it is explored.
+ */
+extern const VarlinkInterface varlink_service;

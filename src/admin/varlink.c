@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <time.h>
+#include <utlist.h>
+
+#include "varlink.h"
+
+/* Bytes read at a time */
+#define READ_MAX 16384U
+
+/* Work on calls before everything else has its turn */
+#define WORK_NSEC (1000 * 1000)
+
+/* The least time between two messages that there are too many connections */
+#define REFUSAL_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
+
+struct VarlinkGate {
+        VarlinkServer *server;
+        Acceptor acceptor;
+        VarlinkGate *prev, *next;
+};
+
+static void connection_set_state(VarlinkConnection *c, VarlinkState state) {
+        VarlinkConnection **lists = c->server->connections;
+
+        DL_DELETE(lists[c->state], c);
+        c->state = state;
+        DL_APPEND(lists[c->state], c);
+}
+
+static void server_set_working(VarlinkServer *s) {
+        bool work = s->ready || s->connections[VARLINK_CLOSED];
+
+        (void) sd_event_source_set_enabled(s->worker, work ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static void connection_set_ready(VarlinkConnection *c, bool ready) {
+        if (ready == c->ready)
+                return;
+
+        c->ready = ready;
+        if (ready)
+                DL_APPEND2(c->server->ready, c, ready_prev, ready_next);
+        else
+                DL_DELETE2(c->server->ready, c, ready_prev, ready_next);
+        server_set_working(c->server);
+}
+
+static void timeout_set(TimeoutQueue *q, Timeout *t, bool running) {
+        if (!running)
+                timeout_stop(t);
+        else if (!t->queue)
+                timeout_start(q, t);
+}
+
+/* Its connection is somebody else's, or closed. */
+static void connection_leave(VarlinkConnection *c) {
+        connection_set_ready(c, false);
+        timeout_stop(&c->call_timeout);
+        timeout_stop(&c->stall_timeout);
+        buffer_clear(&c->in);
+        connection_set_state(c, VARLINK_CLOSED);
+        c->server->n_connections--;
+        server_set_working(c->server);
+}
+
+void varlink_close(VarlinkConnection *c) {
+        if (c->state == VARLINK_CLOSED)
+                return;
+
+        stream_close(&c->stream);
+        connection_leave(c);
+}
+
+/* The same, but so that the caller gets the answers that are queued. */
+static void connection_close_gently(VarlinkConnection *c) {
+        closer_take(&c->server->concentrator->closer, &c->stream);
+        connection_leave(c);
+}
+
+int varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed) {
+        int fd = stream_release(&c->stream);
+
+        *ret_answer = TAKE(c->stream.out, BUFFER_INIT(0));
+        *ret_typed = TAKE(c->in, BUFFER_INIT(0));
+        connection_leave(c);
+        return fd;
+}
+
+static void connection_find_call(VarlinkConnection *c) {
+        const uint8_t *data = buffer_data(&c->in);
+
+        if (c->call_size > 0 || c->in.size == c->searched)
+                return;
+
+        const uint8_t *end = memchr(data + c->searched, 0, c->in.size - c->searched);
+        if (end)
+                c->call_size = (size_t) (end - data) + 1;
+        else
+                c->searched = c->in.size;
+}
+
+static bool connection_is_overlong(const VarlinkConnection *c) {
+        return c->call_size == 0 && buffer_space(&c->in) == 0;
+}
+
+static bool connection_has_work(const VarlinkConnection *c) {
+        return c->state == VARLINK_REPLYING ||
+               (c->state == VARLINK_IDLE && (c->call_size > 0 || connection_is_overlong(c)));
+}
+
+/* Brings up to date what follows from what it has, has sent and is waiting for. */
+static void connection_settle(VarlinkConnection *c) {
+        VarlinkServer *s = c->server;
+
+        if (c->state == VARLINK_CLOSED)
+                return;
+
+        bool has_work = connection_has_work(c);
+        if (c->ended && !has_work && c->stream.out.size == 0) {
+                varlink_close(c);
+                return;
+        }
+
+        connection_set_ready(c, has_work && c->stream.out.size < VARLINK_OUT_HIGH);
+
+        bool reading = !c->ended && !has_work && buffer_space(&c->in) > 0;
+        if (reading && !c->stream.reading)
+                stream_resume(&c->stream);
+        else if (!reading && c->stream.reading)
+                stream_pause(&c->stream);
+
+        timeout_set(&s->call_timeouts, &c->call_timeout,
+                    c->state == VARLINK_IDLE && !has_work && (c->in.size > 0 || !c->asked));
+        timeout_set(&s->stall_timeouts, &c->stall_timeout, c->stream.blocked && c->state != VARLINK_WATCHING);
+}
+
+void varlink_flush(VarlinkConnection *c) {
+        if (c->state == VARLINK_CLOSED)
+                return;
+
+        if (stream_flush(&c->stream) < 0 || c->stream.broken) {
+                varlink_close(c);
+                return;
+        }
+
+        connection_settle(c);
+}
+
+void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation) {
+        c->continuation = continuation;
+        connection_set_state(c, VARLINK_REPLYING);
+}
+
+void varlink_watch(VarlinkConnection *c) {
+        connection_set_state(c, VARLINK_WATCHING);
+}
+
+const VarlinkInterface *varlink_server_find_interface(const VarlinkServer *s, const char *name) {
+        for (const VarlinkInterface *const *i = s->interfaces; *i; i++)
+                if (streq((*i)->name, name))
+                        return *i;
+
+        return NULL;
+}
+
+static const VarlinkMethod *find_method(const VarlinkInterface *interface, const char *name) {
+        for (const VarlinkMethod *m = interface->methods; m->name; m++)
+                if (streq(m->name, name))
+                        return m;
+
+        return NULL;
+}
+
+static void connection_dispatch(VarlinkConnection *c, const VarlinkCall *call) {
+        const char *dot = strrchr(call->method, '.');
+        if (!dot) {
+                varlink_reply_invalid_parameter(c, "method");
+                return;
+        }
+
+        _cleanup_free_ char *name = strndup(call->method, (size_t) (dot - call->method));
+        if (!name) {
+                varlink_close(c);
+                return;
+        }
+
+        const VarlinkInterface *interface = varlink_server_find_interface(c->server, name);
+        if (!interface) {
+                varlink_reply_interface_not_found(c, name);
+                return;
+        }
+
+        const VarlinkMethod *method = find_method(interface, dot + 1);
+        if (!method) {
+                varlink_reply_method_not_found(c, call->method);
+                return;
+        }
+
+        method->handler(c, call);
+}
+
+/* Returns: NULL, or what is wrong with it. */
+static const char *call_parse(const json_t *message, VarlinkCall *ret) {
+        const struct {
+                const char *name;
+                bool *target;
+        } flags[] = {{"more", &ret->more}, {"oneway", &ret->oneway}, {"upgrade", &ret->upgrade}};
+
+        for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
+                const json_t *flag = json_object_get(message, flags[i].name);
+
+                if (flag && !json_is_boolean(flag) && !json_is_null(flag))
+                        return flags[i].name;
+                *flags[i].target = json_is_true(flag);
+        }
+
+        ret->method = json_string_value(json_object_get(message, "method"));
+        if (!ret->method)
+                return "method";
+
+        ret->parameters = json_object_get(message, "parameters");
+        if (ret->parameters && !json_is_object(ret->parameters) && !json_is_null(ret->parameters))
+                return "parameters";
+
+        return NULL;
+}
+
+/* The first call of those that have come */
+static void connection_handle_call(VarlinkConnection *c) {
+        json_error_t error;
+        VarlinkCall call = {};
+
+        json_t *message = json_loadb((const char *) buffer_data(&c->in), c->call_size - 1, JSON_REJECT_DUPLICATES,
+                                     &error);
+        buffer_consume(&c->in, TAKE(c->call_size, 0));
+        c->searched = 0;
+        c->asked = true;
+        connection_find_call(c);
+
+        /* That is no JSON cannot be told in Varlink; the name is what it calls a message's first part. */
+        const char *bad = json_is_object(message) ? call_parse(message, &call) : "method";
+        c->oneway = call.oneway;
+        if (bad) {
+                log_debug("Query from %s is not understood: %s", c->peer.text, message ? bad : error.text);
+                varlink_reply_invalid_parameter(c, bad);
+        } else
+                connection_dispatch(c, &call);
+
+        json_decref(message);
+}
+
+static void connection_refuse_overlong(VarlinkConnection *c) {
+        log_info("Query from %s is longer than %u bytes, closing the connection", c->peer.text, VARLINK_CALL_MAX);
+        c->oneway = false;
+        varlink_reply_invalid_parameter(c, "parameters");
+        if (c->state != VARLINK_CLOSED)
+                connection_close_gently(c);
+}
+
+/* A call, or a part of an answer */
+static void connection_work(VarlinkConnection *c) {
+        if (c->state == VARLINK_IDLE && connection_is_overlong(c))
+                connection_refuse_overlong(c);
+        else if (c->state == VARLINK_IDLE)
+                connection_handle_call(c);
+        else if (!c->continuation(c) && c->state == VARLINK_REPLYING)
+                connection_set_state(c, VARLINK_IDLE);
+
+        varlink_flush(c);
+}
+
+static uint64_t clock_nsec(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+static void server_reap(VarlinkServer *s) {
+        VarlinkConnection *c, *next;
+
+        DL_FOREACH_SAFE(s->connections[VARLINK_CLOSED], c, next)
+                free(c);
+        s->connections[VARLINK_CLOSED] = NULL;
+}
+
+static int on_work(_unused_ sd_event_source *source, void *userdata) {
+        VarlinkServer *s = userdata;
+        uint64_t began = clock_nsec();
+
+        while (s->ready && clock_nsec() - began < WORK_NSEC) {
+                VarlinkConnection *c = s->ready;
+
+                connection_set_ready(c, false);
+                connection_work(c);
+        }
+
+        server_reap(s);
+        server_set_working(s);
+        return 0;
+}
+
+static void connection_readable(Stream *stream) {
+        VarlinkConnection *c = container_of(stream, VarlinkConnection, stream);
+        size_t max = MIN((size_t) READ_MAX, buffer_space(&c->in));
+        uint8_t *p = buffer_reserve(&c->in, max);
+
+        if (!p) {
+                varlink_close(c);
+                return;
+        }
+
+        ssize_t n = stream_read(stream, p, max);
+        buffer_commit(&c->in, (size_t) MAX(n, 0));
+        if (n == -EAGAIN)
+                return;
+        if (n < 0 || (n == 0 && c->state == VARLINK_WATCHING)) {
+                varlink_close(c);
+                return;
+        }
+
+        c->ended = n == 0;
+        connection_find_call(c);
+        connection_settle(c);
+}
+
+static void connection_writable(Stream *stream) {
+        VarlinkConnection *c = container_of(stream, VarlinkConnection, stream);
+
+        timeout_stop(&c->stall_timeout);
+        varlink_flush(c);
+}
+
+static const StreamHandler connection_handler = {
+        .readable = connection_readable,
+        .writable = connection_writable,
+};
+
+static void on_call_timeout(Timeout *t) {
+        VarlinkConnection *c = container_of(t, VarlinkConnection, call_timeout);
+
+        log_debug("Query from %s has not come to its end in time, closing the connection", c->peer.text);
+        varlink_close(c);
+}
+
+static void on_stalled(Timeout *t) {
+        VarlinkConnection *c = container_of(t, VarlinkConnection, stall_timeout);
+
+        log_info("%s does not read the answers to its queries, closing the connection", c->peer.text);
+        varlink_close(c);
+}
+
+/* Makes room for another. Returns: whether there is. */
+static bool server_has_room(VarlinkServer *s) {
+        if (s->n_connections >= VARLINK_CONNECTIONS_MAX && s->connections[VARLINK_IDLE])
+                varlink_close(s->connections[VARLINK_IDLE]);
+
+        return s->n_connections < VARLINK_CONNECTIONS_MAX;
+}
+
+static void server_log_refusal(VarlinkServer *s) {
+        usec_t now = event_now(s->concentrator->event);
+
+        if (s->refusal_logged > 0 && now - s->refusal_logged < REFUSAL_LOG_INTERVAL_USEC)
+                return;
+
+        s->refusal_logged = now;
+        log_warning("Queries are refused: %u connections are being answered already", s->n_connections);
+}
+
+static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
+        VarlinkServer *s = container_of(a, VarlinkGate, acceptor)->server;
+
+        fd = concentrator_admit(s->concentrator, fd);
+        if (fd < 0)
+                return;
+
+        VarlinkConnection *c = server_has_room(s) ? calloc(1, sizeof(VarlinkConnection)) : NULL;
+        if (!c || stream_open(&c->stream, s->concentrator->poller, fd, VARLINK_OUT_MAX, &connection_handler) < 0) {
+                server_log_refusal(s);
+                if (!c)
+                        safe_close(fd);
+                free(c);
+                return;
+        }
+
+        c->server = s;
+        c->in = BUFFER_INIT(VARLINK_CALL_MAX + 1);
+        peer_init(&c->peer, fd, address);
+        DL_APPEND(s->connections[VARLINK_IDLE], c);
+        s->n_connections++;
+        connection_settle(c);
+}
+
+int varlink_server_listen(VarlinkServer *s, int fd) {
+        _cleanup_close_ int owned_fd = fd;
+        _cleanup_free_ VarlinkGate *g = calloc(1, sizeof(VarlinkGate));
+        if (!g)
+                return -ENOMEM;
+
+        g->server = s;
+        int r = acceptor_open(&g->acceptor, s->concentrator->poller, &s->concentrator->rests, TAKE_FD(owned_fd),
+                              gate_accept);
+        if (r < 0)
+                return r;
+
+        DL_APPEND(s->gates, g);
+        TAKE_PTR(g);
+        return 0;
+}
+
+int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces,
+                       VarlinkServer **ret) {
+        _cleanup_(varlink_server_freep) VarlinkServer *s = calloc(1, sizeof(VarlinkServer));
+        if (!s)
+                return -ENOMEM;
+
+        s->concentrator = concentrator;
+        s->interfaces = interfaces;
+
+        int r = sd_event_add_defer(concentrator->event, &s->worker, on_work, s);
+        if (r < 0)
+                return r;
+        server_set_working(s);
+
+        r = timeout_queue_init(&s->call_timeouts, concentrator->event, VARLINK_CALL_USEC, on_call_timeout);
+        if (r < 0)
+                return r;
+
+        r = timeout_queue_init(&s->stall_timeouts, concentrator->event, VARLINK_STALL_USEC, on_stalled);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+static void gate_free(VarlinkServer *s, VarlinkGate *g) {
+        DL_DELETE(s->gates, g);
+        acceptor_close(&g->acceptor);
+        free(g);
+}
+
+VarlinkServer *varlink_server_free(VarlinkServer *s) {
+        while (s->gates)
+                gate_free(s, s->gates);
+        for (VarlinkState state = VARLINK_IDLE; state < VARLINK_CLOSED; state++)
+                while (s->connections[state])
+                        varlink_close(s->connections[state]);
+        server_reap(s);
+
+        timeout_queue_done(&s->call_timeouts);
+        timeout_queue_done(&s->stall_timeouts);
+        sd_event_source_disable_unref(s->worker);
+        free(s);
+        return NULL;
+}

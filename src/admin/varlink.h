@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+#include <systemd/sd-event.h>
+
+#include "console/concentrator.h"
+#include "json-writer.h"
+#include "transport/acceptor.h"
+#include "transport/peer.h"
+#include "transport/stream.h"
+
+/*
+ * Varlink (https://varlink.org): a server, its connections, and the calls that come over them. Messages are JSON
+ * objects, each ended by a NUL byte. Which methods there are is the business of the interfaces.
+ *
+ * Strangers may connect (local users, over TCP): how many connections there are, how long they may take to ask
+ * for something, how large a call is and how much of the answers may wait to be read is bounded, and each
+ * connection does a little before the next has its turn.
+ */
+typedef struct VarlinkConnection VarlinkConnection;
+typedef struct VarlinkGate VarlinkGate;
+typedef struct VarlinkInterface VarlinkInterface;
+typedef struct VarlinkServer VarlinkServer;
+
+/* Bytes of a call. A longer one is refused, and the connection closed. */
+#define VARLINK_CALL_MAX (64U * 1024U)
+
+/* More answers than this are not made before what there is has been read. */
+#define VARLINK_OUT_HIGH (64U * 1024U)
+
+/* A reader of events who is further behind is disconnected. */
+#define VARLINK_OUT_MAX (2U * 1024U * 1024U)
+
+/* At this many the one that has been idle for longest goes. */
+#define VARLINK_CONNECTIONS_MAX 4096U
+
+/* From connecting, or from the first byte of a call, until all of a call has come */
+#define VARLINK_CALL_USEC (30 * USEC_PER_SEC)
+
+/* For answers to be read, unless they are events, which may come late */
+#define VARLINK_STALL_USEC (60 * USEC_PER_SEC)
+
+typedef struct VarlinkCall {
+        const char *method;       /* with its interface */
+        const json_t *parameters; /* NULL: none */
+        bool more, oneway, upgrade;
+} VarlinkCall;
+
+/* May close @c (varlink_close()) or take it over (varlink_hand_over()). */
+typedef void (*VarlinkHandler)(VarlinkConnection *c, const VarlinkCall *call);
+
+typedef struct VarlinkMethod {
+        const char *name;
+        VarlinkHandler handler;
+} VarlinkMethod;
+
+struct VarlinkInterface {
+        const char *name;
+        const char *description;      /* in Varlink's interface definition language */
+        const VarlinkMethod *methods; /* the last has no name */
+};
+
+/* Work that an answer of many replies still has to do. Returns: whether there is more. */
+typedef bool (*VarlinkContinuation)(VarlinkConnection *c);
+
+typedef enum VarlinkState {
+        VARLINK_IDLE,      /* waits for a call, or has one to handle */
+        VARLINK_REPLYING,  /* a continuation makes replies as they are read */
+        VARLINK_WATCHING,  /* gets events as they happen */
+        VARLINK_CLOSED,    /* to be freed */
+        _VARLINK_STATE_MAX,
+} VarlinkState;
+
+struct VarlinkConnection {
+        VarlinkServer *server;
+        Stream stream;
+        Peer peer;
+        VarlinkState state;
+
+        Buffer in;        /* what has come and has not been handled */
+        size_t call_size; /* of the first call in it, its NUL included; 0: there is none that is whole */
+        size_t searched;  /* bytes of it in which there is no NUL */
+        bool ended;       /* nothing more will come; what has been asked is answered yet */
+        bool asked;       /* there has been a call */
+        bool oneway;      /* the call that is being handled */
+
+        VarlinkContinuation continuation; /* of VARLINK_REPLYING */
+        Console *position; /* where that goes on (vm-stream.h); NULL: at the end */
+        bool events;       /* it is to hear of what happens to VMs before its position */
+
+        Timeout call_timeout, stall_timeout;
+        bool ready; /* in server->ready */
+        VarlinkConnection *prev, *next;             /* of its state's list */
+        VarlinkConnection *ready_prev, *ready_next;
+};
+
+struct VarlinkServer {
+        Concentrator *concentrator;
+        const VarlinkInterface *const *interfaces; /* NULL-terminated */
+
+        VarlinkGate *gates;                                 /* utlist */
+        VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
+        VarlinkConnection *ready;                           /* utlist: those that have something to do */
+        unsigned n_connections;                             /* that are not closed */
+        usec_t refusal_logged;                                 /* 0: never */
+        sd_event_source *worker;
+        TimeoutQueue call_timeouts, stall_timeouts;
+};
+
+/* @interfaces: static; the last is followed by NULL. */
+int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces, VarlinkServer **ret);
+VarlinkServer *varlink_server_free(VarlinkServer *s);
+DEFINE_TRIVIAL_CLEANUP_FUNC(VarlinkServer *, varlink_server_free);
+
+/* NULL if it has no such interface. */
+const VarlinkInterface *varlink_server_find_interface(const VarlinkServer *s, const char *name);
+
+/* Connections are taken from the listening socket @fd from now on. It is taken over, and closed if this fails. */
+int varlink_server_listen(VarlinkServer *s, int fd);
+
+/*
+ * Replies. varlink_reply_begin() makes a writer that is within the parameters of the reply, and
+ * varlink_reply_end() ends it. A reply to a oneway call goes nowhere.
+ */
+typedef enum VarlinkReplyFlags {
+        VARLINK_LAST = 0,
+        VARLINK_CONTINUES = 1 << 0,
+} VarlinkReplyFlags;
+
+JsonWriter varlink_reply_begin(VarlinkConnection *c);
+JsonWriter varlink_error_begin(VarlinkConnection *c, const char *error);
+void varlink_reply_end(VarlinkConnection *c, JsonWriter *w, VarlinkReplyFlags flags);
+
+/* An empty reply */
+void varlink_reply(VarlinkConnection *c);
+
+/* The errors of org.varlink.service */
+void varlink_reply_interface_not_found(VarlinkConnection *c, const char *interface);
+void varlink_reply_method_not_found(VarlinkConnection *c, const char *method);
+void varlink_reply_invalid_parameter(VarlinkConnection *c, const char *parameter);
+void varlink_reply_expected_more(VarlinkConnection *c);
+
+/* What a method takes. */
+typedef struct VarlinkParameter {
+        const char *name;
+        enum {
+                VARLINK_STRING,  /* target: const char *, valid as long as the call is */
+                VARLINK_BOOLEAN, /* target: bool */
+        } type;
+        bool required; /* otherwise its target is left alone where it is missing or null */
+        void *target;
+} VarlinkParameter;
+
+/* Returns: false if the parameters are not these; that has been answered then. */
+bool varlink_take_parameters(VarlinkConnection *c, const VarlinkCall *call, const VarlinkParameter *parameters,
+                             size_t n);
+
+/* The answer goes on: @continuation is called whenever there is room for more. */
+void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation);
+
+/* From within a continuation: this was the beginning, and from now on the connection gets events. */
+void varlink_watch(VarlinkConnection *c);
+
+/* Sends what has been queued from elsewhere than a handler or a continuation. */
+void varlink_flush(VarlinkConnection *c);
+
+/* It is a Varlink connection no more. @ret_answer: what has not been sent yet, @ret_typed: what has come after the
+ * call; both to be cleared by the caller. Returns: its descriptor. */
+int varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed);
+
+void varlink_close(VarlinkConnection *c);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <utlist.h>
+
+#include "vm-json.h"
+#include "vm-stream.h"
+
+/* Bytes of an event: its VM and a client, with all that can be in them */
+#define EVENT_MAX (256U * 1024U)
+
+static const char *const event_names[] = {
+        [CONSOLE_ADDED] = "added",
+        [CONSOLE_CONNECTED] = "connected",
+        [CONSOLE_DISCONNECTED] = "disconnected",
+        [CONSOLE_RENAMED] = "renamed",
+        [CONSOLE_REMOVED] = "removed",
+        [CONSOLE_CLIENT_ATTACHED] = "client_attached",
+        [CONSOLE_CLIENT_DETACHED] = "client_detached",
+        [CONSOLE_VMOTION_BEGUN] = "vmotion_begin",
+        [CONSOLE_VMOTION_COMPLETE] = "vmotion_complete",
+        [CONSOLE_VMOTION_ABORTED] = "vmotion_abort",
+};
+
+static Console *take_position(VarlinkConnection *c) {
+        Console *console = c->position;
+
+        c->position = console->handle.next;
+        return console;
+}
+
+static bool has_room(const VarlinkConnection *c) {
+        return c->state == VARLINK_REPLYING && c->stream.out.size < VARLINK_OUT_HIGH;
+}
+
+static bool list_continue(VarlinkConnection *c) {
+        if (!c->position) { /* the last has gone since it was said that there is another */
+                varlink_reply(c);
+                return false;
+        }
+
+        while (c->position && has_room(c)) {
+                const Console *console = take_position(c);
+                JsonWriter w = varlink_reply_begin(c);
+
+                vm_json_write(&w, "vm", console);
+                varlink_reply_end(c, &w, c->position ? VARLINK_CONTINUES : VARLINK_LAST);
+        }
+
+        return c->position;
+}
+
+void vm_stream_list(VarlinkConnection *c) {
+        c->position = c->server->concentrator->consoles;
+        c->events = false;
+        varlink_continue(c, list_continue);
+}
+
+static void write_event(JsonWriter *w, const char *event, const Console *console, const Client *client) {
+        json_writer_put_string(w, "event", event);
+        if (console)
+                vm_json_write(w, "vm", console);
+        if (client)
+                client_json_write(w, "client", client);
+}
+
+static void reply_event(VarlinkConnection *c, const char *event, const Console *console) {
+        JsonWriter w = varlink_reply_begin(c);
+
+        write_event(&w, event, console, NULL);
+        varlink_reply_end(c, &w, VARLINK_CONTINUES);
+}
+
+static bool monitor_continue(VarlinkConnection *c) {
+        while (c->position && has_room(c))
+                reply_event(c, "present", take_position(c));
+
+        if (c->position || c->state != VARLINK_REPLYING)
+                return c->position;
+
+        varlink_watch(c);
+        reply_event(c, "ready", NULL);
+        return false;
+}
+
+void vm_stream_monitor(VarlinkConnection *c) {
+        c->position = c->server->concentrator->consoles;
+        c->events = true;
+        varlink_continue(c, monitor_continue);
+}
+
+static void tell(VmStream *s, VarlinkConnection *c) {
+        if (buffer_append(&c->stream.out, buffer_data(&s->event), s->event.size) >= 0) {
+                varlink_flush(c);
+                return;
+        }
+
+        log_notice("%s reads events too slowly and is disconnected: %u bytes are waiting", c->peer.text,
+                   VARLINK_OUT_MAX);
+        varlink_close(c);
+}
+
+/* Those who have been told that it is there: consoles are gone through by their numbers. */
+static bool is_told(const VarlinkConnection *c, const Console *console) {
+        return c->events && (!c->position || console->number < c->position->number);
+}
+
+static bool anybody_is_told(const VarlinkServer *server, const Console *console) {
+        const VarlinkConnection *c;
+
+        if (server->connections[VARLINK_WATCHING])
+                return true;
+
+        DL_FOREACH(server->connections[VARLINK_REPLYING], c)
+                if (is_told(c, console))
+                        return true;
+
+        return false;
+}
+
+static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, const Client *client) {
+        static const VarlinkState states[] = {VARLINK_REPLYING, VARLINK_WATCHING};
+        VarlinkConnection *c, *next;
+
+        /* Written once, whoever gets it. */
+        JsonWriter w = JSON_WRITER_INIT(&s->event);
+        json_writer_begin_object(&w, NULL);
+        json_writer_begin_object(&w, "parameters");
+        write_event(&w, event_names[event], console, client);
+        json_writer_end_object(&w);
+        json_writer_put_boolean(&w, "continues", true);
+        json_writer_end_object(&w);
+
+        if (w.error < 0 || buffer_append(&s->event, "", 1) < 0)
+                log_error("Cannot tell of VM %s: no memory", console->name);
+        else
+                for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                        DL_FOREACH_SAFE(s->server->connections[states[i]], c, next)
+                                if (is_told(c, console))
+                                        tell(s, c);
+
+        buffer_clear(&s->event);
+}
+
+static void on_console_event(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
+                             const Client *client) {
+        VmStream *s = container_of(observer, VmStream, observer);
+        VarlinkConnection *c;
+
+        if (anybody_is_told(s->server, console))
+                tell_event(s, event, console, client);
+
+        if (event == CONSOLE_REMOVED)
+                DL_FOREACH(s->server->connections[VARLINK_REPLYING], c)
+                        if (c->position == console)
+                                c->position = console->handle.next;
+}
+
+void vm_stream_init(VmStream *s, VarlinkServer *server) {
+        *s = (VmStream){.server = server, .event = BUFFER_INIT(EVENT_MAX)};
+
+        s->observer.notify = on_console_event;
+        concentrator_observe(server->concentrator, &s->observer);
+}
+
+void vm_stream_done(VmStream *s) {
+        concentrator_unobserve(s->server->concentrator, &s->observer);
+        buffer_clear(&s->event);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "varlink.h"
+
+/*
+ * VmStream: the two answers of org.vspc.Concentrator that consist of many replies: List, and Monitor, which begins
+ * with all VMs that there are and goes on with what happens. All VMs are gone through in the order in which they
+ * came to be, a bounded number at a time, by a position that moves on if the VM there is removed; an event is told
+ * to those who have been told of its VM.
+ */
+typedef struct VmStream {
+        VarlinkServer *server;
+        ConcentratorObserver observer;
+        Buffer event; /* the one that is being told */
+} VmStream;
+
+void vm_stream_init(VmStream *s, VarlinkServer *server);
+void vm_stream_done(VmStream *s);
+
+void vm_stream_list(VarlinkConnection *c);
+void vm_stream_monitor(VarlinkConnection *c);
