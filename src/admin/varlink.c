@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <sys/eventfd.h>
 #include <time.h>
 #include <utlist.h>
 
@@ -9,7 +10,7 @@
 #define READ_MAX 16384U
 
 /* Work on calls before everything else has its turn */
-#define WORK_NSEC (1000 * 1000)
+#define WORK_NSEC (250 * 1000)
 
 /* The least time between two messages that there are too many connections */
 #define REFUSAL_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
@@ -31,7 +32,7 @@ static void connection_set_state(VarlinkConnection *c, VarlinkState state) {
 static void server_set_working(VarlinkServer *s) {
         bool work = s->ready || s->connections[VARLINK_CLOSED];
 
-        (void) sd_event_source_set_enabled(s->worker, work ? SD_EVENT_ON : SD_EVENT_OFF);
+        (void) poller_watch(s->concentrator->poller, &s->worker, work ? EPOLLIN : 0);
 }
 
 static void connection_set_ready(VarlinkConnection *c, bool ready) {
@@ -285,8 +286,10 @@ static void server_reap(VarlinkServer *s) {
         s->connections[VARLINK_CLOSED] = NULL;
 }
 
-static int on_work(_unused_ sd_event_source *source, void *userdata) {
-        VarlinkServer *s = userdata;
+/* Once for each batch of the poller's, so that it is a socket among others: a deferred source of sd-event's keeps
+ * its place at the head of all that is pending, and would have every turn until there is no more work. */
+static void on_work(Watch *w, _unused_ uint32_t events) {
+        VarlinkServer *s = container_of(w, VarlinkServer, worker);
         uint64_t began = clock_nsec();
 
         while (s->ready && clock_nsec() - began < WORK_NSEC) {
@@ -298,7 +301,6 @@ static int on_work(_unused_ sd_event_source *source, void *userdata) {
 
         server_reap(s);
         server_set_working(s);
-        return 0;
 }
 
 static void connection_readable(Stream *stream) {
@@ -419,12 +421,11 @@ int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const
         s->concentrator = concentrator;
         s->interfaces = interfaces;
 
-        int r = sd_event_add_defer(concentrator->event, &s->worker, on_work, s);
-        if (r < 0)
-                return r;
-        server_set_working(s);
+        s->worker = (Watch){.fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), .handler = on_work};
+        if (s->worker.fd < 0)
+                return -errno;
 
-        r = timeout_queue_init(&s->call_timeouts, concentrator->event, VARLINK_CALL_USEC, on_call_timeout);
+        int r = timeout_queue_init(&s->call_timeouts, concentrator->event, VARLINK_CALL_USEC, on_call_timeout);
         if (r < 0)
                 return r;
 
@@ -452,7 +453,8 @@ VarlinkServer *varlink_server_free(VarlinkServer *s) {
 
         timeout_queue_done(&s->call_timeouts);
         timeout_queue_done(&s->stall_timeouts);
-        sd_event_source_disable_unref(s->worker);
+        if (s->worker.fd >= 0)
+                poller_close(s->concentrator->poller, &s->worker);
         free(s);
         return NULL;
 }

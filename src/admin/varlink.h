@@ -27,7 +27,7 @@ typedef struct VarlinkServer VarlinkServer;
 #define VARLINK_CALL_MAX (64U * 1024U)
 
 /* More answers than this are not made before what there is has been read. */
-#define VARLINK_OUT_HIGH (64U * 1024U)
+#define VARLINK_OUT_HIGH (16U * 1024U)
 
 /* A reader of events who is further behind is disconnected. */
 #define VARLINK_OUT_MAX (2U * 1024U * 1024U)
@@ -104,7 +104,7 @@ struct VarlinkServer {
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
         unsigned n_connections;                             /* that are not closed */
         usec_t refusal_logged;                                 /* 0: never */
-        sd_event_source *worker;
+        Watch worker; /* always readable; watched while there is work */
         TimeoutQueue call_timeouts, stall_timeouts;
 };
 

@@ -22,9 +22,10 @@ import time
 HOSTS = "--hosts=40"
 
 # sd_listen_fds(3): the sockets begin at descriptor 3
-BECOME = ("import os, sys; os.dup2(int(sys.argv[1]), 3); "
-          "os.environ.update(LISTEN_FDS='1', LISTEN_FDNAMES='vm', LISTEN_PID=str(os.getpid())); "
-          "os.execv(sys.argv[2], sys.argv[2:])")
+BECOME = ("import os, sys; fds = [os.dup(os.dup(int(fd))) for fd in sys.argv[1:3]]; "
+          "os.dup2(fds[0], 3); os.dup2(fds[1], 4); os.closerange(5, 100); "
+          "os.environ.update(LISTEN_FDS='2', LISTEN_FDNAMES='vm:admin', LISTEN_PID=str(os.getpid())); "
+          "os.execv(sys.argv[3], sys.argv[3:])")
 
 
 class Failure(Exception):
@@ -83,19 +84,21 @@ class Bench:
                     pass
 
     def vspcd(self, **settings):
-        """Starts it as systemd would. Returns: its process and its port for VMs."""
+        """Starts it as systemd would. Returns: its process and its port for VMs; self.admin_port is the other."""
         config = self.folder / "vspc.conf"
         config.write_text("[Concentrator]\nBackend=memory\n" +
                           "".join(f"{key}={value}\n" for key, value in settings.items()))
         program = self.program("vspcd")
-        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        listeners = [socket.create_server(("127.0.0.1", 0), backlog=4096) for _ in range(2)]
+        numbers = [listener.fileno() for listener in listeners]
 
-        # The descriptor's number and LISTEN_PID are put right in the child, which then becomes vspcd.
+        # The descriptors' numbers and LISTEN_PID are put right in the child, which then becomes vspcd.
         with open(self.folder / "vspcd.log", "w", encoding="utf-8") as log:
-            child = self.start(sys.executable, "-c", BECOME, str(listener.fileno()), program,
-                               f"--config={config}", stderr=log, stdout=log, pass_fds=[listener.fileno()])
-        port = listener.getsockname()[1]
-        listener.close()
+            child = self.start(sys.executable, "-c", BECOME, *map(str, numbers), program, f"--config={config}",
+                               stderr=log, stdout=log, pass_fds=numbers)
+        port, self.admin_port = (listener.getsockname()[1] for listener in listeners)
+        for listener in listeners:
+            listener.close()
         return child, port
 
     def sim(self, port, *arguments):
@@ -315,6 +318,76 @@ def keystroke(bench):
         f"ratio {ratio:.2f}", "<= 2.5", ratio <= 2.5)
 
 
+# Queries
+
+def ask(admin_port, method):
+    """Returns: a connection on which @method has been called, with "more"."""
+    connection = socket.create_connection(("127.0.0.1", admin_port))
+    connection.sendall(b'{"method":"org.vspc.Concentrator.%s","more":true}\0' % method.encode())
+    return connection
+
+
+def read_list(connection):
+    """Returns: how many replies there were up to the last."""
+    n, tail = 0, b""
+    while piece := connection.recv(1 << 18):
+        n += piece.count(b"\0")
+        tail = (tail + piece)[-32:]
+        if tail.endswith(b"\0") and b'"continues"' not in tail:
+            return n
+    raise Failure("the list has no end")
+
+
+def listing(bench):
+    count, rounds = 16000, 15
+    first = free_ports(1)
+    vspcd, port = bench.vspcd(VMPortRangeStart=first, VMPortRangeEnd=first)  # the first VM gets the only port
+    bench.stay_connected(port, 1, "--name=echo", "--echo")
+    bench.stay_connected(port, count, HOSTS)
+    settle(vspcd)
+
+    def measure_keystrokes():
+        child = bench.talk_to(bench.program("bench-keystroke"), str(first), "4000")
+        return child, lambda: [int(x) for x in expect_line(child).split()]
+
+    child, result = measure_keystrokes()
+    alone = result()
+    bench.end(child)
+
+    child, result = measure_keystrokes()
+    times = []
+    while len(times) < rounds or child.poll() is None:
+        begun = time.monotonic()
+        with ask(bench.admin_port, "List") as connection:
+            n = read_list(connection)
+        times.append((time.monotonic() - begun) * 1000)
+        if n != count + 1:
+            raise Failure(f"{n} VMs were listed, not {count + 1}")
+    crowded = result()
+    bench.end(child)
+
+    took = statistics.median(times)
+    say("list", f"{took:.0f} ms for {count} VMs, keystroke p99 {crowded[1]} us meanwhile, {alone[1]} us otherwise",
+        "<= 150 ms and <= 5000 us", took <= 150 and crowded[1] <= 5000)
+
+
+def monitors(bench):
+    count, rounds, blocks = 1000, 5, 4000
+    client_port = free_ports(4)
+    vspcd, vm_port = bench.vspcd(SlowClient="wait", VMPortRangeStart=client_port, VMPortRangeEnd=client_port + 3)
+    ratios = []
+    for _ in range(rounds):
+        alone = move_through_vspcd(bench, vm_port, client_port, "raw", 1, blocks)
+        watching = [ask(bench.admin_port, "Monitor") for _ in range(count)]
+        settle(vspcd)
+        ratios.append(move_through_vspcd(bench, vm_port, client_port, "raw", 1, blocks) / alone)
+        for connection in watching:
+            connection.close()
+        settle(vspcd)
+    ratio = statistics.median(ratios)
+    say("monitors", f"throughput with {count} of them is {ratio:.2f} of that without", ">= 0.9", ratio >= 0.9)
+
+
 def vmotion(bench):
     wanted = 3000
     _, port = bench.vspcd(VMPorts="no")
@@ -333,6 +406,8 @@ BENCHMARKS = {
     "idle-memory": idle_memory,
     "keystroke": keystroke,
     "vmotion": vmotion,
+    "list": listing,
+    "monitors": monitors,
 }
 
 
