@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "admin.h"
+#include "bus.h"
 #include "varlink-concentrator.h"
 #include "varlink-service.h"
 #include "vm-stream.h"
@@ -8,6 +9,7 @@
 struct Admin {
         VarlinkServer *server;
         VmStream stream;
+        Bus *bus;
 };
 
 static const VarlinkInterface *const interfaces[] = {
@@ -26,11 +28,18 @@ int admin_new(Concentrator *concentrator, Admin **ret) {
                 return r;
 
         vm_stream_init(&a->stream, a->server);
+        r = bus_new(concentrator, &a->bus);
+        if (r < 0) {
+                admin_free(TAKE_PTR(a));
+                return r;
+        }
+
         *ret = TAKE_PTR(a);
         return 0;
 }
 
 Admin *admin_free(Admin *a) {
+        bus_freep(&a->bus);
         vm_stream_done(&a->stream);
         varlink_server_free(a->server);
         free(a);

@@ -4,7 +4,8 @@
 #include "console/concentrator.h"
 
 /*
- * Admin: the faces of a concentrator for those who query and attach: Varlink on the sockets that it is given.
+ * Admin: the faces of a concentrator for those who query and attach: Varlink on the sockets that it is given, and
+ * the system bus.
  */
 typedef struct Admin Admin;
 

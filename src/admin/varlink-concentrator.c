@@ -11,11 +11,9 @@ static const char description[] =
 #include "org.vspc.Concentrator.varlink.inc"
         ;
 
-/* Attach() may have been followed by this much before its reply. */
-static_assert(CLIENT_TYPED_EARLY_MAX <= VARLINK_CALL_MAX);
-
-/* What waits to be read, and the reply to Attach() */
-static_assert(VARLINK_OUT_HIGH + VM_JSON_CLIENTS_MAX * 1024U <= CLIENT_OUT_MAX);
+static_assert(CLIENT_TYPED_EARLY_MAX <= VARLINK_CALL_MAX, "what may follow Attach() before its reply is read");
+static_assert(VARLINK_OUT_HIGH + VM_JSON_CLIENTS_MAX * 1024U <= CLIENT_OUT_MAX,
+              "what waits to be read, and the reply to Attach(), are passed on to the client");
 
 static void reply_no_such_vm(VarlinkConnection *c, const char *vm) {
         JsonWriter w = varlink_error_begin(c, INTERFACE ".NoSuchVM");
@@ -75,11 +73,21 @@ static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
                 return;
 
+        if (!name && call->more) {
+                vm_stream_list(c);
+                return;
+        }
+
+        if (!name && HASH_CNT(handle, concentrator->consoles) > 1) {
+                varlink_reply_expected_more(c);
+                return;
+        }
+
         if (!name) {
-                if (call->more || HASH_CNT(handle, concentrator->consoles) <= 1)
-                        vm_stream_list(c);
-                else
-                        varlink_reply_expected_more(c);
+                JsonWriter w = varlink_reply_begin(c);
+                if (concentrator->consoles)
+                        vm_json_write(&w, "vm", concentrator->consoles);
+                varlink_reply_end(c, &w, VARLINK_LAST);
                 return;
         }
 
@@ -170,7 +178,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         if (c->in.size > CLIENT_TYPED_EARLY_MAX) {
                 log_info("%s has typed more than %u bytes before it was told that it may, closing the connection",
                          c->peer.text, CLIENT_TYPED_EARLY_MAX);
-                varlink_close(c);
+                varlink_close_gently(c);
                 return;
         }
 
@@ -231,10 +239,15 @@ static void method_monitor(VarlinkConnection *c, const VarlinkCall *call) {
         if (!varlink_take_parameters(c, call, NULL, 0))
                 return;
 
-        if (call->more)
-                vm_stream_monitor(c);
-        else
+        if (!call->more)
                 varlink_reply_expected_more(c);
+        else if (varlink_take_events(c))
+                vm_stream_monitor(c);
+        else {
+                JsonWriter w = varlink_error_begin(c, INTERFACE ".TooManyMonitors");
+                json_writer_put_unsigned(&w, "limit", VARLINK_WATCHERS_MAX);
+                varlink_reply_end(c, &w, VARLINK_LAST);
+        }
 }
 
 static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
@@ -282,8 +295,8 @@ const VarlinkInterface varlink_concentrator = {
         .methods = (const VarlinkMethod[]){
                 {"List", method_list},
                 {"Attach", method_attach},
-                {"Clear", method_clear},
-                {"Forget", method_forget},
+                {"Clear", method_clear, VARLINK_ACTS},
+                {"Forget", method_forget, VARLINK_ACTS},
                 {"Monitor", method_monitor},
                 {"GetMetrics", method_get_metrics},
                 {},

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "transport/socket.h"
 #include "varlink.h"
 
 /* Bytes read at a time */
@@ -62,6 +63,7 @@ static void connection_leave(VarlinkConnection *c) {
         buffer_clear(&c->in);
         connection_set_state(c, VARLINK_CLOSED);
         c->server->n_connections--;
+        c->server->n_watchers -= c->events;
         server_set_working(c->server);
 }
 
@@ -73,8 +75,7 @@ void varlink_close(VarlinkConnection *c) {
         connection_leave(c);
 }
 
-/* The same, but so that the caller gets the answers that are queued. */
-static void connection_close_gently(VarlinkConnection *c) {
+void varlink_close_gently(VarlinkConnection *c) {
         closer_take(&c->server->concentrator->closer, &c->stream);
         connection_leave(c);
 }
@@ -106,8 +107,16 @@ static bool connection_is_overlong(const VarlinkConnection *c) {
 }
 
 static bool connection_has_work(const VarlinkConnection *c) {
-        return c->state == VARLINK_REPLYING ||
-               (c->state == VARLINK_IDLE && (c->call_size > 0 || connection_is_overlong(c)));
+        switch (c->state) {
+        case VARLINK_IDLE:
+                return c->call_size > 0 || connection_is_overlong(c);
+        case VARLINK_REPLYING:
+                return true;
+        case VARLINK_WATCHING:
+                return c->stream.out.size > 0 && !c->stream.blocked;
+        default:
+                return false;
+        }
 }
 
 /* Brings up to date what follows from what it has, has sent and is waiting for. */
@@ -123,9 +132,9 @@ static void connection_settle(VarlinkConnection *c) {
                 return;
         }
 
-        connection_set_ready(c, has_work && c->stream.out.size < VARLINK_OUT_HIGH);
+        connection_set_ready(c, has_work && (c->state == VARLINK_WATCHING || c->stream.out.size < VARLINK_OUT_HIGH));
 
-        bool reading = !c->ended && !has_work && buffer_space(&c->in) > 0;
+        bool reading = !c->ended && (c->state == VARLINK_WATCHING || (!has_work && buffer_space(&c->in) > 0));
         if (reading && !c->stream.reading)
                 stream_resume(&c->stream);
         else if (!reading && c->stream.reading)
@@ -136,7 +145,7 @@ static void connection_settle(VarlinkConnection *c) {
         timeout_set(&s->stall_timeouts, &c->stall_timeout, c->stream.blocked && c->state != VARLINK_WATCHING);
 }
 
-void varlink_flush(VarlinkConnection *c) {
+static void connection_flush(VarlinkConnection *c) {
         if (c->state == VARLINK_CLOSED)
                 return;
 
@@ -148,12 +157,29 @@ void varlink_flush(VarlinkConnection *c) {
         connection_settle(c);
 }
 
+void varlink_queued(VarlinkConnection *c) {
+        connection_settle(c);
+}
+
+bool varlink_take_events(VarlinkConnection *c) {
+        VarlinkServer *s = c->server;
+
+        if (!c->events && s->n_watchers >= VARLINK_WATCHERS_MAX)
+                return false;
+
+        s->n_watchers += !c->events;
+        c->events = true;
+        return true;
+}
+
 void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation) {
         c->continuation = continuation;
         connection_set_state(c, VARLINK_REPLYING);
 }
 
 void varlink_watch(VarlinkConnection *c) {
+        buffer_clear(&c->in);
+        c->call_size = c->searched = 0;
         connection_set_state(c, VARLINK_WATCHING);
 }
 
@@ -198,7 +224,8 @@ static void connection_dispatch(VarlinkConnection *c, const VarlinkCall *call) {
                 return;
         }
 
-        method->handler(c, call);
+        if (!call->oneway || method->kind == VARLINK_ACTS)
+                method->handler(c, call);
 }
 
 /* Returns: NULL, or what is wrong with it. */
@@ -206,7 +233,7 @@ static const char *call_parse(const json_t *message, VarlinkCall *ret) {
         const struct {
                 const char *name;
                 bool *target;
-        } flags[] = {{"more", &ret->more}, {"oneway", &ret->oneway}, {"upgrade", &ret->upgrade}};
+        } flags[] = {{"oneway", &ret->oneway}, {"more", &ret->more}, {"upgrade", &ret->upgrade}};
 
         for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
                 const json_t *flag = json_object_get(message, flags[i].name);
@@ -227,48 +254,72 @@ static const char *call_parse(const json_t *message, VarlinkCall *ret) {
         return NULL;
 }
 
+/* NULL if it is none, or more than any method takes. */
+static json_t *parse_message(const char *text, size_t n) {
+        size_t n_tokens = 0;
+
+        for (size_t i = 0; i < n; i++)
+                n_tokens += text[i] == '{' || text[i] == '[' || text[i] == ',' || text[i] == ':';
+
+        json_t *message = n_tokens <= VARLINK_CALL_TOKENS_MAX ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        if (!json_is_object(message)) {
+                json_decref(message);
+                return NULL;
+        }
+
+        return message;
+}
+
+/* What is no Varlink at all may be something else that a browser has been talked into sending here (HTTP, with a
+ * call hidden in it): nothing that comes behind it is listened to. */
+static void connection_refuse(VarlinkConnection *c, const char *what, const char *parameter) {
+        log_info("Query from %s %s, closing the connection", c->peer.text, what);
+        c->oneway = false;
+        varlink_reply_invalid_parameter(c, parameter);
+        if (c->state != VARLINK_CLOSED)
+                varlink_close_gently(c);
+}
+
 /* The first call of those that have come */
 static void connection_handle_call(VarlinkConnection *c) {
-        json_error_t error;
         VarlinkCall call = {};
 
-        json_t *message = json_loadb((const char *) buffer_data(&c->in), c->call_size - 1, JSON_REJECT_DUPLICATES,
-                                     &error);
+        json_t *message = parse_message((const char *) buffer_data(&c->in), c->call_size - 1);
+        if (!message) {
+                /* That it is no JSON cannot be told in Varlink; the name is what it calls a message's first part. */
+                connection_refuse(c, "is no JSON object of a few members", "method");
+                return;
+        }
+
         buffer_consume(&c->in, TAKE(c->call_size, 0));
         c->searched = 0;
         c->asked = true;
         connection_find_call(c);
 
-        /* That is no JSON cannot be told in Varlink; the name is what it calls a message's first part. */
-        const char *bad = json_is_object(message) ? call_parse(message, &call) : "method";
+        const char *bad = call_parse(message, &call);
         c->oneway = call.oneway;
-        if (bad) {
-                log_debug("Query from %s is not understood: %s", c->peer.text, message ? bad : error.text);
+        if (bad)
                 varlink_reply_invalid_parameter(c, bad);
-        } else
+        else
                 connection_dispatch(c, &call);
 
         json_decref(message);
 }
 
-static void connection_refuse_overlong(VarlinkConnection *c) {
-        log_info("Query from %s is longer than %u bytes, closing the connection", c->peer.text, VARLINK_CALL_MAX);
-        c->oneway = false;
-        varlink_reply_invalid_parameter(c, "parameters");
-        if (c->state != VARLINK_CLOSED)
-                connection_close_gently(c);
-}
-
 /* A call, or a part of an answer */
 static void connection_work(VarlinkConnection *c) {
         if (c->state == VARLINK_IDLE && connection_is_overlong(c))
-                connection_refuse_overlong(c);
+                connection_refuse(c, "is longer than 64 KiB", "parameters");
         else if (c->state == VARLINK_IDLE)
                 connection_handle_call(c);
-        else if (!c->continuation(c) && c->state == VARLINK_REPLYING)
+        else if (c->state == VARLINK_REPLYING && !c->continuation(c) && c->state == VARLINK_REPLYING)
                 connection_set_state(c, VARLINK_IDLE);
 
-        varlink_flush(c);
+        /* Those that are idle are in the order of how long. */
+        if (c->state == VARLINK_IDLE)
+                connection_set_state(c, VARLINK_IDLE);
+
+        connection_flush(c);
 }
 
 static uint64_t clock_nsec(void) {
@@ -322,6 +373,11 @@ static void connection_readable(Stream *stream) {
                 return;
         }
 
+        if (c->state == VARLINK_WATCHING) {
+                buffer_clear(&c->in);
+                return;
+        }
+
         c->ended = n == 0;
         connection_find_call(c);
         connection_settle(c);
@@ -331,7 +387,7 @@ static void connection_writable(Stream *stream) {
         VarlinkConnection *c = container_of(stream, VarlinkConnection, stream);
 
         timeout_stop(&c->stall_timeout);
-        varlink_flush(c);
+        connection_flush(c);
 }
 
 static const StreamHandler connection_handler = {
@@ -355,10 +411,12 @@ static void on_stalled(Timeout *t) {
 
 /* Makes room for another. Returns: whether there is. */
 static bool server_has_room(VarlinkServer *s) {
-        if (s->n_connections >= VARLINK_CONNECTIONS_MAX && s->connections[VARLINK_IDLE])
+        unsigned max = MIN(VARLINK_CONNECTIONS_MAX, s->concentrator->descriptor_limit / 8);
+
+        if (s->n_connections >= max && s->connections[VARLINK_IDLE])
                 varlink_close(s->connections[VARLINK_IDLE]);
 
-        return s->n_connections < VARLINK_CONNECTIONS_MAX;
+        return s->n_connections < max;
 }
 
 static void server_log_refusal(VarlinkServer *s) {
@@ -401,6 +459,7 @@ int varlink_server_listen(VarlinkServer *s, int fd) {
         if (!g)
                 return -ENOMEM;
 
+        socket_tune(fd);
         g->server = s;
         int r = acceptor_open(&g->acceptor, s->concentrator->poller, &s->concentrator->rests, TAKE_FD(owned_fd),
                               gate_accept);

@@ -29,11 +29,19 @@ typedef struct VarlinkServer VarlinkServer;
 /* More answers than this are not made before what there is has been read. */
 #define VARLINK_OUT_HIGH (16U * 1024U)
 
-/* A reader of events who is further behind is disconnected. */
+/* A reader of events who is further behind is disconnected; so is the one who is furthest behind when that many
+ * bytes wait for all of them together. */
 #define VARLINK_OUT_MAX (2U * 1024U * 1024U)
+#define VARLINK_EVENTS_MAX (64U * 1024U * 1024U)
 
-/* At this many the one that has been idle for longest goes. */
+/* More readers of events are refused. */
+#define VARLINK_WATCHERS_MAX 1024U
+
+/* At this many, or at an eighth of the descriptors, the one that has been idle for longest goes. */
 #define VARLINK_CONNECTIONS_MAX 4096U
+
+/* Members and elements of a call, however nested: more is work without a purpose. */
+#define VARLINK_CALL_TOKENS_MAX 512U
 
 /* From connecting, or from the first byte of a call, until all of a call has come */
 #define VARLINK_CALL_USEC (30 * USEC_PER_SEC)
@@ -53,6 +61,10 @@ typedef void (*VarlinkHandler)(VarlinkConnection *c, const VarlinkCall *call);
 typedef struct VarlinkMethod {
         const char *name;
         VarlinkHandler handler;
+        enum {
+                VARLINK_ASKS, /* has no effect but its reply: a oneway call of it is not carried out */
+                VARLINK_ACTS,
+        } kind;
 } VarlinkMethod;
 
 struct VarlinkInterface {
@@ -67,7 +79,7 @@ typedef bool (*VarlinkContinuation)(VarlinkConnection *c);
 typedef enum VarlinkState {
         VARLINK_IDLE,      /* waits for a call, or has one to handle */
         VARLINK_REPLYING,  /* a continuation makes replies as they are read */
-        VARLINK_WATCHING,  /* gets events as they happen */
+        VARLINK_WATCHING,  /* gets events as they happen; what it says is not listened to */
         VARLINK_CLOSED,    /* to be freed */
         _VARLINK_STATE_MAX,
 } VarlinkState;
@@ -103,6 +115,7 @@ struct VarlinkServer {
         VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
         unsigned n_connections;                             /* that are not closed */
+        unsigned n_watchers;                                /* of these, those that get events, now or soon */
         usec_t refusal_logged;                                 /* 0: never */
         Watch worker; /* always readable; watched while there is work */
         TimeoutQueue call_timeouts, stall_timeouts;
@@ -162,11 +175,18 @@ void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation);
 /* From within a continuation: this was the beginning, and from now on the connection gets events. */
 void varlink_watch(VarlinkConnection *c);
 
-/* Sends what has been queued from elsewhere than a handler or a continuation. */
-void varlink_flush(VarlinkConnection *c);
+/* The answer has events in it. Returns: false if there are too many such readers already. */
+bool varlink_take_events(VarlinkConnection *c);
+
+/* An event, or something else that is not the answer to a call being handled, has been queued: it is sent when the
+ * connection has its turn. */
+void varlink_queued(VarlinkConnection *c);
 
 /* It is a Varlink connection no more. @ret_answer: what has not been sent yet, @ret_typed: what has come after the
  * call; both to be cleared by the caller. Returns: its descriptor. */
 int varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed);
 
 void varlink_close(VarlinkConnection *c);
+
+/* The same, but so that the caller gets the answers that are queued. */
+void varlink_close_gently(VarlinkConnection *c);

@@ -3,17 +3,6 @@
 #include "console/link.h"
 #include "vm-json.h"
 
-static const char *vmotion_name(const Console *console) {
-        static const char *const names[] = {
-                [VMOTION_NONE] = "none",
-                [VMOTION_BEGUN] = "begun",
-                [VMOTION_PEERED] = "accepted",
-                [VMOTION_ORPHANED] = "orphaned",
-        };
-
-        return names[console->vmotions ? console->vmotions->state : VMOTION_NONE];
-}
-
 void client_json_write(JsonWriter *w, const char *key, const Client *client) {
         json_writer_begin_object(w, key);
         json_writer_put_string(w, "peer", client->peer.text);
@@ -32,8 +21,11 @@ static void write_clients(JsonWriter *w, const Console *console) {
         unsigned n = 0;
 
         json_writer_begin_array(w, "clients");
-        for (const Client *c = console->clients; c && n < VM_JSON_CLIENTS_MAX; c = c->next, n++)
-                client_json_write(w, NULL, c);
+        for (const Client *c = console->clients; c && n < VM_JSON_CLIENTS_MAX; c = c->next)
+                if (c->access != ACCESS_NONE) {
+                        client_json_write(w, NULL, c);
+                        n++;
+                }
         json_writer_end_array(w);
 }
 
@@ -61,8 +53,8 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         if (link)
                 write_link(w, link);
         json_writer_put_boolean(w, "tls", false);
-        json_writer_put_string(w, "vmotion", vmotion_name(console));
-        json_writer_put_unsigned(w, "clientCount", console->n_clients);
+        json_writer_put_string(w, "vmotion", vmotion_state_to_string(console_vmotion_state(console)));
+        json_writer_put_unsigned(w, "clientCount", console_count_clients(console));
         write_clients(w, console);
         json_writer_put_unsigned(w, "bytesReceived", console->ring.end);
         json_writer_put_unsigned(w, "bytesSent", console->bytes_sent);

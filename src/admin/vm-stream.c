@@ -13,6 +13,7 @@ static const char *const event_names[] = {
         [CONSOLE_CONNECTED] = "connected",
         [CONSOLE_DISCONNECTED] = "disconnected",
         [CONSOLE_RENAMED] = "renamed",
+        [CONSOLE_CHANGED] = "changed",
         [CONSOLE_REMOVED] = "removed",
         [CONSOLE_CLIENT_ATTACHED] = "client_attached",
         [CONSOLE_CLIENT_DETACHED] = "client_detached",
@@ -51,7 +52,6 @@ static bool list_continue(VarlinkConnection *c) {
 
 void vm_stream_list(VarlinkConnection *c) {
         c->position = c->server->concentrator->consoles;
-        c->events = false;
         varlink_continue(c, list_continue);
 }
 
@@ -84,19 +84,35 @@ static bool monitor_continue(VarlinkConnection *c) {
 
 void vm_stream_monitor(VarlinkConnection *c) {
         c->position = c->server->concentrator->consoles;
-        c->events = true;
         varlink_continue(c, monitor_continue);
 }
 
+static void give_up(VarlinkConnection *c) {
+        log_notice("%s reads events too slowly and is disconnected: %zu bytes are waiting", c->peer.text,
+                   c->stream.out.size);
+        varlink_close(c);
+}
+
 static void tell(VmStream *s, VarlinkConnection *c) {
-        if (buffer_append(&c->stream.out, buffer_data(&s->event), s->event.size) >= 0) {
-                varlink_flush(c);
-                return;
+        if (buffer_append(&c->stream.out, buffer_data(&s->event), s->event.size) >= 0)
+                varlink_queued(c);
+        else
+                give_up(c);
+}
+
+/* So that all of them together have a bound. */
+static void give_up_furthest_behind(VmStream *s) {
+        VarlinkConnection *c, *furthest = NULL;
+        size_t total = 0;
+
+        DL_FOREACH(s->server->connections[VARLINK_WATCHING], c) {
+                total += c->stream.out.size;
+                if (!furthest || c->stream.out.size > furthest->stream.out.size)
+                        furthest = c;
         }
 
-        log_notice("%s reads events too slowly and is disconnected: %u bytes are waiting", c->peer.text,
-                   VARLINK_OUT_MAX);
-        varlink_close(c);
+        if (total > VARLINK_EVENTS_MAX)
+                give_up(furthest);
 }
 
 /* Those who have been told that it is there: consoles are gone through by their numbers. */
@@ -138,6 +154,7 @@ static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, 
                                 if (is_told(c, console))
                                         tell(s, c);
 
+        give_up_furthest_behind(s);
         buffer_clear(&s->event);
 }
 

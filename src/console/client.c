@@ -21,10 +21,12 @@ static const TelnetPolicy client_policy = {
 
 static void client_readable(Stream *s);
 static void client_writable(Stream *s);
+static void client_hung_up(Stream *s);
 
 static const StreamHandler client_handler = {
         .readable = client_readable,
         .writable = client_writable,
+        .hung_up = client_hung_up,
 };
 
 /* In words, as an addition to what is the usual case. */
@@ -83,12 +85,13 @@ int client_new(Console *console, int fd, const ClientRequest *request) {
         c->since = event_now_realtime(concentrator->event);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
+        if (c->mode == CLIENT_TELNET)
+                telnet_session_assume(&c->telnet, &client_policy);
         console_add_client(console, c);
         console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->peer.text, "client %s connected%s",
                     c->peer.text, client_access_remark(c->access));
 
         if (c->mode == CLIENT_TELNET) {
-                telnet_session_assume(&c->telnet, &client_policy);
                 if (request->scrollback)
                         client_go_to_scrollback(c);
         } else {
@@ -421,22 +424,23 @@ static size_t client_input_space(const Client *c) {
 
 static void client_receive_telnet(Client *c, const uint8_t *p, size_t n);
 
-/* What has been kept, now that it is known what it is and as far as its VM takes it. */
+/* What has been kept, now that it is known what it is. What is left of it afterwards waits for its VM, which takes no
+ * more: what is read later must not overtake it. */
 static void client_deliver_unread(Client *c) {
-        size_t n = MIN(c->unread.size, client_input_space(c));
-
-        if (n == 0 || c->mode == CLIENT_UNDECIDED || c->mode == CLIENT_DEAD)
-                return;
-
         Buffer unread = TAKE(c->unread, BUFFER_INIT(CLIENT_TYPED_EARLY_MAX));
-        if (c->mode == CLIENT_TELNET)
-                client_receive_telnet(c, buffer_data(&unread), n);
-        else
-                client_input(c, buffer_data(&unread), n);
+        size_t n;
+
+        while (c->mode > CLIENT_UNDECIDED && c->mode != CLIENT_DEAD &&
+               (n = MIN(unread.size, client_input_space(c))) > 0) {
+                if (c->mode == CLIENT_TELNET)
+                        client_receive_telnet(c, buffer_data(&unread), n);
+                else
+                        client_input(c, buffer_data(&unread), n);
+                buffer_consume(&unread, n);
+        }
 
         if (c->mode == CLIENT_DEAD)
-                n = unread.size;
-        buffer_consume(&unread, n);
+                buffer_clear(&unread);
         c->unread = unread;
 }
 
@@ -444,6 +448,16 @@ void client_input_changed(Client *c) {
         client_deliver_unread(c);
         if (c->mode != CLIENT_DEAD)
                 client_update_reading(c);
+}
+
+/* It has gone while its VM takes no input. What it has typed last waits for the VM; what it held does not. */
+static void client_hung_up(Stream *s) {
+        Client *c = container_of(s, Client, stream);
+
+        if (c->unread.size > 0 || stream_has_unread(s))
+                console_change_access(c->console, c, ACCESS_NONE);
+        else
+                client_end(c);
 }
 
 static void client_take_typed(Client *c, const void *typed, size_t n) {
@@ -459,14 +473,15 @@ void client_update_access(Client *c) {
         Access access = access_decide(c->access_mode, &c->console->holders);
 
         /* Only who has fallen back can rise again. */
-        if (c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
+        if (c->mode == CLIENT_DEAD || c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
                 return;
 
+        /* What it has typed in vain is not typed later. */
+        buffer_clear(&c->unread);
         console_change_access(c->console, c, access);
         if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
                 client_notice(c, "nobody holds write access any more: what you type is heard");
-        if (c->mode != CLIENT_DEAD)
-                client_update_reading(c);
+        client_flush(c);
 }
 
 void client_detection_elapsed(Timeout *t) {

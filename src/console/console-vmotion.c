@@ -113,8 +113,11 @@ static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         int r = vmotion_renew(v, sequence, n);
         HASH_ADD(handle, c->vmotions, secret, VMOTION_HANDLE_SIZE, v);
         if (r < 0) {
+                Console *console = v->console;
+
                 vmotion_not_now(v->source, sequence, n, strerror(-r));
                 vmotion_end(v, v->source);
+                vmotion_report(console, CONSOLE_VMOTION_ABORTED);
                 return;
         }
 
@@ -152,13 +155,17 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
                     source->peer);
 
-        if (vmotion_step(&v->state, VMOTION_ON_BEGIN) == VMOTION_RESTART)
+        VMotionAction action = vmotion_step(&v->state, VMOTION_ON_BEGIN);
+        if (action == VMOTION_RESTART)
+                vmotion_report(console, CONSOLE_VMOTION_ABORTED); /* the one that is replaced */
+        vmotion_report(console, CONSOLE_VMOTION_BEGUN);
+
+        if (action == VMOTION_RESTART)
                 vmotion_restart(v, sequence, n);
         else
                 vmotion_go_ahead(v);
 
         console_settle(console);
-        vmotion_report(console, CONSOLE_VMOTION_BEGUN);
 }
 
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
@@ -192,6 +199,8 @@ void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         console_add_link(v->console, target);
 
         link_put(target, VMWARE_VMOTION_PEER_OK, v->sequence, v->sequence_size);
+        if (target->state == LINK_PEER && action == VMOTION_ACCEPT_PEER)
+                concentrator_notify(v->console->concentrator, v->console, CONSOLE_CHANGED, NULL);
 
         if (target->state == LINK_PEER && action == VMOTION_PEER_WINS)
                 vmotion_peer_wins(v);
@@ -227,6 +236,7 @@ void vmotion_link_closed(VMotion *v, Link *link) {
                 break;
 
         case VMOTION_AWAIT_PEER: /* what is held waits for the target or the timeout */
+                concentrator_notify(v->console->concentrator, v->console, CONSOLE_CHANGED, NULL);
                 break;
 
         default:

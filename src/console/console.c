@@ -80,7 +80,11 @@ ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_gra
         if (*ret_granted == ACCESS_NONE)
                 return CONSOLE_DENIES_ACCESS;
 
-        return limit > 0 && c->n_clients >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
+        return limit > 0 && console_count_clients(c) >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
+}
+
+unsigned console_count_clients(const Console *c) {
+        return c->n_clients - c->holders.n[ACCESS_NONE];
 }
 
 const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after) {
@@ -180,6 +184,7 @@ void console_open_port(Console *c) {
 
 void console_apply_settings(Console *c) {
         const Settings *settings = &c->concentrator->settings;
+        uint16_t port = c->port;
 
         ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
         if (settings->vm_ports)
@@ -187,6 +192,8 @@ void console_apply_settings(Console *c) {
         else
                 console_close_port(c); /* who is connected stays so */
 
+        if (c->port != port)
+                concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
         console_settle(c);
 }
 
@@ -242,12 +249,18 @@ Console *console_free(Console *c) {
 }
 
 int console_set_uri(Console *c, const char *uri) {
+        if (c->uri && streq(c->uri, uri))
+                return 0;
+
         char *copy = strdup(uri);
         if (!copy)
                 return -ENOMEM;
 
+        bool changed = c->uri;
         free(c->uri);
         c->uri = copy;
+        if (changed)
+                concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
         return 0;
 }
 
@@ -308,26 +321,32 @@ void console_add_client(Console *c, Client *client) {
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_ATTACHED, client);
 }
 
+/* A lock ends with its connection: those who have fallen back because of it rise again. */
+static void console_settle_access(Console *c, Access given_up) {
+        Client *client, *next;
+
+        if (given_up == ACCESS_WRITE)
+                DL_FOREACH_SAFE(c->clients, client, next)
+                        client_update_access(client);
+}
+
 void console_change_access(Console *c, Client *client, Access access) {
-        c->holders.n[client->access]--;
+        Access before = client->access;
+
+        c->holders.n[before]--;
         client->access = access;
-        c->holders.n[client->access]++;
+        c->holders.n[access]++;
+        console_settle_access(c, before);
 }
 
 void console_remove_client(Console *c, Client *client) {
-        Client *other, *next;
-
         ring_leave(&c->ring, &client->cursor);
         DL_DELETE(c->clients, client);
         c->n_clients--;
         c->holders.n[client->access]--;
         c->concentrator->n_clients--;
 
-        /* A lock ends with its connection. */
-        if (client->access == ACCESS_WRITE)
-                DL_FOREACH_SAFE(c->clients, other, next)
-                        client_update_access(other);
-
+        console_settle_access(c, client->access);
         console_settle(c);
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
 }
@@ -467,6 +486,10 @@ void console_flush_input(Console *c) {
                 link_flush(l);
 
         console_settle(c);
+}
+
+VMotionState console_vmotion_state(const Console *c) {
+        return c->vmotions ? c->vmotions->state : VMOTION_NONE;
 }
 
 const Link *console_speaker(const Console *c) {

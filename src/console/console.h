@@ -79,6 +79,9 @@ void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
 
+/* Those that are there: one that has gone may still have typed something that its VM has not taken. */
+unsigned console_count_clients(const Console *c);
+
 /* Whether a client may come. */
 typedef enum ConsoleVerdict {
         CONSOLE_ADMITS,
@@ -92,13 +95,16 @@ ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_gra
 /* The first client that is in the way of one who asks for @mode, or the next after @after; NULL: none (more). */
 const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after);
 
-/* @client has another access from now on. */
+/* @client has another access from now on; if that ends a lock, so have others. */
 void console_change_access(Console *c, Client *client, Access access);
 
 /* What an administrator may do; @by is logged. Clear: all clients are disconnected, and told why. Returns: how
  * many there were. Forget: as if it had expired; -EBUSY if it is connected, else it is gone. */
 unsigned console_clear(Console *c, const Peer *by);
 int console_forget(Console *c, const Peer *by);
+
+/* How far its vMotion is, VMOTION_NONE if it has none. */
+VMotionState console_vmotion_state(const Console *c);
 
 /* The link that speaks for the VM: the newest that is live; NULL: none. */
 const Link *console_speaker(const Console *c);

@@ -216,6 +216,8 @@ static void link_negotiate(Link *l, const TelnetEvent *event) {
         if (!link_answered(l, queued, r))
                 return;
 
+        if (event->option == TELNET_COM_PORT && answer.changed && l->state == LINK_LIVE)
+                concentrator_notify(l->concentrator, l->console, CONSOLE_CHANGED, NULL);
         if (event->option != TELNET_VMWARE || telnet_command_side(event->command) != TELNET_HIM)
                 return;
 
@@ -226,15 +228,19 @@ static void link_negotiate(Link *l, const TelnetEvent *event) {
 }
 
 static void link_handle_com_port(Link *l, const TelnetEvent *event) {
-        char text[COM_PORT_TEXT_MAX];
+        char before[COM_PORT_TEXT_MAX], text[COM_PORT_TEXT_MAX];
 
+        com_port_format(&l->com_port, before);
         size_t queued = l->stream.out.size;
         int r = telnet_session_settle(&l->telnet, &l->stream.out);
         if (r >= 0)
                 r = com_port_handle(&l->com_port, event, &l->stream.out);
-        if (link_answered(l, queued, r))
-                link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s",
-                         com_port_format(&l->com_port, text));
+        if (!link_answered(l, queued, r) || streq(com_port_format(&l->com_port, text), before))
+                return;
+
+        link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s", text);
+        if (l->state == LINK_LIVE)
+                concentrator_notify(l->concentrator, l->console, CONSOLE_CHANGED, NULL);
 }
 
 static void link_subnegotiate(Link *l, const TelnetEvent *event) {

@@ -5,10 +5,9 @@
 
 /* How well a VM fits, best first. */
 typedef enum Fit {
-        FIT_ID,
-        FIT_NAME,
         FIT_UUID,
         FIT_PORT,
+        FIT_NAME,
         FIT_UUID_PREFIX,
         FIT_NOT,
 } Fit;
@@ -52,16 +51,13 @@ static bool uuid_begins_with(const uint8_t uuid[static 16], const char *digits, 
 }
 
 static Fit fit(const Console *c, const Designation *d) {
-        if (streq(c->id, d->text))
-                return FIT_ID;
-        if (streq(c->name, d->text))
-                return FIT_NAME;
-
         bool fits = d->n_digits > 0 && uuid_begins_with(c->uuid, d->digits, d->n_digits);
         if (fits && d->n_digits == sizeof d->digits - 1)
                 return FIT_UUID;
         if (d->port > 0 && c->port == d->port)
                 return FIT_PORT;
+        if (streq(c->name, d->text))
+                return FIT_NAME;
 
         return fits ? FIT_UUID_PREFIX : FIT_NOT;
 }
@@ -69,6 +65,12 @@ static Fit fit(const Console *c, const Designation *d) {
 void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
         Designation d = {.text = designation};
         Fit best = FIT_NOT;
+
+        ret->candidates[0] = concentrator_find(c, designation);
+        if (ret->candidates[0]) {
+                ret->n = 1;
+                return;
+        }
 
         if (parse_unsigned(designation, UINT16_MAX, &d.port) < 0)
                 d.port = 0;

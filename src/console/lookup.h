@@ -4,11 +4,11 @@
 #include "console.h"
 
 /*
- * Lookup: which VM somebody means. A VM is designated by its identity, its name, its UUID in any usual spelling,
- * its port, or the beginning of its UUID; the first of these that fits anything decides. Names need not be
- * unique, and under MultiConsole= neither are UUIDs.
+ * Lookup: which VM somebody means. A VM is designated by its identity, its UUID in any usual spelling, its port,
+ * its name, or the beginning of its UUID; the first of these that fits anything decides. Names come late, for who
+ * owns a VM may call it what another VM's port is. They need not be unique, nor UUIDs under MultiConsole=.
  */
-#define LOOKUP_CANDIDATES_MAX 32U
+#define LOOKUP_CANDIDATES_MAX 1024U
 
 typedef struct Lookup {
         Console *candidates[LOOKUP_CANDIDATES_MAX]; /* the first of them */

@@ -4,6 +4,17 @@
 
 #include "vmotion.h"
 
+const char *vmotion_state_to_string(VMotionState state) {
+        static const char *const names[] = {
+                [VMOTION_NONE] = "none",
+                [VMOTION_BEGUN] = "begun",
+                [VMOTION_PEERED] = "accepted",
+                [VMOTION_ORPHANED] = "orphaned",
+        };
+
+        return names[state];
+}
+
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
         static const struct {
                 VMotionState next;

@@ -47,6 +47,9 @@ typedef enum VMotionAction {
         VMOTION_NOBODY_WINS, /* the VM has gone, and what was held with it */
 } VMotionAction;
 
+/* "none", "begun", "accepted", "orphaned" */
+const char *vmotion_state_to_string(VMotionState state);
+
 /* The whole of the rules: moves *state and says what is to be done. */
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event);
 

@@ -6,8 +6,14 @@
 #include "stream.h"
 
 static int stream_update(Stream *s) {
-        return poller_watch(s->poller, &s->watch,
-                            (s->reading ? (uint32_t) EPOLLIN : 0) | (s->blocked ? (uint32_t) EPOLLOUT : 0));
+        uint32_t events = s->blocked ? EPOLLOUT : 0;
+
+        if (s->reading)
+                events |= EPOLLIN;
+        else if (s->handler->hung_up && !s->hung_up)
+                events |= EPOLLRDHUP;
+
+        return poller_watch(s->poller, &s->watch, events);
 }
 
 static void stream_dispatch(Watch *w, uint32_t events) {
@@ -22,6 +28,11 @@ static void stream_dispatch(Watch *w, uint32_t events) {
                 s->handler->writable(s);
         } else if (s->reading)
                 s->handler->readable(s);
+        else if (s->handler->hung_up && !s->hung_up && (ended || (events & EPOLLRDHUP))) {
+                s->hung_up = true;
+                (void) stream_update(s);
+                s->handler->hung_up(s);
+        }
 }
 
 int stream_open(Stream *s, Poller *poller, int fd, size_t out_max, const StreamHandler *handler) {

@@ -17,6 +17,9 @@ typedef struct Stream Stream;
 typedef struct StreamHandler {
         void (*readable)(Stream *s); /* something can be read, or the connection has ended */
         void (*writable)(Stream *s); /* after a write fell short: more can be written, or it has failed */
+
+        /* While paused: the peer will send no more than it has sent. Once; NULL: that can wait until it is read. */
+        void (*hung_up)(Stream *s);
 } StreamHandler;
 
 struct Stream {
@@ -26,6 +29,7 @@ struct Stream {
         Buffer out; /* may be appended to directly; stream_flush() sends it */
         bool reading;
         bool blocked; /* the kernel takes no more for now; writable() will be called */
+        bool hung_up; /* the owner has been told so */
         bool broken;  /* nothing can be sent any more; what the peer has sent before may still be read */
 };
 

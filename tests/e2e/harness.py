@@ -131,6 +131,13 @@ def listener(address="127.0.0.1"):
     return s
 
 
+def local_listener(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(path)
+    s.listen(512)
+    return s
+
+
 def spawn(argv, descriptors, stderr, environment, nofile=None):
     """fork() and exec() with descriptors at 3 and up, as sd_listen_fds(3) has it. Returns the pid."""
     pid = os.fork()
@@ -159,15 +166,19 @@ def clean_environment(**more):
                    if not k.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_", "VSPC_", "VM_", "SUPPORT_"))
                    and k != "JOURNAL_STREAM"}
     asan = "quarantine_size_mb=4:" + environment.get("ASAN_OPTIONS", "detect_leaks=1")
+    environment["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/nonexistent"  # the machine's own is not for tests
     environment.update(ASAN_OPTIONS=asan, UBSAN_OPTIONS="print_stacktrace=1", **more)
     return environment
 
 
 class Concentrator:
-    """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2."""
+    """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2.
 
-    def __init__(self, *, ports=BLOCK_SIZE, sockets=("vm", "admin"), env=None, nofile=None, debug=False,
-                 stderr=None, healthy=True, **config):
+    local: it answers queries on a UNIX socket as well, at admin_path. parent: where its folder, with that, is made.
+    """
+
+    def __init__(self, *, ports=BLOCK_SIZE, sockets=("vm", "admin"), local=False, parent=None, env=None, nofile=None,
+                 debug=False, stderr=None, healthy=True, **config):
         self.healthy = healthy  # it must end with status 0
         self.log, self.notifications, self.status = [], [], None
         self.changed = threading.Condition()
@@ -175,7 +186,7 @@ class Concentrator:
         config.setdefault("VMPortRangeStart", self.block.first)
         config.setdefault("VMPortRangeEnd", self.block.last)
 
-        self.folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-")
+        self.folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-", dir=parent)
         self.config_path = os.path.join(self.folder.name, "vspc.conf")
         self.configure(**config)
 
@@ -183,6 +194,10 @@ class Concentrator:
         self.addresses = [s.getsockname() for s in self.listeners]
         by_name = dict(zip(sockets, self.addresses))
         self.vm_address, self.admin_address = by_name.get("vm"), by_name.get("admin")
+        self.admin_path = os.path.join(self.folder.name, "admin.socket") if local else None
+        if local:
+            self.listeners.append(local_listener(self.admin_path))
+            sockets = (*sockets, "admin")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         name = f"vspc-e2e-notify-{os.getpid()}-{next(numbers)}"
         self.notify.bind("\0" + name)

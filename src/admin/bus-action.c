@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "basic/text.h"
+#include "bus-action.h"
+#include "bus-names.h"
+#include "bus.h"
+#include "console/client.h"
+
+/* Bytes of what somebody takes for a VM, in an answer */
+#define DESIGNATION_SHOWN_MAX 256U
+
+/* So many of those in the way are named. */
+#define HOLDERS_SHOWN_MAX 4U
+
+int bus_refuse_no_such_vm(sd_bus_message *m, const char *designation) {
+        size_t n = strlen(designation);
+
+        if (n > DESIGNATION_SHOWN_MAX)
+                n = text_cut(designation, DESIGNATION_SHOWN_MAX);
+
+        return sd_bus_reply_method_errorf(m, BUS_ERROR_NO_SUCH_VM, "There is no VM \"%.*s\"", (int) n,
+                                          designation);
+}
+
+static int refuse_access(const BusCall *call, const Console *console) {
+        char text[HOLDERS_SHOWN_MAX * (CLIENT_HOLD_TEXT_MAX + sizeof("; ")) + sizeof("; and others")] = "";
+        const Client *holder = console_next_obstacle(console, call->access, NULL);
+        char hold[CLIENT_HOLD_TEXT_MAX], *end = text;
+
+        for (unsigned n = 0; holder && n < HOLDERS_SHOWN_MAX; n++) {
+                end = stpcpy(stpcpy(end, n > 0 ? "; " : ""), client_describe_hold(holder, hold));
+                holder = console_next_obstacle(console, call->access, holder);
+        }
+        if (holder)
+                stpcpy(end, "; and others");
+
+        return sd_bus_reply_method_errorf(call->message, BUS_ERROR_ACCESS_DENIED, "VM %s: %s", console->name,
+                                          text);
+}
+
+static int refuse_client(const BusCall *call, const Console *console, const ClientRequest *request,
+                         ConsoleVerdict verdict) {
+        client_log_refusal(console, request, verdict);
+        if (verdict == CONSOLE_DENIES_ACCESS)
+                return refuse_access(call, console);
+
+        return sd_bus_reply_method_errorf(call->message, BUS_ERROR_CLIENT_LIMIT_REACHED,
+                                          "VM %s has %u clients already, as many as ClientLimit= allows",
+                                          console->name, console->n_clients);
+}
+
+/* One end of a pair of sockets becomes a client, the other is the caller's. */
+static int console_take_caller(Console *console, const ClientRequest *request, int *ret_fd) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+
+        _cleanup_close_ int theirs = pair[1];
+        int ours = concentrator_admit(console->concentrator, pair[0]);
+        if (ours < 0)
+                return ours;
+
+        /* Ours alone: a plain read() is what the caller expects of a descriptor. */
+        (void) fcntl(ours, F_SETFL, O_NONBLOCK);
+
+        int r = client_new(console, ours, request);
+        if (r < 0)
+                return r;
+
+        *ret_fd = TAKE_FD(theirs);
+        return 0;
+}
+
+static int carry_out_attach(const BusCall *call, Console *console) {
+        const ClientRequest request = {
+                .peer = call->peer,
+                .access = call->access,
+                .mode = CLIENT_TELNET,
+                .scrollback = true,
+        };
+        _cleanup_close_ int fd = -1;
+        Access granted;
+
+        ConsoleVerdict verdict = console_admits(console, request.access, &granted);
+        if (verdict != CONSOLE_ADMITS)
+                return refuse_client(call, console, &request, verdict);
+
+        /* It is wanted: admitting the descriptor must not give up this very VM. */
+        timeout_stop(&console->orphaned);
+        int r = console_take_caller(console, &request, &fd);
+        console_settle(console);
+        if (r < 0)
+                return sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                                  "VM %s cannot take another client: %s", console->name,
+                                                  strerror(-r));
+
+        return sd_bus_reply_method_return(call->message, "hs", fd, access_to_string(granted));
+}
+
+static int carry_out_clear(const BusCall *call, Console *console) {
+        return sd_bus_reply_method_return(call->message, "u", console_clear(console, &call->peer));
+}
+
+static int carry_out_forget(const BusCall *call, Console *console) {
+        int r = console_forget(console, &call->peer);
+        if (r == -EBUSY)
+                return sd_bus_reply_method_errorf(
+                        call->message, BUS_ERROR_VM_CONNECTED,
+                        "VM %s is connected: only one that is not can be forgotten", console->name);
+
+        return r < 0 ? r : sd_bus_reply_method_return(call->message, NULL);
+}
+
+int bus_clear(Bus *b, sd_bus_message *m, const Console *console) {
+        static const BusAction clear = {BUS_POLKIT_MANAGE, carry_out_clear};
+
+        return bus_call(b, m, console, &clear, ACCESS_MODE_FREE_FOR_ALL_FALLBACK);
+}
+
+int bus_forget(Bus *b, sd_bus_message *m, const Console *console) {
+        static const BusAction forget = {BUS_POLKIT_MANAGE, carry_out_forget};
+
+        return bus_call(b, m, console, &forget, ACCESS_MODE_FREE_FOR_ALL_FALLBACK);
+}
+
+int bus_attach(Bus *b, sd_bus_message *m, const Console *console, const char *access) {
+        static const BusAction attach = {BUS_POLKIT_ATTACH, carry_out_attach};
+        AccessMode mode = ACCESS_MODE_FREE_FOR_ALL_FALLBACK;
+
+        if (*access && access_mode_from_string(access, &mode) < 0)
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS,
+                                                  "Access is one of exclusive, write, free_for_all and "
+                                                  "free_for_all_fallback");
+
+        return bus_call(b, m, console, &attach, mode);
+}

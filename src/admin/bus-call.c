@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <utlist.h>
+
+#include "bus-action.h"
+#include "bus-credentials.h"
+#include "bus-names.h"
+#include "bus.h"
+
+/* CheckAuthorization() of polkit */
+enum {
+        POLKIT_MAY_ASK_A_PERSON = 1,
+};
+
+static void call_free(BusCall *call) {
+        BusCalls *calls = &call->bus->calls;
+
+        DL_DELETE(calls->first, call);
+        calls->n--;
+        sd_bus_slot_unref(call->answer);
+        sd_bus_slot_unref(call->departure);
+        sd_bus_message_unref(call->message);
+        free(call->id);
+        free(call);
+}
+
+/* A person who is being asked need not answer any more. */
+static void call_give_up_polkit(const BusCall *call) {
+        if (call->asking_polkit)
+                (void) sd_bus_call_method_async(call->bus->connection, NULL, BUS_POLKIT, BUS_POLKIT_PATH,
+                                                BUS_POLKIT_INTERFACE, "CancelCheckAuthorization", NULL, NULL,
+                                                "s", call->cancellation);
+}
+
+static void call_carry_out(BusCall *call) {
+        Console *console = concentrator_find(call->bus->concentrator, call->id);
+
+        int r = console ? call->action->carry_out(call, console)
+                        : bus_refuse_no_such_vm(call->message, call->id);
+        if (r < 0)
+                (void) sd_bus_reply_method_errno(call->message, r, NULL);
+
+        call_free(call);
+}
+
+static void call_refuse(BusCall *call, const char *error, const char *format, ...) _printf_(3, 4);
+static void call_refuse(BusCall *call, const char *error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        (void) sd_bus_reply_method_errorfv(call->message, error, format, ap);
+        va_end(ap);
+        call_free(call);
+}
+
+/* polkit has not decided. */
+static void call_polkit_failed(BusCall *call, const sd_bus_message *answer) {
+        const sd_bus_error *error = sd_bus_message_get_error((sd_bus_message *) answer);
+
+        /* As sd-bus says that the time is up */
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY))
+                call_give_up_polkit(call);
+
+        call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED,
+                    "Only root may do this, for polkit does not say whether %s may (%s): %s",
+                    call->peer.text, call->action->polkit,
+                    error && error->message ? error->message : "its answer is not understood");
+}
+
+static int on_polkit_answered(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        BusCall *call = userdata;
+        int authorized = false, challenge = false;
+
+        if (sd_bus_message_is_method_error(m, NULL) ||
+            sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
+            sd_bus_message_read(m, "bb", &authorized, &challenge) < 0) {
+                call_polkit_failed(call, m);
+                return 0;
+        }
+
+        call->asking_polkit = false;
+        if (authorized)
+                call_carry_out(call);
+        else if (challenge)
+                call_refuse(call, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                            "polkit wants somebody to authenticate (%s), and nobody can be asked",
+                            call->action->polkit);
+        else
+                call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED, "polkit does not allow %s to do this (%s)",
+                            call->peer.text, call->action->polkit);
+
+        return 0;
+}
+
+/* Whether polkit may be asked about another call of @uid. */
+static bool calls_have_room_for_check(const BusCalls *calls, uid_t uid) {
+        unsigned n = 0, n_of_user = 0;
+        const BusCall *c;
+
+        DL_FOREACH(calls->first, c) {
+                n += c->asking_polkit;
+                n_of_user += c->asking_polkit && c->peer.uid == uid;
+        }
+
+        return n < BUS_CHECKS_MAX && n_of_user < BUS_CHECKS_PER_USER_MAX;
+}
+
+static unsigned count_of_caller(const BusCalls *calls, const char *caller) {
+        const BusCall *c;
+        unsigned n = 0;
+
+        DL_FOREACH(calls->first, c)
+                n += streq(sd_bus_message_get_sender(c->message), caller);
+
+        return n;
+}
+
+/* The rules of an administrator may look at the VM, too. */
+static int append_question(sd_bus_message *m, const BusCall *call, const Console *console, uint32_t flags) {
+        const char *caller = sd_bus_message_get_sender(call->message);
+
+        int r = sd_bus_message_append(m, "(sa{sv})", "system-bus-name", 1, "name", "s", caller);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", call->action->polkit);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "a{ss}", 2, "vm", console->name, "uuid", console->uuid_text);
+
+        return r < 0 ? r : sd_bus_message_append(m, "us", flags, call->cancellation);
+}
+
+static int on_caller_left(_unused_ sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        BusCall *call = userdata;
+
+        call_give_up_polkit(call);
+        call_free(call);
+        return 0;
+}
+
+static int call_watch_caller(BusCall *call) {
+        _cleanup_free_ char *match = NULL;
+
+        if (asprintf(&match,
+                     "type='signal',sender='" BUS_DAEMON "',path='" BUS_DAEMON_PATH
+                     "',interface='" BUS_DAEMON "',member='NameOwnerChanged',arg0='%s',arg2=''",
+                     sd_bus_message_get_sender(call->message)) < 0)
+                return -ENOMEM;
+
+        return sd_bus_add_match_async(call->bus->connection, &call->departure, match, on_caller_left, NULL,
+                                      call);
+}
+
+static int call_ask_polkit(BusCall *call, const Console *console) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        bool person = sd_bus_message_get_allow_interactive_authorization(call->message) > 0;
+        sd_bus *connection = call->bus->connection;
+
+        snprintf(call->cancellation, sizeof call->cancellation, "%" PRIu64, call->bus->calls.n_ever++);
+
+        int r = call_watch_caller(call);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(connection, &m, BUS_POLKIT, BUS_POLKIT_PATH,
+                                                   BUS_POLKIT_INTERFACE, "CheckAuthorization");
+        if (r >= 0)
+                r = append_question(m, call, console, person ? POLKIT_MAY_ASK_A_PERSON : 0);
+        if (r < 0)
+                return r;
+
+        call->answer = sd_bus_slot_unref(call->answer);
+        r = sd_bus_call_async(connection, &call->answer, m, on_polkit_answered, call,
+                              person ? BUS_CALL_PERSON_USEC : BUS_CALL_POLKIT_USEC);
+        if (r < 0)
+                return r;
+
+        call->asking_polkit = true;
+        return 0;
+}
+
+static int on_caller_known(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        BusCall *call = userdata;
+        Bus *b = call->bus;
+
+        if (bus_read_credentials(m, &call->peer) < 0) {
+                call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED, "The bus does not say who calls");
+                return 0;
+        }
+
+        const Console *console = concentrator_find(b->concentrator, call->id);
+        if (call->peer.uid == 0 || !console)
+                call_carry_out(call);
+        else if (!calls_have_room_for_check(&b->calls, call->peer.uid))
+                call_refuse(call, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls wait for polkit");
+        else if (call_ask_polkit(call, console) < 0)
+                call_refuse(call, SD_BUS_ERROR_NO_MEMORY, "polkit cannot be asked");
+
+        return 0;
+}
+
+int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
+             AccessMode access) {
+        const char *caller = sd_bus_message_get_sender(message);
+
+        if (!caller)
+                return -EINVAL;
+        if (b->calls.n >= BUS_CALLS_MAX || count_of_caller(&b->calls, caller) >= BUS_CALLS_PER_CALLER_MAX)
+                return sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                                  "Too many calls wait to be allowed");
+
+        BusCall *call = calloc(1, sizeof(BusCall));
+        if (!call)
+                return -ENOMEM;
+
+        call->bus = b;
+        call->action = action;
+        call->access = access;
+        call->message = sd_bus_message_ref(message);
+        call->id = strdup(console->id);
+        DL_APPEND(b->calls.first, call);
+        b->calls.n++;
+
+        int r = call->id ? bus_ask_credentials(b->connection, &call->answer, caller, on_caller_known, call)
+                         : -ENOMEM;
+        if (r < 0) {
+                call_free(call);
+                return r;
+        }
+
+        return 1;
+}
+
+void bus_calls_clear(Bus *b) {
+        while (b->calls.first)
+                call_free(b->calls.first);
+}

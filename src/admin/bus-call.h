@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "console/console.h"
+
+/*
+ * BusCall: a method call that not everybody may make, from its coming until it is answered. The bus is asked
+ * who the caller is; root may, and of anybody else polkit is asked. Both take their time, and a person may
+ * have to type a password: meanwhile the VM may go, and so may the caller.
+ */
+
+/* Calls that wait, in all and of one connection */
+#define BUS_CALLS_MAX 1024U
+#define BUS_CALLS_PER_CALLER_MAX 256U
+
+/* Of these, those that polkit is to decide on, in all and of one user. Each needs a match rule, of which
+ * dbus-daemon grants a connection 512. */
+#define BUS_CHECKS_MAX 256U
+#define BUS_CHECKS_PER_USER_MAX 64U
+
+/* For polkit to answer: by itself, and if it is to ask a person */
+#define BUS_CALL_POLKIT_USEC (10 * USEC_PER_SEC)
+#define BUS_CALL_PERSON_USEC (120 * USEC_PER_SEC)
+
+typedef struct Bus Bus;
+typedef struct BusAction BusAction;
+typedef struct BusCall BusCall;
+
+struct BusAction {
+        const char *polkit; /* what polkit calls it */
+
+        /* Does and answers it. Returns: >= 0, or a negative errno, which is answered then. */
+        int (*carry_out)(const BusCall *call, Console *console);
+};
+
+struct BusCall {
+        Bus *bus;
+        const BusAction *action;
+        sd_bus_message *message;
+        char *id;          /* the VM's */
+        AccessMode access; /* that is asked for, if the action is to attach */
+        Peer peer;         /* once it is known */
+
+        sd_bus_slot *answer;    /* of what it waits for: the bus, or polkit */
+        sd_bus_slot *departure; /* the caller's */
+        bool asking_polkit;
+        char cancellation[sizeof("18446744073709551615")]; /* by which polkit knows the question */
+        BusCall *prev, *next;
+};
+
+typedef struct BusCalls {
+        BusCall *first; /* utlist */
+        unsigned n;
+        uint64_t n_ever;
+} BusCalls;
+
+/* Has @action carried out on @console if the caller may. @access: what an action to attach asks for.
+ * Returns: 1, or a negative errno. */
+int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
+             AccessMode access);
+void bus_calls_clear(Bus *b);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdio.h>
+
+#include "bus-action.h"
+#include "bus-manager.h"
+#include "bus-names.h"
+#include "bus-vm.h"
+#include "bus.h"
+#include "console/lookup.h"
+
+/* Of the VMs that somebody could mean so many are named. */
+#define CANDIDATES_SHOWN_MAX 8U
+
+#define DEFINE_GETTER(property, type, value)                                                                \
+        static int get_##property(_unused_ sd_bus *connection, _unused_ const char *path,                   \
+                                  _unused_ const char *interface, _unused_ const char *name,                \
+                                  sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *error) {    \
+                const Concentrator *c = ((const Bus *) userdata)->concentrator;                             \
+                                                                                                            \
+                return sd_bus_message_append(reply, type, value);                                           \
+        }
+
+DEFINE_GETTER(started, "t", c->metrics.started)
+DEFINE_GETTER(vms, "u", HASH_CNT(handle, c->consoles))
+DEFINE_GETTER(connected_vms, "u", c->n_connected)
+DEFINE_GETTER(clients, "u", c->n_clients)
+DEFINE_GETTER(vm_connections, "t", c->metrics.vm_connections)
+DEFINE_GETTER(vm_connections_refused, "t", c->metrics.vm_connections_refused)
+DEFINE_GETTER(clients_total, "t", c->metrics.clients)
+DEFINE_GETTER(clients_refused, "t", c->metrics.clients_refused)
+DEFINE_GETTER(vmotions_begun, "t", c->metrics.vmotions_begun)
+DEFINE_GETTER(vmotions_completed, "t", c->metrics.vmotions_completed)
+DEFINE_GETTER(vmotions_aborted, "t", c->metrics.vmotions_aborted)
+DEFINE_GETTER(bytes_received, "t", c->metrics.vm_bytes_received)
+DEFINE_GETTER(bytes_sent, "t", c->metrics.vm_bytes_sent)
+
+static int get_version(_unused_ sd_bus *connection, _unused_ const char *path,
+                       _unused_ const char *interface, _unused_ const char *name, sd_bus_message *reply,
+                       _unused_ void *userdata, _unused_ sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", VSPC_VERSION);
+}
+
+static int refuse_ambiguous(sd_bus_message *m, const char *designation, const Lookup *found) {
+        _cleanup_free_ char *ids = NULL;
+        size_t size, n_shown = MIN(found->n, (size_t) CANDIDATES_SHOWN_MAX);
+
+        FILE *f = open_memstream(&ids, &size);
+        if (!f)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n_shown; i++)
+                fprintf(f, "%s%s", i > 0 ? ", " : "", found->candidates[i]->id);
+        if (found->n > n_shown)
+                fprintf(f, " and others");
+        if (fclose(f) != 0)
+                return -ENOMEM;
+
+        return sd_bus_reply_method_errorf(m, BUS_ERROR_AMBIGUOUS_VM,
+                                          "\"%s\" could be any of several VMs: %s", designation, ids);
+}
+
+/* Returns: the VM that is meant; NULL: that has been answered, or could not be, see *ret. */
+static Console *resolve(Bus *b, sd_bus_message *m, const char *designation, int *ret) {
+        Lookup found;
+
+        lookup(b->concentrator, designation, &found);
+        if (found.n == 1)
+                return found.candidates[0];
+
+        *ret = found.n == 0 ? bus_refuse_no_such_vm(m, designation)
+                            : refuse_ambiguous(m, designation, &found);
+        return NULL;
+}
+
+static int on_list_vms(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        return bus_list(userdata, m, BUS_LISTING_VMS);
+}
+
+static int on_get_vm(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        _cleanup_free_ char *path = NULL;
+        const char *designation;
+
+        int r = sd_bus_message_read(m, "s", &designation);
+        if (r < 0)
+                return r;
+
+        const Console *console = resolve(userdata, m, designation, &r);
+        if (!console)
+                return r;
+
+        path = bus_vm_path(console->id);
+        return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
+}
+
+static int on_attach(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        const char *designation, *access;
+
+        int r = sd_bus_message_read(m, "ss", &designation, &access);
+        if (r < 0)
+                return r;
+
+        const Console *console = resolve(userdata, m, designation, &r);
+        return console ? bus_attach(userdata, m, console, access) : r;
+}
+
+static int on_clear(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        const char *designation;
+
+        int r = sd_bus_message_read(m, "s", &designation);
+        if (r < 0)
+                return r;
+
+        const Console *console = resolve(userdata, m, designation, &r);
+        return console ? bus_clear(userdata, m, console) : r;
+}
+
+static int on_forget(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        const char *designation;
+
+        int r = sd_bus_message_read(m, "s", &designation);
+        if (r < 0)
+                return r;
+
+        const Console *console = resolve(userdata, m, designation, &r);
+        return console ? bus_forget(userdata, m, console) : r;
+}
+
+/* See vm_vtable about who may call. */
+static const sd_bus_vtable manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("StartedUSec", "t", get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("VMs", "u", get_vms, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ConnectedVMs", "u", get_connected_vms, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Clients", "u", get_clients, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+
+        /* Since it has started */
+        SD_BUS_PROPERTY("VMConnectionsTotal", "t", get_vm_connections, 0, 0),
+        SD_BUS_PROPERTY("VMConnectionsRefusedTotal", "t", get_vm_connections_refused, 0, 0),
+        SD_BUS_PROPERTY("ClientsTotal", "t", get_clients_total, 0, 0),
+        SD_BUS_PROPERTY("ClientsRefusedTotal", "t", get_clients_refused, 0, 0),
+        SD_BUS_PROPERTY("VMotionsBegunTotal", "t", get_vmotions_begun, 0, 0),
+        SD_BUS_PROPERTY("VMotionsCompletedTotal", "t", get_vmotions_completed, 0, 0),
+        SD_BUS_PROPERTY("VMotionsAbortedTotal", "t", get_vmotions_aborted, 0, 0),
+        SD_BUS_PROPERTY("VMBytesReceivedTotal", "t", get_bytes_received, 0, 0),
+        SD_BUS_PROPERTY("VMBytesSentTotal", "t", get_bytes_sent, 0, 0),
+
+        SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssssqbo)", vms), on_list_vms,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetVM", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("o", path), on_get_vm,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("s", vm, "s", access),
+                                SD_BUS_RESULT("h", fd, "s", granted), on_attach, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Clear", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("u", disconnected), on_clear,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, on_forget,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+
+        SD_BUS_SIGNAL_WITH_ARGS("VMAdded", SD_BUS_ARGS("s", id, "o", path), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("VMRemoved", SD_BUS_ARGS("s", id, "o", path), 0),
+
+        SD_BUS_VTABLE_END,
+};
+
+/* What sd-bus would answer by itself, all VMs at once: it comes by here first. */
+static int on_call(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        if (sd_bus_message_is_method_call(m, BUS_OBJECT_MANAGER, "GetManagedObjects"))
+                return bus_list(userdata, m, BUS_LISTING_OBJECTS);
+
+        return 0;
+}
+
+static int on_call_above_vms(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        if (sd_bus_message_is_method_call(m, BUS_INTROSPECTABLE, "Introspect"))
+                return bus_list(userdata, m, BUS_LISTING_NODES);
+
+        return 0;
+}
+
+int bus_manager_export(Bus *b, sd_bus *connection) {
+        int r = sd_bus_add_object_vtable(connection, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, manager_vtable,
+                                         b);
+        if (r >= 0)
+                r = sd_bus_add_object_manager(connection, NULL, BUS_PATH);
+        if (r >= 0)
+                r = sd_bus_add_object(connection, NULL, BUS_PATH, on_call, b);
+        if (r >= 0)
+                r = sd_bus_add_object(connection, NULL, BUS_VM_PATH, on_call_above_vms, b);
+
+        return r;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "arguments.h"
+#include "basic/log.h"
+#include "basic/parse.h"
+#include "basic/text.h"
+#include "vm.h"
+
+#define ESCAPE_DEFAULT 0x1d /* ^] */
+
+static void help(void) {
+        printf("vspc-client [OPTION…] [VERB] [VM…]\n"
+               "\n"
+               "Ask vspcd about the serial consoles of vSphere VMs, and attach to them.\n"
+               "\n"
+               "Verbs:\n"
+               "  list                    List the VMs (this is the default)\n"
+               "  show VM…                Show what is known about VMs\n"
+               "  [attach] VM             Attach to a VM's console\n"
+               "  clear VM|PORT…          Disconnect all clients of VMs\n"
+               "  forget VM…              Forget VMs that are not connected, and give up their ports\n"
+               "  monitor                 Show what happens\n"
+               "  metrics                 Show numbers for monitoring\n"
+               "\n"
+               "A VM is named by its name, its UUID, the beginning of its UUID, or its port.\n"
+               "\n"
+               "  -h --help               Show this help and exit\n"
+               "     --version            Show the version and exit\n"
+               "  -H --host=HOST[:PORT]   Ask vspcd on this host (default: /run/vspc/admin.socket, then\n"
+               "                          127.0.0.1:13371)\n"
+               "     --socket=PATH        Ask at this local socket\n"
+               "     --no-legend          list: no header and no footer\n"
+               "     --json[=short|pretty]\n"
+               "                          list, show, monitor: as JSON\n"
+               "     --format=openmetrics|prometheus|json\n"
+               "                          metrics: how they are written (default: openmetrics)\n"
+               "     --access=MODE        attach: exclusive, write, free-for-all or free-for-all-fallback\n"
+               "                          (default: free-for-all-fallback)\n"
+               "     --no-scrollback      attach: only what the VM says from now on\n"
+               "     --escape=CHAR        attach: a character, ^X for control-X, or none (default: ^])\n"
+               "     --wait               attach: wait for vspcd and the VM, attach again if cut off\n"
+               "     --timeout=SPAN       attach: with a pipe or file for input, end once that has ended\n"
+               "                          and the VM has been silent for so long (default: 1s)\n"
+               "\n"
+               "In an attached console ^] opens a prompt: type help there. More in vspc-client(1).\n");
+}
+
+static int bad(const char *option, const char *value, const char *wanted) {
+        log_error("--%s: \"%s\" is not %s.", option, value, wanted);
+        return -EINVAL;
+}
+
+static int get_json(const char *value, JsonFormat *ret) {
+        if (!value || streq(value, "short"))
+                *ret = JSON_SHORT;
+        else if (streq(value, "pretty"))
+                *ret = JSON_PRETTY;
+        else
+                return bad("json", value, "\"short\" or \"pretty\"");
+
+        return 0;
+}
+
+static int get_format(const char *value, MetricsFormat *ret) {
+        if (streq(value, "openmetrics"))
+                *ret = METRICS_OPENMETRICS;
+        else if (streq(value, "prometheus"))
+                *ret = METRICS_PROMETHEUS;
+        else if (streq(value, "json"))
+                *ret = METRICS_JSON;
+        else
+                return bad("format", value, "\"openmetrics\", \"prometheus\" or \"json\"");
+
+        return 0;
+}
+
+static int get_access(const char *value, const char **ret) {
+        const char *access = access_from_option(value);
+
+        if (!access)
+                return bad("access", value,
+                           "\"exclusive\", \"write\", \"free-for-all\" or \"free-for-all-fallback\"");
+
+        *ret = access;
+        return 0;
+}
+
+static int get_escape(const char *value, int *ret) {
+        unsigned char second = value[0] ? (unsigned char) value[1] : 0;
+
+        if (streq(value, "none"))
+                *ret = ESCAPE_NONE;
+        else if (value[0] && !second)
+                *ret = (unsigned char) value[0];
+        else if (streq(value, "^?"))
+                *ret = 0x7f;
+        else if (value[0] == '^' && !value[2] &&
+                 ((second >= '@' && second <= '_') || (second >= 'a' && second <= 'z')))
+                *ret = second & 0x1f;
+        else
+                return bad("escape", value, "a character, ^ and a character, or \"none\"");
+
+        return 0;
+}
+
+static int get_timeout(const char *value, usec_t *ret) {
+        if (parse_sec(value, ret) < 0)
+                return bad("timeout", value, "a time span such as 500ms, 10s, 5min or infinity");
+
+        return 0;
+}
+
+static int find_targets(const char *host, const char *path, Targets *ret) {
+        _cleanup_free_ char *problem = NULL;
+
+        if (host && path) {
+                log_error("--host and --socket exclude each other: vspcd is in one place.");
+                return -EINVAL;
+        }
+
+        if (host) {
+                int r = targets_resolve(ret, host, &problem);
+                return r < 0 ? log_error_errno(r, "%s", problem ?: "Out of memory") : 0;
+        }
+
+        if (path)
+                return targets_local(ret, path) < 0
+                               ? bad("socket", path, "a path that fits a socket (107 bytes)")
+                               : 0;
+
+        targets_default(ret);
+        return 0;
+}
+
+/* Varlink can say nothing that is not UTF-8. */
+static int check_words(char **words, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                json_t *text = json_string(words[i]);
+                if (!text) {
+                        _cleanup_free_ char *shown = text_sanitize(words[i], strlen(words[i]), 256);
+
+                        return log_error_errno(EINVAL, "\"%s\" names no VM: it is not UTF-8.", shown ?: "?");
+                }
+                json_decref(text);
+        }
+
+        return 0;
+}
+
+static const char *find_verb(const char *const *verbs, const char *word) {
+        for (; word && *verbs; verbs++)
+                if (streq(*verbs, word))
+                        return *verbs;
+
+        return NULL;
+}
+
+int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
+        enum {
+                OPTION_VERSION = 256,
+                OPTION_SOCKET,
+                OPTION_NO_LEGEND,
+                OPTION_JSON,
+                OPTION_FORMAT,
+                OPTION_ACCESS,
+                OPTION_NO_SCROLLBACK,
+                OPTION_ESCAPE,
+                OPTION_WAIT,
+                OPTION_TIMEOUT,
+        };
+        static const struct option options[] = {
+                {"help", no_argument, NULL, 'h'},
+                {"version", no_argument, NULL, OPTION_VERSION},
+                {"host", required_argument, NULL, 'H'},
+                {"socket", required_argument, NULL, OPTION_SOCKET},
+                {"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
+                {"json", optional_argument, NULL, OPTION_JSON},
+                {"format", required_argument, NULL, OPTION_FORMAT},
+                {"access", required_argument, NULL, OPTION_ACCESS},
+                {"no-scrollback", no_argument, NULL, OPTION_NO_SCROLLBACK},
+                {"escape", required_argument, NULL, OPTION_ESCAPE},
+                {"wait", no_argument, NULL, OPTION_WAIT},
+                {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+                {},
+        };
+        Arguments a = {.escape = ESCAPE_DEFAULT, .timeout = USEC_PER_SEC};
+        const char *host = NULL, *path = NULL;
+        int c, r = 0;
+
+        while ((c = getopt_long(argc, argv, "hH:", options, NULL)) >= 0) {
+                switch (c) {
+
+                case 'h':
+                        help();
+                        return 0;
+
+                case OPTION_VERSION:
+                        puts("vspc-client " VSPC_VERSION);
+                        return 0;
+
+                case 'H':
+                        host = optarg;
+                        break;
+
+                case OPTION_SOCKET:
+                        path = optarg;
+                        break;
+
+                case OPTION_NO_LEGEND:
+                        a.no_legend = true;
+                        break;
+
+                case OPTION_JSON:
+                        r = get_json(optarg, &a.json);
+                        break;
+
+                case OPTION_FORMAT:
+                        r = get_format(optarg, &a.metrics);
+                        break;
+
+                case OPTION_ACCESS:
+                        r = get_access(optarg, &a.access);
+                        break;
+
+                case OPTION_NO_SCROLLBACK:
+                        a.no_scrollback = true;
+                        break;
+
+                case OPTION_ESCAPE:
+                        r = get_escape(optarg, &a.escape);
+                        break;
+
+                case OPTION_WAIT:
+                        a.wait = true;
+                        break;
+
+                case OPTION_TIMEOUT:
+                        r = get_timeout(optarg, &a.timeout);
+                        a.timeout_given = true;
+                        break;
+
+                default: /* getopt has said why */
+                        fputs("Try \"vspc-client --help\".\n", stderr);
+                        return -EINVAL;
+                }
+
+                if (r < 0)
+                        return r;
+        }
+
+        a.verb = find_verb(verbs, argv[optind]);
+        a.words = argv + optind + (a.verb ? 1 : 0);
+        a.n_words = (size_t) (argv + argc - a.words);
+
+        r = check_words(a.words, a.n_words);
+        if (r < 0)
+                return r;
+
+        r = find_targets(host, path, &a.targets);
+        if (r < 0)
+                return r;
+
+        *ret = a;
+        return 1;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/time.h"
+#include "target.h"
+
+/* Arguments: the command line of vspc-client, understood and checked. Texts are borrowed from argv. */
+
+typedef enum JsonFormat {
+        JSON_OFF,
+        JSON_SHORT,
+        JSON_PRETTY,
+} JsonFormat;
+
+typedef enum MetricsFormat {
+        METRICS_OPENMETRICS,
+        METRICS_PROMETHEUS,
+        METRICS_JSON,
+} MetricsFormat;
+
+#define ESCAPE_NONE (-1)
+
+typedef struct Arguments {
+        const char *verb; /* NULL: none, then words has at most a VM */
+        char **words;     /* what comes after it */
+        size_t n_words;
+
+        Targets targets;
+        bool no_legend;
+        JsonFormat json;
+        MetricsFormat metrics;
+
+        const char *access; /* as Varlink has it, or NULL */
+        bool no_scrollback;
+        bool wait;
+        int escape; /* a byte, or ESCAPE_NONE */
+        usec_t timeout;
+        bool timeout_given;
+} Arguments;
+
+/* @verbs: their names, NULL at the end. Says what is wrong with it, resolves names.
+ * Returns: 1 to go on, 0 if all is done (--help), a negative errno. */
+int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret);

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "attachment.h"
+#include "basic/time.h"
+#include "transport/socket.h"
+
+/* What is in force from the start, and may be agreed to anew. Everything else is refused. */
+static const TelnetPolicy policy = {
+        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+};
+
+static void attachment_readable(Stream *s);
+static void attachment_writable(Stream *s);
+
+static const StreamHandler stream_handler = {
+        .readable = attachment_readable,
+        .writable = attachment_writable,
+};
+
+static void attachment_connect_next(Attachment *a);
+
+void attachment_init(Attachment *a, Poller *poller, const AttachmentHandler *handler) {
+        *a = (Attachment){
+                .poller = poller,
+                .handler = handler,
+                .connecting.fd = -1,
+                .stream.watch.fd = -1,
+                .reply = BUFFER_INIT(VARLINK_REPLY_MAX),
+        };
+}
+
+void attachment_close(Attachment *a) {
+        if (a->connecting.fd >= 0)
+                poller_close(a->poller, &a->connecting);
+        a->connecting.fd = -1;
+
+        stream_close(&a->stream);
+        a->stream.watch.fd = -1;
+
+        a->begin = sd_event_source_disable_unref(a->begin);
+        a->deadline = sd_event_source_disable_unref(a->deadline);
+        buffer_clear(&a->reply);
+        dial_done(&a->dial);
+        free(TAKE_PTR(a->call));
+        a->state = ATTACHMENT_CLOSED;
+}
+
+static void attachment_end(Attachment *a, AttachmentEnd end, int error, const VarlinkReply *refusal) {
+        Dial dial = TAKE(a->dial, (Dial){});
+
+        /* Closed before anybody hears of it, but for what explains it. */
+        attachment_close(a);
+        a->dial = dial;
+        a->handler->ended(a, end, error, refusal);
+}
+
+char *attachment_explain(const Attachment *a) {
+        return dial_explain(&a->dial);
+}
+
+static int attachment_deadline_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now,
+                                       void *userdata) {
+        Attachment *a = userdata;
+
+        if (a->state == ATTACHMENT_CONNECTING) {
+                dial_failed(&a->dial, -ETIMEDOUT);
+                poller_close(a->poller, &a->connecting);
+                attachment_connect_next(a);
+        } else
+                attachment_end(a, ATTACHMENT_LOST, -ETIMEDOUT, NULL);
+
+        return 0;
+}
+
+static int attachment_start_deadline(Attachment *a) {
+        sd_event *event = poller_event(a->poller);
+
+        a->deadline = sd_event_source_disable_unref(a->deadline);
+        return sd_event_add_time_relative(event, &a->deadline, CLOCK_MONOTONIC, ATTACHMENT_TIMEOUT_USEC, 0,
+                                          attachment_deadline_elapsed, a);
+}
+
+static void attachment_call(Attachment *a, int fd) {
+        a->state = ATTACHMENT_CALLING;
+
+        int r = stream_open(&a->stream, a->poller, fd, ATTACHMENT_INPUT_MAX + ATTACHMENT_ANSWERS_MAX,
+                            &stream_handler);
+        if (r >= 0 && a->paused)
+                stream_pause(&a->stream);
+        if (r >= 0)
+                r = attachment_start_deadline(a);
+        if (r >= 0)
+                r = buffer_append(&a->stream.out, a->call, a->call_size);
+        if (r >= 0)
+                r = stream_flush(&a->stream);
+        if (r < 0)
+                attachment_end(a, ATTACHMENT_LOST, r, NULL);
+}
+
+static void attachment_connected(Watch *w, _unused_ uint32_t events) {
+        Attachment *a = container_of(w, Attachment, connecting);
+
+        if (dial_check(&a->dial, w->fd) < 0) {
+                poller_close(a->poller, w);
+                attachment_connect_next(a);
+                return;
+        }
+
+        poller_forget(a->poller, w);
+
+        int fd = TAKE_FD(w->fd);
+        if (!target_is_local_socket(dial_target(&a->dial)))
+                socket_tune(fd);
+        attachment_call(a, fd);
+}
+
+/* Returns: 0 once it has begun to connect somewhere, or a negative errno if there is nowhere left. */
+static int attachment_try_next(Attachment *a) {
+        int fd = dial_next(&a->dial);
+        if (fd < 0)
+                return fd;
+
+        a->state = ATTACHMENT_CONNECTING;
+        a->connecting = (Watch){.fd = fd, .handler = attachment_connected};
+
+        int r = attachment_start_deadline(a);
+        return r < 0 ? r : poller_watch(a->poller, &a->connecting, EPOLLOUT);
+}
+
+static void attachment_connect_next(Attachment *a) {
+        int r = attachment_try_next(a);
+
+        if (r < 0)
+                attachment_end(a, ATTACHMENT_UNREACHABLE, r, NULL);
+}
+
+/* From the event loop, so that whoever opens it hears of its end from there as well. */
+static int attachment_begin(_unused_ sd_event_source *source, void *userdata) {
+        attachment_connect_next(userdata);
+        return 0;
+}
+
+int attachment_open(Attachment *a, const Targets *targets, json_t *parameters) {
+        attachment_close(a);
+        a->dial = DIAL_INIT(targets);
+
+        int r = varlink_format_call("Attach", parameters, VARLINK_UPGRADE, &a->call, &a->call_size);
+        if (r < 0)
+                return r;
+
+        a->state = ATTACHMENT_CONNECTING;
+        return sd_event_add_defer(poller_event(a->poller), &a->begin, attachment_begin, a);
+}
+
+static void attachment_flush(Attachment *a) {
+        int r = stream_flush(&a->stream);
+
+        if (r < 0)
+                attachment_end(a, ATTACHMENT_LOST, r, NULL);
+}
+
+static void attachment_receive(Attachment *a, const uint8_t *p, size_t n) {
+        while (n > 0 && a->state == ATTACHMENT_OPEN) {
+                TelnetEvent event;
+                TelnetAnswer answer;
+                size_t used = telnet_decode(&a->telnet.in, p, n, &event);
+
+                p += used;
+                n -= used;
+
+                if (event.type == TELNET_EVENT_DATA)
+                        a->handler->received(a, event.data, event.size);
+                else if (event.type == TELNET_EVENT_NEGOTIATION &&
+                         telnet_session_negotiate(&a->telnet, &policy, &event, &a->stream.out, &answer) < 0)
+                        attachment_end(a, ATTACHMENT_LOST, -ENOBUFS, NULL);
+        }
+
+        if (a->state == ATTACHMENT_OPEN)
+                attachment_flush(a);
+}
+
+/* What the interface says is in force once Attach has succeeded: as if it had been negotiated. */
+static void assume_negotiated(TelnetSession *s) {
+        static const uint8_t negotiated[][2] = {
+                {TELNET_WILL, TELNET_BINARY}, {TELNET_WILL, TELNET_SGA}, {TELNET_WILL, TELNET_ECHO},
+                {TELNET_DO, TELNET_BINARY},   {TELNET_DO, TELNET_SGA},
+        };
+
+        telnet_session_init(s, TELNET_CR_LF_KEPT);
+        s->in.transmission = s->out.transmission = TELNET_8BIT;
+        for (size_t i = 0; i < ELEMENTSOF(negotiated); i++)
+                (void) telnet_option_receive(&s->options, negotiated[i][0], negotiated[i][1], true);
+}
+
+/* @size: of the reply; what is behind it is the stream's. */
+static void attachment_take_reply(Attachment *a, size_t size) {
+        Buffer all = TAKE(a->reply, BUFFER_INIT(VARLINK_REPLY_MAX));
+        _cleanup_reply_ VarlinkReply reply = {};
+
+        int r = varlink_parse_reply(buffer_data(&all), size, &reply);
+        if (r < 0)
+                attachment_end(a, ATTACHMENT_LOST, r, NULL);
+        else if (reply.error)
+                attachment_end(a, ATTACHMENT_REFUSED, -EREMOTEIO, &reply);
+        else {
+                a->deadline = sd_event_source_disable_unref(a->deadline);
+                assume_negotiated(&a->telnet);
+                a->state = ATTACHMENT_OPEN;
+                a->handler->opened(a, &reply);
+
+                buffer_consume(&all, size + 1);
+                attachment_receive(a, buffer_data(&all), all.size);
+        }
+
+        buffer_clear(&all);
+}
+
+static void attachment_receive_reply(Attachment *a, const uint8_t *p, size_t n) {
+        const uint8_t *end = memchr(p, 0, n);
+        size_t size = a->reply.size + (end ? (size_t) (end - p) : n);
+
+        int r = buffer_append(&a->reply, p, n);
+        if (r < 0)
+                attachment_end(a, ATTACHMENT_LOST, r == -ENOBUFS ? -EMSGSIZE : r, NULL);
+        else if (end)
+                attachment_take_reply(a, size);
+}
+
+static void attachment_readable(Stream *s) {
+        static uint8_t buffer[ATTACHMENT_READ_MAX];
+        Attachment *a = container_of(s, Attachment, stream);
+
+        ssize_t n = stream_read(s, buffer, sizeof buffer);
+        if (n == -EAGAIN)
+                return;
+        if (n <= 0)
+                attachment_end(a, ATTACHMENT_LOST, n < 0 ? (int) n : -ECONNRESET, NULL);
+        else if (a->state == ATTACHMENT_CALLING)
+                attachment_receive_reply(a, buffer, (size_t) n);
+        else
+                attachment_receive(a, buffer, (size_t) n);
+}
+
+static void attachment_writable(Stream *s) {
+        Attachment *a = container_of(s, Attachment, stream);
+
+        attachment_flush(a);
+        if (a->state == ATTACHMENT_OPEN)
+                a->handler->sent(a);
+}
+
+size_t attachment_input_space(const Attachment *a) {
+        if (a->state != ATTACHMENT_OPEN || a->stream.out.size + 2 > ATTACHMENT_INPUT_MAX)
+                return 0;
+
+        /* Each byte may take two, and one may be owed. */
+        return (ATTACHMENT_INPUT_MAX - a->stream.out.size - 2) / 2;
+}
+
+size_t attachment_send(Attachment *a, const void *data, size_t n) {
+        size_t consumed;
+
+        n = MIN(n, attachment_input_space(a));
+        if (n == 0)
+                return 0;
+
+        uint8_t *p = buffer_reserve(&a->stream.out, 2 * n + 2);
+        if (!p)
+                return 0;
+
+        buffer_commit(&a->stream.out, telnet_encode(&a->telnet.out, data, n, p, 2 * n + 2, &consumed));
+        attachment_flush(a);
+        return consumed;
+}
+
+int attachment_break(Attachment *a) {
+        if (a->state != ATTACHMENT_OPEN)
+                return -ENOTCONN;
+
+        int r = telnet_session_put(&a->telnet, &a->stream.out, (const uint8_t[]){TELNET_BRK}, 1);
+        if (r < 0)
+                return r;
+
+        attachment_flush(a);
+        return 0;
+}
+
+size_t attachment_unsent(const Attachment *a) {
+        return a->state == ATTACHMENT_OPEN ? a->stream.out.size : 0;
+}
+
+void attachment_pause(Attachment *a) {
+        a->paused = true;
+        if (a->stream.watch.fd >= 0)
+                stream_pause(&a->stream);
+}
+
+void attachment_resume(Attachment *a) {
+        a->paused = false;
+        if (a->stream.watch.fd >= 0)
+                stream_resume(&a->stream);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <poll.h>
+#include <time.h>
+
+#include "connection.h"
+#include "dial.h"
+
+static usec_t now_usec(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (usec_t) t.tv_sec * USEC_PER_SEC + (usec_t) t.tv_nsec / 1000;
+}
+
+/* Returns: 0, -ETIMEDOUT, or another negative errno. */
+static int wait_for(int fd, short events, usec_t timeout) {
+        struct pollfd p = {.fd = fd, .events = events};
+        usec_t until = timeout == USEC_INFINITY ? USEC_INFINITY : now_usec() + timeout;
+
+        for (;;) {
+                usec_t now = now_usec();
+                int msec = -1;
+
+                if (until != USEC_INFINITY)
+                        msec = until > now ? (int) MIN((until - now) / USEC_PER_MSEC + 1, (usec_t) INT32_MAX)
+                                           : 0;
+
+                int n = poll(&p, 1, msec);
+                if (n > 0)
+                        return 0;
+                if (n == 0 && msec == 0)
+                        return -ETIMEDOUT;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+        }
+}
+
+/* Returns: a descriptor or a negative errno. */
+static int dial_and_wait(Dial *d) {
+        int fd;
+
+        while ((fd = dial_next(d)) >= 0) {
+                int r = wait_for(fd, POLLOUT, CONNECTION_TIMEOUT_USEC);
+                if (r < 0)
+                        dial_failed(d, r);
+                else if (dial_check(d, fd) >= 0)
+                        return fd;
+
+                safe_close(fd);
+        }
+
+        return fd;
+}
+
+int connection_open(const Targets *targets, Connection **ret, char **ret_problem) {
+        _cleanup_(dial_done) Dial dial = DIAL_INIT(targets);
+        _cleanup_close_ int fd = dial_and_wait(&dial);
+
+        if (fd < 0) {
+                *ret_problem = dial_explain(&dial);
+                return fd;
+        }
+
+        Connection *c = malloc(sizeof(Connection));
+        if (!c) {
+                *ret_problem = NULL;
+                return -ENOMEM;
+        }
+
+        *c = (Connection){
+                .fd = TAKE_FD(fd),
+                .targets = targets,
+                .local = target_is_local_socket(dial_target(&dial)),
+                .in = BUFFER_INIT(VARLINK_REPLY_MAX),
+        };
+        *ret = c;
+        return 0;
+}
+
+Connection *connection_free(Connection *c) {
+        if (!c)
+                return NULL;
+
+        safe_close(c->fd);
+        buffer_clear(&c->in);
+        free(c);
+        return NULL;
+}
+
+int connection_call(Connection *c, const char *method, json_t *parameters, VarlinkFlags flags) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        int r = varlink_format_call(method, parameters, flags, &text, &size);
+        if (r < 0)
+                return r;
+
+        for (size_t sent = 0; sent < size;) {
+                ssize_t n = send(c->fd, text + sent, size - sent, MSG_NOSIGNAL);
+                if (n >= 0) {
+                        sent += (size_t) n;
+                        continue;
+                }
+                if (errno != EAGAIN)
+                        return -errno;
+
+                r = wait_for(c->fd, POLLOUT, CONNECTION_TIMEOUT_USEC);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* Reads what is there, or waits for it. */
+static int connection_fill(Connection *c, usec_t timeout) {
+        size_t n = MIN(buffer_space(&c->in), (size_t) 65536);
+        if (n == 0)
+                return -EMSGSIZE;
+
+        uint8_t *p = buffer_reserve(&c->in, n);
+        if (!p)
+                return -ENOMEM;
+
+        ssize_t k = recv(c->fd, p, n, 0);
+        int error = k < 0 ? -errno : 0;
+        buffer_commit(&c->in, (size_t) MAX(k, 0));
+
+        if (k == 0)
+                return -ECONNRESET;
+        if (error == -EAGAIN)
+                return wait_for(c->fd, POLLIN, timeout);
+
+        return error;
+}
+
+int connection_receive(Connection *c, usec_t timeout, VarlinkReply *ret, size_t *ret_size) {
+        const uint8_t *end;
+
+        while (c->n_searched == c->in.size ||
+               !(end = memchr(buffer_data(&c->in) + c->n_searched, 0, c->in.size - c->n_searched))) {
+                c->n_searched = c->in.size;
+
+                int r = connection_fill(c, timeout);
+                if (r < 0)
+                        return r;
+        }
+
+        size_t size = (size_t) (end - buffer_data(&c->in));
+        int r = varlink_parse_reply(buffer_data(&c->in), size, ret);
+
+        buffer_consume(&c->in, size + 1);
+        c->n_searched = 0;
+        if (ret_size)
+                *ret_size = size + 1;
+        return r;
+}
+
+int connection_ask(Connection *c, const char *method, json_t *parameters, VarlinkReply *ret) {
+        int r = connection_call(c, method, parameters, VARLINK_ONE);
+        if (r < 0)
+                return r;
+
+        return connection_receive(c, CONNECTION_TIMEOUT_USEC, ret, NULL);
+}
+
+const char *connection_strerror(int error) {
+        switch (-error) {
+
+        case ECONNRESET:
+        case EPIPE:
+                return "vspcd has closed the connection";
+
+        case ETIMEDOUT:
+                return "vspcd does not answer";
+
+        case EBADMSG:
+                return "vspcd gives an answer that is not Varlink";
+
+        case EMSGSIZE:
+                return "vspcd gives an answer of more than 1 MiB";
+
+        case EFBIG:
+                return "vspcd lists more VMs than there can be";
+
+        default:
+                return strerror(-error);
+        }
+}

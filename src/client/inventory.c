@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "inventory.h"
+#include "vm.h"
+
+static int compare(const void *a, const void *b) {
+        const json_t *x = *(json_t *const *) a, *y = *(json_t *const *) b;
+
+        /* web2 before web10 */
+        int r = strverscmp(json_get_text(x, "name", ""), json_get_text(y, "name", ""));
+        return r != 0 ? r : strcmp(json_get_text(x, "id", ""), json_get_text(y, "id", ""));
+}
+
+static int sorted(const json_t *vms, json_t **ret) {
+        size_t n = json_array_size(vms);
+        _cleanup_json_ json_t *result = json_array();
+        _cleanup_free_ json_t **order = calloc(n + 1, sizeof(json_t *));
+        if (!result || !order)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++)
+                order[i] = json_array_get(vms, i);
+
+        qsort(order, n, sizeof(json_t *), compare);
+
+        for (size_t i = 0; i < n; i++)
+                if (json_array_append(result, order[i]) < 0)
+                        return -ENOMEM;
+
+        *ret = TAKE_PTR(result);
+        return 0;
+}
+
+/* Adds the VM of a reply, if there is one: the only reply may say that there are none. */
+static int add(json_t *vms, const VarlinkReply *reply) {
+        json_t *vm = json_object_get(reply->parameters, "vm");
+
+        if (!vm || json_is_null(vm))
+                return 0;
+        if (!json_is_object(vm))
+                return -EBADMSG;
+
+        return json_array_append(vms, vm) < 0 ? -ENOMEM : 0;
+}
+
+int inventory_fetch(Connection *c, const char *name, json_t **ret_vms, VarlinkReply *ret_refusal) {
+        _cleanup_json_ json_t *vms = json_array();
+        json_t *parameters = json_pack("{s:s*}", "name", name);
+        size_t size = 0;
+        bool more = true;
+
+        *ret_refusal = (VarlinkReply){};
+        if (!vms || !parameters) {
+                json_decref(parameters);
+                return -ENOMEM;
+        }
+
+        int r = connection_call(c, "List", parameters, VARLINK_MORE);
+        if (r < 0)
+                return r;
+
+        while (more) {
+                _cleanup_reply_ VarlinkReply reply = {};
+                size_t n;
+
+                r = connection_receive(c, CONNECTION_TIMEOUT_USEC, &reply, &n);
+                if (r < 0)
+                        return r;
+
+                if (reply.error) {
+                        *ret_refusal = TAKE(reply, (VarlinkReply){});
+                        return 0;
+                }
+
+                size += n;
+                if (size > INVENTORY_MAX)
+                        return -EFBIG;
+
+                r = add(vms, &reply);
+                if (r < 0)
+                        return r;
+
+                more = reply.continues;
+        }
+
+        return sorted(vms, ret_vms);
+}

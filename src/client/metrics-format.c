@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+
+#include "basic/time.h"
+#include "metrics-format.h"
+#include "vm.h"
+
+typedef enum MetricType {
+        METRIC_GAUGE,
+        METRIC_COUNTER,
+        METRIC_TIME, /* a gauge: microseconds in Varlink, seconds here */
+} MetricType;
+
+typedef struct Metric {
+        const char *field;
+        const char *name; /* of the family, without _total */
+        MetricType type;
+        const char *unit; /* with which the name ends, or NULL */
+        const char *help;
+} Metric;
+
+static const Metric metrics[] = {
+        {"startedAt", "vspc_start_time_seconds", METRIC_TIME, "seconds",
+         "When vspcd was started, since 1970"},
+        {"vms", "vspc_vms", METRIC_GAUGE, NULL, "VMs that are known"},
+        {"vmsConnected", "vspc_vms_connected", METRIC_GAUGE, NULL, "VMs that are connected"},
+        {"vmConnections", "vspc_vm_connections", METRIC_GAUGE, NULL, "Connections from ESXi hosts"},
+        {"clients", "vspc_clients", METRIC_GAUGE, NULL, "Clients at consoles"},
+        {"adminConnections", "vspc_admin_connections", METRIC_GAUGE, NULL,
+         "Connections to the admin sockets"},
+        {"descriptors", "vspc_descriptors", METRIC_GAUGE, NULL, "File descriptors in use"},
+        {"descriptorLimit", "vspc_descriptors_max", METRIC_GAUGE, NULL, "File descriptors that may be used"},
+        {"vmConnectionsTotal", "vspc_vm_connections_accepted", METRIC_COUNTER, NULL,
+         "Connections from ESXi hosts that were accepted"},
+        {"vmConnectionsRefusedTotal", "vspc_vm_connections_refused", METRIC_COUNTER, NULL,
+         "Connections from ESXi hosts, or from others to their port, that were refused"},
+        {"clientsTotal", "vspc_clients_attached", METRIC_COUNTER, NULL,
+         "Clients that have attached to a console"},
+        {"clientsRefusedTotal", "vspc_clients_refused", METRIC_COUNTER, NULL, "Clients that were refused"},
+        {"vmotionsBegunTotal", "vspc_vmotions_begun", METRIC_COUNTER, NULL, "vMotions that have begun"},
+        {"vmotionsCompletedTotal", "vspc_vmotions_completed", METRIC_COUNTER, NULL,
+         "vMotions that were completed"},
+        {"vmotionsAbortedTotal", "vspc_vmotions_aborted", METRIC_COUNTER, NULL,
+         "vMotions that were aborted"},
+        {"vmBytesReceivedTotal", "vspc_vm_received_bytes", METRIC_COUNTER, "bytes", "Output of VMs"},
+        {"vmBytesSentTotal", "vspc_vm_sent_bytes", METRIC_COUNTER, "bytes", "Input sent to VMs"},
+        {"clientBytesSentTotal", "vspc_client_sent_bytes", METRIC_COUNTER, "bytes",
+         "Output of VMs sent to clients"},
+        {"clientBytesSkippedTotal", "vspc_client_skipped_bytes", METRIC_COUNTER, "bytes",
+         "Output of VMs that clients have missed, being too slow"},
+        {"connectionsRefusedForDescriptorsTotal", "vspc_connections_refused_for_descriptors", METRIC_COUNTER,
+         NULL, "Connections refused because file descriptors had run out"},
+};
+
+static void print_value(FILE *f, const Metric *m, uint64_t value) {
+        if (m->type == METRIC_TIME)
+                fprintf(f, "%" PRIu64 ".%06u", (uint64_t) (value / USEC_PER_SEC),
+                        (unsigned) (value % USEC_PER_SEC));
+        else
+                fprintf(f, "%" PRIu64, value);
+}
+
+static void print_metric(FILE *f, const Metric *m, uint64_t value, MetricsFormat format) {
+        const char *total = m->type == METRIC_COUNTER ? "_total" : "";
+        const char *in_family = format == METRICS_PROMETHEUS ? total : "";
+
+        fprintf(f, "# TYPE %s%s %s\n", m->name, in_family, m->type == METRIC_COUNTER ? "counter" : "gauge");
+        if (m->unit && format == METRICS_OPENMETRICS)
+                fprintf(f, "# UNIT %s %s\n", m->name, m->unit);
+        fprintf(f, "# HELP %s%s %s.\n", m->name, in_family, m->help);
+        fprintf(f, "%s%s ", m->name, total);
+        print_value(f, m, value);
+        fputc('\n', f);
+}
+
+void metrics_print(FILE *f, const json_t *parameters, MetricsFormat format) {
+        uint64_t value;
+
+        for (size_t i = 0; i < ELEMENTSOF(metrics); i++)
+                if (json_get_number(parameters, metrics[i].field, &value))
+                        print_metric(f, &metrics[i], value, format);
+
+        if (format == METRICS_OPENMETRICS)
+                fputs("# EOF\n", f);
+}

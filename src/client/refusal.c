@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "human.h"
+#include "inventory.h"
+#include "refusal.h"
+#include "similar.h"
+
+bool refusal_may_pass(const VarlinkReply *reply) {
+        static const char *const errors[] = {"NoSuchVM", "AccessDenied", "ClientLimitReached"};
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                if (varlink_reply_is_error(reply, errors[i]))
+                        return true;
+
+        return false;
+}
+
+/* Returns: all VMs, or an empty array: this only helps to explain something else. */
+static json_t *fetch(const Targets *targets, const char *name) {
+        _cleanup_(connection_freep) Connection *c = NULL;
+        _cleanup_reply_ VarlinkReply refusal = {};
+        _cleanup_free_ char *problem = NULL;
+        json_t *vms = NULL;
+
+        if (connection_open(targets, &c, &problem) >= 0)
+                (void) inventory_fetch(c, name, &vms, &refusal);
+
+        return vms ?: json_array();
+}
+
+static void print_vm(FILE *f, const json_t *vm) {
+        fputs("\n  ", f);
+        print_text(f, json_get_text(vm, "name", "?"));
+        fputs("  ", f);
+        print_text(f, json_get_text(vm, "id", "?"));
+}
+
+static void explain_no_such_vm(FILE *f, const char *wanted, const Targets *targets) {
+        _cleanup_json_ json_t *vms = fetch(targets, NULL);
+        const json_t *best[REFUSAL_NAMES_MAX];
+        int distances[REFUSAL_NAMES_MAX];
+        size_t n = 0;
+
+        fputs("vspcd knows no VM \"", f);
+        print_text(f, wanted);
+        fputs("\".", f);
+
+        for (size_t i = 0; i < json_array_size(vms); i++) {
+                const json_t *vm = json_array_get(vms, i);
+                int distance = similar_distance(wanted, json_get_text(vm, "name", ""));
+                size_t k;
+
+                if (distance < 0 || (n == REFUSAL_NAMES_MAX && distance >= distances[n - 1]))
+                        continue;
+
+                /* Insertion, behind those that are as near. */
+                n = MIN(n + 1, (size_t) REFUSAL_NAMES_MAX);
+                for (k = n - 1; k > 0 && distances[k - 1] > distance; k--) {
+                        distances[k] = distances[k - 1];
+                        best[k] = best[k - 1];
+                }
+                distances[k] = distance;
+                best[k] = vm;
+        }
+
+        if (n > 0)
+                fputs(" Similar names:", f);
+        else if (json_array_size(vms) > 0)
+                fputs(" \"vspc-client list\" shows those that it knows.", f);
+
+        for (size_t i = 0; i < n; i++)
+                print_vm(f, best[i]);
+}
+
+static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuids, const Targets *targets) {
+        _cleanup_json_ json_t *vms = fetch(targets, NULL);
+        size_t n = json_array_size(uuids), n_shown = MIN(n, (size_t) REFUSAL_CANDIDATES_MAX);
+
+        fputc('"', f);
+        print_text(f, wanted);
+        fputs("\" may be any of these VMs; name it by its UUID, or as much of it as is needed:", f);
+
+        for (size_t i = 0; i < n_shown; i++) {
+                const char *uuid = json_string_value(json_array_get(uuids, i)) ?: "?";
+                const json_t *known = NULL;
+
+                for (size_t k = 0; k < json_array_size(vms) && !known; k++)
+                        if (streq(json_get_text(json_array_get(vms, k), "id", ""), uuid))
+                                known = json_array_get(vms, k);
+
+                if (known)
+                        print_vm(f, known);
+                else {
+                        fputs("\n  ", f);
+                        print_text(f, uuid);
+                }
+        }
+
+        if (n > n_shown)
+                fprintf(f, "\n  and %zu more", n - n_shown);
+}
+
+static void explain_access_denied(FILE *f, const char *wanted, const json_t *parameters, Users users) {
+        const json_t *holders = json_object_get(parameters, "holders");
+        size_t n = json_array_size(holders);
+
+        print_text(f, access_for_people(json_get_text(parameters, "access", "this")));
+        fputs(" access to VM ", f);
+        print_text(f, wanted);
+        fputs(" is denied", f);
+
+        for (size_t i = 0; i < MIN(n, (size_t) REFUSAL_CANDIDATES_MAX); i++) {
+                fputs(i == 0 ? ": " : "\n  ", f);
+                print_holder(f, json_array_get(holders, i), users);
+        }
+        if (n > REFUSAL_CANDIDATES_MAX)
+                fprintf(f, "\n  and %zu more", n - REFUSAL_CANDIDATES_MAX);
+}
+
+static void explain_other(FILE *f, const VarlinkReply *reply) {
+        if (streq(reply->error, "org.varlink.service.MethodNotFound") ||
+            streq(reply->error, "org.varlink.service.MethodNotImplemented") ||
+            streq(reply->error, "org.varlink.service.InterfaceNotFound")) {
+                fputs("This vspcd cannot do that: it is older than this vspc-client " VSPC_VERSION, f);
+                return;
+        }
+
+        fputs("vspcd says ", f);
+        print_text(f, reply->error);
+
+        const char *parameter = json_get_text(reply->parameters, "parameter", NULL);
+        if (parameter) {
+                fputs(": ", f);
+                print_text(f, parameter);
+        }
+}
+
+char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *targets, Users users) {
+        uint64_t limit = 0;
+        char *text = NULL;
+        size_t size;
+
+        FILE *f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+
+        if (varlink_reply_is_error(reply, "NoSuchVM"))
+                explain_no_such_vm(f, vm, targets);
+        else if (varlink_reply_is_error(reply, "AmbiguousVM"))
+                explain_ambiguous_vm(f, vm, json_object_get(reply->parameters, "uuids"), targets);
+        else if (varlink_reply_is_error(reply, "AccessDenied"))
+                explain_access_denied(f, vm, reply->parameters, users);
+        else if (varlink_reply_is_error(reply, "ClientLimitReached")) {
+                fputs("VM ", f);
+                print_text(f, vm);
+                (void) json_get_number(reply->parameters, "limit", &limit);
+                fprintf(f, " has as many clients as ClientLimit= allows (%llu)", (unsigned long long) limit);
+        } else if (varlink_reply_is_error(reply, "VMConnected")) {
+                fputs("VM ", f);
+                print_text(f, vm);
+                fputs(" is connected; only one that is not can be forgotten", f);
+        } else
+                explain_other(f, reply);
+
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+
+        return text;
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "basic/timeout-queue.h"
+#include "connection.h"
+#include "refusal.h"
+#include "session-prompt.h"
+#include "terminal.h"
+
+#define INPUT_READ_MAX 4096U
+
+void session_say(Session *s, const char *format, ...) {
+        _cleanup_free_ char *text = NULL, *line = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        int n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                text = NULL;
+                return;
+        }
+
+        bool alone = s->output.at_line_begin && !s->prompting;
+        if (asprintf(&line, "%svspc-client: %s\n", s->terminal && !alone ? "\n" : "", text) < 0) {
+                line = NULL;
+                return;
+        }
+
+        terminal_write(STDERR_FILENO, line);
+        s->output.at_line_begin = true;
+        if (s->prompting)
+                session_show_prompt(s);
+}
+
+void session_finish(Session *s) {
+        s->phase = SESSION_OVER;
+        (void) sd_event_exit(s->event, s->last_words ? -EREMOTEIO : 0);
+}
+
+static void session_drain(Session *s) {
+        s->phase = SESSION_DRAINING;
+        session_abandon_prompt(s);
+        s->input = sd_event_source_disable_unref(s->input);
+        s->silence = sd_event_source_disable_unref(s->silence);
+        s->retry = sd_event_source_disable_unref(s->retry);
+        attachment_close(&s->attachment);
+
+        /* So that ^C ends it even if the terminal takes nothing. */
+        terminal_restore();
+        output_release(&s->output);
+        if (output_is_done(&s->output))
+                session_finish(s);
+}
+
+/* Ends it once everything has been written; @why is taken over. */
+static void session_fail(Session *s, char *why) {
+        s->last_words = why ?: strdup("Out of memory");
+        session_drain(s);
+}
+
+static void session_fail_errno(Session *s, const char *what, int error) {
+        char *why;
+
+        if (asprintf(&why, "%s: %s", what, strerror(-error)) < 0)
+                why = NULL;
+        session_fail(s, why);
+}
+
+static void session_update_input(Session *s) {
+        bool wanted = s->terminal ? s->title != NULL
+                                  : attachment_input_space(&s->attachment) >= INPUT_READ_MAX;
+
+        if (s->input)
+                (void) sd_event_source_set_enabled(s->input, wanted ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+void session_update_reading(Session *s) {
+        if (!session_is_going_on(s))
+                return;
+
+        if (output_space(&s->output) < ATTACHMENT_READ_MAX)
+                attachment_pause(&s->attachment);
+        else
+                attachment_resume(&s->attachment);
+}
+
+static void session_note_activity(Session *s) {
+        s->active_at = event_now(s->event);
+}
+
+/* The silence after the end of an input that was no terminal's */
+
+static usec_t session_silence_max(const Session *s) {
+        return s->input_begun || s->arguments->timeout_given ? s->arguments->timeout : USEC_INFINITY;
+}
+
+static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t scheduled, void *userdata) {
+        Session *s = userdata;
+        size_t unsent = attachment_unsent(&s->attachment);
+        usec_t max = session_silence_max(s), now = event_now(s->event);
+        char *why;
+
+        /* While there is nobody who could speak there is no silence either. */
+        if (s->phase != SESSION_ATTACHED) {
+                s->active_at = now;
+                max = MAX(max, SESSION_REST_MIN_USEC);
+        }
+
+        if (now - s->active_at < max) {
+                (void) sd_event_source_set_time(source, s->active_at + max);
+                (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+                return 0;
+        }
+
+        if (unsent == 0) {
+                session_drain(s);
+                return 0;
+        }
+
+        if (asprintf(&why, "VM %s has not taken the last %zu bytes of the input", s->title, unsent) < 0)
+                why = NULL;
+        session_fail(s, why);
+        return 0;
+}
+
+static void session_input_ended(Session *s) {
+        s->input = sd_event_source_disable_unref(s->input);
+
+        if (s->terminal) {
+                session_fail(s, strdup("The terminal is gone"));
+                return;
+        }
+
+        session_note_activity(s);
+        usec_t max = session_silence_max(s);
+        if (max == USEC_INFINITY)
+                return;
+
+        int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_at + max, 1,
+                                  session_silence_elapsed, s);
+        if (r < 0)
+                session_fail_errno(s, "Cannot start a timer", r);
+}
+
+static void session_read_input(Session *s) {
+        uint8_t buffer[INPUT_READ_MAX];
+        ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        if (n <= 0) {
+                session_input_ended(s);
+                return;
+        }
+
+        s->input_begun = true;
+        if (s->terminal)
+                session_keys(s, buffer, (size_t) n);
+        else /* there is room for it, or it would not be read */
+                (void) attachment_send(&s->attachment, buffer, (size_t) n);
+
+        session_update_input(s);
+}
+
+static int session_input_dispatch(_unused_ sd_event_source *source, _unused_ int fd,
+                                  _unused_ uint32_t events, void *userdata) {
+        session_read_input(userdata);
+        return 0;
+}
+
+/* A file, which is always ready, and which epoll does not know. */
+static int session_file_dispatch(_unused_ sd_event_source *source, void *userdata) {
+        session_read_input(userdata);
+        return 0;
+}
+
+static int session_watch_input(Session *s) {
+        int r = sd_event_add_io(s->event, &s->input, STDIN_FILENO, EPOLLIN, session_input_dispatch, s);
+        if (r == -EPERM)
+                r = sd_event_add_defer(s->event, &s->input, session_file_dispatch, s);
+        if (r < 0)
+                return r;
+
+        return sd_event_source_set_enabled(s->input, SD_EVENT_OFF);
+}
+
+static void session_output_changed(Output *o) {
+        Session *s = container_of(o, Session, output);
+
+        if (!session_is_going_on(s)) {
+                if (output_is_done(o))
+                        session_finish(s);
+        } else if (o->error < 0)
+                session_fail_errno(s, "Cannot write to the standard output", o->error);
+        else
+                session_update_reading(s);
+}
+
+/* The attachment */
+
+static int session_attach(Session *s) {
+        json_t *parameters = json_pack("{s:s, s:s*}", "vm", s->vm, "access", s->arguments->access);
+
+        if (!parameters || (s->arguments->no_scrollback &&
+                            json_object_set_new(parameters, "scrollback", json_false()) < 0)) {
+                json_decref(parameters);
+                return -ENOMEM;
+        }
+
+        return attachment_open(&s->attachment, &s->arguments->targets, parameters);
+}
+
+static int session_rest_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
+        Session *s = userdata;
+        int r = session_attach(s);
+
+        if (r < 0)
+                session_fail_errno(s, "Cannot attach", r);
+        return 0;
+}
+
+static void session_rest(Session *s) {
+        usec_t now = event_now(s->event);
+
+        s->phase = SESSION_WAITING;
+        session_update_input(s);
+
+        if (s->attached_at > 0 && now - s->attached_at > SESSION_REST_MAX_USEC)
+                s->rest = SESSION_REST_MIN_USEC;
+        s->attached_at = 0;
+
+        s->retry = sd_event_source_disable_unref(s->retry);
+        int r = sd_event_add_time(s->event, &s->retry, CLOCK_MONOTONIC, now + s->rest, 1,
+                                  session_rest_elapsed, s);
+        if (r < 0)
+                session_fail_errno(s, "Cannot start a timer", r);
+
+        s->rest = MIN(s->rest * 2, SESSION_REST_MAX_USEC);
+}
+
+static Users session_users(const Session *s) {
+        return target_is_local_socket(dial_target(&s->attachment.dial)) ? USERS_OURS : USERS_FOREIGN;
+}
+
+static const char *escape_name(uint8_t c, char buffer[static 8]) {
+        if (c < 0x20 || c == 0x7f)
+                snprintf(buffer, 8, "^%c", c ^ 0x40);
+        else if (c > 0x7f)
+                snprintf(buffer, 8, "\\x%02x", c);
+        else
+                snprintf(buffer, 8, "%c", c);
+
+        return buffer;
+}
+
+static void session_tell_read_only(Session *s, const json_t *vm) {
+        _cleanup_free_ char *text = NULL;
+        const json_t *writer = vm_find_writer(vm);
+        size_t size;
+
+        FILE *f = writer ? open_memstream(&text, &size) : NULL;
+        if (f) {
+                print_holder(f, writer, session_users(s));
+                if (fclose(f) != 0)
+                        free(TAKE_PTR(text));
+        }
+
+        session_say(s, "Read-only: %s", text ?: "somebody holds write access");
+}
+
+static void session_tell_attached(Session *s, const json_t *vm, const char *granted) {
+        int c = s->arguments->escape;
+        char name[8];
+
+        if (!s->terminal || c == ESCAPE_NONE)
+                session_say(s, "Connected to VM %s.", s->title);
+        else
+                session_say(s, "Connected to VM %s. The escape character is %s.", s->title,
+                            escape_name((uint8_t) c, name));
+
+        if (streq(granted, "read_only"))
+                session_tell_read_only(s, vm);
+        else if (streq(granted, "exclusive") || streq(granted, "write"))
+                session_say(s, "You hold %s access.", granted);
+}
+
+static void session_opened(Attachment *a, const VarlinkReply *reply) {
+        Session *s = container_of(a, Session, attachment);
+        const json_t *vm = json_object_get(reply->parameters, "vm");
+        const char *id = json_get_text(vm, "id", s->vm);
+        char *new_vm = strdup(id), *new_title = vm_title(vm);
+
+        if (!new_vm || !new_title) {
+                free(new_vm);
+                free(new_title);
+                session_fail(s, NULL);
+                return;
+        }
+
+        free(s->vm);
+        free(s->title);
+        s->vm = new_vm;
+        s->title = new_title;
+        free(TAKE_PTR(s->told));
+        s->phase = SESSION_ATTACHED;
+        session_note_activity(s);
+        s->attached_at = s->active_at;
+
+        session_tell_attached(s, vm, json_get_text(reply->parameters, "granted", ""));
+
+        int r = s->terminal ? terminal_make_raw() : 0;
+        if (r < 0)
+                session_fail_errno(s, "Cannot make the terminal raw", r);
+        session_update_input(s);
+}
+
+static void session_received(Attachment *a, const void *data, size_t n) {
+        Session *s = container_of(a, Session, attachment);
+
+        session_note_activity(s);
+        output_add(&s->output, data, n);
+        session_output_changed(&s->output);
+}
+
+static void session_sent(Attachment *a) {
+        Session *s = container_of(a, Session, attachment);
+
+        session_note_activity(s);
+        session_update_input(s);
+}
+
+/* What has gone wrong, without the details that are costly to find out. */
+static char *summary(AttachmentEnd end, int error, const VarlinkReply *refusal) {
+        char *text;
+
+        if (asprintf(&text, "%u %d %s", end, error, refusal ? refusal->error : "") < 0)
+                return NULL;
+
+        return text;
+}
+
+static char *session_explain(Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
+        char *text;
+
+        if (end == ATTACHMENT_UNREACHABLE)
+                return attachment_explain(&s->attachment);
+        if (end == ATTACHMENT_REFUSED)
+                return refusal_explain(refusal, s->vm, &s->arguments->targets, session_users(s));
+
+        const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
+        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm, connection_strerror(error)) < 0)
+                return NULL;
+
+        return text;
+}
+
+/* Tells why it is waiting, once for each reason. */
+static void session_tell_waiting(Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
+        _cleanup_free_ char *now = summary(end, error, refusal);
+
+        if (now && s->told && streq(now, s->told))
+                return;
+
+        _cleanup_free_ char *why = session_explain(s, end, error, refusal);
+
+        session_say(s, "%s\nWaiting until it can be attached to.", why ?: "Out of memory");
+        free(s->told);
+        s->told = TAKE_PTR(now);
+}
+
+static void session_ended(Attachment *a, AttachmentEnd end, int error, const VarlinkReply *refusal) {
+        Session *s = container_of(a, Session, attachment);
+        bool passes = end != ATTACHMENT_REFUSED || refusal_may_pass(refusal),
+             cleared = TAKE(s->cleared, false);
+
+        if (s->arguments->wait && passes) {
+                session_tell_waiting(s, end, error, refusal);
+                session_rest(s);
+        } else if (cleared)
+                session_drain(s);
+        else
+                session_fail(s, session_explain(s, end, error, refusal));
+}
+
+static const AttachmentHandler attachment_handler = {
+        .opened = session_opened,
+        .received = session_received,
+        .sent = session_sent,
+        .ended = session_ended,
+};
+
+int session_new(const Arguments *arguments, Session **ret) {
+        _cleanup_(session_freep) Session *s = calloc(1, sizeof(Session));
+        if (!s)
+                return -ENOMEM;
+
+        s->arguments = arguments;
+        s->rest = SESSION_REST_MIN_USEC;
+        s->terminal = terminal_is_there();
+        s->output.fd = s->attachment.connecting.fd = s->attachment.stream.watch.fd = -1;
+
+        s->vm = strdup(arguments->words[0]);
+        if (!s->vm)
+                return -ENOMEM;
+
+        int r = sd_event_new(&s->event);
+        if (r < 0)
+                return r;
+
+        r = poller_new(s->event, &s->poller);
+        if (r < 0)
+                return r;
+
+        attachment_init(&s->attachment, s->poller, &attachment_handler);
+
+        r = output_open(&s->output, s->event, session_output_changed);
+        if (r < 0)
+                return r;
+
+        r = session_watch_input(s);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+Session *session_free(Session *s) {
+        if (!s)
+                return NULL;
+
+        attachment_close(&s->attachment);
+        output_close(&s->output);
+        sd_event_source_disable_unref(s->input);
+        sd_event_source_disable_unref(s->silence);
+        sd_event_source_disable_unref(s->retry);
+        if (s->poller)
+                poller_free(s->poller);
+        sd_event_unref(s->event);
+        free(s->vm);
+        free(s->title);
+        free(s->told);
+        free(s->last_words);
+        free(s);
+        return NULL;
+}
+
+int session_run(Session *s) {
+        int r = session_attach(s);
+        if (r < 0)
+                return r;
+
+        r = sd_event_loop(s->event);
+        terminal_restore();
+
+        /* What is said next is to have a line of its own. */
+        if (r < 0 && s->terminal && !s->output.at_line_begin)
+                terminal_write(STDERR_FILENO, "\n");
+        return r;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "basic/parse.h"
+#include "target.h"
+
+void targets_default(Targets *t) {
+        int r = targets_local(t, TARGET_DEFAULT_SOCKET);
+        assert(r >= 0);
+
+        Target *loopback = &t->target[t->n++];
+        *loopback = (Target){.size = sizeof loopback->address.in};
+        loopback->address.in = (struct sockaddr_in){
+                .sin_family = AF_INET,
+                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                .sin_port = htons(TARGET_DEFAULT_PORT),
+        };
+}
+
+int targets_local(Targets *t, const char *path) {
+        Target target = {.address.un.sun_family = AF_UNIX};
+
+        if (!*path || strlen(path) >= sizeof target.address.un.sun_path)
+                return -ENAMETOOLONG;
+
+        strcpy(target.address.un.sun_path, path);
+        target.size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
+
+        *t = (Targets){.n = 1};
+        t->target[0] = target;
+        return 0;
+}
+
+/* Takes "HOST:PORT" apart. More than one colon without brackets is an IPv6 address without a port. */
+static int split_port(const char *text, char **ret_host, uint16_t *ret_port) {
+        const char *host = text, *end, *port = NULL;
+
+        if (*text == '[') {
+                host++;
+                end = strchr(host, ']');
+                if (!end || (end[1] && end[1] != ':'))
+                        return -EINVAL;
+                if (end[1])
+                        port = end + 2;
+        } else {
+                const char *colon = strchr(text, ':');
+
+                end = colon && !strchr(colon + 1, ':') ? colon : strchr(text, 0);
+                if (*end)
+                        port = end + 1;
+        }
+
+        uint64_t number = TARGET_DEFAULT_PORT;
+        if (end == host || (port && (parse_unsigned(port, UINT16_MAX, &number) < 0 || number == 0)))
+                return -EINVAL;
+
+        *ret_host = strndup(host, (size_t) (end - host));
+        *ret_port = (uint16_t) number;
+        return *ret_host ? 0 : -ENOMEM;
+}
+
+static int problem(char **ret, int error, const char *format, ...) _printf_(3, 4);
+static int problem(char **ret, int error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        int n = vasprintf(ret, format, ap);
+        va_end(ap);
+
+        if (n < 0)
+                *ret = NULL;
+        return n < 0 ? -ENOMEM : error;
+}
+
+int targets_resolve(Targets *t, const char *text, char **ret_problem) {
+        static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+        _cleanup_free_ char *host = NULL;
+        struct addrinfo *found;
+        uint16_t port;
+
+        int r = split_port(text, &host, &port);
+        if (r == -EINVAL)
+                return problem(ret_problem, r,
+                               "\"%s\" is not a host: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT is wanted",
+                               text);
+        if (r < 0)
+                return problem(ret_problem, r, "Out of memory");
+
+        r = getaddrinfo(host, NULL, &hints, &found);
+        if (r != 0)
+                return problem(ret_problem, -EHOSTUNREACH, "Cannot find the host \"%s\": %s", host,
+                               r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+
+        *t = (Targets){};
+        for (const struct addrinfo *a = found; a && t->n < TARGETS_MAX; a = a->ai_next) {
+                if (a->ai_family != AF_INET && a->ai_family != AF_INET6)
+                        continue;
+
+                Target *target = &t->target[t->n++];
+                memcpy(&target->address, a->ai_addr, a->ai_addrlen);
+                target->size = a->ai_addrlen;
+                address_set_port(&target->address, port);
+        }
+        freeaddrinfo(found);
+
+        if (t->n == 0)
+                return problem(ret_problem, -EHOSTUNREACH, "The host \"%s\" has no IP address", host);
+
+        return 0;
+}
+
+const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]) {
+        if (!target_is_local_socket(t))
+                return address_format(&t->address, buffer);
+
+        return strcpy(buffer, t->address.un.sun_path);
+}

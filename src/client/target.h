@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "transport/address.h"
+
+/*
+ * Targets: where vspcd may be reached, in the order in which that is tried. Names are resolved here, before
+ * anything waits for events, and not again.
+ */
+
+#define TARGET_DEFAULT_SOCKET "/run/vspc/admin.socket"
+#define TARGET_DEFAULT_PORT 13371U
+
+/* Of a host that has more addresses the first ones are tried. */
+#define TARGETS_MAX 16U
+
+typedef struct Target {
+        SocketAddress address;
+        socklen_t size; /* of the address */
+} Target;
+
+typedef struct Targets {
+        Target target[TARGETS_MAX];
+        size_t n;
+} Targets;
+
+/* The local socket, and 127.0.0.1 for when that is not there */
+void targets_default(Targets *t);
+
+/* Returns: 0, or -ENAMETOOLONG if @path is no path for a socket. */
+int targets_local(Targets *t, const char *path);
+
+/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_problem: why not, for people, to be freed.
+ * Returns: 0, -EINVAL if it is no such thing, -EHOSTUNREACH if the name is not known, -ENOMEM. */
+int targets_resolve(Targets *t, const char *text, char **ret_problem);
+
+/* "/run/vspc/admin.socket", "192.0.2.1:13371" */
+#define TARGET_TEXT_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + ADDRESS_TEXT_MAX)
+const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]);
+
+static inline bool target_is_local_socket(const Target *t) {
+        return t->address.any.sa_family == AF_UNIX;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/log.h"
+#include "session.h"
+#include "verbs.h"
+
+int verb_attach(const Arguments *a) {
+        _cleanup_(session_freep) Session *s = NULL;
+
+        int r = session_new(a, &s);
+        if (r >= 0)
+                r = session_run(s);
+        if (r >= 0)
+                return 0;
+
+        return log_error_errno(r, "%s", s && s->last_words ? s->last_words : strerror(-r));
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/log.h"
+#include "inventory.h"
+#include "refusal.h"
+#include "show.h"
+#include "verbs.h"
+
+static int refuse_unknown(const Connection *c, const char *name) {
+        VarlinkReply none = {.error = VARLINK_INTERFACE ".NoSuchVM"};
+
+        return verb_refused(c, &none, name);
+}
+
+/* Prints all VMs of that name. */
+static int show(Connection *c, const char *name, const Arguments *a, size_t *n_shown) {
+        _cleanup_reply_ VarlinkReply refusal = {};
+        _cleanup_json_ json_t *vms = NULL;
+
+        int r = inventory_fetch(c, name, &vms, &refusal);
+        if (r < 0)
+                return verb_failed(r);
+        if (refusal.error)
+                return verb_refused(c, &refusal, name);
+        if (json_array_size(vms) == 0)
+                return refuse_unknown(c, name);
+
+        for (size_t i = 0; i < json_array_size(vms); i++) {
+                const json_t *vm = json_array_get(vms, i);
+
+                if (a->json != JSON_OFF) {
+                        r = verb_print_json(vm, a->json);
+                        if (r < 0)
+                                return r;
+                        continue;
+                }
+
+                if ((*n_shown)++ > 0)
+                        putchar('\n');
+                show_vm(stdout, vm, c->local ? USERS_OURS : USERS_FOREIGN);
+        }
+
+        return 0;
+}
+
+int verb_show(const Arguments *a) {
+        _cleanup_(connection_freep) Connection *c = NULL;
+        size_t n_shown = 0;
+
+        int r = verb_connect(a, &c);
+        for (size_t i = 0; r >= 0 && i < a->n_words; i++)
+                r = show(c, a->words[i], a, &n_shown);
+
+        return r;
+}
