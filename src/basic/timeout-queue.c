@@ -20,9 +20,10 @@ usec_t event_now_realtime(sd_event *event) {
 }
 
 usec_t timeout_deadline(const Timeout *t) {
-        usec_t sum;
+        usec_t duration = t->queue->duration, sum = t->since + duration;
+        bool began_before_the_clock = (int64_t) t->since < 0;
 
-        return __builtin_add_overflow(t->since, t->queue->duration, &sum) ? USEC_INFINITY : sum;
+        return duration == USEC_INFINITY || (sum < duration && !began_before_the_clock) ? USEC_INFINITY : sum;
 }
 
 /* Sets the timer for the oldest. A timer that turns out to be early, because what it was set for has been
@@ -83,6 +84,23 @@ void timeout_start(TimeoutQueue *q, Timeout *t) {
         t->since = event_now(q->event);
         DL_APPEND(q->oldest, t);
         q->n_started++;
+        if (q->oldest == t)
+                timeout_queue_arm(q);
+}
+
+void timeout_start_ago(TimeoutQueue *q, Timeout *t, usec_t ago) {
+        timeout_start(q, t);
+        t->since -= ago;
+
+        /* The list is in the order of these times; its head's prev is its tail. */
+        Timeout *before = t;
+        while (before != q->oldest && (int64_t) (before->prev->since - t->since) > 0)
+                before = before->prev;
+        if (before != t) {
+                DL_DELETE(q->oldest, t);
+                DL_PREPEND_ELEM(q->oldest, before, t);
+        }
+
         if (q->oldest == t)
                 timeout_queue_arm(q);
 }

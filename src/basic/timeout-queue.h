@@ -21,7 +21,7 @@ typedef void (*TimeoutHandler)(Timeout *timeout);
 struct Timeout {
         TimeoutQueue *queue; /* NULL unless started */
         Timeout *prev, *next;
-        usec_t since; /* CLOCK_MONOTONIC */
+        usec_t since; /* CLOCK_MONOTONIC; before its beginning: modulo 2^64 */
 };
 
 struct TimeoutQueue {
@@ -41,6 +41,9 @@ void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration);
 
 /* Starts @t, or starts it anew. */
 void timeout_start(TimeoutQueue *q, Timeout *t);
+
+/* The same as if that had been @ago already. O(1) for those that are started in this way in their order. */
+void timeout_start_ago(TimeoutQueue *q, Timeout *t, usec_t ago);
 void timeout_stop(Timeout *t);
 
 /* When @t, which has been started, will elapse; USEC_INFINITY: never. */

@@ -150,11 +150,13 @@ int concentrator_listen(Concentrator *c, uint16_t port) {
         return fd >= 0 ? concentrator_admit(c, fd) : fd;
 }
 
-int concentrator_open_port(Concentrator *c, int *ret_fd) {
+int concentrator_open_port(Concentrator *c, uint16_t wanted, int *ret_fd) {
         int foreign = 0;
 
         for (unsigned i = 0; i < PORT_TRIES_MAX; i++) {
-                int port = port_pool_take(&c->ports, event_now(c->event));
+                int port = i == 0 && wanted > 0 && port_pool_claim(&c->ports, wanted) >= 0
+                                   ? wanted
+                                   : port_pool_take(&c->ports, event_now(c->event));
                 if (foreign > 0)
                         log_foreign_port(foreign, port);
                 if (port < 0)

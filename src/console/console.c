@@ -159,7 +159,7 @@ void console_move_port(Console *c) {
         console_close_port(c);
 }
 
-void console_open_port(Console *c) {
+void console_open_port(Console *c, uint16_t wanted) {
         Concentrator *concentrator = c->concentrator;
         int fd;
 
@@ -169,7 +169,7 @@ void console_open_port(Console *c) {
         /* Others may be given up for it, but not itself. */
         timeout_stop(&c->orphaned);
 
-        int port = concentrator_open_port(concentrator, &fd);
+        int port = concentrator_open_port(concentrator, wanted, &fd);
         if (port < 0) {
                 console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port: %s",
                             port == -ENOSPC ? "the range from VMPortRangeStart= to VMPortRangeEnd= is exhausted"
@@ -188,7 +188,7 @@ void console_apply_settings(Console *c) {
 
         ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
         if (settings->vm_ports)
-                console_open_port(c);
+                console_open_port(c, 0);
         else
                 console_close_port(c); /* who is connected stays so */
 
@@ -198,7 +198,7 @@ void console_apply_settings(Console *c) {
 }
 
 int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[static 16], const char *name,
-                const char *uri, Console **ret) {
+                const char *uri, uint16_t port, Console **ret) {
         _cleanup_free_ Console *c = calloc(1, sizeof(Console));
         if (!c)
                 return -ENOMEM;
@@ -218,11 +218,20 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
-        console_open_port(c);
+        console_open_port(c, port);
         concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
 
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+void console_set_gone(Console *c, usec_t since) {
+        assert(!c->links && !c->clients && !c->vmotions);
+
+        c->since = since;
+        timeout_start_ago(&c->concentrator->orphans, &c->orphaned,
+                          event_now_realtime(c->concentrator->event) - since);
+        concentrator_limit_orphans(c->concentrator);
 }
 
 Console *console_free(Console *c) {

@@ -55,14 +55,19 @@ void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]);
 /* The identity of a serial port: its own under MultiConsole, else its VM's. To be freed by the caller. */
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri);
 
-/* Creates the console and opens its port. @name is the VM's, see console_rename(). */
+/* Creates the console and opens its port: @port, or another if that is 0 or not to be had. @name is the VM's, see
+ * console_rename(). */
 int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
-                const char *uri, Console **ret);
+                const char *uri, uint16_t port, Console **ret);
 Console *console_free(Console *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
 
-/* Opens a port if the console has none and is to have one. To be followed by console_settle(). */
-void console_open_port(Console *c);
+/* Opens a port if the console has none and is to have one: @wanted, or another if that is 0 or not to be had. To be
+ * followed by console_settle(). */
+void console_open_port(Console *c, uint16_t wanted);
+
+/* Of one that has been known before: its VM has been gone since then (since 1970), and it expires accordingly. */
+void console_set_gone(Console *c, usec_t since);
 
 /* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by
  * console_apply_settings(). */

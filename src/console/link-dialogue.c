@@ -29,9 +29,9 @@ static Console *link_find_or_make_console(Link *l) {
 
         Console *console = concentrator_find(c, id);
         if (!console)
-                return console_new(c, id, l->uuid, l->name, l->uri, &console) < 0 ? NULL : console;
+                return console_new(c, id, l->uuid, l->name, l->uri, 0, &console) < 0 ? NULL : console;
 
-        console_open_port(console);
+        console_open_port(console, 0);
         return console_set_uri(console, l->uri) < 0 ? NULL : console;
 }
 

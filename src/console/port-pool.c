@@ -55,6 +55,14 @@ int port_pool_take(PortPool *p, usec_t now) {
         return port;
 }
 
+int port_pool_claim(PortPool *p, uint16_t port) {
+        if (port < p->first || port > p->last || ((p->ours[port / 64] | p->foreign[port / 64]) >> port % 64 & 1) != 0)
+                return -EADDRINUSE;
+
+        set_bit(p->ours, port);
+        return 0;
+}
+
 void port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now) {
         clear_bit(p->ours, port);
         set_bit(p->foreign, port);

@@ -26,6 +26,9 @@ void port_pool_set_range(PortPool *p, uint16_t first, uint16_t last);
 /* Takes the lowest free port. @now: CLOCK_MONOTONIC. Returns: the port, or -ENOSPC if there is none. */
 int port_pool_take(PortPool *p, usec_t now);
 
+/* Takes @port. Returns: 0, or -EADDRINUSE if it is outside of the range or not free. */
+int port_pool_claim(PortPool *p, uint16_t port);
+
 /* Says of a port just taken that another program holds it. */
 void port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now);
 void port_pool_release(PortPool *p, uint16_t port);

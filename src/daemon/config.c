@@ -9,10 +9,12 @@
 #include "basic/text.h"
 #include "config.h"
 #include "console/ring.h"
+#include "store/plug-in.h"
 
 #define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
 #define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
 #define SERVICE_URIS_MAX 1024U
+#define BACKEND_DEFAULT "file"
 
 /* In the order of precedence */
 static const char *const config_folders[] = {"/etc/vspc", "/run/vspc", "/usr/lib/vspc"};
@@ -141,11 +143,12 @@ static int parse_address(const char *value, void *target) {
 }
 
 static int parse_backend(const char *value, void *target) {
-        const StoreBackend *backend = store_find_backend(value);
-        if (!backend)
+        if (!backend_name_is_valid(value))
                 return -EINVAL;
+        if (strlen(value) >= CONFIG_BACKEND_MAX)
+                return -ERANGE;
 
-        *(const StoreBackend **) target = backend;
+        strcpy(target, value);
         return 0;
 }
 
@@ -221,7 +224,8 @@ static const Key keys[] = {
         SETTING("Concentrator", "ClientBufferSize", parse_client_buffer, settings.client_buffer_size,
                 "a size from 8K to 1G such as 1M"),
         SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
-        SETTING("Concentrator", "Backend", parse_backend, backend, "memory"),
+        SETTING("Concentrator", "Backend", parse_backend, backend,
+                "memory, file or the name of a plug-in"),
 };
 
 static int parse_environment(const char *name, ValueParser parse, void *target) {
@@ -232,7 +236,7 @@ static int parse_environment(const char *name, ValueParser parse, void *target) 
 
 static void set_defaults(Config *c) {
         settings_init(&c->settings);
-        c->backend = &store_memory;
+        strcpy(c->backend, BACKEND_DEFAULT);
 
         (void) parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &c->settings.multi_console);
         (void) parse_environment("VM_CLIENT_LIMIT", parse_count, &c->settings.client_limit);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "console/settings.h"
-#include "store/store.h"
+
+/* Bytes of Backend=, a NUL included */
+#define CONFIG_BACKEND_MAX 1024U
 
 /*
  * Config: vspc.conf and its drop-ins. INI by inih, values and precedence by systemd's rules: the main file is
@@ -13,7 +15,7 @@
  */
 typedef struct Config {
         Settings settings;
-        const StoreBackend *backend;
+        char backend[CONFIG_BACKEND_MAX]; /* Backend=, see store/plug-in.h */
 } Config;
 
 /* A bound on what one file may hold */

@@ -8,6 +8,7 @@
 
 #include "admin/admin.h"
 #include "manager.h"
+#include "store/plug-in.h"
 
 /* STATUS= follows what happens, but not each of a thousand VMs that connect at once. */
 #define STATUS_DELAY_USEC (200 * USEC_PER_MSEC)
@@ -16,7 +17,7 @@ struct Manager {
         sd_event *event;
         const char *config_path;
         Concentrator *concentrator;
-        const StoreBackend *store_backend;
+        char backend[CONFIG_BACKEND_MAX]; /* as it was at the start */
         Store *store;
         Admin *admin;
 
@@ -66,7 +67,7 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
         if (r < 0)
                 log_error_errno(r, "Cannot read %s, the configuration stays as it was: %m", m->config_path);
         else {
-                if (config.backend != m->store_backend)
+                if (!streq(config.backend, m->backend))
                         log_warning("Backend= cannot change at run time, it takes effect after a restart");
                 concentrator_set_settings(m->concentrator, &config.settings);
                 config_done(&config);
@@ -81,18 +82,16 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         Manager *m = userdata;
         const Concentrator *c = m->concentrator;
 
-        (void) sd_notifyf(false, "STATUS=%u %s, %u %s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
-                          c->n_clients, c->n_clients == 1 ? "client" : "clients");
+        int error = store_error(m->store);
+
+        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
+                          c->n_clients, c->n_clients == 1 ? "client" : "clients",
+                          error < 0 ? ", ports cannot be stored: " : "", error < 0 ? strerror(-error) : "");
         return 0;
 }
 
-static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event,
-                             _unused_ const Client *client) {
-        Manager *m = container_of(observer, Manager, observer);
+static void manager_update_status(Manager *m) {
         int enabled = SD_EVENT_OFF;
-
-        if (event == CONSOLE_RENAMED)
-                return;
 
         (void) sd_event_source_get_enabled(m->status_timer, &enabled);
         if (enabled != SD_EVENT_OFF)
@@ -100,6 +99,30 @@ static void on_console_event(ConcentratorObserver *observer, _unused_ Console *c
 
         (void) sd_event_source_set_time(m->status_timer, event_now(m->event) + STATUS_DELAY_USEC);
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
+}
+
+static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event,
+                             _unused_ const Client *client) {
+        Manager *m = container_of(observer, Manager, observer);
+
+        if (event != CONSOLE_RENAMED)
+                manager_update_status(m);
+}
+
+static void on_store_changed(void *userdata) {
+        manager_update_status(userdata);
+}
+
+static int manager_open_store(Manager *m, const char *name) {
+        const StoreBackend *backend;
+        const char *argument;
+
+        int r = backend_find(name, &backend, &argument);
+        if (r < 0)
+                return r;
+
+        strcpy(m->backend, name);
+        return store_new(backend, argument, m->concentrator, on_store_changed, m, &m->store);
 }
 
 int manager_new(Config *config, const char *config_path, Manager **ret) {
@@ -142,11 +165,10 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Cannot make the concentrator: %m");
 
-        r = store_new(config->backend, m->concentrator, &m->store);
+        r = manager_open_store(m, config->backend);
         if (r < 0)
-                return log_error_errno(r, "Cannot open Backend=%s: %m", config->backend->name);
+                return r;
 
-        m->store_backend = config->backend;
         r = admin_new(m->concentrator, &m->admin);
         if (r < 0)
                 return log_error_errno(r, "Cannot answer queries: %m");

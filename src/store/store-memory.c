@@ -2,26 +2,26 @@
 
 /* Backend=memory: mappings in RAM, gone with the process. */
 
+#include <uthash.h>
+
 #include "store.h"
 
 typedef struct MemoryEntry {
-        Mapping mapping; /* its strings are ours */
+        Mapping *mapping;
         UT_hash_handle handle;
 } MemoryEntry;
 
 typedef struct Memory {
-        MemoryEntry *entries; /* uthash by mapping.id */
+        MemoryEntry *entries; /* uthash by mapping->id */
 } Memory;
 
 static void entry_free(MemoryEntry *e) {
-        free((char *) e->mapping.id);
-        free((char *) e->mapping.uri);
-        free((char *) e->mapping.name);
+        free(e->mapping);
         free(e);
 }
 DEFINE_TRIVIAL_CLEANUP_FUNC(MemoryEntry *, entry_free);
 
-static int memory_open(void **ret_state) {
+static int memory_open(_unused_ const char *argument, void **ret_state) {
         Memory *m = calloc(1, sizeof(Memory));
         if (!m)
                 return -ENOMEM;
@@ -42,12 +42,12 @@ static void memory_close(void *state) {
         free(m);
 }
 
-static int memory_load(void *state, MappingHandler handler, void *userdata) {
+static int memory_load(void *state, VspcMappingHandler handler, void *userdata) {
         Memory *m = state;
         MemoryEntry *e, *next;
 
         HASH_ITER(handle, m->entries, e, next) {
-                int r = handler(&e->mapping, userdata);
+                int r = handler(e->mapping, userdata);
                 if (r < 0)
                         return r;
         }
@@ -74,20 +74,19 @@ static int memory_put(void *state, const Mapping *mapping) {
         if (!e)
                 return -ENOMEM;
 
-        e->mapping = *mapping;
-        e->mapping.id = strdup(mapping->id);
-        e->mapping.uri = strdup(mapping->uri);
-        e->mapping.name = strdup(mapping->name);
-        if (!e->mapping.id || !e->mapping.uri || !e->mapping.name)
+        e->mapping = mapping_dup(mapping);
+        if (!e->mapping)
                 return -ENOMEM;
 
         (void) memory_remove(m, mapping->id);
-        HASH_ADD_KEYPTR(handle, m->entries, e->mapping.id, strlen(e->mapping.id), e);
+        HASH_ADD_KEYPTR(handle, m->entries, e->mapping->id, strlen(e->mapping->id), e);
         TAKE_PTR(e);
         return 0;
 }
 
 const StoreBackend store_memory = {
+        .abi = VSPC_BACKEND_ABI,
+        .size = sizeof(VspcBackend),
         .name = "memory",
         .open = memory_open,
         .close = memory_close,

@@ -1,76 +1,109 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <utlist.h>
+
 #include "console/console.h"
+#include "restore.h"
 #include "store.h"
+#include "write-queue.h"
 
 struct Store {
-        const StoreBackend *backend;
-        void *state;
         Concentrator *concentrator;
         ConcentratorObserver observer;
+        WriteQueue *queue;
+
+        StoreHandler changed;
+        void *userdata;
+        sd_event_source *news; /* of the queue's errors */
 };
 
-static const StoreBackend *const backends[] = {
-        &store_memory,
-};
-
-const StoreBackend *store_find_backend(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(backends); i++)
-                if (streq(backends[i]->name, name))
-                        return backends[i];
-
-        return NULL;
-}
-
-static int store_put(Store *s, const Console *console) {
+static void store_put(Store *s, const Console *console) {
         Mapping mapping = {
                 .id = console->id,
                 .uri = console->uri,
                 .name = console->name,
                 .port = console->port,
+                .gone_since = console->connected ? 0 : console->since,
+                .stored = event_now_realtime(s->concentrator->event),
         };
 
         memcpy(mapping.uuid, console->uuid, sizeof mapping.uuid);
-        return s->backend->put(s->state, &mapping);
+        if (write_queue_put(s->queue, &mapping) < 0)
+                log_error("No memory to store that VM %s (%s) has port %u", console->name, console->id,
+                          console->port);
 }
 
 static void store_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
                          _unused_ const Client *client) {
         Store *s = container_of(observer, Store, observer);
-        int r = 0;
 
         switch (event) {
 
         case CONSOLE_ADDED:
         case CONSOLE_CONNECTED: /* it may have got a port, or another URI */
+        case CONSOLE_DISCONNECTED:
         case CONSOLE_RENAMED:
-                r = store_put(s, console);
+                store_put(s, console);
                 break;
 
         case CONSOLE_REMOVED:
-                r = s->backend->remove(s->state, console->id);
+                write_queue_remove(s->queue, console->id);
                 break;
 
         default:
                 break;
         }
-
-        if (r < 0)
-                log_error_errno(r, "Backend=%s cannot store VM %s (%s): %m", s->backend->name, console->name,
-                                console->id);
 }
 
-int store_new(const StoreBackend *backend, Concentrator *concentrator, Store **ret) {
-        _cleanup_free_ Store *s = calloc(1, sizeof(Store));
+static int on_news(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
+        Store *s = userdata;
+        eventfd_t ignored;
+
+        (void) eventfd_read(fd, &ignored);
+        s->changed(s->userdata);
+        return 0;
+}
+
+/* What has been restored otherwise than it was stored is stored anew. */
+static void on_restored(Console *console, const Mapping *mapping, void *userdata) {
+        if (console->port != mapping->port)
+                store_put(userdata, console);
+}
+
+int store_new(const StoreBackend *backend, const char *argument, Concentrator *concentrator, StoreHandler changed,
+              void *userdata, Store **ret) {
+        _cleanup_(store_freep) Store *s = calloc(1, sizeof(Store));
+        void *state = NULL;
+
         if (!s)
-                return -ENOMEM;
+                return log_error_errno(ENOMEM, "Cannot open Backend=%s: %m", backend->name);
 
-        int r = backend->open(&s->state);
-        if (r < 0)
-                return r;
-
-        s->backend = backend;
         s->concentrator = concentrator;
+        s->changed = changed;
+        s->userdata = userdata;
+
+        int r = backend->open(argument, &state);
+        if (r < 0)
+                return log_error_errno(r, "Cannot open Backend=%s: %m", backend->name);
+
+        r = write_queue_new(backend, state, &s->queue);
+        if (r < 0) {
+                backend->close(state);
+                return log_error_errno(r, "Cannot open Backend=%s: %m", backend->name);
+        }
+
+        r = restore(concentrator, backend, state, on_restored, s);
+        if (r < 0)
+                return log_error_errno(r, "Cannot load what Backend=%s has stored: %m", backend->name);
+
+        r = sd_event_add_io(concentrator->event, &s->news, write_queue_news_fd(s->queue), EPOLLIN, on_news, s);
+        if (r >= 0)
+                r = write_queue_start(s->queue);
+        if (r < 0)
+                return log_error_errno(r, "Cannot write to Backend=%s: %m", backend->name);
+
         s->observer.notify = store_notify;
         concentrator_observe(concentrator, &s->observer);
 
@@ -79,12 +112,14 @@ int store_new(const StoreBackend *backend, Concentrator *concentrator, Store **r
 }
 
 Store *store_free(Store *s) {
-        concentrator_unobserve(s->concentrator, &s->observer);
-        s->backend->close(s->state);
+        if (s->observer.notify)
+                concentrator_unobserve(s->concentrator, &s->observer);
+        sd_event_source_disable_unref(s->news);
+        write_queue_freep(&s->queue);
         free(s);
         return NULL;
 }
 
-int store_load(Store *s, MappingHandler handler, void *userdata) {
-        return s->backend->load(s->state, handler, userdata);
+int store_error(Store *s) {
+        return write_queue_error(s->queue);
 }

@@ -2,50 +2,46 @@
 #pragma once
 
 #include "console/concentrator.h"
+#include "mapping.h"
 
 /*
  * Store: what outlives a VM's connection, and with another backend than memory the process too: which VM has
- * which port. It observes the concentrator, which owns the truth once what was stored has been loaded.
+ * which port. It restores what was stored when it begins. From then on the concentrator owns the truth, and the
+ * store observes it: a thread writes what has changed, so that no disk is ever waited for.
+ *
+ * What is to be written waits in a queue with at most one entry a VM, its latest state. While the backend fails
+ * nothing is given up: it is tried again, at growing intervals, with what is true by then. Only removals are
+ * bounded in number (STORE_REMOVALS_MAX): beyond that what is stored of a VM that is gone stays, and expires after
+ * the next start.
  */
+typedef VspcBackend StoreBackend;
 
-typedef struct Mapping {
-        const char *id; /* see console_make_id(); the key */
-        uint8_t uuid[16];
-        const char *uri;
-        const char *name;
-        uint16_t port; /* 0: none */
-} Mapping;
+#define STORE_REMOVALS_MAX 65536U
 
-typedef int (*MappingHandler)(const Mapping *mapping, void *userdata);
+/* Tried again after a second, then after twice as long each time */
+#define STORE_RETRY_MAX_SEC 30U
 
-/* A way to store mappings. All functions but close() return 0 or a negative errno. */
-typedef struct StoreBackend {
-        const char *name; /* as in Backend= */
-        int (*open)(void **ret_state);
-        void (*close)(void *state);
-
-        /* Calls @handler for each mapping until it returns a negative errno, and returns that. */
-        int (*load)(void *state, MappingHandler handler, void *userdata);
-
-        /* Stores @mapping, in place of the one of the same id. What it points to is the caller's. */
-        int (*put)(void *state, const Mapping *mapping);
-
-        /* Returns: -ENOENT if there is no such mapping. */
-        int (*remove)(void *state, const char *id);
-} StoreBackend;
+/* At the end what has not been stored yet has this long. */
+#define STORE_STOP_SEC 5U
 
 extern const StoreBackend store_memory;
+extern const StoreBackend store_file;
 
-/* NULL if there is no backend of this name. */
-const StoreBackend *store_find_backend(const char *name);
+/* Tells that store_error() has changed. In the event loop. */
+typedef void (*StoreHandler)(void *userdata);
 
 typedef struct Store Store;
 
-int store_new(const StoreBackend *backend, Concentrator *concentrator, Store **ret);
+/*
+ * Opens @backend and restores what is stored. @argument: see VspcBackend.open(). Logs what is wrong. Returns: 0 or a
+ * negative errno.
+ */
+int store_new(const StoreBackend *backend, const char *argument, Concentrator *concentrator, StoreHandler changed,
+              void *userdata, Store **ret);
 
 /* To be called before the concentrator goes: that VMs end with it is not to be stored. */
 Store *store_free(Store *s);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Store *, store_free);
 
-/* For a backend that has something to load: memory has not. */
-int store_load(Store *s, MappingHandler handler, void *userdata);
+/* Returns: 0, or a negative errno while mappings cannot be stored. */
+int store_error(Store *s);

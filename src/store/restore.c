@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "console/console.h"
+#include "restore.h"
+
+typedef struct Stored {
+        Mapping **mappings;
+        size_t n, allocated;
+        size_t n_ignored;
+} Stored;
+
+static void stored_done(Stored *s) {
+        for (size_t i = 0; i < s->n; i++)
+                free(s->mappings[i]);
+        free(s->mappings);
+}
+
+static int stored_add(const Mapping *mapping, void *userdata) {
+        Stored *s = userdata;
+
+        if (s->n >= RESTORE_MAX) {
+                s->n_ignored++;
+                return 0;
+        }
+
+        if (s->n == s->allocated) {
+                size_t allocated = MAX(2 * s->allocated, (size_t) 256);
+                Mapping **grown = reallocarray(s->mappings, allocated, sizeof(Mapping *));
+                if (!grown)
+                        return -ENOMEM;
+
+                s->mappings = grown;
+                s->allocated = allocated;
+        }
+
+        Mapping *copy = mapping_dup(mapping);
+        if (!copy)
+                return -ENOMEM;
+
+        s->mappings[s->n++] = copy;
+        return 0;
+}
+
+static int compare(uint64_t a, uint64_t b) {
+        return (a > b) - (a < b);
+}
+
+static int compare_latest_first(const void *a, const void *b) {
+        const Mapping *x = *(Mapping *const *) a, *y = *(Mapping *const *) b;
+
+        return compare(y->stored, x->stored) ?: strcmp(x->id, y->id);
+}
+
+/* Those that were connected, and go on being waited for from now, last */
+static int compare_longest_gone_first(const void *a, const void *b) {
+        const Mapping *x = *(Mapping *const *) a, *y = *(Mapping *const *) b;
+
+        return compare(x->gone_since - 1, y->gone_since - 1) ?: strcmp(x->id, y->id);
+}
+
+static void settle_claims(Stored *s) {
+        const Mapping **holders = calloc(UINT16_MAX + 1, sizeof(Mapping *));
+        if (!holders)
+                return; /* who comes first has it then */
+
+        qsort(s->mappings, s->n, sizeof(Mapping *), compare_latest_first);
+        for (size_t i = 0; i < s->n; i++) {
+                Mapping *m = s->mappings[i];
+                const Mapping *holder = holders[m->port];
+
+                if (m->port == 0)
+                        continue;
+
+                if (!holder) {
+                        holders[m->port] = m;
+                        continue;
+                }
+
+                log_warning("VM %s (%s) has to have another port: %u has been given to VM %s (%s) since", m->name,
+                            m->id, m->port, holder->name, holder->id);
+                m->port = 0;
+        }
+
+        free(holders);
+}
+
+/* What the VM calls itself: under MultiConsole= a console's name is that with "_URI" behind it. */
+static char *vm_name(const Concentrator *c, const Mapping *m) {
+        size_t name = strlen(m->name), uri = strlen(m->uri);
+        bool has_uri = c->settings.multi_console && name > uri + 1 && m->name[name - uri - 1] == '_' &&
+                       streq(m->name + name - uri, m->uri);
+
+        return strndup(m->name, has_uri ? name - uri - 1 : name);
+}
+
+static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
+        usec_t now = event_now_realtime(c->event);
+        _cleanup_free_ char *name = vm_name(c, m);
+        if (!name)
+                return -ENOMEM;
+
+        int r = console_new(c, m->id, m->uuid, name, m->uri, m->port, ret);
+        if (r < 0)
+                return r;
+
+        /* A clock that has been set back makes it expire later, not never. */
+        console_set_gone(*ret, m->gone_since > 0 ? MIN(m->gone_since, now) : now);
+        return 0;
+}
+
+int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHandler handler, void *userdata) {
+        _cleanup_(stored_done) Stored stored = {};
+        Console *console;
+
+        int r = backend->load(state, stored_add, &stored);
+        if (r < 0)
+                return r;
+
+        if (stored.n_ignored > 0)
+                log_warning("Backend=%s has %zu VMs more than the %u that are restored", backend->name,
+                            stored.n_ignored, RESTORE_MAX);
+
+        settle_claims(&stored);
+        qsort(stored.mappings, stored.n, sizeof(Mapping *), compare_longest_gone_first);
+
+        for (size_t i = 0; i < stored.n; i++) {
+                const Mapping *m = stored.mappings[i];
+
+                if (concentrator_find(c, m->id)) /* stored twice */
+                        continue;
+
+                r = restore_one(c, m, &console);
+                if (r < 0)
+                        return r;
+                handler(console, m, userdata);
+        }
+
+        if (stored.n > 0)
+                log_info("%zu VMs have their ports back", stored.n);
+        return 0;
+}

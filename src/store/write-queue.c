@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "basic/log.h"
+#include "store.h"
+#include "write-queue.h"
+
+/* Written before they are made to outlive a power cut together */
+#define BATCH_MAX 64U
+
+typedef struct Entry {
+        UT_hash_handle handle; /* by mapping->id */
+        struct Entry *prev, *next;
+        Mapping *mapping;
+        bool removal;
+} Entry;
+
+struct WriteQueue {
+        const VspcBackend *backend;
+        void *state;
+        int news_fd;
+
+        pthread_t thread;
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool running;  /* there is a thread */
+        bool stopping; /* it ends once the queue is empty, or writing fails */
+
+        Entry *entries; /* uthash */
+        Entry *queue;   /* utlist: the same, oldest first */
+        size_t n_removals;
+        uint64_t n_removals_dropped;
+        int error;
+};
+
+static void entry_free(Entry *e) {
+        free(e->mapping);
+        free(e);
+}
+
+static Entry *entry_new(const Mapping *mapping, bool removal) {
+        Entry *e = calloc(1, sizeof(Entry));
+        if (!e)
+                return NULL;
+
+        e->removal = removal;
+        e->mapping = mapping_dup(mapping);
+        if (!e->mapping) {
+                free(e);
+                return NULL;
+        }
+
+        return e;
+}
+
+static void queue_unlink(WriteQueue *q, Entry *e) {
+        HASH_DELETE(handle, q->entries, e);
+        DL_DELETE(q->queue, e);
+        q->n_removals -= e->removal;
+}
+
+static void queue_link(WriteQueue *q, Entry *e) {
+        HASH_ADD_KEYPTR(handle, q->entries, e->mapping->id, strlen(e->mapping->id), e);
+        DL_APPEND(q->queue, e);
+        q->n_removals += e->removal;
+}
+
+static Entry *queue_find(WriteQueue *q, const char *id) {
+        Entry *e;
+
+        HASH_FIND(handle, q->entries, id, strlen(id), e);
+        return e;
+}
+
+/* In place of what was to be written of the same VM. */
+static void queue_add(WriteQueue *q, Entry *e) {
+        pthread_mutex_lock(&q->lock);
+
+        Entry *old = queue_find(q, e->mapping->id);
+        if (old) {
+                queue_unlink(q, old);
+                entry_free(old);
+        }
+
+        if (e->removal && q->n_removals >= STORE_REMOVALS_MAX) {
+                q->n_removals_dropped++;
+                entry_free(e);
+        } else
+                queue_link(q, e);
+
+        pthread_cond_broadcast(&q->changed);
+        pthread_mutex_unlock(&q->lock);
+}
+
+int write_queue_put(WriteQueue *q, const Mapping *mapping) {
+        Entry *e = entry_new(mapping, false);
+        if (!e)
+                return -ENOMEM;
+
+        queue_add(q, e);
+        return 0;
+}
+
+void write_queue_remove(WriteQueue *q, const char *id) {
+        Entry *e = entry_new(&(Mapping){.id = id, .uri = "", .name = ""}, true);
+
+        /* Without memory it stays stored, and expires after the next start. */
+        if (e)
+                queue_add(q, e);
+}
+
+static Entry *queue_take_batch(WriteQueue *q) {
+        Entry *batch = NULL;
+
+        for (unsigned n = 0; q->queue && n < BATCH_MAX; n++) {
+                Entry *e = q->queue;
+
+                queue_unlink(q, e);
+                DL_APPEND(batch, e);
+        }
+
+        return batch;
+}
+
+/* What could not be written waits again, unless there is something newer. */
+static void queue_return_batch(WriteQueue *q, Entry *batch) {
+        Entry *e, *next;
+
+        DL_FOREACH_SAFE(batch, e, next)
+                if (queue_find(q, e->mapping->id))
+                        entry_free(e);
+                else
+                        queue_link(q, e);
+}
+
+static void batch_free(Entry *batch) {
+        Entry *e, *next;
+
+        DL_FOREACH_SAFE(batch, e, next)
+                entry_free(e);
+}
+
+static int backend_write(const VspcBackend *b, void *state, const Entry *batch) {
+        const Entry *e;
+
+        DL_FOREACH(batch, e) {
+                int r = e->removal ? b->remove(state, e->mapping->id) : b->put(state, e->mapping);
+                if (r < 0 && !(e->removal && r == -ENOENT))
+                        return r;
+        }
+
+        return b->sync ? b->sync(state) : 0;
+}
+
+static void queue_set_error(WriteQueue *q, int error) {
+        int before = TAKE(q->error, error);
+
+        if (error == before)
+                return;
+
+        if (error < 0)
+                log_error_errno(error,
+                                "Backend=%s cannot store which VM has which port, going on from memory and trying "
+                                "again: %m",
+                                q->backend->name);
+        else
+                log_notice("Backend=%s stores again which VM has which port", q->backend->name);
+        (void) eventfd_write(q->news_fd, 1);
+}
+
+static void queue_report_dropped(WriteQueue *q) {
+        uint64_t n = TAKE(q->n_removals_dropped, 0);
+
+        if (n > 0)
+                log_warning("%llu VMs that are gone could not be removed from Backend=%s; they expire after the next "
+                            "start",
+                            (unsigned long long) n, q->backend->name);
+}
+
+/* Waits until @seconds have passed, or the end has come. */
+static void queue_wait_to_retry(WriteQueue *q, unsigned seconds) {
+        struct timespec until;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += seconds;
+        while (!q->stopping && pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0)
+                ;
+}
+
+static void *worker(void *userdata) {
+        WriteQueue *q = userdata;
+        unsigned retry_sec = 1;
+
+        pthread_mutex_lock(&q->lock);
+
+        for (;;) {
+                while (!q->queue && !q->stopping)
+                        pthread_cond_wait(&q->changed, &q->lock);
+                if (!q->queue)
+                        break;
+
+                Entry *batch = queue_take_batch(q);
+                pthread_mutex_unlock(&q->lock);
+                int r = backend_write(q->backend, q->state, batch);
+                if (r >= 0)
+                        batch_free(batch);
+                pthread_mutex_lock(&q->lock);
+
+                queue_set_error(q, MIN(r, 0));
+                if (r >= 0) {
+                        queue_report_dropped(q);
+                        retry_sec = 1;
+                        continue;
+                }
+
+                queue_return_batch(q, batch);
+                if (q->stopping)
+                        break;
+                queue_wait_to_retry(q, retry_sec);
+                retry_sec = MIN(2 * retry_sec, STORE_RETRY_MAX_SEC);
+        }
+
+        if (q->queue)
+                log_error("%u VMs could not be stored by Backend=%s", HASH_CNT(handle, q->entries),
+                          q->backend->name);
+
+        pthread_mutex_unlock(&q->lock);
+        q->backend->close(q->state);
+        pthread_mutex_lock(&q->lock);
+        q->running = false;
+        pthread_cond_broadcast(&q->changed);
+        pthread_mutex_unlock(&q->lock);
+
+        return NULL;
+}
+
+int write_queue_new(const VspcBackend *backend, void *state, WriteQueue **ret) {
+        _cleanup_free_ WriteQueue *q = calloc(1, sizeof(WriteQueue));
+        pthread_condattr_t monotonic;
+
+        if (!q)
+                return -ENOMEM;
+
+        q->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (q->news_fd < 0)
+                return -errno;
+
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&q->changed, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+        pthread_mutex_init(&q->lock, NULL);
+
+        q->backend = backend;
+        q->state = state;
+        *ret = TAKE_PTR(q);
+        return 0;
+}
+
+int write_queue_start(WriteQueue *q) {
+        q->running = true;
+
+        int r = pthread_create(&q->thread, NULL, worker, q);
+        if (r != 0)
+                q->running = false;
+
+        return -r;
+}
+
+/* Returns: whether the thread has ended. */
+static bool queue_stop(WriteQueue *q) {
+        struct timespec until;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += STORE_STOP_SEC;
+
+        pthread_mutex_lock(&q->lock);
+        q->stopping = true;
+        pthread_cond_broadcast(&q->changed);
+        while (q->running && pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0)
+                ;
+        bool ended = !q->running;
+        pthread_mutex_unlock(&q->lock);
+
+        return ended;
+}
+
+WriteQueue *write_queue_free(WriteQueue *q) {
+        Entry *e, *next;
+
+        if (!q->running)
+                q->backend->close(q->state);
+        else if (queue_stop(q))
+                pthread_join(q->thread, NULL);
+        else {
+                /* It hangs in the backend, and goes with the process; so does what it uses. */
+                log_error("Backend=%s hangs, going without it", q->backend->name);
+                pthread_detach(q->thread);
+                return NULL;
+        }
+
+        DL_FOREACH_SAFE(q->queue, e, next) {
+                queue_unlink(q, e);
+                entry_free(e);
+        }
+
+        safe_close(q->news_fd);
+        pthread_cond_destroy(&q->changed);
+        pthread_mutex_destroy(&q->lock);
+        free(q);
+        return NULL;
+}
+
+int write_queue_error(WriteQueue *q) {
+        pthread_mutex_lock(&q->lock);
+        int error = q->error;
+        pthread_mutex_unlock(&q->lock);
+
+        return error;
+}
+
+int write_queue_news_fd(const WriteQueue *q) {
+        return q->news_fd;
+}
