@@ -20,10 +20,14 @@ usec_t event_now_realtime(sd_event *event) {
 }
 
 usec_t timeout_deadline(const Timeout *t) {
-        usec_t duration = t->queue->duration, sum = t->since + duration;
-        bool began_before_the_clock = (int64_t) t->since < 0;
+        usec_t duration = t->queue->duration, before_the_clock = -t->since, sum;
 
-        return duration == USEC_INFINITY || (sum < duration && !began_before_the_clock) ? USEC_INFINITY : sum;
+        if (duration == USEC_INFINITY)
+                return USEC_INFINITY;
+        if ((int64_t) t->since < 0)
+                return duration - MIN(duration, before_the_clock);
+
+        return __builtin_add_overflow(t->since, duration, &sum) ? USEC_INFINITY : sum;
 }
 
 /* Sets the timer for the oldest. A timer that turns out to be early, because what it was set for has been

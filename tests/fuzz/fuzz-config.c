@@ -9,6 +9,7 @@
 #include "console/ring.h"
 #include "daemon/config.h"
 #include "fuzz.h"
+#include "store/plug-in.h"
 
 #define SERVICE_URIS_MAX 1024U
 
@@ -28,7 +29,7 @@ static void test_bounds(const Config *c) {
         assert(s->scrollback_size <= 64U << 20);
         assert(s->client_buffer_size >= RING_LAG_MIN && s->client_buffer_size <= 1U << 30);
         assert(s->slow_client <= SLOW_CLIENT_DROP);
-        assert(c->backend == &store_memory);
+        assert(memchr(c->backend, 0, sizeof c->backend) && backend_name_is_valid(c->backend));
 }
 
 static void test_equal(const Config *a, const Config *b) {
@@ -46,7 +47,7 @@ static void test_equal(const Config *a, const Config *b) {
         assert(x.vm_expire_usec == y.vm_expire_usec && x.vmotion_timeout_usec == y.vmotion_timeout_usec);
         assert(x.handshake_timeout_usec == y.handshake_timeout_usec && x.client_limit == y.client_limit);
         assert(x.scrollback_size == y.scrollback_size && x.client_buffer_size == y.client_buffer_size);
-        assert(x.slow_client == y.slow_client && a->backend == b->backend);
+        assert(x.slow_client == y.slow_client && streq(a->backend, b->backend));
 }
 
 static int load(Config *c, const uint8_t *data, size_t size) {

@@ -119,7 +119,7 @@ static char *show(const Config *c, const char *key) {
         else if (streq(key, "SlowClient"))
                 n = asprintf(&text, "%s", slow_client[s->slow_client]);
         else if (streq(key, "Backend"))
-                n = asprintf(&text, "%s", c->backend->name);
+                n = asprintf(&text, "%s", c->backend);
 
         assert_true(n >= 0);
         return text;
@@ -142,7 +142,7 @@ static const struct {
         {"ScrollbackSize", "16384", "1"},
         {"ClientBufferSize", "1048576", "8K"},
         {"SlowClient", "skip", "wait"},
-        {"Backend", "memory", "memory"},
+        {"Backend", "file", "memory"},
 };
 
 static void assert_shows(const Config *c, const char *key, const char *want) {
@@ -164,9 +164,10 @@ static void test_defaults(_unused_ void **state) {
 
         init(&c);
         assert_defaults(&c, NULL);
-        assert_ptr_equal(c.backend, &store_memory);
         assert_string_equal(logged, "");
 }
+
+#define NAME_64 "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789"
 
 /* What a key makes of a value; NULL: nothing, and that is said. */
 static const struct {
@@ -268,7 +269,18 @@ static const struct {
         {"SlowClient", "0", NULL},
 
         {"Backend", "memory", "memory"},
-        {"Backend", "mysql", NULL},
+        {"Backend", "file:/srv/vspc with spaces", "file:/srv/vspc with spaces"},
+        {"Backend", "My-SQL2", "My-SQL2"},
+        {"Backend", "redis:host=[::1]:6379, a/../b", "redis:host=[::1]:6379, a/../b"},
+        {"Backend", "redis:", "redis:"},
+        {"Backend", NAME_64, NAME_64},
+        {"Backend", NAME_64 "x", NULL},
+        {"Backend", ":argument", NULL},
+        {"Backend", "../evil", NULL},
+        {"Backend", "/usr/lib/evil.so", NULL},
+        {"Backend", "my_sql", NULL},
+        {"Backend", "two words", NULL},
+        {"Backend", "M\xc3\xbcller", NULL},
 };
 
 static void test_every_key_takes_what_it_should_and_nothing_else(_unused_ void **state) {

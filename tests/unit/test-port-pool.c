@@ -127,6 +127,46 @@ static void test_ports_outside_of_a_new_range_stay_taken_until_released(_unused_
         assert_takes(-ENOSPC);
 }
 
+static void test_a_claimed_port_is_nobody_else_s(_unused_ void **state) {
+        port_pool_init(&pool, 1000, 1003);
+        assert_int_equal(port_pool_claim(&pool, 1000), 0);
+        assert_int_equal(port_pool_claim(&pool, 1002), 0);
+        assert_int_equal(port_pool_claim(&pool, 1002), -EADDRINUSE);
+        assert_takes(1001);
+        assert_int_equal(port_pool_claim(&pool, 1001), -EADDRINUSE);
+        assert_takes(1003);
+        assert_takes(-ENOSPC);
+
+        port_pool_release(&pool, 1002);
+        assert_int_equal(port_pool_claim(&pool, 1002), 0);
+        port_pool_release(&pool, 1000);
+        assert_takes(1000);
+}
+
+static void test_what_is_outside_of_the_range_cannot_be_claimed(_unused_ void **state) {
+        static const uint16_t outside[] = {0, 1, 999, 1065, 65535};
+
+        port_pool_init(&pool, 1000, 1064);
+        for (size_t i = 0; i < ELEMENTSOF(outside); i++)
+                assert_int_equal(port_pool_claim(&pool, outside[i]), -EADDRINUSE);
+        assert_int_equal(port_pool_claim(&pool, 1000), 0);
+        assert_int_equal(port_pool_claim(&pool, 1064), 0);
+
+        port_pool_set_range(&pool, 1, 65535);
+        for (size_t i = 1; i < ELEMENTSOF(outside); i++)
+                assert_int_equal(port_pool_claim(&pool, outside[i]), 0);
+        assert_int_equal(port_pool_claim(&pool, 0), -EADDRINUSE);
+}
+
+static void test_a_foreign_port_cannot_be_claimed(_unused_ void **state) {
+        port_pool_init(&pool, 1000, 1001);
+        assert_int_equal(port_pool_claim(&pool, 1000), 0);
+        port_pool_set_foreign(&pool, 1000, NOW);
+        assert_int_equal(port_pool_claim(&pool, 1000), -EADDRINUSE);
+        assert_takes(1001);
+        assert_takes(-ENOSPC);
+}
+
 /* Against what is written down port by port. */
 static void test_random_operations(_unused_ void **state) {
         static struct {
@@ -135,7 +175,7 @@ static void test_random_operations(_unused_ void **state) {
         } model[2048];
         uint16_t first = 900, last = 1100;
         Prng random = prng_init();
-        unsigned n_foreign = 0, n_exhausted = 0;
+        unsigned n_foreign = 0, n_exhausted = 0, n_claimed = 0;
         usec_t now = NOW;
 
         port_pool_init(&pool, first, last);
@@ -143,7 +183,7 @@ static void test_random_operations(_unused_ void **state) {
                 uint16_t port = (uint16_t) (800 + prng_below(&random, 500));
 
                 now += prng_below(&random, 100 * USEC_PER_MSEC);
-                switch (prng_below(&random, 16)) {
+                switch (prng_below(&random, 18)) {
 
                 case 0 ... 7: {
                         bool stale = false;
@@ -186,10 +226,19 @@ static void test_random_operations(_unused_ void **state) {
                         last = (uint16_t) (port + prng_below(&random, 200));
                         port_pool_set_range(&pool, first, last);
                         break;
+
+                case 16 ... 17: {
+                        bool is_free = port >= first && port <= last && !model[port].ours && model[port].foreign == 0;
+
+                        assert_int_equal(port_pool_claim(&pool, port), is_free ? 0 : -EADDRINUSE);
+                        model[port].ours |= is_free;
+                        n_claimed += is_free;
+                        break;
+                }
                 }
         }
 
-        assert_true(n_foreign > 1000 && n_exhausted > 1000);
+        assert_true(n_foreign > 1000 && n_exhausted > 1000 && n_claimed > 100);
 }
 
 int main(void) {
@@ -202,6 +251,9 @@ int main(void) {
                 cmocka_unit_test(test_releasing_a_port_does_not_make_a_foreign_one_ours),
                 cmocka_unit_test(test_a_port_found_foreign_at_time_0_is_skipped_too),
                 cmocka_unit_test(test_ports_outside_of_a_new_range_stay_taken_until_released),
+                cmocka_unit_test(test_a_claimed_port_is_nobody_else_s),
+                cmocka_unit_test(test_what_is_outside_of_the_range_cannot_be_claimed),
+                cmocka_unit_test(test_a_foreign_port_cannot_be_claimed),
                 cmocka_unit_test(test_random_operations),
         };
 

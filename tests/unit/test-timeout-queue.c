@@ -266,6 +266,85 @@ static void test_sixteen_thousand_timeouts_all_elapse(_unused_ void **state) {
                 assert_int_equal(f.many[i].n_elapsed, i % 2);
 }
 
+static void test_one_that_began_earlier_elapses_earlier(_unused_ void **state) {
+        timeout_queue_set_duration(&f.queue, HOUR);
+        timeout_start(&f.queue, &f.a.timeout);
+        timeout_start_ago(&f.queue, &f.b.timeout, HOUR - MSEC);
+        timeout_start_ago(&f.queue, &f.c.timeout, HOUR - 2 * MSEC);
+        run_until_elapsed(&f.c, 1);
+        run_for_a_while();
+
+        assert_int_equal(f.n_order, 2);
+        assert_ptr_equal(f.order[0], &f.b);
+        assert_ptr_equal(f.order[1], &f.c);
+        assert_int_equal(f.a.n_elapsed, 0);
+}
+
+static void test_the_deadline_counts_from_when_it_began(_unused_ void **state) {
+        timeout_queue_set_duration(&f.queue, HOUR);
+        timeout_start(&f.queue, &f.a.timeout);
+        timeout_start_ago(&f.queue, &f.b.timeout, 10 * USEC_PER_SEC);
+        usec_t apart = timeout_deadline(&f.a.timeout) - timeout_deadline(&f.b.timeout);
+        assert_in_range(apart, 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+}
+
+static void test_what_is_overdue_from_the_start_elapses_at_once(_unused_ void **state) {
+        timeout_queue_set_duration(&f.queue, HOUR);
+        timeout_start_ago(&f.queue, &f.a.timeout, 2 * HOUR);
+        run_until_elapsed(&f.a, 1);
+}
+
+/* CLOCK_MONOTONIC counts from the start of the machine, which may have been after that. */
+static void test_one_may_have_begun_before_the_clock(_unused_ void **state) {
+        const usec_t year = 365 * 24 * HOUR;
+        usec_t uptime = event_now(f.event);
+
+        timeout_queue_set_duration(&f.queue, HOUR);
+        timeout_start_ago(&f.queue, &f.a.timeout, 50 * year); /* and would have elapsed before it */
+        timeout_start_ago(&f.queue, &f.b.timeout, uptime + HOUR - MSEC);
+        timeout_start(&f.queue, &f.c.timeout);
+        assert_int_equal(timeout_deadline(&f.a.timeout), 0);
+        run_until_elapsed(&f.a, 1);
+        run_until_elapsed(&f.b, 1);
+        run_for_a_while();
+        assert_int_equal(f.c.n_elapsed, 0);
+
+        timeout_queue_set_duration(&f.queue, 51 * year);
+        timeout_start_ago(&f.queue, &f.a.timeout, 50 * year);
+        assert_in_range(timeout_deadline(&f.a.timeout), year, year + TOO_LONG + event_now(f.event));
+        timeout_queue_set_duration(&f.queue, USEC_INFINITY - 1);
+        assert_true(timeout_deadline(&f.a.timeout) > year);
+        timeout_queue_set_duration(&f.queue, USEC_INFINITY);
+        assert_true(timeout_deadline(&f.a.timeout) == USEC_INFINITY);
+}
+
+static void test_they_elapse_in_the_order_of_their_beginnings(_unused_ void **state) {
+        static const unsigned ago[] = {5, 0, 9, 3, 3, 12, 1, 7, 12, 2};
+        const size_t n = ELEMENTSOF(ago);
+
+        timeout_queue_set_duration(&f.queue, HOUR);
+        for (size_t i = 0; i < n; i++)
+                timeout_start_ago(&f.queue, &f.many[i].timeout, 2 * HOUR + ago[i] * USEC_PER_SEC);
+        for (size_t i = 0; i < n; i++)
+                run_until_elapsed(&f.many[i], 1);
+
+        assert_int_equal(f.n_order, n);
+        for (size_t i = 1; i < n; i++)
+                assert_true(ago[f.order[i - 1] - f.many] >= ago[f.order[i] - f.many]);
+}
+
+static void test_one_that_began_earlier_can_be_stopped_and_started_anew(_unused_ void **state) {
+        timeout_queue_set_duration(&f.queue, HOUR);
+        timeout_start_ago(&f.queue, &f.a.timeout, 2 * HOUR);
+        timeout_start_ago(&f.queue, &f.b.timeout, 2 * HOUR);
+        timeout_stop(&f.a.timeout);
+        timeout_start(&f.queue, &f.b.timeout);
+        timeout_start_ago(&f.queue, &f.c.timeout, 2 * HOUR);
+        run_until_elapsed(&f.c, 1);
+        run_for_a_while();
+        assert_int_equal(f.a.n_elapsed + f.b.n_elapsed, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -289,6 +368,12 @@ int main(void) {
                 TEST(test_a_handler_may_start_another),
                 TEST(test_ending_a_queue_stops_what_is_in_it),
                 TEST(test_sixteen_thousand_timeouts_all_elapse),
+                TEST(test_one_that_began_earlier_elapses_earlier),
+                TEST(test_the_deadline_counts_from_when_it_began),
+                TEST(test_what_is_overdue_from_the_start_elapses_at_once),
+                TEST(test_one_may_have_begun_before_the_clock),
+                TEST(test_they_elapse_in_the_order_of_their_beginnings),
+                TEST(test_one_that_began_earlier_can_be_stopped_and_started_anew),
         };
 
         return cmocka_run_group_tests_name("timeout-queue", tests, NULL, NULL);
