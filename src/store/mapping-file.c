@@ -86,31 +86,38 @@ int mapping_file_format(const Mapping *m, Buffer *out) {
         return r;
 }
 
+/* Only what format_uuid() would have written: an ID begins with the same. */
 static int parse_uuid(const char *text, uint8_t ret[static 16]) {
         static const char digits[] = "0123456789abcdef";
+        char again[UUID_DIGITS + 5];
         unsigned n = 0;
 
-        for (; *text && n < UUID_DIGITS; text++) {
-                const char *digit = strchr(digits, *text | 0x20);
-
-                if (*text == '-')
-                        continue;
+        for (const char *p = text; *p && n < UUID_DIGITS; p++) {
+                const char *digit = strchr(digits, *p);
                 if (!digit)
-                        return -EINVAL;
+                        continue;
 
                 ret[n / 2] = (uint8_t) (n % 2 == 0 ? (digit - digits) << 4 : ret[n / 2] | (digit - digits));
                 n++;
         }
 
-        return n == UUID_DIGITS && !*text ? 0 : -EINVAL;
+        format_uuid(ret, again);
+        return n == UUID_DIGITS && streq(again, text) ? 0 : -EINVAL;
 }
 
 /* What is kept must be what the concentrator itself would have made of it. */
-static bool is_clean(const char *text, size_t max) {
+static bool is_clean(const char *text) {
         size_t n = strlen(text);
-        _cleanup_free_ char *clean = n <= max ? text_sanitize(text, n, n) : NULL;
+        _cleanup_free_ char *clean = text_sanitize(text, n, n);
 
         return clean && streq(clean, text);
+}
+
+/* See console_make_id(). */
+static bool is_id(const char *id, const char *uuid, const char *uri) {
+        size_t n = strlen(uuid);
+
+        return strncmp(id, uuid, n) == 0 && (!id[n] || (id[n] == '_' && streq(id + n + 1, uri)));
 }
 
 /* The values found, NULL for those that are not there */
@@ -157,12 +164,12 @@ static const char *parse_values(const Values *v, Mapping *m) {
         if (!v->version || !streq(v->version, "1"))
                 return "VERSION= is not 1";
         if (!v->uuid || parse_uuid(v->uuid, m->uuid) < 0)
-                return "UUID= is not 32 hex digits";
-        if (!v->id || strncasecmp(v->id, v->uuid, strlen(v->uuid)) != 0 || !is_clean(v->id, 2048))
-                return "ID= does not begin with the UUID";
-        if (!v->uri || !is_clean(v->uri, 4096))
+                return "UUID= is not 32 hex digits as 8-4-4-4-12";
+        if (!v->uri || !is_clean(v->uri))
                 return "URI= is missing, or not clean text";
-        if (!v->name || !*v->name || !is_clean(v->name, 4096))
+        if (!v->id || !is_id(v->id, v->uuid, v->uri))
+                return "ID= is neither the UUID nor the UUID, \"_\" and the URI";
+        if (!v->name || !*v->name || !is_clean(v->name))
                 return "NAME= is missing, or not clean text";
         if (v->port && (parse_unsigned(v->port, UINT16_MAX, &port) < 0 || port == 0))
                 return "PORT= is not a port";

@@ -42,21 +42,23 @@ static int plug_in_check(const StoreBackend *b, const char *path) {
         return 0;
 }
 
+/* The name is the first @n bytes of @name; what follows may hold a password, and is not for the log. */
 static int plug_in_load(const char *name, size_t n, const StoreBackend **ret) {
         _cleanup_free_ char *path = NULL;
 
         if (asprintf(&path, "%s/backend-%.*s.so", plug_in_folder(), (int) n, name) < 0) {
                 path = NULL;
-                return log_error_errno(ENOMEM, "Cannot look for Backend=%s: %m", name);
+                return log_error_errno(ENOMEM, "Cannot look for Backend=%.*s: %m", (int) n, name);
         }
 
         if (access(path, F_OK) < 0)
-                return log_error_errno(errno, "Backend=%s is neither memory nor file, and there is no plug-in %s: %m",
-                                       name, path);
+                return log_error_errno(errno, "Backend=%.*s is neither memory nor file, and there is no plug-in %s: "
+                                              "%m", (int) n, name, path);
 
         void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         if (!library)
-                return log_error_errno(ELIBBAD, "Cannot load the plug-in of Backend=%s: %s", name, dlerror());
+                return log_error_errno(ELIBBAD, "Cannot load the plug-in of Backend=%.*s: %s", (int) n, name,
+                                       dlerror());
 
         const StoreBackend *b = dlsym(library, SYMBOL);
         int r = b ? plug_in_check(b, path) : log_error_errno(ELIBBAD, "%s does not export " SYMBOL, path);

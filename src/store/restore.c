@@ -58,10 +58,11 @@ static int compare_longest_gone_first(const void *a, const void *b) {
         return compare(x->gone_since - 1, y->gone_since - 1) ?: strcmp(x->id, y->id);
 }
 
-static void settle_claims(Stored *s) {
+/* From then on no two mappings have the same port. */
+static int settle_claims(Stored *s) {
         const Mapping **holders = calloc(UINT16_MAX + 1, sizeof(Mapping *));
         if (!holders)
-                return; /* who comes first has it then */
+                return -ENOMEM;
 
         qsort(s->mappings, s->n, sizeof(Mapping *), compare_latest_first);
         for (size_t i = 0; i < s->n; i++) {
@@ -82,6 +83,13 @@ static void settle_claims(Stored *s) {
         }
 
         free(holders);
+        return 0;
+}
+
+/* So that who has to have another port does not get that of one whose turn is still to come. */
+static void reserve_ports(Concentrator *c, const Stored *s) {
+        for (size_t i = 0; i < s->n; i++)
+                (void) port_pool_claim(&c->ports, s->mappings[i]->port);
 }
 
 /* What the VM calls itself: under MultiConsole= a console's name is that with "_URI" behind it. */
@@ -120,12 +128,17 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
                 log_warning("Backend=%s has %zu VMs more than the %u that are restored", backend->name,
                             stored.n_ignored, RESTORE_MAX);
 
-        settle_claims(&stored);
+        r = settle_claims(&stored);
+        if (r < 0)
+                return r;
+
+        reserve_ports(c, &stored);
         qsort(stored.mappings, stored.n, sizeof(Mapping *), compare_longest_gone_first);
 
         for (size_t i = 0; i < stored.n; i++) {
                 const Mapping *m = stored.mappings[i];
 
+                port_pool_release(&c->ports, m->port);
                 if (concentrator_find(c, m->id)) /* stored twice */
                         continue;
 

@@ -46,11 +46,23 @@ static char *state_directory(void) {
         return list && *list ? strndup(list, strcspn(list, ":")) : strdup(STATE_DIRECTORY_DEFAULT);
 }
 
-static int file_open(const char *argument, void **ret_state) {
-        _cleanup_(file_closep) FileStore *s = calloc(1, sizeof(FileStore));
-        _cleanup_free_ char *directory = *argument ? strdup(argument) : state_directory();
+static int folder_open(FileStore *s) {
+        if (mkdir(s->path, 0750) < 0 && errno != EEXIST)
+                return -errno;
 
-        if (!s || !directory)
+        int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        safe_close(s->folder_fd);
+        s->folder_fd = fd;
+        return 0;
+}
+
+static int file_open(const char *argument, void **ret_state) {
+        _cleanup_free_ char *directory = *argument ? strdup(argument) : state_directory();
+        _cleanup_(file_closep) FileStore *s = calloc(1, sizeof(FileStore));
+        if (!directory || !s)
                 return -ENOMEM;
 
         s->folder_fd = -1;
@@ -59,13 +71,10 @@ static int file_open(const char *argument, void **ret_state) {
                 return -ENOMEM;
         }
 
-        if (mkdir(s->path, 0750) < 0 && errno != EEXIST)
-                return log_error_errno(errno, "Cannot make the folder %s (StateDirectory= in the unit, or "
-                                              "$STATE_DIRECTORY, says where it is): %m", s->path);
-
-        s->folder_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (s->folder_fd < 0)
-                return log_error_errno(errno, "Cannot open the folder %s: %m", s->path);
+        int r = folder_open(s);
+        if (r < 0)
+                return log_error_errno(r, "Cannot make or open the folder %s (StateDirectory= in the unit, "
+                                          "$STATE_DIRECTORY or Backend=file:FOLDER says where it is): %m", s->path);
 
         *ret_state = TAKE_PTR(s);
         return 0;
@@ -134,9 +143,11 @@ static int file_load(void *state, VspcMappingHandler handler, void *userdata) {
                 return -errno;
         TAKE_FD(fd);
 
-        while (r >= 0 && (entry = readdir(folder)))
+        while (r >= 0 && (errno = 0, entry = readdir(folder)))
                 if (entry->d_name[0] != '.')
                         r = load_one(s, entry->d_name, handler, userdata);
+        if (r >= 0)
+                r = -errno; /* a folder that is read in part would cost the rest their ports */
 
         closedir(folder);
         return r;
@@ -157,8 +168,7 @@ static int write_whole(int fd, const uint8_t *data, size_t n) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int file_put(void *state, const Mapping *mapping) {
-        FileStore *s = state;
+static int write_mapping(const FileStore *s, const Mapping *mapping) {
         char name[MAPPING_FILE_NAME_MAX], temporary[sizeof TEMPORARY_PREFIX + MAPPING_FILE_NAME_MAX];
         Buffer text = BUFFER_INIT(MAPPING_FILE_SIZE_MAX);
 
@@ -177,6 +187,16 @@ static int file_put(void *state, const Mapping *mapping) {
                 (void) unlinkat(s->folder_fd, temporary, 0);
 
         buffer_clear(&text);
+        return r;
+}
+
+static int file_put(void *state, const Mapping *mapping) {
+        FileStore *s = state;
+
+        int r = write_mapping(s, mapping);
+        if (r == -ENOENT && folder_open(s) >= 0) /* somebody has removed it */
+                r = write_mapping(s, mapping);
+
         return r;
 }
 

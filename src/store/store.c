@@ -13,6 +13,7 @@ struct Store {
         Concentrator *concentrator;
         ConcentratorObserver observer;
         WriteQueue *queue;
+        bool restoring;
 
         StoreHandler changed;
         void *userdata;
@@ -38,6 +39,10 @@ static void store_put(Store *s, const Console *console) {
 static void store_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
                          _unused_ const Client *client) {
         Store *s = container_of(observer, Store, observer);
+
+        /* What is restored is stored already, unless it has to be given up for others. */
+        if (s->restoring && event != CONSOLE_REMOVED)
+                return;
 
         switch (event) {
 
@@ -66,9 +71,10 @@ static int on_news(_unused_ sd_event_source *source, int fd, _unused_ uint32_t r
         return 0;
 }
 
-/* What has been restored otherwise than it was stored is stored anew. */
+/* What has been restored otherwise than it was stored is stored anew, so that from one restart to the next nobody's
+ * port changes again, and who does not come back expires. */
 static void on_restored(Console *console, const Mapping *mapping, void *userdata) {
-        if (console->port != mapping->port)
+        if (console->port != mapping->port || mapping->gone_since == 0)
                 store_put(userdata, console);
 }
 
@@ -94,7 +100,12 @@ int store_new(const StoreBackend *backend, const char *argument, Concentrator *c
                 return log_error_errno(r, "Cannot open Backend=%s: %m", backend->name);
         }
 
+        s->observer.notify = store_notify;
+        concentrator_observe(concentrator, &s->observer);
+
+        s->restoring = true;
         r = restore(concentrator, backend, state, on_restored, s);
+        s->restoring = false;
         if (r < 0)
                 return log_error_errno(r, "Cannot load what Backend=%s has stored: %m", backend->name);
 
@@ -103,9 +114,6 @@ int store_new(const StoreBackend *backend, const char *argument, Concentrator *c
                 r = write_queue_start(s->queue);
         if (r < 0)
                 return log_error_errno(r, "Cannot write to Backend=%s: %m", backend->name);
-
-        s->observer.notify = store_notify;
-        concentrator_observe(concentrator, &s->observer);
 
         *ret = TAKE_PTR(s);
         return 0;

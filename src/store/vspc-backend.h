@@ -13,14 +13,15 @@
  *
  * Threads: open() and load() are called in this order, once, while vspcd starts: it waits for them. From then on
  * all calls come from one thread, which is not that one: put(), remove() and sync() in any number, close() last.
- * No two calls are made at the same time. A backend may take its time: only what is to be stored waits for it.
+ * Signals are blocked in both. If vspcd cannot start after all, the first thread calls close(). No two calls are
+ * made at the same time. A backend may take its time: only what is to be stored waits for it.
  *
  * Ownership and lifetimes: what a pointer in a VspcMapping points to is the caller's and valid until the call
  * returns, in both directions. The state is the backend's, from open() to close().
  *
- * Errors: 0, or a negative errno. What could not be put or removed, and all since the last sync() that succeeded if
- * sync() fails, is tried again after a while, with what is true by then. close() may be left out if vspcd ends while
- * the backend hangs.
+ * Errors: 0, or a negative errno. If open() or load() fails vspcd does not start. What could not be put or removed,
+ * and all since the last sync() if sync() fails, is tried again after a while, with what is true by then; others go
+ * on meanwhile. When vspcd ends what is left has five seconds; who is not ready by then is not closed.
  */
 
 #ifdef __cplusplus
@@ -33,8 +34,8 @@ extern "C" {
 typedef struct VspcMapping {
         const char *id;      /* the key: the UUID as 8-4-4-4-12, "_" and the URI behind it with MultiConsole=yes */
         uint8_t uuid[16];    /* as ESXi sent it */
-        const char *uri;     /* the Port URI of the serial port, at most 1022 bytes */
-        const char *name;    /* the VM's name, at most 2048 bytes; not unique */
+        const char *uri;     /* the Port URI of the serial port, at most 3066 bytes */
+        const char *name;    /* the VM's, at most 1536 bytes, "_" and the URI behind it as above; not unique, not "" */
         uint16_t port;       /* 0: it has none */
         uint64_t gone_since; /* microseconds since 1970; 0: it was connected when this was stored */
         uint64_t stored;     /* microseconds since 1970: of two mappings of one port the later one holds */

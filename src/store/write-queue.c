@@ -18,6 +18,7 @@ typedef struct Entry {
         struct Entry *prev, *next;
         Mapping *mapping;
         bool removal;
+        bool failed; /* the last time it was written */
 } Entry;
 
 struct WriteQueue {
@@ -29,12 +30,13 @@ struct WriteQueue {
         pthread_mutex_t lock;
         pthread_cond_t changed;
         bool running;  /* there is a thread */
-        bool stopping; /* it ends once the queue is empty, or writing fails */
+        bool stopping; /* it ends once the queue is empty, and tries nothing twice */
 
         Entry *entries; /* uthash */
         Entry *queue;   /* utlist: the same, oldest first */
-        size_t n_removals;
+        size_t n_removals, n_failed;
         uint64_t n_removals_dropped;
+        unsigned n_lost; /* could not be written while it was stopping */
         int error;
 };
 
@@ -62,12 +64,14 @@ static void queue_unlink(WriteQueue *q, Entry *e) {
         HASH_DELETE(handle, q->entries, e);
         DL_DELETE(q->queue, e);
         q->n_removals -= e->removal;
+        q->n_failed -= e->failed;
 }
 
 static void queue_link(WriteQueue *q, Entry *e) {
         HASH_ADD_KEYPTR(handle, q->entries, e->mapping->id, strlen(e->mapping->id), e);
         DL_APPEND(q->queue, e);
         q->n_removals += e->removal;
+        q->n_failed += e->failed;
 }
 
 static Entry *queue_find(WriteQueue *q, const char *id) {
@@ -127,34 +131,51 @@ static Entry *queue_take_batch(WriteQueue *q) {
         return batch;
 }
 
-/* What could not be written waits again, unless there is something newer. */
-static void queue_return_batch(WriteQueue *q, Entry *batch) {
-        Entry *e, *next;
-
-        DL_FOREACH_SAFE(batch, e, next)
-                if (queue_find(q, e->mapping->id))
-                        entry_free(e);
-                else
-                        queue_link(q, e);
-}
-
-static void batch_free(Entry *batch) {
-        Entry *e, *next;
-
-        DL_FOREACH_SAFE(batch, e, next)
-                entry_free(e);
-}
-
-static int backend_write(const VspcBackend *b, void *state, const Entry *batch) {
-        const Entry *e;
-
-        DL_FOREACH(batch, e) {
-                int r = e->removal ? b->remove(state, e->mapping->id) : b->put(state, e->mapping);
-                if (r < 0 && !(e->removal && r == -ENOENT))
-                        return r;
+/* What could not be written waits again, behind the others. */
+static void queue_return(WriteQueue *q, Entry *e) {
+        if (!q->stopping) {
+                queue_link(q, e);
+                return;
         }
 
-        return b->sync ? b->sync(state) : 0;
+        q->n_lost++;
+        entry_free(e);
+}
+
+static void queue_finish_batch(WriteQueue *q, Entry *batch) {
+        Entry *e, *next;
+
+        DL_FOREACH_SAFE(batch, e, next)
+                if (e->failed && !queue_find(q, e->mapping->id)) /* nothing newer */
+                        queue_return(q, e);
+                else
+                        entry_free(e);
+}
+
+static int entry_write(const VspcBackend *b, void *state, const Entry *e) {
+        int r = e->removal ? b->remove(state, e->mapping->id) : b->put(state, e->mapping);
+
+        return e->removal && r == -ENOENT ? 0 : MIN(r, 0);
+}
+
+/* One that cannot be written does not keep the others from it. Returns: 0, or the first error. */
+static int backend_write(const VspcBackend *b, void *state, Entry *batch) {
+        int error = 0;
+        Entry *e;
+
+        DL_FOREACH(batch, e) {
+                int r = entry_write(b, state, e);
+
+                e->failed = r < 0;
+                error = error ?: r;
+        }
+
+        int r = b->sync ? MIN(b->sync(state), 0) : 0;
+        if (r < 0)
+                DL_FOREACH(batch, e)
+                        e->failed = true;
+
+        return error ?: r;
 }
 
 static void queue_set_error(WriteQueue *q, int error) {
@@ -207,26 +228,23 @@ static void *worker(void *userdata) {
                 Entry *batch = queue_take_batch(q);
                 pthread_mutex_unlock(&q->lock);
                 int r = backend_write(q->backend, q->state, batch);
-                if (r >= 0)
-                        batch_free(batch);
                 pthread_mutex_lock(&q->lock);
 
-                queue_set_error(q, MIN(r, 0));
+                queue_finish_batch(q, batch);
+                if (r < 0 || q->n_failed == 0) /* else some are still to be tried again */
+                        queue_set_error(q, r);
                 if (r >= 0) {
                         queue_report_dropped(q);
                         retry_sec = 1;
                         continue;
                 }
 
-                queue_return_batch(q, batch);
-                if (q->stopping)
-                        break;
                 queue_wait_to_retry(q, retry_sec);
                 retry_sec = MIN(2 * retry_sec, STORE_RETRY_MAX_SEC);
         }
 
-        if (q->queue)
-                log_error("%u VMs could not be stored by Backend=%s", HASH_CNT(handle, q->entries),
+        if (q->n_lost > 0)
+                log_error("What has changed of %u VMs could not be stored by Backend=%s", q->n_lost,
                           q->backend->name);
 
         pthread_mutex_unlock(&q->lock);
@@ -298,8 +316,9 @@ WriteQueue *write_queue_free(WriteQueue *q) {
         else if (queue_stop(q))
                 pthread_join(q->thread, NULL);
         else {
-                /* It hangs in the backend, and goes with the process; so does what it uses. */
-                log_error("Backend=%s hangs, going without it", q->backend->name);
+                /* It is in the backend, and goes with the process; so does what it uses. */
+                log_error("Backend=%s has not stored everything within %u s, ending without it", q->backend->name,
+                          STORE_STOP_SEC);
                 pthread_detach(q->thread);
                 return NULL;
         }
