@@ -66,6 +66,9 @@ typedef struct VspcBackend {
         int (*sync)(void *state);
 } VspcBackend;
 
+/* What a plug-in defines */
+extern const VspcBackend vspc_backend __attribute__((visibility("default")));
+
 #ifdef __cplusplus
 }
 #endif
