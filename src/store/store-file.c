@@ -110,6 +110,10 @@ static bool has_suffix(const char *name) {
         return n > suffix && streq(name + n - suffix, MAPPING_FILE_SUFFIX);
 }
 
+static const char *describe(int error) {
+        return error == -EFBIG ? "it is too large" : error == -ELOOP ? "it is a symbolic link" : strerror(-error);
+}
+
 /* Returns: what @handler says; 0 for a file that is passed over. */
 static int load_one(const FileStore *s, const char *name, VspcMappingHandler handler, void *userdata) {
         char text[MAPPING_FILE_SIZE_MAX + 1], expected[MAPPING_FILE_NAME_MAX];
@@ -120,7 +124,7 @@ static int load_one(const FileStore *s, const char *name, VspcMappingHandler han
         if (n >= 0 && mapping_file_parse(text, (size_t) n, &mapping, &problem) < 0)
                 n = -EBADMSG;
         if (n >= 0 && !streq(mapping_file_name(mapping.id, expected), name)) {
-                problem = "it is another VM's name";
+                problem = "it is of a VM whose file has another name";
                 n = -EBADMSG;
         }
 
@@ -128,7 +132,7 @@ static int load_one(const FileStore *s, const char *name, VspcMappingHandler han
                 return handler(&mapping, userdata);
 
         log_warning("%s/%s is passed over: %s", s->path, name,
-                    n == -EBADMSG ? problem : n == -EFBIG ? "it is too large" : strerror((int) -n));
+                    n == -EBADMSG ? problem : describe((int) n));
         return 0;
 }
 

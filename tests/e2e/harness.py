@@ -155,7 +155,7 @@ def spawn(argv, descriptors, stderr, environment, nofile=None):
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if descriptors:
             environment = dict(environment, LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(descriptors)))
-        os.execve(argv[0], argv, environment)
+        os.execvpe(argv[0], argv, environment)
     except BaseException as e:  # pylint: disable=broad-except
         os.write(2, f"cannot start {argv[0]}: {e}\n".encode())
     os._exit(127)
@@ -175,10 +175,12 @@ class Concentrator:
     """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2.
 
     local: it answers queries on a UNIX socket as well, at admin_path. parent: where its folder, with that, is made.
+    passed: listening sockets that stay open when it ends, as systemd's do, in place of new ones; one for each name in
+    sockets. wrapper: a command that becomes vspcd.
     """
 
     def __init__(self, *, ports=BLOCK_SIZE, sockets=("vm", "admin"), local=False, parent=None, env=None, nofile=None,
-                 debug=False, stderr=None, healthy=True, **config):
+                 debug=False, stderr=None, healthy=True, passed=None, wrapper=(), **config):
         self.healthy = healthy  # it must end with status 0
         self.log, self.notifications, self.status = [], [], None
         self.changed = threading.Condition()
@@ -190,7 +192,7 @@ class Concentrator:
         self.config_path = os.path.join(self.folder.name, "vspc.conf")
         self.configure(**config)
 
-        self.listeners = [listener() for _ in sockets]
+        self.listeners = passed or [listener() for _ in sockets]
         self.addresses = [s.getsockname() for s in self.listeners]
         by_name = dict(zip(sockets, self.addresses))
         self.vm_address, self.admin_address = by_name.get("vm"), by_name.get("admin")
@@ -210,9 +212,9 @@ class Concentrator:
 
         self.is_logging = stderr is None
         reading, writing = (None, stderr) if stderr is not None else os.pipe()
-        self.pid = spawn([VSPCD, f"--config={self.config_path}"], [s.fileno() for s in self.listeners], writing,
-                         environment, nofile)
-        for s in self.listeners:
+        self.pid = spawn([*wrapper, VSPCD, f"--config={self.config_path}"], [s.fileno() for s in self.listeners],
+                         writing, environment, nofile)
+        for s in self.listeners if not passed else ():
             s.close()
         self.threads = [threading.Thread(target=self.collect_notifications, daemon=True)]
         if stderr is None:
@@ -327,6 +329,16 @@ class Concentrator:
         if self.status is None:
             wait_for(ended, "vspcd to exit")
         return self.status
+
+    def end(self):
+        """Ends it before the test does."""
+        self.signal(signal.SIGTERM)
+        return self.wait_exit()
+
+    def kill(self):
+        self.healthy = False
+        self.signal(signal.SIGKILL)
+        return self.wait_exit()
 
     def __enter__(self):
         running.append(self)

@@ -1,0 +1,724 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""What outlives vspcd: which VM has which port, in files, or in what a plug-in keeps."""
+
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+import types
+
+from harness import (SANITIZED, VSPC_SIM, VSPCD, Concentrator, PortBlock, TestCase, clean_environment, listener, main,
+                     wait_for)
+from peers import NAME, EsxiVm, RawClient, TelnetClient, connected_vm, sub, uuid_shown
+from test_ports import disconnect, hold
+
+PLUG_INS = os.environ.get("PLUG_INS", "build/tests/plug-in")
+HOUR_USEC = 3600 * 1_000_000
+STOP_SEC = 5  # what a backend has when vspcd ends
+
+NUMBER = r"[1-9]\d{0,19}"
+MAPPING = re.compile(
+    rb"VERSION=1\n"
+    rb"ID=(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(_[^\x00-\x1f\x7f]*)?)\n"
+    rb"UUID=(?P<uuid>[0-9a-f-]{36})\n"
+    rb"URI=(?P<uri>[^\x00-\x1f\x7f]*)\n"
+    rb"NAME=(?P<name>[^\x00-\x1f\x7f]+)\n"
+    rb"(PORT=(?P<port>[1-9]\d{0,4})\n)?"
+    rb"STORED=(?P<stored>[1-9]\d{0,19})\n"
+    rb"(GONE=(?P<gone>[1-9]\d{0,19})\n)?")
+
+
+def parse(data):
+    """A mapping as vspcd must have written it, to the byte."""
+    found = MAPPING.fullmatch(data)
+    if not found:
+        raise AssertionError(f"a broken file: {data!r}")
+    values = {key: value.decode() if value is not None else None for key, value in found.groupdict().items()}
+    for key in ("port", "stored", "gone"):
+        values[key] = int(values[key]) if values[key] else None
+    return types.SimpleNamespace(**values)
+
+
+def usec_now():
+    return time.time_ns() // 1000
+
+
+def list_vms(vspcd):
+    """All VMs by their ID, as a query has them."""
+    vms, text = {}, b""
+    with socket.create_connection(vspcd.admin_address, timeout=30) as connection:
+        connection.sendall(b'{"method":"org.vspc.Concentrator.List","more":true}\0')
+        while piece := connection.recv(1 << 16):
+            text += piece
+            *replies, text = text.split(b"\0")
+            for reply in map(json.loads, replies):
+                if "vm" in reply["parameters"]:
+                    vms[reply["parameters"]["vm"]["id"]] = reply["parameters"]["vm"]
+                if not reply.get("continues"):
+                    return vms
+    raise AssertionError("the list has no end")
+
+
+class StoreTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.state = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-state-"))
+        self.folder = os.path.join(self.state, "mappings")
+        self.block = PortBlock()  # the same after each restart
+        self.addCleanup(self.block.release)
+
+    def begin(self, *, env=None, **config):
+        config = {"Backend": "file", "VMPortRangeStart": self.block.first, "VMPortRangeEnd": self.block.last, **config}
+        return self.start(env={"STATE_DIRECTORY": self.state, "VSPC_BACKEND_PATH": PLUG_INS, **(env or {})}, **config)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def mappings(self, folder=None):
+        """What is stored, by ID."""
+        folder, found = folder or self.folder, {}
+        for name in os.listdir(folder):
+            if not name.startswith("."):
+                try:
+                    with open(os.path.join(folder, name), "rb") as f:
+                        mapping = parse(f.read())
+                except FileNotFoundError:
+                    continue
+                found[mapping.id] = mapping
+        return found
+
+    def wait_stored(self, vm_id, predicate=lambda mapping: True, folder=None):
+        def stored():
+            mapping = self.mappings(folder).get(vm_id)
+            return mapping if mapping and predicate(mapping) else None
+        return wait_for(stored, f"{vm_id} to be stored")
+
+    def store(self, n, *, name=None, port=None, gone=None, stored=None):
+        """A file as by an earlier vspcd. Returns: the VM's hex digits."""
+        os.makedirs(self.folder, exist_ok=True)
+        digits = f"5012{n:028x}"
+        vm_id = uuid_shown(digits)
+        with open(self.path(f"{vm_id}.vm"), "w", encoding="utf-8") as f:
+            f.write(f"VERSION=1\nID={vm_id}\nUUID={vm_id}\nURI=s0\nNAME={name or f'vm{n}'}\n"
+                    + (f"PORT={port}\n" if port else "") + f"STORED={stored or usec_now()}\n"
+                    + (f"GONE={gone}\n" if gone else ""))
+        return digits
+
+    def again(self, vspcd, vm, **kwargs):
+        return connected_vm(vspcd, vm.name, digits=vm.digits, uri=vm.uri, **kwargs)
+
+
+class Restarts(StoreTest):
+    def test_a_vm_keeps_its_port(self):
+        for end in (Concentrator.end, Concentrator.kill):
+            vspcd = self.begin()
+            vms = [connected_vm(vspcd) for _ in range(4)]
+            disconnect(vms[2])
+            for vm in vms:
+                self.wait_stored(vm.id, lambda mapping: bool(mapping.gone) == (vm is vms[2]))  # pylint: disable=W0640
+            end(vspcd)
+
+            vspcd = self.begin()
+            for vm in reversed(vms):
+                self.assertEqual(self.again(vspcd, vm).port, vm.port)
+            vspcd.end()
+
+    def test_what_is_still_to_be_written_at_the_end_is_written(self):
+        vspcd = self.begin(VMPortRangeEnd=self.block.first)
+        vms = [connected_vm(vspcd) for _ in range(25)]
+        vspcd.end()
+        self.assertEqual(sorted(self.mappings()), sorted(vm.id for vm in vms))
+
+    def test_a_restored_vm_listens_before_it_connects(self):
+        vspcd = self.begin()
+        vm = connected_vm(vspcd)
+        self.wait_stored(vm.id)
+        vspcd.end()
+
+        vspcd = self.begin()
+        client = TelnetClient(types.SimpleNamespace(port=vm.port, vspcd=vspcd))
+        back = self.again(vspcd, vm)
+        back.send(b"booting")
+        client.wait_data(b"booting")
+        self.assertEqual(list_vms(vspcd)[vm.id]["name"], vm.name)
+
+    def test_a_new_vm_does_not_get_the_port_of_one_that_is_away(self):
+        first = self.block.first
+        self.store(1, port=first, gone=usec_now())
+        self.store(2, port=first + 1)
+        self.assertEqual(connected_vm(self.begin()).port, first + 2)
+
+    def test_what_is_stored_says_what_is(self):
+        vspcd = self.begin()
+        before = usec_now()
+        vm = connected_vm(vspcd, "web01", uri="telnet://rack 7")
+        mapping = self.wait_stored(vm.id, lambda m: not m.gone)
+        self.assertEqual((mapping.uuid, mapping.uri, mapping.name, mapping.port),
+                         (vm.id, "telnet://rack 7", "web01", vm.port))
+        self.assertTrue(before <= mapping.stored <= usec_now())
+        disconnect(vm)
+        mapping = self.wait_stored(vm.id, lambda m: m.gone)
+        self.assertTrue(before <= mapping.gone <= usec_now())
+
+    def test_a_new_name_is_stored(self):
+        vspcd = self.begin()
+        vm = connected_vm(vspcd, "web01")
+        for name in ("../../../etc/cron.d/evil", "M\xfcller \u20ac", "NAME=x", "#", "web01"):
+            vm.send_raw(sub(NAME, name.encode()))
+            self.wait_stored(vm.id, lambda m: m.name == name)  # pylint: disable=cell-var-from-loop
+            self.assertEqual([n for n in os.listdir(self.folder) if n[0] != "."], [f"{vm.id}.vm"])
+        vspcd.end()
+        self.assertEqual(list_vms(self.begin())[vm.id]["name"], "web01")
+
+    def test_what_has_gone_for_good_is_removed(self):
+        vspcd = self.begin(VMExpireSec="200ms")
+        vm, stays = connected_vm(vspcd), connected_vm(vspcd)
+        self.wait_stored(vm.id)
+        disconnect(vm)
+        wait_for(lambda: list(self.mappings()) == [stays.id], "its file to go")
+
+    def test_without_ports_vms_are_known_too(self):
+        vspcd = self.begin(VMPorts="no")
+        vm = connected_vm(vspcd, "web01")
+        self.assertIsNone(self.wait_stored(vm.id).port)
+        vspcd.end()
+        self.assertEqual(list_vms(self.begin(VMPorts="no"))[vm.id]["name"], "web01")
+
+    def test_file_is_the_default(self):
+        vspcd = self.begin(Backend="")
+        self.wait_stored(connected_vm(vspcd).id)
+
+    def test_the_first_of_several_state_directories(self):
+        vspcd = self.begin(env={"STATE_DIRECTORY": f"{self.state}:/nonexistent"})
+        self.wait_stored(connected_vm(vspcd).id)
+
+    def test_a_folder_of_one_s_own(self):
+        with tempfile.TemporaryDirectory() as elsewhere:
+            vspcd = self.begin(Backend=f"file:{elsewhere}")
+            self.wait_stored(connected_vm(vspcd).id, folder=os.path.join(elsewhere, "mappings"))
+            vspcd.end()
+
+    def test_a_reload_says_that_another_backend_needs_a_restart(self):
+        vspcd = self.begin()
+        vspcd.reload(Backend="memory")
+        vspcd.wait_logged("Backend= cannot change at run time, it takes effect after a restart")
+        self.wait_stored(connected_vm(vspcd).id)
+
+    def test_descriptors_are_short_after_a_restart(self):
+        """Those that have been gone for longest are given up, and their files with them."""
+        now = usec_now()
+        for i in range(60):
+            self.store(i + 1, port=self.block.first + i % 32 if i < 32 else None, gone=now - 60_000_000 + i)
+        block = PortBlock(64)
+        self.addCleanup(block.release)
+        vspcd = self.begin(VMPortRangeStart=block.first, VMPortRangeEnd=block.last, nofile=80)
+        vspcd.wait_logged("VM vm1 .* is given up")
+        known = list_vms(vspcd)
+        self.assertNotIn(uuid_shown(f"5012{1:028x}"), known)
+        self.assertIn(uuid_shown(f"5012{60:028x}"), known)
+        wait_for(lambda: set(self.mappings()) == set(known), "the others' files to go")
+
+
+class Expiry(StoreTest):
+    def test_it_goes_on_over_restarts(self):
+        gone = usec_now() - HOUR_USEC // 2
+        vm_id = uuid_shown(self.store(1, gone=gone))
+        for _ in range(3):
+            vspcd = self.begin(VMExpireSec="1h")
+            vm = list_vms(vspcd)[vm_id]
+            self.assertEqual((vm["connected"], vm["since"]), (False, gone))
+            self.assertLess(abs(vm["expires"] - gone - HOUR_USEC), 1_000_000)
+            vspcd.end()
+
+    def test_what_has_expired_meanwhile_is_forgotten(self):
+        for n, ago in ((1, 2 * HOUR_USEC), (2, 40 * 365 * 24 * HOUR_USEC), (3, HOUR_USEC - 500_000)):
+            self.store(n, gone=usec_now() - ago)
+        stays = uuid_shown(self.store(4, gone=usec_now()))
+        vspcd = self.begin(VMExpireSec="1h")
+        for n in (1, 2, 3):
+            vspcd.wait_logged(rf"VM vm{n} .* has been gone for VMExpireSec=, forgetting it")
+        wait_for(lambda: list(self.mappings()) == [stays], "their files to go")
+
+    def test_who_was_connected_is_waited_for_from_the_restart_on(self):
+        """From the first one after which it did not come back, however many follow."""
+        vm_id = uuid_shown(self.store(1, stored=usec_now() - 1000 * HOUR_USEC))
+        before = usec_now()
+        vspcd = self.begin(VMExpireSec="1h")
+        first = list_vms(vspcd)[vm_id]
+        self.assertTrue(before - 1_000_000 <= first["since"] <= usec_now())
+        self.assertEqual(self.wait_stored(vm_id, lambda m: m.gone).gone, first["since"])
+        for end in (Concentrator.kill, Concentrator.end):
+            end(vspcd)
+            vspcd = self.begin(VMExpireSec="1h")
+            self.assertEqual(list_vms(vspcd)[vm_id]["since"], first["since"])
+
+    def test_a_clock_that_was_ahead_makes_it_expire_later_and_not_never(self):
+        vm_id = uuid_shown(self.store(1, gone=usec_now() + 1000 * HOUR_USEC))
+        vspcd = self.begin(VMExpireSec="1h")
+        self.assertLess(abs(list_vms(vspcd)[vm_id]["expires"] - usec_now() - HOUR_USEC), 10_000_000)
+
+    def test_one_that_comes_back_in_time_is_not_forgotten(self):
+        digits = self.store(1, gone=usec_now() - HOUR_USEC + 3_000_000, port=self.block.last)
+        self.store(2, gone=usec_now() - HOUR_USEC + 3_000_000)
+        vspcd = self.begin(VMExpireSec="1h")
+        vm = connected_vm(vspcd, "vm1", digits=digits)
+        self.assertEqual(vm.port, self.block.last)
+        vspcd.wait_logged("VM vm2 .* has been gone for VMExpireSec=")
+        self.assertFalse(vspcd.has_logged("VM vm1 .* has been gone"))
+
+
+class Ports(StoreTest):
+    def test_of_two_that_claim_a_port_the_newer_one_has_it(self):
+        now, port = usec_now(), self.block.first
+        older = uuid_shown(self.store(1, port=port, stored=now - 1000))
+        newer = uuid_shown(self.store(2, port=port, stored=now, gone=now))
+        vspcd = self.begin()
+        vspcd.wait_logged(rf"VM vm1 \({older}\) has to have another port: {port} has been given to VM vm2 \({newer}\)")
+        vms = list_vms(vspcd)
+        self.assertEqual(vms[newer]["port"], port)
+        self.assertEqual(vms[older]["port"], port + 1)
+        self.wait_stored(older, lambda m: m.port == port + 1)
+
+        vspcd.end()
+        vspcd = self.begin()
+        self.assertEqual(list_vms(vspcd)[older]["port"], port + 1)
+        self.assertFalse(vspcd.has_logged("has to have another port"))
+
+    def test_who_has_to_have_another_port_takes_nobody_else_s(self):
+        """Though it comes first, having been gone for longest."""
+        now, first = usec_now(), self.block.first
+        loser = uuid_shown(self.store(1, port=first + 1, stored=now - 1000, gone=now - 9_000_000))
+        outside = uuid_shown(self.store(2, port=1, gone=now - 8_000_000))
+        none = uuid_shown(self.store(3, gone=now - 7_000_000))
+        others = {uuid_shown(self.store(4 + i, port=first + i, gone=now)): first + i for i in range(4)}
+        ports = {vm_id: vm["port"] for vm_id, vm in list_vms(self.begin()).items()}
+        self.assertEqual(ports, {**others, loser: first + 4, outside: first + 5, none: first + 6})
+
+    def test_a_port_that_another_program_holds_by_now(self):
+        now, first = usec_now(), self.block.first
+        held = uuid_shown(self.store(1, port=first, gone=now - 9_000_000))
+        other = uuid_shown(self.store(2, port=first + 1, gone=now))
+        with hold(first):
+            vspcd = self.begin()
+        vspcd.wait_logged(f"Port {first} is in use by another program, trying {first + 2}")
+        vms = list_vms(vspcd)
+        self.assertEqual((vms[held]["port"], vms[other]["port"]), (first + 2, first + 1))
+        self.wait_stored(held, lambda m: m.port == first + 2)
+
+    def test_a_range_that_has_changed(self):
+        vspcd = self.begin()
+        vms = [connected_vm(vspcd) for _ in range(3)]
+        vspcd.end()
+        block = PortBlock(4)
+        self.addCleanup(block.release)
+        vspcd = self.begin(VMPortRangeStart=block.first, VMPortRangeEnd=block.last)
+        ports = sorted(vm["port"] for vm in list_vms(vspcd).values())
+        self.assertEqual(ports, [block.first, block.first + 1, block.first + 2])
+        for vm in vms:
+            self.wait_stored(vm.id, lambda m: m.port in ports)
+
+    def test_a_range_that_has_become_too_small(self):
+        now, first = usec_now(), self.block.first
+        ids = [uuid_shown(self.store(n, port=first + n, gone=now)) for n in range(1, 4)]
+        vspcd = self.begin(VMPortRangeEnd=first + 1)
+        vspcd.wait_logged("has no port: the range from VMPortRangeStart= to VMPortRangeEnd= is exhausted")
+        vms = list_vms(vspcd)
+        self.assertEqual([vms[i].get("port") for i in ids], [first + 1, first, None])
+
+
+class HostileVMs(StoreTest):
+    URIS = [b"", b".", b"..", b"/", b"a/b", b"../../../../tmp/vspc-evil", b"/etc/passwd", b"%2F", b"~", b"-", b" ", b"=",
+            b"a\nPORT=1", b"\0", b"\xff", b"\xff" * 1000, b"x" * 1000, b"x" * 999 + b"y", b"\x1b[2J", "\u20ac".encode()]
+
+    def connect(self, vspcd, digits, uri):
+        vm = EsxiVm(vspcd, b"\xff\xfe../" * 80, digits=digits)
+        vm.do_proxy = lambda: sub(70, b"S" + uri)
+        vm.vm_name = lambda: sub(NAME, vm.name)
+        return vm.connect()
+
+    def test_serial_ports_of_any_uri_keep_their_ports(self):
+        digits = "5012" + 28 * "0"
+        vspcd = self.begin(MultiConsole="yes")
+        ports = {uri: self.connect(vspcd, digits, uri).port for uri in self.URIS}
+        self.assertEqual(len(set(ports.values())), len(self.URIS))
+        vspcd.end()
+
+        names = os.listdir(self.folder)
+        self.assertEqual(len(names), len(self.URIS))
+        for name in names:
+            self.assertRegex(name, rf"^{uuid_shown(digits)}_[A-Za-z0-9%~-]*\.vm$")
+            self.assertLess(len(name), 200)
+            self.assertTrue(stat.S_ISREG(os.lstat(self.path(name)).st_mode))
+        self.assertEqual(os.listdir(self.state), ["mappings"])
+        self.assertFalse(os.path.exists("/tmp/vspc-evil"))
+        self.mappings()  # none is broken
+
+        vspcd = self.begin(MultiConsole="yes")
+        self.assertFalse(vspcd.has_logged("is passed over"))
+        for uri, port in ports.items():
+            self.assertEqual(self.connect(vspcd, digits, uri).port, port, uri)
+        self.assertEqual(len(list_vms(vspcd)), len(self.URIS))
+
+    def test_a_console_s_name_has_its_uri_once(self):
+        vspcd = self.begin(MultiConsole="yes")
+        vm = connected_vm(vspcd, "web01", uri="com1")
+        for _ in range(2):
+            vspcd.end()
+            vspcd = self.begin(MultiConsole="yes")
+            self.assertEqual(list_vms(vspcd)[f"{vm.id}_com1"]["name"], "web01_com1")
+
+
+class ForeignFiles(StoreTest):
+    def snapshot(self):
+        """All that is in the folder, as it is."""
+        found = {}
+        for name in os.listdir(self.folder):
+            st = os.lstat(self.path(name))
+            content = None
+            if stat.S_ISREG(st.st_mode):
+                with open(self.path(name), "rb") as f:
+                    content = f.read()
+            found[name] = (st.st_ino, st.st_mode, st.st_size, st.st_mtime_ns, content)
+        return found
+
+    def write(self, name, data):
+        with open(self.path(name), "wb") as f:
+            f.write(data)
+
+    def test_what_is_not_ours_is_named_and_left_alone(self):
+        good = uuid_shown(self.store(1, port=self.block.last, gone=usec_now()))
+        with open(self.path(f"{good}.vm"), "rb") as f:
+            text = f.read()
+
+        def name_of(n):
+            return f"{uuid_shown(f'5012{n:028x}')}.vm"
+
+        def text_of(n):
+            return text.replace(good.encode(), uuid_shown(f"5012{n:028x}").encode())
+
+        secret = os.path.join(self.state, "secret")
+        with open(secret, "wb") as f:
+            f.write(text_of(0x50) + b"TOP SECRET\n")
+        self.write(name_of(0x10), text_of(0x10)[:-10])
+        self.write(name_of(0x11), text_of(0x11)[:60])
+        self.write(name_of(0x12), b"")
+        self.write(name_of(0x13), text_of(0x13) + b"#" * 16384 + b"\n")
+        self.write(name_of(0x14), text_of(0x15))
+        self.write(name_of(0x16), text_of(0x16).replace(b"vm1", b"vm\0"))
+        self.write(name_of(0x17), b"\x7fELF" + bytes(range(256)) * 8)
+        self.write(name_of(0x18), text_of(0x18).replace(b"VERSION=1", b"VERSION=2"))
+        self.write("README", b"by hand\n")
+        self.write(f"{good}.vm~", text)
+        self.write(f"{good}.vm.bak", text)
+        os.mkdir(self.path(name_of(0x20)))
+        os.mkdir(self.path("lost+found"))
+        os.symlink(secret, self.path(name_of(0x50)))
+        os.symlink("/nonexistent", self.path(name_of(0x51)))
+        os.mkfifo(self.path(name_of(0x52)))
+        busy = os.open(self.path(name_of(0x52)), os.O_RDWR)  # even with a writer that says nothing
+        self.addCleanup(os.close, busy)
+        self.write(f".{good}.vm", b"half of a tempora")
+
+        before = self.snapshot()
+        vspcd = self.begin()
+        self.assertEqual(list(list_vms(vspcd)), [good])
+        vspcd.wait_logged("1 VMs? ha(s|ve)")
+        for name in set(before) - {f"{good}.vm", f".{good}.vm"}:
+            self.assertTrue(vspcd.logged(re.escape(self.path(name)) + " is passed over: "), name)
+        self.assertEqual(vspcd.count_logged("is passed over"), len(before) - 2)
+        self.assertFalse(vspcd.logged("TOP SECRET"))
+        vspcd.end()
+        self.assertEqual(self.snapshot(), before)
+
+    def test_a_damaged_file_is_replaced_once_its_vm_is_back(self):
+        vm_id = uuid_shown(self.store(1, port=self.block.last))
+        self.write(f"{vm_id}.vm", b"VERSION=1\nID=")
+        vspcd = self.begin()
+        vspcd.wait_logged("is passed over: its last line is cut off")
+        connected_vm(vspcd, digits=f"5012{1:028x}")
+        self.wait_stored_over_damage(vm_id)
+
+    def wait_stored_over_damage(self, vm_id):
+        def whole():
+            with open(self.path(f"{vm_id}.vm"), "rb") as f:
+                return MAPPING.fullmatch(f.read())
+        wait_for(whole, "the file to be whole")
+
+    def test_a_secret_is_not_written_through_a_link(self):
+        secret = os.path.join(self.state, "secret")
+        with open(secret, "wb") as f:
+            f.write(b"TOP SECRET\n")
+        os.mkdir(self.folder)
+        vm_id = uuid_shown(f"5012{1:028x}")
+        os.symlink(secret, self.path(f"{vm_id}.vm"))
+        vspcd = self.begin()
+        connected_vm(vspcd, digits=f"5012{1:028x}")
+        self.wait_stored_over_damage(vm_id)
+        with open(secret, "rb") as f:
+            self.assertEqual(f.read(), b"TOP SECRET\n")
+
+    def test_a_folder_in_a_file_s_place_holds_up_no_other_vm(self):
+        os.mkdir(self.folder)
+        vm_id = uuid_shown(f"5012{1:028x}")
+        os.mkdir(self.path(f"{vm_id}.vm"))
+        vspcd = self.begin()
+        connected_vm(vspcd, digits=f"5012{1:028x}")
+        vspcd.wait_logged("Backend=file cannot store which VM has which port, .*: Is a directory")
+        others = [connected_vm(vspcd) for _ in range(3)]
+
+        def stored():
+            return {name for name in os.listdir(self.folder) if os.path.isfile(self.path(name)) and name[0] != "."}
+        wait_for(lambda: stored() == {f"{vm.id}.vm" for vm in others}, "the others' files")
+        vspcd.wait_status("4 VMs, 0 clients, ports cannot be stored: Is a directory")
+        os.rmdir(self.path(f"{vm_id}.vm"))
+        vspcd.wait_logged("Backend=file stores again")
+        self.assertEqual(len(self.mappings()), 4)
+
+
+class Trouble(StoreTest):
+    """The disk is full, or cannot be written: the service goes on, says so, and recovers by itself."""
+
+    def go_through(self, vspcd, folder, error, break_it, mend_it):
+        before = connected_vm(vspcd)
+        self.wait_stored(before.id, folder=folder)
+        break_it()
+        vms = [connected_vm(vspcd) for _ in range(5)]
+        vspcd.wait_status(f"6 VMs, 0 clients, ports cannot be stored: {error}")
+        vspcd.wait_logged("Backend=file cannot store which VM has which port, going on from memory and trying "
+                          f"again: {error}")
+        client = RawClient(vms[4])
+        vms[4].send(b"going on")
+        client.wait_data(b"going on")
+        client.close()
+        before.close()
+        vspcd.wait_status(f"5 VMs, 0 clients, ports cannot be stored: {error}")
+        self.assertEqual(vspcd.count_logged("cannot store"), 1)
+
+        mend_it()
+        vspcd.wait_logged("Backend=file stores again which VM has which port")
+        vspcd.wait_status("5 VMs, 0 clients")
+        for vm in vms:
+            self.assertEqual(self.wait_stored(vm.id, folder=folder).port, vm.port)
+        self.assertTrue(self.wait_stored(before.id, lambda m: m.gone, folder).gone)
+        self.assertEqual(vspcd.count_logged("cannot store"), 1)
+
+    def begin_on_a_tmpfs(self):
+        """64 KiB, in a mount namespace of vspcd's own. Returns: it, and the folder as seen from here."""
+        if os.geteuid() != 0 or not shutil.which("unshare") or subprocess.run(
+                ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", self.state],
+                capture_output=True, check=False).returncode != 0:
+            self.skipTest("a mount namespace with a tmpfs cannot be had: that wants root")
+        vspcd = self.begin(wrapper=("unshare", "--mount", "sh", "-c",
+                                    f"mount -t tmpfs -o size=64k tmpfs {self.state} && exec \"$0\" \"$@\""))
+        return vspcd, f"/proc/{vspcd.pid}/root{self.folder}"
+
+    def test_the_disk_is_full(self):
+        vspcd, folder = self.begin_on_a_tmpfs()
+        ballast = os.path.join(os.path.dirname(folder), "ballast")
+
+        def fill():
+            with open(ballast, "wb", buffering=0) as f:
+                try:
+                    while f.write(b"x" * 4096):
+                        pass
+                except OSError:
+                    pass
+        self.go_through(vspcd, folder, "No space left on device", fill, lambda: os.unlink(ballast))
+        self.assertEqual([name for name in os.listdir(folder) if name.startswith(".")], [])
+
+    def test_the_file_system_becomes_read_only(self):
+        vspcd, folder = self.begin_on_a_tmpfs()
+
+        def remount(how):
+            subprocess.run(["nsenter", f"--target={vspcd.pid}", "--mount", "mount", "-o", f"remount,{how}", self.state],
+                           check=True, timeout=30)
+        self.go_through(vspcd, folder, "Read-only file system", lambda: remount("ro"), lambda: remount("rw"))
+
+    def test_the_folder_may_not_be_written(self):
+        wrapper = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
+        if wrapper and not shutil.which("setpriv"):
+            self.skipTest("there is no setpriv, and root may write everywhere")
+        vspcd = self.begin(wrapper=wrapper)
+        self.go_through(vspcd, self.folder, "Permission denied", lambda: os.chmod(self.folder, 0o500),
+                        lambda: os.chmod(self.folder, 0o750))
+
+    def test_a_folder_that_somebody_removes_is_made_again(self):
+        vspcd = self.begin()
+        connected_vm(vspcd)
+        shutil.rmtree(self.folder)
+        vm = connected_vm(vspcd)
+        wait_for(lambda: os.path.exists(self.folder), "the folder")
+        self.wait_stored(vm.id)
+
+    def test_nothing_is_stored_by_the_end(self):
+        wrapper = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
+        if wrapper and not shutil.which("setpriv"):
+            self.skipTest("there is no setpriv, and root may write everywhere")
+        vspcd = self.begin(wrapper=wrapper)
+        os.chmod(self.folder, 0o500)
+        for _ in range(3):
+            connected_vm(vspcd)
+        vspcd.wait_status("3 VMs, 0 clients, ports cannot be stored: Permission denied")
+        began = time.monotonic()
+        vspcd.end()
+        self.assertLess(time.monotonic() - began, STOP_SEC)
+        vspcd.wait_logged("What has changed of 3 VMs could not be stored by Backend=file")
+
+    def test_a_folder_that_cannot_be_had_keeps_it_from_starting(self):
+        for state, error in (("/nonexistent", "No such file or directory"), ("/dev/null", "Not a directory")):
+            vspcd = self.begin(env={"STATE_DIRECTORY": state}, healthy=False)
+            self.assertNotEqual(vspcd.wait_exit(), 0)
+            vspcd.wait_logged(f"the folder {state}/mappings .*STATE_DIRECTORY.*: {error}")
+
+
+class Kill(StoreTest):
+    """Killed at random points while 200 VMs come and go."""
+
+    VMS = 200
+    ROUNDS = 100
+    MOST_SEC = 50
+
+    def files(self):
+        return {(entry.name, entry.inode()) for entry in os.scandir(self.folder) if entry.name[0] != "."}
+
+    def expected(self):
+        """The ports that have to be given out again: of several that claim one the newest has it."""
+        newest = {}
+        for mapping in self.mappings().values():
+            if mapping.port and (mapping.port not in newest or newest[mapping.port].stored < mapping.stored):
+                newest[mapping.port] = mapping
+        return {mapping.id: mapping.port for mapping in newest.values()}
+
+    def test_every_mapping_that_was_stored_is_there_afterwards(self):
+        block = PortBlock(2 * self.VMS)
+        self.addCleanup(block.release)
+        passed = [listener(), listener()]
+        for s in passed:
+            self.addCleanup(s.close)
+        simulator = subprocess.Popen(
+            [VSPC_SIM, f"--connect=127.0.0.1:{passed[0].getsockname()[1]}", f"--count={self.VMS}", "--drop=300ms",
+             "--reconnect=60ms"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment())
+        self.addCleanup(simulator.wait)
+        self.addCleanup(simulator.kill)
+
+        os.mkdir(self.folder)
+        rounds, n_expected, n_left, began = 0, 0, 0, time.monotonic()
+        while rounds < self.ROUNDS and (time.monotonic() - began < self.MOST_SEC or not SANITIZED):
+            expected, before = self.expected(), self.files()
+            vspcd = self.begin(passed=passed, VMPortRangeStart=block.first, VMPortRangeEnd=block.last)
+            vms = list_vms(vspcd)
+            for vm_id, port in expected.items():
+                self.assertIn(vm_id, vms, rounds)
+                self.assertEqual(vms[vm_id].get("port"), port, rounds)
+            self.assertFalse(vspcd.logged("is passed over"))
+
+            vspcd.reload(VMExpireSec="30ms")
+            n = random.randrange(1, self.VMS)
+            wait_for(lambda: len(self.files() ^ before) >= n, "changes")  # pylint: disable=cell-var-from-loop
+            vspcd.kill()
+            rounds, n_expected = rounds + 1, n_expected + len(expected)
+            n_left += sum(1 for name in os.listdir(self.folder) if name[0] == ".")
+
+        self.assertGreater(n_expected, 10 * rounds)
+        print(f"{rounds} rounds, {n_expected} mappings, {n_left} half-written files", end=" ", flush=True)
+
+
+class PlugIns(StoreTest):
+    def fail_to_start(self, backend, **env):
+        vspcd = self.begin(Backend=backend, env=env, healthy=False)
+        self.assertNotEqual(vspcd.wait_exit(), 0)
+        wait_for(lambda: not vspcd.threads[1].is_alive(), "the end of the log")
+        self.assertEqual(len(vspcd.log), 1, vspcd.log)
+        return vspcd.log[0]
+
+    def test_ports_are_kept_by_the_example(self):
+        path = os.path.join(self.state, "mappings.txt")
+        vspcd = self.begin(Backend=f"example:{path}")
+        vms = [connected_vm(vspcd) for _ in range(5)]
+        disconnect(vms[0])
+        vspcd.end()
+        with open(path, encoding="utf-8") as f:
+            self.assertEqual(len(f.readlines()), 5)
+
+        vspcd = self.begin(Backend=f"example:{path}")
+        for vm in reversed(vms):
+            self.assertEqual(self.again(vspcd, vm).port, vm.port)
+
+    def test_the_example_recovers_when_its_file_can_be_written_again(self):
+        os.mkdir(self.folder)
+        vspcd = self.begin(Backend=f"example:{self.folder}/mappings.txt")
+        os.rename(self.folder, self.folder + "-away")
+        vm = connected_vm(vspcd)
+        vspcd.wait_status("1 VM, 0 clients, ports cannot be stored: No such file or directory")
+        os.rename(self.folder + "-away", self.folder)
+        vspcd.wait_status("1 VM, 0 clients")
+        with open(self.path("mappings.txt"), encoding="utf-8") as f:
+            self.assertIn(vm.id, f.read())
+
+    def test_one_that_is_missing(self):
+        self.assertRegex(self.fail_to_start("mysql"), f"Backend=mysql is neither memory nor file, and there is no "
+                         f"plug-in {PLUG_INS}/backend-mysql.so: No such file or directory")
+
+    def test_an_argument_is_not_for_the_log(self):
+        self.assertNotIn("PASSWORD", self.fail_to_start("mysql:PASSWORD"))
+
+    def test_what_is_no_shared_object(self):
+        with open(os.path.join(self.state, "backend-text.so"), "w", encoding="utf-8") as f:
+            f.write("hello")
+        line = self.fail_to_start("text", VSPC_BACKEND_PATH=self.state)
+        self.assertIn(f"Cannot load the plug-in of Backend=text: {self.state}/backend-text.so: ", line)
+
+    def test_those_that_are_not_as_they_should_be(self):
+        for name, problem in (("wrong-abi", r"is for version 2 of the interface \(\d+ bytes\), vspcd has version 1 "),
+                              ("short", r"is for version 1 of the interface \(\d+ bytes\), vspcd has version 1 "),
+                              ("incomplete", "lacks one of name, open, close, load, put and remove"),
+                              ("nameless", "does not export vspc_backend")):
+            self.assertRegex(self.fail_to_start(name), rf"{PLUG_INS}/backend-{name}\.so {problem}")
+
+    def test_one_that_cannot_load(self):
+        self.assertIn("Cannot load what Backend=odd has stored: Input/output error", self.fail_to_start("failing"))
+
+    def test_one_that_cannot_open(self):
+        self.assertIn("Cannot open Backend=example: Invalid argument", self.fail_to_start("example:relative"))
+
+    def test_one_that_is_slow_delays_nothing(self):
+        vspcd = self.begin(Backend="slow:1000")
+        vms = [connected_vm(vspcd) for _ in range(20)]
+        vspcd.wait_logged("backend-odd: put vm")
+        client = TelnetClient(vms[7])
+        began = time.monotonic()
+        vms[7].send(b"x" * 10_000_000)
+        client.wait_size(10_000_000)
+        took = time.monotonic() - began
+        client.send(b"typed")
+        vms[7].wait_data(b"typed")
+        self.assertFalse(vspcd.has_logged("backend-odd: has put"))
+        self.assertLess(took, 20 if SANITIZED else 5)
+
+        began = time.monotonic()
+        self.assertEqual(vspcd.end(), 0)
+        self.assertLess(time.monotonic() - began, STOP_SEC + 10)
+        vspcd.wait_logged(f"Backend=odd has not stored everything within {STOP_SEC} s")
+
+    def test_check_config(self):
+        for backend, good in (("mysql", True), ("file:/srv", True), ("../evil", False), (":x", False), ("a b", False)):
+            path = os.path.join(self.state, "vspc.conf")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(f"[Concentrator]\nBackend={backend}\n")
+            result = subprocess.run([VSPCD, f"--config={path}", "--check-config"], capture_output=True, text=True,
+                                    timeout=30, check=False, env=clean_environment())
+            self.assertEqual(result.returncode == 0, good, result.stderr)
+            if not good:
+                self.assertIn(f"{path}:2: Backend= wants memory, file or the name of a plug-in, not \"{backend}\"",
+                              result.stderr)
+
+
+if __name__ == "__main__":
+    main()
