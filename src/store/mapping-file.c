@@ -4,6 +4,7 @@
 
 #include "basic/parse.h"
 #include "basic/text.h"
+#include "console/console.h"
 #include "mapping-file.h"
 
 #define UUID_DIGITS 32U
@@ -59,15 +60,10 @@ static int append_number(Buffer *out, const char *key, uint64_t value) {
         return append_text(out, key, text);
 }
 
-static void format_uuid(const uint8_t uuid[static 16], char text[static UUID_DIGITS + 5]) {
-        for (unsigned i = 0; i < 16; i++)
-                text += sprintf(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
-}
-
 int mapping_file_format(const Mapping *m, Buffer *out) {
-        char uuid[UUID_DIGITS + 5];
+        char uuid[UUID_TEXT_MAX];
 
-        format_uuid(m->uuid, uuid);
+        uuid_format(m->uuid, uuid);
         int r = append_text(out, "VERSION=", "1");
         if (r >= 0)
                 r = append_text(out, "ID=", m->id);
@@ -86,10 +82,10 @@ int mapping_file_format(const Mapping *m, Buffer *out) {
         return r;
 }
 
-/* Only what format_uuid() would have written: an ID begins with the same. */
+/* Only what uuid_format() would have written: an ID begins with the same. */
 static int parse_uuid(const char *text, uint8_t ret[static 16]) {
         static const char digits[] = "0123456789abcdef";
-        char again[UUID_DIGITS + 5];
+        char again[UUID_TEXT_MAX];
         unsigned n = 0;
 
         for (const char *p = text; *p && n < UUID_DIGITS; p++) {
@@ -101,7 +97,7 @@ static int parse_uuid(const char *text, uint8_t ret[static 16]) {
                 n++;
         }
 
-        format_uuid(ret, again);
+        uuid_format(ret, again);
         return n == UUID_DIGITS && streq(again, text) ? 0 : -EINVAL;
 }
 

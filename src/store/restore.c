@@ -121,7 +121,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
         Console *console;
 
         int r = backend->load(state, stored_add, &stored);
-        if (r < 0)
+        if (r < 0 || stored.n == 0)
                 return r;
 
         if (stored.n_ignored > 0)
@@ -148,7 +148,6 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
                 handler(console, m, userdata);
         }
 
-        if (stored.n > 0)
-                log_info("%zu VMs have their ports back", stored.n);
+        log_info("%zu %s restored", stored.n, stored.n == 1 ? "VM" : "VMs");
         return 0;
 }

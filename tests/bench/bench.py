@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -84,7 +85,8 @@ class Bench:
                     pass
 
     def vspcd(self, **settings):
-        """Starts it as systemd would. Returns: its process and its port for VMs; self.admin_port is the other."""
+        """Starts it as systemd would, with its state in self.folder if it is to keep any. Returns: its process and its
+        port for VMs; self.admin_port is the other."""
         config = self.folder / "vspc.conf"
         config.write_text("[Concentrator]\nBackend=memory\n" +
                           "".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -95,7 +97,8 @@ class Bench:
         # The descriptors' numbers and LISTEN_PID are put right in the child, which then becomes vspcd.
         with open(self.folder / "vspcd.log", "w", encoding="utf-8") as log:
             child = self.start(sys.executable, "-c", BECOME, *map(str, numbers), program, f"--config={config}",
-                               stderr=log, stdout=log, pass_fds=numbers)
+                               stderr=log, stdout=log, pass_fds=numbers,
+                               env=dict(os.environ, STATE_DIRECTORY=str(self.folder)))
         port, self.admin_port = (listener.getsockname()[1] for listener in listeners)
         for listener in listeners:
             listener.close()
@@ -388,6 +391,50 @@ def monitors(bench):
     say("monitors", f"throughput with {count} of them is {ratio:.2f} of that without", ">= 0.9", ratio >= 0.9)
 
 
+# What was stored
+
+def store(folder, count, first_port):
+    """Files as vspcd writes them, in a folder that it has made."""
+    gone = time.time_ns() // 1000
+    for i in range(count):
+        uuid = f"50120000-0000-0000-0000-{i:012x}"
+        port = f"PORT={first_port + i}\n" if first_port else ""
+        (folder / f"{uuid}.vm").write_text(f"VERSION=1\nID={uuid}\nUUID={uuid}\nURI=s0\nNAME=vm{i}\n{port}"
+                                           f"STORED={gone - i}\nGONE={gone - i}\n", encoding="utf-8")
+
+
+def time_to_answer(bench, **settings):
+    """Returns: milliseconds from the start of vspcd to its first answer, and how many VMs it knows."""
+    begun = time.monotonic()
+    vspcd, _ = bench.vspcd(Backend="file", **settings)
+    with ask(bench.admin_port, "GetMetrics") as connection:
+        if not connection.recv(1 << 16):
+            raise Failure("vspcd has ended")
+    took = (time.monotonic() - begun) * 1000
+    with ask(bench.admin_port, "List") as connection:
+        n = read_list(connection)
+    bench.end(vspcd)
+    return took, n
+
+
+def load(bench):
+    count, rounds, first = 16000, 9, 12000
+    kinds = {"without ports": (None, {"VMPorts": "no"})}
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= count + 100:
+        kinds["with ports"] = first, {"VMPortRangeStart": first, "VMPortRangeEnd": first + count - 1}
+
+    empty = statistics.median(time_to_answer(bench)[0] for _ in range(rounds))
+    figures = {}
+    for kind, (first_port, settings) in kinds.items():
+        store(bench.folder / "mappings", count, first_port)
+        measured = [time_to_answer(bench, **settings) for _ in range(rounds)]
+        if any(n != count for _, n in measured):
+            raise Failure(f"not all of {count} VMs are known: {measured}")
+        figures[kind] = statistics.median(took for took, _ in measured) - empty
+    say("load", f"{count} VMs from files in " + ", ".join(f"{ms:.0f} ms {kind}" for kind, ms in figures.items()),
+        "<= 300 ms without: ports are the kernel's time", figures["without ports"] <= 300)
+
+
 def vmotion(bench):
     wanted = 3000
     _, port = bench.vspcd(VMPorts="no")
@@ -408,6 +455,7 @@ BENCHMARKS = {
     "vmotion": vmotion,
     "list": listing,
     "monitors": monitors,
+    "load": load,
 }
 
 

@@ -429,7 +429,7 @@ class ForeignFiles(StoreTest):
         before = self.snapshot()
         vspcd = self.begin()
         self.assertEqual(list(list_vms(vspcd)), [good])
-        vspcd.wait_logged("1 VMs? ha(s|ve)")
+        vspcd.wait_logged("1 VM restored")
         for name in set(before) - {f"{good}.vm", f".{good}.vm"}:
             self.assertTrue(vspcd.logged(re.escape(self.path(name)) + " is passed over: "), name)
         self.assertEqual(vspcd.count_logged("is passed over"), len(before) - 2)
