@@ -107,10 +107,11 @@ class Sockets(TestCase):
             connected_vm(vspcd)
 
     def test_systemd_socket_activate(self):
+        state = tempfile.TemporaryDirectory(prefix="vspc-e2e-state-")
         with listener() as s:
             address = s.getsockname()
         activate = subprocess.Popen(["systemd-socket-activate", "-l", f"127.0.0.1:{address[1]}", "--fdname=vm",
-                                     "-E", "ASAN_OPTIONS", VSPCD, "--config=/dev/null"], stderr=subprocess.PIPE,
+                                     "-E", "ASAN_OPTIONS", "-E", f"STATE_DIRECTORY={self.enterContext(state)}", VSPCD, "--config=/dev/null"], stderr=subprocess.PIPE,
                                     env=clean_environment())
 
         def connect():

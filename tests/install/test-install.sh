@@ -31,6 +31,19 @@ done
 # vspc-sim is for trying out and testing.
 [ -z "$(find "$root" -name 'vspc-sim*')" ] || problem "vspc-sim is installed, which nobody asked for"
 
+# What somebody needs who writes a backend, and none of those that only tests need
+for file in vspc-backend.h vspc-backend.pc; do
+    [ -n "$(find "$root$prefix" -name $file)" ] || problem "$file is not installed"
+done
+[ -z "$(find "$root" -name 'backend-*')" ] || problem "a plug-in of the tests is installed"
+if command -v pkg-config >/dev/null && command -v cc >/dev/null; then
+    pc=$(dirname "$(find "$root$prefix" -name vspc-backend.pc)")
+    flags=$(PKG_CONFIG_PATH=$pc PKG_CONFIG_SYSROOT_DIR=$root pkg-config --cflags vspc-backend)
+    # shellcheck disable=SC2086
+    cc -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC $flags -o "$root/backend-example.so" \
+        "$(dirname "$0")/../plug-in/backend-example.c" || problem "a plug-in cannot be built as it is documented"
+fi
+
 # The configuration that is installed is all comments: it shows the defaults and says nothing that is wrong.
 "$root$sbindir/vspcd" --config="$root/usr/lib/vspc/vspc.conf" --check-config || problem "vspc.conf is wrong"
 sed 's/^#\([A-Z]\)/\1/' "$root/usr/lib/vspc/vspc.conf" >"$root/all.conf"

@@ -4,7 +4,7 @@
  * A backend to copy: all mappings in one text file, Backend=example:/path/of/the/file. Outside of this tree it is
  * built with
  *
- *     cc -shared -fPIC $(pkg-config --cflags vspc-backend) -o backend-example.so backend-example.c
+ *     cc -D_GNU_SOURCE -shared -fPIC $(pkg-config --cflags vspc-backend) -o backend-example.so backend-example.c
  *
  * and belongs into $(pkg-config --variable=backenddir vspc-backend). vspc-backend.h says what a backend has to do.
  *
