@@ -35,8 +35,11 @@ static void test_mapping(const Mapping *m) {
 
         if (mapping_file_format(m, &text) < 0)
                 abort();
-        char *copy = strndup((const char *) buffer_data(&text), text.size);
-        if (!copy || mapping_file_parse(copy, text.size, &again, &problem) < 0)
+        char *copy = calloc(1, text.size + 1);
+        if (!copy)
+                abort();
+        memcpy(copy, buffer_data(&text), text.size);
+        if (mapping_file_parse(copy, text.size, &again, &problem) < 0)
                 abort();
 
         assert(streq(again.id, m->id) && streq(again.uri, m->uri) && streq(again.name, m->name));

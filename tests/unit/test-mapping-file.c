@@ -39,8 +39,9 @@ static char *format(const Mapping *m) {
         Buffer text = BUFFER_INIT(MAPPING_FILE_SIZE_MAX);
 
         assert_int_equal(mapping_file_format(m, &text), 0);
-        char *copy = strndup((const char *) buffer_data(&text), text.size);
+        char *copy = calloc(1, text.size + 1);
         assert_non_null(copy);
+        memcpy(copy, buffer_data(&text), text.size);
         buffer_clear(&text);
         return copy;
 }
