@@ -89,8 +89,8 @@ void poller_forget(Poller *p, Watch *w) {
 }
 
 void poller_close(Poller *p, Watch *w) {
-        /* The kernel takes a descriptor that is closed out of the set by itself (epoll(7)). */
+        /* The kernel takes a descriptor that is closed out of the set by itself, but not while a process that
+         * is just being started has a copy of it (epoll(7)): events would go to a Watch that is no more. */
+        poller_forget(p, w);
         w->fd = safe_close(w->fd);
-        w->events = 0;
-        poller_forget_batch(p, w);
 }
