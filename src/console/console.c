@@ -294,9 +294,11 @@ int console_rename(Console *c, const char *name) {
                 return 0;
 
         console_log(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
-        free(c->name);
+        _cleanup_free_ char *former_name = c->name;
         c->name = TAKE_PTR(label);
+        c->former_name = former_name;
         concentrator_notify(c->concentrator, c, CONSOLE_RENAMED, NULL);
+        c->former_name = NULL;
         return 0;
 }
 

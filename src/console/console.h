@@ -27,6 +27,7 @@ struct Console {
         char uuid_text[UUID_TEXT_MAX];
         char *uri;  /* of the serial port that connected last */
         char *name; /* a label for people: sanitised, not unique */
+        char *former_name; /* during CONSOLE_RENAMED, else NULL */
 
         Acceptor acceptor; /* open if it has a port */
         uint16_t port;     /* 0: none */
