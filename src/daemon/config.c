@@ -217,6 +217,7 @@ static const Key keys[] = {
                 "a time span such as 60s"),
         SETTING("Concentrator", "HandshakeTimeoutSec", parse_timeout, settings.handshake_timeout_usec,
                 "a time span such as 30s"),
+        SETTING("Concentrator", "HookTimeoutSec", parse_timeout, hook_timeout_usec, "a time span such as 30s"),
         SETTING("Concentrator", "ClientLimit", parse_count, settings.client_limit,
                 "a number of clients, or 0 for no limit"),
         SETTING("Concentrator", "ScrollbackSize", parse_scrollback, settings.scrollback_size,
@@ -239,6 +240,7 @@ static void set_defaults(Config *c) {
         strcpy(c->backend, BACKEND_DEFAULT);
 
         (void) parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &c->settings.multi_console);
+        c->hook_timeout_usec = 30 * USEC_PER_SEC;
         (void) parse_environment("VM_CLIENT_LIMIT", parse_count, &c->settings.client_limit);
 }
 

@@ -16,6 +16,7 @@
 typedef struct Config {
         Settings settings;
         char backend[CONFIG_BACKEND_MAX]; /* Backend=, see store/plug-in.h */
+        usec_t hook_timeout_usec;
 } Config;
 
 /* A bound on what one file may hold */

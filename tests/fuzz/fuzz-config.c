@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const char reset[] = "[Concentrator]\nServiceURI=\nMultiConsole=\nVMPorts=\nVMPortAddress=\n"
                                     "VMPortRangeStart=\nVMPortRangeEnd=\nVMExpireSec=\nVMotionTimeoutSec=\n"
                                     "HandshakeTimeoutSec=\nClientLimit=\nScrollbackSize=\nClientBufferSize=\n"
-                                    "SlowClient=\nBackend=\n";
+                                    "SlowClient=\nBackend=\nHookTimeoutSec=\n";
         Config c, again, defaults;
 
         log_set_max_level(LOG_EMERG);

@@ -110,6 +110,8 @@ static char *show(const Config *c, const char *key) {
                 n = asprintf(&text, "%llu", (unsigned long long) s->vmotion_timeout_usec);
         else if (streq(key, "HandshakeTimeoutSec"))
                 n = asprintf(&text, "%llu", (unsigned long long) s->handshake_timeout_usec);
+        else if (streq(key, "HookTimeoutSec"))
+                n = asprintf(&text, "%llu", (unsigned long long) c->hook_timeout_usec);
         else if (streq(key, "ClientLimit"))
                 n = asprintf(&text, "%u", s->client_limit);
         else if (streq(key, "ScrollbackSize"))
@@ -138,6 +140,7 @@ static const struct {
         {"VMExpireSec", "86400000000", "1"},
         {"VMotionTimeoutSec", "60000000", "1"},
         {"HandshakeTimeoutSec", "30000000", "1"},
+        {"HookTimeoutSec", "30000000", "1"},
         {"ClientLimit", "0", "1"},
         {"ScrollbackSize", "16384", "1"},
         {"ClientBufferSize", "1048576", "8K"},
@@ -236,6 +239,10 @@ static const struct {
         {"HandshakeTimeoutSec", "10", "10000000"},
         {"HandshakeTimeoutSec", "0", NULL},
         {"HandshakeTimeoutSec", "infinity", NULL},
+
+        {"HookTimeoutSec", "2min", "120000000"},
+        {"HookTimeoutSec", "0", NULL},
+        {"HookTimeoutSec", "infinity", NULL},
 
         {"ClientLimit", "5", "5"},
         {"ClientLimit", "4294967295", "4294967295"},
