@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "console/console.h"
+
+/*
+ * HookEvent: something that has happened to a VM, as hooks are told of it: in their environment and as JSON.
+ * vspc.hooks(7) says what the variables and members are.
+ */
+typedef enum HookEventType {
+        HOOK_VM_ADDED,
+        HOOK_VM_CONNECTED,
+        HOOK_VM_DISCONNECTED,
+        HOOK_VM_RENAMED,
+        HOOK_VM_REMOVED,
+        HOOK_VMOTION_COMPLETE,
+        _HOOK_EVENT_TYPE_MAX,
+} HookEventType;
+
+typedef struct HookEvent {
+        HookEventType type;
+        usec_t time; /* since 1970 */
+        char *id, *name, *uri;
+        char *old_name; /* of HOOK_VM_RENAMED; else NULL */
+        char uuid[UUID_TEXT_MAX];
+        char peer[ADDRESS_TEXT_MAX]; /* of HOOK_VM_CONNECTED and HOOK_VMOTION_COMPLETE; else "" */
+        uint16_t port;               /* 0: none */
+} HookEvent;
+
+/* "vm-added" */
+const char *hook_event_type_to_string(HookEventType type);
+
+/* Borrows the console's strings. */
+void hook_event_init(HookEvent *e, HookEventType type, const Console *console);
+
+/* A copy with strings of its own, to be ended with hook_event_done(). Returns: 0 or -ENOMEM. */
+int hook_event_copy(const HookEvent *e, HookEvent *ret);
+void hook_event_done(HookEvent *e);
+
+/* Bytes of its strings */
+size_t hook_event_size(const HookEvent *e);
+
+/* @base and what hooks are told, as execve(2) wants it; for strings_free(). NULL if memory is short. */
+char **hook_event_environment(const HookEvent *e, char *const *base);
+
+/* One object and a line end, to be freed by the caller. NULL if memory is short. */
+char *hook_event_json(const HookEvent *e);
+
+/* The part of our own environment that is not about vspcd itself but of use to any program, for
+   strings_free(). * NULL if memory is short. */
+char **hook_base_environment(void);
+
+void strings_free(char **strings);
+
+static inline void strings_freep(char ***strings) {
+        strings_free(*strings);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "basic/text.h"
+#include "console/message.h"
+#include "hook-log.h"
+
+/* Bytes of a VM's name in a message; the field has all of it. */
+#define LABEL_MAX 128U
+
+static usec_t now(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
+}
+
+void hook_log_report(HookLog *l) {
+        uint64_t n = TAKE(l->n_left_out, 0);
+
+        if (n > 0)
+                log_warning("%" PRIu64 " messages of and about hooks are left out: more than %u in %llu s",
+                            n, HOOK_LOG_BURST, HOOK_LOG_INTERVAL_USEC / USEC_PER_SEC);
+}
+
+static bool hook_log_admits(HookLog *l) {
+        usec_t at = now();
+
+        if (at - l->begin >= HOOK_LOG_INTERVAL_USEC) {
+                hook_log_report(l);
+                l->begin = at;
+                l->n = 0;
+        }
+
+        if (l->n++ < HOOK_LOG_BURST)
+                return true;
+
+        l->n_left_out++;
+        return false;
+}
+
+static void hook_log(HookLog *l, int level, const char *message_id, const char *path, const HookEvent *event,
+                     const char *message) {
+        const char *slash = strrchr(path, '/'), *type = hook_event_type_to_string(event->type);
+        const LogField fields[] = {
+                {"VSPC_HOOK=", path},
+                {"VSPC_EVENT=", type},
+                {"VSPC_VM_NAME=", event->name},
+                {"VSPC_VM_UUID=", event->uuid},
+                {"VSPC_URI=", event->uri},
+        };
+
+        if (!hook_log_admits(l))
+                return;
+
+        size_t n_name = strlen(event->name);
+        if (n_name > LABEL_MAX)
+                n_name = text_cut(event->name, LABEL_MAX);
+
+        log_full(level, 0,
+                 &(LogFields){.message_id = message_id, .field = fields, .n_fields = ELEMENTSOF(fields)},
+                 "Hook %s, %s of VM %.*s: %s", slash ? slash + 1 : path, type, (int) n_name, event->name,
+                 message);
+}
+
+void hook_log_line(HookLog *l, int level, const char *path, const HookEvent *event, const char *line) {
+        hook_log(l, level, NULL, path, event, line);
+}
+
+void hook_log_failure(HookLog *l, int error, const char *path, const HookEvent *event, const char *format,
+                      ...) {
+        char message[LOG_MESSAGE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        errno = -error;
+        vsnprintf(message, sizeof message, format, ap);
+        va_end(ap);
+
+        hook_log(l, LOG_WARNING, VSPC_MESSAGE_HOOK_FAILED, path, event, message);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "console/concentrator.h"
+
+/*
+ * Hooks: programs of the administrator's that are told what happens to VMs. They lie in /etc/vspc/hooks.d
+ * and /usr/lib/vspc/hooks.d, see vspc.hooks(7). As long as there are none this is one comparison an event;
+ * the thread that runs them is started with the first.
+ */
+typedef struct Hooks Hooks;
+
+/* Looks for hooks and tells them what happens from now on. @timeout: how long one may run */
+int hooks_new(Concentrator *concentrator, usec_t timeout, Hooks **ret);
+
+/* To be called before the concentrator goes: that VMs end with it is not to be told. Waits for hooks that
+   run, * see hook_worker_free(). */
+Hooks *hooks_free(Hooks *h);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Hooks *, hooks_free);
+
+/* Looks for them again. */
+void hooks_reload(Hooks *h, usec_t timeout);
