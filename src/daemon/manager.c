@@ -8,6 +8,7 @@
 
 #include "admin/admin.h"
 #include "manager.h"
+#include "store/hooks.h"
 #include "store/plug-in.h"
 
 /* STATUS= follows what happens, but not each of a thousand VMs that connect at once. */
@@ -19,6 +20,7 @@ struct Manager {
         Concentrator *concentrator;
         char backend[CONFIG_BACKEND_MAX]; /* as it was at the start */
         Store *store;
+        Hooks *hooks;
         Admin *admin;
 
         ConcentratorObserver observer;
@@ -70,6 +72,7 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
                 if (!streq(config.backend, m->backend))
                         log_warning("Backend= cannot change at run time, it takes effect after a restart");
                 concentrator_set_settings(m->concentrator, &config.settings);
+                hooks_reload(m->hooks, config.hook_timeout_usec);
                 config_done(&config);
                 log_info("Configuration reloaded");
         }
@@ -169,6 +172,11 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return r;
 
+        /* After the store, so that they are not told of VMs that are known already. */
+        r = hooks_new(m->concentrator, config->hook_timeout_usec, &m->hooks);
+        if (r < 0)
+                return log_error_errno(r, "Cannot run hooks: %m");
+
         r = admin_new(m->concentrator, &m->admin);
         if (r < 0)
                 return log_error_errno(r, "Cannot answer queries: %m");
@@ -182,6 +190,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
 
 Manager *manager_free(Manager *m) {
         admin_freep(&m->admin);
+        hooks_freep(&m->hooks);
         store_freep(&m->store);
         if (m->concentrator && m->observer.notify)
                 concentrator_unobserve(m->concentrator, &m->observer);
