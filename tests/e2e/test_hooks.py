@@ -1,0 +1,542 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Hooks: real programs that are told what happens to VMs, and what they can do to vspcd, which is nothing."""
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import SANITIZED, VSPC_SIM, TestCase, clean_environment, main, wait_for
+from peers import NAME, RawClient, TelnetClient, connected_vm, migration_target, sub
+
+# Keeps all that it is told in a folder of its own, whose name it appends to the file "order".
+RECORD = """#!/bin/sh
+set -e
+d=$(mktemp -d "$HOOKS_OUT/XXXXXXXX")
+env -0 >"$d/environment"
+cat >"$d/stdin"
+echo "${d##*/} ${0##*/}" >>"$HOOKS_OUT/order"
+"""
+
+# Waits until the file "go" is there. Its child does too, in the same process group.
+WAIT = """#!/bin/sh
+echo "$$" >>"$HOOKS_OUT/pids"
+while [ ! -e "$HOOKS_OUT/go" ]; do sleep 0.02; done
+"""
+
+
+class Told:
+    """What one hook was told once."""
+
+    def __init__(self, folder, hook):
+        self.hook = hook
+        with open(os.path.join(folder, "environment"), "rb") as f:
+            self.environment = dict(v.split("=", 1) for v in f.read().decode().split("\0") if v)
+        with open(os.path.join(folder, "stdin"), "rb") as f:
+            self.json = json.loads(f.read().decode())
+        self.event = self.environment["VSPC_EVENT"]
+        self.vm = self.environment["VSPC_VM_ID"]
+
+
+class HooksTest(TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-hooks-")
+        self.addCleanup(folder.cleanup)
+        self.etc, self.lib, self.out = (os.path.join(folder.name, name) for name in ("etc", "lib", "out"))
+        for path in (self.etc, self.lib, self.out):
+            os.mkdir(path)
+        os.chmod(folder.name, 0o755)
+
+    def hook(self, name, text=RECORD, *, folder=None, mode=0o755):
+        path = os.path.join(folder or self.etc, name)
+        with open(path + ".tmp", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path + ".tmp", mode)
+        os.rename(path + ".tmp", path)
+        return path
+
+    def start(self, *args, env=None, **kwargs):
+        env = {"VSPC_HOOKS_PATH": f"{self.etc}:{self.lib}", "HOOKS_OUT": self.out, **(env or {})}
+        return super().start(*args, env=env, **kwargs)
+
+    def lines(self, name):
+        try:
+            with open(os.path.join(self.out, name), encoding="utf-8") as f:
+                return [line for line in f.read().split("\n")[:-1]]
+        except FileNotFoundError:
+            return []
+
+    def told(self):
+        return [Told(os.path.join(self.out, folder), hook) for folder, hook in map(str.split, self.lines("order"))]
+
+    def wait_told(self, n):
+        wait_for(lambda: len(self.lines("order")) >= n, lambda: f"{n} calls of hooks, having {self.lines('order')}")
+        return self.told()
+
+    def go(self):
+        with open(os.path.join(self.out, "go"), "w", encoding="ascii"):
+            pass
+
+
+def is_gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+class Events(HooksTest):
+    def test_each_event_is_told_in_order_with_the_same_facts_in_the_environment_and_as_json(self):
+        self.hook("50-record")
+        vspcd = self.start(VMExpireSec="100ms")
+        began = time.time() * 1e6
+        vm = connected_vm(vspcd, "web01")
+        self.wait_told(2)
+        vm.send_raw(sub(NAME, b"web02"))
+        self.wait_told(3)
+        secret = vm.begin(b"1234")
+        target = migration_target(vm).peer(b"1234", secret)
+        target.complete(b"1234")
+        vm.close()
+        self.wait_told(4)
+        target.close()
+        told = self.wait_told(6)
+
+        self.assertEqual([t.event for t in told], ["vm-added", "vm-connected", "vm-renamed", "vmotion-complete",
+                                                   "vm-disconnected", "vm-removed"])
+        peers = {"vm-connected": vm.local_port, "vmotion-complete": target.local_port}
+        for t in told:
+            facts = {name: value for name, value in t.environment.items() if name.startswith("VSPC_")}
+            expected = {"VSPC_EVENT": t.event, "VSPC_TIME_USEC": facts.get("VSPC_TIME_USEC"), "VSPC_VM_ID": vm.id,
+                        "VSPC_VM_UUID": vm.id, "VSPC_VM_NAME": "web01" if t in told[:2] else "web02",
+                        "VSPC_URI": "s0", "VSPC_PORT": str(vm.port)}
+            if t.event in peers:
+                expected["VSPC_PEER"] = f"127.0.0.1:{peers[t.event]}"
+            if t.event == "vm-renamed":
+                expected["VSPC_OLD_NAME"] = "web01"
+            self.assertEqual(facts, expected)
+
+            members = {"event": "VSPC_EVENT", "time": "VSPC_TIME_USEC", "id": "VSPC_VM_ID", "uuid": "VSPC_VM_UUID",
+                       "name": "VSPC_VM_NAME", "uri": "VSPC_URI", "port": "VSPC_PORT", "peer": "VSPC_PEER",
+                       "oldName": "VSPC_OLD_NAME"}
+            self.assertEqual(t.json, {member: int(facts[v]) if member in ("time", "port") else facts[v]
+                                      for member, v in members.items() if v in facts})
+            self.assertTrue(began <= t.json["time"] <= time.time() * 1e6)
+
+    def test_under_multi_console_the_identity_has_the_uri(self):
+        self.hook("50-record")
+        vspcd = self.start(MultiConsole="yes", VMPorts="no")
+        vm = connected_vm(vspcd, "web01", uri="com2")
+        told = self.wait_told(2)[1]
+        self.assertEqual((told.vm, told.environment["VSPC_VM_UUID"]), (f"{vm.id}_com2", vm.id))
+        self.assertEqual((told.environment["VSPC_VM_NAME"], told.environment["VSPC_URI"]), ("web01_com2", "com2"))
+        self.assertNotIn("VSPC_PORT", told.environment)
+        self.assertNotIn("port", told.json)
+
+    def test_hostile_names_are_text_and_nothing_else(self):
+        self.hook("50-record")
+        vspcd = self.start()
+        names = [b"$(touch $HOOKS_OUT/owned)", b"`reboot`; rm -rf / #", b"a\nVSPC_EVENT=vm-removed", b"\x00nul\x00",
+                 b"\xff\xfe\x80 no UTF-8", b"\x1b]0;title\x07\x9b31m", b'"quoted\\" {}', b"../../etc/passwd", b"N" * 512,
+                 "\u202eesrever\u2028".encode(), b"=", b"%s%n%n", b"-rf"]
+        for name in names:
+            vm = connected_vm(vspcd, name, uri="s0")
+            self.assertTrue(vm)
+        told = self.wait_told(2 * len(names))
+        self.assertFalse(os.path.exists(os.path.join(self.out, "owned")))
+        self.assertEqual({t.event for t in told}, {"vm-added", "vm-connected"})
+        for t in told:
+            name = t.environment["VSPC_VM_NAME"]
+            self.assertEqual(name, t.json["name"])
+            self.assertIsNone(re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", name), repr(name))
+        for name in ("$(touch $HOOKS_OUT/owned)", '"quoted\\" {}', "N" * 512, "=", "%s%n%n", "-rf"):
+            self.assertIn(name, [t.json["name"] for t in told])
+
+    def test_vms_that_end_with_vspcd_are_not_told_of(self):
+        self.hook("50-record")
+        vspcd = self.start()
+        connected_vm(vspcd)
+        self.wait_told(2)
+        vspcd.signal(signal.SIGTERM)
+        self.assertEqual(vspcd.wait_exit(), 0)
+        self.assertEqual([t.event for t in self.told()], ["vm-added", "vm-connected"])
+
+
+class Order(HooksTest):
+    def test_the_hooks_of_an_event_run_one_after_another_by_name_and_events_in_the_order_of_their_vm(self):
+        for name, folder in (("30-c", self.etc), ("10-a", self.lib), ("20-b", self.etc)):
+            self.hook(name, folder=folder)
+        vspcd = self.start(VMExpireSec="10ms")
+        vms = [connected_vm(vspcd) for _ in range(6)]
+        self.wait_told(6 * 2 * 3)
+        for vm in vms:
+            vm.close()
+        told = self.wait_told(6 * 4 * 3)
+        for vm in vms:
+            self.assertEqual([(t.event, t.hook) for t in told if t.vm == vm.id],
+                             [(event, hook) for event in ("vm-added", "vm-connected", "vm-disconnected", "vm-removed")
+                              for hook in ("10-a", "20-b", "30-c")])
+
+    def test_so_many_run_at_a_time_and_no_more(self):
+        self.hook("50-wait", '#!/bin/sh\nd="$HOOKS_OUT/running.$$"\n: >"$d"\nls "$HOOKS_OUT" | grep -c running '
+                             '>>"$HOOKS_OUT/count"\nwhile [ ! -e "$HOOKS_OUT/go" ]; do sleep 0.02; done\nrm "$d"\n'
+                             'echo >>"$HOOKS_OUT/done"\n')
+        vspcd = self.start()
+        for _ in range(10):
+            connected_vm(vspcd)
+        wait_for(lambda: len(self.lines("count")) == 4, "four hooks")
+        self.go()
+        wait_for(lambda: len(self.lines("done")) == 20, "all of them")
+        self.assertLessEqual(max(map(int, self.lines("count"))), 4)
+
+    def test_a_hook_that_fails_does_not_keep_the_next_from_running(self):
+        self.hook("10-fails", "#!/bin/sh\nexit 1\n")
+        self.hook("20-record")
+        connected_vm(self.start())
+        self.wait_told(2)
+
+
+class Behind(HooksTest):
+    """Events come faster than hooks take them."""
+
+    def test_what_later_events_make_moot_is_merged_and_the_story_stays_possible(self):
+        self.hook("10-wait", WAIT)
+        self.hook("20-record")
+        vspcd = self.start()
+        vm = connected_vm(vspcd, "first")
+        wait_for(lambda: self.lines("pids"), "the hook")
+        for i in range(20):
+            vm.close()
+            vm = connected_vm(vspcd, f"name{i}", digits=vm.digits)
+        self.go()
+        vspcd.wait_logged(r"Hooks have caught up: .* (\d+) events were merged into later ones, and 0 dropped")
+        told = self.told()
+        self.assertLessEqual(len(told), 4)
+        self.assertEqual(told[0].event, "vm-added")
+        self.assertEqual([t.event for t in told if "connected" in t.event][-1], "vm-connected")
+        renamed = next(t for t in told if t.event == "vm-renamed")
+        self.assertEqual((renamed.json["oldName"], renamed.json["name"]), ("first", "name19"))
+
+    def test_a_vm_that_came_and_went_meanwhile_is_not_told_of_at_all(self):
+        self.hook("10-wait", WAIT)
+        self.hook("20-record")
+        vspcd = self.start(VMExpireSec="0")
+        busy = [connected_vm(vspcd) for _ in range(4)]
+        wait_for(lambda: len(self.lines("pids")) == 4, "four hooks")
+        for _ in range(5):
+            vm = connected_vm(vspcd)
+            vm.close()
+            vspcd.wait_logged(f"VM {vm.name} .*forgetting it")
+        self.go()
+        vspcd.wait_logged("20 events were merged into later ones, and 0 dropped")
+        self.assertEqual({t.vm for t in self.told()}, {vm.id for vm in busy})
+
+    def rss_of_storm(self, vspcd):
+        sim = subprocess.Popen([VSPC_SIM, f"--connect=127.0.0.1:{vspcd.vm_address[1]}", "--count=4000", "--hosts=40"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment())
+        try:
+            vspcd.wait_status("4001 VMs, 1 client")
+            times = []
+            for i in range(200):
+                began = time.monotonic()
+                self.client.send(b"%4d" % i)
+                self.vm.wait_data(b"%4d" % i)
+                self.vm.send(b"%4d" % i)
+                self.client.wait_data(b"%4d" % i)
+                times.append(time.monotonic() - began)
+            rss = vspcd.rss()
+        finally:
+            sim.terminate()
+            sim.wait()
+        vspcd.wait_status("1 VM, 1 client")
+        return rss, statistics.median(times)
+
+    def test_a_storm_costs_neither_memory_without_bound_nor_the_consoles_time(self):
+        vspcd = self.start()  # most of them have no port, which does not matter here
+        self.vm = connected_vm(vspcd)
+        self.client = TelnetClient(self.vm)
+        without, _ = self.rss_of_storm(vspcd)
+
+        slow = self.hook("50-slow", "#!/bin/sh\nsleep 0.1\n")
+        vspcd.reload()
+        for _ in range(3):
+            rss, latency = self.rss_of_storm(vspcd)
+        print(f"({(rss - without) >> 10} KiB, {latency * 1e3:.1f} ms)", end=" ", file=sys.stderr)
+        self.assertLess(rss - without, (64 if SANITIZED else 24) << 20)
+        self.assertLess(latency, 0.1)
+
+        # Those that wait are told to nobody.
+        os.unlink(slow)
+        vspcd.reload()
+        logged = vspcd.wait_logged(r"caught up: .* meanwhile (\d+) events were merged into later ones, and 0 dropped")
+        self.assertGreater(int(logged[1]), 4000)
+
+
+class Conditions(HooksTest):
+    """What a hook finds when it is started."""
+
+    def test_three_descriptors_no_signal_blocked_or_ignored_and_a_session_of_its_own(self):
+        self.hook("50-look", f"#!{sys.executable}\n" + """
+import json, os, resource, signal, sys
+fds = {}
+for fd in os.listdir("/proc/self/fd"):
+    try:
+        fds[fd] = os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        pass
+with open("/proc/self/status") as f:
+    status = dict(line.rstrip().split(":", 1) for line in f)
+with open(os.environ["HOOKS_OUT"] + "/look.tmp", "w") as f:
+    json.dump([fds, os.getcwd(), os.getsid(0) == os.getpid() == os.getpgrp(), status["SigBlk"].strip(),
+               resource.getrlimit(resource.RLIMIT_NOFILE)[0], sys.argv], f)
+os.rename(f.name, f.name[:-4])
+""")
+        vspcd = self.start()
+        connected_vm(vspcd)
+        path = os.path.join(self.out, "look")
+        wait_for(lambda: os.path.exists(path), "the hook")
+        with open(path, encoding="utf-8") as f:
+            fds, cwd, leads, blocked, n_descriptors, argv = json.load(f)
+        self.assertEqual(sorted(fds), ["0", "1", "2"])
+        self.assertIn("vspc-event", fds["0"])
+        self.assertTrue(fds["1"].startswith("pipe:") and fds["2"] == fds["1"], fds)
+        self.assertEqual((cwd, leads, int(blocked, 16), argv), ("/", True, 0, [os.path.join(self.etc, "50-look")]))
+        self.assertLessEqual(n_descriptors, 1024)
+
+    def test_signals_have_their_default_dispositions(self):
+        self.hook("50-look", '#!/bin/sh\ngrep SigIgn "/proc/$$/status" >>"$HOOKS_OUT/ignored"\n')
+        connected_vm(self.start())
+        wait_for(lambda: self.lines("ignored"), "the hook")
+        internal = 1 << 31 | 1 << 32  # of the C library, which shows them to nobody
+        self.assertEqual(int(self.lines("ignored")[0].split()[1], 16) & ~internal, 0)
+
+    def test_what_systemd_tells_vspcd_is_not_for_hooks_and_what_the_administrator_has_set_is(self):
+        self.hook("50-record")
+        vspcd = self.start(env={"WATCHDOG_USEC": "60000000", "CREDENTIALS_DIRECTORY": "/run/credentials/vspc.service",
+                                "JOURNAL_STREAM": "1:2", "FAVOURITE": "tea", "VSPC_LOG_LEVEL": "debug"})
+        connected_vm(vspcd)
+        environment = self.wait_told(1)[0].environment
+        self.assertEqual([name for name in environment
+                          if re.match("NOTIFY_|LISTEN_|WATCHDOG_|CREDENTIALS|JOURNAL_|VSPC_(LOG|HOOKS)", name)], [])
+        self.assertEqual((environment["FAVOURITE"], environment["PATH"]), ("tea", os.environ["PATH"]))
+
+    def test_without_hooks_there_is_no_thread_for_them(self):
+        vspcd = self.start()
+        connected_vm(vspcd)
+
+        def threads():
+            names = []
+            for task in os.listdir(f"/proc/{vspcd.pid}/task"):
+                with open(f"/proc/{vspcd.pid}/task/{task}/comm", encoding="ascii") as f:
+                    names.append(f.read().strip())
+            return names
+        self.assertNotIn("vspcd-hooks", threads())
+        self.hook("50-record")
+        vspcd.reload()
+        self.assertIn("vspcd-hooks", threads())
+
+
+class Folders(HooksTest):
+    def run_once(self):
+        vspcd = self.start()
+        vspcd.wait_logged("told what happens to VMs")
+        connected_vm(vspcd)
+        return vspcd
+
+    def test_a_namesake_in_etc_replaces_one_in_lib(self):
+        self.hook("50-a", "#!/bin/sh\nexit 1\n", folder=self.lib)
+        self.hook("50-a")
+        vspcd = self.run_once()
+        self.wait_told(2)
+        self.assertFalse(vspcd.has_logged("has failed"))
+
+    def test_what_is_masked_does_not_run(self):
+        for name in ("10-null", "20-empty", "30-runs"):
+            self.hook(name, folder=self.lib)
+        os.symlink("/dev/null", os.path.join(self.etc, "10-null"))
+        self.hook("20-empty", "")
+        vspcd = self.run_once()
+        vspcd.wait_logged("1 hook is told what happens to VMs")
+        self.assertEqual({t.hook for t in self.wait_told(2)}, {"30-runs"})
+        self.assertFalse(vspcd.logged("is not run"))
+
+    def test_what_cannot_be_run_is_named(self):
+        self.hook("10-not-executable", mode=0o644)
+        self.hook("20-writable", mode=0o777)
+        os.mkdir(os.path.join(self.etc, "30-folder"))
+        os.symlink("/nonexistent", os.path.join(self.etc, "40-dangling"))
+        self.hook("50-runs")
+        vspcd = self.run_once()
+        self.assertEqual({t.hook for t in self.wait_told(2)}, {"50-runs"})
+        for name, why in (("10-not-executable", r"it is not executable \(chmod \+x makes it so\)"),
+                          ("20-writable", r"everybody can write to it \(chmod o-w ends that\)"),
+                          ("30-folder", "it is not a regular file"), ("40-dangling", "No such file or directory")):
+            vspcd.wait_logged(f"Hook {self.etc}/{name} is not run: {why}")
+
+    def test_what_editors_and_package_managers_leave_behind_is_not_a_hook(self):
+        for name in (".hidden", "50-a~", "50-a.dpkg-old", "50-a.rpmsave", "50-a.bak", ".50-a.swp"):
+            self.hook(name)
+        self.hook("50-a")
+        self.run_once()
+        self.assertEqual({t.hook for t in self.wait_told(2)}, {"50-a"})
+
+    def test_reload_looks_again(self):
+        vspcd = self.start()
+        connected_vm(vspcd)
+        path = self.hook("50-record")
+        vspcd.reload()
+        vspcd.wait_logged("1 hook is told")
+        vm = connected_vm(vspcd)
+        self.assertEqual({t.vm for t in self.wait_told(2)}, {vm.id})
+        os.unlink(path)
+        vspcd.reload()
+        connected_vm(vspcd)
+        self.hook("60-other")
+        vspcd.reload()
+        last = connected_vm(vspcd)
+        self.assertEqual([(t.hook, t.vm) for t in self.wait_told(4)[2:]], [("60-other", last.id)] * 2)
+
+    def test_folders_that_do_not_exist_are_none(self):
+        os.rmdir(self.etc)
+        os.rmdir(self.lib)
+        vspcd = self.start()
+        connected_vm(vspcd)
+        self.assertFalse(vspcd.has_logged("[Hh]ook"))
+
+
+class Misbehaviour(HooksTest):
+    def test_failure_and_what_the_hook_said_are_logged_once(self):
+        path = self.hook("50-fails", '#!/bin/sh\n[ "$VSPC_EVENT" = vm-added ] || exit 0\necho said\n'
+                                     'printf "com\\033[31mplained\\r\\n" >&2\nexit 3\n')
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        of = f"Hook 50-fails, vm-added of VM {vm.name}: "
+        vspcd.wait_logged(of + f"{path} has failed with exit status 3$")
+        self.assertTrue(vspcd.logged(of + "said$"))
+        self.assertTrue(vspcd.logged(of + "com\ufffd\\[31mplained$"))
+        self.assertFalse(vspcd.has_logged("Hook .*vm-connected"))
+        self.assertEqual(vspcd.count_logged("has failed"), 1)
+
+    def test_a_signal_is_named(self):
+        path = self.hook("50-crashes", "#!/bin/sh\nkill -SEGV $$\n")
+        vspcd = self.start()
+        connected_vm(vspcd)
+        vspcd.wait_logged(f"{path} was ended by SIGSEGV$")
+
+    def test_what_is_no_program_is_logged(self):
+        plain = self.hook("50-text", "just text\n")
+        lost = self.hook("60-lost", "#!/nonexistent/interpreter\n")
+        vspcd = self.start()
+        connected_vm(vspcd)
+        vspcd.wait_logged(f"cannot run {plain}: Exec format error")
+        vspcd.wait_logged(f"cannot run {lost}: No such file or directory")
+
+    def test_after_its_timeout_it_is_ended_with_its_children(self):
+        path = self.hook("50-hangs", '#!/bin/sh\nsleep 1000 &\necho "$! $$" >>"$HOOKS_OUT/pids"\nwait\n')
+        self.hook("60-record")
+        vspcd = self.start(HookTimeoutSec="200ms")
+        connected_vm(vspcd)
+        vspcd.wait_logged(f"{path} has not ended within HookTimeoutSec=, ending it")
+        self.wait_told(2)  # the next ones have their turn
+        for pid in " ".join(self.lines("pids")).split():
+            wait_for(lambda: is_gone(pid), f"{pid} to be gone")
+        self.assertFalse(vspcd.logged("was ended by"))
+
+    def test_one_that_does_not_heed_sigterm_is_killed(self):
+        self.hook("50-deaf", "#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho \"$! $$\" >>\"$HOOKS_OUT/pids\"\nwait\n")
+        vspcd = self.start(HookTimeoutSec="100ms")
+        connected_vm(vspcd)
+        wait_for(lambda: len(self.lines("pids")) >= 2, "the next event")
+        for pid in self.lines("pids")[0].split():
+            wait_for(lambda: is_gone(pid), f"{pid} to be gone")
+
+    def test_one_that_has_stopped_is_ended_too(self):
+        self.hook("50-stops", '#!/bin/sh\necho $$ >>"$HOOKS_OUT/pids"\nkill -STOP $$\n')
+        connected_vm(self.start(HookTimeoutSec="100ms"))
+        wait_for(lambda: len(self.lines("pids")) >= 2, "the next event")
+        wait_for(lambda: is_gone(self.lines("pids")[0]), "it to be gone")
+
+    def test_what_it_leaves_behind_is_killed_and_holds_nothing_up(self):
+        self.hook("50-forks", '#!/bin/sh\nsleep 1000 &\necho $! >>"$HOOKS_OUT/pids"\n')
+        self.hook("60-record")
+        vspcd = self.start()
+        connected_vm(vspcd)
+        self.wait_told(2)
+        for pid in self.lines("pids"):
+            wait_for(lambda: is_gone(pid), f"{pid} to be gone")
+
+    def test_one_that_leaves_its_session_is_not_waited_for(self):
+        self.hook("50-daemon", '#!/bin/sh\nsetsid sleep 1000 &\necho $! >>"$HOOKS_OUT/pids"\n')
+        self.hook("60-record")
+        connected_vm(self.start())
+        self.addCleanup(lambda: [subprocess.run(["kill", pid], stderr=subprocess.DEVNULL, check=False)
+                                 for pid in self.lines("pids")])
+        self.wait_told(2)
+
+    def test_output_without_end_is_cut(self):
+        self.hook("50-floods", '#!/bin/sh\n[ "$VSPC_EVENT" = vm-added ] || exit 0\nyes "0123456789"\n')
+        vspcd = self.start(HookTimeoutSec="500ms")
+        before = vspcd.rss()
+        vm = connected_vm(vspcd)
+        client = RawClient(vm)
+        vm.send(b"meanwhile")
+        client.wait_data(b"meanwhile")
+        vspcd.wait_logged(r"Hook 50-floods.*: \d+ more lines are left out")
+        self.assertEqual(vspcd.count_logged("Hook 50-floods.*: 0123456789$"), 64)
+        self.assertLess(vspcd.rss() - before, 16 << 20)
+
+    def test_a_long_line_is_cut(self):
+        self.hook("50-long", '#!/bin/sh\nhead -c 100000 /dev/zero | tr "\\0" x\n')
+        vspcd = self.start()
+        connected_vm(vspcd)
+        logged = vspcd.wait_logged("Hook 50-long.*: (x+)$")
+        self.assertEqual(len(logged[1]), 1024)
+
+    def test_complaints_of_many_vms_are_counted(self):
+        self.hook("50-fails", "#!/bin/sh\nexit 1\n")
+        vspcd = self.start(ports=128)
+        for _ in range(110):
+            connected_vm(vspcd)
+        vspcd.wait_logged(r"\d+ messages of and about hooks are left out: more than 200 in 10 s")
+        self.assertLessEqual(vspcd.count_logged("has failed with exit status 1"), 200)
+
+
+class End(HooksTest):
+    def test_one_that_runs_when_vspcd_ends_gets_two_seconds_and_what_waits_is_dropped(self):
+        path = self.hook("50-hangs", '#!/bin/sh\nsleep 1000 &\necho "$! $$" >>"$HOOKS_OUT/pids"\nwait\n')
+        vspcd = self.start()
+        connected_vm(vspcd)
+        wait_for(lambda: self.lines("pids"), "the hook")
+        began = time.monotonic()
+        vspcd.signal(signal.SIGTERM)
+        self.assertEqual(vspcd.wait_exit(), 0)
+        self.assertGreater(time.monotonic() - began, 1.9)
+        self.assertLess(time.monotonic() - began, 15)
+        vspcd.wait_logged("Ending before hooks could be told of 1 event$")
+        vspcd.wait_logged(f"{path} has not ended with vspcd, killing it")
+        for pid in " ".join(self.lines("pids")).split():
+            wait_for(lambda: is_gone(pid), f"{pid} to be gone")
+
+    def test_one_that_ends_in_time_is_waited_for_and_the_next_does_not_begin(self):
+        self.hook("50-wait", WAIT + 'echo >>"$HOOKS_OUT/done"\n')
+        self.hook("60-record")
+        vspcd = self.start()
+        connected_vm(vspcd)
+        wait_for(lambda: self.lines("pids"), "the hook")
+        vspcd.signal(signal.SIGTERM)
+        vspcd.wait_logged("Ending before hooks could be told")
+        self.go()
+        self.assertEqual(vspcd.wait_exit(), 0)
+        self.assertEqual((len(self.lines("done")), self.told()), (1, []))
+
+
+if __name__ == "__main__":
+    main()
