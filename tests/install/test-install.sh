@@ -28,6 +28,8 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     [ -f "$root$file" ] || problem "$file is not installed"
 done
 
+[ -x "$root/usr/lib/vspc/import-vspcpy" ] || problem "import-vspcpy is not installed, or not executable"
+
 [ ! -e "$root/etc" ] || problem "something is installed to /etc, which is the administrator's"
 
 # vspc-sim is for trying out and testing.
