@@ -4,13 +4,11 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* What the first byte of a character says of its length; 0 if it cannot be a first byte. */
-static size_t utf8_length(uint8_t first) {
+size_t utf8_length(uint8_t first) {
         return first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
 }
 
-/* Decodes the character at @p. Returns: its length, or 0 if there is no valid one. */
-static size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
+size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
         static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
         size_t length = utf8_length(p[0]);
 
@@ -32,7 +30,7 @@ static size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
         return length;
 }
 
-static bool is_harmless(uint32_t c) {
+bool text_is_harmless(uint32_t c) {
         return !(c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x2028 && c <= 0x202e) ||
                  (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c || c == 0xfeff);
 }
@@ -51,7 +49,7 @@ char *text_sanitize(const void *data, size_t n, size_t max) {
                 uint32_t c;
                 size_t length = utf8_decode(p, n, &c);
 
-                if (length > 0 && is_harmless(c))
+                if (length > 0 && text_is_harmless(c))
                         out = mempcpy(out, p, length);
                 else
                         out = mempcpy(out, REPLACEMENT, strlen(REPLACEMENT));

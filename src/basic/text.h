@@ -16,3 +16,12 @@ char *text_sanitize(const void *data, size_t n, size_t max);
 /* Returns: how many of the first @n bytes of @text are left if a UTF-8 character that is cut off at their end
  * goes altogether. */
 size_t text_cut(const void *text, size_t n);
+
+/* Whether a character does nothing but show: what text_sanitize() leaves as it is. */
+bool text_is_harmless(uint32_t c);
+
+/* What the first byte of a UTF-8 character says of its length; 0 if it cannot be a first byte. */
+size_t utf8_length(uint8_t first);
+
+/* Decodes the character at @p, of at least one byte. Returns: its length, or 0 if there is no valid one. */
+size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret);
