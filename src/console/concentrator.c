@@ -327,7 +327,10 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
 }
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer) {
-        DL_APPEND(c->observers, observer);
+        if (observer->output)
+                DL_PREPEND(c->observers, observer);
+        else
+                DL_APPEND(c->observers, observer);
 }
 
 void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer) {
@@ -339,6 +342,11 @@ void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event, 
 
         DL_FOREACH(c->observers, o)
                 o->notify(o, console, event, client);
+}
+
+void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t *data, size_t n) {
+        for (ConcentratorObserver *o = c->observers; o && o->output; o = o->next)
+                o->output(o, console, data, n);
 }
 
 Console *concentrator_find(const Concentrator *c, const char *id) {

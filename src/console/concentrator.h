@@ -39,6 +39,10 @@ typedef enum ConsoleEvent {
  * @client: who, of CONSOLE_CLIENT_ATTACHED and CONSOLE_CLIENT_DETACHED; else NULL. */
 struct ConcentratorObserver {
         void (*notify)(ConcentratorObserver *observer, Console *console, ConsoleEvent event, const Client *client);
+
+        /* What a console has just said; NULL: it does not want to hear it. */
+        void (*output)(ConcentratorObserver *observer, Console *console, const uint8_t *data, size_t n);
+
         ConcentratorObserver *prev, *next;
 };
 
@@ -75,7 +79,7 @@ struct Concentrator {
         Link *dead_links;   /* utlist: closed, to be freed once nobody's function is in them any more */
         Client *dead_clients;
         sd_event_source *reaper;
-        ConcentratorObserver *observers; /* utlist */
+        ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
 
         Metrics metrics;
         uint64_t n_consoles_ever;
@@ -105,6 +109,7 @@ int concentrator_add_gate(Concentrator *c, int fd);
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer);
 void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer);
 void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event, const Client *client);
+void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t *data, size_t n);
 
 Console *concentrator_find(const Concentrator *c, const char *id);
 

@@ -395,6 +395,7 @@ void console_output(Console *c, const uint8_t *data, size_t n) {
         c->concentrator->metrics.vm_bytes_received += n;
         if (ring_append(&c->ring, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for its output, %zu bytes are lost", n);
+        concentrator_notify_output(c->concentrator, c, data, n);
 }
 
 void console_pump(Console *c) {

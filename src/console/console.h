@@ -18,6 +18,8 @@
 
 #define UUID_TEXT_MAX sizeof("00112233-4455-6677-8899-aabbccddeeff")
 
+typedef struct ConsoleRecord ConsoleRecord;
+
 struct Console {
         Concentrator *concentrator;
         UT_hash_handle handle; /* by id */
@@ -39,6 +41,7 @@ struct Console {
         unsigned n_links, n_clients;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
+        ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
 
         usec_t since;        /* connected or disconnected, since 1970 */
         uint64_t bytes_sent; /* input, to the VM; its output is counted by the ring's end */
