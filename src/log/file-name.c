@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "basic/text.h"
+#include "file-name.h"
+
+/* Bytes of a name once it is escaped. With the longest prefix, a UUID and ".log" there are 16 more to spare. */
+#define NAME_MAX_SIZE 132U
+
+/* "~" and 64 bits in hex, at the end of a name that has been cut */
+#define HASH_SIZE 17U
+
+static bool is_plain(uint32_t c, bool first) {
+        return text_is_harmless(c) && c != '/' && c != '%' && !(first && (c == '.' || c == '-'));
+}
+
+/* FNV-1a: it tells names of one VM apart, no more. */
+static uint64_t hash(const char *s) {
+        uint64_t h = 0xcbf29ce484222325;
+
+        for (; *s; s++)
+                h = (h ^ (uint8_t) *s) * 0x100000001b3;
+
+        return h;
+}
+
+/* Escapes the character at @p. Returns: how many bytes of the name it is; *ret_size of @out. */
+static size_t escape_character(const char *p, bool first, char out[static 4], size_t *ret_size) {
+        static const char digits[] = "0123456789ABCDEF";
+        uint32_t c;
+
+        size_t n = utf8_decode((const uint8_t *) p, strnlen(p, 4), &c);
+        if (n > 0 && is_plain(c, first)) {
+                memcpy(out, p, n);
+                *ret_size = n;
+                return n;
+        }
+
+        out[0] = '%';
+        out[1] = digits[(uint8_t) *p >> 4];
+        out[2] = digits[*p & 0xf];
+        *ret_size = 3;
+        return 1;
+}
+
+/* Returns: how many bytes of @name have got into the @size at @ret. */
+static size_t escape(const char *name, char *ret, size_t size) {
+        const char *p = name;
+        size_t used = 0;
+
+        while (*p) {
+                char out[4];
+                size_t n, k = escape_character(p, p == name, out, &n);
+
+                if (used + n > size)
+                        break;
+                memcpy(ret + used, out, n);
+                used += n;
+                p += k;
+        }
+
+        ret[used] = 0;
+        return (size_t) (p - name);
+}
+
+void file_name_make(const char *prefix, const char *name, const char *uuid, char ret[static FILE_NAME_SIZE]) {
+        char escaped[NAME_MAX_SIZE + 1];
+
+        if (name[escape(name, escaped, NAME_MAX_SIZE)]) {
+                (void) escape(name, escaped, NAME_MAX_SIZE - HASH_SIZE);
+                snprintf(escaped + strlen(escaped), HASH_SIZE + 1, "~%016" PRIx64, hash(name));
+        }
+
+        snprintf(ret, FILE_NAME_SIZE, "%s%s%s-%s.log", prefix ?: "", prefix ? "-" : "", escaped, uuid);
+}
+
+bool file_name_prefix_is_valid(const char *prefix) {
+        _cleanup_free_ char *clean = text_sanitize(prefix, strlen(prefix), FILE_NAME_PREFIX_MAX);
+
+        return *prefix && *prefix != '.' && *prefix != '-' && !strchr(prefix, '/') && clean && streq(clean, prefix);
+}
