@@ -10,6 +10,7 @@
 #include "config.h"
 #include "console/ring.h"
 #include "store/plug-in.h"
+#include "log/file-name.h"
 
 #define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
 #define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
@@ -152,6 +153,39 @@ static int parse_backend(const char *value, void *target) {
         return 0;
 }
 
+static int parse_prefix(const char *value, void *target) {
+        if (!file_name_prefix_is_valid(value))
+                return -EINVAL;
+
+        char *copy = strdup(value);
+        if (!copy)
+                return -ENOMEM;
+
+        free(*(char **) target);
+        *(char **) target = copy;
+        return 0;
+}
+
+/* Octal. vspcd itself has to be able to write what it has made. */
+static int parse_mode(const char *value, void *target) {
+        mode_t mode = 0;
+
+        if (!*value || strlen(value) > 5)
+                return -EINVAL;
+
+        for (; *value; value++) {
+                if (*value < '0' || *value > '7')
+                        return -EINVAL;
+                mode = mode << 3 | (mode_t) (*value - '0');
+        }
+
+        if (mode > 0777 || !(mode & 0200))
+                return -ERANGE;
+
+        *(mode_t *) target = mode;
+        return 0;
+}
+
 static size_t count_words(const char *s) {
         size_t n = 0;
 
@@ -227,6 +261,12 @@ static const Key keys[] = {
         SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
         SETTING("Concentrator", "Backend", parse_backend, backend,
                 "memory, file or the name of a plug-in"),
+        SETTING("ConsoleLog", "Journal", parse_flag, console_log.journal, "yes or no"),
+        SETTING("ConsoleLog", "Files", parse_flag, console_log.files, "yes or no"),
+        SETTING("ConsoleLog", "Prefix", parse_prefix, console_log.prefix,
+                "at most 64 bytes of text that a file's name can begin with"),
+        SETTING("ConsoleLog", "Mode", parse_mode, console_log.mode,
+                "an octal file mode that lets its owner write, such as 0640"),
 };
 
 static int parse_environment(const char *name, ValueParser parse, void *target) {
@@ -238,6 +278,7 @@ static int parse_environment(const char *name, ValueParser parse, void *target) 
 static void set_defaults(Config *c) {
         settings_init(&c->settings);
         strcpy(c->backend, BACKEND_DEFAULT);
+        console_log_settings_init(&c->console_log);
 
         (void) parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &c->settings.multi_console);
         c->hook_timeout_usec = 30 * USEC_PER_SEC;
@@ -258,6 +299,7 @@ void config_init(Config *c) {
 
 void config_done(Config *c) {
         settings_done(&c->settings);
+        console_log_settings_done(&c->console_log);
 }
 
 /* An empty value takes back what was assigned before. */
@@ -266,6 +308,8 @@ static void reset_key(Config *c, const Key *key) {
 
         if (key->parse == parse_uris)
                 settings_done(&c->settings);
+        else if (key->parse == parse_prefix)
+                console_log_settings_done(&c->console_log);
 
         set_defaults(&defaults);
         memcpy((uint8_t *) c + key->offset, (uint8_t *) &defaults + key->offset, key->size);

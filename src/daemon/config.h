@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console/settings.h"
+#include "log/console-log.h"
 
 /* Bytes of Backend=, a NUL included */
 #define CONFIG_BACKEND_MAX 1024U
@@ -17,6 +18,7 @@ typedef struct Config {
         Settings settings;
         char backend[CONFIG_BACKEND_MAX]; /* Backend=, see store/plug-in.h */
         usec_t hook_timeout_usec;
+        ConsoleLogSettings console_log;
 } Config;
 
 /* A bound on what one file may hold */

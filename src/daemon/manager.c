@@ -21,6 +21,7 @@ struct Manager {
         char backend[CONFIG_BACKEND_MAX]; /* as it was at the start */
         Store *store;
         Hooks *hooks;
+        ConsoleLog *console_log;
         Admin *admin;
 
         ConcentratorObserver observer;
@@ -73,6 +74,7 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
                         log_warning("Backend= cannot change at run time, it takes effect after a restart");
                 concentrator_set_settings(m->concentrator, &config.settings);
                 hooks_reload(m->hooks, config.hook_timeout_usec);
+                console_log_reload(m->console_log, &config.console_log);
                 config_done(&config);
                 log_info("Configuration reloaded");
         }
@@ -177,6 +179,10 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Cannot run hooks: %m");
 
+        r = console_log_new(m->concentrator, &config->console_log, &m->console_log);
+        if (r < 0)
+                return log_error_errno(r, "Cannot log consoles: %m");
+
         r = admin_new(m->concentrator, &m->admin);
         if (r < 0)
                 return log_error_errno(r, "Cannot answer queries: %m");
@@ -191,6 +197,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
 Manager *manager_free(Manager *m) {
         admin_freep(&m->admin);
         hooks_freep(&m->hooks);
+        console_log_freep(&m->console_log);
         store_freep(&m->store);
         if (m->concentrator && m->observer.notify)
                 concentrator_unobserve(m->concentrator, &m->observer);

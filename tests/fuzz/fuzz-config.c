@@ -10,6 +10,7 @@
 #include "daemon/config.h"
 #include "fuzz.h"
 #include "store/plug-in.h"
+#include "log/file-name.h"
 
 #define SERVICE_URIS_MAX 1024U
 
@@ -30,6 +31,8 @@ static void test_bounds(const Config *c) {
         assert(s->client_buffer_size >= RING_LAG_MIN && s->client_buffer_size <= 1U << 30);
         assert(s->slow_client <= SLOW_CLIENT_DROP);
         assert(memchr(c->backend, 0, sizeof c->backend) && backend_name_is_valid(c->backend));
+        assert(!c->console_log.prefix || file_name_prefix_is_valid(c->console_log.prefix));
+        assert(c->console_log.mode <= 0777 && (c->console_log.mode & 0200));
 }
 
 static void test_equal(const Config *a, const Config *b) {
@@ -48,6 +51,9 @@ static void test_equal(const Config *a, const Config *b) {
         assert(x.handshake_timeout_usec == y.handshake_timeout_usec && x.client_limit == y.client_limit);
         assert(x.scrollback_size == y.scrollback_size && x.client_buffer_size == y.client_buffer_size);
         assert(x.slow_client == y.slow_client && streq(a->backend, b->backend));
+        const ConsoleLogSettings *l = &a->console_log, *m = &b->console_log;
+        assert(l->journal == m->journal && l->files == m->files && l->mode == m->mode);
+        assert(streq(l->prefix ?: "", m->prefix ?: ""));
 }
 
 static int load(Config *c, const uint8_t *data, size_t size) {
@@ -62,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const char reset[] = "[Concentrator]\nServiceURI=\nMultiConsole=\nVMPorts=\nVMPortAddress=\n"
                                     "VMPortRangeStart=\nVMPortRangeEnd=\nVMExpireSec=\nVMotionTimeoutSec=\n"
                                     "HandshakeTimeoutSec=\nClientLimit=\nScrollbackSize=\nClientBufferSize=\n"
-                                    "SlowClient=\nBackend=\nHookTimeoutSec=\n";
+                                    "SlowClient=\nBackend=\nHookTimeoutSec=\n"
+                                    "[ConsoleLog]\nJournal=\nFiles=\nPrefix=\nMode=\n";
         Config c, again, defaults;
 
         log_set_max_level(LOG_EMERG);

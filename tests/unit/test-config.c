@@ -122,6 +122,14 @@ static char *show(const Config *c, const char *key) {
                 n = asprintf(&text, "%s", slow_client[s->slow_client]);
         else if (streq(key, "Backend"))
                 n = asprintf(&text, "%s", c->backend);
+        else if (streq(key, "Journal"))
+                n = asprintf(&text, "%s", c->console_log.journal ? "yes" : "no");
+        else if (streq(key, "Files"))
+                n = asprintf(&text, "%s", c->console_log.files ? "yes" : "no");
+        else if (streq(key, "Prefix"))
+                n = asprintf(&text, "%s", c->console_log.prefix ?: "none");
+        else if (streq(key, "Mode"))
+                n = asprintf(&text, "%04o", c->console_log.mode);
 
         assert_true(n >= 0);
         return text;
@@ -146,7 +154,21 @@ static const struct {
         {"ClientBufferSize", "1048576", "8K"},
         {"SlowClient", "skip", "wait"},
         {"Backend", "file", "memory"},
+        {"Journal", "yes", "no"},
+        {"Files", "no", "yes"},
+        {"Prefix", "none", "prod"},
+        {"Mode", "0600", "0640"},
 };
+
+static const char *section_of(const char *key) {
+        static const char *const console_log[] = {"Journal", "Files", "Prefix", "Mode"};
+
+        for (size_t i = 0; i < ELEMENTSOF(console_log); i++)
+                if (streq(key, console_log[i]))
+                        return "ConsoleLog";
+
+        return "Concentrator";
+}
 
 static void assert_shows(const Config *c, const char *key, const char *want) {
         _cleanup_free_ char *got = show(c, key);
@@ -288,6 +310,27 @@ static const struct {
         {"Backend", "my_sql", NULL},
         {"Backend", "two words", NULL},
         {"Backend", "M\xc3\xbcller", NULL},
+        {"Journal", "no", "no"},
+        {"Journal", "maybe", NULL},
+        {"Files", "yes", "yes"},
+        {"Files", "2", NULL},
+
+        {"Prefix", "prod-1", "prod-1"},
+        {"Prefix", "M\xc3\xbcnchen", "M\xc3\xbcnchen"},
+        {"Prefix", "../x", NULL},
+        {"Prefix", "a/b", NULL},
+        {"Prefix", ".x", NULL},
+        {"Prefix", "-x", NULL},
+
+        {"Mode", "0640", "0640"},
+        {"Mode", "640", "0640"},
+        {"Mode", "00777", "0777"},
+        {"Mode", "0400", NULL},
+        {"Mode", "1600", NULL},
+        {"Mode", "0680", NULL},
+        {"Mode", "0o640", NULL},
+        {"Mode", "rw-", NULL},
+        {"Mode", "0000640", NULL},
 };
 
 static void test_every_key_takes_what_it_should_and_nothing_else(_unused_ void **state) {
@@ -296,7 +339,8 @@ static void test_every_key_takes_what_it_should_and_nothing_else(_unused_ void *
                 _cleanup_config_ Config c;
 
                 init(&c);
-                snprintf(text, sizeof text, "[Concentrator]\n%s=%s\n", values[i].key, values[i].value);
+                snprintf(text, sizeof text, "[%s]\n%s=%s\n", section_of(values[i].key), values[i].key,
+                         values[i].value);
                 int n = load_text(&c, text);
 
                 if (streq(values[i].key, "VMPortRangeStart") && values[i].want)
@@ -342,9 +386,10 @@ static void test_an_empty_value_is_the_default_again(_unused_ void **state) {
                 _cleanup_config_ Config c;
 
                 init(&c);
-                snprintf(text, sizeof text, "[Concentrator]\n%s=%s\n", keys[i].key, keys[i].other);
+                snprintf(text, sizeof text, "[%s]\n%s=%s\n", section_of(keys[i].key), keys[i].key,
+                         keys[i].other);
                 assert_int_equal(load_text(&c, text), 0);
-                snprintf(text, sizeof text, "[Concentrator]\n%s=\n", keys[i].key);
+                snprintf(text, sizeof text, "[%s]\n%s=\n", section_of(keys[i].key), keys[i].key);
                 assert_int_equal(load_text(&c, text), 0);
 
                 assert_defaults(&c, NULL);
