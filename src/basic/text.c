@@ -30,8 +30,10 @@ size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
         return length;
 }
 
+/* Noncharacters are valid UTF-8, but journalctl takes text that has one for binary data. */
 bool text_is_harmless(uint32_t c) {
-        return !(c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x2028 && c <= 0x202e) ||
+        return (c & 0xfffe) != 0xfffe && !(c >= 0xfdd0 && c <= 0xfdef) &&
+               !(c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x2028 && c <= 0x202e) ||
                  (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c || c == 0xfeff);
 }
 

@@ -6,7 +6,7 @@
 /*
  * Text from strangers, made fit for people. Whatever the bytes, the result is valid UTF-8 (RFC 3629) in which
  * nothing can move a cursor, end a line or turn the direction of writing: C0 and C1 controls, DEL, line and
- * paragraph separators and bidirectional overrides become U+FFFD, as do bytes that are no UTF-8.
+ * paragraph separators, bidirectional overrides and noncharacters become U+FFFD, as do bytes that are no UTF-8.
  *
  * Returns: a new string, to be freed by the caller, that stands for at most the first @max bytes of @data
  * (never cutting a character in two); NULL if memory is short.

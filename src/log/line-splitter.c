@@ -56,21 +56,23 @@ static int take_priority(const uint32_t **begin, const uint32_t *end) {
         return (int) (p[1] - '0');
 }
 
-static void end_line(LineSplitter *s, const Output *output) {
+static void show_line(const LineSplitter *s, const Output *output) {
         const uint32_t *begin = s->cell, *end = s->cell + s->n_cells;
         char text[LINE_MAX_SIZE], *p = text;
 
-        if (s->n_cells > 0) {
-                while (end > begin && end[-1] == ' ')
-                        end--;
+        while (end > begin && end[-1] == ' ')
+                end--;
 
-                int priority = take_priority(&begin, end);
-                for (; begin < end; begin++)
-                        p = character_write(p, *begin);
-                if (p > text)
-                        output->handler(text, (size_t) (p - text), priority, output->userdata);
-        }
+        int priority = take_priority(&begin, end);
+        for (; begin < end; begin++)
+                p = character_write(p, *begin);
+        if (p > text)
+                output->handler(text, (size_t) (p - text), priority, output->userdata);
+}
 
+static void end_line(LineSplitter *s, const Output *output) {
+        if (s->n_cells > 0)
+                show_line(s, output);
         forget_line(s);
 }
 

@@ -172,7 +172,8 @@ def clean_environment(**more):
 
 
 class Concentrator:
-    """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2.
+    """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2;
+    console_log has those of [ConsoleLog].
 
     local: it answers queries on a UNIX socket as well, at admin_path. parent: where its folder, with that, is made.
     passed: listening sockets that stay open when it ends, as systemd's do, in place of new ones; one for each name in
@@ -223,11 +224,14 @@ class Concentrator:
         for thread in self.threads:
             thread.start()
 
-    def configure(self, **config):
-        self.config = config
+    def configure(self, *, console_log=None, **config):
+        console_log = {"Journal": "no", **(console_log or {})}
+        self.config = dict(config, console_log=console_log)
         with open(self.config_path, "w", encoding="utf-8") as f:
             f.write("[Concentrator]\nBackend=memory\n")
             f.writelines(f"{key}={value}\n" for key, value in config.items())
+            f.write("[ConsoleLog]\n")
+            f.writelines(f"{key}={value}\n" for key, value in console_log.items())
 
     def reload(self, **changes):
         self.configure(**{**self.config, **changes})

@@ -105,7 +105,7 @@ static void test_every_code_point(_unused_ void **state) {
                 size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
                 bool harmful = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e ||
                                c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-                               c == 0xfeff;
+                               c == 0xfeff || (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xffff) >= 0xfffe;
 
                 if (c >= 0xd800 && c <= 0xdfff)
                         continue;

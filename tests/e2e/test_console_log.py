@@ -1,0 +1,550 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""What consoles say, in the journal and in files: whose it is, that all of it is there, and that nobody waits for a
+journal or a disk that does not take it.
+
+The journal is a systemd-journald of the tests' own: this runs in a mount namespace with a /run of its own.
+"""
+
+import glob
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from harness import SANITIZED, TestCase, main, wait_for
+from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_vm, migration_target, sub
+
+JOURNALD = "/lib/systemd/systemd-journald"
+SOCKET = "/run/systemd/journal/socket"
+PENDING_MAX = 256 * 1024  # bytes that are kept for a VM
+
+HOSTILE_NAMES = ["../../etc/passwd", "/etc/shadow", ".", "..", ".hidden", "-rf", "a/b", "%2e%2e", "M\u00fcller \u20ac",
+                 "x" * 500, "/" * 300, "a\nb", "\x1b[2J", b"\xff\xfe", "web01.log", "$(reboot)", "*", "a b", "~", "\\"]
+
+
+def enter_namespace():
+    """Starts this program anew where /run is its own, and comes back there."""
+    if os.environ.get("CONSOLE_LOG_NAMESPACE") == str(os.getpid()):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run"], check=True)
+        return
+    become = "exec env CONSOLE_LOG_NAMESPACE=$$ \"$@\""
+    root = [] if os.getuid() == 0 else ["--map-root-user"]
+    command = ["unshare", *root, "--mount", "--propagation=private"]
+    if subprocess.run([*command, "true"], check=False).returncode != 0:
+        print("Skipping: no mount namespace of our own, in which there could be a journal", file=sys.stderr)
+        sys.exit(77)
+    os.execvp(command[0], [*command, "sh", "-c", become, "sh", sys.executable, *sys.argv])
+
+
+class Journald:
+    """systemd-journald, without limits, writing to memory."""
+
+    def __init__(self):
+        os.makedirs("/run/systemd/journald.conf.d", exist_ok=True)
+        os.makedirs("/run/log/journal", exist_ok=True)
+        with open("/run/systemd/journald.conf.d/test.conf", "w", encoding="ascii") as f:
+            f.write("[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\nRuntimeMaxUse=256M\n")
+        self.process = subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: os.path.exists(SOCKET) or self.process.poll() is not None, "journald to listen")
+        except AssertionError:
+            self.end()
+            raise
+        if self.process.poll() is not None:
+            raise unittest.SkipTest(f"{JOURNALD} does not run here")
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def entries(self, *matches):
+        subprocess.run(["journalctl", "--sync"], check=True)
+        out = subprocess.run(["journalctl", "--directory=/run/log/journal", "--output=json", "--quiet", "--all",
+                              "SYSLOG_IDENTIFIER=vspc-console", *matches], check=True, stdout=subprocess.PIPE).stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    def lines(self, vm):
+        return [e["MESSAGE"] for e in self.entries(f"VSPC_VM_UUID={vm.id}")]
+
+    def wait_lines(self, vm, want):
+        got = []
+
+        def same():
+            got[:] = self.lines(vm)
+            return got == want
+
+        wait_for(same, lambda: f"the lines {want}, having got {got}")
+
+    def wait_line(self, vm, text):
+        wait_for(lambda: text in self.lines(vm), f"the line {text!r}")
+
+    def end(self):
+        self.signal(signal.SIGCONT)
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree("/run/log/journal", ignore_errors=True)
+        shutil.rmtree("/run/systemd/journal", ignore_errors=True)
+
+
+class JournalCase(TestCase):
+    def journal(self):
+        journald = Journald()
+        self.addCleanup(journald.end)
+        return journald
+
+    def start(self, *args, console_log=None, **kwargs):
+        return super().start(*args, console_log={"Journal": "yes", **(console_log or {})}, **kwargs)
+
+
+class Journal(JournalCase):
+    def test_a_line_is_an_entry_that_says_whose_it_is(self):
+        journal = self.journal()
+        vm = connected_vm(self.start(), "web01", uri="rack7")
+        vm.send(b"Linux version 6.1\r\n<3>EXT4-fs error\r\n")
+        journal.wait_lines(vm, ["Linux version 6.1", "EXT4-fs error"])
+
+        entry, error = journal.entries("VSPC_VM_NAME=web01")
+        self.assertEqual({k: v for k, v in entry.items() if not k.startswith("_")},
+                         {"MESSAGE": "Linux version 6.1", "PRIORITY": "6", "SYSLOG_IDENTIFIER": "vspc-console",
+                          "VSPC_VM_NAME": "web01", "VSPC_VM_UUID": vm.id, "VSPC_URI": "rack7",
+                          "VSPC_PORT": str(vm.port)})
+        self.assertEqual(error["PRIORITY"], "3")
+
+    def test_a_vm_without_a_port_has_no_port_field(self):
+        journal = self.journal()
+        vm = EsxiVm(self.start(VMPorts="no")).connect()
+        vm.send(b"hello\n")
+        journal.wait_line(vm, "hello")
+        self.assertNotIn("VSPC_PORT", journal.entries()[0])
+
+    def test_what_is_for_a_terminal_is_not_for_the_journal(self):
+        journal = self.journal()
+        vm = connected_vm(self.start())
+        vm.send(b"\x1b]0;title\a[\x1b[32m  OK  \x1b[0m] Started\r\n" + b"".join(b"\r%3d%%" % i for i in range(101)) +
+                b"\r\nlss\b \b -l\r\n\xff\x00\r\n")
+        journal.wait_lines(vm, ["[  OK  ] Started", "100%", "ls -l", "\ufffd"])
+
+    def test_a_line_that_is_not_ended_is_one_after_a_second(self):
+        journal = self.journal()
+        vm = connected_vm(self.start())
+        vm.send(b"web01 login: ")
+        journal.wait_lines(vm, ["web01 login:"])
+        vm.send(b"root\r\n")
+        journal.wait_lines(vm, ["web01 login:", "root"])
+
+    def test_a_line_in_many_pieces_is_one(self):
+        journal = self.journal()
+        vm = connected_vm(self.start())
+        vm.send_bytewise("na\u00efve \x1b[1mbold\x1b[0m\r\n".encode())
+        journal.wait_lines(vm, ["na\u00efve bold"])
+
+    def test_each_line_has_the_name_that_the_vm_had_when_it_said_it(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd, "old")
+        vm.send(b"before\npart")
+        wait_for(lambda: journal.entries("VSPC_VM_NAME=old"), "a line")
+        vm.send_raw(sub(NAME, b"new"))
+        vspcd.wait_logged("is now called new")
+        vm.send(b" after\n")
+        journal.wait_lines(vm, ["before", "part", " after"])
+        self.assertEqual([e["VSPC_VM_NAME"] for e in journal.entries()], ["old", "old", "new"])
+
+    def test_vms_of_one_name_are_told_apart(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vms = [connected_vm(vspcd, "web01") for _ in range(2)]
+        for i, vm in enumerate(vms):
+            vm.send(b"I am %d\n" % i)
+        for i, vm in enumerate(vms):
+            journal.wait_lines(vm, [f"I am {i}"])
+        self.assertEqual(len(journal.entries("VSPC_VM_NAME=web01")), 2)
+
+    def test_a_vm_that_moves_goes_on_in_the_middle_of_its_line(self):
+        journal = self.journal()
+        vm = connected_vm(self.start())
+        vm.send(b"one\nbefo")
+        secret = vm.begin(b"1234")
+        target = migration_target(vm).peer(b"1234", secret)
+        target.complete(b"1234")
+        vm.close()
+        target.send(b"re and after\ntwo\n")
+        journal.wait_lines(vm, ["one", "before and after", "two"])
+
+    def test_the_last_words_before_the_end_are_logged(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vm.send(b"line\nlast words")
+        client.wait_data(b"last words")
+        vspcd.signal(signal.SIGTERM)
+        self.assertEqual(vspcd.wait_exit(), 0)
+        self.assertEqual(journal.lines(vm), ["line", "last words"])
+
+    def test_it_is_turned_on_and_off_by_reload(self):
+        journal = self.journal()
+        vspcd = self.start(console_log={"Journal": "no"})
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+
+        def say(text):
+            vm.send(text + b"\n")
+            client.wait_data(text)
+
+        say(b"first")
+        vspcd.reload(console_log={"Journal": "yes"})
+        say(b"second")
+        journal.wait_line(vm, "second")
+        vspcd.reload(console_log={"Journal": "no"})
+        say(b"third")
+        vspcd.reload(console_log={"Journal": "yes"})
+        say(b"fourth")
+        journal.wait_lines(vm, ["second", "fourth"])
+
+    def test_reload_does_not_cut_a_line(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vm.send(b"be")
+        client.wait_data(b"be")
+        vspcd.reload()
+        vm.send(b"fore\n")
+        wait_for(lambda: journal.lines(vm), "a line")
+        # A second may have passed on a busy machine.
+        self.assertEqual("".join(journal.lines(vm)), "before")
+
+    def test_hostile_output_and_names_make_entries_that_are_text(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vms = [connected_vm(vspcd, name) for name in HOSTILE_NAMES]
+        for i, vm in enumerate(vms):
+            vm.send(ALL_BYTES * 50 + b"\x1b[" + os.urandom(5000) + b"\x18\n\x1b]0;never ended\nend of %d\n" % i)
+        for i, vm in enumerate(vms):
+            wait_for(lambda i=i, vm=vm: f"end of {i}" in journal.lines(vm), "the last line")
+        for entry in journal.entries():
+            self.assertIsInstance(entry["MESSAGE"], str, entry)  # journalctl shows what is no text as a list
+            self.assertIsInstance(entry["VSPC_VM_NAME"], str, entry)
+            self.assertEqual(entry["SYSLOG_IDENTIFIER"], "vspc-console")
+
+    def test_where_there_is_no_journal_that_is_said_once_and_consoles_go_on(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        for i in range(3):
+            vm.send(b"line %d\n" % i)
+            client.wait_data(b"line %d" % i)
+            vspcd.wait_logged("There is no journal here")
+        journal = self.journal()
+        vm.send(b"line 3\n")
+        vspcd.wait_logged("There is a journal now")
+        journal.wait_line(vm, "line 3")
+        self.assertEqual(vspcd.count_logged("There is no journal here"), 1)
+
+
+class StoppedJournal(JournalCase):
+    def flood(self, vm, n, number):
+        """@n bytes in lines of 80."""
+        line = b"%08d " + b"." * 69 + b"\r\n"
+        for i in range(0, n // 80, 800):
+            vm.send(b"".join(line % (number + k) for k in range(i, min(i + 800, n // 80))))
+
+    def test_consoles_go_on_what_does_not_fit_is_counted_and_reported_once(self):
+        journal = self.journal()
+        vspcd = self.start()
+        loud = [connected_vm(vspcd, f"loud{i}") for i in range(2)]
+        quiet = connected_vm(vspcd, "quiet")
+        clients = [TelnetClient(vm) for vm in (*loud, quiet)]
+        for vm in (*loud, quiet):
+            vm.send(b"hello\r\n")
+            journal.wait_lines(vm, ["hello"])
+        rss = vspcd.rss()
+
+        journal.signal(signal.SIGSTOP)
+        n = 80 * 100000
+        for vm, client in zip(loud, clients):
+            self.flood(vm, n, 0)
+            vm.send(b"end of flood\r\n")
+            client.wait_data(b"end of flood")
+        for i in range(20):
+            quiet.send(b"key %d\r\n" % i)
+            clients[2].wait_data(b"key %d\r\n" % i)
+        if not SANITIZED:
+            self.assertLess(vspcd.rss() - rss, 24 << 20)
+        journal.signal(signal.SIGCONT)
+
+        journal.wait_lines(quiet, ["hello"] + [f"key {i}" for i in range(20)])
+        for vm in loud:
+            wait_for(lambda vm=vm: self.gaps(journal, vm), "the entry that says what is missing")
+            vm.send(b"it goes on\r\n")
+            journal.wait_line(vm, "it goes on")
+            self.assert_accounted_for(journal, vm, n + len(b"end of flood"))
+
+    def gaps(self, journal, vm):
+        return journal.entries(f"VSPC_VM_UUID={vm.id}", "PRIORITY=4")
+
+    def assert_accounted_for(self, journal, vm, sent):
+        """All that was sent in the flood is there in its order, or counted where it is missing: in one place, or in
+        two if the thread was late and had not got round to the VM before the journal stopped."""
+        gaps = self.gaps(journal, vm)
+        self.assertIn(len(gaps), (1, 2))
+        dropped = 0
+        for entry in gaps:
+            n = int(entry["MESSAGE"].split()[0])
+            self.assertEqual(entry["MESSAGE"], f"{n} bytes of console output were not logged")
+            self.assertTrue(entry["MESSAGE_ID"])
+            dropped += n
+
+        lines = journal.lines(vm)
+        self.assertEqual((lines[0], lines[-2:]), ("hello", [gaps[-1]["MESSAGE"], "it goes on"]))
+        whole = [line for line in lines if len(line) == 78]
+        self.assertEqual(whole, sorted(set(whole)))
+        cut = [line for line in lines[1:-1] if len(line) < 78 and "not logged" not in line]
+        self.assertLessEqual(len(cut), len(gaps) + 1)
+        logged = 80 * len(whole) + sum(map(len, cut))
+        self.assertLessEqual(abs(logged + dropped - sent), 80 * len(cut))
+        self.assertGreater(logged, PENDING_MAX - 65536)
+
+    def test_it_ends_though_the_journal_takes_nothing(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        journal.signal(signal.SIGSTOP)
+        self.flood(vm, 2 * 1024 * 1024, 0)
+        vm.send(b"end of flood")
+        client.wait_data(b"end of flood")
+        begun = time.monotonic()
+        vspcd.signal(signal.SIGTERM)
+        self.assertEqual(vspcd.wait_exit(), 0)
+        self.assertLess(time.monotonic() - begun, 10)
+
+    def test_files_are_written_though_the_journal_takes_nothing(self):
+        journal = self.journal()
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        vspcd = self.start(env={"LOGS_DIRECTORY": folder}, console_log={"Files": "yes"})
+        vm = connected_vm(vspcd)
+        journal.signal(signal.SIGSTOP)
+        for i in range(20):
+            self.flood(vm, 65536, i * 1000)
+            wait_for(lambda i=i: content(folder, vm).count(b"\n") == (i + 1) * 819, "the file to have it all")
+
+
+def path(folder, vm, prefix=""):
+    return os.path.join(folder, f"{prefix}{vm.name}-{vm.id}.log")
+
+
+def content(folder, vm):
+    try:
+        with open(path(folder, vm), "rb") as f:
+            return f.read()
+    except FileNotFoundError:
+        return b""
+
+
+class FilesCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+
+    def start(self, *args, console_log=None, **kwargs):
+        return super().start(*args, env={"LOGS_DIRECTORY": self.folder + ":/nowhere"},
+                             console_log={"Files": "yes", **(console_log or {})}, **kwargs)
+
+    def wait_content(self, vm, want):
+        wait_for(lambda: content(self.folder, vm) == want,
+                 lambda: f"{len(want)} bytes in the file, which has {content(self.folder, vm)[-200:]!r}")
+
+    def small_disk(self, size):
+        """The folder is a disk of that size from now on."""
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", self.folder], check=True)
+        self.addCleanup(lambda: subprocess.run(["umount", "--lazy", self.folder], check=False))
+
+
+class Files(FilesCase):
+    def test_all_bytes_are_there_as_they_came(self):
+        vm = connected_vm(self.start(), "web01")
+        said = os.urandom(300000) + ALL_BYTES * 100
+        for i in range(0, len(said), 20000):
+            vm.send(said[i:i + 20000])
+            self.wait_content(vm, said[:i + 20000])
+        self.assertEqual(stat.S_IMODE(os.stat(path(self.folder, vm)).st_mode), 0o600)
+
+    def test_prefix_and_mode_are_what_the_configuration_says(self):
+        vspcd = self.start(console_log={"Prefix": "prod", "Mode": "0664"})
+        vm = connected_vm(vspcd, "web01")
+        vm.send(b"one")
+        wait_for(lambda: glob.glob(path(self.folder, vm, "prod-")), "the file")
+        self.assertEqual(stat.S_IMODE(os.stat(path(self.folder, vm, "prod-")).st_mode), 0o664)
+        vspcd.reload(console_log={"Files": "yes"})
+        vm.send(b"two")
+        self.wait_content(vm, b"two")
+
+    def test_whatever_vms_are_called_their_files_are_here_in_view_and_their_own(self):
+        vspcd = self.start()
+        vms = [connected_vm(vspcd, name) for name in HOSTILE_NAMES + ["same"] * 3]
+        for i, vm in enumerate(vms):
+            vm.send(b"I am %d" % i)
+        for i, vm in enumerate(vms):
+            def found(vm=vm):
+                return [name for name in os.listdir(self.folder) if name.endswith(f"-{vm.id}.log")]
+            (name,) = wait_for(found, "the file")
+            self.assertFalse(name.startswith((".", "-")), name)
+            self.assertLess(len(os.fsencode(name)), 240)
+
+            def text(name=name):
+                with open(os.path.join(self.folder, name), "rb") as f:
+                    return f.read()
+            wait_for(lambda i=i: text() == b"I am %d" % i, "what the VM has said")
+        self.assertEqual(len(os.listdir(self.folder)), len(vms))
+
+    def test_a_vm_that_is_renamed_goes_on_in_another_file(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd, "old")
+        vm.send(b"before")
+        self.wait_content(vm, b"before")
+        vm.send_raw(sub(NAME, b"new"))
+        vspcd.wait_logged("is now called new")
+        vm.send(b"after")
+        wait_for(lambda: content(self.folder, vm) == b"before", "the old file")
+        vm.name = "new"
+        self.wait_content(vm, b"after")
+
+    def test_a_file_that_is_there_is_added_to(self):
+        for text in (b"one\n", b"two\n"):
+            vspcd = self.start()
+            vm = connected_vm(vspcd, "web01", digits="5012" + "ab" * 14)
+            vm.send(text)
+            wait_for(lambda text=text, vm=vm: content(self.folder, vm).endswith(text), "the line")
+            vm.close()
+            vspcd.signal(signal.SIGTERM)
+            vspcd.wait_exit()
+        self.assertEqual(content(self.folder, vm), b"one\ntwo\n")
+
+    def test_reload_after_rotation_begins_a_new_file(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        vm.send(b"one")
+        self.wait_content(vm, b"one")
+        os.rename(path(self.folder, vm), path(self.folder, vm) + ".1")
+        vm.send(b"two")
+        wait_for(lambda: os.path.getsize(path(self.folder, vm) + ".1") == 6, "the old file to go on")
+        vspcd.reload()
+        vm.send(b"three")
+        wait_for(lambda: b"three" in content(self.folder, vm), "the new file")
+        self.assertEqual(content(self.folder, vm), b"three")
+
+    def test_more_vms_than_files_may_be_open(self):
+        vspcd = self.start(ports=320, VMPorts="no")
+        vms = [connected_vm(vspcd) for _ in range(300)]
+        for text in (b"one", b"two"):
+            for vm in vms:
+                vm.send(text)
+        for vm in vms:
+            self.wait_content(vm, b"onetwo")
+        files = [fd for fd in os.listdir(f"/proc/{vspcd.pid}/fd")
+                 if os.readlink(f"/proc/{vspcd.pid}/fd/{fd}").startswith(self.folder)]
+        self.assertLessEqual(len(files), 256)
+
+    def test_when_descriptors_run_out_files_give_way(self):
+        vspcd = self.start(VMPorts="no", nofile=140)
+        vms = [connected_vm(vspcd) for _ in range(80)]
+        for i in range(3):
+            for vm in vms:
+                vm.send(b"%d" % i)
+        for vm in vms:
+            self.wait_content(vm, b"012")
+
+    def test_a_link_or_a_pipe_in_a_files_place_is_not_written_to(self):
+        outside = self.enterContext(tempfile.NamedTemporaryFile())
+        vspcd = self.start()
+        linked, piped = (EsxiVm(vspcd, "web01") for _ in range(2))
+        os.symlink(outside.name, path(self.folder, linked))
+        os.mkfifo(path(self.folder, piped))
+        for vm in (linked, piped):
+            client = TelnetClient(vm.connect())
+            vm.send(b"hello")
+            client.wait_data(b"hello")
+        vspcd.wait_logged(r"Cannot write .*web01-")
+        vspcd.has_logged("nothing")
+        self.assertEqual(os.path.getsize(outside.name), 0)
+
+    def test_without_a_folder_consoles_go_on(self):
+        vspcd = super(FilesCase, self).start(console_log={"Files": "yes"})
+        vspcd.wait_logged(r"Files=yes has no effect: \$LOGS_DIRECTORY is not set")
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vm.send(b"hello")
+        client.wait_data(b"hello")
+
+
+class BrokenDisk(FilesCase):
+    def test_a_disk_that_is_full_costs_what_does_not_fit(self):
+        self.small_disk("64k")
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        for _ in range(5):
+            vm.send(b"x" * 40000)
+            client.wait(lambda: len(client.data) >= 40000, "the output")
+            client.take()
+        vspcd.wait_logged(r"Cannot write .*: No space left on device")
+        vm.send(b"|")
+        client.wait_data(b"|")
+        self.assertEqual(os.path.getsize(path(self.folder, vm)), 65536)
+        os.truncate(path(self.folder, vm), 0)
+        missing = wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged")
+        self.assertEqual(vspcd.count_logged("Cannot write"), 1)
+
+        # Each byte has been written or counted.
+        wait_for(lambda: 65536 + missing + len(content(self.folder, vm)) == 200001 + self.n_dots, "the rest")
+
+    n_dots = 0
+
+    def missing(self, vspcd, vm):
+        vm.send(b".")
+        self.n_dots += 1
+        found = vspcd.logged(r"(\d+) bytes of its output are missing in " + os.path.basename(path(self.folder, vm)))
+        return found and int(found[1])
+
+    def test_a_folder_that_goes_and_comes_back(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        vm.send(b"one")
+        self.wait_content(vm, b"one")
+        os.rename(self.folder, self.folder + ".gone")
+        self.addCleanup(shutil.rmtree, self.folder + ".gone")
+        vspcd.reload()
+        vm.send(b"two")
+        vspcd.wait_logged(r"Cannot write .*: No such file or directory")
+        os.mkdir(self.folder)
+        self.assertGreaterEqual(wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged"), 3)
+        self.assertRegex(content(self.folder, vm), rb"^\.+$")
+
+    def test_a_disk_that_is_read_only_for_a_while(self):
+        self.small_disk("1M")
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        vm.send(b"one")
+        self.wait_content(vm, b"one")
+        vspcd.reload()
+        wait_for(lambda: not [fd for fd in os.listdir(f"/proc/{vspcd.pid}/fd")
+                              if os.readlink(f"/proc/{vspcd.pid}/fd/{fd}").startswith(self.folder)], "no open file")
+        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
+        vm.send(b"two")
+        vspcd.wait_logged(r"Cannot write .*: Read-only file system")
+        subprocess.run(["mount", "-o", "remount,rw", self.folder], check=True)
+        wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged")
+        self.assertRegex(content(self.folder, vm), rb"^one\.+$")
+
+
+if __name__ == "__main__":
+    enter_namespace()
+    main()
