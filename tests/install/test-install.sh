@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What "meson install" puts where, and that systemd understands it. Usage: test-install.sh BUILD PREFIX UNITDIR
-# SYSUSERSDIR TMPFILESDIR SBINDIR
+# SYSUSERSDIR TMPFILESDIR SBINDIR CATALOGDIR
 
 set -eu
-build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6
+source=$(cd "$(dirname "$0")/../.." && pwd)
+build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6 catalogdir=$7
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -25,6 +26,7 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     /usr/share/dbus-1/system.d/org.vspc.Concentrator1.conf /usr/share/polkit-1/actions/org.vspc.policy; do
     "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5 \
     "$prefix"/share/man/man7/vspc.hooks.7; do
+    /usr/lib/vspc/{log-namespace,logrotate}.conf "$catalogdir/vspc.catalog" "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5; do
     [ -f "$root$file" ] || problem "$file is not installed"
 done
 
@@ -71,5 +73,19 @@ if [ "$(id -u)" = 0 ]; then
         problem "systemd-tmpfiles does not understand its snippet"
     [ -d "$root/sysroot/run/vspc" ] || problem "/run/vspc is not made"
 fi
+
+# Each message that has an ID has an explanation, and journalctl takes all of them.
+ids=$(sed -n 's/^#define VSPC_MESSAGE_.* "\([0-9a-f]*\)"$/\1/p' "$source/src/console/message.h" | sort)
+explained=$(sed -n 's/^-- \([0-9a-f]*\)$/\1/p' "$root$catalogdir/vspc.catalog" | sort)
+[ -n "$ids" ] || problem "no message IDs are found"
+[ "$ids" = "$explained" ] || problem "message.h and vspc.catalog do not have the same messages:
+$(diff <(echo "$ids") <(echo "$explained"))"
+catalogs=$root/catalogs
+mkdir -p "$catalogs/usr/lib/systemd/catalog"
+cp "$root$catalogdir/vspc.catalog" "$catalogs/usr/lib/systemd/catalog"
+output=$(journalctl --root="$catalogs" --update-catalog 2>&1) || problem "journalctl --update-catalog: $output"
+for id in $ids; do
+    journalctl --root="$catalogs" --dump-catalog "$id" | grep -q '^Subject: .' || problem "journalctl does not know $id"
+done
 
 [ $problems = 0 ]

@@ -132,7 +132,7 @@ static void test_a_sink_that_hangs_costs_what_does_not_fit_and_nobody_waits(_unu
         assert_complete(&stream, position);
         assert_complete(&quiet, other);
         assert_int_equal(quiet.n_missing, 0);
-        assert_int_equal(stream.n_gaps, 1);
+        assert_in_range(stream.n_gaps, 1, 2); /* a late thread had taken nothing yet */
         assert_in_range(stream.n_written, SPOOL_STREAM_MAX, 2 * SPOOL_STREAM_MAX);
 }
 
