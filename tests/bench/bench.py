@@ -84,12 +84,13 @@ class Bench:
                 except subprocess.TimeoutExpired:
                     pass
 
-    def vspcd(self, **settings):
+    def vspcd(self, journal="no", **settings):
         """Starts it as systemd would, with its state in self.folder if it is to keep any. Returns: its process and its
         port for VMs; self.admin_port is the other."""
         config = self.folder / "vspc.conf"
         config.write_text("[Concentrator]\nBackend=memory\n" +
-                          "".join(f"{key}={value}\n" for key, value in settings.items()))
+                          "".join(f"{key}={value}\n" for key, value in settings.items()) +
+                          f"[ConsoleLog]\nJournal={journal}\n")
         program = self.program("vspcd")
         listeners = [socket.create_server(("127.0.0.1", 0), backlog=4096) for _ in range(2)]
         numbers = [listener.fileno() for listener in listeners]
@@ -435,6 +436,67 @@ def load(bench):
         "<= 300 ms without: ports are the kernel's time", figures["without ports"] <= 300)
 
 
+# Console logs
+
+JOURNALD = "/lib/systemd/systemd-journald"
+JOURNAL_SOCKET = pathlib.Path("/run/systemd/journal/socket")
+
+
+def become_alone():
+    """Starts this program anew where /run is its own, so that there can be a journald of its own."""
+    if os.environ.get("BENCH_ALONE") == str(os.getpid()):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run"], check=True)
+        return
+    root = [] if os.getuid() == 0 else ["--map-root-user"]
+    os.execvp("unshare", ["unshare", *root, "--mount", "--propagation=private", "sh", "-c",
+                          "exec env BENCH_ALONE=$$ \"$@\"", "sh", sys.executable, *sys.argv])
+
+
+def start_journald(bench):
+    for folder in ("/run/systemd/journald.conf.d", "/run/log/journal"):
+        os.makedirs(folder, exist_ok=True)
+    pathlib.Path("/run/systemd/journald.conf.d/bench.conf").write_text(
+        "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\nRuntimeMaxUse=128M\n",
+        encoding="ascii")
+    child = bench.start(JOURNALD, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 10
+    while not JOURNAL_SOCKET.exists():
+        if child.poll() is not None or time.monotonic() > end:
+            raise Failure(f"{JOURNALD} does not run here")
+        time.sleep(0.01)
+
+
+def keystrokes_meanwhile(bench, journal, first):
+    """Returns: p99 in microseconds of a VM that echoes while 20 others print 25 KB/s of lines each."""
+    vspcd, port = bench.vspcd(journal=journal, VMPortRangeStart=first, VMPortRangeEnd=first + 30)
+    echo = bench.stay_connected(port, 1, "--name=echo", "--echo")
+    others = bench.stay_connected(port, 20, "--name=loud", "--rate=25K")
+    child = bench.talk_to(bench.program("bench-keystroke"), str(first), "10000")
+    p99 = int(expect_line(child).split()[1])
+    for process in (child, others, echo, vspcd):
+        bench.end(process)
+    return p99
+
+
+def console_log(bench):
+    start_journald(bench)
+    first, blocks, rounds = free_ports(40), 2000, 5
+    speeds, p99 = {"no": [], "yes": []}, {"no": [], "yes": []}
+    for _ in range(rounds):
+        for journal in ("no", "yes"):
+            vspcd, port = bench.vspcd(journal=journal, SlowClient="wait", VMPortRangeStart=first,
+                                      VMPortRangeEnd=first + 3)
+            speeds[journal].append(move_through_vspcd(bench, port, first, "raw", 1, blocks))
+            bench.end(vspcd)
+            p99[journal].append(keystrokes_meanwhile(bench, journal, first))
+    ratio = statistics.median(a / b for a, b in zip(speeds["yes"], speeds["no"]))
+    with_log, without = (statistics.median(p99[journal]) for journal in ("yes", "no"))
+    say("console log", f"{statistics.median(speeds['yes']):.0f} MB/s of lines with the journal, "
+        f"{statistics.median(speeds['no']):.0f} MB/s without, ratio {ratio:.2f}; keystroke p99 {with_log:.0f} us "
+        f"beside 20 VMs that print 25 KB/s each, {without:.0f} us without the journal",
+        ">= 0.5 and <= 2.0 times", ratio >= 0.5 and with_log <= 2 * without)
+
+
 def vmotion(bench):
     wanted = 3000
     _, port = bench.vspcd(VMPorts="no")
@@ -456,6 +518,7 @@ BENCHMARKS = {
     "list": listing,
     "monitors": monitors,
     "load": load,
+    "console-log": console_log,
 }
 
 
@@ -469,6 +532,8 @@ def main():
 
     # SIGTERM, as meson sends it when time is up, ends what we started like any other failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if arguments.which == "console-log":
+        become_alone()
     helpers = arguments.helpers or pathlib.Path(arguments.build) / "tests/bench"
     try:
         with Bench(arguments.build, helpers, arguments.verbose) as bench:
