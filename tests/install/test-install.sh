@@ -27,6 +27,8 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5 \
     "$prefix"/share/man/man7/vspc.hooks.7; do
     /usr/lib/vspc/{log-namespace,logrotate}.conf "$catalogdir/vspc.catalog" "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5; do
+    /usr/lib/vspc/{log-namespace,logrotate}.conf "$catalogdir/vspc.catalog" \
+    "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5; do
     [ -f "$root$file" ] || problem "$file is not installed"
 done
 
@@ -60,7 +62,9 @@ units=$root/units
 mkdir "$units"
 cp "$root$unitdir"/vspc* "$units"
 sed -i "s|^ExecStart=|&$root|" "$units/vspc.service"
-output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --man=no "$units"/vspc* 2>&1 |
+mkdir "$units/vspc.service.d"
+cp "$root/usr/lib/vspc/log-namespace.conf" "$units/vspc.service.d"
+output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --man=no "$units"/vspc*.{service,socket} 2>&1 |
     grep -F "$units" || true)
 [ -z "$output" ] || problem "systemd-analyze verify: $output"
 
