@@ -79,5 +79,6 @@ void file_name_make(const char *prefix, const char *name, const char *uuid, char
 bool file_name_prefix_is_valid(const char *prefix) {
         _cleanup_free_ char *clean = text_sanitize(prefix, strlen(prefix), FILE_NAME_PREFIX_MAX);
 
-        return *prefix && *prefix != '.' && *prefix != '-' && !strchr(prefix, '/') && clean && streq(clean, prefix);
+        return *prefix && *prefix != '.' && *prefix != '-' && !strchr(prefix, '/') && clean &&
+               streq(clean, prefix);
 }

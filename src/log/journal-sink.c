@@ -72,8 +72,8 @@ static void on_line(const char *text, size_t n, int priority, void *userdata) {
 static void send_gap(const ConsoleLabel *label, uint64_t n_dropped) {
         char message[128];
 
-        int n = snprintf(message, sizeof message, "MESSAGE=%" PRIu64 " bytes of console output were not logged",
-                         n_dropped);
+        int n = snprintf(message, sizeof message,
+                         "MESSAGE=%" PRIu64 " bytes of console output were not logged", n_dropped);
         (void) journal_send(label,
                             (const struct iovec[]){
                                     {message, (size_t) n},
@@ -113,8 +113,8 @@ static bool check_journal(JournalSink *s, size_t n) {
         if (missing) {
                 s->n_unlogged += n;
                 if (!TAKE(s->missing, true))
-                        log_warning("There is no journal here (" JOURNAL_SOCKET "): console output is not logged "
-                                    "to it until there is one (Journal=no: do not try)");
+                        log_warning("There is no journal here (" JOURNAL_SOCKET "): console output is not "
+                                    "logged to it until there is one (Journal=no: do not try)");
         } else if (TAKE(s->missing, false))
                 log_notice("There is a journal now: console output is logged to it, but for %" PRIu64
                            " bytes that came before", TAKE(s->n_unlogged, 0));

@@ -545,10 +545,10 @@ class BrokenDisk(FilesCase):
         self.wait_content(vm, b"one")
         vspcd.reload()
         wait_for(lambda: self.n_open(vspcd) == 0, "its files to be closed")
-        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", self.folder], check=True)
         vm.send(b"two")
         vspcd.wait_logged(r"Cannot write .*: Read-only file system")
-        subprocess.run(["mount", "-o", "remount,rw", self.folder], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,rw", self.folder], check=True)
         wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged")
         self.assertRegex(content(self.folder, vm), rb"^one\.+$")
 

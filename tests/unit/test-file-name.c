@@ -25,7 +25,8 @@ static void test_an_ordinary_name_is_recognized(_unused_ void **state) {
         assert_string_equal(make(NULL, "web01"), "web01-" UUID ".log");
         assert_string_equal(make("prod", "web01"), "prod-web01-" UUID ".log");
         assert_string_equal(make(NULL, "db 2.example.com"), "db 2.example.com-" UUID ".log");
-        assert_string_equal(make(NULL, "M\xc3\xbcller \xe2\x82\xac"), "M\xc3\xbcller \xe2\x82\xac-" UUID ".log");
+        assert_string_equal(make(NULL, "M\xc3\xbcller \xe2\x82\xac"),
+                            "M\xc3\xbcller \xe2\x82\xac-" UUID ".log");
 }
 
 static void test_a_name_does_not_leave_its_folder_nor_hide(_unused_ void **state) {

@@ -130,7 +130,8 @@ static void test_a_carriage_return_goes_back_and_what_follows_overwrites(_unused
                     {BYTES("Loading...\rDone      \n"), "6:Done|"},
                     {BYTES("\rabc"), "6:abc|"},
                     {BYTES("abc\r"), "6:abc|"},
-                    {BYTES("\xc3\xa4\xc3\xb6\xe2\x82\xac\ra\xf0\x9f\x98\x80"), "6:a\xf0\x9f\x98\x80\xe2\x82\xac|"});
+                    {BYTES("\xc3\xa4\xc3\xb6\xe2\x82\xac\ra\xf0\x9f\x98\x80"),
+                     "6:a\xf0\x9f\x98\x80\xe2\x82\xac|"});
 }
 
 static void test_a_backspace_goes_back_by_one(_unused_ void **state) {
@@ -154,7 +155,8 @@ static void test_control_characters_leave_no_trace(_unused_ void **state) {
 }
 
 static void test_colours_and_other_sequences_leave_no_trace(_unused_ void **state) {
-        ASSERT_ROWS({BYTES("[\x1b[0;1;32m  OK  \x1b[0m] Started \x1b[0;1;39mssh\x1b[m.\n"), "6:[  OK  ] Started ssh.|"},
+        ASSERT_ROWS({BYTES("[\x1b[0;1;32m  OK  \x1b[0m] Started \x1b[0;1;39mssh\x1b[m.\n"),
+                     "6:[  OK  ] Started ssh.|"},
                     {BYTES("a\x1b[?25l\x1b[?2004h\x1b[>c\x1b[!p\x1b[ q\x1b[6nb\n"), "6:ab|"},
                     {BYTES("\x1b(B\x1b)0\x1b#8\x1b%G\x1b=\x1b>\x1b" "7\x1b" "8x\x1b[4:3my\n"), "6:xy|"},
                     {BYTES("a\xc2\x9b" "31mb\n"), "6:ab|"});
@@ -248,10 +250,12 @@ static void test_a_kernels_prefix_is_the_priority(_unused_ void **state) {
 }
 
 static void test_what_is_no_utf8_is_replaced(_unused_ void **state) {
-        ASSERT_ROWS({BYTES("M\xc3\xbcller \xe2\x82\xac \xf0\x9f\x98\x80\n"), "6:M\xc3\xbcller \xe2\x82\xac \xf0\x9f\x98\x80|"},
+        ASSERT_ROWS({BYTES("M\xc3\xbcller \xe2\x82\xac \xf0\x9f\x98\x80\n"),
+                     "6:M\xc3\xbcller \xe2\x82\xac \xf0\x9f\x98\x80|"},
                     {BYTES("\x80x\xff\xfe\n"), "6:" R "x" R R "|"},
                     {BYTES("\xc3(\xe2\x82(\xf0\x9f\x98(\n"), "6:" R "(" R R "(" R R R "(|"},
-                    {BYTES("\xc0\x80\xe0\x80\x8a\xed\xa0\x80\xf4\x90\x80\x80\n"), "6:" R R R R R R R R R R R R "|"},
+                    {BYTES("\xc0\x80\xe0\x80\x8a\xed\xa0\x80\xf4\x90\x80\x80\n"),
+                     "6:" R R R R R R R R R R R R "|"},
                     {BYTES("\xe2\x82\ny\n"), "6:" R R "|6:y|"},
                     {BYTES("a\xe2\x80\xae" "b\xe2\x80\xa8" "c\n"), "6:a" R "b" R "c|"});
 }
@@ -286,7 +290,12 @@ static void test_a_line_that_is_too_long_comes_in_pieces(_unused_ void **state) 
         static const struct {
                 const char *character;
                 size_t n_first; /* characters in the first piece */
-        } kinds[] = {{"x", LINE_MAX_SIZE}, {"\xc3\xa4", 4096}, {"\xe2\x82\xac", 2730}, {"\xf0\x9f\x98\x80", 2048}};
+        } kinds[] = {
+                {"x", LINE_MAX_SIZE},
+                {"\xc3\xa4", 4096},
+                {"\xe2\x82\xac", 2730},
+                {"\xf0\x9f\x98\x80", 2048},
+        };
 
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
                 size_t size = strlen(kinds[i].character), n = 0;
@@ -300,7 +309,8 @@ static void test_a_line_that_is_too_long_comes_in_pieces(_unused_ void **state) 
                         got = (Lines){};
                         split((const uint8_t *) text, n, 0, piece, &got);
                         assert_int_equal(got.n, 2);
-                        assert_int_equal(strchr(shown(&got), '|') - shown(&got), 2 + kinds[i].n_first * size);
+                        assert_int_equal(strchr(shown(&got), '|') - shown(&got),
+                                         2 + kinds[i].n_first * size);
                         assert_int_equal(got.size, n + 6);
                 }
         }
@@ -350,7 +360,8 @@ static void test_whatever_comes_lines_are_fit_for_people_and_cuts_make_no_differ
                 uint8_t data[300];
                 size_t n = 1 + prng_below(&random, sizeof data - 1);
 
-                prng_fill(&random, data, n, BYTES("\x1b\x1b[[]0;9CDGHJKPm?\r\n\b\t\\\a<3>\xc2\x9b\x9d\xe2\x80\xae"));
+                prng_fill(&random, data, n,
+                          BYTES("\x1b\x1b[[]0;9CDGHJKPm?\r\n\b\t\\\a<3>\xc2\x9b\x9d\xe2\x80\xae"));
                 split(data, n, 0, n, &whole);
                 split(data, n, prng_below(&random, n), 1 + prng_below(&random, 20), &cut);
                 assert_string_equal(shown(&whole), shown(&cut));

@@ -27,7 +27,8 @@ typedef struct Stream {
 #define LOAD(v) __atomic_load_n(&(v), __ATOMIC_ACQUIRE)
 #define ADD(v, n) ((void) __atomic_add_fetch(&(v), (n), __ATOMIC_RELEASE))
 
-static void on_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *data, size_t n, uint64_t n_dropped) {
+static void on_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *data, size_t n,
+                     uint64_t n_dropped) {
         Sink *sink = container_of(spool, Sink, spool);
         Stream *stream = container_of(spool_stream, Stream, spool);
 
