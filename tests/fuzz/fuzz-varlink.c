@@ -48,7 +48,7 @@ static void add_console(World *w, const char *name, uint8_t digit, const char *o
         Console *console;
 
         uuid_format(uuid, id);
-        check(console_new(w->concentrator, id, uuid, name, "vspc://rack7", &console) >= 0);
+        check(console_new(w->concentrator, id, uuid, name, "vspc://rack7", 0, &console) >= 0);
         console_output(console, (const uint8_t *) output, strlen(output));
         console_settle(console);
 }
