@@ -25,6 +25,7 @@ static void help(void) {
                "  forget VM…              Forget VMs that are not connected, and give up their ports\n"
                "  monitor                 Show what happens\n"
                "  metrics                 Show numbers for monitoring\n"
+               "  log VM                  Show what a VM's console has said (journalctl)\n"
                "\n"
                "A VM is named by its name, its UUID, the beginning of its UUID, or its port.\n"
                "\n"
@@ -45,6 +46,10 @@ static void help(void) {
                "     --wait               attach: wait for vspcd and the VM, attach again if cut off\n"
                "     --timeout=SPAN       attach: with a pipe or file for input, end once that has ended\n"
                "                          and the VM has been silent for so long (default: 1s)\n"
+               "  -f --follow             log: go on as the VM goes on\n"
+               "  -n --lines=N            log: the last N lines\n"
+               "     --since=TIME, --until=TIME, --output=FORMAT, --no-pager\n"
+               "                          log: as journalctl has them\n"
                "\n"
                "In an attached console ^] opens a prompt: type help there. More in vspc-client(1).\n");
 }
@@ -104,6 +109,19 @@ static int get_escape(const char *value, int *ret) {
         else
                 return bad("escape", value, "a character, ^ and a character, or \"none\"");
 
+        return 0;
+}
+
+/* For journalctl, which says itself what is wrong with it. @value: NULL if it has none. */
+static int add_journal_option(Arguments *a, const char *name, const char *value) {
+        if (a->n_journal_options + 2 > JOURNAL_OPTIONS_MAX) {
+                log_error("There are too many options for journalctl.");
+                return -E2BIG;
+        }
+
+        a->journal_options[a->n_journal_options++] = name;
+        if (value)
+                a->journal_options[a->n_journal_options++] = value;
         return 0;
 }
 
@@ -171,6 +189,10 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
                 OPTION_ESCAPE,
                 OPTION_WAIT,
                 OPTION_TIMEOUT,
+                OPTION_SINCE,
+                OPTION_UNTIL,
+                OPTION_OUTPUT,
+                OPTION_NO_PAGER,
         };
         static const struct option options[] = {
                 {"help", no_argument, NULL, 'h'},
@@ -185,13 +207,19 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
                 {"escape", required_argument, NULL, OPTION_ESCAPE},
                 {"wait", no_argument, NULL, OPTION_WAIT},
                 {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+                {"follow", no_argument, NULL, 'f'},
+                {"lines", required_argument, NULL, 'n'},
+                {"since", required_argument, NULL, OPTION_SINCE},
+                {"until", required_argument, NULL, OPTION_UNTIL},
+                {"output", required_argument, NULL, OPTION_OUTPUT},
+                {"no-pager", no_argument, NULL, OPTION_NO_PAGER},
                 {},
         };
         Arguments a = {.escape = ESCAPE_DEFAULT, .timeout = USEC_PER_SEC};
         const char *host = NULL, *path = NULL;
         int c, r = 0;
 
-        while ((c = getopt_long(argc, argv, "hH:", options, NULL)) >= 0) {
+        while ((c = getopt_long(argc, argv, "hH:fn:", options, NULL)) >= 0) {
                 switch (c) {
 
                 case 'h':
@@ -241,6 +269,30 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
                 case OPTION_TIMEOUT:
                         r = get_timeout(optarg, &a.timeout);
                         a.timeout_given = true;
+                        break;
+
+                case 'f':
+                        r = add_journal_option(&a, "--follow", NULL);
+                        break;
+
+                case 'n':
+                        r = add_journal_option(&a, "-n", optarg);
+                        break;
+
+                case OPTION_SINCE:
+                        r = add_journal_option(&a, "--since", optarg);
+                        break;
+
+                case OPTION_UNTIL:
+                        r = add_journal_option(&a, "--until", optarg);
+                        break;
+
+                case OPTION_OUTPUT:
+                        r = add_journal_option(&a, "--output", optarg);
+                        break;
+
+                case OPTION_NO_PAGER:
+                        r = add_journal_option(&a, "--no-pager", NULL);
                         break;
 
                 default: /* getopt has said why */

@@ -20,6 +20,9 @@ typedef enum MetricsFormat {
 
 #define ESCAPE_NONE (-1)
 
+/* Words for journalctl: each option that it may be given, and its value */
+#define JOURNAL_OPTIONS_MAX 64U
+
 typedef struct Arguments {
         const char *verb; /* NULL: none, then words has at most a VM */
         char **words;     /* what comes after it */
@@ -36,6 +39,9 @@ typedef struct Arguments {
         int escape; /* a byte, or ESCAPE_NONE */
         usec_t timeout;
         bool timeout_given;
+
+        const char *journal_options[JOURNAL_OPTIONS_MAX];
+        size_t n_journal_options;
 } Arguments;
 
 /* @verbs: their names, NULL at the end. Says what is wrong with it, resolves names.

@@ -12,6 +12,7 @@ int verb_clear(const Arguments *a);
 int verb_forget(const Arguments *a);
 int verb_monitor(const Arguments *a);
 int verb_metrics(const Arguments *a);
+int verb_log(const Arguments *a);
 
 /* For verbs that ask and print: says why it fails. */
 int verb_connect(const Arguments *a, Connection **ret);

@@ -22,6 +22,7 @@ static const struct {
         {"forget", verb_forget, 1, SIZE_MAX, "wants to know which VM: vspc-client forget VM"},
         {"monitor", verb_monitor, 0, 0, "takes no more arguments"},
         {"metrics", verb_metrics, 0, 0, "takes no more arguments"},
+        {"log", verb_log, 1, 1, "wants to know which one VM: vspc-client log VM"},
 };
 
 /* Were one of them closed a socket might take its place. */

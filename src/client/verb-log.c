@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "basic/log.h"
+#include "inventory.h"
+#include "verbs.h"
+#include "vm.h"
+
+/* -t vspc-console, two matches, and what the user wants besides */
+#define JOURNALCTL_WORDS_MAX (8U + JOURNAL_OPTIONS_MAX)
+
+static int run_journalctl(const Arguments *a, const char *match, const char *uri_match) {
+        const char *argv[JOURNALCTL_WORDS_MAX] = {"journalctl", "-t", "vspc-console"};
+        size_t n = 3;
+
+        for (size_t i = 0; i < a->n_journal_options; i++)
+                argv[n++] = a->journal_options[i];
+        argv[n++] = match;
+        if (uri_match)
+                argv[n++] = uri_match;
+
+        (void) fflush(stdout);
+        execvp(argv[0], (char **) argv);
+        return log_error_errno(errno, "Cannot run journalctl, which has what consoles say: %m");
+}
+
+/* Whatever vspcd knows: the journal has what it knew. */
+static int log_by_name(const Arguments *a, const char *name) {
+        _cleanup_free_ char *match = NULL;
+
+        if (asprintf(&match, "VSPC_VM_NAME=%s", name) < 0) {
+                match = NULL;
+                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
+        }
+
+        return run_journalctl(a, match, NULL);
+}
+
+static int log_vm(const Arguments *a, const json_t *vm) {
+        const char *id = json_get_text(vm, "id", ""), *uuid = json_get_text(vm, "uuid", "");
+        _cleanup_free_ char *match = NULL, *uri_match = NULL;
+
+        if (asprintf(&match, "VSPC_VM_UUID=%s", uuid) < 0)
+                match = NULL;
+
+        /* With MultiConsole= it is one of the VM's serial ports. */
+        if (!streq(id, uuid) && asprintf(&uri_match, "VSPC_URI=%s", json_get_text(vm, "uri", "")) < 0)
+                uri_match = NULL;
+        if (!match || (!streq(id, uuid) && !uri_match))
+                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
+
+        return run_journalctl(a, match, uri_match);
+}
+
+int verb_log(const Arguments *a) {
+        _cleanup_(connection_freep) Connection *c = NULL;
+        _cleanup_reply_ VarlinkReply refusal = {};
+        _cleanup_json_ json_t *vms = NULL;
+        _cleanup_free_ char *problem = NULL;
+        const char *name = a->words[0];
+
+        int r = connection_open(&a->targets, &c, &problem);
+        if (r < 0) {
+                log_warning("%s Looking for a VM of this name in the journal.", problem ?: "vspcd does not answer.");
+                return log_by_name(a, name);
+        }
+
+        if (!c->local)
+                return log_error_errno(EINVAL, "The journal of another machine cannot be read from here: run "
+                                               "\"vspc-client log %s\" there.", name);
+
+        r = inventory_fetch(c, name, &vms, &refusal);
+        if (r < 0)
+                return verb_failed(r);
+
+        if (refusal.error || json_array_size(vms) == 0) {
+                log_notice("vspcd does not know \"%s\" any more, or yet. Looking for a VM of this name in the journal.",
+                           name);
+                return log_by_name(a, name);
+        }
+
+        if (json_array_size(vms) > 1)
+                return log_error_errno(EINVAL, "\"%s\" names %zu VMs: \"vspc-client show %s\" tells their UUIDs.", name,
+                                       json_array_size(vms), name);
+
+        return log_vm(a, json_array_get(vms, 0));
+}
