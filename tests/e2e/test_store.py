@@ -248,7 +248,7 @@ class Expiry(StoreTest):
 
     def test_who_was_connected_is_waited_for_from_the_restart_on(self):
         """From the first one after which it did not come back, however many follow."""
-        vm_id = uuid_shown(self.store(1, stored=usec_now() - 1000 * HOUR_USEC))
+        vm_id = uuid_shown(self.store(1, port=self.block.first, stored=usec_now() - 1000 * HOUR_USEC))
         before = usec_now()
         vspcd = self.begin(VMExpireSec="1h")
         first = list_vms(vspcd)[vm_id]

@@ -322,8 +322,9 @@ static void test_what_has_failed_does_not_replace_what_is_newer(_unused_ void **
 static void test_one_that_cannot_be_written_does_not_keep_the_others_from_it(_unused_ void **state) {
         char id[16], call[32];
 
-        fail_puts("first", -EISDIR);
+        fail_puts("bad", -EISDIR);
         hold_the_thread();
+        put("bad", "", 0);
         for (unsigned i = 0; i < 200; i++) {
                 snprintf(id, sizeof id, "vm%u", i);
                 put(id, "", 1);
@@ -334,11 +335,11 @@ static void test_one_that_cannot_be_written_does_not_keep_the_others_from_it(_un
                 wait_for_call(call);
         }
 
-        WAIT_UNTIL(count_calls("!+first=@0") >= 2);
+        WAIT_UNTIL(count_calls("!+bad=@0") >= 2);
         wait_for_error(-EISDIR); /* although others have been written since */
         fail_puts(NULL, 0);
         wait_for_error(0);
-        wait_for_call("+first=@0");
+        wait_for_call("+bad=@0");
 }
 
 static void test_what_could_not_be_synced_is_put_again(_unused_ void **state) {
