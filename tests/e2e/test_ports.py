@@ -55,7 +55,7 @@ class Ports(TestCase):
         one, two, three = (connected_vm(vspcd) for _ in range(3))
         disconnect(two)
         vspcd.wait_logged(rf"VM {two.name} \(.*has been gone for VMExpireSec=")
-        self.assertTrue(is_port_free(two.port))
+        wait_for(lambda: is_port_free(two.port), "the port to be free")
         new = connected_vm(vspcd)
         self.assertEqual(new.port, two.port)
         self.assertEqual(again(two).port, three.port + 1)
