@@ -50,6 +50,7 @@ static void store_notify(ConcentratorObserver *observer, Console *console, Conso
         case CONSOLE_CONNECTED: /* it may have got a port, or another URI */
         case CONSOLE_DISCONNECTED:
         case CONSOLE_RENAMED:
+        case CONSOLE_CHANGED:
                 store_put(s, console);
                 break;
 
