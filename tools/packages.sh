@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Sourced by the tools: the Debian packages that they need, and their installation where some are missing.
 
-# To build vspcd, vspc-sim and what is installed with them
+# To build vspcd, vspc-client, vspc-sim and what is installed with them
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libinih-dev libjansson-dev uthash-dev systemd"
 
 # To try it out

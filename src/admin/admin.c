@@ -19,7 +19,7 @@ static const VarlinkInterface *const interfaces[] = {
 };
 
 int admin_new(Concentrator *concentrator, Admin **ret) {
-        _cleanup_free_ Admin *a = calloc(1, sizeof(Admin));
+        _cleanup_(admin_freep) Admin *a = calloc(1, sizeof(Admin));
         if (!a)
                 return -ENOMEM;
 
@@ -29,10 +29,8 @@ int admin_new(Concentrator *concentrator, Admin **ret) {
 
         vm_stream_init(&a->stream, a->server);
         r = bus_new(concentrator, &a->bus);
-        if (r < 0) {
-                admin_free(TAKE_PTR(a));
+        if (r < 0)
                 return r;
-        }
 
         *ret = TAKE_PTR(a);
         return 0;
@@ -40,8 +38,9 @@ int admin_new(Concentrator *concentrator, Admin **ret) {
 
 Admin *admin_free(Admin *a) {
         bus_freep(&a->bus);
-        vm_stream_done(&a->stream);
-        varlink_server_free(a->server);
+        if (a->server)
+                vm_stream_done(&a->stream);
+        varlink_server_freep(&a->server);
         free(a);
         return NULL;
 }

@@ -9,6 +9,7 @@
  */
 typedef struct Admin Admin;
 
+/* Returns: 0, -ENOMEM, or what the loop says. */
 int admin_new(Concentrator *concentrator, Admin **ret);
 
 /* To be called before the concentrator goes. */

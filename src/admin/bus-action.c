@@ -49,7 +49,7 @@ static int refuse_client(const BusCall *call, const Console *console, const Clie
 
         return sd_bus_reply_method_errorf(call->message, BUS_ERROR_CLIENT_LIMIT_REACHED,
                                           "VM %s has %u clients already, as many as ClientLimit= allows",
-                                          console->name, console->n_clients);
+                                          console->name, console_count_clients(console));
 }
 
 /* One end of a pair of sockets becomes a client, the other is the caller's. */
@@ -76,16 +76,15 @@ static int console_take_caller(Console *console, const ClientRequest *request, i
 }
 
 static int carry_out_attach(const BusCall *call, Console *console) {
-        const ClientRequest request = {
+        ClientRequest request = {
                 .peer = call->peer,
                 .access = call->access,
                 .mode = CLIENT_TELNET,
                 .scrollback = true,
         };
         _cleanup_close_ int fd = -1;
-        Access granted;
 
-        ConsoleVerdict verdict = console_admits(console, request.access, &granted);
+        ConsoleVerdict verdict = console_admits(console, request.access, &request.granted);
         if (verdict != CONSOLE_ADMITS)
                 return refuse_client(call, console, &request, verdict);
 
@@ -98,7 +97,7 @@ static int carry_out_attach(const BusCall *call, Console *console) {
                                                   "VM %s cannot take another client: %s", console->name,
                                                   strerror(-r));
 
-        return sd_bus_reply_method_return(call->message, "hs", fd, access_to_string(granted));
+        return sd_bus_reply_method_return(call->message, "hs", fd, access_to_string(request.granted));
 }
 
 static int carry_out_clear(const BusCall *call, Console *console) {

@@ -55,13 +55,12 @@ static Console *take_vm(VarlinkConnection *c, const VarlinkCall *call, const cha
         return varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)) ? find_vm(c, *ret_vm) : NULL;
 }
 
-static void list_some(VarlinkConnection *c, const Lookup *found) {
-        for (size_t i = 0; i < found->n; i++) {
-                JsonWriter w = varlink_reply_begin(c);
+static void list_one(VarlinkConnection *c, const Console *console) {
+        JsonWriter w = varlink_reply_begin(c);
 
-                vm_json_write(&w, "vm", found->candidates[i]);
-                varlink_reply_end(c, &w, i + 1 < found->n ? VARLINK_CONTINUES : VARLINK_LAST);
-        }
+        if (console)
+                vm_json_write(&w, "vm", console);
+        varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
 static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
@@ -73,31 +72,24 @@ static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
                 return;
 
-        if (!name && call->more) {
-                vm_stream_list(c);
-                return;
-        }
-
-        if (!name && HASH_CNT(handle, concentrator->consoles) > 1) {
+        if (!name && call->more)
+                vm_stream_list(c, NULL, FIT_NOT);
+        else if (!name && HASH_CNT(handle, concentrator->consoles) > 1)
                 varlink_reply_expected_more(c);
+        else if (!name)
+                list_one(c, concentrator->consoles);
+        if (!name)
                 return;
-        }
-
-        if (!name) {
-                JsonWriter w = varlink_reply_begin(c);
-                if (concentrator->consoles)
-                        vm_json_write(&w, "vm", concentrator->consoles);
-                varlink_reply_end(c, &w, VARLINK_LAST);
-                return;
-        }
 
         lookup(concentrator, name, &found);
         if (found.n == 0)
                 reply_no_such_vm(c, name);
-        else if (found.n > 1 && !call->more)
-                varlink_reply_expected_more(c);
+        else if (found.n == 1)
+                list_one(c, found.candidates[0]);
+        else if (call->more)
+                vm_stream_list(c, name, found.fit);
         else
-                list_some(c, &found);
+                varlink_reply_expected_more(c);
 }
 
 static void reply_access_denied(VarlinkConnection *c, const Console *console, const char *vm, AccessMode mode) {
@@ -126,12 +118,12 @@ static void reply_client_limit_reached(VarlinkConnection *c, const char *vm) {
 }
 
 /* The connection becomes a client's. */
-static void attach(VarlinkConnection *c, Console *console, ClientRequest *request, Access granted) {
+static void attach(VarlinkConnection *c, Console *console, ClientRequest *request) {
         Buffer answer, typed;
 
         JsonWriter w = varlink_reply_begin(c);
         vm_json_write(&w, "vm", console);
-        json_writer_put_string(&w, "granted", access_to_string(granted));
+        json_writer_put_string(&w, "granted", access_to_string(request->granted));
         varlink_reply_end(c, &w, VARLINK_LAST);
         if (c->state == VARLINK_CLOSED)
                 return;
@@ -160,7 +152,6 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
                 {"access", VARLINK_STRING, false, &access},
                 {"scrollback", VARLINK_BOOLEAN, false, &request.scrollback},
         };
-        Access granted;
 
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
                 return;
@@ -176,8 +167,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         }
 
         if (c->in.size > CLIENT_TYPED_EARLY_MAX) {
-                log_info("%s has typed more than %u bytes before it was told that it may, closing the connection",
-                         c->peer.text, CLIENT_TYPED_EARLY_MAX);
+                varlink_log_mistake(c, "is followed by more than 4096 bytes before it is answered");
                 varlink_close_gently(c);
                 return;
         }
@@ -186,11 +176,11 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         if (!console)
                 return;
 
-        ConsoleVerdict verdict = console_admits(console, request.access, &granted);
+        ConsoleVerdict verdict = console_admits(console, request.access, &request.granted);
         switch (verdict) {
 
         case CONSOLE_ADMITS:
-                attach(c, console, &request, granted);
+                attach(c, console, &request);
                 break;
 
         case CONSOLE_DENIES_ACCESS:
@@ -262,7 +252,7 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 {"vms", HASH_CNT(handle, concentrator->consoles)},
                 {"vmsConnected", concentrator->n_connected},
                 {"vmConnections", concentrator->n_links},
-                {"clients", concentrator->n_clients},
+                {"clients", concentrator->n_clients - concentrator->n_clients_gone},
                 {"adminConnections", n_admin},
                 {"descriptors", concentrator->n_links + concentrator->n_clients + n_admin + concentrator->n_ports},
                 {"descriptorLimit", concentrator->descriptor_limit},

@@ -13,9 +13,6 @@
 /* Work on calls before everything else has its turn */
 #define WORK_NSEC (250 * 1000)
 
-/* The least time between two messages that there are too many connections */
-#define REFUSAL_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
-
 struct VarlinkGate {
         VarlinkServer *server;
         Acceptor acceptor;
@@ -270,10 +267,21 @@ static json_t *parse_message(const char *text, size_t n) {
         return message;
 }
 
+void varlink_log_mistake(VarlinkConnection *c, const char *what) {
+        VarlinkServer *s = c->server;
+        unsigned n = log_rate_limit_pass(&s->mistakes, event_now(s->concentrator->event));
+
+        if (n == 1)
+                log_info("Query from %s %s, closing the connection", c->peer.text, what);
+        else if (n > 1)
+                log_info("Query from %s %s, closing the connection; the last of %u that were wrong", c->peer.text, what,
+                         n);
+}
+
 /* What is no Varlink at all may be something else that a browser has been talked into sending here (HTTP, with a
  * call hidden in it): nothing that comes behind it is listened to. */
 static void connection_refuse(VarlinkConnection *c, const char *what, const char *parameter) {
-        log_info("Query from %s %s, closing the connection", c->peer.text, what);
+        varlink_log_mistake(c, what);
         c->oneway = false;
         varlink_reply_invalid_parameter(c, parameter);
         if (c->state != VARLINK_CLOSED)
@@ -332,8 +340,10 @@ static uint64_t clock_nsec(void) {
 static void server_reap(VarlinkServer *s) {
         VarlinkConnection *c, *next;
 
-        DL_FOREACH_SAFE(s->connections[VARLINK_CLOSED], c, next)
+        DL_FOREACH_SAFE(s->connections[VARLINK_CLOSED], c, next) {
+                free(c->designation);
                 free(c);
+        }
         s->connections[VARLINK_CLOSED] = NULL;
 }
 
@@ -420,13 +430,8 @@ static bool server_has_room(VarlinkServer *s) {
 }
 
 static void server_log_refusal(VarlinkServer *s) {
-        usec_t now = event_now(s->concentrator->event);
-
-        if (s->refusal_logged > 0 && now - s->refusal_logged < REFUSAL_LOG_INTERVAL_USEC)
-                return;
-
-        s->refusal_logged = now;
-        log_warning("Queries are refused: %u connections are being answered already", s->n_connections);
+        if (log_rate_limit_pass(&s->refusals, event_now(s->concentrator->event)) > 0)
+                log_warning("Queries are refused: %u connections are being answered already", s->n_connections);
 }
 
 static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
@@ -436,11 +441,21 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
         if (fd < 0)
                 return;
 
-        VarlinkConnection *c = server_has_room(s) ? calloc(1, sizeof(VarlinkConnection)) : NULL;
-        if (!c || stream_open(&c->stream, s->concentrator->poller, fd, VARLINK_OUT_MAX, &connection_handler) < 0) {
+        if (!server_has_room(s)) {
                 server_log_refusal(s);
-                if (!c)
-                        safe_close(fd);
+                safe_close(fd);
+                return;
+        }
+
+        VarlinkConnection *c = calloc(1, sizeof(VarlinkConnection));
+        if (!c) {
+                safe_close(fd);
+                return;
+        }
+
+        int r = stream_open(&c->stream, s->concentrator->poller, fd, VARLINK_OUT_MAX, &connection_handler);
+        if (r < 0) {
+                log_error_errno(r, "Cannot take a connection for queries: %m");
                 free(c);
                 return;
         }

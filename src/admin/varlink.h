@@ -4,7 +4,7 @@
 #include <jansson.h>
 #include <systemd/sd-event.h>
 
-#include "console/concentrator.h"
+#include "console/lookup.h"
 #include "json-writer.h"
 #include "transport/acceptor.h"
 #include "transport/peer.h"
@@ -99,6 +99,8 @@ struct VarlinkConnection {
 
         VarlinkContinuation continuation; /* of VARLINK_REPLYING */
         Console *position; /* where that goes on (vm-stream.h); NULL: at the end */
+        char *designation; /* of the VMs that it is about; NULL: all */
+        Fit fit;           /* how well they fit it */
         bool events;       /* it is to hear of what happens to VMs before its position */
 
         Timeout call_timeout, stall_timeout;
@@ -116,8 +118,9 @@ struct VarlinkServer {
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
         unsigned n_connections;                             /* that are not closed */
         unsigned n_watchers;                                /* of these, those that get events, now or soon */
-        usec_t refusal_logged;                                 /* 0: never */
-        Watch worker; /* always readable; watched while there is work */
+        LogRateLimit refusals;                              /* for want of room */
+        LogRateLimit mistakes;                              /* of strangers */
+        Watch worker;                                       /* always readable; watched while there is work */
         TimeoutQueue call_timeouts, stall_timeouts;
 };
 
@@ -187,6 +190,9 @@ void varlink_queued(VarlinkConnection *c);
 int varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed);
 
 void varlink_close(VarlinkConnection *c);
+
+/* "Query from … @what, closing the connection", but not each time. */
+void varlink_log_mistake(VarlinkConnection *c, const char *what);
 
 /* The same, but so that the caller gets the answers that are queued. */
 void varlink_close_gently(VarlinkConnection *c);

@@ -8,6 +8,9 @@
 /* Bytes of an event: its VM and a client, with all that can be in them */
 #define EVENT_MAX (256U * 1024U)
 
+/* VMs looked at before others have their turn */
+#define LIST_STEPS_MAX 1024U
+
 static const char *const event_names[] = {
         [CONSOLE_ADDED] = "added",
         [CONSOLE_CONNECTED] = "connected",
@@ -33,24 +36,45 @@ static bool has_room(const VarlinkConnection *c) {
         return c->state == VARLINK_REPLYING && c->stream.out.size < VARLINK_OUT_HIGH;
 }
 
+/* Returns: whether the answer goes on. Of all VMs it is known which is the last, unless that goes meanwhile; of those
+ * that fit a designation it is not: an empty reply says then that there are no more. */
 static bool list_continue(VarlinkConnection *c) {
-        if (!c->position) { /* the last has gone since it was said that there is another */
-                varlink_reply(c);
-                return false;
-        }
+        Designation designation;
 
-        while (c->position && has_room(c)) {
+        if (c->designation)
+                designation_parse(&designation, c->designation);
+
+        for (unsigned n = 0; c->position && n < LIST_STEPS_MAX && has_room(c); n++) {
                 const Console *console = take_position(c);
-                JsonWriter w = varlink_reply_begin(c);
+                if (c->designation && designation_fit(&designation, console) != c->fit)
+                        continue;
 
+                bool last = !c->position && !c->designation;
+                JsonWriter w = varlink_reply_begin(c);
                 vm_json_write(&w, "vm", console);
-                varlink_reply_end(c, &w, c->position ? VARLINK_CONTINUES : VARLINK_LAST);
+                varlink_reply_end(c, &w, last ? VARLINK_LAST : VARLINK_CONTINUES);
+                if (last)
+                        return false;
         }
 
-        return c->position;
+        if (c->position || c->state != VARLINK_REPLYING)
+                return c->position;
+
+        varlink_reply(c);
+        return false;
 }
 
-void vm_stream_list(VarlinkConnection *c) {
+void vm_stream_list(VarlinkConnection *c, const char *designation, Fit fit) {
+        char *copy = designation ? strdup(designation) : NULL;
+
+        if (designation && !copy) {
+                varlink_close(c);
+                return;
+        }
+
+        free(c->designation);
+        c->designation = copy;
+        c->fit = fit;
         c->position = c->server->concentrator->consoles;
         varlink_continue(c, list_continue);
 }

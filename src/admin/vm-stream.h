@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "console/lookup.h"
 #include "varlink.h"
 
 /*
@@ -18,5 +19,6 @@ typedef struct VmStream {
 void vm_stream_init(VmStream *s, VarlinkServer *server);
 void vm_stream_done(VmStream *s);
 
-void vm_stream_list(VarlinkConnection *c);
+/* All VMs, or if @designation is not NULL those that fit it so well. */
+void vm_stream_list(VarlinkConnection *c, const char *designation, Fit fit);
 void vm_stream_monitor(VarlinkConnection *c);

@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "macro.h"
+#include "time.h"
 
 /*
  * Logging: to the journal with its fields where stderr is connected to it, as lines on stderr otherwise.
@@ -28,6 +29,24 @@ typedef struct LogFields {
 #define LOG_FIELDS_MAX 8U         /* more are ignored */
 #define LOG_MESSAGE_MAX 2048U     /* bytes; a longer message is cut */
 #define LOG_QUEUE_ENTRIES_MAX 4096U
+
+/* For what may happen very often, or what strangers can make happen: logged at most every ten seconds. */
+typedef struct LogRateLimit {
+        usec_t last;  /* when it was logged; 0: never */
+        unsigned n;   /* how often it has happened since, or for the first time */
+} LogRateLimit;
+
+#define LOG_RATE_LIMIT_USEC (10 * USEC_PER_SEC)
+
+/* It has happened again. @now: CLOCK_MONOTONIC. Returns: how often, if that is to be logged now, else 0. */
+static inline unsigned log_rate_limit_pass(LogRateLimit *l, usec_t now) {
+        l->n++;
+        if (l->last > 0 && now - l->last < LOG_RATE_LIMIT_USEC)
+                return 0;
+
+        l->last = now;
+        return TAKE(l->n, 0);
+}
 
 /* @identifier stands before each line on stderr. */
 void log_open(const char *identifier);

@@ -53,6 +53,8 @@ static void client_go_to_scrollback(Client *c) {
 static void client_take_typed(Client *c, const void *typed, size_t n);
 
 int client_new(Console *console, int fd, const ClientRequest *request) {
+        assert(request->granted > ACCESS_NONE);
+
         Concentrator *concentrator = console->concentrator;
         _cleanup_close_ int owned_fd = fd;
         _cleanup_free_ Client *c = calloc(1, sizeof(Client));
@@ -79,7 +81,7 @@ int client_new(Console *console, int fd, const ClientRequest *request) {
         c->console = console;
         c->mode = request->mode;
         c->access_mode = request->access;
-        (void) console_admits(console, request->access, &c->access);
+        c->access = request->granted;
         c->shown_connected = true; /* of anything else it is told once it can be */
         c->peer = request->peer;
         c->since = event_now_realtime(concentrator->event);
@@ -150,7 +152,8 @@ static void describe_refusal(const Console *console, AccessMode mode, ConsoleVer
         if (verdict == CONSOLE_DENIES_ACCESS && holder)
                 client_describe_hold(holder, text);
         else
-                snprintf(text, CLIENT_HOLD_TEXT_MAX, "this VM has %u clients already", console->n_clients);
+                snprintf(text, CLIENT_HOLD_TEXT_MAX, "this VM has %u clients already",
+                         console_count_clients(console));
 }
 
 void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict) {

@@ -40,6 +40,7 @@ typedef enum ClientMode {
 typedef struct ClientRequest {
         Peer peer;
         AccessMode access;
+        Access granted;      /* from console_admits() */
         ClientMode mode;     /* CLIENT_UNDECIDED, or CLIENT_TELNET: 8 bits both ways, no negotiation needed */
         bool scrollback;     /* wanted at once; of an undecided one it shows later */
         const void *answer;  /* what is to be sent before anything else */

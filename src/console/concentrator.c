@@ -16,9 +16,6 @@
 /* A handshake takes milliseconds. One that has not got on for this long goes first when descriptors run out. */
 #define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)
 
-/* The least time between two messages that connections are refused for want of descriptors */
-#define REFUSAL_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
-
 /* A socket that ESXi hosts connect to */
 struct Gate {
         Concentrator *concentrator;
@@ -103,18 +100,13 @@ static bool concentrator_reclaim(Concentrator *c) {
 }
 
 static void concentrator_log_refusal(Concentrator *c) {
-        usec_t now = event_now(c->event);
+        unsigned n = log_rate_limit_pass(&c->refusals, event_now(c->event));
 
-        c->n_refused++;
         c->metrics.descriptor_refusals++;
-        if (c->refusal_logged > 0 && now - c->refusal_logged < REFUSAL_LOG_INTERVAL_USEC)
-                return;
-
-        log_full(LOG_ERR, 0, &(LogFields){.message_id = VSPC_MESSAGE_DESCRIPTORS_EXHAUSTED},
-                 "%u %s refused: all %u descriptors are in use, LimitNOFILE= could be raised", c->n_refused,
-                 c->n_refused == 1 ? "connection" : "connections", c->descriptor_limit);
-        c->n_refused = 0;
-        c->refusal_logged = now;
+        if (n > 0)
+                log_full(LOG_ERR, 0, &(LogFields){.message_id = VSPC_MESSAGE_DESCRIPTORS_EXHAUSTED},
+                         "%u %s refused: all %u descriptors are in use, LimitNOFILE= could be raised", n,
+                         n == 1 ? "connection" : "connections", c->descriptor_limit);
 }
 
 int concentrator_admit(Concentrator *c, int fd) {

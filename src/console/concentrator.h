@@ -85,10 +85,10 @@ struct Concentrator {
         uint64_t n_consoles_ever;
         unsigned n_connected; /* VMs */
         unsigned n_clients;
+        unsigned n_clients_gone; /* of these, those that are kept for what they typed last */
         unsigned n_links;
         unsigned n_ports; /* VMs that have one */
-        unsigned n_refused;    /* for want of descriptors, since that was last logged */
-        usec_t refusal_logged; /* 0: never */
+        LogRateLimit refusals; /* for want of descriptors */
 
         uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
         uint8_t *encoded; /* CONCENTRATOR_ENCODED_MAX: what is about to be written */

@@ -98,7 +98,6 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
 static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         Console *c = container_of(a, Console, acceptor);
         ClientRequest request = {.access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = CLIENT_UNDECIDED};
-        Access granted;
 
         /* It is wanted: admitting the connection must not give up this very mapping. */
         timeout_stop(&c->orphaned);
@@ -107,7 +106,7 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         if (fd >= 0) {
                 peer_init(&request.peer, fd, address);
 
-                ConsoleVerdict verdict = console_admits(c, request.access, &granted);
+                ConsoleVerdict verdict = console_admits(c, request.access, &request.granted);
                 if (verdict != CONSOLE_ADMITS)
                         client_refuse(c, fd, &request, verdict);
                 else {
@@ -347,6 +346,7 @@ void console_change_access(Console *c, Client *client, Access access) {
         c->holders.n[before]--;
         client->access = access;
         c->holders.n[access]++;
+        c->concentrator->n_clients_gone += access == ACCESS_NONE;
         console_settle_access(c, before);
 }
 
@@ -356,6 +356,7 @@ void console_remove_client(Console *c, Client *client) {
         c->n_clients--;
         c->holders.n[client->access]--;
         c->concentrator->n_clients--;
+        c->concentrator->n_clients_gone -= client->access == ACCESS_NONE;
 
         console_settle_access(c, client->access);
         console_settle(c);
@@ -369,7 +370,10 @@ static void console_disconnect_clients(Console *c, const char *why) {
 }
 
 unsigned console_clear(Console *c, const Peer *by) {
-        unsigned n = c->n_clients;
+        unsigned n = console_count_clients(c);
+
+        if (c->n_clients == 0)
+                return 0;
 
         console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
                     n == 1 ? "client" : "clients");

@@ -98,7 +98,7 @@ typedef enum ConsoleVerdict {
         CONSOLE_DENIES_ACCESS, /* others hold what it asks for */
 } ConsoleVerdict;
 
-/* ret_granted: the access that it would have */
+/* *ret_granted: the access that it has then. To be followed by client_new(), before anything else happens. */
 ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted);
 
 /* The first client that is in the way of one who asks for @mode, or the next after @after; NULL: none (more). */

@@ -3,23 +3,6 @@
 #include "basic/parse.h"
 #include "lookup.h"
 
-/* How well a VM fits, best first. */
-typedef enum Fit {
-        FIT_UUID,
-        FIT_PORT,
-        FIT_NAME,
-        FIT_UUID_PREFIX,
-        FIT_NOT,
-} Fit;
-
-/* What a designation could mean. */
-typedef struct Designation {
-        const char *text;
-        uint64_t port; /* 0: it is none */
-        char digits[2 * 16 + 1];
-        size_t n_digits; /* 0: it is no UUID, nor the beginning of one */
-} Designation;
-
 static bool is_uuid_separator(char c) {
         return c == '-' || c == ' ' || c == '{' || c == '}';
 }
@@ -50,7 +33,7 @@ static bool uuid_begins_with(const uint8_t uuid[static 16], const char *digits, 
         return true;
 }
 
-static Fit fit(const Console *c, const Designation *d) {
+Fit designation_fit(const Designation *d, const Console *c) {
         bool fits = d->n_digits > 0 && uuid_begins_with(c->uuid, d->digits, d->n_digits);
         if (fits && d->n_digits == sizeof d->digits - 1)
                 return FIT_UUID;
@@ -62,30 +45,33 @@ static Fit fit(const Console *c, const Designation *d) {
         return fits ? FIT_UUID_PREFIX : FIT_NOT;
 }
 
-void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
-        Designation d = {.text = designation};
-        Fit best = FIT_NOT;
+void designation_parse(Designation *d, const char *text) {
+        *d = (Designation){.text = text};
+        if (parse_unsigned(text, UINT16_MAX, &d->port) < 0)
+                d->port = 0;
+        designation_read_digits(d);
+}
 
-        ret->candidates[0] = concentrator_find(c, designation);
+void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
+        Designation d;
+
+        *ret = (Lookup){.fit = FIT_UUID, .candidates = {concentrator_find(c, designation)}};
         if (ret->candidates[0]) {
                 ret->n = 1;
                 return;
         }
 
-        if (parse_unsigned(designation, UINT16_MAX, &d.port) < 0)
-                d.port = 0;
-        designation_read_digits(&d);
-
-        ret->n = 0;
+        designation_parse(&d, designation);
+        ret->fit = FIT_NOT;
         for (Console *console = c->consoles; console; console = console->handle.next) {
-                Fit f = fit(console, &d);
+                Fit f = designation_fit(&d, console);
 
-                if (f == FIT_NOT || f > best)
+                if (f == FIT_NOT || f > ret->fit)
                         continue;
-                if (f < best)
+                if (f < ret->fit)
                         ret->n = 0;
 
-                best = f;
+                ret->fit = f;
                 if (ret->n < LOOKUP_CANDIDATES_MAX)
                         ret->candidates[ret->n++] = console;
         }

@@ -87,10 +87,11 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         Manager *m = userdata;
         const Concentrator *c = m->concentrator;
 
+        unsigned n_clients = c->n_clients - c->n_clients_gone;
         int error = store_error(m->store);
 
         (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
-                          c->n_clients, c->n_clients == 1 ? "client" : "clients",
+                          n_clients, n_clients == 1 ? "client" : "clients",
                           error < 0 ? ", ports cannot be stored: " : "", error < 0 ? strerror(-error) : "");
         return 0;
 }

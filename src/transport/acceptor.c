@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "acceptor.h"
-#include "basic/log.h"
 
 /* Connections taken before those that are there already have their turn again. */
 #define ACCEPTOR_BATCH 32
 
 static void acceptor_rest(Acceptor *a, int error) {
-        usec_t now = event_now(a->rests->queue.event);
-
-        if (a->rests->logged == 0 || now - a->rests->logged >= ACCEPTOR_LOG_INTERVAL_USEC) {
+        if (log_rate_limit_pass(&a->rests->failures, event_now(a->rests->queue.event)) > 0)
                 log_warning_errno(error, "Cannot accept connections for the moment: %m");
-                a->rests->logged = now;
-        }
 
         (void) poller_watch(a->poller, &a->watch, 0);
         timeout_start(&a->rests->queue, &a->rest);
@@ -26,7 +21,7 @@ static void acceptor_rested(Timeout *t) {
 }
 
 int acceptor_rests_init(AcceptorRests *r, sd_event *event) {
-        r->logged = 0;
+        r->failures = (LogRateLimit){};
         return timeout_queue_init(&r->queue, event, ACCEPTOR_REST_USEC, acceptor_rested);
 }
 

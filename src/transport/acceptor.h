@@ -2,6 +2,7 @@
 #pragma once
 
 #include "address.h"
+#include "basic/log.h"
 #include "basic/timeout-queue.h"
 #include "poller.h"
 
@@ -15,7 +16,7 @@ typedef struct Acceptor Acceptor;
 /* The rests that all acceptors of a loop take */
 typedef struct AcceptorRests {
         TimeoutQueue queue;
-        usec_t logged; /* 0: never */
+        LogRateLimit failures;
 } AcceptorRests;
 
 /* A new connection: @fd is the handler's from here on. */
@@ -29,9 +30,8 @@ struct Acceptor {
         AcceptHandler handler;
 };
 
-/* How long a rest is, and how often at most the log says that there are any */
+/* How long a rest is */
 #define ACCEPTOR_REST_USEC (100 * USEC_PER_MSEC)
-#define ACCEPTOR_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
 
 int acceptor_rests_init(AcceptorRests *r, sd_event *event);
 void acceptor_rests_done(AcceptorRests *r);

@@ -16,7 +16,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 from harness import PATIENCE_SEC, VSPC_SIM, TestCase, clean_environment, main, recent_logs, wait_for
-from peers import ALL_BYTES, BRK, BEGIN, IAC, EsxiVm, TelnetClient, connected_vm, double, sub
+from peers import ALL_BYTES, BRK, BEGIN, IAC, EsxiVm, RawClient, TelnetClient, connected_vm, double, sub
 
 BUS_ATTACH = os.environ.get("BUS_ATTACH", "build/tests/e2e/bus-attach")
 FAKE_POLKIT = os.environ.get("FAKE_POLKIT", "build/tests/e2e/fake-polkit")
@@ -570,8 +570,9 @@ class Authorization(BusTestCase):
         self.assertEqual(self.bus.call(PATH, MANAGER, "Clear", "web01"), 0)
 
     def test_polkit_is_asked_about_the_caller_and_the_vm(self):
+        RawClient(self.vm)
         with Polkit(self.bus, "yes") as polkit:
-            self.assertEqual(self.bus.call(self.path, VM, "Clear", uid=NOBODY), 0)
+            self.assertEqual(self.bus.call(self.path, VM, "Clear", uid=NOBODY), 1)
             asked = polkit.wait_asked()
             self.assertRegex(asked["subject"], r"^system-bus-name name=:1\.\d+$")
             self.assertEqual((asked["action"], asked["vm"], asked["uuid"], asked["flags"]),

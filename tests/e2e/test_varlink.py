@@ -319,7 +319,7 @@ class Attach(TestCase):
         client = Caller(vspcd)
         client.say("Attach", {"vm": vm.id}, upgrade=True, typed=b"x" * (TYPED_EARLY_MAX + 1))
         client.wait_closed()
-        vspcd.wait_logged(rf"127\.0\.0\.1:{client.local_port} has typed more than 4096 bytes before")
+        vspcd.wait_logged(rf"127\.0\.0\.1:{client.local_port} is followed by more than 4096 bytes before")
         self.assertEqual(Caller(vspcd).vm(vm.id)["clientCount"], 0)
         self.assertEqual(vm.data, b"")
 
