@@ -650,8 +650,13 @@ static void client_readable(Stream *s) {
                 return;
         }
 
+        bool begins = !TAKE(c->cut, (size_t) n == max), ends = !c->cut;
+
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);
+        else if (c->mode == CLIENT_RAW && c->unread.size == 0 && !(begins && ends))
+                /* A part of something longer: that it is nothing but commands means nothing. */
+                client_input(c, concentrator->input, (size_t) n);
         else
                 client_receive_unrecognized(c, concentrator->input, (size_t) n);
 

@@ -65,6 +65,7 @@ struct Client {
         Buffer unread; /* what it has sent and nobody has had yet */
 
         bool spoken;          /* something has been read */
+        bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
         bool shown_read_only; /* it has been told why its VM does not hear it */

@@ -2,17 +2,26 @@
 
 """People, scripts and debuggers at a VM's console: telnet or raw, alone or with others, with their VM or without."""
 
+import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
+import termios
 import time
 
 from harness import PATIENCE_SEC, TestCase, main, recent_logs, wait_for
 from peers import (ALL_BYTES, AYT, BINARY, BRK, DO, DONT, ECHO, IAC, NOP, SGA, WILL, WONT, EsxiVm, Peer, RawClient,
                    TelnetClient, TelnetPeer, connected_vm, console_of, say, sub)
+from test_slow_clients import send_until_stuck
 
 DETECTION_SEC = 0.5
+
+
+def unsent(peer):
+    """Bytes that the other end's kernel has not got yet."""
+    return struct.unpack("i", fcntl.ioctl(peer.sock, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def wait_raw(vm, client):
@@ -280,6 +289,22 @@ class Raw(TestCase):
         wait_for(lambda: time.monotonic() - began > DETECTION_SEC + 0.2, "half a second to pass")
         late.send_raw(say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA))
         late.wait(lambda: late.raw.endswith(b"history"), "the scrollback")
+
+
+class Uploads(TestCase):
+    def test_what_a_raw_client_uploads_is_not_taken_for_telnet_where_a_read_happens_to_end(self):
+        """Its VM takes it bit by bit, so vspcd reads it bit by bit: all are nothing but commands, none is all of it."""
+        vm = connected_vm(self.start())
+        filler, client = RawClient(vm), RawClient(vm)
+        vm.send(b"ready")
+        client.wait_data(b"ready")
+        filled = send_until_stuck(filler, b"f" * 65536)
+        upload = bytes([IAC, NOP]) * 30000
+        client.send_raw(upload)
+        wait_for(lambda: unsent(client) == 0, "all of it to be with vspcd")
+        vm.wait_size(filled + len(upload))
+        self.assertSameBytes(bytes(vm.data).replace(b"f", b""), upload)
+        self.assertSameBytes(client.data, b"ready")
 
 
 class Many(TestCase):
