@@ -8,10 +8,9 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libini
 PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 
 # To test it: outside peers, sanitizers, fuzzers
-PACKAGES_TEST="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev clang libclang-rt-dev llvm inetutils-telnet netcat-openbsd
-    gdb gdbserver tmux dbus-daemon dbus-bin python3-prometheus-client mandoc debootstrap procps util-linux"
-PACKAGES_TEST="$PACKAGES_BUILD python3 python3-gdbm libcmocka-dev libtelnet-dev clang libclang-rt-dev llvm inetutils-telnet netcat-openbsd
-    gdb gdbserver procps util-linux"
+PACKAGES_TEST="$PACKAGES_BUILD python3 python3-gdbm python3-prometheus-client libcmocka-dev libtelnet-dev clang
+    libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux dbus-daemon dbus-bin mandoc debootstrap
+    procps util-linux"
 
 # need_packages PACKAGE...: installs those that are missing, or says which they are.
 need_packages() {

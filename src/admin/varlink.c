@@ -109,11 +109,13 @@ static bool connection_has_work(const VarlinkConnection *c) {
                 return c->call_size > 0 || connection_is_overlong(c);
         case VARLINK_REPLYING:
                 return true;
-        case VARLINK_WATCHING:
-                return c->stream.out.size > 0 && !c->stream.blocked;
         default:
                 return false;
         }
+}
+
+static bool connection_has_room(const VarlinkConnection *c) {
+        return c->stream.out.size < VARLINK_OUT_HIGH;
 }
 
 /* Brings up to date what follows from what it has, has sent and is waiting for. */
@@ -129,7 +131,8 @@ static void connection_settle(VarlinkConnection *c) {
                 return;
         }
 
-        connection_set_ready(c, has_work && (c->state == VARLINK_WATCHING || c->stream.out.size < VARLINK_OUT_HIGH));
+        bool can_send = c->stream.out.size > 0 && !c->stream.blocked;
+        connection_set_ready(c, can_send || (has_work && connection_has_room(c)));
 
         bool reading = !c->ended && (c->state == VARLINK_WATCHING || (!has_work && buffer_space(&c->in) > 0));
         if (reading && !c->stream.reading)
@@ -315,7 +318,7 @@ static void connection_handle_call(VarlinkConnection *c) {
 }
 
 /* A call, or a part of an answer */
-static void connection_work(VarlinkConnection *c) {
+static void connection_advance(VarlinkConnection *c) {
         if (c->state == VARLINK_IDLE && connection_is_overlong(c))
                 connection_refuse(c, "is longer than 64 KiB", "parameters");
         else if (c->state == VARLINK_IDLE)
@@ -326,6 +329,11 @@ static void connection_work(VarlinkConnection *c) {
         /* Those that are idle are in the order of how long. */
         if (c->state == VARLINK_IDLE)
                 connection_set_state(c, VARLINK_IDLE);
+}
+
+static void connection_work(VarlinkConnection *c) {
+        if (connection_has_work(c) && connection_has_room(c))
+                connection_advance(c);
 
         connection_flush(c);
 }

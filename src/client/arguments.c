@@ -177,138 +177,133 @@ static const char *find_verb(const char *const *verbs, const char *word) {
         return NULL;
 }
 
+enum {
+        OPTION_VERSION = 256,
+        OPTION_SOCKET,
+        OPTION_NO_LEGEND,
+        OPTION_JSON,
+        OPTION_FORMAT,
+        OPTION_ACCESS,
+        OPTION_NO_SCROLLBACK,
+        OPTION_ESCAPE,
+        OPTION_WAIT,
+        OPTION_TIMEOUT,
+        OPTION_SINCE,
+        OPTION_UNTIL,
+        OPTION_OUTPUT,
+        OPTION_NO_PAGER,
+};
+
+static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {"host", required_argument, NULL, 'H'},
+        {"socket", required_argument, NULL, OPTION_SOCKET},
+        {"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
+        {"json", optional_argument, NULL, OPTION_JSON},
+        {"format", required_argument, NULL, OPTION_FORMAT},
+        {"access", required_argument, NULL, OPTION_ACCESS},
+        {"no-scrollback", no_argument, NULL, OPTION_NO_SCROLLBACK},
+        {"escape", required_argument, NULL, OPTION_ESCAPE},
+        {"wait", no_argument, NULL, OPTION_WAIT},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+        {"follow", no_argument, NULL, 'f'},
+        {"lines", required_argument, NULL, 'n'},
+        {"since", required_argument, NULL, OPTION_SINCE},
+        {"until", required_argument, NULL, OPTION_UNTIL},
+        {"output", required_argument, NULL, OPTION_OUTPUT},
+        {"no-pager", no_argument, NULL, OPTION_NO_PAGER},
+        {},
+};
+
+/* Returns: 0 to go on, 1 if all is done, a negative errno. */
+static int take_option(int option, Arguments *a, const char **host, const char **path) {
+        switch (option) {
+
+        case 'h':
+                help();
+                return 1;
+
+        case OPTION_VERSION:
+                puts("vspc-client " VSPC_VERSION);
+                return 1;
+
+        case 'H':
+                *host = optarg;
+                return 0;
+
+        case OPTION_SOCKET:
+                *path = optarg;
+                return 0;
+
+        case OPTION_NO_LEGEND:
+                a->no_legend = true;
+                return 0;
+
+        case OPTION_JSON:
+                return get_json(optarg, &a->json);
+
+        case OPTION_FORMAT:
+                return get_format(optarg, &a->metrics);
+
+        case OPTION_ACCESS:
+                return get_access(optarg, &a->access);
+
+        case OPTION_NO_SCROLLBACK:
+                a->no_scrollback = true;
+                return 0;
+
+        case OPTION_ESCAPE:
+                return get_escape(optarg, &a->escape);
+
+        case OPTION_WAIT:
+                a->wait = true;
+                return 0;
+
+        case OPTION_TIMEOUT:
+                a->timeout_given = true;
+                return get_timeout(optarg, &a->timeout);
+
+        case 'f':
+                return add_journal_option(a, "--follow", NULL);
+
+        case 'n':
+                return add_journal_option(a, "-n", optarg);
+
+        case OPTION_SINCE:
+                return add_journal_option(a, "--since", optarg);
+
+        case OPTION_UNTIL:
+                return add_journal_option(a, "--until", optarg);
+
+        case OPTION_OUTPUT:
+                return add_journal_option(a, "--output", optarg);
+
+        case OPTION_NO_PAGER:
+                return add_journal_option(a, "--no-pager", NULL);
+
+        default: /* getopt has said why */
+                fputs("Try \"vspc-client --help\".\n", stderr);
+                return -EINVAL;
+        }
+}
+
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
-        enum {
-                OPTION_VERSION = 256,
-                OPTION_SOCKET,
-                OPTION_NO_LEGEND,
-                OPTION_JSON,
-                OPTION_FORMAT,
-                OPTION_ACCESS,
-                OPTION_NO_SCROLLBACK,
-                OPTION_ESCAPE,
-                OPTION_WAIT,
-                OPTION_TIMEOUT,
-                OPTION_SINCE,
-                OPTION_UNTIL,
-                OPTION_OUTPUT,
-                OPTION_NO_PAGER,
-        };
-        static const struct option options[] = {
-                {"help", no_argument, NULL, 'h'},
-                {"version", no_argument, NULL, OPTION_VERSION},
-                {"host", required_argument, NULL, 'H'},
-                {"socket", required_argument, NULL, OPTION_SOCKET},
-                {"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
-                {"json", optional_argument, NULL, OPTION_JSON},
-                {"format", required_argument, NULL, OPTION_FORMAT},
-                {"access", required_argument, NULL, OPTION_ACCESS},
-                {"no-scrollback", no_argument, NULL, OPTION_NO_SCROLLBACK},
-                {"escape", required_argument, NULL, OPTION_ESCAPE},
-                {"wait", no_argument, NULL, OPTION_WAIT},
-                {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-                {"follow", no_argument, NULL, 'f'},
-                {"lines", required_argument, NULL, 'n'},
-                {"since", required_argument, NULL, OPTION_SINCE},
-                {"until", required_argument, NULL, OPTION_UNTIL},
-                {"output", required_argument, NULL, OPTION_OUTPUT},
-                {"no-pager", no_argument, NULL, OPTION_NO_PAGER},
-                {},
-        };
         Arguments a = {.escape = ESCAPE_DEFAULT, .timeout = USEC_PER_SEC};
         const char *host = NULL, *path = NULL;
-        int c, r = 0;
+        int option;
 
-        while ((c = getopt_long(argc, argv, "hH:fn:", options, NULL)) >= 0) {
-                switch (c) {
-
-                case 'h':
-                        help();
-                        return 0;
-
-                case OPTION_VERSION:
-                        puts("vspc-client " VSPC_VERSION);
-                        return 0;
-
-                case 'H':
-                        host = optarg;
-                        break;
-
-                case OPTION_SOCKET:
-                        path = optarg;
-                        break;
-
-                case OPTION_NO_LEGEND:
-                        a.no_legend = true;
-                        break;
-
-                case OPTION_JSON:
-                        r = get_json(optarg, &a.json);
-                        break;
-
-                case OPTION_FORMAT:
-                        r = get_format(optarg, &a.metrics);
-                        break;
-
-                case OPTION_ACCESS:
-                        r = get_access(optarg, &a.access);
-                        break;
-
-                case OPTION_NO_SCROLLBACK:
-                        a.no_scrollback = true;
-                        break;
-
-                case OPTION_ESCAPE:
-                        r = get_escape(optarg, &a.escape);
-                        break;
-
-                case OPTION_WAIT:
-                        a.wait = true;
-                        break;
-
-                case OPTION_TIMEOUT:
-                        r = get_timeout(optarg, &a.timeout);
-                        a.timeout_given = true;
-                        break;
-
-                case 'f':
-                        r = add_journal_option(&a, "--follow", NULL);
-                        break;
-
-                case 'n':
-                        r = add_journal_option(&a, "-n", optarg);
-                        break;
-
-                case OPTION_SINCE:
-                        r = add_journal_option(&a, "--since", optarg);
-                        break;
-
-                case OPTION_UNTIL:
-                        r = add_journal_option(&a, "--until", optarg);
-                        break;
-
-                case OPTION_OUTPUT:
-                        r = add_journal_option(&a, "--output", optarg);
-                        break;
-
-                case OPTION_NO_PAGER:
-                        r = add_journal_option(&a, "--no-pager", NULL);
-                        break;
-
-                default: /* getopt has said why */
-                        fputs("Try \"vspc-client --help\".\n", stderr);
-                        return -EINVAL;
-                }
-
-                if (r < 0)
-                        return r;
+        while ((option = getopt_long(argc, argv, "hH:fn:", options, NULL)) >= 0) {
+                int r = take_option(option, &a, &host, &path);
+                if (r != 0)
+                        return MIN(r, 0);
         }
 
         a.verb = find_verb(verbs, argv[optind]);
         a.words = argv + optind + (a.verb ? 1 : 0);
         a.n_words = (size_t) (argv + argc - a.words);
 
-        r = check_words(a.words, a.n_words);
+        int r = check_words(a.words, a.n_words);
         if (r < 0)
                 return r;
 

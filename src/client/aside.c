@@ -7,12 +7,9 @@
 #include "refusal.h"
 #include "show.h"
 
-static Users users_of(const Connection *c) {
-        return c->local ? USERS_OURS : USERS_FOREIGN;
-}
-
 static void print_refusal(FILE *f, const Connection *c, const VarlinkReply *refusal, const char *vm) {
-        _cleanup_free_ char *text = refusal_explain(refusal, vm, c->targets, users_of(c));
+        _cleanup_free_ char *text =
+                refusal_explain(refusal, vm, c->targets, connection_users(c), REFUSAL_BRIEF);
 
         fprintf(f, "%s\n", text ?: "Out of memory");
 }
@@ -21,15 +18,15 @@ static void print_info(FILE *f, Connection *c, const char *vm) {
         _cleanup_reply_ VarlinkReply refusal = {};
         _cleanup_json_ json_t *vms = NULL;
 
-        int r = inventory_fetch(c, vm, &vms, &refusal);
+        int r = inventory_fetch(c, vm, INVENTORY_ASIDE_MAX, &vms, &refusal);
         if (r < 0)
-                fprintf(f, "%s\n", connection_strerror(r));
+                fprintf(f, "%s\n", varlink_strerror(r));
         else if (refusal.error)
                 print_refusal(f, c, &refusal, vm);
         else if (json_array_size(vms) == 0)
                 fputs("vspcd does not know this VM any more.\n", f);
         else
-                show_vm(f, json_array_get(vms, 0), users_of(c));
+                show_vm(f, json_array_get(vms, 0), connection_users(c));
 }
 
 static bool print_clear(FILE *f, Connection *c, const char *vm) {
@@ -38,7 +35,7 @@ static bool print_clear(FILE *f, Connection *c, const char *vm) {
 
         int r = connection_ask(c, "Clear", json_pack("{s:s}", "vm", vm), &reply);
         if (r < 0)
-                fprintf(f, "%s\n", connection_strerror(r));
+                fprintf(f, "%s\n", varlink_strerror(r));
         else if (reply.error)
                 print_refusal(f, c, &reply, vm);
         if (r < 0 || reply.error)
@@ -57,7 +54,7 @@ static bool begin(const Targets *targets, char **text, size_t *size, FILE **ret_
         if (!*ret_f)
                 return false;
 
-        if (connection_open(targets, ret_c, &problem) >= 0)
+        if (connection_open(targets, connection_deadline(), ret_c, &problem) >= 0)
                 return true;
 
         fprintf(*ret_f, "%s\n", problem ?: "Out of memory");

@@ -5,7 +5,7 @@
 
 /*
  * Asides: what is asked about a VM at the prompt of attach, over a connection of its own while the console
- * waits (for the time that a Connection gives vspcd, and no longer).
+ * waits (for the time that one answer may take in all, and no longer).
  *
  * Both return lines of text for people, each with its end, to be freed; NULL if memory is short.
  */

@@ -41,6 +41,7 @@ void attachment_close(Attachment *a) {
         a->begin = sd_event_source_disable_unref(a->begin);
         a->deadline = sd_event_source_disable_unref(a->deadline);
         buffer_clear(&a->reply);
+        a->n_searched = 0;
         dial_done(&a->dial);
         free(TAKE_PTR(a->call));
         a->state = ATTACHMENT_CLOSED;
@@ -193,38 +194,31 @@ static void assume_negotiated(TelnetSession *s) {
                 (void) telnet_option_receive(&s->options, negotiated[i][0], negotiated[i][1], true);
 }
 
-/* @size: of the reply; what is behind it is the stream's. */
-static void attachment_take_reply(Attachment *a, size_t size) {
-        Buffer all = TAKE(a->reply, BUFFER_INIT(VARLINK_REPLY_MAX));
-        _cleanup_reply_ VarlinkReply reply = {};
+static void attachment_begin_stream(Attachment *a, const VarlinkReply *reply) {
+        /* What came behind the reply is the stream's; @a may be closed by its owner meanwhile. */
+        Buffer rest = TAKE(a->reply, BUFFER_INIT(VARLINK_REPLY_MAX));
 
-        int r = varlink_parse_reply(buffer_data(&all), size, &reply);
-        if (r < 0)
-                attachment_end(a, ATTACHMENT_LOST, r, NULL);
-        else if (reply.error)
-                attachment_end(a, ATTACHMENT_REFUSED, -EREMOTEIO, &reply);
-        else {
-                a->deadline = sd_event_source_disable_unref(a->deadline);
-                assume_negotiated(&a->telnet);
-                a->state = ATTACHMENT_OPEN;
-                a->handler->opened(a, &reply);
+        a->deadline = sd_event_source_disable_unref(a->deadline);
+        assume_negotiated(&a->telnet);
+        a->state = ATTACHMENT_OPEN;
+        a->handler->opened(a, reply);
 
-                buffer_consume(&all, size + 1);
-                attachment_receive(a, buffer_data(&all), all.size);
-        }
-
-        buffer_clear(&all);
+        attachment_receive(a, buffer_data(&rest), rest.size);
+        buffer_clear(&rest);
 }
 
-static void attachment_receive_reply(Attachment *a, const uint8_t *p, size_t n) {
-        const uint8_t *end = memchr(p, 0, n);
-        size_t size = a->reply.size + (end ? (size_t) (end - p) : n);
+static void attachment_receive_reply(Attachment *a, const void *p, size_t n) {
+        _cleanup_reply_ VarlinkReply reply = {};
 
         int r = buffer_append(&a->reply, p, n);
+        if (r >= 0)
+                r = varlink_take_reply(&a->reply, &a->n_searched, &reply);
         if (r < 0)
                 attachment_end(a, ATTACHMENT_LOST, r == -ENOBUFS ? -EMSGSIZE : r, NULL);
-        else if (end)
-                attachment_take_reply(a, size);
+        else if (r > 0 && reply.error)
+                attachment_end(a, ATTACHMENT_REFUSED, -EREMOTEIO, &reply);
+        else if (r > 0)
+                attachment_begin_stream(a, &reply);
 }
 
 static void attachment_readable(Stream *s) {

@@ -17,7 +17,7 @@ typedef struct Attachment Attachment;
 typedef enum AttachmentEnd {
         ATTACHMENT_UNREACHABLE, /* attachment_explain() says why */
         ATTACHMENT_REFUSED,     /* by an error of Varlink's */
-        ATTACHMENT_LOST,        /* for that errno, see connection_strerror() */
+        ATTACHMENT_LOST,        /* for that errno, see varlink_strerror() */
 } AttachmentEnd;
 
 typedef struct AttachmentHandler {
@@ -49,6 +49,7 @@ struct Attachment {
         char *call;                /* Attach, as it is sent */
         size_t call_size;
         Buffer reply;
+        size_t n_searched; /* bytes of it in which there is no NUL */
 };
 
 /* Bytes of a read; what received() gets of it in parts is no more in all. */

@@ -13,10 +13,13 @@ static usec_t now_usec(void) {
         return (usec_t) t.tv_sec * USEC_PER_SEC + (usec_t) t.tv_nsec / 1000;
 }
 
+usec_t connection_deadline(void) {
+        return now_usec() + CONNECTION_TIMEOUT_USEC;
+}
+
 /* Returns: 0, -ETIMEDOUT, or another negative errno. */
-static int wait_for(int fd, short events, usec_t timeout) {
+static int wait_for(int fd, short events, usec_t until) {
         struct pollfd p = {.fd = fd, .events = events};
-        usec_t until = timeout == USEC_INFINITY ? USEC_INFINITY : now_usec() + timeout;
 
         for (;;) {
                 usec_t now = now_usec();
@@ -37,11 +40,11 @@ static int wait_for(int fd, short events, usec_t timeout) {
 }
 
 /* Returns: a descriptor or a negative errno. */
-static int dial_and_wait(Dial *d) {
+static int dial_and_wait(Dial *d, usec_t until) {
         int fd;
 
         while ((fd = dial_next(d)) >= 0) {
-                int r = wait_for(fd, POLLOUT, CONNECTION_TIMEOUT_USEC);
+                int r = wait_for(fd, POLLOUT, MIN(connection_deadline(), until));
                 if (r < 0)
                         dial_failed(d, r);
                 else if (dial_check(d, fd) >= 0)
@@ -53,9 +56,9 @@ static int dial_and_wait(Dial *d) {
         return fd;
 }
 
-int connection_open(const Targets *targets, Connection **ret, char **ret_problem) {
+int connection_open(const Targets *targets, usec_t until, Connection **ret, char **ret_problem) {
         _cleanup_(dial_done) Dial dial = DIAL_INIT(targets);
-        _cleanup_close_ int fd = dial_and_wait(&dial);
+        _cleanup_close_ int fd = dial_and_wait(&dial, until);
 
         if (fd < 0) {
                 *ret_problem = dial_explain(&dial);
@@ -71,7 +74,9 @@ int connection_open(const Targets *targets, Connection **ret, char **ret_problem
         *c = (Connection){
                 .fd = TAKE_FD(fd),
                 .targets = targets,
+                .until = until,
                 .local = target_is_local_socket(dial_target(&dial)),
+                .same_machine = target_is_of_this_machine(dial_target(&dial)),
                 .in = BUFFER_INIT(VARLINK_REPLY_MAX),
         };
         *ret = c;
@@ -90,6 +95,7 @@ Connection *connection_free(Connection *c) {
 
 int connection_call(Connection *c, const char *method, json_t *parameters, VarlinkFlags flags) {
         _cleanup_free_ char *text = NULL;
+        usec_t until = MIN(connection_deadline(), c->until);
         size_t size;
 
         int r = varlink_format_call(method, parameters, flags, &text, &size);
@@ -105,7 +111,7 @@ int connection_call(Connection *c, const char *method, json_t *parameters, Varli
                 if (errno != EAGAIN)
                         return -errno;
 
-                r = wait_for(c->fd, POLLOUT, CONNECTION_TIMEOUT_USEC);
+                r = wait_for(c->fd, POLLOUT, until);
                 if (r < 0)
                         return r;
         }
@@ -114,11 +120,8 @@ int connection_call(Connection *c, const char *method, json_t *parameters, Varli
 }
 
 /* Reads what is there, or waits for it. */
-static int connection_fill(Connection *c, usec_t timeout) {
+static int connection_fill(Connection *c, usec_t until) {
         size_t n = MIN(buffer_space(&c->in), (size_t) 65536);
-        if (n == 0)
-                return -EMSGSIZE;
-
         uint8_t *p = buffer_reserve(&c->in, n);
         if (!p)
                 return -ENOMEM;
@@ -130,31 +133,25 @@ static int connection_fill(Connection *c, usec_t timeout) {
         if (k == 0)
                 return -ECONNRESET;
         if (error == -EAGAIN)
-                return wait_for(c->fd, POLLIN, timeout);
+                return wait_for(c->fd, POLLIN, until);
+        if (error < 0)
+                return error;
 
-        return error;
+        /* Whoever sends without a pause does not get longer either. */
+        return now_usec() > until ? -ETIMEDOUT : 0;
 }
 
-int connection_receive(Connection *c, usec_t timeout, VarlinkReply *ret, size_t *ret_size) {
-        const uint8_t *end;
+int connection_receive(Connection *c, usec_t until, VarlinkReply *ret) {
+        int r;
 
-        while (c->n_searched == c->in.size ||
-               !(end = memchr(buffer_data(&c->in) + c->n_searched, 0, c->in.size - c->n_searched))) {
-                c->n_searched = c->in.size;
-
-                int r = connection_fill(c, timeout);
+        until = MIN(until, c->until);
+        while ((r = varlink_take_reply(&c->in, &c->n_searched, ret)) == 0) {
+                r = connection_fill(c, until);
                 if (r < 0)
                         return r;
         }
 
-        size_t size = (size_t) (end - buffer_data(&c->in));
-        int r = varlink_parse_reply(buffer_data(&c->in), size, ret);
-
-        buffer_consume(&c->in, size + 1);
-        c->n_searched = 0;
-        if (ret_size)
-                *ret_size = size + 1;
-        return r;
+        return MIN(r, 0);
 }
 
 int connection_ask(Connection *c, const char *method, json_t *parameters, VarlinkReply *ret) {
@@ -162,29 +159,5 @@ int connection_ask(Connection *c, const char *method, json_t *parameters, Varlin
         if (r < 0)
                 return r;
 
-        return connection_receive(c, CONNECTION_TIMEOUT_USEC, ret, NULL);
-}
-
-const char *connection_strerror(int error) {
-        switch (-error) {
-
-        case ECONNRESET:
-        case EPIPE:
-                return "vspcd has closed the connection";
-
-        case ETIMEDOUT:
-                return "vspcd does not answer";
-
-        case EBADMSG:
-                return "vspcd gives an answer that is not Varlink";
-
-        case EMSGSIZE:
-                return "vspcd gives an answer of more than 1 MiB";
-
-        case EFBIG:
-                return "vspcd lists more VMs than there can be";
-
-        default:
-                return strerror(-error);
-        }
+        return connection_receive(c, connection_deadline(), ret);
 }

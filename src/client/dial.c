@@ -70,16 +70,15 @@ int dial_check(Dial *d, int fd) {
 }
 
 static const char *hint(const Dial *d) {
-        if (d->error == -EACCES && target_is_local_socket(dial_target(d)))
-                return "\nYou are not in group vspc: \"adduser USER vspc\", and log in again.";
+        if (d->error == -EACCES && target_is_default_socket(dial_target(d)))
+                return "\nYou are not in group vspc: \"usermod -aG vspc USER\", and log in again.";
         if (target_is_local_socket(&d->targets->target[0]) &&
             (d->error == -ENOENT || d->error == -ECONNREFUSED))
-                return "\nIt is not running, or its sockets are elsewhere: \"systemctl start vspc.socket\", "
-                       "or say "
-                       "where it is with --host=HOST[:PORT].";
+                return "\nIt is not running, or its sockets are elsewhere: "
+                       "\"systemctl start vspc.socket\", or say where it is with --host=HOST[:PORT].";
         if (d->error == -ECONNREFUSED)
-                return "\nUnless its vspc-admin.socket says otherwise vspcd can be asked from its own host "
-                       "only.";
+                return "\nUnless its vspc-admin.socket says otherwise "
+                       "vspcd can be asked from its own host only.";
 
         return "";
 }

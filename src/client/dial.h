@@ -28,8 +28,12 @@ int dial_check(Dial *d, int fd);
 /* What its owner has found out about the present target. */
 void dial_failed(Dial *d, int error);
 
-/* The target at which it is. */
+/* The target at which it is, and whether another one was tried before. */
 const Target *dial_target(const Dial *d);
+
+static inline bool dial_has_gone_on(const Dial *d) {
+        return d->n_tried > 1;
+}
 
 /* Why vspcd cannot be reached, and what could be done about it; to be freed. NULL if memory is short. */
 char *dial_explain(const Dial *d);

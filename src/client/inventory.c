@@ -43,10 +43,11 @@ static int add(json_t *vms, const VarlinkReply *reply) {
         return json_array_append(vms, vm) < 0 ? -ENOMEM : 0;
 }
 
-int inventory_fetch(Connection *c, const char *name, json_t **ret_vms, VarlinkReply *ret_refusal) {
+int inventory_fetch(Connection *c, const char *name, size_t max, json_t **ret_vms,
+                    VarlinkReply *ret_refusal) {
         _cleanup_json_ json_t *vms = json_array();
         json_t *parameters = json_pack("{s:s*}", "name", name);
-        size_t size = 0;
+        size_t cost = 0;
         bool more = true;
 
         *ret_refusal = (VarlinkReply){};
@@ -61,9 +62,8 @@ int inventory_fetch(Connection *c, const char *name, json_t **ret_vms, VarlinkRe
 
         while (more) {
                 _cleanup_reply_ VarlinkReply reply = {};
-                size_t n;
 
-                r = connection_receive(c, CONNECTION_TIMEOUT_USEC, &reply, &n);
+                r = connection_receive(c, connection_deadline(), &reply);
                 if (r < 0)
                         return r;
 
@@ -72,8 +72,8 @@ int inventory_fetch(Connection *c, const char *name, json_t **ret_vms, VarlinkRe
                         return 0;
                 }
 
-                size += n;
-                if (size > INVENTORY_MAX)
+                cost += reply.cost;
+                if (cost > max)
                         return -EFBIG;
 
                 r = add(vms, &reply);

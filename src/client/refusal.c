@@ -16,14 +16,14 @@ bool refusal_may_pass(const VarlinkReply *reply) {
 }
 
 /* Returns: all VMs, or an empty array: this only helps to explain something else. */
-static json_t *fetch(const Targets *targets, const char *name) {
+static json_t *fetch(const Targets *targets, RefusalDetail detail) {
         _cleanup_(connection_freep) Connection *c = NULL;
         _cleanup_reply_ VarlinkReply refusal = {};
         _cleanup_free_ char *problem = NULL;
         json_t *vms = NULL;
 
-        if (connection_open(targets, &c, &problem) >= 0)
-                (void) inventory_fetch(c, name, &vms, &refusal);
+        if (detail == REFUSAL_IN_FULL && connection_open(targets, connection_deadline(), &c, &problem) >= 0)
+                (void) inventory_fetch(c, NULL, INVENTORY_ASIDE_MAX, &vms, &refusal);
 
         return vms ?: json_array();
 }
@@ -35,8 +35,10 @@ static void print_vm(FILE *f, const json_t *vm) {
         print_text(f, json_get_text(vm, "id", "?"));
 }
 
-static void explain_no_such_vm(FILE *f, const char *wanted, const Targets *targets) {
-        _cleanup_json_ json_t *vms = fetch(targets, NULL);
+/* Both take over the other VMs, as far as they are known. */
+
+static void explain_no_such_vm(FILE *f, const char *wanted, json_t *others) {
+        _cleanup_json_ json_t *vms = others;
         const json_t *best[REFUSAL_NAMES_MAX];
         int distances[REFUSAL_NAMES_MAX];
         size_t n = 0;
@@ -72,8 +74,8 @@ static void explain_no_such_vm(FILE *f, const char *wanted, const Targets *targe
                 print_vm(f, best[i]);
 }
 
-static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuids, const Targets *targets) {
-        _cleanup_json_ json_t *vms = fetch(targets, NULL);
+static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuids, json_t *others) {
+        _cleanup_json_ json_t *vms = others;
         size_t n = json_array_size(uuids), n_shown = MIN(n, (size_t) REFUSAL_CANDIDATES_MAX);
 
         fputc('"', f);
@@ -135,7 +137,8 @@ static void explain_other(FILE *f, const VarlinkReply *reply) {
         }
 }
 
-char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *targets, Users users) {
+char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *targets, Users users,
+                      RefusalDetail detail) {
         uint64_t limit = 0;
         char *text = NULL;
         size_t size;
@@ -145,9 +148,10 @@ char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *
                 return NULL;
 
         if (varlink_reply_is_error(reply, "NoSuchVM"))
-                explain_no_such_vm(f, vm, targets);
+                explain_no_such_vm(f, vm, fetch(targets, detail));
         else if (varlink_reply_is_error(reply, "AmbiguousVM"))
-                explain_ambiguous_vm(f, vm, json_object_get(reply->parameters, "uuids"), targets);
+                explain_ambiguous_vm(f, vm, json_object_get(reply->parameters, "uuids"),
+                                     fetch(targets, detail));
         else if (varlink_reply_is_error(reply, "AccessDenied"))
                 explain_access_denied(f, vm, reply->parameters, users);
         else if (varlink_reply_is_error(reply, "ClientLimitReached")) {

@@ -13,9 +13,17 @@
 #define REFUSAL_NAMES_MAX 5U
 #define REFUSAL_CANDIDATES_MAX 20U
 
-/* @vm: as it was asked for. Asks vspcd at @targets for more where that helps.
+/* REFUSAL_BRIEF: for who has something else to do than to wait for vspcd again */
+typedef enum RefusalDetail {
+        REFUSAL_BRIEF,
+        REFUSAL_IN_FULL,
+} RefusalDetail;
+
+/* @vm: as it was asked for. In full: it asks vspcd at @targets for more where that helps, for the time that
+ * one answer may take.
  * Returns: text of one or more lines without the last one's end, to be freed; NULL if memory is short. */
-char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *targets, Users users);
+char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *targets, Users users,
+                      RefusalDetail detail);
 
 /* Whether time may heal it: the VM may appear, others may leave. */
 bool refusal_may_pass(const VarlinkReply *reply);

@@ -201,6 +201,10 @@ static void session_output_changed(Output *o) {
 
 /* The attachment */
 
+const Targets *session_targets(const Session *s) {
+        return s->targets.n > 0 ? &s->targets : &s->arguments->targets;
+}
+
 static int session_attach(Session *s) {
         json_t *parameters = json_pack("{s:s, s:s*}", "vm", s->vm, "access", s->arguments->access);
 
@@ -210,7 +214,7 @@ static int session_attach(Session *s) {
                 return -ENOMEM;
         }
 
-        return attachment_open(&s->attachment, &s->arguments->targets, parameters);
+        return attachment_open(&s->attachment, session_targets(s), parameters);
 }
 
 static int session_rest_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
@@ -272,13 +276,18 @@ static void session_tell_read_only(Session *s, const json_t *vm) {
 }
 
 static void session_tell_attached(Session *s, const json_t *vm, const char *granted) {
+        const Dial *dial = &s->attachment.dial;
         int c = s->arguments->escape;
-        char name[8];
+        char name[8], target[TARGET_TEXT_MAX], way[TARGET_TEXT_MAX + 16] = "";
+
+        /* Whoever expects the local socket is to see that it is not this. */
+        if (dial_has_gone_on(dial))
+                snprintf(way, sizeof way, " by way of %s", target_format(dial_target(dial), target));
 
         if (!s->terminal || c == ESCAPE_NONE)
-                session_say(s, "Connected to VM %s.", s->title);
+                session_say(s, "Connected to VM %s%s.", s->title, way);
         else
-                session_say(s, "Connected to VM %s. The escape character is %s.", s->title,
+                session_say(s, "Connected to VM %s%s. The escape character is %s.", s->title, way,
                             escape_name((uint8_t) c, name));
 
         if (streq(granted, "read_only"))
@@ -305,6 +314,8 @@ static void session_opened(Attachment *a, const VarlinkReply *reply) {
         s->vm = new_vm;
         s->title = new_title;
         free(TAKE_PTR(s->told));
+        if (s->targets.n == 0)
+                s->targets = targets_of_kind(&s->arguments->targets, dial_target(&a->dial));
         s->phase = SESSION_ATTACHED;
         session_note_activity(s);
         s->attached_at = s->active_at;
@@ -343,15 +354,17 @@ static char *summary(AttachmentEnd end, int error, const VarlinkReply *refusal) 
 }
 
 static char *session_explain(Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
+        /* Once it has been attached somebody may be typing. */
+        RefusalDetail detail = s->title ? REFUSAL_BRIEF : REFUSAL_IN_FULL;
         char *text;
 
         if (end == ATTACHMENT_UNREACHABLE)
                 return attachment_explain(&s->attachment);
         if (end == ATTACHMENT_REFUSED)
-                return refusal_explain(refusal, s->vm, &s->arguments->targets, session_users(s));
+                return refusal_explain(refusal, s->vm, session_targets(s), session_users(s), detail);
 
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
-        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm, connection_strerror(error)) < 0)
+        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm, varlink_strerror(error)) < 0)
                 return NULL;
 
         return text;

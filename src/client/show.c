@@ -89,11 +89,14 @@ static void client_lines(FILE *f, const json_t *vm, usec_t now, Users users) {
 void show_vm(FILE *f, const json_t *vm, Users users) {
         const char *serial = json_get_text(vm, "serial", NULL), *peer = json_get_text(vm, "peer", NULL),
                    *vmotion = json_get_text(vm, "vmotion", "none");
+        const char *uuid = json_get_text(vm, "uuid", "?"), *id = json_get_text(vm, "id", uuid);
         usec_t now = human_now();
         uint64_t port;
 
         text_line(f, "Name", json_get_text(vm, "name", "?"));
-        text_line(f, "UUID", json_get_text(vm, "uuid", "?"));
+        if (!streq(id, uuid))
+                text_line(f, "ID", id);
+        text_line(f, "UUID", uuid);
         text_line(f, "URI", json_get_text(vm, "uri", "?"));
 
         if (json_get_number(vm, "port", &port)) {

@@ -118,3 +118,29 @@ const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]) 
 
         return strcpy(buffer, t->address.un.sun_path);
 }
+
+bool target_is_of_this_machine(const Target *t) {
+        const struct in6_addr *ip = &t->address.in6.sin6_addr;
+
+        switch (t->address.any.sa_family) {
+
+        case AF_INET:
+                return ntohl(t->address.in.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+
+        case AF_INET6:
+                return IN6_IS_ADDR_LOOPBACK(ip);
+
+        default:
+                return target_is_local_socket(t);
+        }
+}
+
+Targets targets_of_kind(const Targets *t, const Target *like) {
+        Targets those = {};
+
+        for (size_t i = 0; i < t->n; i++)
+                if (target_is_local_socket(&t->target[i]) == target_is_local_socket(like))
+                        those.target[those.n++] = t->target[i];
+
+        return those;
+}

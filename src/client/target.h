@@ -38,6 +38,16 @@ int targets_resolve(Targets *t, const char *text, char **ret_problem);
 #define TARGET_TEXT_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + ADDRESS_TEXT_MAX)
 const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]);
 
+/* Whether only somebody on this machine can be there */
+bool target_is_of_this_machine(const Target *t);
+
+/* Those of @t that are, or are not, local sockets, as @like is one. */
+Targets targets_of_kind(const Targets *t, const Target *like);
+
 static inline bool target_is_local_socket(const Target *t) {
         return t->address.any.sa_family == AF_UNIX;
+}
+
+static inline bool target_is_default_socket(const Target *t) {
+        return target_is_local_socket(t) && streq(t->address.un.sun_path, TARGET_DEFAULT_SOCKET);
 }

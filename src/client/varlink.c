@@ -24,7 +24,20 @@ int varlink_format_call(const char *method, json_t *parameters, VarlinkFlags fla
         return 0;
 }
 
+static size_t count_tokens(const char *text, size_t size) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < size; i++)
+                n += text[i] == '{' || text[i] == '[' || text[i] == ',' || text[i] == ':';
+
+        return n;
+}
+
 int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
+        size_t n_tokens = count_tokens(text, size);
+        if (n_tokens > VARLINK_TOKENS_MAX)
+                return -E2BIG;
+
         _cleanup_json_ json_t *message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
         if (!json_is_object(message))
                 return -EBADMSG;
@@ -49,8 +62,27 @@ int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
                 .parameters = parameters,
                 .error = json_string_value(error),
                 .continues = json_is_true(continues),
+                .cost = MAX(size, n_tokens * VARLINK_TOKEN_COST),
         };
         return 0;
+}
+
+int varlink_take_reply(Buffer *in, size_t *searched, VarlinkReply *ret) {
+        const uint8_t *begin = buffer_data(in), *end = NULL;
+
+        if (*searched < in->size)
+                end = memchr(begin + *searched, 0, in->size - *searched);
+        if (!end) {
+                *searched = in->size;
+                return buffer_space(in) == 0 ? -EMSGSIZE : 0;
+        }
+
+        size_t size = (size_t) (end - begin);
+        int r = varlink_parse_reply(begin, size, ret);
+
+        buffer_consume(in, size + 1);
+        *searched = 0;
+        return r < 0 ? r : 1;
 }
 
 void varlink_reply_done(VarlinkReply *r) {
@@ -63,4 +95,31 @@ bool varlink_reply_is_error(const VarlinkReply *r, const char *name) {
 
         return r->error && strncmp(r->error, prefix, strlen(prefix)) == 0 &&
                streq(r->error + strlen(prefix), name);
+}
+
+const char *varlink_strerror(int error) {
+        switch (-error) {
+
+        case ECONNRESET:
+        case EPIPE:
+                return "vspcd has closed the connection";
+
+        case ETIMEDOUT:
+                return "vspcd does not answer";
+
+        case EBADMSG:
+                return "vspcd gives an answer that is not Varlink";
+
+        case EMSGSIZE:
+                return "vspcd gives an answer of more than 1 MiB";
+
+        case E2BIG:
+                return "vspcd gives an answer of more parts than any has";
+
+        case EFBIG:
+                return "vspcd lists more VMs than there can be";
+
+        default:
+                return strerror(-error);
+        }
 }

@@ -86,7 +86,7 @@ int verb_list(const Arguments *a) {
         if (r < 0)
                 return r;
 
-        r = inventory_fetch(c, NULL, &vms, &refusal);
+        r = inventory_fetch(c, NULL, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
                 return verb_failed(r);
         if (refusal.error)

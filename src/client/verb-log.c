@@ -8,12 +8,13 @@
 #include "verbs.h"
 #include "vm.h"
 
-/* -t vspc-console, two matches, and what the user wants besides */
+/* The journal, and the namespace that log-namespace.conf makes for consoles; two matches, and what the user wants
+ * besides */
 #define JOURNALCTL_WORDS_MAX (8U + JOURNAL_OPTIONS_MAX)
 
 static int run_journalctl(const Arguments *a, const char *match, const char *uri_match) {
-        const char *argv[JOURNALCTL_WORDS_MAX] = {"journalctl", "-t", "vspc-console"};
-        size_t n = 3;
+        const char *argv[JOURNALCTL_WORDS_MAX] = {"journalctl", "--namespace=+vspc", "-t", "vspc-console"};
+        size_t n = 4;
 
         for (size_t i = 0; i < a->n_journal_options; i++)
                 argv[n++] = a->journal_options[i];
@@ -54,6 +55,11 @@ static int log_vm(const Arguments *a, const json_t *vm) {
         return run_journalctl(a, match, uri_match);
 }
 
+static int log_unknown(const Arguments *a, const char *name) {
+        log_notice("Looking for a VM named \"%s\" in the journal.", name);
+        return log_by_name(a, name);
+}
+
 int verb_log(const Arguments *a) {
         _cleanup_(connection_freep) Connection *c = NULL;
         _cleanup_reply_ VarlinkReply refusal = {};
@@ -61,29 +67,34 @@ int verb_log(const Arguments *a) {
         _cleanup_free_ char *problem = NULL;
         const char *name = a->words[0];
 
-        int r = connection_open(&a->targets, &c, &problem);
+        int r = connection_open(&a->targets, USEC_INFINITY, &c, &problem);
         if (r < 0) {
-                log_warning("%s Looking for a VM of this name in the journal.", problem ?: "vspcd does not answer.");
-                return log_by_name(a, name);
+                log_warning("%s", problem ?: "Out of memory");
+                return log_unknown(a, name);
         }
 
-        if (!c->local)
-                return log_error_errno(EINVAL, "The journal of another machine cannot be read from here: run "
-                                               "\"vspc-client log %s\" there.", name);
+        if (!c->same_machine)
+                return log_error_errno(EINVAL,
+                                       "The journal of another machine cannot be read from here: "
+                                       "run \"vspc-client log %s\" there.",
+                                       name);
 
-        r = inventory_fetch(c, name, &vms, &refusal);
+        r = inventory_fetch(c, name, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
                 return verb_failed(r);
 
-        if (refusal.error || json_array_size(vms) == 0) {
-                log_notice("vspcd does not know \"%s\" any more, or yet. Looking for a VM of this name in the journal.",
-                           name);
-                return log_by_name(a, name);
+        if (refusal.error && !varlink_reply_is_error(&refusal, "NoSuchVM"))
+                return verb_refused(c, &refusal, name);
+
+        if (json_array_size(vms) == 0) {
+                log_notice("vspcd does not know \"%s\" any more, or yet.", name);
+                return log_unknown(a, name);
         }
 
         if (json_array_size(vms) > 1)
-                return log_error_errno(EINVAL, "\"%s\" names %zu VMs: \"vspc-client show %s\" tells their UUIDs.", name,
-                                       json_array_size(vms), name);
+                return log_error_errno(EINVAL,
+                                       "\"%s\" names %zu VMs: \"vspc-client show %s\" tells them apart.",
+                                       name, json_array_size(vms), name);
 
         return log_vm(a, json_array_get(vms, 0));
 }

@@ -72,7 +72,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
 static int next_event(Connection *c, const Arguments *a, Watching *w) {
         _cleanup_reply_ VarlinkReply reply = {};
 
-        int r = connection_receive(c, USEC_INFINITY, &reply, NULL);
+        int r = connection_receive(c, USEC_INFINITY, &reply);
         if (r < 0)
                 return verb_failed(r);
         if (reply.error)
@@ -97,7 +97,7 @@ int verb_monitor(const Arguments *a) {
         if (r < 0)
                 return r;
 
-        Watching w = {.users = c->local ? USERS_OURS : USERS_FOREIGN};
+        Watching w = {.users = connection_users(c)};
 
         r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
         if (r < 0)

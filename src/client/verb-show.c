@@ -17,7 +17,7 @@ static int show(Connection *c, const char *name, const Arguments *a, size_t *n_s
         _cleanup_reply_ VarlinkReply refusal = {};
         _cleanup_json_ json_t *vms = NULL;
 
-        int r = inventory_fetch(c, name, &vms, &refusal);
+        int r = inventory_fetch(c, name, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
                 return verb_failed(r);
         if (refusal.error)
@@ -37,7 +37,7 @@ static int show(Connection *c, const char *name, const Arguments *a, size_t *n_s
 
                 if ((*n_shown)++ > 0)
                         putchar('\n');
-                show_vm(stdout, vm, c->local ? USERS_OURS : USERS_FOREIGN);
+                show_vm(stdout, vm, connection_users(c));
         }
 
         return 0;

@@ -7,17 +7,17 @@
 int verb_connect(const Arguments *a, Connection **ret) {
         _cleanup_free_ char *problem = NULL;
 
-        int r = connection_open(&a->targets, ret, &problem);
+        int r = connection_open(&a->targets, USEC_INFINITY, ret, &problem);
         return r < 0 ? log_error_errno(r, "%s", problem ?: "Out of memory") : 0;
 }
 
 int verb_failed(int error) {
-        return log_error_errno(error, "%s", connection_strerror(error));
+        return log_error_errno(error, "%s", varlink_strerror(error));
 }
 
 int verb_refused(const Connection *c, const VarlinkReply *reply, const char *vm) {
         _cleanup_free_ char *text =
-                refusal_explain(reply, vm ?: "?", c->targets, c->local ? USERS_OURS : USERS_FOREIGN);
+                refusal_explain(reply, vm ?: "?", c->targets, connection_users(c), REFUSAL_IN_FULL);
 
         return log_error_errno(EREMOTEIO, "%s", text ?: "Out of memory");
 }

@@ -21,6 +21,5 @@ int verb_connect(const Arguments *a, Connection **ret);
 int verb_failed(int error);
 int verb_refused(const Connection *c, const VarlinkReply *reply, const char *vm);
 
-/* Prints @value and a line's end. In pure ASCII: so it is exact, and no terminal obeys what a name contains.
- * */
+/* Prints @value and a line's end. In pure ASCII: so it is exact, and no terminal obeys a name. */
 int verb_print_json(const json_t *value, JsonFormat format);

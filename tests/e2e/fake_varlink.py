@@ -109,13 +109,15 @@ class Caller:
 class FakeVspcd:
     """Listens on a local socket, so that users are mapped to names; on_tcp=True: on 127.0.0.1."""
 
-    def __init__(self, *, on_tcp=False, path=None, **answers):
+    def __init__(self, *, on_tcp=False, port=0, path=None, **answers):
         self.answers = answers
         self.calls, self.attached = [], []
         self.folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-fake-")
         self.path = path or os.path.join(self.folder.name, "admin.socket")
         self.listener = socket.socket(socket.AF_INET if on_tcp else socket.AF_UNIX)
-        self.listener.bind(("127.0.0.1", 0) if on_tcp else self.path)
+        if on_tcp:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", port) if on_tcp else self.path)
         self.listener.listen(64)
         if on_tcp:
             self.options = [f"--host=127.0.0.1:{self.listener.getsockname()[1]}"]

@@ -22,11 +22,13 @@ import time
 from unittest import mock, skipUnless
 
 from fake_varlink import FakeVspcd, a_client, a_vm, all_vms, error, reply
-from harness import PATIENCE_SEC, TestCase, clean_environment, listener, main, recent_logs, wait_for
+from harness import (PATIENCE_SEC, TestCase, clean_environment, is_sanitized, listener, main, recent_logs,
+                     wait_for)
 from peers import ALL_BYTES, BRK, DO, DONT, ECHO, IAC, WILL, WONT, EsxiVm, TelnetClient, connected_vm, double, say
 
 CLIENT = os.path.abspath(os.environ.get("VSPC_CLIENT", "build/vspc-client"))
 COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bash/vspc-client")
+SANITIZED = is_sanitized(CLIENT)
 ESCAPE = b"\x1d"
 NAWS, TERMINAL_TYPE = 31, 24
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
@@ -64,7 +66,14 @@ class Terminal:
         self.shown = b""
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             argv, stdin=stdin or self.slave, stdout=stdout or self.slave, stderr=self.slave, start_new_session=True,
-            env=environment(**(env or {})), preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0))
+            env=environment(**(env or {})), preexec_fn=self.prepare)
+
+    @staticmethod
+    def prepare():
+        """Nothing is ignored, as it would be if the tests run in a background that has no job control."""
+        for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP:
+            signal.signal(number, signal.SIG_DFL)
+        fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 
     def resize(self, lines, columns):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -255,6 +264,12 @@ class Show(ClientTestCase):
         wait_for(lambda: "State: disconnected" in run(vspcd, "show", "web01").stdout, "the VM to be shown disconnected")
         self.assertRegex(run(vspcd, "show", "web01").stdout, r"Expires: .*; in 23h 59min")
 
+    def test_the_id_if_it_is_more_than_the_uuid(self):
+        vm = a_vm("web01")
+        server = self.fake(List=all_vms([{**vm, "id": vm["uuid"] + "_s0"}]))
+        self.assertIn(f"       ID: {vm['uuid']}_s0\n     UUID: {vm['uuid']}\n", run(server, "show", "web01").stdout)
+        self.assertNotIn(" ID:", run(self.fake(List=all_vms([vm])), "show", "web01").stdout)
+
     def test_several_as_json(self):
         vms = [a_vm("a", 1), a_vm("b", 2)]
         server = self.fake(List=lambda _, p: all_vms([vm for vm in vms if vm["name"] == p["name"]]))
@@ -362,11 +377,25 @@ class Reaching(ClientTestCase):
         self.assertSays(self.fails("--host=no-such-host.invalid"), 'Cannot find the host "no-such-host.invalid"')
 
     @skipUnless(os.getuid() == 0, "only root can become somebody else")
-    def test_who_is_not_in_the_group_is_told_so(self):
+    def test_a_socket_that_is_not_for_us(self):
         server = self.fake()
         os.chmod(server.folder.name, 0o755)
         os.chmod(server.path, 0o600)
-        self.assertSays(run(server, user=65534), f"{server.path}: Permission denied", "not in group vspc")
+        result = run(server, user=65534)
+        self.assertSays(result, f"{server.path}: Permission denied")
+        self.assertNotIn("group vspc", result.stderr)  # which is about another socket
+
+    @skipUnless(os.getuid() == 0, "only root can have a /run of its own")
+    def test_who_is_not_in_the_group_is_told_so(self):
+        code = ("import os, socket, sys; os.makedirs('/run/vspc'); s = socket.socket(socket.AF_UNIX); "
+                "s.bind('/run/vspc/admin.socket'); os.chmod('/run/vspc/admin.socket', 0o660); s.listen(1); "
+                "os.setgroups([]); os.setgid(65534); os.setuid(65534); os.execv(sys.argv[1], sys.argv[1:])")
+        script = 'mount -t tmpfs none /run && exec python3 -c "$1" "$0" list'
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("there are no namespaces here")
+        result = subprocess.run(["unshare", "-m", "sh", "-c", script, CLIENT, code], capture_output=True, text=True,
+                                check=False, env=environment(), timeout=PATIENCE_SEC)
+        self.assertSays(result, "/run/vspc/admin.socket: Permission denied", '"usermod -aG vspc USER"')
 
     def test_names_and_ipv6(self):
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
@@ -398,6 +427,118 @@ class Reaching(ClientTestCase):
             server = self.fake(List=all_vms([vm]), Attach=reply(vm=vm))
             for args in ["list"], ["show", "x"], ["list", "--json"]:
                 self.assertEqual(run(server, *args).returncode, 0)
+
+
+def never_a_reply(caller, _):
+    """A byte now and then."""
+    with contextlib.suppress(OSError):
+        while not select.select([caller.sock], [], [], 0.3)[0]:
+            caller.sock.sendall(b" ")
+
+
+def never_the_last(caller, _):
+    """A VM now and then."""
+    with contextlib.suppress(OSError):
+        while not select.select([caller.sock], [], [], 0.3)[0]:
+            caller.sock.sendall(json.dumps({"parameters": {"vm": a_vm("web01")}, "continues": True}).encode() + b"\0")
+
+
+class Hostility(ClientTestCase):
+    """What a server may do that wants to keep us, or our memory."""
+
+    def test_a_byte_now_and_then_is_no_answer(self):
+        server = self.attaching(GetMetrics=never_a_reply)
+        server.answers["List"] = never_a_reply
+        terminals = [self.terminal(server, verb) for verb in ("list", "metrics")]
+        for terminal in terminals:
+            self.assertEqual(terminal.wait_exit(), 1)
+            self.assertIn(b"vspcd does not answer", terminal.shown)
+
+    def test_the_prompt_has_its_answer_soon_or_not_at_all(self):
+        terminals = []
+        for answer in never_a_reply, never_the_last:
+            server = self.attaching(Clear=answer)
+            server.answers["List"] = answer
+            for command in (b"info", b"clear") if answer is never_a_reply else (b"info",):
+                terminal = self.attached(server, "web01")
+                terminal.command(command)
+                terminals.append(terminal)
+        for terminal in terminals:
+            terminal.wait_shown(b"vspcd does not answer\r\nvspc> ")
+            terminal.type(b"q\r")
+            self.assertEqual(terminal.wait_exit(), 0)
+
+    def test_who_is_attached_does_not_wait_for_similar_names(self):
+        server = self.attaching()
+        terminal = self.attached(server, "web01", "--wait")
+        server.answers["Attach"] = error("NoSuchVM", vm="web01")
+        server.wait_attached().close()
+        terminal.wait_shown(b"vspcd knows no VM")
+        terminal.command(b"q")
+        self.assertEqual(terminal.wait_exit(), 0)
+        self.assertNotIn("List", [method for method, _ in server.calls])
+
+    def test_an_answer_of_too_many_parts(self):
+        many = reply(vm={"a": [0] * 8192}, granted="free_for_all")
+        for args in ["list"], ["attach", "web01"]:
+            self.assertSays(run(self.fake(List=many, Attach=many), *args), "more parts than any has")
+
+    def test_answers_without_end(self):
+        vm = json.dumps({"parameters": {"vm": {"a": [[]] * 4000}}, "continues": True}).encode() + b"\0"
+
+        def answer(caller, parameters):
+            if parameters.get("name"):
+                return error("NoSuchVM", vm="x")
+            with contextlib.suppress(OSError):
+                while True:
+                    caller.sock.sendall(vm)
+
+        for verb, text, limit in ("list", "more VMs than there can be", 600), ("show", 'no VM "x".\n', 200):
+            process = subprocess.Popen([CLIENT, *options_of(self.fake(List=answer)), verb, *["x"][:verb == "show"]],
+                                       stderr=subprocess.PIPE, text=True, env=environment())
+            with process.stderr:
+                self.assertIn(text, process.stderr.read())
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, 1)
+            if not SANITIZED:
+                self.assertLess(usage.ru_maxrss, limit << 10)
+
+
+class Fallback(ClientTestCase):
+    """The loopback address, where vspcd is asked if there is no local socket."""
+
+    PORT = 13371
+
+    def setUp(self):
+        super().setUp()
+        if os.path.exists("/run/vspc/admin.socket"):
+            self.skipTest("vspcd runs here")
+        vm = a_vm("web01")
+        try:
+            self.server = self.fake(on_tcp=True, port=self.PORT, List=all_vms([vm]),
+                                    Attach=lambda _, parameters: reply(vm=vm, granted="free_for_all"))
+        except OSError:
+            self.skipTest("the port of vspcd is taken here")
+        self.server.options = []
+
+    def test_is_told(self):
+        terminal = self.attached(self.server, "web01")
+        self.assertRegex(terminal.shown, rb"Connected to VM web01 \(\S+\) by way of 127\.0\.0\.1:13371\.")
+
+    def test_is_not_told_where_it_was_asked_for(self):
+        self.server.options = [f"--host=127.0.0.1:{self.PORT}"]
+        self.assertNotIn(b"by way of", self.attached(self.server, "web01").shown)
+
+    def test_who_waits_stays_with_it(self):
+        terminal = self.attached(self.server, "web01", "--wait")
+        peer = self.server.wait_attached()
+        self.server.close()
+        peer.close()
+        terminal.wait_shown(b"Waiting until")
+        terminal.command(b"info")
+        terminal.wait_shown(b"Cannot reach vspcd: 127.0.0.1:13371: Connection refused")
+        self.assertNotIn(b"/run/vspc/admin.socket", terminal.shown)
 
 
 class Monitor(ClientTestCase):
@@ -461,21 +602,21 @@ class Metrics(ClientTestCase):
         started = float(re.search(r"\nvspc_start_time_seconds (\S+)", text)[1])
         self.assertLess(abs(time.time() - started), 3600)
 
-    def test_openmetrics_by_its_reference_parser(self):
-        code = ("import sys; from prometheus_client.openmetrics import parser; "
-                "print(len(list(parser.text_string_to_metric_families(sys.stdin.read()))))")
-        parsed = subprocess.run(["/usr/bin/python3", "-c", code], input=self.text(), capture_output=True, text=True,
+    def families(self, text, parser):
+        """How many metrics there are for a parser of python3-prometheus-client."""
+        code = (f"import sys; from {parser} import text_string_to_metric_families as parse; "
+                "print(len(list(parse(sys.stdin.read()))))")
+        parsed = subprocess.run(["/usr/bin/python3", "-c", code], input=text, capture_output=True, text=True,
                                 check=False)
-        if "No module named 'prometheus_client'" in parsed.stderr:
-            self.skipTest("python3-prometheus-client is not installed")
-        self.assertEqual(parsed.stdout, f"{len(METRICS)}\n", parsed.stderr)
+        self.assertEqual(parsed.returncode, 0, parsed.stderr)
+        return int(parsed.stdout)
 
-    @skipUnless(shutil.which("promtool"), "promtool (package prometheus) is not installed")
-    def test_prometheus_by_promtool(self):
+    def test_openmetrics_by_its_reference_parser(self):
+        self.assertEqual(self.families(self.text(), "prometheus_client.openmetrics.parser"), len(METRICS))
+
+    def test_prometheus_by_a_parser(self):
         text = self.text("--format=prometheus")
-        checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True,
-                                 check=False)
-        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        self.assertEqual(self.families(text, "prometheus_client.parser"), len(METRICS))
 
     def test_json(self):
         self.assertEqual(list(json.loads(self.text("--format=json"))), METRICS)
@@ -718,7 +859,7 @@ class Prompt(ClientTestCase):
         self.assertLess(sent, 4 << 20)
         with open(f"/proc/{terminal.process.pid}/status", encoding="ascii") as f:
             rss = int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1])
-        self.assertLess(rss, 200000 if is_sanitized() else 16000)
+        self.assertLess(rss, 200000 if SANITIZED else 16000)
 
         terminal.type(b"c\r")
         peer.sock.setblocking(True)
@@ -755,11 +896,6 @@ class Prompt(ClientTestCase):
         peer.wait_data(b"still")
 
 
-def is_sanitized():
-    with open(CLIENT, "rb") as f:
-        return b"__asan_init" in f.read()
-
-
 class TheTerminalIsRestored(ClientTestCase):
     def ends(self, terminal, how, *, status):
         self.assertTrue(terminal.is_raw())
@@ -771,7 +907,7 @@ class TheTerminalIsRestored(ClientTestCase):
         _, terminal = self.attached_to_vm()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV,
                        signal.SIGUSR1, signal.SIGPIPE):
-            if number == signal.SIGSEGV and is_sanitized():
+            if number == signal.SIGSEGV and SANITIZED:
                 continue
             terminal = self.attached(self.attaching(), "web01")
             self.ends(terminal, lambda n=number, t=terminal: t.process.send_signal(n), status=-number)
@@ -953,7 +1089,7 @@ class Pipes(ClientTestCase):
 
     def test_closed_standard_descriptors(self):
         server = self.attaching()
-        shell = f'exec "$0" "$@" <&- >&-'
+        shell = 'exec "$0" "$@" <&- >&-'
         result = subprocess.run(["sh", "-c", shell, CLIENT, *options_of(server), "web01", "--timeout=100ms"],
                                 capture_output=True, check=False, env=environment(), timeout=PATIENCE_SEC)
         self.assertEqual((result.returncode, result.stdout), (0, b""), result.stderr)
@@ -1023,6 +1159,79 @@ class Wait(ClientTestCase):
         self.assertSays(run(server, "web", "--wait"), '"web" may be any of these VMs', "\n  1\n  2\n")
 
 
+class Log(ClientTestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-log-"))
+        with open(f"{self.folder}/journalctl", "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+        os.chmod(f"{self.folder}/journalctl", 0o755)
+
+    def log(self, server, *args):
+        return run(server, "log", *args, env={"PATH": f"{self.folder}:{os.environ['PATH']}"})
+
+    def assertAsks(self, result, *words):
+        """The journal, for what the consoles have said."""
+        self.assertEqual((result.returncode, result.stdout.splitlines()),
+                         (0, ["--namespace=+vspc", "-t", "vspc-console", *words]), result)
+
+    def test_a_vm_by_its_uuid(self):
+        vspcd = self.start(local=True)
+        vm = connected_vm(vspcd, "web01")
+        result = self.log(vspcd, "web01")
+        self.assertAsks(result, f"VSPC_VM_UUID={vm.id}")
+        self.assertEqual(result.stderr, "")
+
+    def test_a_serial_port_of_several(self):
+        vm = a_vm("web01", uri="telnet://s2")
+        server = self.fake(List=all_vms([{**vm, "id": vm["uuid"] + "_s2"}]))
+        self.assertAsks(self.log(server, "web01"), f"VSPC_VM_UUID={vm['uuid']}", "VSPC_URI=telnet://s2")
+
+    def test_by_way_of_the_loopback_address(self):
+        vm = a_vm("web01")
+        server = self.fake(on_tcp=True, List=all_vms([vm]))
+        self.assertAsks(self.log(server, "web01"), f"VSPC_VM_UUID={vm['uuid']}")
+
+    def test_options_are_passed_on(self):
+        vm = a_vm("web01")
+        server = self.fake(List=all_vms([vm]))
+        result = self.log(server, "web01", "-f", "-n", "5", "--since=-1h", "--until", "now", "--output=json",
+                          "--no-pager")
+        self.assertAsks(result, "--follow", "-n", "5", "--since", "-1h", "--until", "now", "--output", "json",
+                        "--no-pager", f"VSPC_VM_UUID={vm['uuid']}")
+
+    def test_by_name_without_vspcd(self):
+        server = self.fake()
+        server.close()
+        result = self.log(server, "web01")
+        self.assertAsks(result, "VSPC_VM_NAME=web01")
+        self.assertIn("Cannot reach vspcd: ", result.stderr)
+        self.assertIn('Looking for a VM named "web01" in the journal', result.stderr)
+
+    def test_by_name_if_vspcd_does_not_know_it(self):
+        for answer in error("NoSuchVM", vm="web01"), all_vms([]):
+            result = self.log(self.fake(List=answer), "web01")
+            self.assertAsks(result, "VSPC_VM_NAME=web01")
+            self.assertIn('Looking for a VM named "web01" in the journal', result.stderr)
+
+    def test_several_are_too_many(self):
+        server = self.fake(List=all_vms([a_vm("twin", 1), a_vm("twin", 2)]))
+        result = self.log(server, "twin")
+        self.assertSays(result, '"twin" names 2 VMs')
+        self.assertEqual(result.stdout, "")
+
+    def test_what_vspcd_refuses_is_not_looked_for(self):
+        server = self.fake(List=error("AmbiguousVM", vm="5012", uuids=["1", "2"]))
+        result = self.log(server, "5012")
+        self.assertSays(result, '"5012" may be any of these VMs')
+        self.assertEqual(result.stdout, "")
+
+    def test_no_journalctl(self):
+        os.unlink(f"{self.folder}/journalctl")
+        result = run(self.fake(List=all_vms([a_vm("web01")])), "log", "web01", env={"PATH": self.folder})
+        self.assertSays(result, "Cannot run journalctl")
+
+
 @skipUnless(shutil.which("tmux"), "tmux is not installed")
 class Tmux(ClientTestCase):
     def setUp(self):
@@ -1081,7 +1290,6 @@ class Tmux(ClientTestCase):
         self.wait_screen("\nstatus 0\n icanon\n")
 
 
-@skipUnless(os.path.exists(COMPLETION), "the completion is not there")
 class Completion(ClientTestCase):
     def complete(self, server, *words):
         code = ('source "$0"; PATH="$1:$PATH"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '

@@ -10,7 +10,7 @@ import sys
 import unittest
 
 from harness import PATIENCE_SEC, TestCase
-from peers import NAME, connected_vm, sub
+from peers import NAME, RawClient, connected_vm, sub
 from varlink_peer import ADMIN, CONCENTRATOR, SERVICE, Interface, read_definition
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -74,8 +74,9 @@ class Varlinkctl(TestCase):
         vm = connected_vm(vspcd, 'web "01"')
         self.assertEqual(self.call("List", {"name": vm.name})["vm"]["id"], vm.id)
         self.assertEqual(self.call("GetMetrics", {})["vms"], 1)
-        self.assertEqual(self.call("Clear", {"vm": vm.id}), {"disconnected": 0})
-        vspcd.wait_logged(r"local user 0, process \d+ disconnects its 0 clients")
+        RawClient(vm)
+        self.assertEqual(self.call("Clear", {"vm": vm.id}), {"disconnected": 1})
+        vspcd.wait_logged(r"local user 0, process \d+ disconnects its 1 client")
 
     def test_a_call_that_fails(self):
         vspcd = self.start_inside()
