@@ -116,7 +116,7 @@ int concentrator_admit(Concentrator *c, int fd) {
         /* Into the place that has become free: a descriptor's number tells how many there are only as long as
          * there are no gaps below. */
         _cleanup_close_ int high = fd;
-        _cleanup_close_ int low = concentrator_reclaim(c) ? fcntl(high, F_DUPFD_CLOEXEC, 0) : -1;
+        _cleanup_close_ int low = !c->restoring && concentrator_reclaim(c) ? fcntl(high, F_DUPFD_CLOEXEC, 0) : -1;
         if (low >= 0 && (unsigned) low < c->descriptor_limit)
                 return TAKE_FD(low);
 

@@ -89,6 +89,7 @@ struct Concentrator {
         unsigned n_links;
         unsigned n_ports; /* VMs that have one */
         LogRateLimit refusals; /* for want of descriptors */
+        bool restoring;        /* all VMs seem to be gone: none is given up for another */
 
         uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
         uint8_t *encoded; /* CONCENTRATOR_ENCODED_MAX: what is about to be written */

@@ -120,8 +120,16 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         console_settle(c);
 }
 
-static void console_close_port(Console *c) {
+/* Whoever has a copy of the descriptor, as a hook that is being started has for a moment: nobody listens there. */
+static void console_stop_listening(Console *c) {
+        if (acceptor_is_open(&c->acceptor))
+                (void) shutdown(c->acceptor.watch.fd, SHUT_RDWR);
+
         acceptor_close(&c->acceptor);
+}
+
+static void console_close_port(Console *c) {
+        console_stop_listening(c);
         if (c->port == 0)
                 return;
 
@@ -145,7 +153,7 @@ void console_move_port(Console *c) {
                 return;
 
         timeout_stop(&c->orphaned);
-        acceptor_close(&c->acceptor);
+        console_stop_listening(c);
 
         int fd = concentrator_listen(c->concentrator, c->port);
         if (fd >= 0) {
@@ -158,7 +166,7 @@ void console_move_port(Console *c) {
         console_close_port(c);
 }
 
-void console_open_port(Console *c, uint16_t wanted) {
+void console_open_port(Console *c) {
         Concentrator *concentrator = c->concentrator;
         int fd;
 
@@ -168,7 +176,7 @@ void console_open_port(Console *c, uint16_t wanted) {
         /* Others may be given up for it, but not itself. */
         timeout_stop(&c->orphaned);
 
-        int port = concentrator_open_port(concentrator, wanted, &fd);
+        int port = concentrator_open_port(concentrator, c->own_port, &fd);
         if (port < 0) {
                 console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port: %s",
                             port == -ENOSPC ? "the range from VMPortRangeStart= to VMPortRangeEnd= is exhausted"
@@ -176,7 +184,7 @@ void console_open_port(Console *c, uint16_t wanted) {
                 return;
         }
 
-        c->port = (uint16_t) port;
+        c->port = c->own_port = (uint16_t) port;
         concentrator->n_ports++;
         console_listen(c, fd);
 }
@@ -187,7 +195,7 @@ void console_apply_settings(Console *c) {
 
         ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
         if (settings->vm_ports)
-                console_open_port(c, 0);
+                console_open_port(c);
         else
                 console_close_port(c); /* who is connected stays so */
 
@@ -217,7 +225,8 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
-        console_open_port(c, port);
+        c->own_port = port;
+        console_open_port(c);
         concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
 
         *ret = TAKE_PTR(c);
@@ -516,6 +525,18 @@ const Link *console_speaker(const Console *c) {
                         speaker = l;
 
         return speaker;
+}
+
+usec_t console_gone_since(const Console *c) {
+        sd_event *event = c->concentrator->event;
+
+        if (c->connected || c->clients)
+                return 0;
+        if (!c->orphaned.queue)
+                return c->since;
+
+        /* Modulo 2^64, as a timeout that has begun before the clock is. */
+        return event_now_realtime(event) - (event_now(event) - c->orphaned.since);
 }
 
 usec_t console_expires(const Console *c) {

@@ -32,7 +32,8 @@ struct Console {
         char *former_name; /* during CONSOLE_RENAMED, else NULL */
 
         Acceptor acceptor; /* open if it has a port */
-        uint16_t port;     /* 0: none */
+        uint16_t port;     /* at which it listens; 0: none */
+        uint16_t own_port; /* the one that it had last, and is to have again: what is stored; 0: never had one */
 
         Ring ring;
         Link *links;     /* utlist */
@@ -66,9 +67,9 @@ int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], 
 Console *console_free(Console *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
 
-/* Opens a port if the console has none and is to have one: @wanted, or another if that is 0 or not to be had. To be
- * followed by console_settle(). */
-void console_open_port(Console *c, uint16_t wanted);
+/* Opens a port if the console has none and is to have one: its own, or another if it has none or another program has
+ * it. To be followed by console_settle(). */
+void console_open_port(Console *c);
 
 /* Of one that has been known before: its VM has been gone since then (since 1970), and it expires accordingly. */
 void console_set_gone(Console *c, usec_t since);
@@ -117,6 +118,9 @@ VMotionState console_vmotion_state(const Console *c);
 
 /* The link that speaks for the VM: the newest that is live; NULL: none. */
 const Link *console_speaker(const Console *c);
+
+/* Since when neither its VM nor a client has been there, since 1970; 0: one is. */
+usec_t console_gone_since(const Console *c);
 
 /* When it will be forgotten, since 1970; USEC_INFINITY: not, as it is. */
 usec_t console_expires(const Console *c);

@@ -31,7 +31,7 @@ static Console *link_find_or_make_console(Link *l) {
         if (!console)
                 return console_new(c, id, l->uuid, l->name, l->uri, 0, &console) < 0 ? NULL : console;
 
-        console_open_port(console, 0);
+        console_open_port(console);
         return console_set_uri(console, l->uri) < 0 ? NULL : console;
 }
 

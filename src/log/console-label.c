@@ -5,6 +5,7 @@
 
 #include "basic/log.h"
 #include "console/message.h"
+#include "basic/text.h"
 #include "console-label.h"
 
 #define PORT_TEXT_MAX sizeof("65535")
@@ -72,6 +73,7 @@ void console_label_log_gap(const ConsoleLabel *l, uint64_t n, const char *where)
                          .field = fields,
                          .n_fields = ELEMENTSOF(fields),
                  },
-                 "VM %.128s (%s): %" PRIu64 " bytes of its output are missing in %s", l->name, l->uuid, n,
+                 "VM %.*s (%s): %" PRIu64 " bytes of its output are missing in %s",
+                 (int) text_cut(l->name, MIN(strlen(l->name), (size_t) 128)), l->name, l->uuid, n,
                  where);
 }

@@ -20,6 +20,7 @@ struct ConsoleLog {
         ConsoleLogSettings settings;
         JournalSink *journal; /* NULL: never wanted so far */
         FileSink *files;
+        LogRateLimit failures; /* to log what VMs say */
 };
 
 void console_log_settings_init(ConsoleLogSettings *s) {
@@ -85,8 +86,9 @@ static void on_output(ConcentratorObserver *observer, Console *console, const ui
 
         const ConsoleRecord *record = record_of(l, console);
         if (!record) {
-                console_log(console, LOG_ERR, NULL, NULL,
-                            "no memory to log its output, %zu bytes are not logged", n);
+                if (log_rate_limit_pass(&l->failures, event_now(console->concentrator->event)) > 0)
+                        console_log(console, LOG_ERR, NULL, NULL,
+                                    "no memory to log its output, %zu bytes are not logged", n);
                 return;
         }
 
@@ -98,7 +100,8 @@ static void on_output(ConcentratorObserver *observer, Console *console, const ui
 
 static void on_event(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
                      _unused_ const Client *client) {
-        if (event == CONSOLE_REMOVED)
+        /* Of VMs that are gone there may be thousands; what one says when it is back makes a new one. */
+        if (event == CONSOLE_DISCONNECTED || event == CONSOLE_REMOVED)
                 record_free(container_of(observer, ConsoleLog, observer), console);
 }
 

@@ -53,7 +53,9 @@ static int take_priority(const uint32_t **begin, const uint32_t *end) {
                 return LOG_INFO;
 
         *begin += 3;
-        return (int) (p[1] - '0');
+
+        /* Not 0, which journald tells everybody who is logged in: a guest is not to write to the host's terminals. */
+        return MAX((int) (p[1] - '0'), LOG_ALERT);
 }
 
 static void show_line(const LineSplitter *s, const Output *output) {

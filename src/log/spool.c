@@ -62,7 +62,7 @@ static void write_next(Spool *s) {
         Buffer data = TAKE(stream->pending, BUFFER_INIT(SPOOL_STREAM_MAX));
         uint64_t n_dropped = TAKE(stream->n_dropped, 0);
         bool ended = stream->ended;
-        size_t used = data.size + (ended ? stream->cost : 0);
+        size_t used = data.size, cost = ended ? stream->cost : 0;
 
         DL_DELETE(s->queue, stream);
         s->n_queued--;
@@ -78,6 +78,7 @@ static void write_next(Spool *s) {
         /* It counts until it is written: the bound is one of memory. */
         pthread_mutex_lock(&s->lock);
         s->used -= used;
+        s->cost -= cost;
 }
 
 static usec_t call_idle(Spool *s) {
@@ -191,8 +192,8 @@ int spool_open(Spool *s, SpoolStream *stream, size_t cost) {
         int r = -ENOBUFS;
 
         pthread_mutex_lock(&s->lock);
-        if (cost <= SPOOL_MAX - s->used) {
-                s->used += cost;
+        if (cost <= SPOOL_STREAMS_MAX - s->cost) {
+                s->cost += cost;
                 stream->cost = cost;
                 stream->pending = BUFFER_INIT(SPOOL_STREAM_MAX);
                 r = 0;

@@ -11,11 +11,12 @@
  * waits for the thread: what it says is copied into the stream's buffer, and what has no room there is dropped
  * and counted. The thread takes the streams in the order in which they had something to say.
  *
- * All streams together hold at most SPOOL_MAX, their own memory included, and one of them at most
- * SPOOL_STREAM_MAX; when it gets tight, at most one part in SPOOL_SHARE of what is left, so that a thousand
+ * All streams together hold at most SPOOL_MAX, and one of them at most SPOOL_STREAM_MAX; their own memory has a bound
+ * apart, so that many that say little leave room for those that say much. When it gets tight, at most one part in SPOOL_SHARE of what is left, so that a thousand
  * VMs that shout leave room for one that whispers.
  */
 #define SPOOL_MAX (64U * 1024U * 1024U)
+#define SPOOL_STREAMS_MAX (64U * 1024U * 1024U)
 #define SPOOL_STREAM_MAX (256U * 1024U)
 #define SPOOL_SHARE 16U
 
@@ -56,6 +57,7 @@ struct Spool {
         SpoolStream *queue; /* utlist: those that have something to say */
         size_t n_queued;
         size_t used;   /* bytes, of SPOOL_MAX */
+        size_t cost;   /* bytes, of SPOOL_STREAMS_MAX */
         bool running;  /* there is a thread */
         bool sleeping; /* it waits for something to do */
         bool resting;  /* it waits a moment for more to come together, unless there is much already */

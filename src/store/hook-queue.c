@@ -68,12 +68,16 @@ static unsigned vm_count(const HookVM *vm, unsigned begin, unsigned mask) {
         return n;
 }
 
-static void vm_append(HookQueue *q, HookVM *vm, HookEventType type, usec_t time, char *old_name) {
-        assert(vm->n_pending < PENDING_MAX);
+/* Takes over @old_name, unless it fails: more wait than can be, were nothing ever missed. But while there are no hooks
+ * nothing is told. */
+static int vm_append(HookQueue *q, HookVM *vm, HookEventType type, usec_t time, char *old_name) {
+        if (vm->n_pending >= PENDING_MAX)
+                return -ENOBUFS;
 
         vm->pending[vm->n_pending++] = (Pending){type, time, old_name};
         q->size += pending_size(old_name);
         q->n_pending++;
+        return 0;
 }
 
 /* Brings up to date what follows from what waits and what is being told; frees it if neither is. */
@@ -123,12 +127,15 @@ static int vm_add_renamed(HookQueue *q, HookVM *vm, unsigned begin, const HookEv
         }
 
         vm_merge(q, vm, begin, MASK(HOOK_VM_RENAMED));
-        if (old_name)
-                vm_append(q, vm, e->type, e->time, TAKE_PTR(old_name));
-        else
+        if (!old_name) {
                 q->n_merged++;
+                return 0;
+        }
 
-        return 0;
+        int r = vm_append(q, vm, e->type, e->time, old_name);
+        if (r >= 0)
+                TAKE_PTR(old_name);
+        return r;
 }
 
 static int vm_add(HookQueue *q, HookVM *vm, const HookEvent *e) {
@@ -160,8 +167,7 @@ static int vm_add(HookQueue *q, HookVM *vm, const HookEvent *e) {
                 break;
         }
 
-        vm_append(q, vm, e->type, e->time, NULL);
-        return 0;
+        return vm_append(q, vm, e->type, e->time, NULL);
 }
 
 /* Those of @e, if there is room for them. */

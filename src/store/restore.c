@@ -111,8 +111,9 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
         if (r < 0)
                 return r;
 
-        /* A clock that has been set back makes it expire later, not never. */
-        console_set_gone(*ret, m->gone_since > 0 ? MIN(m->gone_since, now) : now);
+        /* A clock that has been set back makes it expire later, not never; one that is not set yet must not make it
+         * expire as soon as it is. */
+        console_set_gone(*ret, MIN(m->gone_since > 0 ? m->gone_since : MAX(now, m->stored), now));
         return 0;
 }
 
@@ -132,6 +133,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
         if (r < 0)
                 return r;
 
+        c->restoring = true;
         reserve_ports(c, &stored);
         qsort(stored.mappings, stored.n, sizeof(Mapping *), compare_longest_gone_first);
 
@@ -144,9 +146,13 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
 
                 r = restore_one(c, m, &console);
                 if (r < 0)
-                        return r;
+                        break;
                 handler(console, m, userdata);
         }
+
+        c->restoring = false;
+        if (r < 0)
+                return r;
 
         log_info("%zu %s restored", stored.n, stored.n == 1 ? "VM" : "VMs");
         return 0;

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "basic/log.h"
@@ -54,7 +55,15 @@ static int folder_open(FileStore *s) {
         if (fd < 0)
                 return -errno;
 
-        safe_close(s->folder_fd);
+        /* Two would give each other's VMs other ports. Our own lock on it, should it be the same folder, goes first. */
+        s->folder_fd = safe_close(s->folder_fd);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+
+                safe_close(fd);
+                return r;
+        }
+
         s->folder_fd = fd;
         return 0;
 }
@@ -72,6 +81,9 @@ static int file_open(const char *argument, void **ret_state) {
         }
 
         int r = folder_open(s);
+        if (r == -EBUSY)
+                return log_error_errno(r, "The folder %s is in use by another vspcd: give this one another, as in "
+                                          "Backend=file:FOLDER, or Backend=memory to try it out", s->path);
         if (r < 0)
                 return log_error_errno(r, "Cannot make or open the folder %s (StateDirectory= in the unit, "
                                           "$STATE_DIRECTORY or Backend=file:FOLDER says where it is): %m", s->path);
@@ -198,7 +210,7 @@ static int file_put(void *state, const Mapping *mapping) {
         FileStore *s = state;
 
         int r = write_mapping(s, mapping);
-        if (r == -ENOENT && folder_open(s) >= 0) /* somebody has removed it */
+        if ((r == -ENOENT || r == -EBADF) && folder_open(s) >= 0) /* somebody has removed it */
                 r = write_mapping(s, mapping);
 
         return r;

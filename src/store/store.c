@@ -25,15 +25,15 @@ static void store_put(Store *s, const Console *console) {
                 .id = console->id,
                 .uri = console->uri,
                 .name = console->name,
-                .port = console->port,
-                .gone_since = console->connected ? 0 : console->since,
+                .port = console->own_port,
+                .gone_since = console_gone_since(console),
                 .stored = event_now_realtime(s->concentrator->event),
         };
 
         memcpy(mapping.uuid, console->uuid, sizeof mapping.uuid);
         if (write_queue_put(s->queue, &mapping) < 0)
                 log_error("No memory to store that VM %s (%s) has port %u", console->name, console->id,
-                          console->port);
+                          console->own_port);
 }
 
 static void store_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
@@ -52,6 +52,12 @@ static void store_notify(ConcentratorObserver *observer, Console *console, Conso
         case CONSOLE_RENAMED:
         case CONSOLE_CHANGED:
                 store_put(s, console);
+                break;
+
+        case CONSOLE_CLIENT_ATTACHED: /* a VM that is gone does not expire while somebody waits for it */
+        case CONSOLE_CLIENT_DETACHED:
+                if (!console->connected)
+                        store_put(s, console);
                 break;
 
         case CONSOLE_REMOVED:
@@ -75,7 +81,7 @@ static int on_news(_unused_ sd_event_source *source, int fd, _unused_ uint32_t r
 /* What has been restored otherwise than it was stored is stored anew, so that from one restart to the next nobody's
  * port changes again, and who does not come back expires. */
 static void on_restored(Console *console, const Mapping *mapping, void *userdata) {
-        if (console->port != mapping->port || mapping->gone_since == 0)
+        if (console->own_port != mapping->port || mapping->gone_since == 0)
                 store_put(userdata, console);
 }
 

@@ -244,7 +244,7 @@ static void test_what_is_elsewhere_on_a_screen_is_another_line(_unused_ void **s
 }
 
 static void test_a_kernels_prefix_is_the_priority(_unused_ void **state) {
-        ASSERT_ROWS({BYTES("<3>EXT4-fs error\n<0>panic\n<7>debug\n"), "3:EXT4-fs error|0:panic|7:debug|"},
+        ASSERT_ROWS({BYTES("<3>EXT4-fs error\n<0>panic\n<7>debug\n"), "3:EXT4-fs error|1:panic|7:debug|"},
                     {BYTES("<8>x\n<33>x\n<a>x\n<3x\n x<3>\n"), "6:<8>x|6:<33>x|6:<a>x|6:<3x|6: x<3>|"},
                     {BYTES("<\n<4\n<4>\n"), "6:<|6:<4|"});
 }
