@@ -24,6 +24,7 @@ from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_vm, migration
 JOURNALD = "/lib/systemd/systemd-journald"
 SOCKET = "/run/systemd/journal/socket"
 PENDING_MAX = 256 * 1024  # bytes that are kept for a VM
+STOPPED_SEC = 10
 
 OUTPUT_NOT_LOGGED = "3cc2ae3be51c496289aa871d57e6a188"  # as src/console/message.h has it
 
@@ -270,9 +271,14 @@ class StoppedJournal(JournalCase):
         rss = vspcd.rss()
 
         journal.signal(signal.SIGSTOP)
-        n = 80 * 100000
+        n, ends = 0, time.monotonic() + STOPPED_SEC
+        while time.monotonic() < ends:
+            for vm, client in zip(loud, clients):
+                self.flood(vm, 80 * 20000, n // 80)
+                client.pump()
+                client.data.clear()
+            n += 80 * 20000
         for vm, client in zip(loud, clients):
-            self.flood(vm, n, 0)
             vm.send(b"end of flood\r\n")
             client.wait_data(b"end of flood")
         for i in range(20):
