@@ -17,7 +17,7 @@
  *
  * So what hooks are told of a VM is always a possible story, and it ends with how things are. In all they
  * take at most HOOK_QUEUE_MAX: beyond that VMs of which nothing waits yet are not let in and their event is
- * dropped. Both are counted.
+ * dropped; so are ends of lives whose beginnings were missed while there were no hooks. All are counted.
  *
  * A plain data structure: whoever shares it between threads has a lock for it.
  */
@@ -37,8 +37,8 @@ typedef struct HookQueue {
 /* Returns: 0 or, if it was dropped, -ENOBUFS or -ENOMEM. */
 int hook_queue_add(HookQueue *q, const HookEvent *e);
 
-/* Returns: 1 and the event whose turn it is, for hook_queue_done(); 0 if there is none; -ENOMEM if there was
-   one, and it * was dropped. */
+/* Returns: 1 and the event whose turn it is, for hook_queue_done(); 0 if there is none; -ENOMEM if there was one, and
+ * it was dropped. */
 int hook_queue_take(HookQueue *q, HookEvent *ret);
 
 /* Hooks have been told of @e, which is freed: its VM may have another turn. */

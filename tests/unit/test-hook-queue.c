@@ -214,6 +214,23 @@ static void test_who_is_connected_is_told_with_that_only(void **state) {
         hook_queue_done(&f->queue, &e);
 }
 
+/* Lives of which the beginning was never seen: there were no hooks then. */
+static void test_more_ends_than_beginnings_are_dropped_and_counted(void **state) {
+        Fixture *f = *state;
+        HookEvent e;
+
+        happens(f, "C");
+        assert_int_equal(told(f, &e), 'C'); /* and takes its time */
+        for (unsigned i = 0; i < 20; i++) {
+                (void) add_named(f, "vm", HOOK_VM_CONNECTED, "name", NULL);
+                (void) add_named(f, "vm", HOOK_VM_REMOVED, "name", NULL);
+        }
+
+        assert_true(f->queue.n_dropped > 0);
+        assert_true(f->queue.n_pending <= 10);
+        hook_queue_done(&f->queue, &e);
+}
+
 static void test_it_is_bounded_and_what_does_not_fit_is_counted(void **state) {
         Fixture *f = *state;
         char id[16], long_name[4096];
@@ -342,6 +359,7 @@ int main(void) {
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_a_name_that_is_the_old_one_again_is_not_told, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_is_connected_is_told_with_that_only, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_more_ends_than_beginnings_are_dropped_and_counted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_it_is_bounded_and_what_does_not_fit_is_counted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_usual_names_of_sixteen_thousand_vms_fit, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_whatever_happens_the_story_is_possible, setup, teardown),
