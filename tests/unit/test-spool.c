@@ -219,9 +219,33 @@ static void test_a_stream_that_is_heard_gets_its_end_even_if_it_said_nothing(_un
         assert_complete(&stream, 0);
 }
 
+static void test_many_streams_leave_room_for_what_one_says(_unused_ void **state) {
+        Stream crowd, stream, late = {};
+        uint64_t position = 0;
+        Sink s;
+
+        sink_start(&s);
+        stream_open(&s, &stream);
+        crowd = (Stream){.ordered = true};
+        assert_int_equal(spool_open(&s.spool, &crowd.spool, SPOOL_STREAMS_MAX - s.spool.cost), 0);
+        assert_int_equal(spool_open(&s.spool, &late.spool, 1), -ENOBUFS);
+
+        pthread_mutex_lock(&s.gate);
+        put(&s, &stream, &position, SPOOL_STREAM_MAX / 2);
+        pthread_mutex_unlock(&s.gate);
+        spool_end(&s.spool, &stream.spool);
+        spool_end(&s.spool, &crowd.spool);
+        sink_stop(&s);
+
+        assert_int_equal(stream.n_written, SPOOL_STREAM_MAX / 2);
+        assert_int_equal(stream.n_missing, 0);
+        assert_int_equal(s.spool.cost, 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_put_is_written_in_order),
+                cmocka_unit_test(test_many_streams_leave_room_for_what_one_says),
                 cmocka_unit_test(test_a_sink_that_hangs_costs_what_does_not_fit_and_nobody_waits),
                 cmocka_unit_test(test_all_streams_together_are_bounded_and_leave_room_for_one_that_whispers),
                 cmocka_unit_test(test_streams_that_come_and_go_while_the_sink_hangs_are_bounded),
