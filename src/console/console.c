@@ -363,6 +363,7 @@ void console_remove_client(Console *c, Client *client) {
         ring_leave(&c->ring, &client->cursor);
         DL_DELETE(c->clients, client);
         c->n_clients--;
+        c->left = event_now_realtime(c->concentrator->event);
         c->holders.n[client->access]--;
         c->concentrator->n_clients--;
         c->concentrator->n_clients_gone -= client->access == ACCESS_NONE;
@@ -528,15 +529,7 @@ const Link *console_speaker(const Console *c) {
 }
 
 usec_t console_gone_since(const Console *c) {
-        sd_event *event = c->concentrator->event;
-
-        if (c->connected || c->clients)
-                return 0;
-        if (!c->orphaned.queue)
-                return c->since;
-
-        /* Modulo 2^64, as a timeout that has begun before the clock is. */
-        return event_now_realtime(event) - (event_now(event) - c->orphaned.since);
+        return c->connected || c->clients ? 0 : MAX(c->since, c->left);
 }
 
 usec_t console_expires(const Console *c) {

@@ -45,6 +45,7 @@ struct Console {
         ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
 
         usec_t since;        /* connected or disconnected, since 1970 */
+        usec_t left;         /* when the last client left, since 1970; 0: there has been none */
         uint64_t bytes_sent; /* input, to the VM; its output is counted by the ring's end */
         uint64_t number;     /* consoles are numbered as they come to be: the table has them in this order */
 
