@@ -148,7 +148,7 @@ static void listing_fail(const BusListing *l, int error) {
 
 static void listings_go_on(Bus *b) {
         BusListings *listings = &b->listings;
-        usec_t began = bus_clock(), pause = BUS_REST_USEC;
+        usec_t began = now_monotonic(), pause = BUS_REST_USEC;
 
         while (listings->first && !bus_turn_is_over(began)) {
                 BusListing *l = listings->first;

@@ -152,7 +152,7 @@ static usec_t news_due(const BusNews *news) {
 }
 
 static int news_tell(Bus *b) {
-        usec_t began = bus_clock();
+        usec_t began = now_monotonic();
         BusNews *news = &b->news;
         int r = 0;
 

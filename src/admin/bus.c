@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <time.h>
 
 #include "bus-credentials.h"
 #include "bus-manager.h"
@@ -13,13 +12,6 @@ enum {
         NAME_IS_OURS = 1,
         NAME_IS_QUEUED_FOR = 2,
 };
-
-usec_t bus_clock(void) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (usec_t) now.tv_sec * USEC_PER_SEC + (usec_t) now.tv_nsec / 1000;
-}
 
 int bus_add_timer(Bus *b, sd_event_source **ret, sd_event_time_handler_t handler) {
         int r = sd_event_add_time(b->concentrator->event, ret, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, handler,

@@ -64,10 +64,9 @@ Bus *bus_current(sd_bus *connection);
 /* Messages that wait to be sent */
 uint64_t bus_queued(const Bus *b);
 
-/* CLOCK_MONOTONIC now, not as the loop saw it when it woke up; and whether @since on it is a turn ago. */
-usec_t bus_clock(void);
+/* Whether a turn that has begun at @since (CLOCK_MONOTONIC) is over. */
 static inline bool bus_turn_is_over(usec_t since) {
-        return bus_clock() - since >= BUS_TURN_USEC;
+        return now_monotonic() - since >= BUS_TURN_USEC;
 }
 
 /* A timer, off to begin with. */

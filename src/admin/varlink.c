@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <sys/eventfd.h>
-#include <time.h>
 #include <utlist.h>
 
 #include "transport/socket.h"
@@ -11,7 +10,7 @@
 #define READ_MAX 16384U
 
 /* Work on calls before everything else has its turn */
-#define WORK_NSEC (250 * 1000)
+#define WORK_USEC (USEC_PER_MSEC / 4)
 
 struct VarlinkGate {
         VarlinkServer *server;
@@ -338,13 +337,6 @@ static void connection_work(VarlinkConnection *c) {
         connection_flush(c);
 }
 
-static uint64_t clock_nsec(void) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
-}
-
 static void server_reap(VarlinkServer *s) {
         VarlinkConnection *c, *next;
 
@@ -359,9 +351,9 @@ static void server_reap(VarlinkServer *s) {
  * its place at the head of all that is pending, and would have every turn until there is no more work. */
 static void on_work(Watch *w, _unused_ uint32_t events) {
         VarlinkServer *s = container_of(w, VarlinkServer, worker);
-        uint64_t began = clock_nsec();
+        usec_t began = now_monotonic();
 
-        while (s->ready && clock_nsec() - began < WORK_NSEC) {
+        while (s->ready && now_monotonic() - began < WORK_USEC) {
                 VarlinkConnection *c = s->ready;
 
                 connection_set_ready(c, false);

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <poll.h>
-#include <time.h>
 
 #include "connection.h"
 #include "dial.h"
 
-static usec_t now_usec(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (usec_t) t.tv_sec * USEC_PER_SEC + (usec_t) t.tv_nsec / 1000;
-}
-
 usec_t connection_deadline(void) {
-        return now_usec() + CONNECTION_TIMEOUT_USEC;
+        return now_monotonic() + CONNECTION_TIMEOUT_USEC;
 }
 
 /* Returns: 0, -ETIMEDOUT, or another negative errno. */
@@ -22,7 +14,7 @@ static int wait_for(int fd, short events, usec_t until) {
         struct pollfd p = {.fd = fd, .events = events};
 
         for (;;) {
-                usec_t now = now_usec();
+                usec_t now = now_monotonic();
                 int msec = -1;
 
                 if (until != USEC_INFINITY)
@@ -138,7 +130,7 @@ static int connection_fill(Connection *c, usec_t until) {
                 return error;
 
         /* Whoever sends without a pause does not get longer either. */
-        return now_usec() > until ? -ETIMEDOUT : 0;
+        return now_monotonic() > until ? -ETIMEDOUT : 0;
 }
 
 int connection_receive(Connection *c, usec_t until, VarlinkReply *ret) {

@@ -5,13 +5,6 @@
 
 #include "human.h"
 
-usec_t human_now(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_REALTIME, &t);
-        return (usec_t) t.tv_sec * USEC_PER_SEC + (usec_t) t.tv_nsec / 1000;
-}
-
 /* A year of five digits is nobody's clock, and no more fits. */
 static bool break_down(usec_t t, struct tm *ret) {
         time_t seconds = (time_t) (t / USEC_PER_SEC);

@@ -8,8 +8,6 @@
 
 #define HUMAN_TEXT_MAX 64U
 
-usec_t human_now(void);
-
 /* "Sat 2025-11-22 10:48:21 CET" */
 const char *human_timestamp(usec_t t, char buffer[static HUMAN_TEXT_MAX]);
 

@@ -90,7 +90,7 @@ void show_vm(FILE *f, const json_t *vm, Users users) {
         const char *serial = json_get_text(vm, "serial", NULL), *peer = json_get_text(vm, "peer", NULL),
                    *vmotion = json_get_text(vm, "vmotion", "none");
         const char *uuid = json_get_text(vm, "uuid", "?"), *id = json_get_text(vm, "id", uuid);
-        usec_t now = human_now();
+        usec_t now = now_realtime();
         uint64_t port;
 
         text_line(f, "Name", json_get_text(vm, "name", "?"));

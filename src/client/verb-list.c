@@ -54,7 +54,7 @@ static size_t count_connected(const json_t *vms) {
 static int print_table(const json_t *vms, const Arguments *a) {
         _cleanup_(table_freep) Table *t = NULL;
         size_t n = json_array_size(vms);
-        usec_t now = human_now();
+        usec_t now = now_realtime();
 
         if (n == 0) {
                 if (!a->no_legend)

@@ -49,7 +49,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         const char *event = json_get_text(reply->parameters, "event", "?");
         const json_t *vm = json_object_get(reply->parameters, "vm");
         char moment[HUMAN_TEXT_MAX];
-        usec_t now = human_now();
+        usec_t now = now_realtime();
 
         /* A line each for thousands of VMs in which nothing happens would help nobody. */
         if (streq(event, "present")) {

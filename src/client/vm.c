@@ -74,7 +74,7 @@ void print_client(FILE *f, const json_t *client, Users users) {
 
 void print_holder(FILE *f, const json_t *client, Users users) {
         char moment[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
-        usec_t since, now = human_now();
+        usec_t since, now = now_realtime();
 
         print_client(f, client, users);
         fputs(" holds ", f);

@@ -125,8 +125,8 @@ int concentrator_admit(Concentrator *c, int fd);
 /* Listens for clients on @port. Returns: a descriptor or a negative errno. */
 int concentrator_listen(Concentrator *c, uint16_t port);
 
-/* Opens a VM's listening socket on port @wanted, or on the lowest to be had if that is 0 or not to be had. Returns: the port, *ret_fd its socket, or
- * -ENOSPC if the range is exhausted, or another negative errno. */
+/* Opens a VM's listening socket on port @wanted, or on the lowest to be had if that is 0 or not to be had. Returns:
+ * the port, *ret_fd its socket, or -ENOSPC if the range is exhausted, or another negative errno. */
 int concentrator_open_port(Concentrator *c, uint16_t wanted, int *ret_fd);
 
 /* Has those beyond CONCENTRATOR_ORPHANS_MAX given up once the loop gets round to it. */

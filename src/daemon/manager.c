@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "admin/admin.h"
 #include "manager.h"
@@ -59,12 +58,9 @@ static unsigned raise_descriptor_limit(void) {
 static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
                      void *userdata) {
         Manager *m = userdata;
-        struct timespec now;
         Config config;
 
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                          (uint64_t) (now.tv_sec * 1000000 + now.tv_nsec / 1000));
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic());
 
         int r = config_reload(m, &config);
         if (r < 0)

@@ -167,7 +167,7 @@ int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, Co
 }
 
 ConsoleLog *console_log_free(ConsoleLog *l) {
-        usec_t deadline = spool_now() + STOP_WAIT_USEC;
+        usec_t deadline = now_monotonic() + STOP_WAIT_USEC;
 
         concentrator_unobserve(l->concentrator, &l->observer);
         free_records(l);

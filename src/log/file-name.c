@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "basic/hash.h"
 #include "basic/text.h"
 #include "file-name.h"
 
@@ -14,16 +15,6 @@
 
 static bool is_plain(uint32_t c, bool first) {
         return text_is_harmless(c) && c != '/' && c != '%' && !(first && (c == '.' || c == '-'));
-}
-
-/* FNV-1a: it tells names of one VM apart, no more. */
-static uint64_t hash(const char *s) {
-        uint64_t h = 0xcbf29ce484222325;
-
-        for (; *s; s++)
-                h = (h ^ (uint8_t) *s) * 0x100000001b3;
-
-        return h;
 }
 
 /* Escapes the character at @p. Returns: how many bytes of the name it is; *ret_size of @out. */
@@ -70,7 +61,7 @@ void file_name_make(const char *prefix, const char *name, const char *uuid, char
 
         if (name[escape(name, escaped, NAME_MAX_SIZE)]) {
                 (void) escape(name, escaped, NAME_MAX_SIZE - HASH_SIZE);
-                snprintf(escaped + strlen(escaped), HASH_SIZE + 1, "~%016" PRIx64, hash(name));
+                snprintf(escaped + strlen(escaped), HASH_SIZE + 1, "~%016" PRIx64, fnv1a_text(name));
         }
 
         snprintf(ret, FILE_NAME_SIZE, "%s%s%s-%s.log", prefix ?: "", prefix ? "-" : "", escaped, uuid);

@@ -117,7 +117,7 @@ static size_t write_all(int fd, const uint8_t *data, size_t n, int *ret_error) {
 
 static void log_failure(FileSink *s, const FileStream *stream, int error) {
         const LogFields fields = {.message_id = VSPC_MESSAGE_LOG_FILE_FAILED};
-        usec_t now = spool_now();
+        usec_t now = now_monotonic();
 
         s->n_failures++;
         if (s->failure_logged > 0 && now - s->failure_logged < FAILURE_LOG_INTERVAL_USEC)

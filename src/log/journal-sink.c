@@ -135,7 +135,7 @@ static void journal_write(Spool *spool, SpoolStream *spool_stream, const uint8_t
                 line_splitter_flush(&stream->splitter, on_line, stream);
                 send_gap(stream->label, n_dropped);
         }
-        settle_partial(s, stream, spool_now());
+        settle_partial(s, stream, now_monotonic());
 
         while (s->n_partial > PARTIAL_LINES_MAX)
                 end_partial(s, s->partial);

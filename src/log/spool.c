@@ -17,13 +17,6 @@
  * are short. */
 #define THREAD_NICE 5
 
-usec_t spool_now(void) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (usec_t) now.tv_sec * USEC_PER_SEC + (usec_t) now.tv_nsec / 1000;
-}
-
 static struct timespec timespec_at(usec_t t) {
         return (struct timespec){
                 .tv_sec = (time_t) (t / USEC_PER_SEC),
@@ -83,24 +76,24 @@ static void write_next(Spool *s) {
 
 static usec_t call_idle(Spool *s) {
         pthread_mutex_unlock(&s->lock);
-        usec_t deadline = s->sink->idle(s, spool_now());
+        usec_t deadline = s->sink->idle(s, now_monotonic());
         pthread_mutex_lock(&s->lock);
 
         return deadline;
 }
 
 static void rest(Spool *s) {
-        usec_t until = spool_now() + REST_USEC;
+        usec_t until = now_monotonic() + REST_USEC;
 
         s->resting = true;
-        while (s->resting && !s->stopping && spool_now() < until)
+        while (s->resting && !s->stopping && now_monotonic() < until)
                 wait_until(s, until);
         s->resting = false;
 }
 
 static void sleep_until(Spool *s, usec_t deadline) {
         s->sleeping = true;
-        while (!s->queue && !s->poked && !s->stopping && spool_now() < deadline)
+        while (!s->queue && !s->poked && !s->stopping && now_monotonic() < deadline)
                 wait_until(s, deadline);
         s->sleeping = s->poked = false;
 }
@@ -166,7 +159,7 @@ void spool_stop(Spool *s) {
 
 int spool_join(Spool *s, usec_t deadline) {
         pthread_mutex_lock(&s->lock);
-        while (s->running && spool_now() < deadline)
+        while (s->running && now_monotonic() < deadline)
                 wait_until(s, deadline);
         bool hangs = s->running;
         pthread_mutex_unlock(&s->lock);

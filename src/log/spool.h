@@ -86,6 +86,3 @@ void spool_poke(Spool *s);
 
 /* In the thread: whether more of the stream is to come at once. */
 bool spool_has_more(Spool *s, const SpoolStream *stream);
-
-/* CLOCK_MONOTONIC */
-usec_t spool_now(void);

@@ -51,7 +51,7 @@ int migration_begin(VM *vm) {
         m->pauses = random[0] & 1;
         m->names_sequence = random[1] & 1;
 
-        m->begun = precise_now();
+        m->begun = now_monotonic();
         timeout_start(&s->migration_limits, &m->timeout);
         vm->migration = m;
         s->n_migrating++;
@@ -125,7 +125,7 @@ static void migration_try_complete(Migration *m) {
 static void on_goahead(Migration *m, const VMwareSuboption *s) {
         Simulation *sim = m->vm->simulation;
 
-        samples_add(&sim->report.goahead, precise_now() - m->begun);
+        samples_add(&sim->report.goahead, now_monotonic() - m->begun);
         m->n_secret = s->size - SEQUENCE_SIZE;
         memcpy(m->secret, s->data + SEQUENCE_SIZE, m->n_secret);
 

@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <inttypes.h>
-#include <time.h>
 
-#include "hash.h"
+#include "basic/hash.h"
 #include "report.h"
-
-usec_t precise_now(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (usec_t) t.tv_sec * USEC_PER_SEC + (usec_t) t.tv_nsec / 1000;
-}
 
 void samples_add(Samples *s, usec_t duration) {
         if (s->n >= SAMPLES_MAX)
@@ -66,7 +58,7 @@ void report_done(Report *r) {
 }
 
 void report_handshake(Report *r, usec_t since) {
-        usec_t now = precise_now();
+        usec_t now = now_monotonic();
 
         samples_add(&r->handshake, now - since);
         if (++r->handshakes_done <= r->vms)

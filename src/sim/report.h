@@ -54,6 +54,3 @@ void report_handshake(Report *r, usec_t since);
 /* While they came in one go: reconnects later on are not counted. */
 double report_handshakes_per_second(const Report *r);
 void report_print(Report *r, FILE *f, ReportFormat format);
-
-/* CLOCK_MONOTONIC right now; the loop's own notion is that of its last wake-up. */
-usec_t precise_now(void);

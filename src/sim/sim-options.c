@@ -3,8 +3,8 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "basic/hash.h"
 #include "basic/log.h"
-#include "hash.h"
 #include "sim-options.h"
 #include "telnet/vmware.h"
 
@@ -87,7 +87,7 @@ static int parse_concentrator(const char *text, SocketAddress *ret) {
 
 /* The same name has the same UUIDs in each run. 50 is what ESXi's begin with. */
 static void uuid_from_name(const char *name, uint8_t ret[static 16]) {
-        uint64_t high = fnv1a(FNV1A_BEGIN, name, strlen(name)), low = fnv1a(high, "uuid", 4);
+        uint64_t high = fnv1a_text(name), low = fnv1a(high, "uuid", 4);
 
         memcpy(ret, &high, 8);
         memcpy(ret + 8, &low, 8);

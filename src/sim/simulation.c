@@ -25,7 +25,7 @@
 __attribute__((format(printf, 3, 0))) static void complain(Simulation *s, int error, const char *format,
                                                            va_list ap) {
         char text[LOG_MESSAGE_MAX];
-        usec_t now = precise_now();
+        usec_t now = now_monotonic();
 
         if (s->options->count >= SIMULATION_FEW || error == -ECONNREFUSED) {
                 if (error == s->last_complaint_error && now - s->last_complaint < COMPLAINT_INTERVAL_USEC)

@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "basic/hash.h"
 #include "basic/log.h"
-#include "hash.h"
 #include "simulation.h"
 #include "vm.h"
 
@@ -113,7 +113,7 @@ void vm_connect(VM *vm) {
 
         vm->state = VM_CONNECTING;
         vm->accepted = vm->named = vm->dropping = false;
-        vm->since = precise_now();
+        vm->since = now_monotonic();
         if (s->report.first_attempt == 0)
                 s->report.first_attempt = vm->since;
 

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "basic/text.h"
 #include "console/message.h"
@@ -11,13 +10,6 @@
 
 /* Bytes of a VM's name in a message; the field has all of it. */
 #define LABEL_MAX 128U
-
-static usec_t now(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
-}
 
 void hook_log_report(HookLog *l) {
         uint64_t n = TAKE(l->n_left_out, 0);
@@ -28,7 +20,7 @@ void hook_log_report(HookLog *l) {
 }
 
 static bool hook_log_admits(HookLog *l) {
-        usec_t at = now();
+        usec_t at = now_monotonic();
 
         if (at - l->begin >= HOOK_LOG_INTERVAL_USEC) {
                 hook_log_report(l);

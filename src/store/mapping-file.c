@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "basic/hash.h"
 #include "basic/parse.h"
 #include "basic/text.h"
 #include "console/console.h"
@@ -13,16 +14,6 @@ static bool is_plain(char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
 }
 
-/* FNV-1a: two long URIs of one VM must be told apart, strangers' VMs are by their UUIDs. */
-static uint64_t hash(const char *text) {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-        for (; *text; text++)
-                h = (h ^ (uint8_t) *text) * UINT64_C(0x100000001b3);
-
-        return h;
-}
-
 const char *mapping_file_name(const char *id, char buffer[static MAPPING_FILE_NAME_MAX]) {
         /* Room for "~", 16 digits, the suffix and a NUL */
         const size_t max = MAPPING_FILE_NAME_MAX - 1 - 16 - sizeof MAPPING_FILE_SUFFIX;
@@ -30,7 +21,7 @@ const char *mapping_file_name(const char *id, char buffer[static MAPPING_FILE_NA
 
         for (const char *p = id; *p; p++) {
                 if (n + 3 > max) {
-                        n += (size_t) sprintf(buffer + n, "~%016llx", (unsigned long long) hash(id));
+                        n += (size_t) sprintf(buffer + n, "~%016llx", (unsigned long long) fnv1a_text(id));
                         break;
                 }
 

@@ -60,7 +60,7 @@ static void sink_start(Sink *s) {
 
 static void sink_stop(Sink *s) {
         spool_stop(&s->spool);
-        assert_int_equal(spool_join(&s->spool, spool_now() + 60 * USEC_PER_SEC), 0);
+        assert_int_equal(spool_join(&s->spool, now_monotonic() + 60 * USEC_PER_SEC), 0);
         assert_int_equal(s->spool.used, 0);
 }
 
@@ -200,7 +200,7 @@ static void test_a_sink_that_hangs_for_good_is_left_behind(_unused_ void **state
         put(&s, &stream, &position, 10);
         spool_end(&s.spool, &stream.spool);
         spool_stop(&s.spool);
-        assert_int_equal(spool_join(&s.spool, spool_now() + 20 * USEC_PER_MSEC), -ETIMEDOUT);
+        assert_int_equal(spool_join(&s.spool, now_monotonic() + 20 * USEC_PER_MSEC), -ETIMEDOUT);
 
         pthread_mutex_unlock(&s.gate);
         while (LOAD(s.n_ended) == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "basic/macro.h"
+#include "macro.h"
 
 /* FNV-1a, 64 bits: tells whether two runs of bytes are the same, where nobody means harm. */
 #define FNV1A_BEGIN UINT64_C(0xcbf29ce484222325)
@@ -13,4 +13,8 @@ static inline uint64_t fnv1a(uint64_t hash, const void *data, size_t n) {
                 hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
 
         return hash;
+}
+
+static inline uint64_t fnv1a_text(const char *text) {
+        return fnv1a(FNV1A_BEGIN, text, strlen(text));
 }
