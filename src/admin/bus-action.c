@@ -67,7 +67,7 @@ static int console_take_caller(Console *console, const ClientRequest *request, i
         /* Ours alone: a plain read() is what the caller expects of a descriptor. */
         (void) fcntl(ours, F_SETFL, O_NONBLOCK);
 
-        int r = client_new(console, ours, request);
+        int r = client_new(console, WIRE_PLAIN(ours), request);
         if (r < 0)
                 return r;
 

@@ -128,13 +128,13 @@ static void attach(VarlinkConnection *c, Console *console, ClientRequest *reques
         if (c->state == VARLINK_CLOSED)
                 return;
 
-        int fd = varlink_hand_over(c, &answer, &typed);
+        Wire wire = varlink_hand_over(c, &answer, &typed);
         request->answer = buffer_data(&answer);
         request->answer_size = answer.size;
         request->typed = buffer_data(&typed);
         request->typed_size = typed.size;
 
-        int r = client_new(console, fd, request);
+        int r = client_new(console, wire, request);
         if (r < 0)
                 console_log(console, LOG_ERR, NULL, request->peer.text, "cannot take another client: %s",
                             strerror(-r));

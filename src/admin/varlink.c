@@ -76,13 +76,13 @@ void varlink_close_gently(VarlinkConnection *c) {
         connection_leave(c);
 }
 
-int varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed) {
-        int fd = stream_release(&c->stream);
+Wire varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed) {
+        Wire wire = stream_release(&c->stream);
 
         *ret_answer = TAKE(c->stream.out, BUFFER_INIT(0));
         *ret_typed = TAKE(c->in, BUFFER_INIT(0));
         connection_leave(c);
-        return fd;
+        return wire;
 }
 
 static void connection_find_call(VarlinkConnection *c) {
@@ -453,7 +453,7 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
                 return;
         }
 
-        int r = stream_open(&c->stream, s->concentrator->poller, fd, VARLINK_OUT_MAX, &connection_handler);
+        int r = stream_open(&c->stream, s->concentrator->poller, WIRE_PLAIN(fd), VARLINK_OUT_MAX, &connection_handler);
         if (r < 0) {
                 log_error_errno(r, "Cannot take a connection for queries: %m");
                 free(c);

@@ -186,8 +186,8 @@ bool varlink_take_events(VarlinkConnection *c);
 void varlink_queued(VarlinkConnection *c);
 
 /* It is a Varlink connection no more. @ret_answer: what has not been sent yet, @ret_typed: what has come after the
- * call; both to be cleared by the caller. Returns: its descriptor. */
-int varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed);
+ * call; both to be cleared by the caller. Returns: the connection. */
+Wire varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed);
 
 void varlink_close(VarlinkConnection *c);
 

@@ -85,7 +85,7 @@ static int attachment_start_deadline(Attachment *a) {
 static void attachment_call(Attachment *a, int fd) {
         a->state = ATTACHMENT_CALLING;
 
-        int r = stream_open(&a->stream, a->poller, fd, ATTACHMENT_INPUT_MAX + ATTACHMENT_ANSWERS_MAX,
+        int r = stream_open(&a->stream, a->poller, WIRE_PLAIN(fd), ATTACHMENT_INPUT_MAX + ATTACHMENT_ANSWERS_MAX,
                             &stream_handler);
         if (r >= 0 && a->paused)
                 stream_pause(&a->stream);

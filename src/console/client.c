@@ -52,11 +52,11 @@ static void client_go_to_scrollback(Client *c) {
 
 static void client_take_typed(Client *c, const void *typed, size_t n);
 
-int client_new(Console *console, int fd, const ClientRequest *request) {
+int client_new(Console *console, Wire wire, const ClientRequest *request) {
         assert(request->granted > ACCESS_NONE);
 
         Concentrator *concentrator = console->concentrator;
-        _cleanup_close_ int owned_fd = fd;
+        _cleanup_(wire_close) Wire owned = wire;
         _cleanup_free_ Client *c = calloc(1, sizeof(Client));
         if (!c)
                 return -ENOMEM;
@@ -65,7 +65,7 @@ int client_new(Console *console, int fd, const ClientRequest *request) {
         if (r < 0)
                 return r;
 
-        r = stream_open(&c->stream, concentrator->poller, TAKE_FD(owned_fd), CLIENT_OUT_MAX, &client_handler);
+        r = stream_open(&c->stream, concentrator->poller, TAKE(owned, WIRE_PLAIN(-1)), CLIENT_OUT_MAX, &client_handler);
         if (r >= 0)
                 r = buffer_append(&c->stream.out, request->answer, request->answer_size);
         if (r < 0) {
@@ -75,7 +75,7 @@ int client_new(Console *console, int fd, const ClientRequest *request) {
         }
 
         /* Here and not on the VM's listening socket: there are more VMs than clients. */
-        socket_tune(fd);
+        socket_tune(wire.fd);
 
         c->concentrator = concentrator;
         c->console = console;

@@ -76,8 +76,8 @@ struct Client {
         Client *prev, *next; /* of the console, or of the dead */
 };
 
-/* Takes over @fd. The console must admit it, see console_admits(). */
-int client_new(Console *console, int fd, const ClientRequest *request);
+/* Takes over @wire. The console must admit it, see console_admits(). */
+int client_new(Console *console, Wire wire, const ClientRequest *request);
 
 /* Closes the connection and takes it out of its console. The memory goes later. */
 void client_end(Client *c);

@@ -110,7 +110,7 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
                 if (verdict != CONSOLE_ADMITS)
                         client_refuse(c, fd, &request, verdict);
                 else {
-                        int r = client_new(c, fd, &request);
+                        int r = client_new(c, WIRE_PLAIN(fd), &request);
                         if (r < 0)
                                 console_log(c, LOG_ERR, NULL, NULL, "cannot take another client: %s",
                                             strerror(-r));

@@ -60,7 +60,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
                 return -ENOMEM;
         }
 
-        int r = stream_open(&l->stream, c->poller, fd, LINK_OUT_MAX, &link_handler);
+        int r = stream_open(&l->stream, c->poller, WIRE_PLAIN(fd), LINK_OUT_MAX, &link_handler);
         if (r < 0) {
                 free(l);
                 return r;

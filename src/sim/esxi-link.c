@@ -92,7 +92,8 @@ static void link_end(EsxiLink *link, int error) {
 
         link->ended = true;
         timeout_stop(&link->timeout);
-        (void) safe_close(stream_release(&link->stream));
+        Wire wire = stream_release(&link->stream); /* its queue stays */
+        wire_close(&wire);
 
         bool entered = link_enter(link);
         link->hosts->handler->ended(link, link->error != 0 ? link->error : error);
@@ -474,7 +475,7 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
         link->owner = owner;
         telnet_session_init(&link->telnet, TELNET_CR_LF_KEPT);
 
-        int r = stream_open(&link->stream, hosts->poller, TAKE_FD(fd), LINK_OUT_MAX, &stream_handler);
+        int r = stream_open(&link->stream, hosts->poller, WIRE_PLAIN(TAKE_FD(fd)), LINK_OUT_MAX, &stream_handler);
         if (r < 0)
                 return r;
 

@@ -28,7 +28,7 @@ static void farewell_writable(Stream *s) {
         Farewell *f = container_of(s, Farewell, stream);
 
         int r = stream_flush(s);
-        if (r < 0 || s->broken || (r > 0 && shutdown(s->watch.fd, SHUT_WR) < 0))
+        if (r < 0 || s->broken || (r > 0 && stream_shutdown(s) < 0))
                 farewell_free(f);
 }
 
@@ -57,15 +57,15 @@ void closer_done(Closer *c) {
         timeout_queue_done(&c->lingering);
 }
 
-/* Takes over @fd and what @out owns. */
-static void closer_add(Closer *c, int fd, Buffer *out) {
+/* Takes over @wire and what @out owns. */
+static void closer_add(Closer *c, Wire wire, Buffer *out) {
         if (c->n_lingering >= CLOSER_MAX)
                 farewell_elapsed(c->lingering.oldest);
 
         Farewell *f = calloc(1, sizeof(Farewell));
         if (!f)
-                safe_close(fd);
-        if (!f || stream_open(&f->stream, c->poller, fd, out->max, &farewell_handler) < 0) {
+                wire_close(&wire);
+        if (!f || stream_open(&f->stream, c->poller, wire, out->max, &farewell_handler) < 0) {
                 free(f);
                 buffer_clear(out);
                 return;
@@ -79,11 +79,11 @@ static void closer_add(Closer *c, int fd, Buffer *out) {
 }
 
 void closer_take(Closer *c, Stream *s) {
-        int fd = stream_release(s);
+        Wire wire = stream_release(s);
         Buffer out = TAKE(s->out, BUFFER_INIT(0));
 
-        if (fd >= 0)
-                closer_add(c, fd, &out);
+        if (wire.fd >= 0)
+                closer_add(c, wire, &out);
         else
                 buffer_clear(&out);
 }
@@ -92,5 +92,5 @@ void closer_take_fd(Closer *c, int fd, const char *text) {
         Buffer out = BUFFER_INIT(strlen(text));
 
         (void) buffer_append(&out, text, strlen(text));
-        closer_add(c, fd, &out);
+        closer_add(c, WIRE_PLAIN(fd), &out);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <sys/eventfd.h>
+#include <utlist.h>
+
 #include "poller.h"
 
 /* Sockets dispatched before timers and signals have their turn again. */
@@ -12,7 +15,39 @@ struct Poller {
 
         struct epoll_event batch[POLLER_BATCH];
         int n_batch, next; /* those from next on are still to be dispatched */
+
+        Watch *roused; /* utlist */
+        unsigned n_roused;
+        Watch rouser; /* always readable; watched while somebody is roused */
 };
+
+static void poller_settle_roused(Poller *p) {
+        (void) poller_watch(p, &p->rouser, p->roused ? EPOLLIN : 0);
+}
+
+static bool poller_calm(Poller *p, Watch *w) {
+        if (!w->roused)
+                return false;
+
+        w->roused = false;
+        p->n_roused--;
+        DL_DELETE(p->roused, w);
+        return true;
+}
+
+/* In a batch like any socket: those that are roused meanwhile come with the next. */
+static void on_roused(Watch *rouser, _unused_ uint32_t events) {
+        Poller *p = container_of(rouser, Poller, rouser);
+
+        for (unsigned n = p->n_roused; n > 0 && p->roused; n--) {
+                Watch *w = p->roused;
+
+                (void) poller_calm(p, w);
+                w->handler(w, 0);
+        }
+
+        poller_settle_roused(p);
+}
 
 static int on_ready(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
         Poller *p = userdata;
@@ -39,9 +74,14 @@ int poller_new(sd_event *event, Poller **ret) {
         if (!p)
                 return -ENOMEM;
 
+        p->rouser.fd = -1;
         p->event = sd_event_ref(event);
         p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (p->epoll_fd < 0)
+                return -errno;
+
+        p->rouser = (Watch){.fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), .handler = on_roused};
+        if (p->rouser.fd < 0)
                 return -errno;
 
         int r = sd_event_add_io(event, &p->source, p->epoll_fd, EPOLLIN, on_ready, p);
@@ -55,6 +95,7 @@ int poller_new(sd_event *event, Poller **ret) {
 Poller *poller_free(Poller *p) {
         sd_event_source_disable_unref(p->source);
         sd_event_unref(p->event);
+        safe_close(p->rouser.fd);
         safe_close(p->epoll_fd);
         free(p);
         return NULL;
@@ -76,6 +117,16 @@ int poller_watch(Poller *p, Watch *w, uint32_t events) {
         return 0;
 }
 
+void poller_rouse(Poller *p, Watch *w) {
+        if (w->roused)
+                return;
+
+        w->roused = true;
+        p->n_roused++;
+        DL_APPEND(p->roused, w);
+        poller_settle_roused(p);
+}
+
 /* Neither is it in the batch under way any more. */
 static void poller_forget_batch(Poller *p, const Watch *w) {
         for (int i = p->next; i < p->n_batch; i++)
@@ -86,6 +137,8 @@ static void poller_forget_batch(Poller *p, const Watch *w) {
 void poller_forget(Poller *p, Watch *w) {
         (void) poller_watch(p, w, 0);
         poller_forget_batch(p, w);
+        if (poller_calm(p, w))
+                poller_settle_roused(p);
 }
 
 void poller_close(Poller *p, Watch *w) {

@@ -5,7 +5,26 @@
 
 #include "stream.h"
 
-static int stream_update(Stream *s) {
+/* TLS's handshake on a stream. While a worker has it the stream keeps its hands off the session, and if it is closed
+ * meanwhile the descriptor is left to the worker as well. */
+struct StreamHandshake {
+        TlsJob job;
+        Wire wire;
+        Stream *stream; /* NULL: it has been closed */
+        int result;     /* of tls_session_handshake() */
+};
+
+void wire_close(Wire *w) {
+        w->tls = tls_session_free(w->tls);
+        w->fd = safe_close(w->fd);
+}
+
+static uint32_t stream_events(const Stream *s) {
+        if (s->handshake)
+                return s->handshake->job.state != TLS_JOB_IDLE ? 0
+                       : tls_session_wants_write(s->tls)       ? EPOLLOUT
+                                                               : EPOLLIN;
+
         uint32_t events = s->blocked ? EPOLLOUT : 0;
 
         if (s->reading)
@@ -13,7 +32,127 @@ static int stream_update(Stream *s) {
         else if (s->handler->hung_up && !s->hung_up)
                 events |= EPOLLRDHUP;
 
-        return poller_watch(s->poller, &s->watch, events);
+        return events;
+}
+
+/* Of what TLS has ready the kernel knows nothing. */
+static bool stream_is_ready(const Stream *s) {
+        return s->tls && !s->handshake && (s->ended || tls_session_unread(s->tls) > 0);
+}
+
+static int stream_update(Stream *s) {
+        if (s->reading && stream_is_ready(s))
+                poller_rouse(s->poller, &s->watch);
+
+        return poller_watch(s->poller, &s->watch, stream_events(s));
+}
+
+/* It has been a step further. Once that is over, nothing has been read and written yet; if it has failed, it is for
+ * the reader to find out. */
+static void stream_take_step(Stream *s) {
+        int result = s->handshake->result;
+
+        if (result == 0 && stream_update(s) >= 0)
+                return;
+
+        free(TAKE_PTR(s->handshake));
+        s->blocked = false;
+        s->broken = s->ended = result <= 0;
+        if (s->reading)
+                poller_rouse(s->poller, &s->watch);
+        (void) stream_update(s);
+        if (!s->broken || !s->reading)
+                s->handler->writable(s);
+}
+
+static void stream_run_step(TlsJob *job) {
+        StreamHandshake *h = container_of(job, StreamHandshake, job);
+
+        h->result = tls_session_handshake(h->wire.tls);
+}
+
+static void stream_step_done(TlsJob *job) {
+        StreamHandshake *h = container_of(job, StreamHandshake, job);
+
+        if (h->stream) {
+                stream_take_step(h->stream);
+                return;
+        }
+
+        wire_close(&h->wire);
+        free(h);
+}
+
+static void stream_step(Stream *s) {
+        TlsWorker *worker = tls_context_worker(tls_session_context(s->tls));
+        TlsJob *job = &s->handshake->job;
+
+        if (job->state != TLS_JOB_IDLE)
+                return;
+
+        if (worker) {
+                tls_worker_submit(worker, job);
+                (void) stream_update(s);
+        } else {
+                job->run(job);
+                job->done(job);
+        }
+}
+
+int stream_start_tls(Stream *s, TlsContext *context, const char *host) {
+        assert(!s->tls && !s->blocked);
+
+        StreamHandshake *h = calloc(1, sizeof(StreamHandshake));
+        if (!h)
+                return -ENOMEM;
+
+        int r = tls_session_new(context, s->watch.fd, host, &s->tls);
+        if (r < 0) {
+                free(h);
+                return r;
+        }
+
+        *h = (StreamHandshake){
+                .job = {.run = stream_run_step, .done = stream_step_done},
+                .wire = {.fd = s->watch.fd, .tls = s->tls},
+                .stream = s,
+        };
+        s->handshake = h;
+        s->blocked = true;
+
+        /* From the loop: its owner is in the middle of something, and there may be nothing to wait for. */
+        poller_rouse(s->poller, &s->watch);
+        return stream_update(s);
+}
+
+/* Returns: whether a worker has the connection now, and will close it. */
+static bool stream_leave_handshake(Stream *s) {
+        StreamHandshake *h = TAKE_PTR(s->handshake);
+        TlsWorker *worker = tls_context_worker(tls_session_context(s->tls));
+
+        if (!worker || tls_worker_cancel(worker, &h->job)) {
+                free(h);
+                return false;
+        }
+
+        h->stream = NULL;
+        return true;
+}
+
+/* Returns: whether TLS has nothing left to be sent. */
+static bool stream_is_flushed(const Stream *s) {
+        return !s->tls || s->broken || tls_session_is_flushed(s->tls);
+}
+
+/* The kernel takes more. Returns: whether it has taken what TLS had left. */
+static bool stream_unblock(Stream *s) {
+        int r = stream_is_flushed(s) ? 1 : tls_session_flush(s->tls);
+
+        if (r < 0)
+                s->broken = true;
+        s->blocked = r == 0;
+        (void) stream_update(s);
+        return !s->blocked;
 }
 
 static void stream_dispatch(Watch *w, uint32_t events) {
@@ -22,10 +161,11 @@ static void stream_dispatch(Watch *w, uint32_t events) {
 
         /* An end is for the reader to find, after all that came before it. Only one of the two is called, since
          * it may free us; the other's turn comes with the next event. */
-        if (s->blocked && !(ended && s->reading) && (ended || (events & EPOLLOUT))) {
-                s->blocked = false;
-                (void) stream_update(s);
-                s->handler->writable(s);
+        if (s->handshake)
+                stream_step(s);
+        else if (s->blocked && !(ended && s->reading) && (ended || (events & EPOLLOUT))) {
+                if (stream_unblock(s) || ended)
+                        s->handler->writable(s);
         } else if (s->reading)
                 s->handler->readable(s);
         else if (s->handler->hung_up && !s->hung_up && (ended || (events & EPOLLRDHUP))) {
@@ -35,39 +175,87 @@ static void stream_dispatch(Watch *w, uint32_t events) {
         }
 }
 
-int stream_open(Stream *s, Poller *poller, int fd, size_t out_max, const StreamHandler *handler) {
+int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const StreamHandler *handler) {
         *s = (Stream){
-                .watch = {.fd = fd, .handler = stream_dispatch},
+                .watch = {.fd = wire.fd, .handler = stream_dispatch},
                 .poller = poller,
                 .handler = handler,
                 .out = BUFFER_INIT(out_max),
                 .reading = true,
+                .tls = wire.tls,
         };
 
+        /* What its former owner has not flushed is still to be. */
+        s->blocked = !stream_is_flushed(s);
         int r = stream_update(s);
         if (r < 0)
-                s->watch.fd = safe_close(fd);
+                stream_close(s);
 
         return r;
 }
 
-int stream_release(Stream *s) {
-        if (s->watch.fd >= 0)
-                poller_forget(s->poller, &s->watch);
+Wire stream_release(Stream *s) {
+        Wire wire = {.fd = -1};
 
+        if (s->watch.fd < 0)
+                return wire;
+
+        poller_forget(s->poller, &s->watch);
         s->reading = s->blocked = false;
-        return TAKE_FD(s->watch.fd);
+        wire = (Wire){.fd = TAKE_FD(s->watch.fd), .tls = s->tls};
+        if (s->handshake) {
+                if (!stream_leave_handshake(s))
+                        wire_close(&wire);
+                wire = (Wire){.fd = -1};
+        }
+
+        s->tls = NULL;
+        return wire;
 }
 
 void stream_close(Stream *s) {
-        if (s->watch.fd >= 0)
-                poller_close(s->poller, &s->watch);
+        Wire wire = stream_release(s);
 
-        s->reading = s->blocked = false;
+        if (wire.tls)
+                tls_session_bye(wire.tls);
+        wire_close(&wire);
         buffer_clear(&s->out);
 }
 
+const char *stream_problem(const Stream *s) {
+        return s->tls && !s->handshake ? tls_session_problem(s->tls) : "";
+}
+
+ssize_t stream_peek(Stream *s, uint8_t *ret) {
+        assert(!s->tls);
+
+        ssize_t k = recv(s->watch.fd, ret, 1, MSG_PEEK);
+
+        return k >= 0 ? k : -errno;
+}
+
+static ssize_t stream_read_tls(Stream *s, uint8_t *data, size_t n) {
+        size_t size = 0;
+        ssize_t k = 0;
+
+        if (s->handshake)
+                return -EAGAIN;
+
+        while (size < n && (k = tls_session_read(s->tls, data + size, n - size)) > 0)
+                size += (size_t) k;
+
+        /* What it is to be told after these bytes: the kernel may have nothing more to say. */
+        s->ended = size < n && k != -EAGAIN;
+        s->blocked = s->blocked || tls_session_wants_write(s->tls);
+        (void) stream_update(s);
+
+        return size > 0 ? (ssize_t) size : k;
+}
+
 ssize_t stream_read(Stream *s, void *data, size_t n) {
+        if (s->tls)
+                return stream_read_tls(s, data, n);
+
         ssize_t k = recv(s->watch.fd, data, n, 0);
 
         return k >= 0 ? k : -errno;
@@ -76,7 +264,7 @@ ssize_t stream_read(Stream *s, void *data, size_t n) {
 bool stream_has_unread(const Stream *s) {
         int n = 0;
 
-        return ioctl(s->watch.fd, FIONREAD, &n) >= 0 && n > 0;
+        return stream_is_ready(s) || (ioctl(s->watch.fd, FIONREAD, &n) >= 0 && n > 0);
 }
 
 void stream_pause(Stream *s) {
@@ -94,6 +282,34 @@ void stream_resume(Stream *s) {
                 s->reading = false;
 }
 
+/* Both return: bytes taken, -EAGAIN if these are none, or another negative errno. */
+static ssize_t stream_send_plain(Stream *s, const struct iovec *iov, size_t n) {
+        struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
+        ssize_t k = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (k < 0 && (errno == ENOBUFS || errno == ENOMEM))
+                return -EAGAIN;
+
+        return k >= 0 ? k : -errno;
+}
+
+static ssize_t stream_send_tls(Stream *s, const struct iovec *iov, size_t n) {
+        size_t sent = 0;
+
+        for (size_t i = 0; i < n; i++)
+                for (size_t done = 0; done < iov[i].iov_len;) {
+                        ssize_t k = tls_session_write(s->tls, (const uint8_t *) iov[i].iov_base + done,
+                                                      iov[i].iov_len - done);
+                        if (k < 0)
+                                return sent > 0 && k == -EAGAIN ? (ssize_t) sent : k;
+
+                        done += (size_t) k;
+                        sent += (size_t) k;
+                }
+
+        return (ssize_t) sent;
+}
+
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
         assert(s->out.size == 0);
 
@@ -104,15 +320,14 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
         if (s->broken)
                 return (ssize_t) total;
 
-        struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
-        ssize_t k = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (k < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
+        ssize_t k = s->handshake ? -EAGAIN : s->tls ? stream_send_tls(s, iov, n) : stream_send_plain(s, iov, n);
+        if (k < 0 && k != -EAGAIN) {
                 s->broken = true;
                 return (ssize_t) total;
         }
 
         k = MAX(k, 0);
-        if ((size_t) k < total) {
+        if ((size_t) k < total || !stream_is_flushed(s)) {
                 s->blocked = true;
                 int r = stream_update(s);
                 if (r < 0)
@@ -124,7 +339,7 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
 
 int stream_flush(Stream *s) {
         if (s->out.size == 0)
-                return 1;
+                return !s->handshake && stream_is_flushed(s);
         if (s->blocked)
                 return 0;
 
@@ -136,5 +351,12 @@ int stream_flush(Stream *s) {
                 return (int) k;
 
         buffer_consume(&s->out, (size_t) k);
-        return s->out.size == 0;
+        return s->out.size == 0 && stream_is_flushed(s);
+}
+
+int stream_shutdown(Stream *s) {
+        if (s->tls && !s->handshake)
+                tls_session_bye(s->tls);
+
+        return shutdown(s->watch.fd, SHUT_WR) < 0 ? -errno : 0;
 }

@@ -5,14 +5,16 @@
 
 #include "basic/buffer.h"
 #include "poller.h"
+#include "tls-session.h"
 
 /*
  * Stream: a non-blocking connection with a bounded queue of output. Its owner sees bytes; whether they travel
- * plain or not is decided here.
+ * plain or in TLS is decided here.
  *
  * Embedded in its owner. Handlers run from the poller.
  */
 typedef struct Stream Stream;
+typedef struct StreamHandshake StreamHandshake;
 
 typedef struct StreamHandler {
         void (*readable)(Stream *s); /* something can be read, or the connection has ended */
@@ -31,17 +33,45 @@ struct Stream {
         bool blocked; /* the kernel takes no more for now; writable() will be called */
         bool hung_up; /* the owner has been told so */
         bool broken;  /* nothing can be sent any more; what the peer has sent before may still be read */
+
+        TlsSession *tls;            /* NULL: plain */
+        StreamHandshake *handshake; /* NULL: there is none, or it is complete */
+        bool ended;                 /* in TLS: what is read next is the end */
 };
 
-/* Takes over @fd. @out_max: bound of the output queue in bytes. Returns: 0 or a negative errno; @fd is closed
+/* What a connection is made of, to be handed from one owner to another. */
+typedef struct Wire {
+        int fd;
+        TlsSession *tls; /* NULL: plain */
+} Wire;
+
+#define WIRE_PLAIN(f) ((Wire){.fd = (f)})
+void wire_close(Wire *w);
+
+/* Takes over @wire. @out_max: bound of the output queue in bytes. Returns: 0 or a negative errno; it is closed
  * then. */
-int stream_open(Stream *s, Poller *poller, int fd, size_t out_max, const StreamHandler *handler);
+int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const StreamHandler *handler);
 void stream_close(Stream *s);
 
-/* Gives up the descriptor, to be watched and closed by somebody else. The output queue stays. */
-int stream_release(Stream *s);
+/* Gives up the connection, to be watched and closed by somebody else. The output queue stays. In the middle of TLS's
+ * handshake there is nothing to be given up: it is closed, and the descriptor is -1. */
+Wire stream_release(Stream *s);
 
-/* Returns: bytes read, 0 at the end of the stream, -EAGAIN, or another negative errno. */
+/*
+ * From here on both ends speak TLS. What is queued is sent once the handshake is complete, and what has come before
+ * must have been read and sent. Should it fail, reading says so, and stream_problem() why.
+ * @host: of a client, the name that the server's certificate must be for, or NULL.
+ * Returns: 0 or a negative errno.
+ */
+int stream_start_tls(Stream *s, TlsContext *context, const char *host);
+
+/* What TLS has against the peer, for people; "" if nothing. */
+const char *stream_problem(const Stream *s);
+
+/* The first byte that there is to be read, which is not taken away. Returns: 1, or as stream_read(). */
+ssize_t stream_peek(Stream *s, uint8_t *ret);
+
+/* Returns: bytes read, 0 at the end of the stream, -EAGAIN, or another negative errno: -EPROTO if it is TLS's. */
 ssize_t stream_read(Stream *s, void *data, size_t n);
 
 /* Whether there is something that could be read. */
@@ -56,10 +86,13 @@ void stream_resume(Stream *s);
  * and reading tells of the end once all has been read.
  */
 
-/* Sends what is queued. Returns: 1 once the queue is empty, 0 while it is not, a negative errno if the loop's
+/* Sends what is queued. Returns: 1 once the kernel has all of it, 0 while it has not, a negative errno if the loop's
  * resources are exhausted. */
 int stream_flush(Stream *s);
 
 /* Sends from where the data lies and queues nothing; only while the queue is empty. Returns: bytes taken
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);
+
+/* Nothing more will be sent. Returns: 0 or a negative errno. */
+int stream_shutdown(Stream *s);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gnutls/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "tls-context.h"
+
+/* SHA-1 in hex with colons */
+#define THUMBPRINT_SIZE 20U
+
+struct TlsContext {
+        unsigned n_ref;
+        bool server;
+        TlsPeerCheck peer_check;
+        bool has_fingerprint;
+        uint8_t fingerprint[TLS_FINGERPRINT_SIZE];
+        TlsWorker *worker;
+
+        gnutls_certificate_credentials_t credentials;
+        gnutls_priority_t priority;
+        gnutls_datum_t ticket_key; /* empty: no tickets */
+
+        /* Of our certificate, if there is one */
+        char thumbprint[THUMBPRINT_SIZE * 3];
+        time_t valid_from, valid_until;
+};
+
+static int fail(char **ret_problem, int error, const char *format, ...) _printf_(3, 4);
+static int fail(char **ret_problem, int error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(ret_problem, format, ap) < 0)
+                *ret_problem = NULL;
+        va_end(ap);
+
+        return error;
+}
+
+/* What GnuTLS says of a file is no more than that it cannot read it. */
+static int check_readable(const char *what, const char *path, char **ret_problem) {
+        if (gnutls_url_is_supported(path))
+                return 0;
+
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return fail(ret_problem, -errno, "%s %s cannot be read: %s", what, path, strerror(errno));
+
+        return 0;
+}
+
+static int load_certificate(TlsContext *c, const char *certificate, const char *key, char **ret_problem) {
+        int r = check_readable("The certificate", certificate, ret_problem);
+        if (r < 0)
+                return r;
+
+        if (!key)
+                key = certificate;
+        r = check_readable("The key", key, ret_problem);
+        if (r < 0)
+                return r;
+
+        r = gnutls_certificate_set_x509_key_file2(c->credentials, certificate, key, GNUTLS_X509_FMT_PEM, NULL, 0);
+        if (r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
+                return fail(ret_problem, -EKEYREJECTED, "The key in %s is not that of the certificate in %s", key,
+                            certificate);
+        if (r < 0)
+                return fail(ret_problem, -EINVAL, "The certificate in %s and its key in %s are of no use: %s",
+                            certificate, key, gnutls_strerror(r));
+
+        return 0;
+}
+
+/* GnuTLS writes without colons. */
+static void format_thumbprint(const uint8_t *hash, char text[static THUMBPRINT_SIZE * 3]) {
+        for (size_t i = 0; i < THUMBPRINT_SIZE; i++)
+                snprintf(text + 3 * i, 4, i + 1 < THUMBPRINT_SIZE ? "%02X:" : "%02X", hash[i]);
+}
+
+static int examine_certificate(TlsContext *c, char **ret_problem) {
+        uint8_t hash[THUMBPRINT_SIZE];
+        size_t size = sizeof hash;
+        gnutls_x509_crt_t certificate;
+        gnutls_datum_t raw;
+
+        int r = gnutls_certificate_get_crt_raw(c->credentials, 0, 0, &raw);
+        if (r >= 0)
+                r = gnutls_x509_crt_init(&certificate);
+        if (r < 0)
+                return fail(ret_problem, -EINVAL, "The certificate cannot be looked at: %s", gnutls_strerror(r));
+
+        r = gnutls_x509_crt_import(certificate, &raw, GNUTLS_X509_FMT_DER);
+        if (r >= 0) {
+                c->valid_from = gnutls_x509_crt_get_activation_time(certificate);
+                c->valid_until = gnutls_x509_crt_get_expiration_time(certificate);
+                r = gnutls_fingerprint(GNUTLS_DIG_SHA1, &raw, hash, &size);
+        }
+        gnutls_x509_crt_deinit(certificate);
+        if (r < 0)
+                return fail(ret_problem, -EINVAL, "The certificate cannot be looked at: %s", gnutls_strerror(r));
+
+        format_thumbprint(hash, c->thumbprint);
+        return 0;
+}
+
+static int load_trust(TlsContext *c, const char *path, char **ret_problem) {
+        if (!path) {
+                int r = gnutls_certificate_set_x509_system_trust(c->credentials);
+                return r < 0 ? fail(ret_problem, -ENOENT, "The system's trusted certificates cannot be read: %s",
+                                    gnutls_strerror(r))
+                             : 0;
+        }
+
+        int r = check_readable("The file of trusted certificates", path, ret_problem);
+        if (r < 0)
+                return r;
+
+        r = gnutls_certificate_set_x509_trust_file(c->credentials, path, GNUTLS_X509_FMT_PEM);
+        if (r < 0)
+                return fail(ret_problem, -EINVAL, "The trusted certificates in %s are of no use: %s", path,
+                            gnutls_strerror(r));
+        if (r == 0)
+                return fail(ret_problem, -EINVAL, "There is no certificate in %s: it is to have trusted ones, in PEM",
+                            path);
+
+        return 0;
+}
+
+static int load_priority(TlsContext *c, const char *priority, char **ret_problem) {
+        const char *rest = "";
+
+        int r = gnutls_priority_init(&c->priority, priority, &rest);
+        if (r == GNUTLS_E_INVALID_REQUEST)
+                return fail(ret_problem, -EINVAL, "GnuTLS does not understand \"%s\" in the priority string \"%s\"",
+                            rest, priority);
+        if (r < 0)
+                return fail(ret_problem, -EINVAL, "The priority string \"%s\" is of no use: %s", priority,
+                            gnutls_strerror(r));
+
+        return 0;
+}
+
+int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem) {
+        *ret_problem = NULL;
+
+        _cleanup_(tls_context_unrefp) TlsContext *c = calloc(1, sizeof(TlsContext));
+        if (!c)
+                return -ENOMEM;
+
+        c->n_ref = 1;
+        c->server = p->role == TLS_SERVER;
+        c->peer_check = p->peer_check;
+        c->worker = p->worker;
+        if (p->fingerprint) {
+                c->has_fingerprint = true;
+                memcpy(c->fingerprint, p->fingerprint, TLS_FINGERPRINT_SIZE);
+        }
+        if (gnutls_certificate_allocate_credentials(&c->credentials) < 0)
+                return -ENOMEM;
+
+        int r = load_priority(c, p->priority ?: TLS_PRIORITY_DEFAULT, ret_problem);
+        if (r < 0)
+                return r;
+
+        assert(!c->server || p->certificate_file);
+        if (p->certificate_file) {
+                r = load_certificate(c, p->certificate_file, p->key_file, ret_problem);
+                if (r >= 0)
+                        r = examine_certificate(c, ret_problem);
+                if (r < 0)
+                        return r;
+        }
+
+        if (c->peer_check != TLS_PEER_ANY) {
+                r = load_trust(c, p->trusted_ca_file, ret_problem);
+                if (r < 0)
+                        return r;
+        }
+
+        /* For DHE in TLS 1.2; the groups of RFC 7919. */
+        if (c->server)
+                (void) gnutls_certificate_set_known_dh_params(c->credentials, GNUTLS_SEC_PARAM_MEDIUM);
+        if (c->server && p->tickets && gnutls_session_ticket_key_generate(&c->ticket_key) < 0)
+                return fail(ret_problem, -EIO, "There is no randomness for the key of session tickets");
+
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+TlsContext *tls_context_ref(TlsContext *c) {
+        c->n_ref++;
+        return c;
+}
+
+TlsContext *tls_context_unref(TlsContext *c) {
+        if (!c || --c->n_ref > 0)
+                return NULL;
+
+        if (c->ticket_key.data) {
+                gnutls_memset(c->ticket_key.data, 0, c->ticket_key.size);
+                gnutls_free(c->ticket_key.data);
+        }
+        if (c->priority)
+                gnutls_priority_deinit(c->priority);
+        if (c->credentials)
+                gnutls_certificate_free_credentials(c->credentials);
+        free(c);
+        return NULL;
+}
+
+const char *tls_context_thumbprint(const TlsContext *c) {
+        return c->thumbprint;
+}
+
+const char *tls_context_validity_problem(const TlsContext *c, time_t now) {
+        if (now < c->valid_from)
+                return "is not valid yet";
+        if (now > c->valid_until)
+                return "has expired";
+
+        return NULL;
+}
+
+TlsWorker *tls_context_worker(const TlsContext *c) {
+        return c->worker;
+}
+
+static int start_server(TlsContext *c, gnutls_session_t session) {
+        static const gnutls_certificate_request_t requests[] = {
+                [TLS_PEER_ANY] = GNUTLS_CERT_IGNORE,
+                [TLS_PEER_IF_PRESENT] = GNUTLS_CERT_REQUEST,
+                [TLS_PEER_REQUIRED] = GNUTLS_CERT_REQUIRE,
+        };
+
+        gnutls_certificate_server_set_request(session, requests[c->peer_check]);
+        return c->ticket_key.data ? gnutls_session_ticket_enable_server(session, &c->ticket_key) : 0;
+}
+
+static bool is_address(const char *host) {
+        struct in6_addr address;
+
+        return inet_pton(AF_INET, host, &address) > 0 || inet_pton(AF_INET6, host, &address) > 0;
+}
+
+/* Addresses are not told (RFC 6066, 3). */
+static int start_client(gnutls_session_t session, const char *host) {
+        return host && !is_address(host) ? gnutls_server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host)) : 0;
+}
+
+int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t *ret) {
+        unsigned flags = (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL;
+        gnutls_session_t session;
+
+        if (c->server && !c->ticket_key.data)
+                flags |= GNUTLS_NO_TICKETS;
+
+        int r = gnutls_init(&session, flags);
+        if (r < 0)
+                return -ENOMEM;
+
+        r = gnutls_priority_set(session, c->priority);
+        if (r >= 0)
+                r = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, c->credentials);
+        if (r >= 0)
+                r = c->server ? start_server(c, session) : start_client(session, host);
+        if (r < 0) {
+                gnutls_deinit(session);
+                return -ENOMEM;
+        }
+
+        *ret = session;
+        return 0;
+}
+
+static bool fingerprint_fits(const TlsContext *c, const gnutls_datum_t *certificate) {
+        uint8_t hash[TLS_FINGERPRINT_SIZE];
+        size_t size = sizeof hash;
+
+        return gnutls_fingerprint(GNUTLS_DIG_SHA256, certificate, hash, &size) >= 0 &&
+               gnutls_memcmp(hash, c->fingerprint, sizeof hash) == 0;
+}
+
+int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const char *host, char **ret_problem) {
+        unsigned n = 0, status = 0;
+        const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &n);
+        gnutls_datum_t text;
+
+        *ret_problem = NULL;
+        if (!chain || n == 0)
+                return c->peer_check == TLS_PEER_REQUIRED || c->has_fingerprint
+                               ? fail(ret_problem, -EACCES, "it has no certificate") : 0;
+
+        if (c->has_fingerprint && !fingerprint_fits(c, &chain[0]))
+                return fail(ret_problem, -EACCES, "its certificate has another fingerprint");
+
+        if (c->peer_check == TLS_PEER_ANY)
+                return 0;
+
+        gnutls_typed_vdata_st purposes[] = {
+                {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                 .data = (void *) (c->server ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER)},
+                {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (void *) host},
+        };
+        int r = gnutls_certificate_verify_peers(session, purposes, host ? 2 : 1, &status);
+        if (r < 0)
+                return fail(ret_problem, -EACCES, "its certificate cannot be checked: %s", gnutls_strerror(r));
+        if (status == 0)
+                return 0;
+
+        if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
+                return fail(ret_problem, -EACCES, "its certificate is not trusted");
+
+        (void) fail(ret_problem, 0, "%s", (const char *) text.data);
+        gnutls_free(text.data);
+        return -EACCES;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <utlist.h>
+
+#include "tls-worker.h"
+
+/* One processor is the event loop's. */
+#define THREADS_MAX 8U
+
+/* A connection that is made a little later is not noticed; a key that echoes later is. */
+#define THREAD_NICE 5
+
+struct TlsWorker {
+        Poller *poller;
+        Watch finished; /* an eventfd: there is something in done */
+
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        TlsJob *queue, *done; /* utlist */
+        bool stopping;
+
+        pthread_t threads[THREADS_MAX];
+        unsigned n_threads;
+};
+
+static void *run(void *userdata) {
+        TlsWorker *w = userdata;
+
+        (void) setpriority(PRIO_PROCESS, (id_t) gettid(), THREAD_NICE);
+
+        pthread_mutex_lock(&w->lock);
+        while (!w->stopping) {
+                TlsJob *job = w->queue;
+
+                if (!job) {
+                        pthread_cond_wait(&w->changed, &w->lock);
+                        continue;
+                }
+
+                DL_DELETE(w->queue, job);
+                job->state = TLS_JOB_RUNNING;
+                pthread_mutex_unlock(&w->lock);
+
+                job->run(job);
+
+                pthread_mutex_lock(&w->lock);
+                bool first = !w->done;
+                DL_APPEND(w->done, job);
+                job->state = TLS_JOB_DONE;
+                if (first)
+                        (void) eventfd_write(w->finished.fd, 1);
+        }
+        pthread_mutex_unlock(&w->lock);
+
+        return NULL;
+}
+
+static void finish(TlsWorker *w) {
+        pthread_mutex_lock(&w->lock);
+        TlsJob *done = TAKE_PTR(w->done);
+        pthread_mutex_unlock(&w->lock);
+
+        while (done) {
+                TlsJob *job = done;
+
+                DL_DELETE(done, job);
+                job->state = TLS_JOB_IDLE;
+                job->done(job);
+        }
+}
+
+static void on_finished(Watch *watch, _unused_ uint32_t events) {
+        eventfd_t n;
+
+        (void) eventfd_read(watch->fd, &n);
+        finish(container_of(watch, TlsWorker, finished));
+}
+
+static unsigned count_threads(void) {
+        cpu_set_t set;
+        unsigned n = 1;
+
+        if (sched_getaffinity(0, sizeof set, &set) >= 0)
+                n = (unsigned) MAX(CPU_COUNT(&set) - 1, 1);
+
+        return MIN(n, THREADS_MAX);
+}
+
+int tls_worker_new(Poller *poller, TlsWorker **ret) {
+        _cleanup_(tls_worker_freep) TlsWorker *w = calloc(1, sizeof(TlsWorker));
+        if (!w)
+                return -ENOMEM;
+
+        w->poller = poller;
+        pthread_mutex_init(&w->lock, NULL);
+        pthread_cond_init(&w->changed, NULL);
+        w->finished = (Watch){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .handler = on_finished};
+        if (w->finished.fd < 0)
+                return -errno;
+
+        int r = poller_watch(poller, &w->finished, EPOLLIN);
+        if (r < 0)
+                return r;
+
+        for (unsigned n = count_threads(); w->n_threads < n; w->n_threads++) {
+                r = pthread_create(&w->threads[w->n_threads], NULL, run, w);
+                if (r == 0)
+                        (void) pthread_setname_np(w->threads[w->n_threads], "tls");
+                else if (w->n_threads == 0)
+                        return -r;
+                else
+                        break;
+        }
+
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+TlsWorker *tls_worker_free(TlsWorker *w) {
+        pthread_mutex_lock(&w->lock);
+        w->stopping = true;
+        pthread_cond_broadcast(&w->changed);
+        pthread_mutex_unlock(&w->lock);
+
+        for (unsigned i = 0; i < w->n_threads; i++)
+                pthread_join(w->threads[i], NULL);
+        finish(w);
+        assert(!w->queue);
+
+        if (w->finished.fd >= 0)
+                poller_close(w->poller, &w->finished);
+        pthread_cond_destroy(&w->changed);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+        return NULL;
+}
+
+void tls_worker_submit(TlsWorker *w, TlsJob *job) {
+        assert(job->state == TLS_JOB_IDLE);
+
+        pthread_mutex_lock(&w->lock);
+        job->state = TLS_JOB_QUEUED;
+        DL_APPEND(w->queue, job);
+        pthread_cond_signal(&w->changed);
+        pthread_mutex_unlock(&w->lock);
+}
+
+bool tls_worker_cancel(TlsWorker *w, TlsJob *job) {
+        pthread_mutex_lock(&w->lock);
+        bool queued = job->state == TLS_JOB_QUEUED;
+        if (queued) {
+                DL_DELETE(w->queue, job);
+                job->state = TLS_JOB_IDLE;
+        }
+        bool idle = job->state == TLS_JOB_IDLE;
+        pthread_mutex_unlock(&w->lock);
+
+        return idle;
+}
