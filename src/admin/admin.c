@@ -45,6 +45,10 @@ Admin *admin_free(Admin *a) {
         return NULL;
 }
 
-int admin_listen(Admin *a, int fd) {
-        return varlink_server_listen(a->server, fd);
+int admin_listen(Admin *a, int fd, bool tls) {
+        return varlink_server_listen(a->server, fd, tls ? VARLINK_IN_TLS : VARLINK_PLAIN);
+}
+
+void admin_set_tls(Admin *a, TlsContext *tls) {
+        varlink_server_set_tls(a->server, tls);
 }

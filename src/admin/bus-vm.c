@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdio.h>
+
 #include "bus-action.h"
 #include "bus-names.h"
 #include "bus-vm.h"
@@ -14,6 +16,20 @@ static const char *text_of_peer(const Console *c) {
         const Link *speaker = console_speaker(c);
 
         return speaker ? speaker->peer : "";
+}
+
+/* "TLS 1.3, AES-256-GCM" */
+#define TLS_TEXT_MAX 64U
+
+static const char *text_of_tls(const Console *c, char buffer[static TLS_TEXT_MAX]) {
+        const Link *speaker = console_speaker(c);
+
+        if (!speaker || !speaker->stream.tls)
+                return "";
+
+        snprintf(buffer, TLS_TEXT_MAX, "%s, %s", tls_session_version(speaker->stream.tls),
+                 tls_session_cipher(speaker->stream.tls));
+        return buffer;
 }
 
 static const char *text_of_serial(const Console *c, char buffer[static COM_PORT_TEXT_MAX]) {
@@ -53,7 +69,7 @@ DEFINE_GETTER(port, "q", c->port)
 DEFINE_GETTER(connected, "b", c->connected)
 DEFINE_GETTER(since, "t", c->since)
 DEFINE_GETTER(peer, "s", text_of_peer(c))
-DEFINE_GETTER(tls, "b", false)
+DEFINE_GETTER(tls, "s", text_of_tls(c, (char[TLS_TEXT_MAX]){}))
 DEFINE_GETTER(serial, "s", text_of_serial(c, (char[COM_PORT_TEXT_MAX]){}))
 DEFINE_GETTER(vmotion, "s", vmotion_state_to_string(console_vmotion_state(c)))
 DEFINE_GETTER(clients, "u", console_count_clients(c))
@@ -121,7 +137,7 @@ static const sd_bus_vtable vm_vtable[] = {
         SD_BUS_PROPERTY("URI", "s", get_uri, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Port", "q", get_port, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Peer", "s", get_peer, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("TLS", "b", get_tls, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("TLS", "s", get_tls, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Serial", "s", get_serial, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ExpiresUSec", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 

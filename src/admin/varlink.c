@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <utlist.h>
 
@@ -14,6 +15,7 @@
 
 struct VarlinkGate {
         VarlinkServer *server;
+        VarlinkTransport transport;
         Acceptor acceptor;
         VarlinkGate *prev, *next;
 };
@@ -125,7 +127,7 @@ static void connection_settle(VarlinkConnection *c) {
                 return;
 
         bool has_work = connection_has_work(c);
-        if (c->ended && !has_work && c->stream.out.size == 0) {
+        if (c->ended && !has_work && stream_is_flushed(&c->stream)) {
                 varlink_close(c);
                 return;
         }
@@ -364,6 +366,25 @@ static void on_work(Watch *w, _unused_ uint32_t events) {
         server_set_working(s);
 }
 
+/* Who it is, by its certificate: known once something has been read. */
+static void connection_learn_name(VarlinkConnection *c) {
+        const TlsSession *tls = c->stream.tls;
+
+        if (tls && !c->named && *tls_session_peer_name(tls))
+                peer_set_name(&c->peer, tls_session_peer_name(tls));
+        c->named = true;
+}
+
+static void connection_log_problem(VarlinkConnection *c) {
+        char what[256];
+
+        if (!*stream_problem(&c->stream))
+                return;
+
+        snprintf(what, sizeof what, "fails in TLS (%s)", stream_problem(&c->stream));
+        varlink_log_mistake(c, what);
+}
+
 static void connection_readable(Stream *stream) {
         VarlinkConnection *c = container_of(stream, VarlinkConnection, stream);
         size_t max = MIN((size_t) READ_MAX, buffer_space(&c->in));
@@ -379,9 +400,11 @@ static void connection_readable(Stream *stream) {
         if (n == -EAGAIN)
                 return;
         if (n < 0 || (n == 0 && c->state == VARLINK_WATCHING)) {
+                connection_log_problem(c);
                 varlink_close(c);
                 return;
         }
+        connection_learn_name(c);
 
         if (c->state == VARLINK_WATCHING) {
                 buffer_clear(&c->in);
@@ -434,8 +457,17 @@ static void server_log_refusal(VarlinkServer *s) {
                 log_warning("Queries are refused: %u connections are being answered already", s->n_connections);
 }
 
+static void server_log_missing_certificate(VarlinkServer *s, const SocketAddress *address) {
+        char peer[ADDRESS_TEXT_MAX];
+
+        if (log_rate_limit_pass(&s->mistakes, event_now(s->concentrator->event)) > 0)
+                log_warning("Query from %s is refused: there is no certificate for TLS, see CertificateFile=",
+                            address_format(address, peer));
+}
+
 static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
-        VarlinkServer *s = container_of(a, VarlinkGate, acceptor)->server;
+        VarlinkGate *gate = container_of(a, VarlinkGate, acceptor);
+        VarlinkServer *s = gate->server;
 
         fd = concentrator_admit(s->concentrator, fd);
         if (fd < 0)
@@ -447,6 +479,12 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
                 return;
         }
 
+        if (gate->transport == VARLINK_IN_TLS && !s->tls) {
+                server_log_missing_certificate(s, address);
+                safe_close(fd);
+                return;
+        }
+
         VarlinkConnection *c = calloc(1, sizeof(VarlinkConnection));
         if (!c) {
                 safe_close(fd);
@@ -454,8 +492,11 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
         }
 
         int r = stream_open(&c->stream, s->concentrator->poller, WIRE_PLAIN(fd), VARLINK_OUT_MAX, &connection_handler);
+        if (r >= 0 && gate->transport == VARLINK_IN_TLS)
+                r = stream_start_tls(&c->stream, s->tls, NULL);
         if (r < 0) {
                 log_error_errno(r, "Cannot take a connection for queries: %m");
+                stream_close(&c->stream);
                 free(c);
                 return;
         }
@@ -468,7 +509,14 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
         connection_settle(c);
 }
 
-int varlink_server_listen(VarlinkServer *s, int fd) {
+void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls) {
+        TlsContext *old = s->tls;
+
+        s->tls = tls ? tls_context_ref(tls) : NULL;
+        tls_context_unref(old);
+}
+
+int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) {
         _cleanup_close_ int owned_fd = fd;
         _cleanup_free_ VarlinkGate *g = calloc(1, sizeof(VarlinkGate));
         if (!g)
@@ -476,6 +524,7 @@ int varlink_server_listen(VarlinkServer *s, int fd) {
 
         socket_tune(fd);
         g->server = s;
+        g->transport = transport;
         int r = acceptor_open(&g->acceptor, s->concentrator->poller, &s->concentrator->rests, TAKE_FD(owned_fd),
                               gate_accept);
         if (r < 0)
@@ -527,6 +576,7 @@ VarlinkServer *varlink_server_free(VarlinkServer *s) {
 
         timeout_queue_done(&s->call_timeouts);
         timeout_queue_done(&s->stall_timeouts);
+        tls_context_unref(s->tls);
         if (s->worker.fd >= 0)
                 poller_close(s->concentrator->poller, &s->worker);
         free(s);

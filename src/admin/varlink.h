@@ -95,6 +95,7 @@ struct VarlinkConnection {
         size_t searched;  /* bytes of it in which there is no NUL */
         bool ended;       /* nothing more will come; what has been asked is answered yet */
         bool asked;       /* there has been a call */
+        bool named;       /* if it has a certificate, its name is in peer */
         bool oneway;      /* the call that is being handled */
 
         VarlinkContinuation continuation; /* of VARLINK_REPLYING */
@@ -113,6 +114,7 @@ struct VarlinkServer {
         Concentrator *concentrator;
         const VarlinkInterface *const *interfaces; /* NULL-terminated */
 
+        TlsContext *tls; /* NULL: there is no certificate */
         VarlinkGate *gates;                                 /* utlist */
         VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
@@ -133,7 +135,16 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(VarlinkServer *, varlink_server_free);
 const VarlinkInterface *varlink_server_find_interface(const VarlinkServer *s, const char *name);
 
 /* Connections are taken from the listening socket @fd from now on. It is taken over, and closed if this fails. */
-int varlink_server_listen(VarlinkServer *s, int fd);
+typedef enum VarlinkTransport {
+        VARLINK_PLAIN,
+        VARLINK_IN_TLS, /* as varlink_server_set_tls() has it */
+} VarlinkTransport;
+
+int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport);
+
+/* TLS is spoken like this with those who connect from now on; NULL: not at all, they are refused. Takes a
+ * reference. */
+void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls);
 
 /*
  * Replies. varlink_reply_begin() makes a writer that is within the parameters of the reply, and

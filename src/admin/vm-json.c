@@ -29,10 +29,24 @@ static void write_clients(JsonWriter *w, const Console *console) {
         json_writer_end_array(w);
 }
 
+static void write_tls(JsonWriter *w, const TlsSession *tls) {
+        const char *peer = tls_session_peer_name(tls);
+
+        json_writer_begin_object(w, "tls");
+        json_writer_put_string(w, "version", tls_session_version(tls));
+        json_writer_put_string(w, "cipher", tls_session_cipher(tls));
+        if (*peer)
+                json_writer_put_string(w, "peer", peer);
+        json_writer_put_boolean(w, "resumed", tls_session_is_resumed(tls));
+        json_writer_end_object(w);
+}
+
 static void write_link(JsonWriter *w, const Link *link) {
         char serial[COM_PORT_TEXT_MAX];
 
         json_writer_put_string(w, "peer", link->peer);
+        if (link->stream.tls)
+                write_tls(w, link->stream.tls);
         if (telnet_option_enabled(&link->telnet.options, TELNET_HIM, TELNET_COM_PORT))
                 json_writer_put_string(w, "serial", com_port_format(&link->com_port, serial));
 }
@@ -52,7 +66,6 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         json_writer_put_unsigned(w, "since", console->since);
         if (link)
                 write_link(w, link);
-        json_writer_put_boolean(w, "tls", false);
         json_writer_put_string(w, "vmotion", vmotion_state_to_string(console_vmotion_state(console)));
         json_writer_put_unsigned(w, "clientCount", console_count_clients(console));
         write_clients(w, console);

@@ -230,6 +230,10 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         if (r < 0)
                 return r;
 
+        r = tls_worker_new(c->poller, &c->tls_worker);
+        if (r < 0)
+                return r;
+
         r = closer_init(&c->closer, c->poller);
         if (r < 0)
                 return r;
@@ -285,6 +289,8 @@ Concentrator *concentrator_free(Concentrator *c) {
         acceptor_rests_done(&c->rests);
 
         sd_event_source_disable_unref(c->reaper);
+        tls_worker_freep(&c->tls_worker);
+        tls_context_unref(c->tls);
         poller_freep(&c->poller);
         settings_done(&c->settings);
         free(c->input);
@@ -316,6 +322,13 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
                         console_move_port(console);
                 console_apply_settings(console);
         }
+}
+
+void concentrator_set_tls(Concentrator *c, TlsContext *tls) {
+        TlsContext *old = c->tls;
+
+        c->tls = tls ? tls_context_ref(tls) : NULL;
+        tls_context_unref(old);
 }
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer) {

@@ -9,6 +9,7 @@
 #include "settings.h"
 #include "transport/acceptor.h"
 #include "transport/closer.h"
+#include "transport/tls-context.h"
 #include "vmotion.h"
 
 /*
@@ -71,6 +72,9 @@ struct Concentrator {
         AcceptorRests rests;
         Closer closer;
 
+        TlsWorker *tls_worker; /* for all contexts, whoever has them */
+        TlsContext *tls;       /* of ESXi hosts; NULL: there is no certificate */
+
         PortPool ports;
         Console *consoles;  /* uthash by identity */
         VMotion *vmotions;  /* uthash by the secret's first half */
@@ -103,6 +107,9 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
 /* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays, and is
  * logged. Takes over what @settings points to. */
 void concentrator_set_settings(Concentrator *c, Settings *settings);
+
+/* TLS is spoken like this with hosts that connect from now on; NULL: not at all. Takes a reference. */
+void concentrator_set_tls(Concentrator *c, TlsContext *tls);
 
 /* ESXi hosts connect to the listening socket @fd from now on. It is taken over, and closed if this fails. */
 int concentrator_add_gate(Concentrator *c, int fd);

@@ -60,12 +60,14 @@ static void link_identify(Link *l) {
         link_go_live(l, NULL);
         vmotion_link_came(console, l);
 
+        const char *how = l->stream.tls ? tls_session_version(l->stream.tls) : "", *in = *how ? " in " : "";
+
         if (console->port > 0)
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
-                            "connected from %s, its clients use port %u", l->peer, console->port);
+                            "connected from %s%s%s, its clients use port %u", l->peer, in, how, console->port);
         else
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
-                            "connected from %s, it has no port for clients", l->peer);
+                            "connected from %s%s%s, it has no port for clients", l->peer, in, how);
 
         console_settle(console);
 }

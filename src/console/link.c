@@ -8,15 +8,26 @@
 #include "link.h"
 #include "message.h"
 
-/* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1). */
-#define TLS_HANDSHAKE_RECORD 0x16
+/* Where TLS is required, option 232 is none for plain text: nothing of what a VM says there is understood. */
+static const int16_t for_us[] = {TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END};
+static const int16_t for_vm[] = {TELNET_BINARY,   TELNET_SGA,     TELNET_VMWARE,
+                                 TELNET_COM_PORT, TELNET_OPTION_END};
+static const int16_t for_vm_that_may[] = {TELNET_BINARY,   TELNET_SGA,            TELNET_VMWARE,
+                                          TELNET_COM_PORT, TELNET_AUTHENTICATION, TELNET_OPTION_END};
+static const int16_t for_vm_that_must[] = {TELNET_BINARY, TELNET_SGA, TELNET_AUTHENTICATION, TELNET_OPTION_END};
 
-static const TelnetPolicy link_policy = {
-        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
-        .n_us_offered = 3,
-        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_VMWARE, TELNET_COM_PORT, TELNET_OPTION_END},
-        .n_him_offered = 3,
+static const TelnetPolicy link_policies[_LINK_SECURITY_MAX] = {
+        [LINK_PLAIN] = {.us = for_us, .n_us_offered = 3, .him = for_vm, .n_him_offered = 3},
+        [LINK_MAY_START_TLS] = {.us = for_us, .n_us_offered = 3, .him = for_vm_that_may, .n_him_offered = 3},
+        [LINK_MUST_START_TLS] = {.us = for_us, .n_us_offered = 3, .him = for_vm_that_must, .n_him_offered = 3},
+        [LINK_TLS] = {.us = for_us, .n_us_offered = 3, .him = for_vm, .n_him_offered = 3},
 };
+
+static const TelnetPolicy *link_policy(const Link *l) {
+        assert(l->security != LINK_UNDECIDED);
+
+        return &link_policies[l->security];
+}
 
 static void link_readable(Stream *s);
 static void link_writable(Stream *s);
@@ -53,6 +64,16 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
                  "Connection from %s: %s", l->peer, message);
 }
 
+void link_offer(Link *l) {
+        (void) telnet_session_offer(&l->telnet, link_policy(l), &l->stream.out);
+}
+
+void link_refuse(Link *l, const char *text) {
+        (void) telnet_session_settle(&l->telnet, &l->stream.out);
+        (void) buffer_append(&l->stream.out, text, strlen(text));
+        link_end_gently(l);
+}
+
 int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         Link *l = calloc(1, sizeof(Link));
         if (!l) {
@@ -75,10 +96,13 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         c->n_links++;
         timeout_start(&c->handshakes, &l->timeout);
 
-        (void) telnet_session_offer(&l->telnet, &link_policy, &l->stream.out);
+        /* Where it may be TLS, nothing can be said before the host has. */
+        if (!c->tls)
+                link_begin_plain(l);
 
         /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one. */
-        link_readable(&l->stream);
+        if (l->state != LINK_DEAD)
+                link_readable(&l->stream);
         link_flush(l);
         return 0;
 }
@@ -163,16 +187,14 @@ void link_end_gently(Link *l) {
         link_close(l);
 }
 
-static void link_fail(Link *l, int error, const char *what) {
+void link_fail(Link *l, int error, const char *what) {
         if (l->state != LINK_DEAD)
                 link_log(l, LOG_INFO, NULL, "%s: %s", what, strerror(-error));
 
         link_end(l);
 }
 
-/* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: false if
- * that has ended the link. */
-static bool link_answered(Link *l, size_t queued, int r) {
+bool link_answered(Link *l, size_t queued, int r) {
         if (l->state == LINK_DEPARTED)
                 buffer_clear(&l->stream.out);
         else if (r >= 0)
@@ -198,33 +220,45 @@ static void link_data(Link *l, const uint8_t *data, size_t n) {
         }
 }
 
-static void link_refuse_stranger(Link *l) {
-        static const char text[] = "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n";
+#define STRANGER_TEXT "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n"
 
+static void link_refuse_stranger(Link *l) {
         link_log(l, LOG_INFO, VSPC_MESSAGE_VM_REFUSED,
                  "is not an ESXi host (it refuses telnet option 232), closing it");
-        (void) telnet_session_settle(&l->telnet, &l->stream.out);
-        (void) buffer_append(&l->stream.out, text, strlen(text));
-        link_end_gently(l);
+        link_refuse(l, STRANGER_TEXT);
 }
 
 static void link_negotiate(Link *l, const TelnetEvent *event) {
         size_t queued = l->stream.out.size;
         TelnetAnswer answer = {};
 
-        int r = telnet_session_negotiate(&l->telnet, &link_policy, event, &l->stream.out, &answer);
+        int r = telnet_session_negotiate(&l->telnet, link_policy(l), event, &l->stream.out, &answer);
         if (!link_answered(l, queued, r))
                 return;
 
         if (event->option == TELNET_COM_PORT && answer.changed && l->state == LINK_LIVE)
                 concentrator_notify(l->concentrator, l->console, CONSOLE_CHANGED, NULL);
-        if (event->option != TELNET_VMWARE || telnet_command_side(event->command) != TELNET_HIM)
+        if (telnet_command_side(event->command) != TELNET_HIM)
                 return;
 
-        if (answer.refused)
-                link_refuse_stranger(l);
-        else if (answer.changed && event->command == TELNET_WILL)
-                link_ask(l);
+        bool begins = answer.changed && event->command == TELNET_WILL;
+
+        switch (event->option) {
+
+        case TELNET_AUTHENTICATION:
+                if (begins && l->state == LINK_HANDSHAKE)
+                        link_ask_authentication(l);
+                else if (event->command == TELNET_WONT && (answer.refused || l->authenticating))
+                        link_decline_tls(l);
+                break;
+
+        case TELNET_VMWARE:
+                if (answer.refused)
+                        link_refuse_stranger(l);
+                else if (begins && !l->authenticating)
+                        link_ask(l);
+                break;
+        }
 }
 
 static void link_handle_com_port(Link *l, const TelnetEvent *event) {
@@ -260,6 +294,10 @@ static void link_subnegotiate(Link *l, const TelnetEvent *event) {
 
         case TELNET_COM_PORT:
                 link_handle_com_port(l, event);
+                break;
+
+        case TELNET_AUTHENTICATION:
+                link_handle_authentication(l, event);
                 break;
         }
 }
@@ -297,6 +335,14 @@ static void link_receive(Link *l, const uint8_t *p, size_t n) {
                 case TELNET_EVENT_NONE:
                         break;
                 }
+
+                /* Whoever can write into the connection could have the VM say something before TLS begins, and
+                 * have it heard as if it had come in TLS. */
+                if (n > 0 && l->state != LINK_DEAD && l->stream.handshake) {
+                        link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
+                                 "has begun TLS and sent %zu more bytes in plain text, closing it", n);
+                        link_end(l);
+                }
         }
 }
 
@@ -305,23 +351,36 @@ static size_t link_read_max(const Link *l) {
                                 : LINK_HANDSHAKE_READ_MAX;
 }
 
+/* It has been closed, or has broken. */
+static void link_ended(Link *l, int error) {
+        if (error == -EPROTO)
+                link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
+                         stream_problem(&l->stream));
+        else if (!link_is_identified(l))
+                link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
+
+        link_end(l);
+}
+
 static void link_readable(Stream *s) {
         Link *l = container_of(s, Link, stream);
         Concentrator *c = l->concentrator;
+
+        if (l->security == LINK_UNDECIDED && !link_begin(l))
+                return;
 
         ssize_t n = stream_read(s, c->input, link_read_max(l));
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
-                if (!link_is_identified(l))
-                        link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
-                link_end(l);
+                link_ended(l, (int) n);
                 return;
         }
 
-        if (!l->spoken && c->input[0] == TLS_HANDSHAKE_RECORD) {
+        if (!l->spoken && l->security == LINK_PLAIN && c->input[0] == LINK_TLS_FIRST_BYTE) {
                 link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                         "begins TLS, which is not served here: use telnet:// in the vSPC URI, not telnets://");
+                         "begins TLS, for which there is no certificate: give one in CertificateFile=, or use "
+                         "telnet:// in the vSPC URI, not telnets://");
                 link_end(l);
                 return;
         }
@@ -499,5 +558,8 @@ void link_handshake_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, timeout);
 
         link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "has not said in time which VM it is, closing it");
-        link_end(l);
+        if (l->security == LINK_UNDECIDED)
+                link_refuse(l, STRANGER_TEXT);
+        else
+                link_end(l);
 }

@@ -20,6 +20,19 @@ typedef enum LinkState {
         LINK_DEAD,      /* closed, to be freed */
 } LinkState;
 
+/* How it travels */
+typedef enum LinkSecurity {
+        LINK_UNDECIDED,      /* the first byte tells */
+        LINK_PLAIN,
+        LINK_MAY_START_TLS,  /* plain, but the VM may begin TLS (AUTHENTICATION) */
+        LINK_MUST_START_TLS, /* the same, and has to */
+        LINK_TLS,
+        _LINK_SECURITY_MAX,
+} LinkSecurity;
+
+/* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1) */
+#define LINK_TLS_FIRST_BYTE 0x16
+
 /* What a stranger may send before we know who it is: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
 
@@ -53,6 +66,8 @@ struct Link {
         LinkState state;
 
         Stream stream;
+        LinkSecurity security;
+        bool authenticating; /* it has not said yet whether it begins TLS: nothing else is asked until it has */
         TelnetSession telnet;
         ComPort com_port;
         char peer[ADDRESS_TEXT_MAX];
@@ -117,6 +132,34 @@ void link_depart(Link *l);
 void link_handshake_elapsed(Timeout *t);
 void link_departure_elapsed(Timeout *t);
 void link_succession_elapsed(Timeout *t);
+
+/*
+ * Between link.c and the other files of a link's
+ */
+
+/* Offers what its security allows. */
+void link_offer(Link *l);
+
+/* Ends it with a line for whoever is at the other end, who may be a person with telnet. */
+void link_refuse(Link *l, const char *text);
+
+/* Logs what has gone wrong, and ends it. */
+void link_fail(Link *l, int error, const char *what);
+
+/* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: false if
+ * that has ended the link. */
+bool link_answered(Link *l, size_t queued, int r);
+
+/* Its first byte tells TLS from telnet (link-security.c). Returns: whether there is something to be read now. */
+bool link_begin(Link *l);
+
+/* It speaks telnet, or nothing but telnet is spoken here. */
+void link_begin_plain(Link *l);
+
+/* AUTHENTICATION is in force, or not any more, or something is said in it. */
+void link_ask_authentication(Link *l);
+void link_decline_tls(Link *l);
+void link_handle_authentication(Link *l, const TelnetEvent *event);
 
 /* Option 232 is in force: says what it knows, and asks who the VM is (link-dialogue.c). */
 void link_ask(Link *l);

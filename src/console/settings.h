@@ -29,6 +29,8 @@ typedef struct Settings {
         uint64_t scrollback_size;
         uint64_t client_buffer_size;
         SlowClient slow_client;
+        bool start_tls;      /* a VM that speaks plain telnet is asked to go on in TLS, if there is a certificate */
+        bool require_vm_tls; /* it must */
 } Settings;
 
 void settings_init(Settings *s);

@@ -153,10 +153,7 @@ static int parse_backend(const char *value, void *target) {
         return 0;
 }
 
-static int parse_prefix(const char *value, void *target) {
-        if (!file_name_prefix_is_valid(value))
-                return -EINVAL;
-
+static int parse_text(const char *value, void *target) {
         char *copy = strdup(value);
         if (!copy)
                 return -ENOMEM;
@@ -164,6 +161,15 @@ static int parse_prefix(const char *value, void *target) {
         free(*(char **) target);
         *(char **) target = copy;
         return 0;
+}
+
+static int parse_prefix(const char *value, void *target) {
+        return file_name_prefix_is_valid(value) ? parse_text(value, target) : -EINVAL;
+}
+
+/* Of a file or, where GnuTLS can, something in a token */
+static int parse_location(const char *value, void *target) {
+        return *value == '/' || gnutls_url_is_supported(value) ? parse_text(value, target) : -EINVAL;
 }
 
 /* Octal. vspcd itself has to be able to write what it has made. */
@@ -267,6 +273,16 @@ static const Key keys[] = {
                 "at most 64 bytes of text that a file's name can begin with"),
         SETTING("ConsoleLog", "Mode", parse_mode, console_log.mode,
                 "an octal file mode that lets its owner write, such as 0640"),
+        SETTING("TLS", "CertificateFile", parse_location, tls.certificate_file,
+                "the absolute path of a PEM file, or a pkcs11: URI"),
+        SETTING("TLS", "KeyFile", parse_location, tls.key_file,
+                "the absolute path of a PEM file, or a pkcs11: URI"),
+        SETTING("TLS", "TrustedCAFile", parse_location, tls.trusted_ca_file, "the absolute path of a PEM file"),
+        SETTING("TLS", "VMTrustedCAFile", parse_location, tls.vm_trusted_ca_file,
+                "the absolute path of a PEM file"),
+        SETTING("TLS", "StartTLS", parse_flag, settings.start_tls, "yes or no"),
+        SETTING("TLS", "RequireVMTLS", parse_flag, settings.require_vm_tls, "yes or no"),
+        SETTING("TLS", "Priority", parse_text, tls.priority, "a GnuTLS priority string"),
 };
 
 static int parse_environment(const char *name, ValueParser parse, void *target) {
@@ -279,6 +295,7 @@ static void set_defaults(Config *c) {
         settings_init(&c->settings);
         strcpy(c->backend, BACKEND_DEFAULT);
         console_log_settings_init(&c->console_log);
+        c->tls = (TlsSettings){};
 
         (void) parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &c->settings.multi_console);
         c->hook_timeout_usec = 30 * USEC_PER_SEC;
@@ -300,6 +317,7 @@ void config_init(Config *c) {
 void config_done(Config *c) {
         settings_done(&c->settings);
         console_log_settings_done(&c->console_log);
+        tls_settings_done(&c->tls);
 }
 
 /* An empty value takes back what was assigned before. */
@@ -308,8 +326,8 @@ static void reset_key(Config *c, const Key *key) {
 
         if (key->parse == parse_uris)
                 settings_done(&c->settings);
-        else if (key->parse == parse_prefix)
-                console_log_settings_done(&c->console_log);
+        else if (key->parse == parse_prefix || key->parse == parse_location || key->parse == parse_text)
+                free(*(char **) ((uint8_t *) c + key->offset));
 
         set_defaults(&defaults);
         memcpy((uint8_t *) c + key->offset, (uint8_t *) &defaults + key->offset, key->size);

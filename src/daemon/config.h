@@ -3,6 +3,7 @@
 
 #include "console/settings.h"
 #include "log/console-log.h"
+#include "tls.h"
 
 /* Bytes of Backend=, a NUL included */
 #define CONFIG_BACKEND_MAX 1024U
@@ -19,6 +20,7 @@ typedef struct Config {
         char backend[CONFIG_BACKEND_MAX]; /* Backend=, see store/plug-in.h */
         usec_t hook_timeout_usec;
         ConsoleLogSettings console_log;
+        TlsSettings tls;
 } Config;
 
 /* A bound on what one file may hold */

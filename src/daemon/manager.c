@@ -22,6 +22,7 @@ struct Manager {
         Hooks *hooks;
         ConsoleLog *console_log;
         Admin *admin;
+        bool tls_failed; /* the certificate could not be loaded */
 
         ConcentratorObserver observer;
         sd_event_source *status_timer;
@@ -55,6 +56,46 @@ static unsigned raise_descriptor_limit(void) {
         return (unsigned) MIN(limit.rlim_cur, (rlim_t) INT32_MAX);
 }
 
+/* A certificate that is of no use leaves what there was: the old one, or none. */
+static void manager_load_tls(Manager *m, const TlsSettings *settings) {
+        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
+
+        m->tls_failed = tls_contexts_load(settings, m->concentrator->tls_worker, &contexts) < 0;
+        if (m->tls_failed) {
+                log_error("%s", m->concentrator->tls ? "TLS goes on with the certificate that it had"
+                                                     : "There is no TLS until this is mended and reloaded");
+                return;
+        }
+
+        concentrator_set_tls(m->concentrator, contexts.vm);
+        admin_set_tls(m->admin, contexts.admin);
+}
+
+static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        Manager *m = userdata;
+        const Concentrator *c = m->concentrator;
+
+        unsigned n_clients = c->n_clients - c->n_clients_gone;
+        int error = store_error(m->store);
+
+        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
+                          n_clients, n_clients == 1 ? "client" : "clients",
+                          error < 0 ? ", ports cannot be stored: " : "", error < 0 ? strerror(-error) : "",
+                          m->tls_failed ? ", the certificate cannot be loaded" : "");
+        return 0;
+}
+
+static void manager_update_status(Manager *m) {
+        int enabled = SD_EVENT_OFF;
+
+        (void) sd_event_source_get_enabled(m->status_timer, &enabled);
+        if (enabled != SD_EVENT_OFF)
+                return;
+
+        (void) sd_event_source_set_time(m->status_timer, event_now(m->event) + STATUS_DELAY_USEC);
+        (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
+}
+
 static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
                      void *userdata) {
         Manager *m = userdata;
@@ -71,36 +112,14 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
                 concentrator_set_settings(m->concentrator, &config.settings);
                 hooks_reload(m->hooks, config.hook_timeout_usec);
                 console_log_reload(m->console_log, &config.console_log);
+                manager_load_tls(m, &config.tls);
+                manager_update_status(m);
                 config_done(&config);
                 log_info("Configuration reloaded");
         }
 
         (void) sd_notify(false, "READY=1");
         return 0;
-}
-
-static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
-        Manager *m = userdata;
-        const Concentrator *c = m->concentrator;
-
-        unsigned n_clients = c->n_clients - c->n_clients_gone;
-        int error = store_error(m->store);
-
-        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
-                          n_clients, n_clients == 1 ? "client" : "clients",
-                          error < 0 ? ", ports cannot be stored: " : "", error < 0 ? strerror(-error) : "");
-        return 0;
-}
-
-static void manager_update_status(Manager *m) {
-        int enabled = SD_EVENT_OFF;
-
-        (void) sd_event_source_get_enabled(m->status_timer, &enabled);
-        if (enabled != SD_EVENT_OFF)
-                return;
-
-        (void) sd_event_source_set_time(m->status_timer, event_now(m->event) + STATUS_DELAY_USEC);
-        (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
 }
 
 static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event,
@@ -184,6 +203,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Cannot answer queries: %m");
 
+        manager_load_tls(m, &config->tls);
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
 
@@ -210,17 +230,22 @@ int manager_add_socket(Manager *m, const PassedSocket *socket) {
         char text[ADDRESS_TEXT_MAX] = "?";
         SocketAddress address = {};
         socklen_t length = sizeof address;
-        bool is_vm = socket->kind == SOCKET_VM;
+        static const char *const users[] = {
+                [SOCKET_VM] = "ESXi hosts",
+                [SOCKET_ADMIN] = "queries",
+                [SOCKET_ADMIN_TLS] = "queries in TLS",
+        };
 
         if (getsockname(socket->fd, &address.any, &length) >= 0)
                 address_format(&address, text);
 
-        int r = is_vm ? concentrator_add_gate(m->concentrator, socket->fd)
-                      : admin_listen(m->admin, socket->fd);
+        int r = socket->kind == SOCKET_VM
+                        ? concentrator_add_gate(m->concentrator, socket->fd)
+                        : admin_listen(m->admin, socket->fd, socket->kind == SOCKET_ADMIN_TLS);
         if (r < 0)
                 return log_error_errno(r, "Cannot listen on %s: %m", text);
 
-        log_info("Listening on %s for %s", text, is_vm ? "ESXi hosts" : "queries");
+        log_info("Listening on %s for %s", text, users[socket->kind]);
         return 0;
 }
 

@@ -10,6 +10,7 @@
 static const char *const kind_names[] = {
         [SOCKET_VM] = "vm",
         [SOCKET_ADMIN] = "admin",
+        [SOCKET_ADMIN_TLS] = "admin-tls",
 };
 
 static int kind_from_name(const char *name) {
@@ -31,7 +32,7 @@ static int socket_check(int fd, const char *name, SocketKind *ret) {
         if (kind < 0)
                 return log_error_errno(EINVAL,
                                        "Socket %d has the unknown name \"%s\": FileDescriptorName= must be "
-                                       "vm or admin (systemd-socket-activate: --fdname=vm)",
+                                       "vm, admin or admin-tls (systemd-socket-activate: --fdname=vm)",
                                        fd, name);
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)

@@ -8,8 +8,9 @@
  * may bear one name.
  */
 typedef enum SocketKind {
-        SOCKET_VM,    /* "vm": ESXi hosts */
-        SOCKET_ADMIN, /* "admin": queries */
+        SOCKET_VM,        /* "vm": ESXi hosts */
+        SOCKET_ADMIN,     /* "admin": queries */
+        SOCKET_ADMIN_TLS, /* "admin-tls": the same, in TLS */
 } SocketKind;
 
 typedef struct PassedSocket {

@@ -85,6 +85,19 @@ static int load_config(Config *config, const char *path) {
         return r;
 }
 
+/* Returns: the number of problems, or a negative errno. */
+static int check_config(const Config *config, int n_problems) {
+        TlsContexts contexts = {};
+
+        if (n_problems >= 0 && tls_contexts_load(&config->tls, NULL, &contexts) < 0)
+                n_problems++;
+        tls_contexts_done(&contexts);
+
+        if (n_problems == 0)
+                puts("The configuration is fine.");
+        return n_problems;
+}
+
 static int run(Config *config, const Arguments *arguments) {
         _cleanup_(manager_freep) Manager *m = NULL;
         _cleanup_free_ PassedSocket *sockets = NULL;
@@ -140,9 +153,9 @@ int main(int argc, char *argv[]) {
         config_init(&config);
         r = load_config(&config, arguments.config_path);
         if (r < 0 || arguments.check_config) {
+                if (arguments.check_config)
+                        r = check_config(&config, r);
                 config_done(&config);
-                if (r == 0)
-                        puts("The configuration is fine.");
                 return r != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
 

@@ -5,6 +5,7 @@
 
 #include "basic/log.h"
 #include "esxi-link.h"
+#include "telnet/authentication.h"
 
 #define LINK_READ_MAX 65536U
 #define LINK_DATA_MAX 65536U               /* queued serial data, before encoding */
@@ -13,11 +14,13 @@
 #define GATHERING_USEC (3 * USEC_PER_MSEC)
 #define PARTING_USEC (2 * USEC_PER_SEC)
 
-typedef enum AuthenticationState {
-        AUTHENTICATION_OFFERED,
-        AUTHENTICATION_AGREED, /* DO 37 came: SEND will follow */
-        AUTHENTICATION_SETTLED,
-} AuthenticationState;
+/* How far it is with option 37 */
+typedef enum Settlement {
+        SETTLEMENT_OFFERED,
+        SETTLEMENT_AGREED,   /* DO 37 came: SEND will follow */
+        SETTLEMENT_STARTING, /* START has been said: ACCEPTED will follow */
+        SETTLEMENT_DONE,
+} Settlement;
 
 struct EsxiLink {
         Stream stream;
@@ -25,7 +28,7 @@ struct EsxiLink {
         void *owner; /* NULL: freed by its owner, to be freed as soon as the call on the stack is over */
         Timeout timeout; /* in hosts->gathering or hosts->parting */
 
-        uint8_t authentication; /* AuthenticationState */
+        uint8_t settlement; /* Settlement */
         bool vmware_asked;  /* DO 232 came before authentication was settled */
         bool introduced;
         bool named;
@@ -144,8 +147,7 @@ void esxi_link_flush(EsxiLink *link) {
         int r = link_send(link);
         if (r > 0 && link->parting) {
                 link->shut = true;
-                if (shutdown(link->stream.watch.fd, SHUT_WR) < 0)
-                        r = -errno;
+                r = stream_shutdown(&link->stream);
                 timeout_start(&link->hosts->parting, &link->timeout);
         }
 
@@ -175,6 +177,18 @@ int esxi_hosts_init(EsxiHosts *hosts, Poller *poller, const SocketAddress *conce
 void esxi_hosts_done(EsxiHosts *hosts) {
         timeout_queue_done(&hosts->gathering);
         timeout_queue_done(&hosts->parting);
+        hosts->tls = tls_context_unref(hosts->tls);
+}
+
+int esxi_hosts_set_security(EsxiHosts *hosts, EsxiSecurity security, bool resume) {
+        _cleanup_free_ char *problem = NULL;
+
+        hosts->security = security;
+        if (security == ESXI_PLAIN)
+                return 0;
+
+        int r = tls_context_new(&(TlsParameters){.role = TLS_CLIENT, .tickets = resume}, &hosts->tls, &problem);
+        return r < 0 ? log_error_errno(r, "Cannot speak TLS: %s", problem ?: strerror(-r)) : 0;
 }
 
 int esxi_link_put(EsxiLink *link, VMwareCode code, const void *data, size_t n) {
@@ -292,33 +306,55 @@ static int handle_vmware(EsxiLink *link, const TelnetEvent *event) {
         }
 }
 
-/* RFC 2941: whatever authentication is asked for, IS NULL 0: go on without. */
-static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
-        enum { IS = 0, SEND = 1 };
-
-        if (event->size == 0 || event->data[0] != SEND)
-                return 0;
-
-        return telnet_put_subnegotiation(&link->stream.out, TELNET_AUTHENTICATION, (uint8_t[]){IS, 0, 0}, 3);
-}
-
 /* ESXi holds its WILL 232 back until it knows whether there will be authentication. */
 static int settle_authentication(EsxiLink *link) {
         TelnetEvent held = {.type = TELNET_EVENT_NEGOTIATION, .command = TELNET_DO, .option = TELNET_VMWARE};
         TelnetAnswer answer;
 
-        link->authentication = AUTHENTICATION_SETTLED;
+        link->settlement = SETTLEMENT_DONE;
         if (!TAKE(link->vmware_asked, false))
                 return 0;
 
         return telnet_session_negotiate(&link->telnet, &policy, &held, &link->stream.out, &answer);
 }
 
+/* From here on in TLS, where telnet begins anew. */
+static int link_start_tls(EsxiLink *link) {
+        link->settlement = SETTLEMENT_OFFERED;
+        link->vmware_asked = false;
+        telnet_session_init(&link->telnet, TELNET_CR_LF_KEPT);
+
+        int r = stream_start_tls(&link->stream, link->hosts->tls, NULL);
+        return r < 0 ? r : telnet_session_offer(&link->telnet, &policy, &link->stream.out);
+}
+
+static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
+        bool wanted = link->hosts->security == ESXI_START_TLS && !link->stream.tls;
+        int r;
+
+        switch (authentication_parse(event)) {
+
+        case AUTHENTICATION_SEND:
+                if (wanted && link->settlement == SETTLEMENT_AGREED) {
+                        link->settlement = SETTLEMENT_STARTING;
+                        return authentication_put(&link->stream.out, AUTHENTICATION_START);
+                }
+                r = authentication_put(&link->stream.out, AUTHENTICATION_DECLINED);
+                return r < 0 || link->settlement != SETTLEMENT_AGREED ? r : settle_authentication(link);
+
+        case AUTHENTICATION_ACCEPTED:
+                return link->settlement == SETTLEMENT_STARTING ? link_start_tls(link) : 0;
+
+        default:
+                return 0;
+        }
+}
+
 static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         TelnetAnswer answer;
 
         if (event->option == TELNET_VMWARE && event->command == TELNET_DO &&
-            link->authentication != AUTHENTICATION_SETTLED) {
+            link->settlement != SETTLEMENT_DONE) {
                 link->vmware_asked = true;
                 return 0;
         }
@@ -327,29 +363,24 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         if (r < 0)
                 return r;
 
-        if (event->option != TELNET_AUTHENTICATION || link->authentication != AUTHENTICATION_OFFERED)
+        if (event->option != TELNET_AUTHENTICATION || link->settlement != SETTLEMENT_OFFERED)
                 return 0;
         if (answer.refused)
                 return settle_authentication(link);
         if (answer.changed)
-                link->authentication = AUTHENTICATION_AGREED;
+                link->settlement = SETTLEMENT_AGREED;
 
         return 0;
 }
 
 static int handle_subnegotiation(EsxiLink *link, const TelnetEvent *event) {
-        int r;
-
         switch (event->option) {
 
         case TELNET_VMWARE:
                 return handle_vmware(link, event);
 
         case TELNET_AUTHENTICATION:
-                r = handle_authentication(link, event);
-                if (r < 0 || link->authentication != AUTHENTICATION_AGREED)
-                        return r;
-                return settle_authentication(link);
+                return handle_authentication(link, event);
 
         default: /* COM-PORT: it says that it has taken our settings in */
                 return 0;
@@ -481,7 +512,8 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
 
         /* Until the connection is made the kernel takes nothing, so this waits in the queue, and sending it
          * tells whether the connection has been made. */
-        r = telnet_session_offer(&link->telnet, &policy, &link->stream.out);
+        bool in_tls = hosts->security == ESXI_TELNETS || (hosts->security == ESXI_SOME_TELNETS && host % 2 == 1);
+        r = in_tls ? link_start_tls(link) : telnet_session_offer(&link->telnet, &policy, &link->stream.out);
         if (r >= 0)
                 r = link_send(link);
         if (r < 0) {
@@ -540,7 +572,7 @@ bool esxi_link_drained(EsxiLink *link) {
                 return false;
 
         esxi_link_flush(link);
-        return link->stream.out.size == 0;
+        return stream_is_flushed(&link->stream);
 }
 
 void esxi_link_pause(EsxiLink *link) {

@@ -21,6 +21,14 @@ typedef struct EsxiIdentity {
         uint8_t uuid[16];
 } EsxiIdentity;
 
+/* How the hosts' connections travel */
+typedef enum EsxiSecurity {
+        ESXI_PLAIN,
+        ESXI_TELNETS,      /* TLS from the first byte */
+        ESXI_START_TLS,    /* once the concentrator asks for it */
+        ESXI_SOME_TELNETS, /* those of every other host in TLS, the others plain */
+} EsxiSecurity;
+
 typedef struct EsxiLinkHandler {
         /* KNOWN-SUBOPTIONS-1 has been queued: DO-PROXY or VMOTION-PEER is to follow. */
         int (*introduce)(EsxiLink *link);
@@ -45,10 +53,16 @@ typedef struct EsxiHosts {
         unsigned count; /* more than one: their addresses are those of the loopback network from 127.0.0.1 on */
         const EsxiLinkHandler *handler;
         size_t split;           /* bytes a segment; 0: as it comes */
+        EsxiSecurity security;
+        TlsContext *tls;        /* NULL: plain */
         bool coalesce;          /* answers wait a little for more to go with */
         TimeoutQueue gathering; /* how long */
         TimeoutQueue parting;   /* how long the concentrator may take to close its side */
 } EsxiHosts;
+
+/* Before there are links. @resume: sessions go on from earlier ones. The concentrator's certificate is not checked.
+ * Returns: 0 or a negative errno. */
+int esxi_hosts_set_security(EsxiHosts *hosts, EsxiSecurity security, bool resume);
 
 int esxi_hosts_init(EsxiHosts *hosts, Poller *poller, const SocketAddress *concentrator,
                    const EsxiLinkHandler *handler);

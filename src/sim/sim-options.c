@@ -48,6 +48,9 @@ static void help(void) {
                "     --split=N              Send at most N bytes at a time\n"
                "     --coalesce             Send the answers of the handshake in as few segments as possible\n"
                "     --dead                 Stop reading after the handshake\n"
+               "     --tls[=HOW]            Speak TLS: \"telnets\", from the first byte (the default); \"start\", once the\n"
+               "                            concentrator asks for it in telnet; \"some\": every other host speaks plain telnet\n"
+               "     --resume               Resume TLS sessions\n"
                "\nThe end:\n"
                "     --for=SPAN             End after that time\n"
                "     --exit-when-connected  End once all VMs are connected and have told their names\n"
@@ -136,6 +139,22 @@ static int get_unsigned(const char *option, const char *value, unsigned max, uns
         return 0;
 }
 
+static int get_security(const char *option, const char *value, EsxiSecurity *ret) {
+        static const char *const names[] = {
+                [ESXI_TELNETS] = "telnets",
+                [ESXI_START_TLS] = "start",
+                [ESXI_SOME_TELNETS] = "some",
+        };
+
+        for (size_t i = ESXI_TELNETS; i < ELEMENTSOF(names); i++)
+                if (streq(names[i], value)) {
+                        *ret = (EsxiSecurity) i;
+                        return 0;
+                }
+
+        return bad(option, value, "a way to speak TLS: telnets, start or some");
+}
+
 static bool is_loopback(const SocketAddress *a) {
         return a->any.sa_family == AF_INET && ntohl(a->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
@@ -165,6 +184,9 @@ static int check(const SimOptions *o) {
         else if (o->hosts > 1 && !is_loopback(&o->concentrator))
                 problem = "--hosts has addresses of the loopback network only, so the concentrator of --connect "
                           "must be there as well (127.0.0.1:13370).";
+
+        else if (o->resume && o->security == ESXI_PLAIN)
+                problem = "--resume is about sessions of TLS: add --tls.";
 
         if (!problem)
                 return 0;
@@ -200,6 +222,8 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 ARG_SPLIT,
                 ARG_COALESCE,
                 ARG_DEAD,
+                ARG_TLS,
+                ARG_RESUME,
                 ARG_FOR,
                 ARG_EXIT_WHEN_CONNECTED,
                 ARG_JSON,
@@ -234,6 +258,8 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 {"split", required_argument, NULL, ARG_SPLIT},
                 {"coalesce", no_argument, NULL, ARG_COALESCE},
                 {"dead", no_argument, NULL, ARG_DEAD},
+                {"tls", optional_argument, NULL, ARG_TLS},
+                {"resume", no_argument, NULL, ARG_RESUME},
                 {"for", required_argument, NULL, ARG_FOR},
                 {"exit-when-connected", no_argument, NULL, ARG_EXIT_WHEN_CONNECTED},
                 {"json", no_argument, NULL, ARG_JSON},
@@ -400,6 +426,14 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
 
                 case ARG_DEAD:
                         o.dead = true;
+                        break;
+
+                case ARG_TLS:
+                        r = get_security(name, optarg ?: "telnets", &o.security);
+                        break;
+
+                case ARG_RESUME:
+                        o.resume = true;
                         break;
 
                 case ARG_FOR:

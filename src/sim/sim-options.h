@@ -2,7 +2,7 @@
 #pragma once
 
 #include "basic/parse.h"
-#include "transport/address.h"
+#include "esxi-link.h"
 
 /*
  * SimOptions: what vspc-sim was asked to play, as read from its command line. Strings are argv's.
@@ -37,6 +37,8 @@ typedef struct SimOptions {
         /* Habits on the wire */
         size_t split;         /* bytes a segment; 0: as it comes */
         bool coalesce, dead;
+        EsxiSecurity security;
+        bool resume;          /* TLS sessions go on from earlier ones */
 
         usec_t run_for;       /* USEC_INFINITY: no limit */
         bool exit_when_connected, json, verbose;

@@ -485,6 +485,9 @@ static int start(Simulation *s) {
         r = esxi_hosts_init(&s->hosts, s->poller, &o->concentrator, &vm_link_handler);
         if (r < 0)
                 return log_error_errno(r, "Cannot set timers: %m");
+        r = esxi_hosts_set_security(&s->hosts, o->security, o->resume);
+        if (r < 0)
+                return r;
         s->hosts.count = o->hosts;
         s->hosts.split = o->split;
         s->hosts.coalesce = o->coalesce;

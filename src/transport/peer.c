@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "peer.h"
 
 void peer_init(Peer *p, int fd, const SocketAddress *address) {
@@ -17,6 +18,15 @@ void peer_init(Peer *p, int fd, const SocketAddress *address) {
         p->uid = PEER_UID_NONE;
         p->pid = 0;
         address_format(address, p->text);
+}
+
+void peer_set_name(Peer *p, const char *name) {
+        size_t n = text_cut(name, MIN(strlen(name), (size_t) PEER_NAME_MAX - 2)), address = strlen(p->text) + 1;
+
+        assert(address <= ADDRESS_TEXT_MAX);
+        memmove(p->text + n + 2, p->text, address);
+        memcpy(p->text, name, n);
+        memcpy(p->text + n, ", ", 2);
 }
 
 void peer_init_local(Peer *p, uid_t uid, pid_t pid) {

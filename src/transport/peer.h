@@ -8,16 +8,20 @@
  * user and the process that connected (SO_PEERCRED, unix(7)). No user name: finding it may mean to ask a
  * directory server, which an event loop must not wait for.
  */
-#define PEER_TEXT_MAX ADDRESS_TEXT_MAX /* the longer one */
+#define PEER_NAME_MAX 128U
+#define PEER_TEXT_MAX (ADDRESS_TEXT_MAX + PEER_NAME_MAX)
 
 #define PEER_UID_NONE ((uid_t) -1)
 
 typedef struct Peer {
-        char text[PEER_TEXT_MAX]; /* "192.0.2.7:4711", "local user 1000, process 4711" */
+        char text[PEER_TEXT_MAX]; /* "192.0.2.7:4711", "alice, 192.0.2.7:4711", "local user 1000, process 4711" */
         uid_t uid;                /* PEER_UID_NONE: not a local user's */
         pid_t pid;                /* of a local user; may have ended meanwhile */
 } Peer;
 
 /* Of the connected socket @fd, which comes from @address. */
 void peer_init(Peer *p, int fd, const SocketAddress *address);
+
+/* By a certificate it is called @name, which is fit for people. Once. */
+void peer_set_name(Peer *p, const char *name);
 void peer_init_local(Peer *p, uid_t uid, pid_t pid);

@@ -11,6 +11,7 @@ struct StreamHandshake {
         TlsJob job;
         Wire wire;
         Stream *stream; /* NULL: it has been closed */
+        bool stepping;  /* the session is the job's */
         int result;     /* of tls_session_handshake() */
 };
 
@@ -21,9 +22,9 @@ void wire_close(Wire *w) {
 
 static uint32_t stream_events(const Stream *s) {
         if (s->handshake)
-                return s->handshake->job.state != TLS_JOB_IDLE ? 0
-                       : tls_session_wants_write(s->tls)       ? EPOLLOUT
-                                                               : EPOLLIN;
+                return s->handshake->stepping            ? 0
+                       : tls_session_wants_write(s->tls) ? EPOLLOUT
+                                                         : EPOLLIN;
 
         uint32_t events = s->blocked ? EPOLLOUT : 0;
 
@@ -74,6 +75,7 @@ static void stream_run_step(TlsJob *job) {
 static void stream_step_done(TlsJob *job) {
         StreamHandshake *h = container_of(job, StreamHandshake, job);
 
+        h->stepping = false;
         if (h->stream) {
                 stream_take_step(h->stream);
                 return;
@@ -87,16 +89,19 @@ static void stream_step(Stream *s) {
         TlsWorker *worker = tls_context_worker(tls_session_context(s->tls));
         TlsJob *job = &s->handshake->job;
 
-        if (job->state != TLS_JOB_IDLE)
+        if (s->handshake->stepping)
                 return;
 
-        if (worker) {
-                tls_worker_submit(worker, job);
-                (void) stream_update(s);
-        } else {
+        s->handshake->stepping = true;
+        if (!worker) {
                 job->run(job);
                 job->done(job);
+                return;
         }
+
+        /* It may be done before it is submitted: look at nothing after that. */
+        (void) poller_watch(s->poller, &s->watch, 0);
+        tls_worker_submit(worker, job);
 }
 
 int stream_start_tls(Stream *s, TlsContext *context, const char *host) {
@@ -130,7 +135,7 @@ static bool stream_leave_handshake(Stream *s) {
         StreamHandshake *h = TAKE_PTR(s->handshake);
         TlsWorker *worker = tls_context_worker(tls_session_context(s->tls));
 
-        if (!worker || tls_worker_cancel(worker, &h->job)) {
+        if (!h->stepping || (worker && tls_worker_cancel(worker, &h->job))) {
                 free(h);
                 return false;
         }
@@ -139,14 +144,17 @@ static bool stream_leave_handshake(Stream *s) {
         return true;
 }
 
-/* Returns: whether TLS has nothing left to be sent. */
-static bool stream_is_flushed(const Stream *s) {
-        return !s->tls || s->broken || tls_session_is_flushed(s->tls);
+static bool stream_tls_is_flushed(const Stream *s) {
+        return !s->tls || s->broken || (!s->handshake && tls_session_is_flushed(s->tls));
+}
+
+bool stream_is_flushed(const Stream *s) {
+        return s->out.size == 0 && stream_tls_is_flushed(s);
 }
 
 /* The kernel takes more. Returns: whether it has taken what TLS had left. */
 static bool stream_unblock(Stream *s) {
-        int r = stream_is_flushed(s) ? 1 : tls_session_flush(s->tls);
+        int r = stream_tls_is_flushed(s) ? 1 : tls_session_flush(s->tls);
 
         if (r < 0)
                 s->broken = true;
@@ -186,7 +194,7 @@ int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const Stre
         };
 
         /* What its former owner has not flushed is still to be. */
-        s->blocked = !stream_is_flushed(s);
+        s->blocked = !stream_tls_is_flushed(s);
         int r = stream_update(s);
         if (r < 0)
                 stream_close(s);
@@ -327,7 +335,7 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
         }
 
         k = MAX(k, 0);
-        if ((size_t) k < total || !stream_is_flushed(s)) {
+        if ((size_t) k < total || !stream_tls_is_flushed(s)) {
                 s->blocked = true;
                 int r = stream_update(s);
                 if (r < 0)
@@ -339,7 +347,7 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
 
 int stream_flush(Stream *s) {
         if (s->out.size == 0)
-                return !s->handshake && stream_is_flushed(s);
+                return stream_is_flushed(s);
         if (s->blocked)
                 return 0;
 
@@ -351,7 +359,7 @@ int stream_flush(Stream *s) {
                 return (int) k;
 
         buffer_consume(&s->out, (size_t) k);
-        return s->out.size == 0 && stream_is_flushed(s);
+        return stream_is_flushed(s);
 }
 
 int stream_shutdown(Stream *s) {

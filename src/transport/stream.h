@@ -90,6 +90,9 @@ void stream_resume(Stream *s);
  * resources are exhausted. */
 int stream_flush(Stream *s);
 
+/* Whether all that has been sent is with the kernel. */
+bool stream_is_flushed(const Stream *s);
+
 /* Sends from where the data lies and queues nothing; only while the queue is empty. Returns: bytes taken
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);

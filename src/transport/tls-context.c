@@ -21,7 +21,9 @@ struct TlsContext {
 
         gnutls_certificate_credentials_t credentials;
         gnutls_priority_t priority;
-        gnutls_datum_t ticket_key; /* empty: no tickets */
+        gnutls_datum_t ticket_key; /* of a server; empty: no tickets */
+        bool resumes;              /* of a client: it keeps a ticket */
+        gnutls_datum_t ticket;     /* empty: there is none yet */
 
         /* Of our certificate, if there is one */
         char thumbprint[THUMBPRINT_SIZE * 3];
@@ -153,6 +155,7 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
         c->n_ref = 1;
         c->server = p->role == TLS_SERVER;
         c->peer_check = p->peer_check;
+        c->resumes = p->role == TLS_CLIENT && p->tickets;
         c->worker = p->worker;
         if (p->fingerprint) {
                 c->has_fingerprint = true;
@@ -203,6 +206,7 @@ TlsContext *tls_context_unref(TlsContext *c) {
                 gnutls_memset(c->ticket_key.data, 0, c->ticket_key.size);
                 gnutls_free(c->ticket_key.data);
         }
+        gnutls_free(c->ticket.data);
         if (c->priority)
                 gnutls_priority_deinit(c->priority);
         if (c->credentials)
@@ -246,7 +250,10 @@ static bool is_address(const char *host) {
 }
 
 /* Addresses are not told (RFC 6066, 3). */
-static int start_client(gnutls_session_t session, const char *host) {
+static int start_client(TlsContext *c, gnutls_session_t session, const char *host) {
+        if (c->ticket.data) /* one that is of no use any more is passed over */
+                (void) gnutls_session_set_data(session, c->ticket.data, c->ticket.size);
+
         return host && !is_address(host) ? gnutls_server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host)) : 0;
 }
 
@@ -265,7 +272,7 @@ int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t 
         if (r >= 0)
                 r = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, c->credentials);
         if (r >= 0)
-                r = c->server ? start_server(c, session) : start_client(session, host);
+                r = c->server ? start_server(c, session) : start_client(c, session, host);
         if (r < 0) {
                 gnutls_deinit(session);
                 return -ENOMEM;
@@ -273,6 +280,18 @@ int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t 
 
         *ret = session;
         return 0;
+}
+
+void tls_context_keep_ticket(TlsContext *c, gnutls_session_t session) {
+        gnutls_datum_t ticket;
+
+        /* Without the flag GnuTLS would wait for a ticket. */
+        if (!c->resumes || !(gnutls_session_get_flags(session) & GNUTLS_SFLAGS_SESSION_TICKET) ||
+            gnutls_session_get_data2(session, &ticket) < 0)
+                return;
+
+        gnutls_free(c->ticket.data);
+        c->ticket = ticket;
 }
 
 static bool fingerprint_fits(const TlsContext *c, const gnutls_datum_t *certificate) {

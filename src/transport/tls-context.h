@@ -39,7 +39,7 @@ typedef struct TlsParameters {
         const uint8_t *fingerprint;  /* client: the server's, TLS_FINGERPRINT_SIZE bytes; or NULL */
 
         const char *priority; /* GnuTLS's priority string; NULL: TLS_PRIORITY_DEFAULT */
-        bool tickets;         /* server: peers may resume their sessions */
+        bool tickets;         /* server: peers may resume their sessions; client: it resumes the last one */
         TlsWorker *worker;    /* does the handshakes; NULL: the thread of whoever has the connection */
 } TlsParameters;
 
@@ -60,6 +60,9 @@ TlsWorker *tls_context_worker(const TlsContext *c);
 /* For TlsSession: one that has all of this. @host: of a client, the name that the server has to have, or NULL.
  * Returns: 0 or -ENOMEM. */
 int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t *ret);
+
+/* For TlsSession: of a client's session that ends, what the next one resumes. */
+void tls_context_keep_ticket(TlsContext *c, gnutls_session_t session);
 
 /* For TlsSession, in whatever thread: whether the peer is who it has to be. *ret_problem: why not, to be freed; may be
  * NULL even so. Returns: 0 or -EACCES. */

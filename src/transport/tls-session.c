@@ -77,6 +77,8 @@ TlsSession *tls_session_free(TlsSession *s) {
         if (!s)
                 return NULL;
 
+        if (s->open)
+                tls_context_keep_ticket(s->context, s->gnutls);
         if (s->gnutls)
                 gnutls_deinit(s->gnutls);
         tls_context_unref(s->context);

@@ -90,6 +90,16 @@ static unsigned count_threads(void) {
         return MIN(n, THREADS_MAX);
 }
 
+static void start_threads(TlsWorker *w) {
+        for (unsigned n = count_threads(); w->n_threads < n; w->n_threads++) {
+                pthread_t *thread = &w->threads[w->n_threads];
+
+                if (pthread_create(thread, NULL, run, w) != 0)
+                        break;
+                (void) pthread_setname_np(*thread, "tls");
+        }
+}
+
 int tls_worker_new(Poller *poller, TlsWorker **ret) {
         _cleanup_(tls_worker_freep) TlsWorker *w = calloc(1, sizeof(TlsWorker));
         if (!w)
@@ -105,16 +115,6 @@ int tls_worker_new(Poller *poller, TlsWorker **ret) {
         int r = poller_watch(poller, &w->finished, EPOLLIN);
         if (r < 0)
                 return r;
-
-        for (unsigned n = count_threads(); w->n_threads < n; w->n_threads++) {
-                r = pthread_create(&w->threads[w->n_threads], NULL, run, w);
-                if (r == 0)
-                        (void) pthread_setname_np(w->threads[w->n_threads], "tls");
-                else if (w->n_threads == 0)
-                        return -r;
-                else
-                        break;
-        }
 
         *ret = TAKE_PTR(w);
         return 0;
@@ -141,6 +141,14 @@ TlsWorker *tls_worker_free(TlsWorker *w) {
 
 void tls_worker_submit(TlsWorker *w, TlsJob *job) {
         assert(job->state == TLS_JOB_IDLE);
+
+        if (w->n_threads == 0)
+                start_threads(w);
+        if (w->n_threads == 0) { /* there is no other way, then */
+                job->run(job);
+                job->done(job);
+                return;
+        }
 
         pthread_mutex_lock(&w->lock);
         job->state = TLS_JOB_QUEUED;

@@ -7,7 +7,7 @@
  * TlsWorker: threads that do what takes milliseconds: a handshake's signature and key exchange, of which a storm
  * has thousands, with a key that may be in a hardware token. The event loop goes on meanwhile.
  *
- * What waits is a list of objects that exist anyway, one a connection at most, so that it needs no bound of its own.
+ * The threads are started by the first job. What waits is a list of objects that exist anyway, one a connection at most, so that it needs no bound of its own.
  */
 typedef struct TlsWorker TlsWorker;
 typedef struct TlsJob TlsJob;
@@ -23,7 +23,7 @@ typedef enum TlsJobState {
 struct TlsJob {
         void (*run)(TlsJob *job);  /* in a thread; the owner keeps its hands off what this touches until done() */
         void (*done)(TlsJob *job); /* on the loop */
-        TlsJobState state;         /* of the worker's */
+        TlsJobState state;         /* the worker's business */
         TlsJob *prev, *next;
 };
 

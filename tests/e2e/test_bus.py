@@ -326,7 +326,7 @@ class Reading(BusTestCase):
         vm = connected_vm(vspcd, "web01", uri="com1")
         path = path_of(vm)
         for name, value in {"Id": vm.id, "UUID": vm.id, "Name": "web01", "URI": "com1", "Port": vm.port,
-                            "Connected": True, "Peer": f"127.0.0.1:{vm.local_port}", "TLS": False, "VMotion": "none",
+                            "Connected": True, "Peer": f"127.0.0.1:{vm.local_port}", "TLS": "", "VMotion": "none",
                             "Serial": "115200 8N1", "Clients": 0, "Access": "none"}.items():
             self.assertEqual(bus.get(path, VM, name), value, name)
         self.assertLess(abs(bus.get(path, VM, "SinceUSec") - before), PATIENCE_SEC * 1e6)

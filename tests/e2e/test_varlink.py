@@ -100,7 +100,6 @@ class List(TestCase):
             "port": vm.port,
             "connected": True,
             "peer": f"127.0.0.1:{vm.local_port}",
-            "tls": False,
             "serial": got.get("serial"),
             "vmotion": "none",
             "clientCount": 1,

@@ -76,7 +76,7 @@ static void world_init(World *w) {
         check(concentrator_new(w->event, &settings, 1024, &w->concentrator) >= 0);
         check(varlink_server_new(w->concentrator, interfaces, &w->server) >= 0);
         vm_stream_init(&w->stream, w->server);
-        check(varlink_server_listen(w->server, listen_locally(w)) >= 0);
+        check(varlink_server_listen(w->server, listen_locally(w), VARLINK_PLAIN) >= 0);
 
         add_console(w, "web01", 1, "login: \xff\r\n");
         add_console(w, "twin", 2, "");

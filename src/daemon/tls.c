@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdio.h>
+
+#include "basic/log.h"
+#include "basic/time.h"
+#include "tls.h"
+
+void tls_settings_done(TlsSettings *s) {
+        free(s->certificate_file);
+        free(s->key_file);
+        free(s->trusted_ca_file);
+        free(s->vm_trusted_ca_file);
+        free(s->priority);
+        *s = (TlsSettings){};
+}
+
+void tls_contexts_done(TlsContexts *c) {
+        c->vm = tls_context_unref(c->vm);
+        c->admin = tls_context_unref(c->admin);
+}
+
+/* *ret: the path of this credential, to be freed, or NULL if there is none. */
+static int find_credential(const char *name, char **ret) {
+        const char *folder = getenv("CREDENTIALS_DIRECTORY");
+        _cleanup_free_ char *path = NULL;
+
+        *ret = NULL;
+        if (!folder || !*folder)
+                return 0;
+        if (asprintf(&path, "%s/%s", folder, name) < 0)
+                return -ENOMEM;
+
+        if (access(path, F_OK) >= 0)
+                *ret = TAKE_PTR(path);
+        return 0;
+}
+
+static int make_context(const char *whom, const TlsParameters *parameters, TlsContext **ret) {
+        _cleanup_free_ char *problem = NULL;
+
+        int r = tls_context_new(parameters, ret, &problem);
+        if (r < 0)
+                return log_full(LOG_ERR, r, NULL, "TLS with %s: %s", whom, problem ?: strerror(-r));
+
+        return 0;
+}
+
+static void describe(const TlsContext *c, const char *file) {
+        const char *problem = tls_context_validity_problem(c, time(NULL));
+
+        if (problem)
+                log_warning("The certificate in %s %s", file, problem);
+        log_info("TLS is on, with the certificate in %s, its thumbprint is %s", file, tls_context_thumbprint(c));
+}
+
+int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret) {
+        _cleanup_free_ char *credential = NULL, *credential_key = NULL;
+        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
+
+        int r = find_credential("vspc.crt", &credential);
+        if (r >= 0)
+                r = find_credential("vspc.key", &credential_key);
+        if (r < 0)
+                return log_error_errno(r, "Cannot look for credentials: %m");
+
+        TlsParameters parameters = {
+                .role = TLS_SERVER,
+                .certificate_file = credential ?: s->certificate_file,
+                .key_file = credential ? credential_key : s->key_file,
+                .priority = s->priority,
+                .worker = worker,
+        };
+        if (!parameters.certificate_file) {
+                *ret = (TlsContexts){};
+                return 0;
+        }
+
+        parameters.tickets = true;
+        parameters.trusted_ca_file = s->vm_trusted_ca_file;
+        parameters.peer_check = s->vm_trusted_ca_file ? TLS_PEER_IF_PRESENT : TLS_PEER_ANY;
+        r = make_context("ESXi hosts", &parameters, &contexts.vm);
+        if (r < 0)
+                return r;
+
+        /* There are few of them, and who they are is found out each time. */
+        parameters.tickets = false;
+        parameters.trusted_ca_file = s->trusted_ca_file;
+        parameters.peer_check = s->trusted_ca_file ? TLS_PEER_REQUIRED : TLS_PEER_ANY;
+        r = make_context("those who query", &parameters, &contexts.admin);
+        if (r < 0)
+                return r;
+
+        describe(contexts.vm, parameters.certificate_file);
+        *ret = TAKE(contexts, (TlsContexts){});
+        return 0;
+}
