@@ -2,6 +2,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +13,8 @@
 #include "bench-common.h"
 
 #define SETTLED_AFTER_MSEC 1000
+
+static SSL *tls; /* of the connection; NULL: it is plain */
 
 const TelnetPolicy bench_client_policy = {
         .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
@@ -69,7 +73,46 @@ int bench_connect(uint16_t port) {
         return fd;
 }
 
+_Noreturn void bench_fail_tls(const char *what) {
+        ERR_print_errors_fp(stderr);
+        bench_fail("Cannot %s.", what);
+}
+
+void bench_start_tls(int fd) {
+        SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+
+        if (!context || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1)
+                bench_fail_tls("speak TLS 1.3");
+
+        SSL *ssl = SSL_new(context);
+        if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1)
+                bench_fail_tls("shake hands");
+
+        SSL_CTX_free(context);
+        tls = ssl;
+}
+
+size_t bench_receive(int fd, void *data, size_t n) {
+        ssize_t k = tls ? SSL_read(tls, data, (int) MIN(n, (size_t) INT32_MAX)) : recv(fd, data, n, 0);
+
+        if (k <= 0)
+                bench_fail("The connection has ended before it was used: %s",
+                           k < 0 && !tls ? strerror(errno) : "closed by the peer");
+
+        return (size_t) k;
+}
+
+static void send_in_tls(const void *data, size_t n) {
+        if (n > 0 && SSL_write(tls, data, (int) n) != (int) n)
+                bench_fail_tls("send");
+}
+
 void bench_send(int fd, const void *data, size_t n) {
+        if (tls) {
+                send_in_tls(data, n);
+                return;
+        }
+
         while (n > 0) {
                 ssize_t k = send(fd, data, n, MSG_NOSIGNAL);
                 if (k < 0 && errno == EINTR)
@@ -102,17 +145,14 @@ void bench_settle(int fd, TelnetSession *s, const TelnetPolicy *policy) {
         uint8_t data[65536];
         Buffer out = BUFFER_INIT(4096);
 
-        while (poll(&readable, 1, SETTLED_AFTER_MSEC) > 0) {
-                ssize_t n = recv(fd, data, sizeof data, 0);
-                if (n <= 0)
-                        bench_fail("The connection has ended before it was used: %s",
-                                   n < 0 ? strerror(errno) : "closed by the peer");
+        while ((tls && SSL_pending(tls) > 0) || poll(&readable, 1, SETTLED_AFTER_MSEC) > 0) {
+                size_t n = bench_receive(fd, data, sizeof data);
 
-                for (size_t used = 0; policy && used < (size_t) n;) {
+                for (size_t used = 0; policy && used < n;) {
                         TelnetAnswer answer;
                         TelnetEvent event;
 
-                        used += telnet_decode(&s->in, data + used, (size_t) n - used, &event);
+                        used += telnet_decode(&s->in, data + used, n - used, &event);
                         if (event.type == TELNET_EVENT_NEGOTIATION &&
                             telnet_session_negotiate(s, policy, &event, &out, &answer) < 0)
                                 bench_fail("Cannot answer a negotiation.");

@@ -24,6 +24,14 @@ usec_t bench_now(void);
 
 int bench_connect(uint16_t port);
 void bench_send(int fd, const void *data, size_t n);
+
+/* At least one byte. Returns: how many. */
+size_t bench_receive(int fd, void *data, size_t n);
+
+/* From here on the connection, of which a program has one then, is in TLS 1.3. With OpenSSL, so that whatever does TLS
+ * at the other end meets a stranger. */
+void bench_start_tls(int fd);
+_Noreturn void bench_fail_tls(const char *what);
 /* Sends and forgets what is in @b. */
 void bench_send_buffer(int fd, Buffer *b);
 

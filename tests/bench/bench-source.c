@@ -8,7 +8,7 @@
 #include "telnet/vmware.h"
 
 /*
- * bench-source vm|plain PORT BLOCKS: sends so many blocks as fast as they are taken; as a VM it says first
+ * bench-source vm|plain PORT BLOCKS [tls]: sends so many blocks as fast as they are taken; as a VM it says first
  * what an ESXi host says. It ends when its standard input does.
  */
 
@@ -62,15 +62,13 @@ static void shake_hands(int fd) {
         while (!done) {
                 uint8_t data[4096];
 
-                ssize_t n = recv(fd, data, sizeof data, 0);
-                if (n <= 0)
-                        bench_fail("The concentrator has closed the connection.");
+                size_t n = bench_receive(fd, data, sizeof data);
 
-                for (size_t used = 0; used < (size_t) n;) {
+                for (size_t used = 0; used < n;) {
                         TelnetAnswer negotiated;
                         TelnetEvent event;
 
-                        used += telnet_decode(&session.in, data + used, (size_t) n - used, &event);
+                        used += telnet_decode(&session.in, data + used, n - used, &event);
                         if (event.type == TELNET_EVENT_NEGOTIATION &&
                             telnet_session_negotiate(&session, &vm_policy, &event, &out, &negotiated) < 0)
                                 bench_fail("Cannot answer a negotiation.");
@@ -88,10 +86,13 @@ static void shake_hands(int fd) {
 int main(int argc, char **argv) {
         static uint8_t block[BENCH_BLOCK_SIZE];
 
-        if (argc != 4)
-                bench_fail("Usage: bench-source vm|plain PORT BLOCKS");
+        bool in_tls = argc == 5 && streq(argv[4], "tls");
+        if (argc != 4 && !in_tls)
+                bench_fail("Usage: bench-source vm|plain PORT BLOCKS [tls]");
 
         int fd = bench_connect((uint16_t) bench_number(argv[2]));
+        if (in_tls)
+                bench_start_tls(fd);
         if (streq(argv[1], "vm"))
                 shake_hands(fd);
 

@@ -84,13 +84,14 @@ class Bench:
                 except subprocess.TimeoutExpired:
                     pass
 
-    def vspcd(self, journal="no", **settings):
+    def vspcd(self, journal="no", certificate=None, **settings):
         """Starts it as systemd would, with its state in self.folder if it is to keep any. Returns: its process and its
         port for VMs; self.admin_port is the other."""
         config = self.folder / "vspc.conf"
         config.write_text("[Concentrator]\nBackend=memory\n" +
                           "".join(f"{key}={value}\n" for key, value in settings.items()) +
-                          f"[ConsoleLog]\nJournal={journal}\n")
+                          f"[ConsoleLog]\nJournal={journal}\n" +
+                          (f"[TLS]\nCertificateFile={certificate}\n" if certificate else ""))
         program = self.program("vspcd")
         listeners = [socket.create_server(("127.0.0.1", 0), backlog=4096) for _ in range(2)]
         numbers = [listener.fileno() for listener in listeners]
@@ -125,8 +126,17 @@ class Bench:
             raise Failure(f"{count} VMs did not connect")
         return child
 
-    def haproxy(self, to_port):
-        """Returns: its process and its port, which it passes on to @to_port."""
+    def certificate(self, *key):
+        """Returns: a file with a new certificate and its key, of the kind that openssl's options @key say."""
+        path = self.folder / f"{'-'.join(key).replace(':', '-')}.pem"
+        subprocess.run(["openssl", "req", "-x509", "-nodes", "-subj", "/CN=bench", "-days", "2", "-keyout", f"{path}.key",
+                        "-out", path, *key], check=True, capture_output=True)
+        path.write_text(path.read_text() + pathlib.Path(f"{path}.key").read_text())
+        return path
+
+    def haproxy(self, to_port, certificate=None):
+        """Returns: its process and its port, which it passes on to @to_port, or nowhere if that is None. With a
+        @certificate it takes TLS 1.3 there."""
         if not (program := shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")):
             raise Failure("haproxy is missing: apt install haproxy")
 
@@ -137,8 +147,9 @@ class Bench:
         config.write_text("global\n  nbthread 1\n  maxconn 100\n"
                           "defaults\n  mode tcp\n  timeout connect 10s\n"
                           "  timeout client 1h\n  timeout server 1h\n"
-                          f"listen bench\n  bind fd@{listener.fileno()}\n"
-                          f"  server sink 127.0.0.1:{to_port}\n")
+                          f"listen bench\n  bind fd@{listener.fileno()}"
+                          + (f" ssl crt {certificate} ssl-min-ver TLSv1.3\n" if certificate else "\n")
+                          + (f"  server sink 127.0.0.1:{to_port}\n" if to_port else "  tcp-request session reject\n"))
         child = self.start(program, "-q", "-db", "-f", str(config), pass_fds=[listener.fileno()])
         port = listener.getsockname()[1]
         listener.close()
@@ -206,8 +217,8 @@ def move(source, sink):
     return int(out[0]) / int(out[1])
 
 
-def move_through_vspcd(bench, vm_port, client_port, kind, clients, blocks):
-    source = bench.talk_to(bench.program("bench-source"), "vm", str(vm_port), str(blocks))
+def move_through_vspcd(bench, vm_port, client_port, kind, clients, blocks, *tls):
+    source = bench.talk_to(bench.program("bench-source"), "vm", str(vm_port), str(blocks), *tls)
     expect_line(source, "ready")
     sink = bench.talk_to(bench.program("bench-sink"), kind, str(client_port), str(clients), str(blocks))
     expect_line(sink, "ready")
@@ -217,10 +228,11 @@ def move_through_vspcd(bench, vm_port, client_port, kind, clients, blocks):
     return speed
 
 
-def move_through_haproxy(bench, blocks):
+def move_through_haproxy(bench, blocks, certificate=None):
     sink = bench.talk_to(bench.program("bench-sink"), "listen", "1", str(blocks))
-    haproxy, port = bench.haproxy(expect_line(sink))
-    source = bench.talk_to(bench.program("bench-source"), "plain", str(port), str(blocks))
+    haproxy, port = bench.haproxy(expect_line(sink), certificate)
+    source = bench.talk_to(bench.program("bench-source"), "plain", str(port), str(blocks),
+                           *(["tls"] if certificate else []))
     expect_line(source, "ready")
     expect_line(sink, "ready")
     speed = move(source, sink)
@@ -320,6 +332,93 @@ def keystroke(bench):
     ratio = p99[1] / p99[0]
     say("keystroke", f"p99 {p99[1]:.0f} us with {count} idle VMs, {p99[0]:.0f} us with none, "
         f"ratio {ratio:.2f}", "<= 2.5", ratio <= 2.5)
+
+
+# TLS
+
+RSA, ECDSA = ("-newkey", "rsa:2048"), ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+def tls_throughput(bench):
+    blocks, certificate, client_port = 2000, bench.certificate(*RSA), free_ports(4)
+    _, vm_port = bench.vspcd(certificate=certificate, SlowClient="wait", VMPortRangeStart=client_port,
+                             VMPortRangeEnd=client_port + 3)
+    ours, theirs = [], []
+    for _ in range(5):
+        ours.append(move_through_vspcd(bench, vm_port, client_port, "raw", 1, blocks, "tls"))
+        theirs.append(move_through_haproxy(bench, blocks, certificate))
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs))
+    say("TLS throughput", f"{statistics.median(ours):.0f} MB/s from a VM in TLS 1.3, haproxy "
+        f"{statistics.median(theirs):.0f} MB/s, ratio {ratio:.2f}", ">= 0.8", ratio >= 0.8)
+
+
+def shake_hands(bench, kind, port):
+    """Returns: handshakes a second."""
+    out = subprocess.run([bench.program("bench-handshakes"), kind, str(port), "2", "8"], check=True,
+                         capture_output=True, text=True, timeout=60).stdout
+    done, resumed, usec = map(int, out.split())
+    if kind == "resumed" and resumed < 0.9 * done:
+        raise Failure(f"only {resumed} of {done} sessions were resumed")
+    return done * 1e6 / usec
+
+
+def tls_handshakes(bench):
+    for name, key in (("RSA-2048", RSA), ("ECDSA P-256", ECDSA)):
+        certificate = bench.certificate(*key)
+        vspcd, vm_port = bench.vspcd(certificate=certificate, VMPorts="no")
+        haproxy, port = bench.haproxy(None, certificate)
+        for kind in ("full", "resumed"):
+            ours, theirs = [], []
+            for _ in range(5):
+                ours.append(shake_hands(bench, kind, vm_port))
+                theirs.append(shake_hands(bench, kind, port))
+            ratio = statistics.median(a / b for a, b in zip(ours, theirs))
+            say(f"TLS handshakes, {name}, {kind}", f"{statistics.median(ours):.0f}/s, haproxy "
+                f"{statistics.median(theirs):.0f}/s, ratio {ratio:.2f}", ">= 0.8", ratio >= 0.8)
+        bench.end(vspcd)
+        bench.end(haproxy)
+
+
+def handshakes(bench):
+    """Returns: how many hosts have got as far as to say which VM they are."""
+    with ask(bench.admin_port, "GetMetrics") as connection:
+        return json.loads(connection.recv(65536).rstrip(b"\0"))["parameters"]["vmConnectionsTotal"]
+
+
+def tls_keystroke(bench):
+    count, samples, first = 1000, 4000, free_ports(10)
+    _, port = bench.vspcd(certificate=bench.certificate("-newkey", "rsa:4096"), VMPortRangeStart=first,
+                          VMPortRangeEnd=first + 9)
+    bench.stay_connected(port, 1, "--name=echo", "--echo")
+
+    def measure():
+        child = bench.talk_to(bench.program("bench-keystroke"), str(first), str(samples))
+        p99 = int(expect_line(child).split()[1])
+        bench.end(child)
+        return p99 / 1000
+
+    alone = measure()
+    bench.start(bench.program("vspc-sim"), f"--connect=127.0.0.1:{port}", f"--count={count}", "--name=storm", "--tls",
+                "--in-flight=1000", "--drop=1s", "--reconnect=1ms", stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL)
+    while (began := handshakes(bench)) < 10:
+        pass
+    crowded = measure()
+    if handshakes(bench) < began + 10:
+        raise Failure("there was no storm while the keystrokes were measured")
+    say("keystroke during TLS handshakes", f"p99 {crowded:.1f} ms while {count} hosts shake hands with an RSA-4096 key, "
+        f"{alone:.1f} ms otherwise", "<= 20 ms", crowded <= 20)
+
+
+def tls_memory(bench):
+    count = 4000
+    vspcd, port = bench.vspcd(certificate=bench.certificate(*RSA), VMPorts="no")
+    bench.stay_connected(port, 10, "--name=warm-up", "--tls")
+    before = rss_kib(vspcd.pid)
+    bench.stay_connected(port, count, HOSTS, "--tls")
+    settle(vspcd)
+    each = (rss_kib(vspcd.pid) - before) / count
+    say("TLS memory", f"{each:.1f} KiB RSS for each of {count} idle VMs in TLS", "<= 40 KiB", each <= 40)
 
 
 # Queries
@@ -519,6 +618,10 @@ BENCHMARKS = {
     "monitors": monitors,
     "load": load,
     "console-log": console_log,
+    "tls-throughput": tls_throughput,
+    "tls-handshakes": tls_handshakes,
+    "tls-keystroke": tls_keystroke,
+    "tls-memory": tls_memory,
 }
 
 
