@@ -353,10 +353,18 @@ static size_t link_read_max(const Link *l) {
 
 /* It has been closed, or has broken. */
 static void link_ended(Link *l, int error) {
-        if (error == -EPROTO)
-                link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
-                         stream_problem(&l->stream));
-        else if (!link_is_identified(l))
+        Concentrator *c = l->concentrator;
+
+        if (link_is_identified(l)) {
+                if (error == -EPROTO)
+                        link_log(l, LOG_NOTICE, NULL, "TLS has failed: %s", stream_problem(&l->stream));
+        } else if (error == -EPROTO) {
+                unsigned n = log_rate_limit_pass(&c->tls_failures, event_now(c->event));
+
+                if (n > 0)
+                        link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s%s", stream_problem(&l->stream),
+                                 n > 1 ? ", as with others in the last seconds" : "");
+        } else
                 link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
 
         link_end(l);

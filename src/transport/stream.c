@@ -5,6 +5,9 @@
 
 #include "stream.h"
 
+/* Records that are read before others have their turn: they may be of a byte each. */
+#define TLS_READ_RECORDS_MAX 64U
+
 /* TLS's handshake on a stream. While a worker has it the stream keeps its hands off the session, and if it is closed
  * meanwhile the descriptor is left to the worker as well. */
 struct StreamHandshake {
@@ -244,16 +247,18 @@ ssize_t stream_peek(Stream *s, uint8_t *ret) {
 
 static ssize_t stream_read_tls(Stream *s, uint8_t *data, size_t n) {
         size_t size = 0;
-        ssize_t k = 0;
+        ssize_t k = 1;
 
         if (s->handshake)
                 return -EAGAIN;
 
-        while (size < n && (k = tls_session_read(s->tls, data + size, n - size)) > 0)
-                size += (size_t) k;
+        for (unsigned i = 0; i < TLS_READ_RECORDS_MAX && size < n && k > 0; i++) {
+                k = tls_session_read(s->tls, data + size, n - size);
+                size += (size_t) MAX(k, 0);
+        }
 
-        /* What it is to be told after these bytes: the kernel may have nothing more to say. */
-        s->ended = size < n && k != -EAGAIN;
+        /* The owner is to be told after these bytes; the kernel may have nothing more to say. */
+        s->ended = k <= 0 && k != -EAGAIN;
         s->blocked = s->blocked || tls_session_wants_write(s->tls);
         (void) stream_update(s);
 
