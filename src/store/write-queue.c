@@ -213,6 +213,15 @@ static void queue_wait_to_retry(WriteQueue *q, unsigned seconds) {
                 ;
 }
 
+static void queue_rest(WriteQueue *q) {
+        if (q->stopping)
+                return;
+
+        pthread_mutex_unlock(&q->lock);
+        nanosleep(&(struct timespec){.tv_nsec = STORE_REST_USEC * 1000}, NULL);
+        pthread_mutex_lock(&q->lock);
+}
+
 static void *worker(void *userdata) {
         WriteQueue *q = userdata;
         unsigned retry_sec = 1;
@@ -226,6 +235,7 @@ static void *worker(void *userdata) {
                         break;
 
                 Entry *batch = queue_take_batch(q);
+                bool took_all = !q->queue;
                 pthread_mutex_unlock(&q->lock);
                 int r = backend_write(q->backend, q->state, batch);
                 pthread_mutex_lock(&q->lock);
@@ -236,6 +246,8 @@ static void *worker(void *userdata) {
                 if (r >= 0) {
                         queue_report_dropped(q);
                         retry_sec = 1;
+                        if (took_all)
+                                queue_rest(q);
                         continue;
                 }
 

@@ -13,6 +13,7 @@
 #include "harness.h"
 
 #include "basic/log.h"
+#include "basic/time.h"
 #include "store/store.h"
 #include "store/write-queue.h"
 
@@ -258,6 +259,21 @@ static void test_a_storm_of_changes_is_one_write(_unused_ void **state) {
         assert_calls("+first=@0 sync +a=99999@1 sync close");
 }
 
+/* It rests after each write, and neither is woken by what comes meanwhile nor overlooks it. */
+static void test_changes_in_quick_succession_are_few_writes(_unused_ void **state) {
+        usec_t begin = now_monotonic();
+        char name[16] = "";
+
+        for (unsigned i = 0; i < 1000 || now_monotonic() < begin + 10 * STORE_REST_USEC; i++) {
+                snprintf(name, sizeof name, "%u", i);
+                put("a", name, 1);
+        }
+        put("a", "end", 2);
+        wait_for_call("+a=end@2");
+        usec_t took = now_monotonic() - begin;
+        assert_in_range(count_calls("sync"), 2, 2 + took / STORE_REST_USEC);
+}
+
 static void test_many_vms_are_all_written_before_the_end(_unused_ void **state) {
         char id[16], call[32];
 
@@ -429,6 +445,7 @@ int main(void) {
                 TEST(test_a_removal_replaces_what_was_to_be_put_and_the_other_way_round),
                 TEST(test_what_changes_while_it_is_written_is_written_again),
                 TEST(test_a_storm_of_changes_is_one_write),
+                TEST(test_changes_in_quick_succession_are_few_writes),
                 TEST(test_many_vms_are_all_written_before_the_end),
                 TEST(test_what_could_not_be_written_is_tried_again),
                 TEST(test_what_is_tried_again_is_the_latest),
