@@ -11,17 +11,14 @@
 
 /* Name, number, text: every line has the same length, so that any part of the output can be made from its
  * offset alone. */
-#define LINE_NAME 20
 #define LINE_NUMBER 16
 static const char line_text[] = " the quick brown fox jumps over the dog";
-#define LINE (LINE_NAME + 1 + LINE_NUMBER + sizeof line_text - 1 + 2)
+#define LINE (SERIAL_OUTPUT_NAME + 1 + LINE_NUMBER + sizeof line_text - 1 + 2)
 
-static void make_line(const char *name, uint64_t number, uint8_t line[static LINE]) {
-        uint8_t *p = line;
+static void make_line(const uint8_t *name, uint64_t number, uint8_t line[static LINE]) {
+        uint8_t *p = mempcpy(line, name, SERIAL_OUTPUT_NAME);
 
-        memset(p, ' ', LINE_NAME + 1);
-        memcpy(p, name, strnlen(name, LINE_NAME));
-        p += LINE_NAME + 1;
+        *p++ = ' ';
 
         for (size_t i = LINE_NUMBER; i-- > 0; number /= 10)
                 p[i] = (uint8_t) ('0' + number % 10);
@@ -31,7 +28,7 @@ static void make_line(const char *name, uint64_t number, uint8_t line[static LIN
         memcpy(p, "\r\n", 2);
 }
 
-static void make_lines(const char *name, uint64_t offset, uint8_t *data, size_t n) {
+static void make_lines(const uint8_t *name, uint64_t offset, uint8_t *data, size_t n) {
         while (n > 0) {
                 uint8_t line[LINE];
                 size_t skip = offset % LINE, size = MIN(LINE - skip, n);
@@ -44,8 +41,10 @@ static void make_lines(const char *name, uint64_t offset, uint8_t *data, size_t 
         }
 }
 
-void serial_output_init(SerialOutput *o, const SimOptions *options) {
+void serial_output_init(SerialOutput *o, const SimOptions *options, const char *name) {
         *o = (SerialOutput){.options = options, .source_fd = -1, .echo = BUFFER_INIT(ECHO_MAX)};
+        memset(o->name, ' ', sizeof o->name);
+        memcpy(o->name, name, strnlen(name, sizeof o->name));
 }
 
 void serial_output_done(SerialOutput *o) {
@@ -102,7 +101,7 @@ static size_t take_source(SerialOutput *o, uint8_t *data, size_t n) {
         return 0;
 }
 
-size_t serial_output_take(SerialOutput *o, const char *name, usec_t now, uint8_t *data, size_t n) {
+size_t serial_output_take(SerialOutput *o, usec_t now, uint8_t *data, size_t n) {
         if (o->echo.size > 0) {
                 n = MIN(n, o->echo.size);
                 memcpy(data, buffer_data(&o->echo), n);
@@ -124,7 +123,7 @@ size_t serial_output_take(SerialOutput *o, const char *name, usec_t now, uint8_t
         if (o->options->source)
                 n = take_source(o, data, n);
         else
-                make_lines(name, o->offset, data, n);
+                make_lines(o->name, o->offset, data, n);
 
         o->offset += n;
         if (o->options->rate != RATE_MAX)

@@ -10,8 +10,11 @@
  * and what clients have typed if it is to be echoed. One sequence of bytes, taken from piece by piece by
  * whichever connection the VM has.
  */
+#define SERIAL_OUTPUT_NAME 20U /* bytes of the VM's name in each line */
+
 typedef struct SerialOutput {
         const SimOptions *options;
+        uint8_t name[SERIAL_OUTPUT_NAME]; /* padded with spaces */
         GuestProgram *program;   /* borrowed */
         int source_fd;           /* borrowed */
         Watch *source_watch;     /* borrowed; NULL: a file, which is read at our own offset */
@@ -27,12 +30,13 @@ typedef struct SerialOutput {
 /* Bytes of echo that may wait to be taken before the guest stops reading. */
 #define SERIAL_OUTPUT_ECHO_HIGH 65536U
 
-void serial_output_init(SerialOutput *o, const SimOptions *options);
+/* @name: the VM's. */
+void serial_output_init(SerialOutput *o, const SimOptions *options, const char *name);
 void serial_output_done(SerialOutput *o);
 
 /* Returns: how many bytes there are now. If there are none, what they come from is watched, unless it is
- * time that brings them. @name: the VM's. */
-size_t serial_output_take(SerialOutput *o, const char *name, usec_t now, uint8_t *data, size_t n);
+ * time that brings them. */
+size_t serial_output_take(SerialOutput *o, usec_t now, uint8_t *data, size_t n);
 
 /* Whether all has been taken that there ever will be. */
 static inline bool serial_output_is_over(const SerialOutput *o) {

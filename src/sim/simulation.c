@@ -135,19 +135,27 @@ static void on_source_readable(Watch *w, _unused_ uint32_t events) {
         simulation_make_hungry(&s->vms[0]);
 }
 
-void simulation_vm_connected(Simulation *s, VM *vm) {
+static void tell_connected(Simulation *s, const VM *vm) {
+        bool few = s->options->count < SIMULATION_FEW;
+        bool all = s->n_connected > 1 && s->n_connected == s->options->count &&
+                   s->report.handshakes_done == s->n_connected;
         char name[ESXI_NAME_MAX], address[ADDRESS_TEXT_MAX];
 
+        if (!few && !all)
+                return;
+
+        address_format(&s->options->concentrator, address);
+        if (few)
+                log_info("%s: connected to %s", vm_name(vm, name), address);
+        if (all)
+                log_info("All %u VMs are connected to %s.", s->n_connected, address);
+}
+
+void simulation_vm_connected(Simulation *s, VM *vm) {
         s->n_in_flight--;
         s->n_connected++;
 
-        address_format(&s->options->concentrator, address);
-        if (s->options->count < SIMULATION_FEW)
-                log_info("%s: connected to %s", vm_name(vm, name), address);
-        if (s->n_connected > 1 && s->n_connected == s->options->count &&
-            s->report.handshakes_done == s->n_connected)
-                log_info("All %u VMs are connected to %s.", s->n_connected, address);
-
+        tell_connected(s, vm);
         connect_waiting(s);
         simulation_check_end(s);
 }

@@ -79,9 +79,10 @@ static const GuestProgramHandler program_handler = {
 
 int vm_init(VM *vm, Simulation *s, unsigned number) {
         const SimOptions *o = s->options;
+        char name[ESXI_NAME_MAX];
 
         *vm = (VM){.simulation = s, .number = number, .host = number, .input = BUFFER_INIT(VM_INPUT_MAX)};
-        serial_output_init(&vm->output, o);
+        serial_output_init(&vm->output, o, vm_name(vm, name));
         vm->output.source_fd = s->source_fd;
         vm->output.source_watch = s->source_watch.fd >= 0 ? &s->source_watch : NULL;
         vm->output.poller = s->poller;
@@ -326,16 +327,14 @@ static void vm_check_finished(VM *vm) {
 bool vm_feed(VM *vm) {
         Simulation *s = vm->simulation;
         uint8_t data[VM_FEED_PIECE];
-        char name[ESXI_NAME_MAX];
         size_t fed = 0, room;
 
         if (!vm->link || s->ending || (vm->migration && migration_holds_output(vm->migration)))
                 return false;
 
-        vm_name(vm, name);
         while (fed < VM_FEED_MAX && (room = esxi_link_room(vm->link)) > 0) {
                 usec_t now = s->options->rate == RATE_MAX ? 0 : event_now(s->event);
-                size_t n = serial_output_take(&vm->output, name, now, data, MIN(room, sizeof data));
+                size_t n = serial_output_take(&vm->output, now, data, MIN(room, sizeof data));
                 if (n == 0)
                         break;
 
