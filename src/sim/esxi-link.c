@@ -478,7 +478,7 @@ static int bind_to_host(int fd, unsigned host) {
 }
 
 int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) {
-        static const int on = 1;
+        static const int on = 1, off = 0;
 
         assert(owner);
 
@@ -488,6 +488,8 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
                 return -errno;
 
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        /* We speak first and answer at once: an acknowledgment goes with that, not in a segment of its own. */
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
         if (hosts->count > 1) {
                 int r = bind_to_host(fd, host % hosts->count);
                 if (r < 0)
