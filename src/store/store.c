@@ -46,8 +46,7 @@ static void store_notify(ConcentratorObserver *observer, Console *console, Conso
 
         switch (event) {
 
-        case CONSOLE_ADDED:
-        case CONSOLE_CONNECTED: /* it may have got a port, or another URI */
+        case CONSOLE_CONNECTED: /* a new one too, at once; a known one may have got a port, or another URI */
         case CONSOLE_DISCONNECTED:
         case CONSOLE_RENAMED:
         case CONSOLE_CHANGED:
