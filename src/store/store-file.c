@@ -3,7 +3,8 @@
 /*
  * Backend=file: a file for each mapping in the state directory. A file is written under a temporary name, made
  * durable and renamed, so that at any moment, power cuts included, it is there as it was or as it is to be. What is
- * not ours, or damaged, is passed over with a warning and never touched.
+ * not ours, or damaged, is passed over with a warning and never deleted: where it has the name of a VM's file it is
+ * set aside under another one once there is something to be written of that VM.
  */
 
 #include <dirent.h>
@@ -22,10 +23,24 @@
 /* What is being written; hidden, so that it is passed over should it ever be left */
 #define TEMPORARY_PREFIX "."
 
+/* What is set aside: behind the name it had, and a number from the second one on. So many of one name */
+#define ASIDE_SUFFIX ".damaged"
+#define ASIDE_MAX 16U
+#define ASIDE_NAME_MAX (MAPPING_FILE_NAME_MAX + sizeof(ASIDE_SUFFIX ".99"))
+
 typedef struct FileStore {
         int folder_fd;
         char *path; /* for messages */
+        bool crowded; /* it has been logged that there is no name left to set something aside */
 } FileStore;
+
+/* What a file turns out to be */
+typedef struct File {
+        Mapping mapping;     /* points into the text */
+        int error;           /* the negative errno with which it could not be read */
+        const char *problem; /* why it is no mapping, in words */
+        char text[MAPPING_FILE_SIZE_MAX + 1];
+} File;
 
 static void file_close(void *state) {
         FileStore *s = state;
@@ -47,24 +62,34 @@ static char *state_directory(void) {
         return list && *list ? strndup(list, strcspn(list, ":")) : strdup(STATE_DIRECTORY_DEFAULT);
 }
 
+/* So that a folder that has just been made outlives a power cut as what is in it does. Where its parent cannot even
+ * be read it is others' to care for. */
+static int sync_parent(int folder_fd) {
+        _cleanup_close_ int fd = openat(folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == EACCES ? 0 : -errno;
+
+        return fsync(fd) < 0 ? -errno : 0;
+}
+
 static int folder_open(FileStore *s) {
         if (mkdir(s->path, 0750) < 0 && errno != EEXIST)
                 return -errno;
 
-        int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
 
         /* Two would give each other's VMs other ports. Our own lock on it, should it be the same folder, goes first. */
         s->folder_fd = safe_close(s->folder_fd);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-                int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : -errno;
 
-                safe_close(fd);
+        int r = sync_parent(fd);
+        if (r < 0)
                 return r;
-        }
 
-        s->folder_fd = fd;
+        s->folder_fd = TAKE_FD(fd);
         return 0;
 }
 
@@ -92,13 +117,24 @@ static int file_open(const char *argument, void **ret_state) {
         return 0;
 }
 
+/* Reading is not to be a reason to write, which noting the time of it is; only the owner may ask for that. */
+static int open_to_read(int folder_fd, const char *name) {
+        const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
+        int fd = openat(folder_fd, name, flags | O_NOATIME);
+        if (fd < 0 && errno == EPERM)
+                fd = openat(folder_fd, name, flags);
+
+        return fd < 0 ? -errno : fd;
+}
+
 /* Returns: bytes read, or a negative errno; -EFBIG if there is more than @size. */
 static ssize_t read_whole(int folder_fd, const char *name, char *text, size_t size) {
-        _cleanup_close_ int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        _cleanup_close_ int fd = open_to_read(folder_fd, name);
         size_t n = 0;
 
         if (fd < 0)
-                return -errno;
+                return fd;
 
         for (;;) {
                 ssize_t k = read(fd, text + n, size + 1 - n);
@@ -122,29 +158,49 @@ static bool has_suffix(const char *name) {
         return n > suffix && streq(name + n - suffix, MAPPING_FILE_SUFFIX);
 }
 
-static const char *describe(int error) {
-        return error == -EFBIG ? "it is too large" : error == -ELOOP ? "it is a symbolic link" : strerror(-error);
+static void file_examine(const FileStore *s, const char *name, File *f) {
+        char expected[MAPPING_FILE_NAME_MAX];
+
+        f->error = 0;
+        f->problem = NULL;
+        if (!has_suffix(name)) {
+                f->problem = "it is not a mapping of a VM";
+                return;
+        }
+
+        ssize_t n = read_whole(s->folder_fd, name, f->text, MAPPING_FILE_SIZE_MAX);
+        if (n < 0)
+                f->error = (int) n;
+        else if (mapping_file_parse(f->text, (size_t) n, &f->mapping, &f->problem) >= 0 &&
+                 !streq(mapping_file_name(f->mapping.id, expected), name))
+                f->problem = "it is of a VM whose file has another name";
+}
+
+static bool file_is_mapping(const File *f) {
+        return f->error == 0 && !f->problem;
+}
+
+/* Whether it says nothing of the file. */
+static bool is_shortage(int error) {
+        return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
+static const char *file_problem(const File *f) {
+        return f->problem             ? f->problem
+               : f->error == -EFBIG ? "it is too large"
+               : f->error == -ELOOP ? "it is a symbolic link"
+                                    : strerror(-f->error);
 }
 
 /* Returns: what @handler says; 0 for a file that is passed over. */
 static int load_one(const FileStore *s, const char *name, VspcMappingHandler handler, void *userdata) {
-        char text[MAPPING_FILE_SIZE_MAX + 1], expected[MAPPING_FILE_NAME_MAX];
-        const char *problem = "it is not a mapping of a VM";
-        Mapping mapping;
+        File f;
 
-        ssize_t n = has_suffix(name) ? read_whole(s->folder_fd, name, text, MAPPING_FILE_SIZE_MAX) : -EBADMSG;
-        if (n >= 0 && mapping_file_parse(text, (size_t) n, &mapping, &problem) < 0)
-                n = -EBADMSG;
-        if (n >= 0 && !streq(mapping_file_name(mapping.id, expected), name)) {
-                problem = "it is of a VM whose file has another name";
-                n = -EBADMSG;
-        }
+        file_examine(s, name, &f);
+        if (file_is_mapping(&f))
+                return handler(&f.mapping, userdata);
 
-        if (n >= 0)
-                return handler(&mapping, userdata);
-
-        log_warning("%s/%s is passed over: %s", s->path, name,
-                    n == -EBADMSG ? problem : describe((int) n));
+        log_warning("%s/%s is passed over: %s", s->path, name, file_problem(&f));
         return 0;
 }
 
@@ -169,6 +225,57 @@ static int file_load(void *state, VspcMappingHandler handler, void *userdata) {
         return r;
 }
 
+/* Without replacing anything, also where the file system cannot promise it: nobody but us writes in this folder. */
+static int rename_to_free(int folder_fd, const char *from, const char *to) {
+        struct stat st;
+
+        if (renameat2(folder_fd, from, folder_fd, to, RENAME_NOREPLACE) >= 0)
+                return 0;
+        if (errno != EINVAL)
+                return -errno;
+
+        if (fstatat(folder_fd, to, &st, AT_SYMLINK_NOFOLLOW) >= 0)
+                return -EEXIST;
+        if (errno != ENOENT)
+                return -errno;
+
+        return renameat(folder_fd, from, folder_fd, to) < 0 ? -errno : 0;
+}
+
+static int set_aside(FileStore *s, const char *name, const char *why) {
+        char aside[ASIDE_NAME_MAX];
+        int r = -EEXIST;
+
+        for (unsigned i = 1; i <= ASIDE_MAX && r == -EEXIST; i++) {
+                if (i == 1)
+                        snprintf(aside, sizeof aside, "%s" ASIDE_SUFFIX, name);
+                else
+                        snprintf(aside, sizeof aside, "%s" ASIDE_SUFFIX ".%u", name, i);
+                r = rename_to_free(s->folder_fd, name, aside);
+        }
+
+        if (r >= 0) {
+                log_warning("%s/%s is in the place of a VM's file, and is called %s from now on: %s", s->path, name,
+                            aside, why);
+                s->crowded = false;
+        } else if (r == -EEXIST && !TAKE(s->crowded, true))
+                log_error("%s/%s is in the place of a VM's file, and there are %u " ASIDE_SUFFIX " ones already: %s",
+                          s->path, name, ASIDE_MAX, why);
+
+        return r == -ENOENT ? 0 : r;
+}
+
+/* By that name there may be one from before a crash. */
+static int open_temporary(int folder_fd, const char *name) {
+        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+
+        int fd = openat(folder_fd, name, flags, 0640);
+        if (fd < 0 && errno == EEXIST && unlinkat(folder_fd, name, 0) >= 0)
+                fd = openat(folder_fd, name, flags, 0640);
+
+        return fd < 0 ? -errno : fd;
+}
+
 static int write_whole(int fd, const uint8_t *data, size_t n) {
         while (n > 0) {
                 ssize_t k = write(fd, data, n);
@@ -184,25 +291,45 @@ static int write_whole(int fd, const uint8_t *data, size_t n) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int write_mapping(const FileStore *s, const Mapping *mapping) {
+static int write_temporary(const FileStore *s, const char *name, const Mapping *mapping) {
+        _cleanup_(buffer_clear) Buffer text = BUFFER_INIT(MAPPING_FILE_SIZE_MAX);
+
+        int r = mapping_file_format(mapping, &text);
+        if (r < 0)
+                return r;
+
+        _cleanup_close_ int fd = open_temporary(s->folder_fd, name);
+        if (fd < 0)
+                return fd;
+
+        r = write_whole(fd, buffer_data(&text), text.size);
+        if (r < 0)
+                (void) unlinkat(s->folder_fd, name, 0);
+
+        return r;
+}
+
+static int write_mapping(FileStore *s, const Mapping *mapping) {
         char name[MAPPING_FILE_NAME_MAX], temporary[sizeof TEMPORARY_PREFIX + MAPPING_FILE_NAME_MAX];
-        Buffer text = BUFFER_INIT(MAPPING_FILE_SIZE_MAX);
+        File there;
 
         mapping_file_name(mapping->id, name);
         snprintf(temporary, sizeof temporary, TEMPORARY_PREFIX "%s", name);
 
-        int r = mapping_file_format(mapping, &text);
-        _cleanup_close_ int fd = r < 0 ? -1
-                                       : openat(s->folder_fd, temporary,
-                                                O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
-        if (r >= 0)
-                r = fd < 0 ? -errno : write_whole(fd, buffer_data(&text), text.size);
+        int r = write_temporary(s, temporary, mapping);
+        if (r < 0)
+                return r;
+
+        file_examine(s, name, &there);
+        if (is_shortage(there.error))
+                r = there.error;
+        else if (!file_is_mapping(&there) && there.error != -ENOENT)
+                r = set_aside(s, name, file_problem(&there));
         if (r >= 0 && renameat(s->folder_fd, temporary, s->folder_fd, name) < 0)
                 r = -errno;
-        if (r < 0 && fd >= 0)
+        if (r < 0)
                 (void) unlinkat(s->folder_fd, temporary, 0);
 
-        buffer_clear(&text);
         return r;
 }
 
@@ -219,8 +346,15 @@ static int file_put(void *state, const Mapping *mapping) {
 static int file_remove(void *state, const char *id) {
         FileStore *s = state;
         char name[MAPPING_FILE_NAME_MAX];
+        File there;
 
-        return unlinkat(s->folder_fd, mapping_file_name(id, name), 0) < 0 ? -errno : 0;
+        file_examine(s, mapping_file_name(id, name), &there);
+        if (is_shortage(there.error) || there.error == -EIO)
+                return there.error;
+        if (!file_is_mapping(&there)) /* not ours: it stays where it is */
+                return -ENOENT;
+
+        return unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
 }
 
 static int file_sync(void *state) {

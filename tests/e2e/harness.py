@@ -71,6 +71,9 @@ class TestCase(unittest.TestCase):
         """Starts vspcd for this test; it is stopped, and must have been healthy, when the test ends."""
         return self.enterContext(Concentrator(*args, **kwargs))
 
+    def faults(self):
+        return Faults(self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-faults-")))
+
     def assertSameBytes(self, got, expected):
         """Says where they part instead of showing megabytes."""
         got, expected = bytes(got), bytes(expected)
@@ -121,6 +124,25 @@ def is_port_free(port, address="127.0.0.1"):
             return True
         except OSError:
             return False
+
+
+class Faults:
+    """System calls of vspcd that fail, see faults.c. To be started with its env."""
+
+    LIBRARY = os.path.abspath(os.environ.get("FAULTS_LIBRARY", "build/tests/e2e/libfaults.so"))
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "faults")
+        self.env = {"LD_PRELOAD": self.LIBRARY, "FAULTS": self.path}
+
+    def inject(self, *rules):
+        """Each a call, an errno and the beginning of a path; these and no others from now on."""
+        with open(self.path + ".new", "w", encoding="utf-8") as f:
+            f.writelines(f"{call} {error} {path}\n" for call, error, path in rules)
+        os.rename(self.path + ".new", self.path)
+
+    def clear(self):
+        self.inject()
 
 
 def listener(address="127.0.0.1"):

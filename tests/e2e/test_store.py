@@ -2,6 +2,7 @@
 
 """What outlives vspcd: which VM has which port, in files, or in what a plug-in keeps."""
 
+import errno
 import json
 import os
 import random
@@ -476,49 +477,114 @@ class ForeignFiles(StoreTest):
         vspcd.end()
         self.assertEqual(self.snapshot(), before)
 
-    def test_a_damaged_file_is_replaced_once_its_vm_is_back(self):
-        vm_id = uuid_shown(self.store(1, port=self.block.last))
-        self.write(f"{vm_id}.vm", b"VERSION=1\nID=")
-        vspcd = self.begin()
-        vspcd.wait_logged("is passed over: its last line is cut off")
-        connected_vm(vspcd, digits=f"5012{1:028x}")
-        self.wait_stored_over_damage(vm_id)
+    def content(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
 
-    def wait_stored_over_damage(self, vm_id):
+    def wait_stored_in_its_place(self, vm_id):
         def whole():
-            with open(self.path(f"{vm_id}.vm"), "rb") as f:
-                return MAPPING.fullmatch(f.read())
+            try:
+                return MAPPING.fullmatch(self.content(f"{vm_id}.vm"))
+            except (FileNotFoundError, IsADirectoryError):
+                return None
         wait_for(whole, "the file to be whole")
 
-    def test_a_secret_is_not_written_through_a_link(self):
+    def test_a_damaged_file_is_set_aside_once_its_vm_is_back(self):
+        for n, data in enumerate((b"", b"VERSION=1\nID=", b"VERSION=2\n", b"by hand\n", b"#" * 100_000)):
+            vm_id = uuid_shown(self.store(n, port=self.block.last - n))
+            self.write(f"{vm_id}.vm", data)
+            vspcd = self.begin()
+            vspcd.wait_logged(f"{vm_id}.vm is passed over: ")
+            connected_vm(vspcd, digits=f"5012{n:028x}")
+            self.wait_stored_in_its_place(vm_id)
+            vspcd.wait_logged(f"{vm_id}.vm is in the place of a VM's file, and is called {vm_id}.vm.damaged from now on: ")
+            self.assertEqual(self.content(f"{vm_id}.vm.damaged"), data)
+            vspcd.end()
+            os.unlink(self.path(f"{vm_id}.vm"))
+
+        before = {name: data for name, data in self.snapshot().items() if name.endswith(".damaged")}
+        vspcd = self.begin()
+        self.assertTrue(vspcd.has_logged(r"\.damaged is passed over: "))
+        vspcd.end()
+        self.assertEqual(self.snapshot(), before)
+
+    def test_a_file_of_another_s_that_appears_while_it_runs_is_kept_as_well(self):
+        vspcd = self.begin(VMExpireSec="200ms")
+        vm = connected_vm(vspcd)
+        self.wait_stored(vm.id)
+        self.write(f"{vm.id}.vm", b"notes of the night shift\n")
+        vm.send_raw(sub(NAME, b"renamed"))
+        self.wait_stored_in_its_place(vm.id)
+        self.assertEqual(self.content(f"{vm.id}.vm.damaged"), b"notes of the night shift\n")
+
+        self.write(f"{vm.id}.vm", b"and of the day shift\n")
+        other = connected_vm(vspcd)
+        disconnect(vm)
+        vspcd.wait_logged(rf"{vm.id}\): has been gone for VMExpireSec=")
+        disconnect(other)
+        wait_for(lambda: f"{other.id}.vm" not in os.listdir(self.folder), "the other one's file to go")
+        kept = [self.content(name) for name in os.listdir(self.folder) if name.startswith(f"{vm.id}.vm")]
+        self.assertIn(b"notes of the night shift\n", kept)
+        self.assertIn(b"and of the day shift\n", kept)
+
+    def test_files_are_set_aside_beside_those_that_were_before(self):
+        """Without end they are not: then that VM cannot be stored, and all others can."""
+        for faults in ((), (("renameat2", errno.EINVAL, self.state),)):  # a file system that cannot rename so
+            shutil.rmtree(self.folder, ignore_errors=True)
+            vm_id = uuid_shown(self.store(1))
+            aside = [f"{vm_id}.vm.damaged"] + [f"{vm_id}.vm.damaged.{n}" for n in range(2, 17)]
+            for n, name in enumerate(aside[:-1]):
+                self.write(name, b"%d\n" % n)
+            self.write(f"{vm_id}.vm", b"15\n")
+            failing = self.faults()
+            failing.inject(*faults)
+            vspcd = self.begin(env=failing.env)
+            vm = connected_vm(vspcd, digits=f"5012{1:028x}")
+            self.wait_stored_in_its_place(vm_id)
+            self.assertEqual([self.content(name) for name in aside], [b"%d\n" % n for n in range(16)])
+
+            self.write(f"{vm_id}.vm", b"one too many\n")
+            vm.send_raw(sub(NAME, b"renamed"))
+            vspcd.wait_logged("Backend=file cannot store which VM has which port, .*: File exists")
+            others = [connected_vm(vspcd) for _ in range(3)]
+            wait_for(lambda: all(os.path.exists(self.path(f"{other.id}.vm")) for other in others), "the others' files")
+            vspcd.wait_status("4 VMs, 0 clients, ports cannot be stored: File exists")
+            vspcd.wait_logged(f"{vm_id}.vm is in the place of a VM's file, and there are 16 .damaged ones already")
+            self.assertEqual(self.content(f"{vm_id}.vm"), b"one too many\n")
+            os.unlink(self.path(aside[3]))
+            vspcd.wait_logged("Backend=file stores again")
+            self.assertEqual(self.content(aside[3]), b"one too many\n")
+            self.assertEqual(vspcd.count_logged("there are 16 .damaged ones already"), 1)
+            vspcd.end()
+
+    def test_a_link_is_set_aside_and_not_written_through(self):
         secret = os.path.join(self.state, "secret")
         with open(secret, "wb") as f:
             f.write(b"TOP SECRET\n")
         os.mkdir(self.folder)
         vm_id = uuid_shown(f"5012{1:028x}")
-        os.symlink(secret, self.path(f"{vm_id}.vm"))
+        for name in (f"{vm_id}.vm", f".{vm_id}.vm"):
+            os.symlink(secret, self.path(name))
         vspcd = self.begin()
         connected_vm(vspcd, digits=f"5012{1:028x}")
-        self.wait_stored_over_damage(vm_id)
+        self.wait_stored_in_its_place(vm_id)
+        self.assertEqual(os.readlink(self.path(f"{vm_id}.vm.damaged")), secret)
         with open(secret, "rb") as f:
             self.assertEqual(f.read(), b"TOP SECRET\n")
 
-    def test_a_folder_in_a_file_s_place_holds_up_no_other_vm(self):
+    def test_folders_and_pipes_are_set_aside_too(self):
+        """Also a pipe in the place of the temporary file, whose other end nobody opens, holds nothing up."""
         os.mkdir(self.folder)
-        vm_id = uuid_shown(f"5012{1:028x}")
-        os.mkdir(self.path(f"{vm_id}.vm"))
+        ids = [uuid_shown(f"5012{n:028x}") for n in range(2)]
+        os.mkdir(self.path(f"{ids[0]}.vm"))
+        os.mkfifo(self.path(f"{ids[1]}.vm"))
+        os.mkfifo(self.path(f".{ids[1]}.vm"))
         vspcd = self.begin()
-        connected_vm(vspcd, digits=f"5012{1:028x}")
-        vspcd.wait_logged("Backend=file cannot store which VM has which port, .*: Is a directory")
-        others = [connected_vm(vspcd) for _ in range(3)]
-
-        def stored():
-            return {name for name in os.listdir(self.folder) if os.path.isfile(self.path(name)) and name[0] != "."}
-        wait_for(lambda: stored() == {f"{vm.id}.vm" for vm in others}, "the others' files")
-        vspcd.wait_status("4 VMs, 0 clients, ports cannot be stored: Is a directory")
-        os.rmdir(self.path(f"{vm_id}.vm"))
-        vspcd.wait_logged("Backend=file stores again")
-        self.assertEqual(len(self.mappings()), 4)
+        for n, vm_id in enumerate(ids):
+            connected_vm(vspcd, digits=f"5012{n:028x}")
+            self.wait_stored_in_its_place(vm_id)
+        self.assertTrue(stat.S_ISDIR(os.lstat(self.path(f"{ids[0]}.vm.damaged")).st_mode))
+        self.assertTrue(stat.S_ISFIFO(os.lstat(self.path(f"{ids[1]}.vm.damaged")).st_mode))
 
 
 class Trouble(StoreTest):
@@ -579,6 +645,37 @@ class Trouble(StoreTest):
             subprocess.run(["nsenter", f"--target={vspcd.pid}", "--mount", "mount", "-o", f"remount,{how}", self.state],
                            check=True, timeout=30)
         self.go_through(vspcd, folder, "Read-only file system", lambda: remount("ro"), lambda: remount("rw"))
+
+    def test_the_disk_has_errors(self):
+        for call in ("write", "fsync", "renameat"):
+            faults = self.faults()
+            vspcd = self.begin(env=faults.env)
+            self.go_through(vspcd, self.folder, "Input/output error",
+                            lambda: faults.inject((call, errno.EIO, self.folder)), faults.clear)
+            self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [], call)
+            vspcd.end()
+            shutil.rmtree(self.folder)
+
+    def test_what_cannot_be_read_for_an_error_of_the_disk_is_removed_once_it_can(self):
+        faults = self.faults()
+        vspcd = self.begin(env=faults.env, VMExpireSec="1s")
+        vm = connected_vm(vspcd)
+        disconnect(vm)
+        self.wait_stored(vm.id, lambda mapping: mapping.gone)
+        faults.inject(("read", errno.EIO, self.folder))
+        vspcd.wait_status("0 VMs, 0 clients, ports cannot be stored: Input/output error")
+        faults.clear()
+        wait_for(lambda: not os.listdir(self.folder), "its file to go")
+
+    def test_a_folder_that_would_not_outlive_a_power_cut_keeps_it_from_starting(self):
+        """The folder is new: that it is there has to be on the disk too."""
+        faults = self.faults()
+        faults.inject(("fsync", errno.EIO, f"{self.state}$"))
+        vspcd = self.begin(env=faults.env, healthy=False)
+        self.assertNotEqual(vspcd.wait_exit(), 0)
+        vspcd.wait_logged(f"Cannot make or open the folder {self.folder} .*: Input/output error")
+        faults.clear()
+        self.wait_stored(connected_vm(self.begin(env=faults.env)).id)
 
     def test_the_folder_may_not_be_written(self):
         wrapper = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Preloaded into vspcd: has system calls fail that a healthy machine does not fail. The file $FAULTS, which may change
+ * at any time, says which: lines "CALL ERRNO PATH", for example "fsync 5 /tmp/state/mappings/", where PATH is how the
+ * path of what the call is about begins; with "$" at its end it is all of it.
+ *
+ * By syscall(2) and not by dlsym(3): sanitizers call write() before anything can be looked up.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static bool path_matches(const char *path, const char *pattern) {
+        size_t n = strlen(pattern);
+
+        if (n > 0 && pattern[n - 1] == '$')
+                return strlen(path) == n - 1 && strncmp(path, pattern, n - 1) == 0;
+
+        return strncmp(path, pattern, n) == 0;
+}
+
+/* Returns: whether @call is to fail, errno is set then. */
+static bool fails(const char *call, int fd) {
+        char rules[4096], link[64], path[PATH_MAX], *line, *rest = rules;
+        const char *control = getenv("FAULTS");
+        int saved_errno = errno;
+
+        long rules_fd = control ? syscall(SYS_openat, AT_FDCWD, control, O_RDONLY | O_CLOEXEC) : -1;
+        long n = rules_fd >= 0 ? syscall(SYS_read, rules_fd, rules, sizeof rules - 1) : 0;
+        if (rules_fd >= 0)
+                syscall(SYS_close, rules_fd);
+
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        long k = n > 0 ? readlink(link, path, sizeof path - 1) : -1;
+        errno = saved_errno;
+        if (k < 0)
+                return false;
+        path[k] = 0;
+        rules[n] = 0;
+
+        while ((line = strsep(&rest, "\n"))) {
+                char name[16], pattern[PATH_MAX];
+                int error;
+
+                if (sscanf(line, "%15s %d %4095s", name, &error, pattern) == 3 && strcmp(name, call) == 0 &&
+                    path_matches(path, pattern)) {
+                        errno = error;
+                        return true;
+                }
+        }
+
+        return false;
+}
+
+ssize_t read(int fd, void *data, size_t n) {
+        return fails("read", fd) ? -1 : syscall(SYS_read, fd, data, n);
+}
+
+ssize_t write(int fd, const void *data, size_t n) {
+        return fails("write", fd) ? -1 : syscall(SYS_write, fd, data, n);
+}
+
+int fsync(int fd) {
+        return fails("fsync", fd) ? -1 : (int) syscall(SYS_fsync, fd);
+}
+
+/* Those two are about the folder that is renamed in. */
+int renameat(int from_fd, const char *from, int to_fd, const char *to) {
+        return fails("renameat", from_fd) ? -1 : (int) syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+}
+
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags) {
+        return fails("renameat2", from_fd) ? -1 : (int) syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
