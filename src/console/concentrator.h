@@ -54,8 +54,9 @@ struct ConcentratorObserver {
 /* Descriptors kept back for what is not a connection: files, the journal, the bus. */
 #define CONCENTRATOR_DESCRIPTORS_RESERVED 32U
 
-/* VMs that are known though neither they nor a client are connected; the oldest goes first. */
-#define CONCENTRATOR_ORPHANS_MAX 16384U
+/* VMs that are known though neither they nor a client are connected; the oldest goes first. As many as there can be
+ * ports: after a restart all VMs are such until they are back. */
+#define CONCENTRATOR_ORPHANS_MAX 65536U
 
 struct Concentrator {
         sd_event *event;

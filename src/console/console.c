@@ -236,9 +236,10 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
 void console_set_gone(Console *c, usec_t since) {
         assert(!c->links && !c->clients && !c->vmotions);
 
+        usec_t now = event_now_realtime(c->concentrator->event);
+
         c->since = since;
-        timeout_start_ago(&c->concentrator->orphans, &c->orphaned,
-                          event_now_realtime(c->concentrator->event) - since);
+        timeout_start_ago(&c->concentrator->orphans, &c->orphaned, now - MIN(since, now));
         concentrator_limit_orphans(c->concentrator);
 }
 

@@ -72,7 +72,8 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
  * it. To be followed by console_settle(). */
 void console_open_port(Console *c);
 
-/* Of one that has been known before: its VM has been gone since then (since 1970), and it expires accordingly. */
+/* Of one that has been known before: its VM has been gone since then (since 1970), and it expires accordingly. What is
+ * still to come, the clock having been set back, is no time that has passed. */
 void console_set_gone(Console *c, usec_t since);
 
 /* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by

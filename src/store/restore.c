@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
+
 #include "console/console.h"
 #include "restore.h"
 
@@ -92,6 +94,14 @@ static void reserve_ports(Concentrator *c, const Stored *s) {
                 (void) port_pool_claim(&c->ports, s->mappings[i]->port);
 }
 
+/* The table of descriptors doubles whenever it is full, and a process that has threads then waits until each
+ * processor has been through the kernel: ten milliseconds or more, nine times for 16,000 ports. Once will do. */
+static void grow_descriptor_table(const Concentrator *c, size_t n) {
+        size_t size = MIN(n + CONCENTRATOR_DESCRIPTORS_RESERVED, (size_t) c->descriptor_limit);
+
+        (void) safe_close(fcntl(sd_event_get_fd(c->event), F_DUPFD_CLOEXEC, (int) size - 1));
+}
+
 /* What the VM calls itself: under MultiConsole= a console's name is that with "_URI" behind it. */
 static char *vm_name(const Concentrator *c, const Mapping *m) {
         size_t name = strlen(m->name), uri = strlen(m->uri);
@@ -111,9 +121,10 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
         if (r < 0)
                 return r;
 
-        /* A clock that has been set back makes it expire later, not never; one that is not set yet must not make it
-         * expire as soon as it is. */
-        console_set_gone(*ret, MIN(m->gone_since > 0 ? m->gone_since : MAX(now, m->stored), now));
+        /* The clock may show less than it did, as it does until it is set after a boot. What is said then of who was
+         * connected must not have it expire as soon as it is set: it has been there up to when it was stored. */
+        usec_t since = m->gone_since > 0 ? m->gone_since : MAX(now, m->stored);
+        console_set_gone(*ret, MIN(since, (usec_t) INT64_MAX));
         return 0;
 }
 
@@ -134,6 +145,8 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
                 return r;
 
         c->restoring = true;
+        if (c->settings.vm_ports)
+                grow_descriptor_table(c, stored.n);
         reserve_ports(c, &stored);
         qsort(stored.mappings, stored.n, sizeof(Mapping *), compare_longest_gone_first);
 

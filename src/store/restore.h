@@ -10,8 +10,8 @@
  * one gets another.
  */
 
-/* A bound on what is taken from a backend; more are left alone, with a warning. */
-#define RESTORE_MAX 65536U
+/* A bound on what is taken from a backend; more are left alone, with a warning. All of them are gone to begin with. */
+#define RESTORE_MAX CONCENTRATOR_ORPHANS_MAX
 
 typedef void (*RestoreHandler)(Console *console, const Mapping *mapping, void *userdata);
 

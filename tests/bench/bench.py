@@ -503,14 +503,18 @@ def store(folder, count, first_port):
                                            f"STORED={gone - i}\nGONE={gone - i}\n", encoding="utf-8")
 
 
-def time_to_answer(bench, **settings):
-    """Returns: milliseconds from the start of vspcd to its first answer, and how many VMs it knows."""
+def time_to_answer(bench, last_port=None, **settings):
+    """Returns: milliseconds from the start of vspcd to its first answer, by when all ports listen, and how many VMs it
+    knows."""
     begun = time.monotonic()
     vspcd, _ = bench.vspcd(Backend="file", **settings)
     with ask(bench.admin_port, "GetMetrics") as connection:
         if not connection.recv(1 << 16):
             raise Failure("vspcd has ended")
     took = (time.monotonic() - begun) * 1000
+    if last_port:
+        for port in range(settings["VMPortRangeStart"], last_port + 1, 97):
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
     with ask(bench.admin_port, "List") as connection:
         n = read_list(connection)
     bench.end(vspcd)
@@ -518,21 +522,24 @@ def time_to_answer(bench, **settings):
 
 
 def load(bench):
+    """The files are in memory, as after "systemctl restart". What is there after a boot depends on the disk."""
     count, rounds, first = 16000, 9, 12000
-    kinds = {"without ports": (None, {"VMPorts": "no"})}
+    kinds = {"loaded": (None, {"VMPorts": "no"})}
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= count + 100:
-        kinds["with ports"] = first, {"VMPortRangeStart": first, "VMPortRangeEnd": first + count - 1}
+        kinds["loaded and all ports listening"] = first, {"VMPortRangeStart": first, "VMPortRangeEnd": first + count - 1}
+    else:
+        print(f"load: not with ports, LimitNOFILE= is below {count + 100}", flush=True)
 
     empty = statistics.median(time_to_answer(bench)[0] for _ in range(rounds))
     figures = {}
     for kind, (first_port, settings) in kinds.items():
         store(bench.folder / "mappings", count, first_port)
-        measured = [time_to_answer(bench, **settings) for _ in range(rounds)]
+        measured = [time_to_answer(bench, first_port and first_port + count - 1, **settings) for _ in range(rounds)]
         if any(n != count for _, n in measured):
             raise Failure(f"not all of {count} VMs are known: {measured}")
         figures[kind] = statistics.median(took for took, _ in measured) - empty
-    say("load", f"{count} VMs from files in " + ", ".join(f"{ms:.0f} ms {kind}" for kind, ms in figures.items()),
-        "<= 300 ms without: ports are the kernel's time", figures["without ports"] <= 300)
+    say("load", f"{count} VMs from files: " + ", ".join(f"{kind} after {ms:.0f} ms" for kind, ms in figures.items()),
+        "<= 300 ms", all(ms <= 300 for ms in figures.values()))
 
 
 # Console logs

@@ -2,7 +2,9 @@
 
 """What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
 
-import socket
+import os
+import tempfile
+import time
 
 from harness import TestCase, main, wait_for
 from peers import (BINARY, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL, EsxiVm, Peer, RawClient, TelnetClient,
@@ -105,16 +107,22 @@ class Bounds(TestCase):
             stranger.close()
 
     def test_vms_that_are_gone_are_known_up_to_a_bound_and_the_oldest_goes_first(self):
-        """16,384: the 16,385th makes the first one go."""
-        vspcd = self.start(VMPorts="no")
-        for i in range(16385):
-            with socket.create_connection(vspcd.vm_address) as s:
-                s.sendall(INTRODUCTION + sub(DO_PROXY, b"Ss0") + sub(VC_UUID, b"%032x" % i) + sub(NAME, b"vm%d" % i))
-                s.shutdown(socket.SHUT_WR)
-                while s.recv(4096):
-                    pass
+        """65,536, which are as many as are restored: the next one makes the first one go."""
+        state = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-state-"))
+        folder, now = os.path.join(state, "mappings"), time.time_ns() // 1000
+        os.mkdir(folder)
+        for i in range(65536):
+            vm_id = f"42120000-0000-0000-0000-{i:012x}"
+            with open(os.path.join(folder, f"{vm_id}.vm"), "w", encoding="ascii") as f:
+                f.write(f"VERSION=1\nID={vm_id}\nUUID={vm_id}\nURI=s0\nNAME=vm{i}\nSTORED={now}\n"
+                        f"GONE={now - 1_000_000_000 + i}\n")
+        vspcd = self.start(VMPorts="no", Backend=f"file:{state}")
+        vspcd.wait_logged("65536 VMs restored")
+        self.assertFalse(vspcd.has_logged("is given up"))
+        connected_vm(vspcd, "new").close()
         vspcd.wait_logged(r"VM vm0 .* is given up, being gone for longest: too many VMs are gone")
         self.assertEqual(vspcd.count_logged("too many VMs are gone"), 1)
+        wait_for(lambda: not os.path.exists(os.path.join(folder, "42120000-0000-0000-0000-000000000000.vm")), "its file")
 
     def test_a_long_name_leaves_room_in_the_log_for_what_happens(self):
         vspcd = self.start(MultiConsole="yes")

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * One run of vspcd after another on the same backend, each with the clock that the test gives it: what is known
+ * again, since when, and until when.
+ */
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "harness.h"
+
+#include "console/console.h"
+#include "store/restore.h"
+#include "store/store.h"
+
+#define HOUR (3600 * USEC_PER_SEC)
+#define TODAY (UINT64_C(1795345745) * USEC_PER_SEC)
+#define AFTER_BOOT (90 * USEC_PER_SEC) /* since 1970 */
+
+static usec_t clock_shows = TODAY;
+usec_t __wrap_event_now_realtime(sd_event *event);
+
+usec_t __wrap_event_now_realtime(_unused_ sd_event *event) {
+        return clock_shows;
+}
+
+/* A backend that outlives its Store. */
+static Mapping *stored[CONCENTRATOR_ORPHANS_MAX + 8];
+static size_t n_stored;
+
+static int rows_open(_unused_ const char *argument, void **ret_state) {
+        *ret_state = stored;
+        return 0;
+}
+
+static void rows_close(_unused_ void *state) {
+}
+
+static int rows_load(_unused_ void *state, VspcMappingHandler handler, void *userdata) {
+        for (size_t i = 0; i < n_stored; i++)
+                assert_int_equal(handler(stored[i], userdata), 0);
+
+        return 0;
+}
+
+static int rows_remove(_unused_ void *state, const char *id) {
+        for (size_t i = 0; i < n_stored; i++)
+                if (streq(stored[i]->id, id)) {
+                        free(stored[i]);
+                        stored[i] = stored[--n_stored];
+                        return 0;
+                }
+
+        return -ENOENT;
+}
+
+static int rows_put(void *state, const Mapping *mapping) {
+        (void) rows_remove(state, mapping->id);
+        stored[n_stored++] = mapping_dup(mapping);
+        return 0;
+}
+
+static const StoreBackend rows = {
+        .abi = VSPC_BACKEND_ABI,
+        .size = sizeof(VspcBackend),
+        .name = "rows",
+        .open = rows_open,
+        .close = rows_close,
+        .load = rows_load,
+        .put = rows_put,
+        .remove = rows_remove,
+};
+
+static const char *id_of(unsigned n) {
+        static char id[UUID_TEXT_MAX];
+
+        snprintf(id, sizeof id, "50120000-0000-0000-0000-%012x", n);
+        return id;
+}
+
+static void put(unsigned n, usec_t stored_at, usec_t gone_since) {
+        Mapping m = {
+                .id = id_of(n),
+                .uuid = {0x50, 0x12, [12] = (uint8_t) (n >> 24), (uint8_t) (n >> 16), (uint8_t) (n >> 8), (uint8_t) n},
+                .uri = "s0",
+                .name = "web01",
+                .stored = stored_at,
+                .gone_since = gone_since,
+        };
+
+        stored[n_stored] = mapping_dup(&m);
+        assert_non_null(stored[n_stored++]);
+}
+
+static int forget_all(_unused_ void **state) {
+        while (n_stored > 0)
+                free(stored[--n_stored]);
+
+        clock_shows = TODAY;
+        return 0;
+}
+
+typedef struct Run {
+        sd_event *event;
+        Concentrator *concentrator;
+        Store *store;
+} Run;
+
+static void on_changed(_unused_ void *userdata) {
+}
+
+static Run begin(bool ports) {
+        Settings settings;
+        Run run = {};
+
+        settings_init(&settings);
+        settings.vm_ports = ports;
+        assert_int_equal(address_parse("127.77.0.1", &settings.vm_port_address), 0); /* nobody else's */
+        assert_true(sd_event_new(&run.event) >= 0);
+        assert_int_equal(concentrator_new(run.event, &settings, 8192, &run.concentrator), 0);
+        assert_int_equal(store_new(&rows, "", run.concentrator, on_changed, NULL, &run.store), 0);
+        return run;
+}
+
+static void end(Run *run) {
+        store_freep(&run->store);
+        concentrator_freep(&run->concentrator);
+        sd_event_unref(run->event);
+}
+
+static void assert_gone(const Run *run, unsigned n, usec_t since, usec_t time_left) {
+        const Console *c = concentrator_find(run->concentrator, id_of(n));
+
+        assert_non_null(c);
+        assert_int_equal(c->since, since);
+
+        /* How much of that the restoring has taken depends on the machine. */
+        assert_in_range(console_expires(c) - clock_shows, time_left - 10 * USEC_PER_SEC, time_left);
+}
+
+static void test_who_was_connected_is_waited_for_from_the_start_on(_unused_ void **state) {
+        put(1, TODAY - 1000 * HOUR, 0);
+        Run run = begin(false);
+        assert_gone(&run, 1, TODAY, 24 * HOUR);
+        end(&run);
+
+        clock_shows += 2 * HOUR;
+        run = begin(false);
+        assert_gone(&run, 1, TODAY, 22 * HOUR);
+        end(&run);
+}
+
+/* As on a machine whose clock has no battery, until it has asked for the time. */
+static void test_a_clock_at_1970_makes_nobody_expire_once_it_is_set(_unused_ void **state) {
+        put(1, TODAY, 0);
+        put(2, TODAY, TODAY - 2 * HOUR);
+        clock_shows = AFTER_BOOT;
+        Run run = begin(false);
+        assert_gone(&run, 1, TODAY, 24 * HOUR);
+        assert_gone(&run, 2, TODAY - 2 * HOUR, 24 * HOUR);
+        end(&run);
+
+        clock_shows = TODAY + HOUR;
+        run = begin(false);
+        assert_gone(&run, 1, TODAY, 23 * HOUR);
+        assert_gone(&run, 2, TODAY - 2 * HOUR, 21 * HOUR);
+        end(&run);
+}
+
+static void test_a_clock_that_has_been_set_back_makes_it_expire_later(_unused_ void **state) {
+        put(1, TODAY, TODAY - HOUR);
+        clock_shows = TODAY - 5 * HOUR;
+        Run run = begin(false);
+        assert_gone(&run, 1, TODAY - HOUR, 24 * HOUR);
+        end(&run);
+}
+
+static void test_a_time_that_no_clock_shows_is_one_that_others_can_read(_unused_ void **state) {
+        put(1, UINT64_MAX, 0);
+        put(2, TODAY, UINT64_MAX);
+        Run run = begin(false);
+        assert_gone(&run, 1, INT64_MAX, 24 * HOUR);
+        assert_gone(&run, 2, INT64_MAX, 24 * HOUR);
+        end(&run);
+}
+
+/* Who could be connected together can be waited for together. */
+static void test_as_many_are_restored_as_may_be_gone_and_none_is_given_up(_unused_ void **state) {
+        for (unsigned i = 0; i < CONCENTRATOR_ORPHANS_MAX + 3; i++)
+                put(i, TODAY, TODAY - i);
+
+        Run run = begin(false);
+        for (unsigned i = 0; i < 3; i++)
+                assert_true(sd_event_run(run.event, 0) >= 0);
+        assert_int_equal(HASH_CNT(handle, run.concentrator->consoles), CONCENTRATOR_ORPHANS_MAX);
+        end(&run);
+        assert_int_equal(n_stored, CONCENTRATOR_ORPHANS_MAX + 3); /* nor is any removed */
+}
+
+/* The size of the table of descriptors, as it was when the first port was opened */
+static unsigned first_table_size;
+int __real_socket_listen(const SocketAddress *a);
+int __wrap_socket_listen(const SocketAddress *a);
+
+int __wrap_socket_listen(const SocketAddress *a) {
+        char line[256];
+
+        FILE *f = first_table_size == 0 ? fopen("/proc/self/status", "re") : NULL;
+        while (f && fgets(line, sizeof line, f))
+                (void) sscanf(line, "FDSize: %u", &first_table_size);
+        if (f)
+                fclose(f);
+
+        return __real_socket_listen(a);
+}
+
+/* Each time that it has to grow all processors are waited for. */
+static void test_the_table_of_descriptors_has_room_for_all_ports_from_the_first_on(_unused_ void **state) {
+        const unsigned n = 700;
+
+        for (unsigned i = 0; i < n; i++)
+                put(i, TODAY, TODAY);
+        Run run = begin(true);
+        assert_int_equal(run.concentrator->n_ports, n);
+        assert_in_range(first_table_size, n, 4 * n);
+        end(&run);
+}
+
+int main(void) {
+        /* Their threads take signals and descriptors as vspcd's do. */
+        const struct rlimit limit = {8192, 8192};
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
+
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_teardown(test_who_was_connected_is_waited_for_from_the_start_on, forget_all),
+                cmocka_unit_test_teardown(test_a_clock_at_1970_makes_nobody_expire_once_it_is_set, forget_all),
+                cmocka_unit_test_teardown(test_a_clock_that_has_been_set_back_makes_it_expire_later, forget_all),
+                cmocka_unit_test_teardown(test_a_time_that_no_clock_shows_is_one_that_others_can_read, forget_all),
+                cmocka_unit_test_teardown(test_as_many_are_restored_as_may_be_gone_and_none_is_given_up, forget_all),
+                cmocka_unit_test_teardown(test_the_table_of_descriptors_has_room_for_all_ports_from_the_first_on,
+                                          forget_all),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
