@@ -136,8 +136,7 @@ static void report_missing(FileStream *stream) {
                 console_label_log_gap(stream->label, TAKE(stream->n_missing, 0), stream->name);
 }
 
-static void file_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *data, size_t n,
-                       uint64_t n_dropped) {
+static void file_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *data, size_t n) {
         FileSink *s = container_of(spool, FileSink, spool);
         FileStream *stream = container_of(spool_stream, FileStream, spool);
         size_t written = 0;
@@ -149,7 +148,7 @@ static void file_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *d
         if (r >= 0)
                 written = write_all(stream->fd, data, n, &r);
 
-        stream->n_missing += n - written + n_dropped;
+        stream->n_missing += n - written;
         if (r >= 0) {
                 report_missing(stream);
                 return;
@@ -158,6 +157,14 @@ static void file_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *d
         /* Opened anew with what comes next: it may be another file by then. */
         close_file(s, stream);
         log_failure(s, stream, r);
+}
+
+static void file_gap(_unused_ Spool *spool, SpoolStream *spool_stream, uint64_t n) {
+        FileStream *stream = container_of(spool_stream, FileStream, spool);
+
+        stream->n_missing += n;
+        if (stream->fd >= 0) /* it works */
+                report_missing(stream);
 }
 
 static void file_end(Spool *spool, SpoolStream *spool_stream) {
@@ -179,7 +186,7 @@ static usec_t file_idle(Spool *spool, _unused_ usec_t now) {
 }
 
 int file_sink_new(const char *folder, FileSink **ret) {
-        static const SpoolSink sink = {"vspcd-files", file_write, file_end, file_idle};
+        static const SpoolSink sink = {"vspcd-files", file_write, file_gap, file_end, file_idle};
 
         _cleanup_free_ char *copy = strdup(folder);
         _cleanup_free_ FileSink *s = calloc(1, sizeof(FileSink));

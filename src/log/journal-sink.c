@@ -107,7 +107,7 @@ static void end_partial(JournalSink *s, JournalStream *stream) {
 }
 
 /* sd_journal_sendv() succeeds if there is no journal. Returns: whether there is one. */
-static bool check_journal(JournalSink *s, size_t n) {
+static bool check_journal(JournalSink *s, uint64_t n) {
         bool missing = access(JOURNAL_SOCKET, F_OK) < 0;
 
         if (missing) {
@@ -122,23 +122,29 @@ static bool check_journal(JournalSink *s, size_t n) {
         return !missing;
 }
 
-static void journal_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *data, size_t n,
-                          uint64_t n_dropped) {
+static void journal_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *data, size_t n) {
         JournalSink *s = container_of(spool, JournalSink, spool);
         JournalStream *stream = container_of(spool_stream, JournalStream, spool);
 
-        if (!check_journal(s, n + n_dropped))
+        if (!check_journal(s, n))
                 return;
 
         line_splitter_feed(&stream->splitter, data, n, on_line, stream);
-        if (n_dropped > 0) {
-                line_splitter_flush(&stream->splitter, on_line, stream);
-                send_gap(stream->label, n_dropped);
-        }
         settle_partial(s, stream, now_monotonic());
 
         while (s->n_partial > PARTIAL_LINES_MAX)
                 end_partial(s, s->partial);
+}
+
+static void journal_gap(Spool *spool, SpoolStream *spool_stream, uint64_t n) {
+        JournalSink *s = container_of(spool, JournalSink, spool);
+        JournalStream *stream = container_of(spool_stream, JournalStream, spool);
+
+        if (!check_journal(s, n))
+                return;
+
+        end_partial(s, stream);
+        send_gap(stream->label, n);
 }
 
 static void journal_end(Spool *spool, SpoolStream *spool_stream) {
@@ -166,7 +172,7 @@ static usec_t journal_idle(Spool *spool, usec_t now) {
 }
 
 int journal_sink_new(JournalSink **ret) {
-        static const SpoolSink sink = {"vspcd-journal", journal_write, journal_end, journal_idle};
+        static const SpoolSink sink = {"vspcd-journal", journal_write, journal_gap, journal_end, journal_idle};
 
         _cleanup_free_ JournalSink *s = calloc(1, sizeof(JournalSink));
         if (!s)

@@ -49,12 +49,20 @@ static void enqueue(Spool *s, SpoolStream *stream) {
         stream->queued = true;
 }
 
+/* Up to now: whatever came while what is before the gap was being written belongs to it. */
+static void write_gap(Spool *s, SpoolStream *stream) {
+        pthread_mutex_lock(&s->lock);
+        uint64_t n = TAKE(stream->n_dropped, 0);
+        pthread_mutex_unlock(&s->lock);
+
+        s->sink->gap(s, stream, n);
+}
+
 /* With the lock held, but not while the sink is at work. */
 static void write_next(Spool *s) {
         SpoolStream *stream = s->queue;
         Buffer data = TAKE(stream->pending, BUFFER_INIT(SPOOL_STREAM_MAX));
-        uint64_t n_dropped = TAKE(stream->n_dropped, 0);
-        bool ended = stream->ended;
+        bool ended = stream->ended, has_gap = stream->n_dropped > 0;
         size_t used = data.size, cost = ended ? stream->cost : 0;
 
         DL_DELETE(s->queue, stream);
@@ -62,8 +70,10 @@ static void write_next(Spool *s) {
         stream->queued = false;
         pthread_mutex_unlock(&s->lock);
 
-        if (data.size > 0 || n_dropped > 0)
-                s->sink->write(s, stream, buffer_data(&data), data.size, n_dropped);
+        if (data.size > 0)
+                s->sink->write(s, stream, buffer_data(&data), data.size);
+        if (has_gap)
+                write_gap(s, stream);
         if (ended)
                 s->sink->end(s, stream);
         buffer_clear(&data);
@@ -199,7 +209,7 @@ int spool_open(Spool *s, SpoolStream *stream, size_t cost) {
 void spool_put(Spool *s, SpoolStream *stream, const uint8_t *data, size_t n) {
         pthread_mutex_lock(&s->lock);
 
-        /* Once something is missing, all is up to where the thread takes it: one gap, not many. */
+        /* Once something is missing, all is until the thread has said so. */
         size_t taken = stream->n_dropped > 0 ? 0 : MIN(n, room(s, stream));
         if (buffer_append(&stream->pending, data, taken) < 0)
                 taken = 0;

@@ -11,9 +11,12 @@
  * waits for the thread: what it says is copied into the stream's buffer, and what has no room there is dropped
  * and counted. The thread takes the streams in the order in which they had something to say.
  *
- * All streams together hold at most SPOOL_MAX, and one of them at most SPOOL_STREAM_MAX; their own memory has a bound
- * apart, so that many that say little leave room for those that say much. When it gets tight, at most one part in SPOOL_SHARE of what is left, so that a thousand
- * VMs that shout leave room for one that whispers.
+ * Once something has been dropped nothing more is taken until all that came before has been written: however long a
+ * write takes there is one gap, and it is known then how large it is.
+ *
+ * All streams together hold at most SPOOL_MAX, and one of them at most SPOOL_STREAM_MAX, or one part in SPOOL_SHARE of
+ * what is left if that is less, so that a thousand VMs that shout leave room for one that whispers. Their own memory
+ * has a bound apart, so that many that say little leave room for those that say much.
  */
 #define SPOOL_MAX (64U * 1024U * 1024U)
 #define SPOOL_STREAMS_MAX (64U * 1024U * 1024U)
@@ -27,8 +30,11 @@ typedef struct SpoolStream SpoolStream;
 typedef struct SpoolSink {
         const char *thread_name; /* at most 15 characters */
 
-        /* The next bytes of the stream; after them @n_dropped are missing. */
-        void (*write)(Spool *s, SpoolStream *stream, const uint8_t *data, size_t n, uint64_t n_dropped);
+        /* The next bytes of the stream. */
+        void (*write)(Spool *s, SpoolStream *stream, const uint8_t *data, size_t n);
+
+        /* Here @n bytes are missing. */
+        void (*gap)(Spool *s, SpoolStream *stream, uint64_t n);
 
         /* Nothing more will come: frees the stream. */
         void (*end)(Spool *s, SpoolStream *stream);
@@ -42,7 +48,7 @@ typedef struct SpoolSink {
 struct SpoolStream {
         SpoolStream *prev, *next; /* in the queue */
         Buffer pending;
-        uint64_t n_dropped; /* behind what is pending */
+        uint64_t n_dropped; /* behind what is pending, or being written if nothing is */
         size_t cost;        /* bytes that it takes by itself */
         bool queued, ended;
 };
