@@ -11,6 +11,8 @@
 #include "vm.h"
 
 #define ESCAPE_DEFAULT 0x1d /* ^] */
+#define UNIT_DEFAULT "vspc.service"
+#define UNIT_NAME_MAX 255U /* systemd.unit(5) */
 
 static void help(void) {
         printf("vspc-client [OPTION…] [VERB] [VM…]\n"
@@ -48,6 +50,7 @@ static void help(void) {
                "                          and the VM has been silent for so long (default: 1s)\n"
                "  -f --follow             log: go on as the VM goes on\n"
                "  -n --lines=N            log: the last N lines\n"
+               "     --unit=UNIT          log: what this unit has logged (default: vspc.service)\n"
                "     --since=TIME, --until=TIME, --output=FORMAT, --no-pager\n"
                "                          log: as journalctl has them\n"
                "\n"
@@ -109,6 +112,16 @@ static int get_escape(const char *value, int *ret) {
         else
                 return bad("escape", value, "a character, ^ and a character, or \"none\"");
 
+        return 0;
+}
+
+static int get_unit(const char *value, const char **ret) {
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
+
+        if (!*value || strlen(value) > UNIT_NAME_MAX || value[strspn(value, allowed)])
+                return bad("unit", value, "the name of a unit such as vspc.service");
+
+        *ret = value;
         return 0;
 }
 
@@ -188,6 +201,7 @@ enum {
         OPTION_ESCAPE,
         OPTION_WAIT,
         OPTION_TIMEOUT,
+        OPTION_UNIT,
         OPTION_SINCE,
         OPTION_UNTIL,
         OPTION_OUTPUT,
@@ -209,6 +223,7 @@ static const struct option options[] = {
         {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"follow", no_argument, NULL, 'f'},
         {"lines", required_argument, NULL, 'n'},
+        {"unit", required_argument, NULL, OPTION_UNIT},
         {"since", required_argument, NULL, OPTION_SINCE},
         {"until", required_argument, NULL, OPTION_UNTIL},
         {"output", required_argument, NULL, OPTION_OUTPUT},
@@ -270,6 +285,9 @@ static int take_option(int option, Arguments *a, const char **host, const char *
         case 'n':
                 return add_journal_option(a, "-n", optarg);
 
+        case OPTION_UNIT:
+                return get_unit(optarg, &a->unit);
+
         case OPTION_SINCE:
                 return add_journal_option(a, "--since", optarg);
 
@@ -289,7 +307,7 @@ static int take_option(int option, Arguments *a, const char **host, const char *
 }
 
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
-        Arguments a = {.escape = ESCAPE_DEFAULT, .timeout = USEC_PER_SEC};
+        Arguments a = {.escape = ESCAPE_DEFAULT, .timeout = USEC_PER_SEC, .unit = UNIT_DEFAULT};
         const char *host = NULL, *path = NULL;
         int option;
 

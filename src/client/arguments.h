@@ -40,6 +40,7 @@ typedef struct Arguments {
         usec_t timeout;
         bool timeout_given;
 
+        const char *unit; /* "log": whose entries are believed; without a dot in it, ".service" is to follow */
         const char *journal_options[JOURNAL_OPTIONS_MAX];
         size_t n_journal_options;
 } Arguments;

@@ -8,16 +8,25 @@
 #include "verbs.h"
 #include "vm.h"
 
-/* The journal, and the namespace that log-namespace.conf makes for consoles; two matches, and what the user wants
+/* The journal, and the namespace that log-namespace.conf makes for consoles; three matches, and what the user wants
  * besides */
-#define JOURNALCTL_WORDS_MAX (8U + JOURNAL_OPTIONS_MAX)
+#define JOURNALCTL_WORDS_MAX (9U + JOURNAL_OPTIONS_MAX)
 
 static int run_journalctl(const Arguments *a, const char *match, const char *uri_match) {
         const char *argv[JOURNALCTL_WORDS_MAX] = {"journalctl", "--namespace=+vspc", "-t", "vspc-console"};
+        _cleanup_free_ char *unit_match = NULL;
         size_t n = 4;
+
+        /* Any local user may write entries that look like a console's. Who has written them is what journald itself
+         * says: that field cannot be had otherwise, in whatever namespace. */
+        if (asprintf(&unit_match, "_SYSTEMD_UNIT=%s%s", a->unit, strchr(a->unit, '.') ? "" : ".service") < 0) {
+                unit_match = NULL;
+                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
+        }
 
         for (size_t i = 0; i < a->n_journal_options; i++)
                 argv[n++] = a->journal_options[i];
+        argv[n++] = unit_match;
         argv[n++] = match;
         if (uri_match)
                 argv[n++] = uri_match;

@@ -1170,10 +1170,11 @@ class Log(ClientTestCase):
     def log(self, server, *args):
         return run(server, "log", *args, env={"PATH": f"{self.folder}:{os.environ['PATH']}"})
 
-    def assertAsks(self, result, *words):
-        """The journal, for what the consoles have said."""
+    def assertAsks(self, result, *words, unit="vspc.service", options=()):
+        """The journal, for what the consoles have said, and nobody else."""
         self.assertEqual((result.returncode, result.stdout.splitlines()),
-                         (0, ["--namespace=+vspc", "-t", "vspc-console", *words]), result)
+                         (0, ["--namespace=+vspc", "-t", "vspc-console", *options, f"_SYSTEMD_UNIT={unit}", *words]),
+                         result)
 
     def test_a_vm_by_its_uuid(self):
         vspcd = self.start(local=True)
@@ -1197,8 +1198,19 @@ class Log(ClientTestCase):
         server = self.fake(List=all_vms([vm]))
         result = self.log(server, "web01", "-f", "-n", "5", "--since=-1h", "--until", "now", "--output=json",
                           "--no-pager")
-        self.assertAsks(result, "--follow", "-n", "5", "--since", "-1h", "--until", "now", "--output", "json",
-                        "--no-pager", f"VSPC_VM_UUID={vm['uuid']}")
+        self.assertAsks(result, f"VSPC_VM_UUID={vm['uuid']}", options=[
+            "--follow", "-n", "5", "--since", "-1h", "--until", "now", "--output", "json", "--no-pager"])
+
+    def test_of_another_unit(self):
+        vm = a_vm("web01")
+        server = self.fake(List=all_vms([vm]))
+        for given, unit in (("vspc@rack7.service", "vspc@rack7.service"), ("serve", "serve.service"),
+                            ("session-2.scope", "session-2.scope"), ("u" * 247, "u" * 247 + ".service")):
+            self.assertAsks(self.log(server, "web01", f"--unit={given}"), f"VSPC_VM_UUID={vm['uuid']}", unit=unit)
+        for bad in ("", "a b", "a+b", "a\nb", "*", "x" * 256):
+            result = self.log(server, "web01", f"--unit={bad}")
+            self.assertSays(result, "is not the name of a unit such as vspc.service")
+            self.assertEqual(result.stdout, "")
 
     def test_by_name_without_vspcd(self):
         server = self.fake()

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -18,9 +19,10 @@ import tempfile
 import time
 import unittest
 
-from harness import SANITIZED, TestCase, main, wait_for
+from harness import SANITIZED, TestCase, clean_environment, main, wait_for
 from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_vm, migration_target, sub
 
+CLIENT = os.environ.get("VSPC_CLIENT", "build/vspc-client")
 JOURNALD = "/lib/systemd/systemd-journald"
 SOCKET = "/run/systemd/journal/socket"
 PENDING_MAX = 256 * 1024  # bytes that are kept for a VM
@@ -250,6 +252,49 @@ class Journal(JournalCase):
         vspcd.wait_logged("There is a journal now")
         journal.wait_line(vm, "line 3")
         self.assertEqual(vspcd.count_logged("There is no journal here"), 1)
+
+
+class Forgery(JournalCase):
+    """Whoever may log in may write to the journal."""
+
+    CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup")  # journald asks the first of these
+
+    def make_unit(self, vspcd):
+        """vspcd is a service as far as journald can see. Returns: its name."""
+        unit = f"vspc-e2e-{vspcd.pid}.service"
+        root = next((path for path in self.CGROUPS if os.path.exists(f"{path}/cgroup.procs")), None)
+        try:
+            os.makedirs(f"{root}/system.slice/{unit}")
+        except OSError as e:
+            self.skipTest(f"no control group can be made for vspcd: {e}")
+        self.addCleanup(os.rmdir, f"{root}/system.slice/{unit}")
+        self.addCleanup(lambda: vspcd.status is None and vspcd.end())
+        with open(f"{root}/system.slice/{unit}/cgroup.procs", "w", encoding="ascii") as f:
+            f.write(str(vspcd.pid))
+        return unit
+
+    def log(self, vspcd, *args):
+        return subprocess.run([CLIENT, "--socket", vspcd.admin_path, "log", *args, "--output=cat", "--no-pager"],
+                              capture_output=True, text=True, timeout=30, check=False, env=clean_environment())
+
+    def test_what_others_write_is_not_shown_as_what_a_console_has_said(self):
+        journal = self.journal()
+        vspcd = self.start(local=True)
+        unit = self.make_unit(vspcd)
+        vm = connected_vm(vspcd, "web01")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as forger:
+            for number in range(2):
+                forger.sendto(f"MESSAGE=forged {number}\nSYSLOG_IDENTIFIER=vspc-console\nVSPC_VM_NAME=web01\n"
+                              f"VSPC_VM_UUID={vm.id}\nVSPC_URI=s0\n_SYSTEMD_UNIT={unit}\n".encode(), SOCKET)
+        vm.send(b"genuine\n")
+        wait_for(lambda: len(journal.lines(vm)) == 3, "the three entries")
+
+        result = self.log(vspcd, "web01", f"--unit={unit}")
+        self.assertEqual((result.returncode, result.stdout), (0, "genuine\n"), result)
+        self.assertNotIn("forged", self.log(vspcd, "web01").stdout)
+        vspcd.end()
+        result = self.log(vspcd, "web01", f"--unit={unit}")  # by its name
+        self.assertEqual((result.returncode, result.stdout), (0, "genuine\n"), result)
 
 
 class StoppedJournal(JournalCase):
