@@ -16,6 +16,7 @@
 #define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
 #define SERVICE_URIS_MAX 1024U
 #define BACKEND_DEFAULT "file"
+#define VALUE_SHOWN_MAX 128U /* bytes of a bad value */
 
 /* In the order of precedence */
 static const char *const config_folders[] = {"/etc/vspc", "/run/vspc", "/usr/lib/vspc"};
@@ -347,6 +348,21 @@ static const Key *find_key(const char *section, const char *name, bool *ret_sect
         return NULL;
 }
 
+/* Returns: how much of a bad value is for the log: enough to find it by, and not what is behind the colon of Backend=,
+ * which may be a password. */
+static size_t shown_length(const Key *key, const char *value) {
+        size_t n = key->parse == parse_backend ? strcspn(value, ":") : strlen(value);
+
+        return n > VALUE_SHOWN_MAX ? text_cut(value, VALUE_SHOWN_MAX) : n;
+}
+
+static void refuse_value(Reader *r, const Key *key, const char *value) {
+        size_t n = shown_length(key, value);
+
+        problem(r, "%s= wants %s, not \"%.*s%s\", ignoring it", key->name, key->wants, (int) n, value,
+                value[n] ? "…" : "");
+}
+
 static int on_assignment(void *userdata, const char *section, const char *name, const char *value) {
         Reader *r = userdata;
         bool section_known;
@@ -364,7 +380,7 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
         } else if (!value || !*value)
                 reset_key(r->config, key);
         else if (key->parse(value, (uint8_t *) r->config + key->offset) < 0)
-                problem(r, "%s= wants %s, not \"%s\", ignoring it", name, key->wants, value);
+                refuse_value(r, key, value);
 
         return 1;
 }

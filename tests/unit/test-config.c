@@ -355,7 +355,9 @@ static void test_every_key_takes_what_it_should_and_nothing_else(_unused_ void *
 
                 snprintf(want, sizeof want, "test: vspc.conf:2: %s= wants ", values[i].key);
                 assert_said(want);
-                snprintf(want, sizeof want, ", not \"%s\", ignoring it\n", values[i].value);
+                size_t shown = streq(values[i].key, "Backend") ? strcspn(values[i].value, ":") : strlen(values[i].value);
+                snprintf(want, sizeof want, ", not \"%.*s%s\", ignoring it\n", (int) shown, values[i].value,
+                         values[i].value[shown] ? "…" : "");
                 assert_said(want);
                 assert_int_equal(count(logged, "\n"), 1);
                 assert_int_equal(n, 1);
@@ -491,6 +493,25 @@ static void test_what_is_said_is_fit_for_a_terminal(_unused_ void **state) {
         assert_null(strchr(logged, '\x1b'));
         assert_null(strchr(logged, '\xff'));
         assert_said("not \"\xef\xbf\xbd[2J\xef\xbf\xbd\"");
+}
+
+static void test_of_a_bad_value_no_more_is_said_than_it_takes_to_find_it(_unused_ void **state) {
+        _cleanup_config_ Config c;
+        char text[512], digits[170] = "";
+
+        init(&c);
+        assert_int_equal(load_text(&c, "[Concentrator]\nBackend=my_sql:user=vspc,password=SECRET\n"), 1);
+        assert_said("test: vspc.conf:2: Backend= wants memory, file or the name of a plug-in, not \"my_sql…\", ignoring "
+                    "it\n");
+        assert_null(strstr(logged, "SECRET"));
+
+        memset(digits, 'x', sizeof digits - 1);
+        snprintf(text, sizeof text, "[Concentrator]\nBackend=\x1b[2J%s\nClientLimit=%s\n", digits, digits);
+        assert_int_equal(load_text(&c, text), 2);
+        assert_said("not \"\xef\xbf\xbd[2Jxxx");
+        assert_said("xxx…\", ignoring it\n");
+        assert_null(strstr(logged, digits));
+        assert_shows(&c, "Backend", "file");
 }
 
 static void test_comments_blanks_and_line_ends(_unused_ void **state) {
@@ -1016,6 +1037,7 @@ int main(void) {
                 TEST(test_what_is_no_assignment_is_said_and_the_rest_is_read),
                 TEST(test_each_line_that_is_no_assignment_is_said),
                 TEST(test_what_is_said_is_fit_for_a_terminal),
+                TEST(test_of_a_bad_value_no_more_is_said_than_it_takes_to_find_it),
                 TEST(test_comments_blanks_and_line_ends),
                 TEST(test_nothing_is_a_configuration),
                 TEST(test_a_long_line_is_read_whole_or_not_at_all),
