@@ -10,7 +10,7 @@ PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 # To test it: outside peers, sanitizers, fuzzers
 PACKAGES_TEST="$PACKAGES_BUILD python3 python3-gdbm python3-prometheus-client libcmocka-dev libtelnet-dev libssl-dev openssl clang
     libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux dbus-daemon dbus-bin mandoc debootstrap
-    procps util-linux"
+    procps util-linux logrotate"
 
 # need_packages PACKAGE...: installs those that are missing, or says which they are.
 need_packages() {

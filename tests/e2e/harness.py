@@ -212,6 +212,7 @@ class Concentrator:
         config.setdefault("VMPortRangeEnd", self.block.last)
 
         self.folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-", dir=parent)
+        os.chmod(self.folder.name, 0o711)  # a wrapper may make it another user's
         self.config_path = os.path.join(self.folder.name, "vspc.conf")
         self.configure(**config)
 

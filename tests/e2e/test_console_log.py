@@ -6,9 +6,12 @@ journal or a disk that does not take it.
 The journal is a systemd-journald of the tests' own: this runs in a mount namespace with a /run of its own.
 """
 
+import errno
 import glob
+import gzip
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -541,6 +544,100 @@ class Files(FilesCase):
         client.wait_data(b"hello")
 
 
+@unittest.skipUnless(os.path.exists("/usr/sbin/logrotate"), "logrotate is not installed")
+class Logrotate(FilesCase):
+    """The real one, with the snippet that is shipped. systemctl is played by a script: nobody is PID 1 here."""
+
+    SNIPPET = os.path.join(os.path.dirname(__file__), "../../units/logrotate.conf")
+    KEPT = 14
+
+    def bind(self, target, content_of):
+        """@target has that content in this mount namespace."""
+        path = os.path.join(self.own, os.path.basename(target))
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(content_of)
+        subprocess.run(["mount", "--bind", path, target], check=True)
+        self.addCleanup(subprocess.run, ["umount", target], check=True)
+
+    def make_user(self):
+        try:
+            return pwd.getpwnam("vspc")
+        except KeyError:
+            pass
+        for target, line in (("/etc/passwd", "vspc:x:64055:64055::/:/usr/sbin/nologin\n"),
+                             ("/etc/group", "vspc:x:64055:\n")):
+            with open(target, encoding="utf-8") as f:
+                self.bind(target, f.read().rstrip("\n") + "\n" + line)
+        return pwd.getpwnam("vspc")
+
+    def setUp(self):
+        super().setUp()
+        with open("/proc/self/uid_map", encoding="ascii") as f:
+            if os.geteuid() != 0 or int(f.read().split()[2]) == 1:
+                self.skipTest("vspcd cannot be made another user's: that wants root")
+        self.own = self.enterContext(tempfile.TemporaryDirectory())
+        self.user = self.make_user()
+
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/var/log"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", "/var/log"], check=True)
+        self.folder = "/var/log/vspc"
+        os.mkdir(self.folder, 0o750)
+        os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+
+        ids = [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]
+        self.vspcd = self.start(wrapper=("setpriv", *ids))
+        self.snippet = os.path.join(self.own, "vspc")
+        shutil.copyfile(self.SNIPPET, self.snippet)
+        with open(os.path.join(self.own, "systemctl"), "w", encoding="ascii") as f:
+            f.write(f"#!/bin/sh\n[ \"$*\" = 'try-reload-or-restart vspc.service' ] && kill -HUP {self.vspcd.pid}\n")
+        os.chmod(os.path.join(self.own, "systemctl"), 0o755)
+
+    def rotate(self):
+        """Returns: once vspcd has been told."""
+        since = len(self.vspcd.notifications)
+        result = subprocess.run(["/usr/sbin/logrotate", "--force", f"--state={self.own}/state", self.snippet],
+                                env=clean_environment(PATH=f"{self.own}:/usr/sbin:/usr/bin:/sbin:/bin"),
+                                capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+        self.vspcd.wait_notified("READY=1", since)
+        wait_for(lambda: self.n_open(self.vspcd) == 0, "its files to be closed")
+
+    def files(self, vm):
+        return [name for name in os.listdir(self.folder) if vm.id in name]
+
+    def read(self, name):
+        with (gzip.open if name.endswith(".gz") else open)(os.path.join(self.folder, name), "rb") as f:
+            return f.read()
+
+    def test_no_byte_is_lost_whatever_vms_are_called(self):
+        vms = [connected_vm(self.vspcd, name) for name in HOSTILE_NAMES]
+        for text in (b"one\n", b"two\n", b"three\n"):
+            for vm in vms:
+                vm.send(text)
+            for vm in vms:
+                wait_for(lambda vm=vm, text=text: any(text in self.read(name) for name in self.files(vm)),
+                         "what it has said")
+            self.rotate()
+
+        for vm in vms:
+            by_suffix = {name.rsplit(".log", 1)[1]: self.read(name) for name in self.files(vm)}
+            self.assertEqual(by_suffix, {".1": b"three\n", ".2.gz": b"two\n", ".3.gz": b"one\n"})
+            vm.send(b"four\n")
+            name = next(name for name in self.files(vm) if name.endswith(".1"))[:-2]
+            path_now = os.path.join(self.folder, name)
+            wait_for(lambda path_now=path_now: os.path.exists(path_now) and os.path.getsize(path_now) == 5, "a new file")
+            self.assertEqual(stat.S_IMODE(os.stat(path_now).st_mode), 0o600)
+
+    def test_as_many_are_kept_as_the_snippet_says(self):
+        vm = connected_vm(self.vspcd, "web01")
+        for number in range(self.KEPT + 3):
+            vm.send(b"%d\n" % number)
+            self.wait_content(vm, b"%d\n" % number)
+            self.rotate()
+        self.assertEqual(len(self.files(vm)), self.KEPT)
+        self.assertIn(os.path.basename(path(self.folder, vm)) + f".{self.KEPT}.gz", self.files(vm))
+
+
 class BrokenDisk(FilesCase):
     def test_a_disk_that_is_full_costs_what_does_not_fit(self):
         self.small_disk("64k")
@@ -583,6 +680,24 @@ class BrokenDisk(FilesCase):
         os.mkdir(self.folder)
         self.assertGreaterEqual(wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged"), 3)
         self.assertRegex(content(self.folder, vm), rb"^\.+$")
+
+    def test_a_disk_with_errors_costs_what_it_does_not_take(self):
+        faults = self.faults()
+        vspcd = super(FilesCase, self).start(env={"LOGS_DIRECTORY": self.folder, **faults.env},
+                                             console_log={"Files": "yes"})
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vm.send(b"one")
+        self.wait_content(vm, b"one")
+        faults.inject(("write", errno.EIO, self.folder))
+        vm.send(b"two")
+        client.wait_data(b"two")
+        vspcd.wait_logged(r"Cannot write .*: Input/output error")
+        faults.clear()
+        missing = wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged")
+        self.assertGreaterEqual(missing, len(b"two"))
+        wait_for(lambda: len(content(self.folder, vm)) + missing == len(b"onetwo") + self.n_dots, "the rest")
+        self.assertRegex(content(self.folder, vm), rb"^one\.+$")
 
     def test_a_disk_that_is_read_only_for_a_while(self):
         self.small_disk("1M")
