@@ -3,10 +3,12 @@
 """import-vspcpy: shelves as Python's modules make them, pickles as Python 2 made them, and pickles that mean harm."""
 
 import dbm.dumb
+import errno
 import importlib
 import os
 import pickle
 import shelve
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -70,10 +72,10 @@ class ImportTest(TestCase):
                 database[key.encode("utf-8", "surrogateescape")] = (
                     value if isinstance(value, bytes) else pickle.dumps(value, protocol))
 
-    def run_tool(self, *arguments, file=None, status=0):
+    def run_tool(self, *arguments, file=None, status=0, env=None):
         arguments = [f"--output={self.output}", f"--owner={self.owner()}", *arguments]
         result = subprocess.run([TOOL, *arguments, file or self.shelf], capture_output=True, text=True, timeout=60,
-                                check=False)
+                                check=False, env={**os.environ, **(env or {})})
         self.assertEqual(result.returncode, status, result.stderr)
         return result
 
@@ -301,6 +303,21 @@ class Harm(ImportTest):
         self.assertEqual(by_uuid[shown(3)], shown(3))
         self.assertEqual({m["PORT"] for m in self.mappings().values()}, {"50001", "50002", "50003"})
 
+    NONCHARACTERS = "\ufdd0\ufdef\ufffe\uffff\U0001fffe\U0001ffff\U0010fffe\U0010ffff"
+
+    def test_noncharacters_are_nobody_s_name(self):
+        """Nor their neighbours' fault, which are characters."""
+        self.make({uuid(1): entry(1, name=f"a{self.NONCHARACTERS}b"), uuid(2): entry(2, name="\ufdcf\ufdf0\ufffc\U0001fffd"),
+                   uuid(3): entry(3, name=self.NONCHARACTERS.encode())}, protocol=3)
+        self.run_tool()
+        by_uuid = {m["UUID"]: m["NAME"] for m in self.mappings().values()}
+        self.assertEqual(by_uuid, {shown(1): "a" + 8 * "\ufffd" + "b", shown(2): "\ufdcf\ufdf0\ufffc\U0001fffd",
+                                   shown(3): 8 * "\ufffd"})
+        keys = [f"{uuid(4)}_com{c}" for c in self.NONCHARACTERS]
+        shutil.rmtree(self.output)
+        self.assert_skipped({key: entry(4 + n, uuid=key) for n, key in enumerate(keys)},
+                            "its URI is too long or not clean text")
+
     def test_what_is_no_mapping_is_skipped_and_named(self):
         for value, why in (([], "opcode EMPTY_LIST|opcode LIST"), ("text", "it is not a dictionary"),
                            ({"uuid": uuid(2), "port": 1}, "it has no name"), (entry(2, port="50002"), "its port is not"),
@@ -362,6 +379,18 @@ class Output(ImportTest):
         with open(victim, encoding="ascii") as f:
             self.assertEqual(f.read(), "untouched")
 
+    def test_what_would_not_outlive_a_power_cut_is_an_error(self):
+        """Of the mappings, and of the folders that are made for them."""
+        self.make({uuid(1): entry(1)})
+        for path in (f"{self.folder}$", f"{self.state}$", f"{self.output}$", f"{self.output}/"):
+            faults = self.faults()
+            faults.inject(("fsync", errno.EIO, path))
+            result = self.run_tool(status=1, env=faults.env)
+            self.assertIn("Input/output error", result.stderr, path)
+            shutil.rmtree(self.state)
+        self.run_tool()
+        self.assert_imported(1)
+
     def test_what_is_not_understood(self):
         result = subprocess.run([TOOL, "--nonsense", self.shelf], capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(result.returncode, 2)
@@ -389,6 +418,14 @@ class Migration(ImportTest):
         for n, port in ports.items():
             vm = EsxiVm(vspcd, f"vm{n}", digits=uuid(n).replace("-", "")).connect()
             self.assertEqual(vm.port, port)
+
+    def test_what_is_made_of_a_name_is_a_name_to_vspcd_too(self):
+        names = {n: chr(c) for n, c in enumerate((0x1f, 0x7f, 0x85, 0xa0, 0xad, 0x61c, 0x200b, 0x200e, 0x2028, 0x202e, 0x2066,
+                                                  0xd800, 0xe000, 0xfdcf, 0xfdd0, 0xfeff, 0xfffc, 0xfffd, 0xfffe, 0x1fffe,
+                                                  0x10ffff))}
+        vspcd = self.migrate({uuid(n): entry(n, name=f"vm{name}", port=self.block.first + n)
+                              for n, name in names.items()})
+        vspcd.wait_logged(f"{len(names)} VMs restored")
 
     def test_so_has_each_of_its_serial_ports(self):
         uris = ["com1", "u" * 1000, "u" * 1000 + "v", "../x", "telnet://a b:1", "ü"]
