@@ -30,6 +30,7 @@ typedef struct JournalStream {
         struct JournalStream *prev, *next; /* in JournalSink.partial, if it has a partial line */
         size_t partial_size;               /* bytes of memory of that line; 0: none */
         usec_t heard;                      /* when it was last written to */
+        uint64_t n_missing;                /* bytes that have not been logged since something last was */
 } JournalStream;
 
 struct JournalSink {
@@ -53,34 +54,44 @@ static int journal_send(const ConsoleLabel *label, const struct iovec *field, si
         return sd_journal_sendv(entry, (int) (n + label->n_fields + 1));
 }
 
-static void on_line(const char *text, size_t n, int priority, void *userdata) {
-        static const char prefix[] = "MESSAGE=";
-        static const char *const priorities[] = {"PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=3",
-                                                 "PRIORITY=4", "PRIORITY=5", "PRIORITY=6", "PRIORITY=7"};
-        const JournalStream *stream = userdata;
-        char message[sizeof prefix + LINE_MAX_SIZE];
-
-        memcpy(mempcpy(message, prefix, strlen(prefix)), text, n);
-        (void) journal_send(stream->label,
-                            (const struct iovec[]){
-                                    {message, strlen(prefix) + n},
-                                    {(char *) priorities[priority], strlen(priorities[priority])},
-                            },
-                            2);
-}
-
-static void send_gap(const ConsoleLabel *label, uint64_t n_dropped) {
+static int send_gap(const ConsoleLabel *label, uint64_t n) {
         char message[128];
 
-        int n = snprintf(message, sizeof message,
-                         "MESSAGE=%" PRIu64 " bytes of console output were not logged", n_dropped);
-        (void) journal_send(label,
+        int size = snprintf(message, sizeof message,
+                            "MESSAGE=%" PRIu64 " bytes of console output were not logged", n);
+        return journal_send(label,
                             (const struct iovec[]){
-                                    {message, (size_t) n},
+                                    {message, (size_t) size},
                                     FIELD("PRIORITY=4"),
                                     FIELD("MESSAGE_ID=" VSPC_MESSAGE_OUTPUT_NOT_LOGGED),
                             },
                             3);
+}
+
+/* Before anything that comes after the gap. Returns: whether there is none any more. */
+static bool report_missing(JournalStream *stream) {
+        if (stream->n_missing > 0 && send_gap(stream->label, stream->n_missing) >= 0)
+                stream->n_missing = 0;
+
+        return stream->n_missing == 0;
+}
+
+static void on_line(const char *text, size_t n, int priority, void *userdata) {
+        static const char prefix[] = "MESSAGE=";
+        static const char *const priorities[] = {"PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=3",
+                                                 "PRIORITY=4", "PRIORITY=5", "PRIORITY=6", "PRIORITY=7"};
+        JournalStream *stream = userdata;
+        char message[sizeof prefix + LINE_MAX_SIZE];
+
+        memcpy(mempcpy(message, prefix, strlen(prefix)), text, n);
+        if (!report_missing(stream) ||
+            journal_send(stream->label,
+                         (const struct iovec[]){
+                                 {message, strlen(prefix) + n},
+                                 {(char *) priorities[priority], strlen(priorities[priority])},
+                         },
+                         2) < 0)
+                stream->n_missing += n;
 }
 
 /* Keeps account of the stream's partial line, after any change to it. */
@@ -106,7 +117,7 @@ static void end_partial(JournalSink *s, JournalStream *stream) {
         settle_partial(s, stream, 0);
 }
 
-/* sd_journal_sendv() succeeds if there is no journal. Returns: whether there is one. */
+/* sd_journal_sendv() succeeds if there is no journal; if there is one that is dead, it fails. Returns: whether there is one. */
 static bool check_journal(JournalSink *s, uint64_t n) {
         bool missing = access(JOURNAL_SOCKET, F_OK) < 0;
 
@@ -144,13 +155,15 @@ static void journal_gap(Spool *spool, SpoolStream *spool_stream, uint64_t n) {
                 return;
 
         end_partial(s, stream);
-        send_gap(stream->label, n);
+        stream->n_missing += n;
+        (void) report_missing(stream);
 }
 
 static void journal_end(Spool *spool, SpoolStream *spool_stream) {
         JournalStream *stream = container_of(spool_stream, JournalStream, spool);
 
         end_partial(container_of(spool, JournalSink, spool), stream);
+        (void) report_missing(stream);
         console_label_unref(stream->label);
         free(stream);
 }

@@ -61,12 +61,18 @@ class Journald:
             f.write("[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\nRuntimeMaxUse=256M\n")
         self.process = subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda: os.path.exists(SOCKET) or self.process.poll() is not None, "journald to listen")
+            wait_for(lambda: self.answers() or self.process.poll() is not None, "journald to listen")
         except AssertionError:
             self.end()
             raise
         if self.process.poll() is not None:
             raise unittest.SkipTest(f"{JOURNALD} does not run here")
+
+    @staticmethod
+    def answers():
+        """Not only that its sockets are there, maybe from one before it."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex("/run/systemd/journal/io.systemd.journal") == 0
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -255,6 +261,32 @@ class Journal(JournalCase):
         vspcd.wait_logged("There is a journal now")
         journal.wait_line(vm, "line 3")
         self.assertEqual(vspcd.count_logged("There is no journal here"), 1)
+
+
+    def test_what_a_journal_that_has_died_does_not_take_is_counted(self):
+        """Its socket is there, and nobody hears what is sent to it."""
+        journal = self.journal()
+        vm = connected_vm(self.start())
+        client = TelnetClient(vm)
+        journal.process.kill()
+        journal.process.wait()
+        said = [f"line {i}" for i in range(50)]
+        for line in said:
+            vm.send(line.encode() + b"\n")
+            client.wait_data(line.encode())
+        journal = self.journal()
+
+        def taken():
+            said.append(f"then line {len(said)}")
+            vm.send(said[-1].encode() + b"\n")
+            return any(line in said for line in journal.lines(vm))
+
+        wait_for(taken, "a line to be logged again")
+        journal.wait_line(vm, said[-1])
+        gap, *lines = journal.lines(vm)
+        self.assertEqual(lines, said[-len(lines):])
+        missing = sum(map(len, said[:-len(lines)]))
+        self.assertEqual(gap, f"{missing} bytes of console output were not logged")
 
 
 class Forgery(JournalCase):
