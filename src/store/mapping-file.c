@@ -92,21 +92,6 @@ static int parse_uuid(const char *text, uint8_t ret[static 16]) {
         return n == UUID_DIGITS && streq(again, text) ? 0 : -EINVAL;
 }
 
-/* What is kept must be what the concentrator itself would have made of it. */
-static bool is_clean(const char *text) {
-        size_t n = strlen(text);
-        _cleanup_free_ char *clean = text_sanitize(text, n, n);
-
-        return clean && streq(clean, text);
-}
-
-/* See console_make_id(). */
-static bool is_id(const char *id, const char *uuid, const char *uri) {
-        size_t n = strlen(uuid);
-
-        return strncmp(id, uuid, n) == 0 && (!id[n] || (id[n] == '_' && streq(id + n + 1, uri)));
-}
-
 /* The values found, NULL for those that are not there */
 typedef struct Values {
         const char *version, *id, *uuid, *uri, *name, *port, *stored, *gone;
@@ -152,12 +137,6 @@ static const char *parse_values(const Values *v, Mapping *m) {
                 return "VERSION= is not 1";
         if (!v->uuid || parse_uuid(v->uuid, m->uuid) < 0)
                 return "UUID= is not 32 hex digits as 8-4-4-4-12";
-        if (!v->uri || !is_clean(v->uri))
-                return "URI= is missing, or not clean text";
-        if (!v->id || !is_id(v->id, v->uuid, v->uri))
-                return "ID= is neither the UUID nor the UUID, \"_\" and the URI";
-        if (!v->name || !*v->name || !is_clean(v->name))
-                return "NAME= is missing, or not clean text";
         if (v->port && (parse_unsigned(v->port, UINT16_MAX, &port) < 0 || port == 0))
                 return "PORT= is not a port";
         if (!v->stored || parse_unsigned(v->stored, UINT64_MAX, &m->stored) < 0)
@@ -169,7 +148,7 @@ static const char *parse_values(const Values *v, Mapping *m) {
         m->uri = v->uri;
         m->name = v->name;
         m->port = (uint16_t) port;
-        return NULL;
+        return mapping_problem(m);
 }
 
 int mapping_file_parse(char *text, size_t size, Mapping *ret_mapping, const char **ret_problem) {

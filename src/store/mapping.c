@@ -1,6 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "basic/text.h"
+#include "console/console.h"
 #include "mapping.h"
+
+/* Bytes, as vspc-backend.h says: with MultiConsole= a name has "_" and the URI behind it. */
+#define URI_MAX 3066U
+#define NAME_MAX_BYTES (1536U + 1 + URI_MAX)
+
+static bool is_clean(const char *text, size_t max) {
+        size_t n = strlen(text);
+        if (n > max)
+                return false;
+
+        _cleanup_free_ char *clean = text_sanitize(text, n, n);
+        return clean && streq(clean, text);
+}
+
+/* See console_make_id(). */
+static bool is_id(const char *id, const uint8_t uuid[static 16], const char *uri) {
+        char text[UUID_TEXT_MAX];
+
+        uuid_format(uuid, text);
+        size_t n = strlen(text);
+        return strncmp(id, text, n) == 0 && (!id[n] || (id[n] == '_' && streq(id + n + 1, uri)));
+}
+
+const char *mapping_problem(const Mapping *m) {
+        if (!m->uri || !is_clean(m->uri, URI_MAX))
+                return "URI= is missing, or not clean text";
+        if (!m->id || !is_id(m->id, m->uuid, m->uri))
+                return "ID= is neither the UUID nor the UUID, \"_\" and the URI";
+        if (!m->name || !*m->name || !is_clean(m->name, NAME_MAX_BYTES))
+                return "NAME= is missing, or not clean text";
+
+        return NULL;
+}
 
 Mapping *mapping_dup(const Mapping *m) {
         size_t id = strlen(m->id) + 1, uri = strlen(m->uri) + 1, name = strlen(m->name) + 1;

@@ -9,5 +9,9 @@
  */
 typedef VspcMapping Mapping;
 
+/* Returns: what is wrong with it, in words, or NULL if it is what the concentrator itself would have made: text that is
+ * fit for people, and an ID that is its own. */
+const char *mapping_problem(const Mapping *m);
+
 /* To be freed with free(). Returns: NULL if memory is short. */
 Mapping *mapping_dup(const Mapping *m);

@@ -2,13 +2,19 @@
 
 #include <fcntl.h>
 
+#include "basic/text.h"
 #include "console/console.h"
 #include "restore.h"
 
+/* Mappings that are no good and are named in the log; the others are only counted. */
+#define PROBLEMS_LOGGED_MAX 100U
+#define ID_SHOWN_MAX 128U
+
 typedef struct Stored {
+        const char *backend;
         Mapping **mappings;
         size_t n, allocated;
-        size_t n_ignored;
+        size_t n_ignored, n_problems;
 } Stored;
 
 static void stored_done(Stored *s) {
@@ -17,8 +23,22 @@ static void stored_done(Stored *s) {
         free(s->mappings);
 }
 
+static void log_problem(Stored *s, const Mapping *mapping, const char *problem) {
+        const char *id = mapping->id ?: "?";
+        _cleanup_free_ char *clean = text_sanitize(id, strnlen(id, ID_SHOWN_MAX), ID_SHOWN_MAX);
+
+        if (s->n_problems++ < PROBLEMS_LOGGED_MAX)
+                log_warning("What Backend=%s has of VM %s is passed over: %s", s->backend, clean ?: "?", problem);
+}
+
 static int stored_add(const Mapping *mapping, void *userdata) {
         Stored *s = userdata;
+
+        const char *problem = mapping_problem(mapping);
+        if (problem) {
+                log_problem(s, mapping, problem);
+                return 0;
+        }
 
         if (s->n >= RESTORE_MAX) {
                 s->n_ignored++;
@@ -129,12 +149,18 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
 }
 
 int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHandler handler, void *userdata) {
-        _cleanup_(stored_done) Stored stored = {};
+        _cleanup_(stored_done) Stored stored = {.backend = backend->name};
         Console *console;
 
         int r = backend->load(state, stored_add, &stored);
-        if (r < 0 || stored.n == 0)
+        if (r < 0)
                 return r;
+
+        if (stored.n_problems > PROBLEMS_LOGGED_MAX)
+                log_warning("Backend=%s has %zu more that are passed over", backend->name,
+                            stored.n_problems - PROBLEMS_LOGGED_MAX);
+        if (stored.n == 0)
+                return 0;
 
         if (stored.n_ignored > 0)
                 log_warning("Backend=%s has %zu VMs more than the %u that are restored", backend->name,

@@ -53,7 +53,8 @@ typedef struct VspcBackend {
         int (*open)(const char *argument, void **ret_state);
         void (*close)(void *state);
 
-        /* Calls @handler for each mapping that is stored, in any order. */
+        /* Calls @handler for each mapping that is stored, in any order. One that is not as it was put, damaged as it
+         * may be in a database, is passed over with a warning. */
         int (*load)(void *state, VspcMappingHandler handler, void *userdata);
 
         /* Stores @mapping in place of the one of the same id, if there is one. */

@@ -186,6 +186,58 @@ static void test_a_time_that_no_clock_shows_is_one_that_others_can_read(_unused_
         end(&run);
 }
 
+/* Whatever the database behind a plug-in has made of it. */
+static void test_what_is_not_as_it_was_put_is_passed_over(_unused_ void **state) {
+        static const struct {
+                const char *id, *uri, *name;
+        } bad[] = {
+                {"50120000-0000-0000-0000-000000000002", "s0", "web01"}, /* another one's */
+                {"50120000-0000-0000-0000-000000000001_s1", "s0", "web01"},
+                {"50120000-0000-0000-0000-00000000000", "s0", "web01"},
+                {"", "s0", "web01"},
+                {"50120000-0000-0000-0000-000000000001", "s0", ""},
+                {"50120000-0000-0000-0000-000000000001", "s0", "\x1b[2J"},
+                {"50120000-0000-0000-0000-000000000001", "s0", "\xff\xfe"},
+                {"50120000-0000-0000-0000-000000000001", "a\nb", "web01"},
+        };
+        char *long_text = malloc(100001);
+
+        assert_non_null(long_text);
+        memset(long_text, 'x', 100000);
+        long_text[100000] = 0;
+        for (size_t i = 0; i < ELEMENTSOF(bad) + 2; i++) {
+                put(1, TODAY, 0);
+                Mapping m = *stored[n_stored - 1];
+                free(stored[--n_stored]);
+                m.id = i < ELEMENTSOF(bad) ? bad[i].id : id_of(1);
+                m.uri = i < ELEMENTSOF(bad) ? bad[i].uri : i == ELEMENTSOF(bad) ? long_text : "s0";
+                m.name = i < ELEMENTSOF(bad) ? bad[i].name : i == ELEMENTSOF(bad) ? "web01" : long_text;
+                stored[n_stored++] = mapping_dup(&m);
+        }
+        free(long_text);
+        put(7, TODAY, 0);
+
+        Run run = begin(false);
+        assert_int_equal(HASH_CNT(handle, run.concentrator->consoles), 1);
+        assert_gone(&run, 7, TODAY, 24 * HOUR);
+        end(&run);
+}
+
+/* Nor is a handler to be given a NULL, but a plug-in is not us. */
+static int load_nothing(_unused_ void *state, VspcMappingHandler handler, void *userdata) {
+        return handler(&(Mapping){}, userdata);
+}
+
+static void test_what_is_not_there_is_passed_over(_unused_ void **state) {
+        StoreBackend backend = rows;
+        Run run = begin(false);
+
+        backend.load = load_nothing;
+        assert_int_equal(restore(run.concentrator, &backend, NULL, NULL, NULL), 0);
+        assert_null(run.concentrator->consoles);
+        end(&run);
+}
+
 /* Who could be connected together can be waited for together. */
 static void test_as_many_are_restored_as_may_be_gone_and_none_is_given_up(_unused_ void **state) {
         for (unsigned i = 0; i < CONCENTRATOR_ORPHANS_MAX + 3; i++)
@@ -238,6 +290,8 @@ int main(void) {
                 cmocka_unit_test_teardown(test_a_clock_at_1970_makes_nobody_expire_once_it_is_set, forget_all),
                 cmocka_unit_test_teardown(test_a_clock_that_has_been_set_back_makes_it_expire_later, forget_all),
                 cmocka_unit_test_teardown(test_a_time_that_no_clock_shows_is_one_that_others_can_read, forget_all),
+                cmocka_unit_test_teardown(test_what_is_not_as_it_was_put_is_passed_over, forget_all),
+                cmocka_unit_test_teardown(test_what_is_not_there_is_passed_over, forget_all),
                 cmocka_unit_test_teardown(test_as_many_are_restored_as_may_be_gone_and_none_is_given_up, forget_all),
                 cmocka_unit_test_teardown(test_the_table_of_descriptors_has_room_for_all_ports_from_the_first_on,
                                           forget_all),
