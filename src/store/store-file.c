@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "basic/log.h"
+#include "basic/text.h"
 #include "mapping-file.h"
 #include "store.h"
 
@@ -200,7 +201,8 @@ static int load_one(const FileStore *s, const char *name, VspcMappingHandler han
         if (file_is_mapping(&f))
                 return handler(&f.mapping, userdata);
 
-        log_warning("%s/%s is passed over: %s", s->path, name, file_problem(&f));
+        _cleanup_free_ char *clean = text_sanitize(name, strlen(name), NAME_MAX);
+        log_warning("%s/%s is passed over: %s", s->path, clean ?: "?", file_problem(&f));
         return 0;
 }
 

@@ -1249,7 +1249,7 @@ class Tmux(ClientTestCase):
     def setUp(self):
         super().setUp()
         self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-tmux-"))
-        shell = "env PS1='sh$ ' bash --norc --noprofile -i"
+        shell = "env HISTFILE=/dev/null PS1='sh$ ' bash --norc --noprofile -i"
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "30", shell)
         self.addCleanup(self.tmux, "kill-server")
 

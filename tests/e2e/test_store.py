@@ -477,6 +477,18 @@ class ForeignFiles(StoreTest):
         vspcd.end()
         self.assertEqual(self.snapshot(), before)
 
+    def test_a_file_s_name_writes_nothing_of_its_own_to_the_log(self):
+        os.mkdir(self.folder)
+        for name in (b"\x1b]0;title\x07\x1b[2J.vm", b"a\nvspcd: VM web01: forged", b"\xff\xfe.vm", "\u202e.vm".encode()):
+            with open(os.path.join(self.folder.encode(), name), "wb"):
+                pass
+        vspcd = self.begin()
+        self.assertFalse(vspcd.has_logged("^vspcd: VM web01: forged"))
+        self.assertEqual(vspcd.count_logged("is passed over"), 4)
+        for line in vspcd.log:
+            self.assertNotRegex(line, "[\x00-\x1f\u202e\udc80-\udcff]")
+        self.assertTrue(vspcd.logged("\ufffd\\[2J\\.vm is passed over"))
+
     def content(self, name):
         with open(self.path(name), "rb") as f:
             return f.read()
