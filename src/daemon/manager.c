@@ -76,11 +76,13 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         const Concentrator *c = m->concentrator;
 
         unsigned n_clients = c->n_clients - c->n_clients_gone;
-        int error = store_error(m->store);
+        int store = store_error(m->store), files = console_log_error(m->console_log);
 
-        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
+        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s%s%s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
                           n_clients, n_clients == 1 ? "client" : "clients",
-                          error < 0 ? ", ports cannot be stored: " : "", error < 0 ? strerror(-error) : "",
+                          store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
+                          files < 0 ? ", consoles cannot be logged to files: " : "",
+                          files < 0 ? strerror(-files) : "",
                           m->tls_failed ? ", the certificate cannot be loaded" : "");
         return 0;
 }
@@ -130,7 +132,8 @@ static void on_console_event(ConcentratorObserver *observer, _unused_ Console *c
                 manager_update_status(m);
 }
 
-static void on_store_changed(void *userdata) {
+/* What the store or the console log says of its errors */
+static void on_error_changed(void *userdata) {
         manager_update_status(userdata);
 }
 
@@ -143,7 +146,7 @@ static int manager_open_store(Manager *m, const char *name) {
                 return r;
 
         strcpy(m->backend, name);
-        return store_new(backend, argument, m->concentrator, on_store_changed, m, &m->store);
+        return store_new(backend, argument, m->concentrator, on_error_changed, m, &m->store);
 }
 
 int manager_new(Config *config, const char *config_path, Manager **ret) {
@@ -195,7 +198,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Cannot run hooks: %m");
 
-        r = console_log_new(m->concentrator, &config->console_log, &m->console_log);
+        r = console_log_new(m->concentrator, &config->console_log, on_error_changed, m, &m->console_log);
         if (r < 0)
                 return log_error_errno(r, "Cannot log consoles: %m");
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <sys/eventfd.h>
+
 #include "basic/log.h"
 #include "console-log.h"
 #include "file-sink.h"
@@ -21,6 +23,10 @@ struct ConsoleLog {
         JournalSink *journal; /* NULL: never wanted so far */
         FileSink *files;
         LogRateLimit failures; /* to log what VMs say */
+
+        ConsoleLogHandler changed;
+        void *userdata;
+        sd_event_source *news; /* of the files' errors */
 };
 
 void console_log_settings_init(ConsoleLogSettings *s) {
@@ -121,6 +127,15 @@ static void start_journal(ConsoleLog *l) {
                 log_error_errno(r, "Cannot log consoles to the journal, going on without: %m");
 }
 
+static int on_news(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
+        ConsoleLog *l = userdata;
+        eventfd_t ignored;
+
+        (void) eventfd_read(fd, &ignored);
+        l->changed(l->userdata);
+        return 0;
+}
+
 static void start_files(ConsoleLog *l) {
         if (l->files)
                 return;
@@ -133,8 +148,14 @@ static void start_files(ConsoleLog *l) {
         }
 
         int r = file_sink_new(folder, &l->files);
-        if (r < 0)
+        if (r < 0) {
                 log_error_errno(r, "Cannot log consoles to files in %s, going on without: %m", folder);
+                return;
+        }
+
+        r = sd_event_add_io(l->concentrator->event, &l->news, file_sink_news_fd(l->files), EPOLLIN, on_news, l);
+        if (r < 0)
+                log_warning_errno(r, "The service's status will not say if consoles cannot be logged to files: %m");
 }
 
 static void start_sinks(ConsoleLog *l) {
@@ -149,12 +170,15 @@ static void free_records(ConsoleLog *l) {
                 record_free(l, c);
 }
 
-int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, ConsoleLog **ret) {
+int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, ConsoleLogHandler changed, void *userdata,
+                    ConsoleLog **ret) {
         ConsoleLog *l = calloc(1, sizeof(ConsoleLog));
         if (!l)
                 return -ENOMEM;
 
         l->concentrator = concentrator;
+        l->changed = changed;
+        l->userdata = userdata;
         l->settings = TAKE(*settings, (ConsoleLogSettings){});
         start_sinks(l);
 
@@ -170,6 +194,7 @@ ConsoleLog *console_log_free(ConsoleLog *l) {
         usec_t deadline = now_monotonic() + STOP_WAIT_USEC;
 
         concentrator_unobserve(l->concentrator, &l->observer);
+        sd_event_source_disable_unref(l->news);
         free_records(l);
 
         if (l->journal)
@@ -184,6 +209,10 @@ ConsoleLog *console_log_free(ConsoleLog *l) {
         console_log_settings_done(&l->settings);
         free(l);
         return NULL;
+}
+
+int console_log_error(const ConsoleLog *l) {
+        return l->settings.files && l->files ? file_sink_error(l->files) : 0;
 }
 
 static bool settings_equal(const ConsoleLogSettings *a, const ConsoleLogSettings *b) {

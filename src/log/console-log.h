@@ -22,12 +22,19 @@ typedef struct ConsoleLogSettings {
 void console_log_settings_init(ConsoleLogSettings *s);
 void console_log_settings_done(ConsoleLogSettings *s);
 
+/* Tells that console_log_error() has changed. In the event loop. */
+typedef void (*ConsoleLogHandler)(void *userdata);
+
 /* Takes over what @settings points to. */
-int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, ConsoleLog **ret);
+int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, ConsoleLogHandler changed, void *userdata,
+                    ConsoleLog **ret);
 
 /* To be called before the concentrator goes. Waits for what is still to be written, but not for ever. */
 ConsoleLog *console_log_free(ConsoleLog *l);
 DEFINE_TRIVIAL_CLEANUP_FUNC(ConsoleLog *, console_log_free);
+
+/* Returns: 0, or a negative errno while consoles cannot be logged to files. */
+int console_log_error(const ConsoleLog *l);
 
 /* New settings, which it takes over what they point to of, and files that may have been rotated away. */
 void console_log_reload(ConsoleLog *l, ConsoleLogSettings *settings);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <utlist.h>
 
@@ -27,6 +28,8 @@ struct FileSink {
         Spool spool;
         char *folder;
         bool reopen; /* atomic: asked for by the loop */
+        int error;   /* atomic: for the loop, see file_sink_error() */
+        int news_fd; /* eventfd */
 
         /* Of the thread */
         FileStream *open; /* utlist, the longest unused first */
@@ -131,6 +134,16 @@ static void log_failure(FileSink *s, const FileStream *stream, int error) {
         s->failure_logged = now;
 }
 
+/* Whether it says something of one file only, such as a link in its place. */
+static bool is_of_one_file(int error) {
+        return error == -ELOOP || error == -EEXIST || error == -EISDIR || error == -ENXIO;
+}
+
+static void set_error(FileSink *s, int error) {
+        if (!is_of_one_file(error) && __atomic_exchange_n(&s->error, error, __ATOMIC_RELAXED) != error)
+                (void) eventfd_write(s->news_fd, 1);
+}
+
 static void report_missing(FileStream *stream) {
         if (stream->n_missing > 0)
                 console_label_log_gap(stream->label, TAKE(stream->n_missing, 0), stream->name);
@@ -149,6 +162,7 @@ static void file_write(Spool *spool, SpoolStream *spool_stream, const uint8_t *d
                 written = write_all(stream->fd, data, n, &r);
 
         stream->n_missing += n - written;
+        set_error(s, MIN(r, 0));
         if (r >= 0) {
                 report_missing(stream);
                 return;
@@ -193,10 +207,16 @@ int file_sink_new(const char *folder, FileSink **ret) {
         if (!s || !copy)
                 return -ENOMEM;
 
+        _cleanup_close_ int news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (news_fd < 0)
+                return -errno;
+
+        s->news_fd = news_fd;
         int r = spool_start(&s->spool, &sink);
         if (r < 0)
                 return r;
 
+        TAKE_FD(news_fd);
         s->folder = TAKE_PTR(copy);
         *ret = TAKE_PTR(s);
         return 0;
@@ -213,9 +233,18 @@ FileSink *file_sink_free(FileSink *s, usec_t deadline) {
                 return NULL;
         }
 
+        safe_close(s->news_fd);
         free(s->folder);
         free(s);
         return NULL;
+}
+
+int file_sink_error(const FileSink *s) {
+        return __atomic_load_n(&s->error, __ATOMIC_RELAXED);
+}
+
+int file_sink_news_fd(const FileSink *s) {
+        return s->news_fd;
 }
 
 Spool *file_sink_spool(FileSink *s) {

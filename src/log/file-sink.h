@@ -26,6 +26,11 @@ FileSink *file_sink_free(FileSink *s, usec_t deadline);
 
 Spool *file_sink_spool(FileSink *s);
 
+/* Returns: 0, or the negative errno with which the disk has refused what came last, of whatever VM. The descriptor is
+ * readable when that has changed. */
+int file_sink_error(const FileSink *s);
+int file_sink_news_fd(const FileSink *s);
+
 /* A console's stream for spool_put(), with the prefix and the mode of its file; NULL if there is no memory. */
 SpoolStream *file_sink_open(FileSink *s, ConsoleLabel *label, const char *prefix, mode_t mode);
 

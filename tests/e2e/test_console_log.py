@@ -564,6 +564,7 @@ class Files(FilesCase):
             vm.send(b"hello")
             client.wait_data(b"hello")
         vspcd.wait_logged(r"Cannot write .*web01-")
+        vspcd.wait_status("2 VMs, 2 clients")  # a file that is another's is no trouble of the disk
         vspcd.has_logged("nothing")
         self.assertEqual(os.path.getsize(outside.name), 0)
 
@@ -681,12 +682,14 @@ class BrokenDisk(FilesCase):
             client.wait(lambda: len(client.data) >= 40000, "the output")
             client.take()
         vspcd.wait_logged(r"Cannot write .*: No space left on device")
+        vspcd.wait_status("1 VM, 1 client, consoles cannot be logged to files: No space left on device")
         vm.send(b"|")
         client.wait_data(b"|")
         self.assertEqual(os.path.getsize(path(self.folder, vm)), 65536)
         os.truncate(path(self.folder, vm), 0)
         missing = wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged")
         self.assertEqual(vspcd.count_logged("Cannot write"), 1)
+        vspcd.wait_status("1 VM, 1 client")
 
         # Each byte has been written or counted.
         wait_for(lambda: 65536 + missing + len(content(self.folder, vm)) == 200001 + self.n_dots, "the rest")
@@ -725,6 +728,7 @@ class BrokenDisk(FilesCase):
         vm.send(b"two")
         client.wait_data(b"two")
         vspcd.wait_logged(r"Cannot write .*: Input/output error")
+        vspcd.wait_status("1 VM, 1 client, consoles cannot be logged to files: Input/output error")
         faults.clear()
         missing = wait_for(lambda: self.missing(vspcd, vm), "what is missing to be logged")
         self.assertGreaterEqual(missing, len(b"two"))
