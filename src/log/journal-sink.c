@@ -163,7 +163,8 @@ static void journal_end(Spool *spool, SpoolStream *spool_stream) {
         JournalStream *stream = container_of(spool_stream, JournalStream, spool);
 
         end_partial(container_of(spool, JournalSink, spool), stream);
-        (void) report_missing(stream);
+        if (!report_missing(stream))
+                console_label_log_gap(stream->label, stream->n_missing, "the journal");
         console_label_unref(stream->label);
         free(stream);
 }

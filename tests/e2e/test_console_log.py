@@ -289,6 +289,17 @@ class Journal(JournalCase):
         self.assertEqual(gap, f"{missing} bytes of console output were not logged")
 
 
+    def test_what_a_dead_journal_has_not_taken_of_a_vm_that_goes_is_told_elsewhere(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        journal.process.kill()
+        journal.process.wait()
+        vm.send(b"last words\n")
+        vm.close()
+        vspcd.wait_logged(rf"VM {vm.name} .*: 10 bytes of its output are missing in the journal")
+
+
 class Forgery(JournalCase):
     """Whoever may log in may write to the journal."""
 
