@@ -12,6 +12,18 @@ PACKAGES_TEST="$PACKAGES_BUILD python3 python3-gdbm python3-prometheus-client li
     libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux dbus-daemon dbus-bin mandoc debootstrap
     procps util-linux logrotate"
 
+# find_root COMPLAINT: puts into $become_root what makes a command run as root; or complains, if nothing can.
+find_root() {
+    become_root=
+    if [ "$(id -u)" != 0 ]; then
+        become_root=sudo
+        command -v sudo >/dev/null || {
+            echo "$1" >&2
+            return 1
+        }
+    fi
+}
+
 # need_packages PACKAGE...: installs those that are missing, or says which they are.
 need_packages() {
     missing=
@@ -22,17 +34,22 @@ need_packages() {
     done
     [ -n "$missing" ] || return 0
 
-    become_root=
-    if [ "$(id -u)" != 0 ]; then
-        become_root=sudo
-        command -v sudo >/dev/null || {
-            echo "These Debian packages are missing, and only root can install them:$missing" >&2
-            return 1
-        }
-    fi
+    find_root "These Debian packages are missing, and only root can install them:$missing" || return 1
 
     echo "Installing$missing" >&2
     $become_root apt-get -qq update &&
         $become_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
             -o Dpkg::Use-Pty=0 install $missing >/dev/null
+}
+
+# need_build_dependencies PROFILES: installs what debian/control asks for, with these build profiles.
+need_build_dependencies() {
+    need_packages build-essential || return 1
+    missing=$(dpkg-checkbuilddeps -P "$1" 2>&1) && return 0
+
+    find_root "Only root can install what is missing. $missing" || return 1
+    echo "Installing what debian/control asks for" >&2
+    $become_root apt-get -qq update &&
+        $become_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+            -o Dpkg::Use-Pty=0 ${1:+-P "$1"} build-dep ./ >/dev/null
 }
