@@ -23,16 +23,19 @@ done
 after=$(cd "$source" && find . -path './build*' -prune -o -path ./.git -prune -o -name __pycache__ -prune -o -print | sort)
 [ "$before" = "$after" ] || problem "the build has left something in the tree: $(diff <(echo "$before") <(echo "$after"))"
 
-lintian --allow-root --info --display-info --pedantic --fail-on=error,warning,info,pedantic "$output"/vspc_*.changes >&2 ||
-    problem "lintian has found something"
+# Its sockets come from systemd: there can be no init script. Debian 13's lintian does not know the tag any more, and an
+# override that it does not know is an error.
+found=$(lintian --allow-root --display-info --pedantic "$output"/vspc_*.changes 2>&1 |
+    grep '^[A-Z]: ' | grep -v '^N: \|package-supports-alternative-init-but-no-init.d-script' || true)
+[ -z "$found" ] || problem "lintian has found something:
+$found"
 
-# Nothing is done where dpkg would be in the way: no file of the administrator's is among them.
+# What is the administrator's, or made when it runs, is not theirs.
 for deb in "$output"/*.deb; do
     [ -z "$(dpkg-deb --fsys-tarfile "$deb" | tar -t ./etc ./run ./var 2>/dev/null)" ] ||
         problem "$(basename "$deb") has files in /etc, /run or /var"
 done
 
-# What it does not understand it says, and touches nothing.
 ! "$source/tools/build-packages" --outptu=/tmp 2>"$output/said" || problem "an unknown option is taken"
 grep -q '"--outptu=/tmp" is not understood' "$output/said" || problem "an unknown option is not named"
 
