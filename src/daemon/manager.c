@@ -6,8 +6,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "admin/admin.h"
+#include "hooks/hooks.h"
 #include "manager.h"
-#include "store/hooks.h"
 #include "store/plug-in.h"
 
 /* STATUS= follows what happens, but not each of a thousand VMs that connect at once. */
@@ -196,7 +196,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         /* After the store, so that they are not told of VMs that are known already. */
         r = hooks_new(m->concentrator, config->hook_timeout_usec, &m->hooks);
         if (r < 0)
-                return log_error_errno(r, "Cannot run hooks: %m");
+                return log_error_errno(r, "Cannot tell hooks what happens: %m");
 
         r = console_log_new(m->concentrator, &config->console_log, on_error_changed, m, &m->console_log);
         if (r < 0)

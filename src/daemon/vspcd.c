@@ -129,7 +129,6 @@ static void block_signals(void) {
         sigaddset(&set, SIGHUP);
         sigprocmask(SIG_BLOCK, &set, NULL);
         signal(SIGPIPE, SIG_IGN);
-        signal(SIGCHLD, SIG_DFL); /* hooks are waited for, whatever our parent thought of its children */
 }
 
 static void set_log_level(void) {

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Hooks: real programs that are told what happens to VMs, and what they can do to vspcd, which is nothing."""
+"""Hooks: real programs that are told what happens to VMs, by vspcd and vspc-hooks, which runs them; and what they can
+do to vspcd, which is nothing."""
 
 import json
 import os
 import re
+import select
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-from harness import SANITIZED, VSPC_SIM, TestCase, clean_environment, main, wait_for
+from harness import PATIENCE_SEC, SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, spawn, wait_for
 from peers import NAME, RawClient, TelnetClient, connected_vm, migration_target, sub
+
+VSPC_HOOKS = os.environ.get("VSPC_HOOKS", "build/vspc-hooks")
 
 # Keeps all that it is told in a folder of its own, whose name it appends to the file "order".
 RECORD = """#!/bin/sh
@@ -44,15 +50,88 @@ class Told:
         self.vm = self.environment["VSPC_VM_ID"]
 
 
+class Runner:
+    """vspc-hooks as systemd has it: it listens for it, and starts it when somebody connects and it does not run."""
+
+    def __init__(self, path, env):
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(path)
+        os.chmod(path, 0o777)  # whom it serves it has to know by itself
+        self.listener.listen(16)
+        self.environment = clean_environment(**env)
+        self.log, self.statuses, self.vspcd, self.pid = [], [], None, None
+        self.n_started = 0
+        self.lock = threading.Lock()
+        self.ended, self.ending = os.pipe()
+        self.reading, self.writing = os.pipe()
+        self.threads = [threading.Thread(target=target, daemon=True) for target in (self.supervise, self.collect)]
+        for thread in self.threads:
+            thread.start()
+
+    def supervise(self):
+        while True:
+            readable = select.select([self.listener, self.ended], [], [])[0]
+            if self.ended in readable:
+                return
+            self.pid = spawn([VSPC_HOOKS], [self.listener.fileno()], self.writing, self.environment)
+            self.n_started += 1
+            self.statuses.append(os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]))
+
+    def collect(self):
+        """What it logs is in vspcd's log, as in the journal."""
+        with os.fdopen(self.reading, "rb") as f:
+            for line in f:
+                with self.lock:
+                    self.log.append(line.decode("utf-8", "surrogateescape").rstrip("\n"))
+                    self.forward()
+
+    def forward(self):
+        while self.vspcd and self.log:
+            self.vspcd.append(self.vspcd.log, self.log.pop(0))
+
+    def forward_to(self, vspcd):
+        with self.lock:
+            self.vspcd = vspcd
+            self.forward()
+
+    def is_running(self):
+        return self.n_started > len(self.statuses)
+
+    def rss(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1]) * 1024
+
+    def close(self, killed=False):
+        """After vspcd has ended, with which it ends by itself."""
+        try:
+            wait_for(lambda: not self.is_running(), "vspc-hooks to end")
+            if any(status != 0 for status in self.statuses) and not killed:
+                raise AssertionError(f"vspc-hooks has ended with {self.statuses}")
+        finally:
+            os.close(self.ending)
+            self.threads[0].join(PATIENCE_SEC)
+            os.close(self.writing)
+            self.threads[1].join(PATIENCE_SEC)
+            os.close(self.ended)
+            self.listener.close()
+        log = (self.vspcd.log if self.vspcd else []) + self.log
+        reports = [i for i, line in enumerate(log) if re.search(r"Sanitizer|runtime error:|Assertion .* failed", line)]
+        if reports:
+            raise AssertionError("\n".join(log[reports[0]:reports[0] + 60]))
+
+
 class HooksTest(TestCase):
     def setUp(self):
         super().setUp()
         folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-hooks-")
         self.addCleanup(folder.cleanup)
-        self.etc, self.lib, self.out = (os.path.join(folder.name, name) for name in ("etc", "lib", "out"))
-        for path in (self.etc, self.lib, self.out):
+        self.etc, self.lib, self.out, self.run_folder = (os.path.join(folder.name, name)
+                                                         for name in ("etc", "lib", "out", "run"))
+        for path in (self.etc, self.lib, self.out, self.run_folder):
             os.mkdir(path)
         os.chmod(folder.name, 0o755)
+        self.socket_path = os.path.join(self.run_folder, "hooks.socket")
+        self.runner, self.runner_is_killed = None, False
 
     def hook(self, name, text=RECORD, *, folder=None, mode=0o755):
         path = os.path.join(folder or self.etc, name)
@@ -62,9 +141,21 @@ class HooksTest(TestCase):
         os.rename(path + ".tmp", path)
         return path
 
-    def start(self, *args, env=None, **kwargs):
-        env = {"VSPC_HOOKS_PATH": f"{self.etc}:{self.lib}", "HOOKS_OUT": self.out, **(env or {})}
-        return super().start(*args, env=env, **kwargs)
+    def start_runner(self, env=None):
+        self.runner = Runner(self.socket_path, {"VSPC_HOOKS_PATH": f"{self.etc}:{self.lib}", "HOOKS_OUT": self.out,
+                                                **(env or {})})
+        self.addCleanup(lambda: self.runner.close(self.runner_is_killed))
+        return self.runner
+
+    def start(self, *args, env=None, runner=True, **kwargs):
+        """vspcd, and vspc-hooks for it with this environment"""
+        if runner:
+            self.start_runner(env)
+        vspcd = super().start(*args, env={"VSPC_HOOKS_PATH": f"{self.etc}:{self.lib}",
+                                          "RUNTIME_DIRECTORY": self.run_folder}, **kwargs)
+        if self.runner:
+            self.runner.forward_to(vspcd)
+        return vspcd
 
     def lines(self, name):
         try:
@@ -285,7 +376,7 @@ class Conditions(HooksTest):
 
     def test_three_descriptors_no_signal_blocked_or_ignored_and_a_session_of_its_own(self):
         self.hook("50-look", f"#!{sys.executable}\n" + """
-import json, os, resource, signal, sys
+import json, os, signal, sys
 fds = {}
 for fd in os.listdir("/proc/self/fd"):
     try:
@@ -296,7 +387,7 @@ with open("/proc/self/status") as f:
     status = dict(line.rstrip().split(":", 1) for line in f)
 with open(os.environ["HOOKS_OUT"] + "/look.tmp", "w") as f:
     json.dump([fds, os.getcwd(), os.getsid(0) == os.getpid() == os.getpgrp(), status["SigBlk"].strip(),
-               resource.getrlimit(resource.RLIMIT_NOFILE)[0], sys.argv], f)
+               sys.argv], f)
 os.rename(f.name, f.name[:-4])
 """)
         vspcd = self.start()
@@ -304,12 +395,11 @@ os.rename(f.name, f.name[:-4])
         path = os.path.join(self.out, "look")
         wait_for(lambda: os.path.exists(path), "the hook")
         with open(path, encoding="utf-8") as f:
-            fds, cwd, leads, blocked, n_descriptors, argv = json.load(f)
+            fds, cwd, leads, blocked, argv = json.load(f)
         self.assertEqual(sorted(fds), ["0", "1", "2"])
         self.assertIn("vspc-event", fds["0"])
         self.assertTrue(fds["1"].startswith("pipe:") and fds["2"] == fds["1"], fds)
         self.assertEqual((cwd, leads, int(blocked, 16), argv), ("/", True, 0, [os.path.join(self.etc, "50-look")]))
-        self.assertLessEqual(n_descriptors, 1024)
 
     def test_signals_have_their_default_dispositions(self):
         self.hook("50-look", '#!/bin/sh\ngrep SigIgn "/proc/$$/status" >>"$HOOKS_OUT/ignored"\n')
@@ -318,9 +408,9 @@ os.rename(f.name, f.name[:-4])
         internal = 1 << 31 | 1 << 32  # of the C library, which shows them to nobody
         self.assertEqual(int(self.lines("ignored")[0].split()[1], 16) & ~internal, 0)
 
-    def test_what_systemd_tells_vspcd_is_not_for_hooks_and_what_the_administrator_has_set_is(self):
+    def test_what_systemd_tells_vspc_hooks_is_not_for_hooks_and_what_the_administrator_has_set_is(self):
         self.hook("50-record")
-        vspcd = self.start(env={"WATCHDOG_USEC": "60000000", "CREDENTIALS_DIRECTORY": "/run/credentials/vspc.service",
+        vspcd = self.start(env={"WATCHDOG_USEC": "60000000", "CREDENTIALS_DIRECTORY": "/run/credentials/vspc-hooks.service",
                                 "JOURNAL_STREAM": "1:2", "FAVOURITE": "tea", "VSPC_LOG_LEVEL": "debug"})
         connected_vm(vspcd)
         environment = self.wait_told(1)[0].environment
@@ -328,20 +418,42 @@ os.rename(f.name, f.name[:-4])
                           if re.match("NOTIFY_|LISTEN_|WATCHDOG_|CREDENTIALS|JOURNAL_|VSPC_(LOG|HOOKS)", name)], [])
         self.assertEqual((environment["FAVOURITE"], environment["PATH"]), ("tea", os.environ["PATH"]))
 
-    def test_without_hooks_there_is_no_thread_for_them(self):
+    def test_without_hooks_vspc_hooks_is_not_started_and_ends_with_the_last(self):
+        self.hook("10-masked", "")
         vspcd = self.start()
         connected_vm(vspcd)
-
-        def threads():
-            names = []
-            for task in os.listdir(f"/proc/{vspcd.pid}/task"):
-                with open(f"/proc/{vspcd.pid}/task/{task}/comm", encoding="ascii") as f:
-                    names.append(f.read().strip())
-            return names
-        self.assertNotIn("vspcd-hooks", threads())
-        self.hook("50-record")
         vspcd.reload()
-        self.assertIn("vspcd-hooks", threads())
+        self.assertEqual(self.runner.n_started, 0)
+        path = self.hook("50-record")
+        vspcd.reload()
+        vspcd.wait_logged("1 hook is told")
+        self.assertTrue(self.runner.is_running())
+        os.unlink(path)
+        vspcd.reload()
+        wait_for(lambda: not self.runner.is_running(), "vspc-hooks to end")
+        connected_vm(vspcd)
+        self.assertFalse(vspcd.has_logged("not all have been told"))
+        self.assertEqual((self.runner.n_started, self.told()), (1, []))
+
+    def test_of_files_that_are_no_hooks_vspc_hooks_ends_again(self):
+        self.hook("50-text", mode=0o644)
+        vspcd = self.start()
+        vspcd.wait_logged("50-text is not run")
+        wait_for(lambda: not self.runner.is_running(), "vspc-hooks to end")
+        connected_vm(vspcd)
+        self.assertFalse(vspcd.has_logged("hooks? (is|are) told|not all have been told"))
+        self.assertEqual(self.runner.n_started, 1)
+
+    def test_vspcd_has_no_children_and_hooks_have_none_of_its_sockets(self):
+        self.hook("50-wait", WAIT)
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        wait_for(lambda: self.lines("pids"), "the hook")
+        for task in os.listdir(f"/proc/{vspcd.pid}/task"):
+            self.assertEqual(vspcd.proc(f"task/{task}/children"), "")
+        vspcd.kill()
+        self.assertTrue(is_port_free(vm.port))
+        self.go()
 
 
 class Folders(HooksTest):
@@ -484,14 +596,15 @@ class Misbehaviour(HooksTest):
     def test_output_without_end_is_cut(self):
         self.hook("50-floods", '#!/bin/sh\n[ "$VSPC_EVENT" = vm-added ] || exit 0\nyes "0123456789"\n')
         vspcd = self.start(HookTimeoutSec="500ms")
-        before = vspcd.rss()
+        vspcd.wait_logged("1 hook is told")
+        before = self.runner.rss()
         vm = connected_vm(vspcd)
         client = RawClient(vm)
         vm.send(b"meanwhile")
         client.wait_data(b"meanwhile")
         vspcd.wait_logged(r"Hook 50-floods.*: \d+ more lines are left out")
         self.assertEqual(vspcd.count_logged("Hook 50-floods.*: 0123456789$"), 64)
-        self.assertLess(vspcd.rss() - before, 16 << 20)
+        self.assertLess(self.runner.rss() - before, 16 << 20)
 
     def test_a_long_line_is_cut(self):
         self.hook("50-long", '#!/bin/sh\nhead -c 100000 /dev/zero | tr "\\0" x\n')
@@ -516,12 +629,11 @@ class End(HooksTest):
         connected_vm(vspcd)
         wait_for(lambda: self.lines("pids"), "the hook")
         began = time.monotonic()
-        vspcd.signal(signal.SIGTERM)
-        self.assertEqual(vspcd.wait_exit(), 0)
-        self.assertGreater(time.monotonic() - began, 1.9)
-        self.assertLess(time.monotonic() - began, 15)
+        vspcd.end()
+        self.assertLess(time.monotonic() - began, 1.9)  # vspcd does not wait for it
         vspcd.wait_logged("Ending before hooks could be told of 1 event$")
         vspcd.wait_logged(f"{path} has not ended with vspcd, killing it")
+        self.assertGreater(time.monotonic() - began, 1.9)
         for pid in " ".join(self.lines("pids")).split():
             wait_for(lambda: is_gone(pid), f"{pid} to be gone")
 
@@ -531,11 +643,214 @@ class End(HooksTest):
         vspcd = self.start()
         connected_vm(vspcd)
         wait_for(lambda: self.lines("pids"), "the hook")
-        vspcd.signal(signal.SIGTERM)
-        vspcd.wait_logged("Ending before hooks could be told")
+        vspcd.end()
         self.go()
-        self.assertEqual(vspcd.wait_exit(), 0)
+        wait_for(lambda: not self.runner.is_running(), "vspc-hooks to end")
         self.assertEqual((len(self.lines("done")), self.told()), (1, []))
+
+    def test_the_next_vspcd_has_its_hooks_run_after_those_of_the_last(self):
+        self.hook("10-record")
+        self.hook("50-wait", WAIT)
+        vspcd = self.start()
+        first = connected_vm(vspcd)
+        wait_for(lambda: self.lines("pids"), "the hook")
+        vspcd.end()
+        vspcd = self.start(runner=False)
+        self.runner.forward_to(vspcd)
+        second = connected_vm(vspcd)
+        self.assertEqual([t.vm for t in self.told()], [first.id])
+        self.go()
+        self.assertEqual([(t.event, t.vm) for t in self.wait_told(3)],
+                         [("vm-added", first.id), ("vm-added", second.id), ("vm-connected", second.id)])
+        self.assertEqual(self.runner.n_started, 2)
+
+
+class WithoutRunner(HooksTest):
+    """vspc-hooks ends when it should not, or is not there."""
+
+    def test_if_it_is_killed_what_it_was_telling_is_reported_and_the_next_one_goes_on(self):
+        self.runner_is_killed = True
+        self.hook("10-record")
+        self.hook("50-wait", WAIT)
+        vspcd = self.start()
+        vms = [connected_vm(vspcd, f"web{i}") for i in range(6)]
+        wait_for(lambda: len(self.lines("pids")) == 4, "four hooks")
+        self.addCleanup(self.go)  # systemd would kill them, with the unit's control group
+        began = time.monotonic()
+        os.kill(self.runner.pid, signal.SIGKILL)
+        for vm in vms[:4]:
+            vspcd.wait_logged(f"Hooks, vm-added of VM {vm.name}: not all have been told of it, vspc-hooks has ended$")
+        self.go()
+        told = self.wait_told(4 + 8)
+        for vm in vms:  # none of them twice, and none is missing
+            self.assertEqual([t.event for t in told if t.vm == vm.id], ["vm-added", "vm-connected"])
+        self.assertLess(time.monotonic() - began, PATIENCE_SEC)
+        self.assertEqual(self.runner.n_started, 2)
+        self.assertEqual(vspcd.count_logged("not all have been told of it"), 4)
+        self.assertEqual(vspcd.count_logged("1 hook is told|2 hooks are told"), 1)
+
+    def test_if_it_is_stopped_what_still_ends_in_time_has_been_told(self):
+        self.hook("10-record")
+        self.hook("50-wait", WAIT)
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        wait_for(lambda: self.lines("pids"), "the hook")
+        pid = self.runner.pid
+        os.kill(pid, signal.SIGTERM)
+        self.go()
+        self.assertEqual([(t.event, t.vm) for t in self.wait_told(2)], [("vm-added", vm.id), ("vm-connected", vm.id)])
+        self.assertFalse(vspcd.has_logged("not all have been told of it"))
+        self.assertNotEqual(self.runner.pid, pid)
+
+    def test_if_it_is_stopped_what_nobody_has_been_told_of_is_told_later(self):
+        self.hook("10-record")
+        vspcd = self.start()
+        vspcd.wait_logged("1 hook is told")
+        pid = self.runner.pid
+        os.kill(pid, signal.SIGSTOP)
+        vms = [connected_vm(vspcd) for _ in range(6)]  # four events lie in its socket
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+        told = self.wait_told(12)
+        for vm in vms:
+            self.assertEqual([t.event for t in told if t.vm == vm.id], ["vm-added", "vm-connected"])
+
+    def test_if_it_is_idle_when_it_ends_the_next_is_started_with_the_next_event(self):
+        self.hook("50-record")
+        vspcd = self.start()
+        vspcd.wait_logged("1 hook is told")
+        os.kill(self.runner.pid, signal.SIGTERM)
+        wait_for(lambda: not self.runner.is_running(), "vspc-hooks to end")
+        self.assertFalse(vspcd.has_logged("vspc-hooks"))
+        self.assertEqual(self.runner.n_started, 1)
+        connected_vm(vspcd)
+        self.wait_told(2)
+        self.assertEqual(self.runner.n_started, 2)
+
+    def test_if_it_is_not_there_that_is_said_once_and_what_waits_is_told_later(self):
+        self.hook("50-record")
+        vspcd = self.start(runner=False)
+        vspcd.wait_logged(f"Hooks are told nothing until vspc-hooks can be reached at {self.socket_path}: No such file "
+                          r"or directory \(\"systemctl restart vspc-hooks.socket\" has systemd listen there\)")
+        vm = connected_vm(vspcd)
+        client = RawClient(vm)
+        vm.send(b"meanwhile")
+        client.wait_data(b"meanwhile")
+        vspcd.reload()
+        self.start_runner().forward_to(vspcd)
+        self.addCleanup(vspcd.end)  # before it
+        self.assertEqual([t.event for t in self.wait_told(2)], ["vm-added", "vm-connected"])
+        self.assertTrue(vspcd.wait_logged("vspc-hooks can be reached again"))
+        self.assertEqual(vspcd.count_logged("Hooks are told nothing"), 1)
+
+    def test_if_it_is_frozen_that_holds_up_nothing_but_hooks(self):
+        self.hook("50-record")
+        vspcd = self.start()
+        vspcd.wait_logged("1 hook is told")
+        os.kill(self.runner.pid, signal.SIGSTOP)
+        try:
+            for _ in range(20):
+                vspcd.reload()  # what is said to it is bounded
+            vms = [connected_vm(vspcd) for _ in range(20)]
+            client = RawClient(vms[-1])
+            vms[-1].send(b"meanwhile")
+            client.wait_data(b"meanwhile")
+        finally:
+            os.kill(self.runner.pid, signal.SIGCONT)
+        self.wait_told(40)
+        self.assertEqual(self.runner.n_started, 1)
+
+
+class Protocol(HooksTest):
+    """What vspc-hooks does with who is not vspcd."""
+
+    EVENT = {"event": "vm-added", "time": 1, "id": "1", "uuid": "1", "name": "web01", "uri": "s0"}
+
+    def connect(self):
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(peer.close)
+        peer.settimeout(PATIENCE_SEC)
+        peer.connect(self.socket_path)
+        return peer
+
+    def wait_runner_logged(self, pattern):
+        wait_for(lambda: any(re.search(pattern, line) for line in self.runner.log), f"a log line like {pattern}")
+
+    def test_it_tells_hooks_and_answers(self):
+        self.hook("50-record")
+        self.start_runner()
+        peer = self.connect()
+        peer.send(b'{"load":30000000}')
+        self.assertEqual(json.loads(peer.recv(65536)), {"loaded": 1})
+        peer.send(json.dumps(self.EVENT).encode())
+        self.assertEqual(json.loads(peer.recv(65536)), {"told": "1"})
+        self.assertEqual([(t.event, t.vm) for t in self.told()], [("vm-added", "1")])
+        peer.close()
+        wait_for(lambda: self.runner.statuses == [0], "vspc-hooks to end")
+
+    def test_another_user_s_connection_is_closed(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can be another user")
+        self.hook("50-record")
+        self.start_runner()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                peer = self.connect()
+                peer.send(b'{"load":30000000}')
+                os._exit(len(peer.recv(65536)))
+            except OSError:
+                os._exit(0)
+            finally:
+                os._exit(255)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.wait_runner_logged("Process [0-9]+ of user 65534 has connected, which may not run hooks")
+        peer = self.connect()  # and the next one is served
+        peer.send(b'{"load":30000000}')
+        self.assertEqual(json.loads(peer.recv(65536)), {"loaded": 1})
+        peer.close()
+
+    def test_who_does_not_keep_to_the_protocol_is_not_served(self):
+        self.hook("50-record")
+        self.start_runner()
+        event = json.dumps(self.EVENT).encode()
+        broken = [b"{", b"[]", b"{}", b'{"load":-1}', b'{"load":"1"}', b'{"load":1,"event":"vm-added"}', b'{"told":"1"}',
+                  event, b"x" * 40000, b'{"load":1,"load":2}']
+        for key, value in (("event", "vm-exploded"), ("name", "a\nb"), ("name", "\u0000"), ("port", 65536), ("time", -1),
+                           ("uuid", "1" * 64), ("peer", "1" * 200), ("path", "/bin/sh"), ("oldName", "\x7f")):
+            broken.append(json.dumps({**self.EVENT, key: value}).encode())
+        for i, message in enumerate(broken):
+            peer = self.connect()
+            if message != event:
+                peer.send(b'{"load":30000000}')
+                self.assertEqual(json.loads(peer.recv(65536)), {"loaded": 1})
+            peer.send(message)
+            self.assertEqual(peer.recv(65536), b"", message[:100])
+            wait_for(lambda: len(self.runner.statuses) == i + 1, f"it to end after {message[:100]}")
+        self.assertEqual((set(self.runner.statuses), self.told()), ({0}, []))
+        self.wait_runner_logged("Cannot do what vspcd asks for, ending: (Bad message|Protocol error)")
+
+    def test_more_than_four_events_at_a_time_are_too_many(self):
+        self.hook("50-wait", WAIT)
+        self.start_runner()
+        peer = self.connect()
+        peer.send(b'{"load":30000000}')
+        self.assertEqual(json.loads(peer.recv(65536)), {"loaded": 1})
+        for i in range(5):
+            peer.send(json.dumps({**self.EVENT, "id": str(i)}).encode())
+        self.wait_runner_logged("Cannot do what vspcd asks for, ending: Protocol error")
+        self.go()
+        wait_for(lambda: self.runner.statuses == [0], "it to end")
+        self.assertEqual(len(self.lines("pids")), 4)
+
+    def test_without_a_socket_it_says_where_it_gets_one(self):
+        result = subprocess.run([VSPC_HOOKS], capture_output=True, text=True, check=False, timeout=PATIENCE_SEC,
+                                env=clean_environment())
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("systemctl start vspc-hooks.socket", result.stderr)
 
 
 if __name__ == "__main__":

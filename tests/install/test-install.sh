@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What "meson install" puts where, and that systemd understands it. Usage: test-install.sh BUILD PREFIX UNITDIR
-# SYSUSERSDIR TMPFILESDIR SBINDIR CATALOGDIR
+# SYSUSERSDIR TMPFILESDIR SBINDIR CATALOGDIR HOOKSDIR
 
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
-build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6 catalogdir=$7
+build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6 catalogdir=$7 hooksdir=$8
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -19,7 +19,7 @@ problem() {
 DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
 
 for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-completion/completions/vspc-client" \
-    "$unitdir"/vspc.{socket,service} "$unitdir"/vspc-admin{,-tls}.socket \
+    "$unitdir"/vspc{,-hooks}.{socket,service} "$unitdir"/vspc-admin{,-tls}.socket \
     "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /usr/lib/vspc/vspc.conf \
     "$prefix"/share/man/man1/vspc-client.1 "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5 \
     "$prefix/share/man/man7/org.vspc.Concentrator.7" "$prefix/share/man/man5/org.vspc.Concentrator1.5" \
@@ -28,6 +28,7 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     [ -f "$root$file" ] || problem "$file is not installed"
 done
 
+[ -x "$root$hooksdir/vspc-hooks" ] || problem "vspc-hooks is not installed, or not executable"
 [ -x "$root/usr/lib/vspc/import-vspcpy" ] || problem "import-vspcpy is not installed, or not executable"
 
 [ ! -e "$root/etc" ] || problem "something is installed to /etc, which is the administrator's"
@@ -57,7 +58,7 @@ sed 's/^#\([A-Z]\)/\1/' "$root/usr/lib/vspc/vspc.conf" >"$root/all.conf"
 units=$root/units
 mkdir "$units"
 cp "$root$unitdir"/vspc* "$units"
-sed -i "s|^ExecStart=|&$root|" "$units/vspc.service"
+sed -i "s|^ExecStart=|&$root|" "$units"/vspc{,-hooks}.service
 mkdir "$units/vspc.service.d"
 cp "$root/usr/lib/vspc/log-namespace.conf" "$units/vspc.service.d"
 output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --man=no "$units"/vspc*.{service,socket} 2>&1 |

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "store/hook-queue.h"
+#include "hooks/hook-queue.h"
 
 typedef struct Fixture {
         HookQueue queue;

@@ -5,16 +5,15 @@
 
 /*
  * Hooks: programs of the administrator's that are told what happens to VMs. They lie in /etc/vspc/hooks.d
- * and /usr/lib/vspc/hooks.d, see vspc.hooks(7). As long as there are none this is one comparison an event;
- * the thread that runs them is started with the first.
+ * and /usr/lib/vspc/hooks.d, see vspc.hooks(7). It is vspc-hooks that runs them. As long as there are none this
+ * is one comparison an event, and vspc-hooks is not started.
  */
 typedef struct Hooks Hooks;
 
 /* Looks for hooks and tells them what happens from now on. @timeout: how long one may run */
 int hooks_new(Concentrator *concentrator, usec_t timeout, Hooks **ret);
 
-/* To be called before the concentrator goes: that VMs end with it is not to be told. Waits for hooks that
-   run, * see hook_worker_free(). */
+/* To be called before the concentrator goes: that VMs end with it is not to be told. */
 Hooks *hooks_free(Hooks *h);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Hooks *, hooks_free);
 

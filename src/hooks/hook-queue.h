@@ -18,8 +18,6 @@
  * So what hooks are told of a VM is always a possible story, and it ends with how things are. In all they
  * take at most HOOK_QUEUE_MAX: beyond that VMs of which nothing waits yet are not let in and their event is
  * dropped; so are ends of lives whose beginnings were missed while there were no hooks. All are counted.
- *
- * A plain data structure: whoever shares it between threads has a lock for it.
  */
 typedef struct HookVM HookVM;
 

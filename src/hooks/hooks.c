@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "hook-worker.h"
+#include "basic/timeout-queue.h"
+#include "console/link.h"
+#include "hook-list.h"
+#include "hook-runner.h"
 #include "hooks.h"
-
-/* For tests: folders in place of the system's, separated by colons */
-#define HOOKS_PATH_VARIABLE "VSPC_HOOKS_PATH"
-#define HOOKS_PATH_MAX 8U
 
 struct Hooks {
         Concentrator *concentrator;
         ConcentratorObserver observer;
-        HookWorker *worker; /* NULL: there has been no hook so far */
-        bool active;        /* there is a hook */
+        HookRunner *runner; /* NULL: there has been no hook so far */
 };
-
-/* In the order of precedence. Not /run/vspc, which is the service's own: what it can write it must not run.
-   */
-static const char *const system_folders[] = {"/etc/vspc/hooks.d", "/usr/lib/vspc/hooks.d", NULL};
 
 static const struct {
         bool told;
@@ -30,55 +24,51 @@ static const struct {
         [CONSOLE_VMOTION_COMPLETE] = {true, HOOK_VMOTION_COMPLETE},
 };
 
+/* Borrows the console's strings. */
+static void event_init(HookEvent *e, HookEventType type, const Console *console) {
+        const Link *link = console_speaker(console);
+
+        *e = (HookEvent){
+                .type = type,
+                .time = event_now_realtime(console->concentrator->event),
+                .id = console->id,
+                .name = console->name,
+                .uri = console->uri,
+                .port = console->port,
+        };
+
+        memcpy(e->uuid, console->uuid_text, sizeof e->uuid);
+        if (type == HOOK_VM_RENAMED)
+                e->old_name = console->former_name;
+        if (link && (type == HOOK_VM_CONNECTED || type == HOOK_VMOTION_COMPLETE))
+                memcpy(e->peer, link->peer, sizeof e->peer);
+}
+
 static void hooks_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
                          _unused_ const Client *client) {
         Hooks *h = container_of(observer, Hooks, observer);
         HookEvent e;
 
-        if (!h->active || event >= ELEMENTSOF(event_types) || !event_types[event].told)
+        if (!h->runner || event >= ELEMENTSOF(event_types) || !event_types[event].told)
                 return;
 
-        hook_event_init(&e, event_types[event].type, console);
-        hook_worker_add(h->worker, &e);
-}
-
-static int load_list(HookList **ret) {
-        const char *path = secure_getenv(HOOKS_PATH_VARIABLE), *folders[HOOKS_PATH_MAX + 1] = {};
-        size_t n = 0;
-
-        if (!path)
-                return hook_list_load(system_folders, ret);
-
-        _cleanup_free_ char *copy = strdup(path);
-        if (!copy)
-                return -ENOMEM;
-
-        for (char *p = copy, *folder; n < HOOKS_PATH_MAX && (folder = strsep(&p, ":"));)
-                if (*folder)
-                        folders[n++] = folder;
-
-        return hook_list_load(folders, ret);
+        event_init(&e, event_types[event].type, console);
+        hook_runner_tell(h->runner, &e);
 }
 
 static int hooks_load(Hooks *h, usec_t timeout) {
-        _cleanup_(hook_list_unrefp) HookList *list = NULL;
+        bool any = hook_list_has_candidates();
 
-        int r = load_list(&list);
-        if (r < 0)
-                return r;
-
-        if (list->n > 0 && !h->worker) {
-                r = hook_worker_new(&h->worker);
+        if (any && !h->runner) {
+                int r = hook_runner_new(h->concentrator->event, &h->runner);
                 if (r < 0)
                         return r;
         }
 
-        if (h->worker)
-                hook_worker_set(h->worker, list, timeout);
-
-        h->active = list->n > 0;
-        if (h->active)
-                log_info("%zu %s told what happens to VMs", list->n, list->n == 1 ? "hook is" : "hooks are");
+        if (any)
+                hook_runner_load(h->runner, timeout);
+        else if (h->runner)
+                hook_runner_rest(h->runner);
         return 0;
 }
 
@@ -101,7 +91,7 @@ int hooks_new(Concentrator *concentrator, usec_t timeout, Hooks **ret) {
 
 Hooks *hooks_free(Hooks *h) {
         concentrator_unobserve(h->concentrator, &h->observer);
-        hook_worker_freep(&h->worker);
+        hook_runner_freep(&h->runner);
         free(h);
         return NULL;
 }

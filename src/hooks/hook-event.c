@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 
-#include "console/link.h"
 #include "hook-event.h"
 
 /* The most variables that one event has */
@@ -21,25 +19,6 @@ static const char *const type_names[] = {
 
 const char *hook_event_type_to_string(HookEventType type) {
         return type_names[type];
-}
-
-void hook_event_init(HookEvent *e, HookEventType type, const Console *console) {
-        const Link *link = console_speaker(console);
-
-        *e = (HookEvent){
-                .type = type,
-                .time = event_now_realtime(console->concentrator->event),
-                .id = console->id,
-                .name = console->name,
-                .uri = console->uri,
-                .port = console->port,
-        };
-
-        memcpy(e->uuid, console->uuid_text, sizeof e->uuid);
-        if (type == HOOK_VM_RENAMED)
-                e->old_name = console->former_name;
-        if (link && (type == HOOK_VM_CONNECTED || type == HOOK_VMOTION_COMPLETE))
-                memcpy(e->peer, link->peer, sizeof e->peer);
 }
 
 int hook_event_copy(const HookEvent *e, HookEvent *ret) {
@@ -181,4 +160,54 @@ char *hook_event_json(const HookEvent *e) {
 
         json_decref(object);
         return text && asprintf(&line, "%s\n", text) >= 0 ? line : NULL;
+}
+
+/* What vspcd has made fit for people has none of these, and a hook's environment and the log must not. */
+static bool is_text(const char *s) {
+        for (; s && *s; s++)
+                if ((unsigned char) *s < ' ' || *s == 0x7f)
+                        return false;
+
+        return true;
+}
+
+static int type_from_string(const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(type_names); i++)
+                if (streq(type_names[i], name))
+                        return (int) i;
+
+        return -EBADMSG;
+}
+
+int hook_event_from_json(json_t *object, HookEvent *ret) {
+        const char *type, *id, *uuid, *name, *uri, *peer = "", *old_name = NULL;
+        json_int_t time;
+        int port = 0;
+
+        if (json_unpack(object, "{s:s, s:I, s:s, s:s, s:s, s:s, s?i, s?s, s?s !}", "event", &type, "time", &time,
+                        "id", &id, "uuid", &uuid, "name", &name, "uri", &uri, "port", &port, "peer", &peer,
+                        "oldName", &old_name) < 0)
+                return -EBADMSG;
+
+        int t = type_from_string(type);
+        if (t < 0)
+                return t;
+        if (time < 0 || port < 0 || port > UINT16_MAX || strlen(uuid) >= UUID_TEXT_MAX ||
+            strlen(peer) >= ADDRESS_TEXT_MAX)
+                return -EBADMSG;
+        if (!is_text(id) || !is_text(uuid) || !is_text(name) || !is_text(uri) || !is_text(peer) || !is_text(old_name))
+                return -EBADMSG;
+
+        HookEvent e = {
+                .type = (HookEventType) t,
+                .time = (usec_t) time,
+                .id = (char *) id,
+                .name = (char *) name,
+                .uri = (char *) uri,
+                .old_name = (char *) old_name,
+                .port = (uint16_t) port,
+        };
+        strcpy(e.uuid, uuid);
+        strcpy(e.peer, peer);
+        return hook_event_copy(&e, ret);
 }

@@ -35,16 +35,18 @@ static bool hook_log_admits(HookLog *l) {
         return false;
 }
 
+/* @path: "" of all hooks */
 static void hook_log(HookLog *l, int level, const char *message_id, const char *path, const HookEvent *event,
                      const char *message) {
         const char *slash = strrchr(path, '/'), *type = hook_event_type_to_string(event->type);
         const LogField fields[] = {
-                {"VSPC_HOOK=", path},
                 {"VSPC_EVENT=", type},
                 {"VSPC_VM_NAME=", event->name},
                 {"VSPC_VM_UUID=", event->uuid},
                 {"VSPC_URI=", event->uri},
+                {"VSPC_HOOK=", path},
         };
+        size_t n_fields = *path ? ELEMENTSOF(fields) : ELEMENTSOF(fields) - 1;
 
         if (!hook_log_admits(l))
                 return;
@@ -54,9 +56,9 @@ static void hook_log(HookLog *l, int level, const char *message_id, const char *
                 n_name = text_cut(event->name, LABEL_MAX);
 
         log_full(level, 0,
-                 &(LogFields){.message_id = message_id, .field = fields, .n_fields = ELEMENTSOF(fields)},
-                 "Hook %s, %s of VM %.*s: %s", slash ? slash + 1 : path, type, (int) n_name, event->name,
-                 message);
+                 &(LogFields){.message_id = message_id, .field = fields, .n_fields = n_fields},
+                 "Hook%s%s, %s of VM %.*s: %s", *path ? " " : "s", slash ? slash + 1 : path, type, (int) n_name,
+                 event->name, message);
 }
 
 void hook_log_line(HookLog *l, int level, const char *path, const HookEvent *event, const char *line) {
@@ -74,4 +76,12 @@ void hook_log_failure(HookLog *l, int error, const char *path, const HookEvent *
         va_end(ap);
 
         hook_log(l, LOG_WARNING, VSPC_MESSAGE_HOOK_FAILED, path, event, message);
+}
+
+void hook_log_interrupted(HookLog *l, int error, const HookEvent *event) {
+        if (error < 0)
+                hook_log_failure(l, error, "", event, "not all have been told of it, the connection to vspc-hooks has "
+                                 "failed: %m");
+        else
+                hook_log_failure(l, 0, "", event, "not all have been told of it, vspc-hooks has ended");
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <jansson.h>
+
 #include "console/console.h"
 
 /*
  * HookEvent: something that has happened to a VM, as hooks are told of it: in their environment and as JSON.
- * vspc.hooks(7) says what the variables and members are.
+ * vspc.hooks(7) says what the variables and members are. The JSON is also how it gets from vspcd to
+ * vspc-hooks.
  */
 typedef enum HookEventType {
         HOOK_VM_ADDED,
@@ -30,9 +33,6 @@ typedef struct HookEvent {
 /* "vm-added" */
 const char *hook_event_type_to_string(HookEventType type);
 
-/* Borrows the console's strings. */
-void hook_event_init(HookEvent *e, HookEventType type, const Console *console);
-
 /* A copy with strings of its own, to be ended with hook_event_done(). Returns: 0 or -ENOMEM. */
 int hook_event_copy(const HookEvent *e, HookEvent *ret);
 void hook_event_done(HookEvent *e);
@@ -46,8 +46,11 @@ char **hook_event_environment(const HookEvent *e, char *const *base);
 /* One object and a line end, to be freed by the caller. NULL if memory is short. */
 char *hook_event_json(const HookEvent *e);
 
-/* The part of our own environment that is not about vspcd itself but of use to any program, for
-   strings_free(). * NULL if memory is short. */
+/* What hook_event_json() has made; to be ended with hook_event_done(). Returns: 0, -EBADMSG if it is none, or -ENOMEM. */
+int hook_event_from_json(json_t *object, HookEvent *ret);
+
+/* The part of our own environment that is not about ourselves but of use to any program, for strings_free().
+ * NULL if memory is short. */
 char **hook_base_environment(void);
 
 void strings_free(char **strings);

@@ -11,8 +11,7 @@
  * into the log, as stdout and stderr. After its timeout its process group gets SIGTERM, and
  * HOOK_PROCESS_GRACE_USEC later SIGKILL; once it has ended, what is left of the group is killed.
  *
- * Driven by an event loop other than that of the consoles: starting a program may take as long as its disk
- * does.
+ * Of vspc-hooks, not of vspcd: starting a program may take as long as its disk does.
  */
 typedef struct HookProcess HookProcess;
 

@@ -4,8 +4,8 @@
 
 #include "hook-queue.h"
 
-/* Two connections or disconnections, a vMotion and a new name, after vm-added; and all that once more before
-   it, * of the VM that has been removed. */
+/* Two connections or disconnections, a vMotion and a new name, after vm-added; and all that once more before it,
+ * of the VM that has been removed. */
 #define PENDING_MAX 10U
 
 #define MASK(type) (1U << (type))

@@ -23,5 +23,8 @@ void hook_log_line(HookLog *l, int level, const char *path, const HookEvent *eve
 void hook_log_failure(HookLog *l, int error, const char *path, const HookEvent *event, const char *format,
                       ...) _printf_(5, 6);
 
+/* vspc-hooks has gone, and hooks may have been told of @event or not. @error: a negative errno, or 0 */
+void hook_log_interrupted(HookLog *l, int error, const HookEvent *event);
+
 /* Says how many have been left out since that was last said, if any have. */
 void hook_log_report(HookLog *l);

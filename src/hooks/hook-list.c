@@ -8,6 +8,10 @@
 #include "basic/log.h"
 #include "hook-list.h"
 
+/* For tests: folders in place of the system's, separated by colons */
+#define HOOKS_PATH_VARIABLE "VSPC_HOOKS_PATH"
+#define HOOKS_PATH_DEFAULT "/etc/vspc/hooks.d:/usr/lib/vspc/hooks.d"
+
 /* Files of all folders that are looked at: a folder with more is not one of hooks. */
 #define CANDIDATES_MAX 1024U
 
@@ -93,6 +97,11 @@ static int compare_candidates(const void *a, const void *b) {
         return strcmp(x->name, y->name) ?: (x->folder > y->folder) - (x->folder < y->folder);
 }
 
+/* Whether it is there only to hide its namesakes. */
+static bool is_mask(const struct stat *st) {
+        return S_ISCHR(st->st_mode) || (S_ISREG(st->st_mode) && st->st_size == 0);
+}
+
 /* Whether it is a hook. What was meant to be one and cannot be is logged. */
 static bool is_hook(const char *path) {
         const char *why = NULL;
@@ -100,14 +109,14 @@ static bool is_hook(const char *path) {
 
         if (stat(path, &st) < 0)
                 why = strerror(errno);
-        else if (S_ISCHR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size == 0))
-                return false; /* masked */
+        else if (is_mask(&st))
+                return false;
         else if (!S_ISREG(st.st_mode))
                 why = "it is not a regular file";
         else if ((st.st_mode & 0111) == 0)
                 why = "it is not executable (chmod +x makes it so)";
         else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
-                why = "vspcd's user may not execute it";
+                why = "user vspc may not execute it";
         else if (st.st_mode & S_IWOTH)
                 why = "everybody can write to it (chmod o-w ends that)";
         if (!why)
@@ -118,18 +127,60 @@ static bool is_hook(const char *path) {
         return false;
 }
 
-int hook_list_load(const char *const *folders, HookList **ret) {
-        _cleanup_(candidates_done) Candidates c = {};
+static bool is_hidden_by_last(const Candidates *c, size_t i) {
+        return i > 0 && streq(c->candidate[i].name, c->candidate[i - 1].name);
+}
 
-        for (size_t i = 0; folders[i]; i++) {
-                int r = candidates_read(&c, folders[i], i);
-                if (r < 0)
-                        log_warning_errno(r, "Cannot read all of %s, going on without the rest: %m",
-                                          folders[i]);
+/* In the order of precedence, namesakes beside each other. Not of /run/vspc, which is the service's own: what it can
+ * write it must not run. Returns: 0; or a negative errno if memory is short or, with @failed, which folder could not be
+ * read: the others have been. */
+static int candidates_collect(Candidates *c, char **failed) {
+        const char *path = secure_getenv(HOOKS_PATH_VARIABLE) ?: HOOKS_PATH_DEFAULT;
+        size_t number = 0;
+        int error = 0;
+
+        _cleanup_free_ char *copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+
+        for (char *p = copy, *folder; (folder = strsep(&p, ":"));) {
+                int r = *folder ? candidates_read(c, folder, number++) : 0;
+                if (r < 0 && error == 0) {
+                        error = r;
+                        *failed = strdup(folder);
+                }
         }
 
-        if (c.n > 0)
-                qsort(c.candidate, c.n, sizeof(Candidate), compare_candidates);
+        if (c->n > 0)
+                qsort(c->candidate, c->n, sizeof(Candidate), compare_candidates);
+
+        return error;
+}
+
+bool hook_list_has_candidates(void) {
+        _cleanup_(candidates_done) Candidates c = {};
+        _cleanup_free_ char *failed = NULL;
+        struct stat st;
+
+        if (candidates_collect(&c, &failed) < 0)
+                return true; /* whoever loads them says what is wrong */
+
+        for (size_t i = 0; i < c.n; i++)
+                if (!is_hidden_by_last(&c, i) && (stat(c.candidate[i].path, &st) < 0 || !is_mask(&st)))
+                        return true;
+
+        return false;
+}
+
+int hook_list_load(HookList **ret) {
+        _cleanup_(candidates_done) Candidates c = {};
+        _cleanup_free_ char *failed = NULL;
+
+        int r = candidates_collect(&c, &failed);
+        if (r < 0 && !failed)
+                return r;
+        if (r < 0)
+                (void) log_warning_errno(r, "Cannot read all of %s, going on without the rest: %m", failed);
 
         _cleanup_(hook_list_unrefp) HookList *l = calloc(1, sizeof(HookList));
         if (!l)
@@ -137,9 +188,7 @@ int hook_list_load(const char *const *folders, HookList **ret) {
 
         l->n_refs = 1;
         for (size_t i = 0; i < c.n; i++) {
-                if (i > 0 && streq(c.candidate[i].name, c.candidate[i - 1].name))
-                        continue;
-                if (!is_hook(c.candidate[i].path))
+                if (is_hidden_by_last(&c, i) || !is_hook(c.candidate[i].path))
                         continue;
                 if (l->n >= HOOK_LIST_MAX) {
                         log_warning("There are more than %u hooks, those from %s on are not run",
@@ -154,12 +203,12 @@ int hook_list_load(const char *const *folders, HookList **ret) {
 }
 
 HookList *hook_list_ref(HookList *l) {
-        __atomic_add_fetch(&l->n_refs, 1, __ATOMIC_RELAXED);
+        l->n_refs++;
         return l;
 }
 
 HookList *hook_list_unref(HookList *l) {
-        if (__atomic_sub_fetch(&l->n_refs, 1, __ATOMIC_ACQ_REL) > 0)
+        if (--l->n_refs > 0)
                 return NULL;
 
         for (size_t i = 0; i < l->n; i++)

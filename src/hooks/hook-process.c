@@ -5,18 +5,14 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "hook-process.h"
 
-/* What is read at a time, and how much of what is still in the pipe when the hook has ended: a pipe holds 64
-   KiB, * and who has escaped from its group may go on writing. */
+/* What is read at a time, and how much of what is still in the pipe when the hook has ended: a pipe holds 64 KiB,
+ * and who has escaped from its group may go on writing. */
 #define READ_SIZE 4096U
 #define READ_LAST_MAX (128U * 1024U)
-
-/* The soft limit of descriptors that programs expect: we have raised ours, select(2) cannot follow. */
-#define DESCRIPTORS_SOFT 1024U
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
@@ -141,8 +137,6 @@ static int make_output(int *ret_read, int *ret_write) {
         return 0;
 }
 
-/* posix_spawn() shares our memory until the program runs: with consoles in it, copying its page tables would
-   stop all * threads for tens of milliseconds. */
 static int spawn(const HookCommand *command, int input, int output, pid_t *ret) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
@@ -176,18 +170,6 @@ static int spawn(const HookCommand *command, int input, int output, pid_t *ret) 
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return -r;
-}
-
-/* posix_spawn() cannot do it: the program has begun, but has hardly come as far as a thousand descriptors.
-   */
-static void lower_descriptor_limit(pid_t pid) {
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return;
-
-        limit.rlim_cur = MIN(limit.rlim_max, (rlim_t) DESCRIPTORS_SOFT);
-        (void) prlimit(pid, RLIMIT_NOFILE, &limit, NULL);
 }
 
 static int process_watch(HookProcess *p, sd_event *loop) {
@@ -231,7 +213,6 @@ int hook_process_start(HookProcess *p, sd_event *loop, const HookCommand *comman
                 return r;
         }
 
-        lower_descriptor_limit(p->pid);
         r = process_watch(p, loop);
         if (r < 0) {
                 /* One that nobody watches must not run. */

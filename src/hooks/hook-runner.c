@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "basic/timeout-queue.h"
+#include "console/message.h"
+#include "hook-log.h"
+#include "hook-runner.h"
+
+#define RUNTIME_DIRECTORY_DEFAULT "/run/vspc"
+
+/* One that ends again and again is not started more often. */
+#define CONNECT_INTERVAL_USEC USEC_PER_SEC
+
+/* How often one that cannot be reached is tried while events wait */
+#define RETRY_USEC (5 * USEC_PER_SEC)
+
+/* An event that has been taken out of the queue */
+typedef struct Telling {
+        HookEvent event;
+        bool sent; /* to whom we are connected to now */
+} Telling;
+
+struct HookRunner {
+        sd_event *loop;
+        struct sockaddr_un address;
+        int fd; /* -1: not connected */
+        sd_event_source *source, *retry_timer, *report_timer;
+        usec_t not_before; /* when it may be connected to again, CLOCK_MONOTONIC */
+        usec_t reported;   /* likewise; 0: never */
+
+        bool active;   /* there are hooks */
+        bool load_due; /* it has not been asked to look for hooks since it was started or told to */
+        bool loading;  /* it has been, and has not answered */
+        bool ending;   /* it does not take any more, but may still answer */
+        bool announce; /* say how many there are */
+        bool failing;  /* it cannot be reached, which has been logged */
+        usec_t timeout;
+
+        HookQueue queue;
+        Telling telling[HOOK_CHANNEL_EVENTS_MAX];
+        size_t n_telling;
+        HookLog log;
+};
+
+static void runner_advance(HookRunner *r);
+
+static bool runner_has_report(const HookRunner *r) {
+        return r->queue.n_merged > 0 || r->queue.n_dropped > 0 || r->log.n_left_out > 0;
+}
+
+/* Says what hooks have not been told. */
+static void runner_report(HookRunner *r) {
+        uint64_t n_merged = TAKE(r->queue.n_merged, 0), n_dropped = TAKE(r->queue.n_dropped, 0);
+
+        r->reported = event_now(r->loop);
+        hook_log_report(&r->log);
+        if (n_merged > 0 || n_dropped > 0)
+                log_full(n_dropped > 0 ? LOG_WARNING : LOG_NOTICE, 0,
+                         &(LogFields){.message_id = VSPC_MESSAGE_HOOKS_BEHIND},
+                         "Hooks have caught up: of what happened to VMs meanwhile %" PRIu64
+                         " events were merged into later ones, and %" PRIu64 " dropped",
+                         n_merged, n_dropped);
+}
+
+static int on_report(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        runner_report(userdata);
+        return 0;
+}
+
+/* There is nothing left to tell. A VM that comes and goes all the time must not fill the log with that. */
+static void runner_settle(HookRunner *r) {
+        usec_t next = r->reported + HOOK_LOG_INTERVAL_USEC;
+
+        if (!runner_has_report(r))
+                return;
+
+        if (r->reported == 0 || event_now(r->loop) >= next) {
+                runner_report(r);
+                return;
+        }
+
+        (void) sd_event_source_set_time(r->report_timer, next);
+        (void) sd_event_source_set_enabled(r->report_timer, SD_EVENT_ONESHOT);
+}
+
+static void runner_close(HookRunner *r) {
+        r->source = sd_event_source_disable_unref(r->source);
+        r->fd = safe_close(r->fd);
+        r->loading = r->ending = false;
+}
+
+/* The event in @slot has been told, as far as it will be. */
+static void runner_done(HookRunner *r, size_t slot) {
+        hook_queue_done(&r->queue, &r->telling[slot].event);
+        r->telling[slot] = r->telling[--r->n_telling];
+}
+
+/* It is of no use, and worth a message if that is new. */
+static void runner_fail(HookRunner *r, int error) {
+        if (!r->failing)
+                log_full(LOG_ERR, error, &(LogFields){.message_id = VSPC_MESSAGE_HOOKS_UNREACHABLE},
+                         "Hooks are told nothing until vspc-hooks can be reached at %s: %m (\"systemctl restart "
+                         "vspc-hooks.socket\" has systemd listen there)",
+                         r->address.sun_path);
+
+        r->failing = true;
+        r->not_before = event_now(r->loop) + RETRY_USEC;
+}
+
+/* The connection has ended, or is of no use any more: the next one begins anew. @error: a negative errno, or 0 */
+static void runner_lose(HookRunner *r, int error) {
+        if (r->loading) /* not even as far as that */
+                runner_fail(r, error < 0 ? error : -ECONNRESET);
+
+        runner_close(r);
+        r->load_due = true;
+
+        for (size_t i = 0; i < r->n_telling;)
+                if (r->telling[i].sent) {
+                        hook_log_interrupted(&r->log, error, &r->telling[i].event);
+                        runner_done(r, i);
+                } else
+                        i++;
+
+        runner_advance(r);
+}
+
+static void runner_loaded(HookRunner *r, size_t n) {
+        r->loading = false;
+        if (TAKE(r->failing, false))
+                log_notice("vspc-hooks can be reached again: hooks are told what happens to VMs");
+        if (TAKE(r->announce, false) && n > 0)
+                log_info("%zu %s told what happens to VMs", n, n == 1 ? "hook is" : "hooks are");
+        if (n == 0 && !r->load_due)
+                hook_runner_rest(r);
+}
+
+/* Returns: 0, or -EPROTO if it has not been sent that. */
+static int runner_answered(HookRunner *r, const HookMessage *m) {
+        for (size_t i = 0; i < r->n_telling; i++)
+                if (r->telling[i].sent && streq(r->telling[i].event.id, m->id)) {
+                        if (m->type == HOOK_MESSAGE_TOLD)
+                                runner_done(r, i);
+                        else
+                                r->telling[i].sent = false;
+                        return 0;
+                }
+
+        return -EPROTO;
+}
+
+static int on_message(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
+        HookRunner *r = userdata;
+        HookMessage m;
+
+        int k = hook_channel_receive(fd, &m);
+        if (k == -EAGAIN)
+                return 0;
+
+        if (k > 0) {
+                if (m.type == HOOK_MESSAGE_LOADED && r->loading)
+                        runner_loaded(r, m.n_hooks);
+                else if (m.type == HOOK_MESSAGE_TOLD || m.type == HOOK_MESSAGE_UNTOLD)
+                        k = runner_answered(r, &m);
+                else
+                        k = -EPROTO;
+                hook_message_done(&m);
+        } else if (k == 0)
+                k = -ECONNRESET;
+
+        if (k < 0)
+                runner_lose(r, k == -ECONNRESET ? 0 : k);
+        else
+                runner_advance(r);
+        return 0;
+}
+
+static int on_retry(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        runner_advance(userdata);
+        return 0;
+}
+
+static int runner_open(HookRunner *r) {
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+
+        /* If nobody takes it, it waits in the queue of the socket, which systemd watches. */
+        if (connect(fd, (const struct sockaddr *) &r->address, sizeof r->address) < 0)
+                return -errno;
+
+        int k = sd_event_add_io(r->loop, &r->source, fd, EPOLLIN, on_message, r);
+        if (k < 0)
+                return k;
+
+        r->fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Returns: whether there is a connection. */
+static bool runner_connect(HookRunner *r) {
+        usec_t now = event_now(r->loop);
+
+        if (r->fd >= 0)
+                return true;
+
+        if (now >= r->not_before) {
+                r->not_before = now + CONNECT_INTERVAL_USEC;
+                int k = runner_open(r);
+                if (k >= 0)
+                        return true;
+                runner_fail(r, k);
+        }
+
+        (void) sd_event_source_set_time(r->retry_timer, r->not_before);
+        (void) sd_event_source_set_enabled(r->retry_timer, SD_EVENT_ONESHOT);
+        return false;
+}
+
+static int runner_send_load(HookRunner *r) {
+        int k = hook_channel_send_load(r->fd, r->timeout);
+        if (k < 0)
+                return k;
+
+        r->load_due = false;
+        r->loading = true;
+        return 0;
+}
+
+/* Sends all that there is to be and that it takes. Returns: 0 or a negative errno. */
+static int runner_send(HookRunner *r) {
+        if (r->load_due) {
+                if (r->loading)
+                        return 0; /* what comes is for the hooks that are looked for next */
+                int k = runner_send_load(r);
+                if (k < 0)
+                        return k;
+        }
+
+        for (size_t i = 0;; i++) {
+                Telling *t = &r->telling[i];
+
+                if (i >= r->n_telling) {
+                        if (i >= ELEMENTSOF(r->telling) || hook_queue_take(&r->queue, &t->event) <= 0)
+                                return 0;
+                        r->n_telling++;
+                        t->sent = false;
+                }
+
+                int k = t->sent ? 0 : hook_channel_send_event(r->fd, &t->event);
+                if (k < 0)
+                        return k;
+                t->sent = true;
+        }
+}
+
+/* Does what there is to do: to be called after every change. */
+static void runner_advance(HookRunner *r) {
+        bool idle = !r->queue.ready && r->n_telling == 0;
+
+        if (!r->active) {
+                if (idle) {
+                        runner_close(r);
+                        runner_settle(r);
+                }
+                return;
+        }
+
+        if (idle && !r->announce) {
+                runner_settle(r);
+                return;
+        }
+
+        if (!runner_connect(r) || r->ending)
+                return;
+
+        int k = runner_send(r);
+        if (k == -EPIPE || k == -ECONNRESET)
+                r->ending = true; /* what it still has to say comes before the end */
+        else if (k < 0)
+                runner_lose(r, k);
+}
+
+void hook_runner_load(HookRunner *r, usec_t timeout) {
+        r->active = r->load_due = r->announce = true;
+        r->timeout = timeout;
+        runner_advance(r);
+}
+
+void hook_runner_rest(HookRunner *r) {
+        r->active = r->announce = false;
+        hook_queue_clear(&r->queue);
+        runner_advance(r);
+}
+
+void hook_runner_tell(HookRunner *r, const HookEvent *event) {
+        if (!r->active)
+                return;
+
+        int k = hook_queue_add(&r->queue, event);
+        if (k < 0 && r->queue.n_dropped == 1)
+                log_full(LOG_WARNING, k, &(LogFields){.message_id = VSPC_MESSAGE_HOOKS_BEHIND},
+                         "Hooks are too slow, and miss events of VMs until they have caught up: %m");
+
+        runner_advance(r);
+}
+
+int hook_runner_new(sd_event *loop, HookRunner **ret) {
+        const char *folder = secure_getenv("RUNTIME_DIRECTORY") ?: RUNTIME_DIRECTORY_DEFAULT;
+
+        _cleanup_(hook_runner_freep) HookRunner *r = calloc(1, sizeof(HookRunner));
+        if (!r)
+                return -ENOMEM;
+
+        r->loop = sd_event_ref(loop);
+        r->fd = -1;
+        r->address.sun_family = AF_UNIX;
+        /* There may be several folders. The first is ours. */
+        int k = snprintf(r->address.sun_path, sizeof r->address.sun_path, "%.*s/hooks.socket",
+                         (int) strcspn(folder, ":"), folder);
+        if (k < 0 || (size_t) k >= sizeof r->address.sun_path)
+                return -ENAMETOOLONG;
+
+        const struct {
+                sd_event_source **source;
+                sd_event_time_handler_t handler;
+        } timers[] = {
+                {&r->retry_timer, on_retry},
+                {&r->report_timer, on_report},
+        };
+        for (size_t i = 0; i < ELEMENTSOF(timers); i++) {
+                k = sd_event_add_time(loop, timers[i].source, CLOCK_MONOTONIC, 0, 0, timers[i].handler, r);
+                if (k < 0)
+                        return k;
+                (void) sd_event_source_set_enabled(*timers[i].source, SD_EVENT_OFF);
+        }
+
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+HookRunner *hook_runner_free(HookRunner *r) {
+        size_t n = r->queue.n_pending;
+
+        if (n > 0)
+                log_notice("Ending before hooks could be told of %zu %s", n, n == 1 ? "event" : "events");
+
+        hook_queue_clear(&r->queue);
+        while (r->n_telling > 0)
+                runner_done(r, 0);
+        if (runner_has_report(r))
+                runner_report(r);
+
+        runner_close(r);
+        sd_event_source_disable_unref(r->retry_timer);
+        sd_event_source_disable_unref(r->report_timer);
+        sd_event_unref(r->loop);
+        free(r);
+        return NULL;
+}

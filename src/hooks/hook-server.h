@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "hook-channel.h"
+
+/*
+ * HookServer: vspc-hooks, which runs hooks for vspcd. vspcd must neither fork nor execute anything, so that who
+ * breaks it cannot either; and a site without hooks does not even have this running.
+ *
+ * It serves one connection, of root or of the user that it runs as, and ends with it: hooks that run then have
+ * HOOK_SERVER_STOP_USEC and are killed, the others of their events are not run. So it does on SIGTERM. The
+ * socket stays with systemd, which starts the next for the next connection.
+ *
+ * HOOK_CHANNEL_EVENTS_MAX events are told at the same time; the hooks of one event run one after another, whether
+ * they fail or not.
+ */
+typedef struct HookServer HookServer;
+
+/* How long hooks may take to end once nobody is there any more who wants them run */
+#define HOOK_SERVER_STOP_USEC (2 * USEC_PER_SEC)
+
+/* Takes over @fd, a listening socket. */
+int hook_server_new(sd_event *loop, int fd, HookServer **ret);
+HookServer *hook_server_free(HookServer *s);
+DEFINE_TRIVIAL_CLEANUP_FUNC(HookServer *, hook_server_free);
+
+/* Ends the loop once hooks have ended. */
+void hook_server_stop(HookServer *s);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+#include "basic/log.h"
+#include "hook-server.h"
+
+static void help(void) {
+        puts("vspc-hooks [OPTION…]\n"
+             "\n"
+             "Run hooks for vspcd. Started by systemd when vspcd connects to vspc-hooks.socket.\n"
+             "\n"
+             "  -h --help     Show this help and exit\n"
+             "     --version  Show the version and exit");
+}
+
+/* Returns: 1 to go on, 0 if all is done, a negative errno. */
+static int parse_arguments(int argc, char *argv[]) {
+        enum { OPTION_VERSION = 256 };
+        static const struct option options[] = {
+                {"help", no_argument, NULL, 'h'},
+                {"version", no_argument, NULL, OPTION_VERSION},
+                {},
+        };
+
+        switch (getopt_long(argc, argv, "h", options, NULL)) {
+
+        case 'h':
+                help();
+                return 0;
+
+        case OPTION_VERSION:
+                puts("vspc-hooks " VSPC_VERSION);
+                return 0;
+
+        case -1:
+                break;
+
+        default: /* getopt has said why */
+                fputs("Try \"vspc-hooks --help\".\n", stderr);
+                return -EINVAL;
+        }
+
+        if (optind < argc)
+                return log_error_errno(EINVAL, "\"%s\" is not understood: vspc-hooks takes options only", argv[optind]);
+
+        return 1;
+}
+
+/* Returns: the socket, or a negative errno. */
+static int receive_socket(void) {
+        int n = sd_listen_fds(1), fd = SD_LISTEN_FDS_START;
+
+        if (n < 0)
+                return log_error_errno(n, "Cannot take over the socket that systemd passes: %m");
+        if (n == 0)
+                return log_error_errno(ENOTCONN,
+                                       "vspc-hooks gets its socket from systemd: use \"systemctl start "
+                                       "vspc-hooks.socket\", or \"systemd-socket-activate --seqpacket -l PATH "
+                                       "vspc-hooks\" to try it out");
+        if (n > 1 || sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) <= 0)
+                return log_error_errno(EINVAL,
+                                       "systemd passes something else than one listening socket of vspcd's: use one "
+                                       "ListenSequentialPacket= with a path, and Accept=no");
+
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                return log_error_errno(errno, "The socket cannot be made non-blocking: %m");
+
+        return fd;
+}
+
+static int on_signal(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
+        hook_server_stop(userdata);
+        return 0;
+}
+
+static void event_unrefp(sd_event **loop) {
+        sd_event_unref(*loop);
+}
+
+static int run(void) {
+        _cleanup_(event_unrefp) sd_event *loop = NULL;
+        _cleanup_(hook_server_freep) HookServer *server = NULL;
+
+        int fd = receive_socket();
+        if (fd < 0)
+                return fd;
+
+        int r = sd_event_new(&loop);
+        if (r < 0)
+                return log_error_errno(r, "Cannot make an event loop: %m");
+
+        /* Does nothing unless systemd asks for it (WatchdogSec=). */
+        r = sd_event_set_watchdog(loop, true);
+        if (r < 0)
+                (void) log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
+
+        r = hook_server_new(loop, fd, &server);
+        if (r < 0)
+                return log_error_errno(r, "Cannot serve vspcd: %m");
+
+        r = sd_event_add_signal(loop, NULL, SIGTERM, on_signal, server);
+        if (r >= 0)
+                r = sd_event_add_signal(loop, NULL, SIGINT, on_signal, server);
+        if (r < 0)
+                return log_error_errno(r, "Cannot handle signals: %m");
+
+        (void) sd_notify(false, "READY=1");
+        r = sd_event_loop(loop);
+        if (r < 0)
+                return log_error_errno(r, "The event loop has failed: %m");
+
+        return 0;
+}
+
+/* Signals belong to the event loop, in whatever thread they would otherwise arrive. */
+static void block_signals(void) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGCHLD, SIG_DFL); /* hooks are waited for, whatever our parent thought of its children */
+}
+
+int main(int argc, char *argv[]) {
+        log_open("vspc-hooks");
+
+        int r = parse_arguments(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        block_signals();
+        r = log_start_worker();
+        if (r < 0)
+                (void) log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
+
+        r = run();
+
+        log_stop_worker();
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
