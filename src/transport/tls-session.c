@@ -20,6 +20,7 @@ struct TlsSession {
         bool wants_write;
         size_t unsent; /* bytes that have been taken, of a record that the socket has not taken */
         unsigned n_nuisances;
+        bool peer_refused;
         char *problem;
         char *peer_name;
 };
@@ -47,6 +48,7 @@ static int check_peer(gnutls_session_t gnutls) {
         if (tls_context_check_peer(s->context, gnutls, s->host, &problem) >= 0)
                 return 0;
 
+        s->peer_refused = true;
         if (!s->problem)
                 s->problem = TAKE_PTR(problem);
         return GNUTLS_E_CERTIFICATE_ERROR;
@@ -206,6 +208,10 @@ bool tls_session_is_flushed(const TlsSession *s) {
         return s->unsent == 0;
 }
 
+size_t tls_session_unsent(const TlsSession *s) {
+        return s->unsent;
+}
+
 size_t tls_session_unread(const TlsSession *s) {
         return gnutls_record_check_pending(s->gnutls);
 }
@@ -220,6 +226,14 @@ int tls_session_fd(const TlsSession *s) {
 
 const char *tls_session_problem(const TlsSession *s) {
         return s->problem ?: "";
+}
+
+bool tls_session_peer_is_refused(const TlsSession *s) {
+        return s->peer_refused;
+}
+
+bool tls_session_is_asked_for_certificate(const TlsSession *s) {
+        return gnutls_certificate_client_get_request_status(s->gnutls) != 0;
 }
 
 /* GnuTLS writes TLS1.3 where all others, OpenSSL but for its "v" among them, have a space. */
@@ -279,4 +293,12 @@ const char *tls_session_peer_name(const TlsSession *s) {
                 ((TlsSession *) s)->peer_name = read_peer_name(s);
 
         return s->peer_name ?: "";
+}
+
+bool tls_session_peer_fingerprint(const TlsSession *s, uint8_t ret[static TLS_FINGERPRINT_SIZE]) {
+        unsigned n = 0;
+        const gnutls_datum_t *chain = gnutls_certificate_get_peers(s->gnutls, &n);
+        size_t size = TLS_FINGERPRINT_SIZE;
+
+        return chain && n > 0 && gnutls_fingerprint(GNUTLS_DIG_SHA256, &chain[0], ret, &size) >= 0;
 }

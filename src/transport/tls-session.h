@@ -42,6 +42,9 @@ bool tls_session_is_open(const TlsSession *s);     /* the handshake is complete 
 bool tls_session_wants_write(const TlsSession *s); /* to go on it needs a socket that is writable */
 bool tls_session_is_flushed(const TlsSession *s);
 
+/* Bytes that have been taken and wait for the socket to become writable. */
+size_t tls_session_unsent(const TlsSession *s);
+
 /* Bytes that can be read though the socket has none. */
 size_t tls_session_unread(const TlsSession *s);
 
@@ -51,6 +54,12 @@ int tls_session_fd(const TlsSession *s);
 /* Why it has failed, for people; "" if it has not. */
 const char *tls_session_problem(const TlsSession *s);
 
+/* Whether that is because the peer is not who it has to be. */
+bool tls_session_peer_is_refused(const TlsSession *s);
+
+/* Client: whether the server has asked for our certificate. */
+bool tls_session_is_asked_for_certificate(const TlsSession *s);
+
 /* "TLS 1.3", "AES-256-GCM"; of one that is open. */
 const char *tls_session_version(const TlsSession *s);
 const char *tls_session_cipher(const TlsSession *s);
@@ -59,3 +68,6 @@ bool tls_session_is_resumed(const TlsSession *s);
 /* The common name in the peer's certificate, or else its first other name, without control characters; "" if it has
  * shown none. */
 const char *tls_session_peer_name(const TlsSession *s);
+
+/* SHA-256 of the certificate that the peer has shown. Returns: whether it has shown one. */
+bool tls_session_peer_fingerprint(const TlsSession *s, uint8_t ret[static TLS_FINGERPRINT_SIZE]);
