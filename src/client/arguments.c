@@ -36,6 +36,11 @@ static void help(void) {
                "  -H --host=HOST[:PORT]   Ask vspcd on this host (default: /run/vspc/admin.socket, then\n"
                "                          127.0.0.1:13371)\n"
                "     --socket=PATH        Ask at this local socket\n"
+               "     --tls                Ask the host in TLS (default port: 13372)\n"
+               "     --ca=FILE            with --tls: certificates to trust instead of the system's\n"
+               "     --fingerprint=SHA256 with --tls: its certificate is this one\n"
+               "     --cert=FILE, --key=FILE\n"
+               "                          with --tls: our own certificate, and its key\n"
                "     --no-legend          list: no header and no footer\n"
                "     --json[=short|pretty]\n"
                "                          list, show, monitor: as JSON\n"
@@ -145,25 +150,65 @@ static int get_timeout(const char *value, usec_t *ret) {
         return 0;
 }
 
-static int find_targets(const char *host, const char *path, Targets *ret) {
-        _cleanup_free_ char *problem = NULL;
+/* Where vspcd is, as it is said */
+typedef struct Whereabouts {
+        const char *host, *path;
+        bool tls;
+        TrustOptions trust;
+} Whereabouts;
 
-        if (host && path) {
+/* Returns: the option that says something about TLS, or NULL. */
+static const char *find_trust_option(const TrustOptions *o) {
+        return o->ca ? "ca" : o->certificate ? "cert" : o->key ? "key" : o->fingerprint ? "fingerprint" : NULL;
+}
+
+static int check_whereabouts(const Whereabouts *w) {
+        const char *of_tls = find_trust_option(&w->trust);
+
+        if (w->host && w->path)
                 log_error("--host and --socket exclude each other: vspcd is in one place.");
-                return -EINVAL;
-        }
+        else if (!w->tls && of_tls)
+                log_error("--%s is about TLS: it wants --tls.", of_tls);
+        else if (w->tls && w->path)
+                log_error("--tls and --socket exclude each other: the local socket is not in TLS.");
+        else if (w->tls && !w->host)
+                log_error("--tls wants to know where vspcd is: --host=HOST[:PORT].");
+        else if (w->trust.key && !w->trust.certificate)
+                log_error("--key is a certificate's: it wants --cert=FILE.");
+        else
+                return 0;
 
-        if (host) {
-                int r = targets_resolve(ret, host, &problem);
-                return r < 0 ? log_error_errno(r, "%s", problem ?: "Out of memory") : 0;
-        }
+        return -EINVAL;
+}
 
-        if (path)
-                return targets_local(ret, path) < 0
-                               ? bad("socket", path, "a path that fits a socket (107 bytes)")
+static int find_host(const Whereabouts *w, Arguments *a) {
+        _cleanup_free_ char *host = NULL, *problem = NULL;
+
+        int r = targets_resolve(&a->targets, w->host, w->tls ? TARGET_DEFAULT_TLS_PORT : TARGET_DEFAULT_PORT, &host,
+                                &problem);
+        if (r >= 0 && w->tls)
+                r = trust_new(&w->trust, host, &a->trust, &problem);
+        if (r < 0)
+                return log_error_errno(r, "%s", problem ?: "Out of memory");
+
+        a->targets.trust = a->trust;
+        return 0;
+}
+
+static int find_vspcd(const Whereabouts *w, Arguments *a) {
+        int r = check_whereabouts(w);
+        if (r < 0)
+                return r;
+
+        if (w->host)
+                return find_host(w, a);
+
+        if (w->path)
+                return targets_local(&a->targets, w->path) < 0
+                               ? bad("socket", w->path, "a path that fits a socket (107 bytes)")
                                : 0;
 
-        targets_default(ret);
+        targets_default(&a->targets);
         return 0;
 }
 
@@ -193,6 +238,11 @@ static const char *find_verb(const char *const *verbs, const char *word) {
 enum {
         OPTION_VERSION = 256,
         OPTION_SOCKET,
+        OPTION_TLS,
+        OPTION_CA,
+        OPTION_CERT,
+        OPTION_KEY,
+        OPTION_FINGERPRINT,
         OPTION_NO_LEGEND,
         OPTION_JSON,
         OPTION_FORMAT,
@@ -213,6 +263,11 @@ static const struct option options[] = {
         {"version", no_argument, NULL, OPTION_VERSION},
         {"host", required_argument, NULL, 'H'},
         {"socket", required_argument, NULL, OPTION_SOCKET},
+        {"tls", no_argument, NULL, OPTION_TLS},
+        {"ca", required_argument, NULL, OPTION_CA},
+        {"cert", required_argument, NULL, OPTION_CERT},
+        {"key", required_argument, NULL, OPTION_KEY},
+        {"fingerprint", required_argument, NULL, OPTION_FINGERPRINT},
         {"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
         {"json", optional_argument, NULL, OPTION_JSON},
         {"format", required_argument, NULL, OPTION_FORMAT},
@@ -232,7 +287,7 @@ static const struct option options[] = {
 };
 
 /* Returns: 0 to go on, 1 if all is done, a negative errno. */
-static int take_option(int option, Arguments *a, const char **host, const char **path) {
+static int take_option(int option, Arguments *a, Whereabouts *w) {
         switch (option) {
 
         case 'h':
@@ -244,11 +299,31 @@ static int take_option(int option, Arguments *a, const char **host, const char *
                 return 1;
 
         case 'H':
-                *host = optarg;
+                w->host = optarg;
                 return 0;
 
         case OPTION_SOCKET:
-                *path = optarg;
+                w->path = optarg;
+                return 0;
+
+        case OPTION_TLS:
+                w->tls = true;
+                return 0;
+
+        case OPTION_CA:
+                w->trust.ca = optarg;
+                return 0;
+
+        case OPTION_CERT:
+                w->trust.certificate = optarg;
+                return 0;
+
+        case OPTION_KEY:
+                w->trust.key = optarg;
+                return 0;
+
+        case OPTION_FINGERPRINT:
+                w->trust.fingerprint = optarg;
                 return 0;
 
         case OPTION_NO_LEGEND:
@@ -308,11 +383,11 @@ static int take_option(int option, Arguments *a, const char **host, const char *
 
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
         Arguments a = {.escape = ESCAPE_DEFAULT, .timeout = USEC_PER_SEC, .unit = UNIT_DEFAULT};
-        const char *host = NULL, *path = NULL;
+        Whereabouts whereabouts = {};
         int option;
 
         while ((option = getopt_long(argc, argv, "hH:fn:", options, NULL)) >= 0) {
-                int r = take_option(option, &a, &host, &path);
+                int r = take_option(option, &a, &whereabouts);
                 if (r != 0)
                         return MIN(r, 0);
         }
@@ -325,10 +400,14 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
         if (r < 0)
                 return r;
 
-        r = find_targets(host, path, &a.targets);
+        r = find_vspcd(&whereabouts, &a);
         if (r < 0)
                 return r;
 
         *ret = a;
         return 1;
+}
+
+void arguments_done(Arguments *a) {
+        trust_free(a->trust);
 }

@@ -29,6 +29,7 @@ typedef struct Arguments {
         size_t n_words;
 
         Targets targets;
+        Trust *trust; /* NULL: no TLS */
         bool no_legend;
         JsonFormat json;
         MetricsFormat metrics;
@@ -48,3 +49,4 @@ typedef struct Arguments {
 /* @verbs: their names, NULL at the end. Says what is wrong with it, resolves names.
  * Returns: 1 to go on, 0 if all is done (--help), a negative errno. */
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret);
+void arguments_done(Arguments *a);

@@ -20,7 +20,7 @@ static void print_info(FILE *f, Connection *c, const char *vm) {
 
         int r = inventory_fetch(c, vm, INVENTORY_ASIDE_MAX, &vms, &refusal);
         if (r < 0)
-                fprintf(f, "%s\n", varlink_strerror(r));
+                fprintf(f, "%s\n", connection_strerror(c, r));
         else if (refusal.error)
                 print_refusal(f, c, &refusal, vm);
         else if (json_array_size(vms) == 0)
@@ -35,7 +35,7 @@ static bool print_clear(FILE *f, Connection *c, const char *vm) {
 
         int r = connection_ask(c, "Clear", json_pack("{s:s}", "vm", vm), &reply);
         if (r < 0)
-                fprintf(f, "%s\n", varlink_strerror(r));
+                fprintf(f, "%s\n", connection_strerror(c, r));
         else if (reply.error)
                 print_refusal(f, c, &reply, vm);
         if (r < 0 || reply.error)

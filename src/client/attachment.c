@@ -56,8 +56,19 @@ static void attachment_end(Attachment *a, AttachmentEnd end, int error, const Va
         a->handler->ended(a, end, error, refusal);
 }
 
+/* TLS has failed, or taken too long to begin. */
+static void attachment_distrust(Attachment *a) {
+        int error = dial_distrust(&a->dial, a->stream.tls);
+
+        attachment_end(a, a->state == ATTACHMENT_OPEN ? ATTACHMENT_LOST : ATTACHMENT_UNREACHABLE, error, NULL);
+}
+
 char *attachment_explain(const Attachment *a) {
         return dial_explain(&a->dial);
+}
+
+const char *attachment_strerror(const Attachment *a, int error) {
+        return a->dial.problem ?: varlink_strerror(error);
 }
 
 static int attachment_deadline_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now,
@@ -68,7 +79,9 @@ static int attachment_deadline_elapsed(_unused_ sd_event_source *source, _unused
                 dial_failed(&a->dial, -ETIMEDOUT);
                 poller_close(a->poller, &a->connecting);
                 attachment_connect_next(a);
-        } else
+        } else if (a->stream.handshake)
+                attachment_distrust(a);
+        else
                 attachment_end(a, ATTACHMENT_LOST, -ETIMEDOUT, NULL);
 
         return 0;
@@ -83,10 +96,14 @@ static int attachment_start_deadline(Attachment *a) {
 }
 
 static void attachment_call(Attachment *a, int fd) {
+        const Trust *trust = a->dial.targets->trust;
+
         a->state = ATTACHMENT_CALLING;
 
         int r = stream_open(&a->stream, a->poller, WIRE_PLAIN(fd), ATTACHMENT_INPUT_MAX + ATTACHMENT_ANSWERS_MAX,
                             &stream_handler);
+        if (r >= 0 && trust)
+                r = stream_start_tls(&a->stream, trust_context(trust), trust_host(trust));
         if (r >= 0 && a->paused)
                 stream_pause(&a->stream);
         if (r >= 0)
@@ -228,7 +245,9 @@ static void attachment_readable(Stream *s) {
         ssize_t n = stream_read(s, buffer, sizeof buffer);
         if (n == -EAGAIN)
                 return;
-        if (n <= 0)
+        if (n < 0 && s->tls && (n == -EPROTO || !tls_session_is_open(s->tls)))
+                attachment_distrust(a);
+        else if (n <= 0)
                 attachment_end(a, ATTACHMENT_LOST, n < 0 ? (int) n : -ECONNRESET, NULL);
         else if (a->state == ATTACHMENT_CALLING)
                 attachment_receive_reply(a, buffer, (size_t) n);
@@ -281,7 +300,9 @@ int attachment_break(Attachment *a) {
 }
 
 size_t attachment_unsent(const Attachment *a) {
-        return a->state == ATTACHMENT_OPEN ? a->stream.out.size : 0;
+        const Stream *s = &a->stream;
+
+        return a->state == ATTACHMENT_OPEN ? s->out.size + (s->tls ? tls_session_unsent(s->tls) : 0) : 0;
 }
 
 void attachment_pause(Attachment *a) {

@@ -17,7 +17,7 @@ typedef struct Attachment Attachment;
 typedef enum AttachmentEnd {
         ATTACHMENT_UNREACHABLE, /* attachment_explain() says why */
         ATTACHMENT_REFUSED,     /* by an error of Varlink's */
-        ATTACHMENT_LOST,        /* for that errno, see varlink_strerror() */
+        ATTACHMENT_LOST,        /* for that errno, see attachment_strerror() */
 } AttachmentEnd;
 
 typedef struct AttachmentHandler {
@@ -71,6 +71,9 @@ int attachment_open(Attachment *a, const Targets *targets, json_t *parameters);
 
 /* Why vspcd could not be reached; to be freed. */
 char *attachment_explain(const Attachment *a);
+
+/* What an errno means for which it has ended. */
+const char *attachment_strerror(const Attachment *a, int error);
 
 /* How many bytes attachment_send() would take now. */
 size_t attachment_input_space(const Attachment *a);

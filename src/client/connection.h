@@ -18,15 +18,17 @@
  */
 typedef struct Connection {
         int fd;
+        TlsSession *tls; /* NULL: plain */
         const Targets *targets; /* borrowed: for who needs another connection */
         bool local;             /* by a local socket: the users of the other end are ours */
         bool same_machine;      /* as far as an address tells */
         usec_t until;           /* nothing is waited for beyond this, or it is USEC_INFINITY */
         Buffer in;
         size_t n_searched; /* bytes of it in which there is no NUL */
+        char *problem;     /* of TLS, once it has failed */
 } Connection;
 
-/* How long vspcd may take to accept us, and to answer */
+/* How long vspcd may take to accept us, with TLS's handshake, and to answer */
 #define CONNECTION_TIMEOUT_USEC (10 * USEC_PER_SEC)
 
 /* When this time is over for what begins now */
@@ -44,6 +46,9 @@ int connection_call(Connection *c, const char *method, json_t *parameters, Varli
 /* Waits for the next reply. Returns: 0 or a negative errno, see varlink_strerror(): -ETIMEDOUT if it is not
  * complete in time. */
 int connection_receive(Connection *c, usec_t until, VarlinkReply *ret);
+
+/* What an errno that it has returned means; of TLS's: what to do about it. Until the next call. */
+const char *connection_strerror(Connection *c, int error);
 
 /* Both, for the one reply of a call without "more" */
 int connection_ask(Connection *c, const char *method, json_t *parameters, VarlinkReply *ret);

@@ -6,6 +6,7 @@
 
 void dial_done(Dial *d) {
         free(d->tried);
+        free(d->problem);
         *d = (Dial){};
 }
 
@@ -15,14 +16,25 @@ const Target *dial_target(const Dial *d) {
         return &d->targets->target[d->n_tried - 1];
 }
 
-void dial_failed(Dial *d, int error) {
+static void fail(Dial *d, int error, const char *why) {
         _cleanup_free_ char *before = TAKE_PTR(d->tried);
         char name[TARGET_TEXT_MAX];
 
         d->error = error;
         if (asprintf(&d->tried, "%s%s%s: %s", before ?: "", before ? "; " : "",
-                     target_format(dial_target(d), name), strerror(-error)) < 0)
+                     target_format(dial_target(d), name), why) < 0)
                 d->tried = NULL;
+}
+
+void dial_failed(Dial *d, int error) {
+        fail(d, error, strerror(-error));
+}
+
+int dial_distrust(Dial *d, const TlsSession *s) {
+        free(d->problem);
+        d->problem = trust_explain(d->targets->trust, s);
+        fail(d, -EPROTO, d->problem ?: "Out of memory");
+        return -EPROTO;
 }
 
 /* A local socket that is there but not for us is an answer. One that is not there is none. */
@@ -76,6 +88,8 @@ static const char *hint(const Dial *d) {
             (d->error == -ENOENT || d->error == -ECONNREFUSED))
                 return "\nIt is not running, or its sockets are elsewhere: "
                        "\"systemctl start vspc.socket\", or say where it is with --host=HOST[:PORT].";
+        if (d->error == -ECONNREFUSED && d->targets->trust)
+                return "\nvspcd is there for others only if its vspc-admin-tls.socket is enabled.";
         if (d->error == -ECONNREFUSED)
                 return "\nUnless its vspc-admin.socket says otherwise "
                        "vspcd can be asked from its own host only.";

@@ -13,6 +13,7 @@ typedef struct Dial {
         size_t n_tried;
         int error;   /* of the last that failed, negative */
         char *tried; /* "/run/vspc/admin.socket: No such file or directory; 127.0.0.1:13371: …" */
+        char *problem; /* of TLS with the last, once that was reached; as trust_explain() has it */
 } Dial;
 
 #define DIAL_INIT(t) ((Dial){.targets = (t)})
@@ -27,6 +28,10 @@ int dial_check(Dial *d, int fd);
 
 /* What its owner has found out about the present target. */
 void dial_failed(Dial *d, int error);
+
+/* Likewise, that it does not get on with it in TLS. Whoever is there has answered: another one is not for us to try.
+ * Returns: -EPROTO. */
+int dial_distrust(Dial *d, const TlsSession *s);
 
 /* The target at which it is, and whether another one was tried before. */
 const Target *dial_target(const Dial *d);

@@ -344,10 +344,11 @@ static void session_sent(Attachment *a) {
 }
 
 /* What has gone wrong, without the details that are costly to find out. */
-static char *summary(AttachmentEnd end, int error, const VarlinkReply *refusal) {
+static char *summary(const Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
         char *text;
 
-        if (asprintf(&text, "%u %d %s", end, error, refusal ? refusal->error : "") < 0)
+        if (asprintf(&text, "%u %d %s", end, error,
+                     refusal ? refusal->error : attachment_strerror(&s->attachment, error)) < 0)
                 return NULL;
 
         return text;
@@ -364,7 +365,7 @@ static char *session_explain(Session *s, AttachmentEnd end, int error, const Var
                 return refusal_explain(refusal, s->vm, session_targets(s), session_users(s), detail);
 
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
-        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm, varlink_strerror(error)) < 0)
+        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm, attachment_strerror(&s->attachment, error)) < 0)
                 return NULL;
 
         return text;
@@ -372,7 +373,7 @@ static char *session_explain(Session *s, AttachmentEnd end, int error, const Var
 
 /* Tells why it is waiting, once for each reason. */
 static void session_tell_waiting(Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
-        _cleanup_free_ char *now = summary(end, error, refusal);
+        _cleanup_free_ char *now = summary(s, end, error, refusal);
 
         if (now && s->told && streq(now, s->told))
                 return;

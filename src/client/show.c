@@ -53,6 +53,29 @@ static void expires_line(FILE *f, const json_t *vm, usec_t now) {
         fprintf(f, "%s; %s\n", human_timestamp(expires, moment), human_distance(expires, now, distance));
 }
 
+/* Of the connection from the VM's host */
+static void tls_line(FILE *f, const json_t *vm) {
+        const json_t *tls = json_object_get(vm, "tls");
+        const char *peer = json_get_text(tls, "peer", NULL);
+
+        if (!json_is_object(tls)) {
+                text_line(f, "TLS", "no");
+                return;
+        }
+
+        key(f, "TLS");
+        print_text(f, json_get_text(tls, "version", "yes"));
+        fputs(", ", f);
+        print_text(f, json_get_text(tls, "cipher", "?"));
+        if (peer) {
+                fputs(", the host's certificate is that of ", f);
+                print_text(f, peer);
+        }
+        if (json_is_true(json_object_get(tls, "resumed")))
+                fputs(", resumed", f);
+        fputc('\n', f);
+}
+
 static void client_line(FILE *f, const json_t *client, usec_t now, Users users) {
         char size[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
         uint64_t n;
@@ -108,7 +131,7 @@ void show_vm(FILE *f, const json_t *vm, Users users) {
         state_line(f, vm, now);
         if (peer)
                 text_line(f, "Host", peer);
-        text_line(f, "TLS", json_is_true(json_object_get(vm, "tls")) ? "yes" : "no");
+        tls_line(f, vm);
         if (serial)
                 text_line(f, "Serial", serial);
         if (!streq(vmotion, "none"))

@@ -35,7 +35,7 @@ int targets_local(Targets *t, const char *path) {
 }
 
 /* Takes "HOST:PORT" apart. More than one colon without brackets is an IPv6 address without a port. */
-static int split_port(const char *text, char **ret_host, uint16_t *ret_port) {
+static int split_port(const char *text, uint16_t default_port, char **ret_host, uint16_t *ret_port) {
         const char *host = text, *end, *port = NULL;
 
         if (*text == '[') {
@@ -53,7 +53,7 @@ static int split_port(const char *text, char **ret_host, uint16_t *ret_port) {
                         port = end + 1;
         }
 
-        uint64_t number = TARGET_DEFAULT_PORT;
+        uint64_t number = default_port;
         if (end == host || (port && (parse_unsigned(port, UINT16_MAX, &number) < 0 || number == 0)))
                 return -EINVAL;
 
@@ -75,13 +75,13 @@ static int problem(char **ret, int error, const char *format, ...) {
         return n < 0 ? -ENOMEM : error;
 }
 
-int targets_resolve(Targets *t, const char *text, char **ret_problem) {
+int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host, char **ret_problem) {
         static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
         _cleanup_free_ char *host = NULL;
         struct addrinfo *found;
         uint16_t port;
 
-        int r = split_port(text, &host, &port);
+        int r = split_port(text, default_port, &host, &port);
         if (r == -EINVAL)
                 return problem(ret_problem, r,
                                "\"%s\" is not a host: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT is wanted",
@@ -109,6 +109,7 @@ int targets_resolve(Targets *t, const char *text, char **ret_problem) {
         if (t->n == 0)
                 return problem(ret_problem, -EHOSTUNREACH, "The host \"%s\" has no IP address", host);
 
+        *ret_host = TAKE_PTR(host);
         return 0;
 }
 
@@ -136,7 +137,7 @@ bool target_is_of_this_machine(const Target *t) {
 }
 
 Targets targets_of_kind(const Targets *t, const Target *like) {
-        Targets those = {};
+        Targets those = {.trust = t->trust};
 
         for (size_t i = 0; i < t->n; i++)
                 if (target_is_local_socket(&t->target[i]) == target_is_local_socket(like))

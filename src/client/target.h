@@ -2,6 +2,7 @@
 #pragma once
 
 #include "transport/address.h"
+#include "trust.h"
 
 /*
  * Targets: where vspcd may be reached, in the order in which that is tried. Names are resolved here, before
@@ -10,6 +11,7 @@
 
 #define TARGET_DEFAULT_SOCKET "/run/vspc/admin.socket"
 #define TARGET_DEFAULT_PORT 13371U
+#define TARGET_DEFAULT_TLS_PORT 13372U
 
 /* Of a host that has more addresses the first ones are tried. */
 #define TARGETS_MAX 16U
@@ -22,6 +24,7 @@ typedef struct Target {
 typedef struct Targets {
         Target target[TARGETS_MAX];
         size_t n;
+        const Trust *trust; /* borrowed; NULL: they are spoken to in plain */
 } Targets;
 
 /* The local socket, and 127.0.0.1 for when that is not there */
@@ -30,9 +33,9 @@ void targets_default(Targets *t);
 /* Returns: 0, or -ENAMETOOLONG if @path is no path for a socket. */
 int targets_local(Targets *t, const char *path);
 
-/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_problem: why not, for people, to be freed.
- * Returns: 0, -EINVAL if it is no such thing, -EHOSTUNREACH if the name is not known, -ENOMEM. */
-int targets_resolve(Targets *t, const char *text, char **ret_problem);
+/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it, to be freed. *ret_problem: why not, for
+ * people, to be freed. Returns: 0, -EINVAL if it is no such thing, -EHOSTUNREACH if the name is not known, -ENOMEM. */
+int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host, char **ret_problem);
 
 /* "/run/vspc/admin.socket", "192.0.2.1:13371" */
 #define TARGET_TEXT_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + ADDRESS_TEXT_MAX)

@@ -20,7 +20,7 @@ static int do_to_each(const Arguments *a, const char *method,
 
                 r = connection_ask(c, method, json_pack("{s:s}", "vm", a->words[i]), &reply);
                 if (r < 0)
-                        return verb_failed(r);
+                        return verb_failed(c, r);
                 if (reply.error)
                         return verb_refused(c, &reply, a->words[i]);
 

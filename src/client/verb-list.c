@@ -88,7 +88,7 @@ int verb_list(const Arguments *a) {
 
         r = inventory_fetch(c, NULL, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
-                return verb_failed(r);
+                return verb_failed(c, r);
         if (refusal.error)
                 return verb_refused(c, &refusal, NULL);
 

@@ -90,7 +90,7 @@ int verb_log(const Arguments *a) {
 
         r = inventory_fetch(c, name, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
-                return verb_failed(r);
+                return verb_failed(c, r);
 
         if (refusal.error && !varlink_reply_is_error(&refusal, "NoSuchVM"))
                 return verb_refused(c, &refusal, name);

@@ -13,7 +13,7 @@ int verb_metrics(const Arguments *a) {
 
         r = connection_ask(c, "GetMetrics", NULL, &reply);
         if (r < 0)
-                return verb_failed(r);
+                return verb_failed(c, r);
         if (reply.error)
                 return verb_refused(c, &reply, NULL);
 

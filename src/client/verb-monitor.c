@@ -74,7 +74,7 @@ static int next_event(Connection *c, const Arguments *a, Watching *w) {
 
         int r = connection_receive(c, USEC_INFINITY, &reply);
         if (r < 0)
-                return verb_failed(r);
+                return verb_failed(c, r);
         if (reply.error)
                 return verb_refused(c, &reply, NULL);
 
@@ -101,7 +101,7 @@ int verb_monitor(const Arguments *a) {
 
         r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
         if (r < 0)
-                return verb_failed(r);
+                return verb_failed(c, r);
 
         while ((r = next_event(c, a, &w)) > 0)
                 ;

@@ -19,7 +19,7 @@ static int show(Connection *c, const char *name, const Arguments *a, size_t *n_s
 
         int r = inventory_fetch(c, name, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
-                return verb_failed(r);
+                return verb_failed(c, r);
         if (refusal.error)
                 return verb_refused(c, &refusal, name);
         if (json_array_size(vms) == 0)

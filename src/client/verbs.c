@@ -11,8 +11,8 @@ int verb_connect(const Arguments *a, Connection **ret) {
         return r < 0 ? log_error_errno(r, "%s", problem ?: "Out of memory") : 0;
 }
 
-int verb_failed(int error) {
-        return log_error_errno(error, "%s", varlink_strerror(error));
+int verb_failed(Connection *c, int error) {
+        return log_error_errno(error, "%s", connection_strerror(c, error));
 }
 
 int verb_refused(const Connection *c, const VarlinkReply *reply, const char *vm) {

@@ -18,7 +18,7 @@ int verb_log(const Arguments *a);
 int verb_connect(const Arguments *a, Connection **ret);
 
 /* Says that vspcd has let us down, or refused. @vm: who it is about, or NULL. Returns: a negative errno. */
-int verb_failed(int error);
+int verb_failed(Connection *c, int error);
 int verb_refused(const Connection *c, const VarlinkReply *reply, const char *vm);
 
 /* Prints @value and a line's end. In pure ASCII: so it is exact, and no terminal obeys a name. */

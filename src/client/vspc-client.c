@@ -57,7 +57,7 @@ static int run(const Arguments *a) {
 
 int main(int argc, char *argv[]) {
         const char *names[ELEMENTSOF(verbs) + 1] = {};
-        Arguments arguments = {};
+        _cleanup_(arguments_done) Arguments arguments = {};
 
         open_standard_descriptors();
         log_open("vspc-client");

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "trust.h"
+
+struct Trust {
+        TlsContext *context;
+        TrustOptions options;
+        char *host;
+        uint8_t fingerprint[TLS_FINGERPRINT_SIZE];
+};
+
+static int hex_digit(char c) {
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+                return c - 'A' + 10;
+
+        return -1;
+}
+
+static bool parse_fingerprint(const char *p, uint8_t ret[static TLS_FINGERPRINT_SIZE]) {
+        for (size_t i = 0; i < TLS_FINGERPRINT_SIZE; i++) {
+                if (i > 0 && *p == ':')
+                        p++;
+
+                int high = hex_digit(p[0]), low = high >= 0 ? hex_digit(p[1]) : -1;
+                if (low < 0)
+                        return false;
+
+                ret[i] = (uint8_t) (high << 4 | low);
+                p += 2;
+        }
+
+        return *p == 0;
+}
+
+static void print_fingerprint(FILE *f, const uint8_t fingerprint[static TLS_FINGERPRINT_SIZE]) {
+        for (size_t i = 0; i < TLS_FINGERPRINT_SIZE; i++)
+                fprintf(f, i > 0 ? ":%02X" : "%02X", fingerprint[i]);
+}
+
+/* What is no part of a name in a certificate: the dot that says that a name is complete, and the interface in
+ * fe80::1%eth0. */
+static char *certificate_name(const char *host) {
+        char *name = strdup(host);
+        struct in6_addr address;
+
+        if (!name)
+                return NULL;
+
+        size_t n = strlen(name);
+        if (n > 1 && name[n - 1] == '.')
+                name[n - 1] = 0;
+
+        char *zone = strchr(name, '%');
+        if (zone) {
+                *zone = 0;
+                if (inet_pton(AF_INET6, name, &address) <= 0)
+                        *zone = '%';
+        }
+
+        return name;
+}
+
+int trust_new(const TrustOptions *options, const char *host, Trust **ret, char **ret_problem) {
+        *ret_problem = NULL;
+
+        _cleanup_(trust_freep) Trust *t = calloc(1, sizeof(Trust));
+        if (!t)
+                return -ENOMEM;
+
+        t->options = *options;
+        t->host = certificate_name(host);
+        if (!t->host)
+                return -ENOMEM;
+
+        if (options->fingerprint && !parse_fingerprint(options->fingerprint, t->fingerprint)) {
+                if (asprintf(ret_problem,
+                             "--fingerprint: \"%s\" is not the SHA-256 of a certificate: 64 hexadecimal digits, "
+                             "with or without colons",
+                             options->fingerprint) < 0)
+                        *ret_problem = NULL;
+                return -EINVAL;
+        }
+
+        TlsParameters parameters = {
+                .role = TLS_CLIENT,
+                .certificate_file = options->certificate,
+                .key_file = options->key,
+                .peer_check = options->fingerprint && !options->ca ? TLS_PEER_ANY : TLS_PEER_REQUIRED,
+                .trusted_ca_file = options->ca,
+                .fingerprint = options->fingerprint ? t->fingerprint : NULL,
+        };
+        int r = tls_context_new(&parameters, &t->context, ret_problem);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+Trust *trust_free(Trust *t) {
+        if (!t)
+                return NULL;
+
+        tls_context_unref(t->context);
+        free(t->host);
+        free(t);
+        return NULL;
+}
+
+TlsContext *trust_context(const Trust *t) {
+        return t->context;
+}
+
+const char *trust_host(const Trust *t) {
+        return t->host;
+}
+
+static void print_expected(FILE *f, const Trust *t) {
+        const TrustOptions *o = &t->options;
+
+        if (o->fingerprint) {
+                fputs("\nIt has to be the certificate with this SHA-256 fingerprint:\n  ", f);
+                print_fingerprint(f, t->fingerprint);
+        }
+        if (!o->fingerprint || o->ca)
+                fprintf(f, "\nIt has to be %sfor \"%s\", and from an authority %s%s.", o->fingerprint ? "one " : "",
+                        t->host, o->ca ? "in " : "that this system trusts", o->ca ?: "");
+}
+
+static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {
+        const char *name = tls_session_peer_name(s);
+        uint8_t fingerprint[TLS_FINGERPRINT_SIZE];
+
+        if (!tls_session_peer_fingerprint(s, fingerprint))
+                return;
+
+        fprintf(f, "\nIt is that of \"%s\"", name);
+        if (t->options.fingerprint && memcmp(fingerprint, t->fingerprint, sizeof fingerprint) == 0) {
+                fputs(", and has this fingerprint: without --ca that is enough.", f);
+                return;
+        }
+
+        fputs(". To take it nevertheless, if \"openssl x509 -noout -fingerprint -sha256\" says the same\n"
+              "of vspcd's certificate where vspcd is:\n  --fingerprint=",
+              f);
+        print_fingerprint(f, fingerprint);
+}
+
+static void print_way_out(FILE *f, const Trust *t, const TlsSession *s) {
+        const char *certificate = t->options.certificate;
+
+        if (tls_session_is_asked_for_certificate(s) && certificate)
+                fprintf(f, "\nIt has asked who we are, and may not take the certificate in %s for an answer.",
+                        certificate);
+        else if (tls_session_is_asked_for_certificate(s))
+                fputs("\nIt has asked who we are: answer with --cert=FILE and --key=FILE.", f);
+        else if (!tls_session_is_open(s))
+                fputs("\nIs it a socket on which vspcd speaks TLS, as it does on port 13372 if "
+                      "vspc-admin-tls.socket is enabled?",
+                      f);
+}
+
+/* GnuTLS ends its sentences in different ways. */
+static void print_problem(FILE *f, const char *problem) {
+        size_t n = strlen(problem);
+
+        while (n > 0 && (problem[n - 1] == ' ' || problem[n - 1] == '.'))
+                n--;
+
+        fprintf(f, "%.*s.", (int) n, problem);
+}
+
+char *trust_explain(const Trust *t, const TlsSession *s) {
+        const char *problem = tls_session_problem(s);
+        char *text = NULL;
+        size_t size;
+
+        FILE *f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+
+        print_problem(f, *problem ? problem : "TLS's handshake was not over in time");
+        if (tls_session_peer_is_refused(s)) {
+                print_expected(f, t);
+                print_shown(f, t, s);
+        } else
+                print_way_out(f, t, s);
+
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+
+        return text;
+}
