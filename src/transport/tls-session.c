@@ -163,9 +163,12 @@ int tls_session_flush(TlsSession *s) {
         if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED)
                 return 0;
 
+        if (r < 0)
+                return -EPIPE;
+
         /* What it has sent is what it said that it had taken. */
-        if (r < 0 || (size_t) r != s->unsent)
-                return session_fail(s, r < 0 ? (int) r : GNUTLS_E_INTERNAL_ERROR);
+        if ((size_t) r != s->unsent)
+                return session_fail(s, GNUTLS_E_INTERNAL_ERROR);
 
         s->unsent = 0;
         return 1;
@@ -185,7 +188,7 @@ ssize_t tls_session_write(TlsSession *s, const void *data, size_t n) {
         if (r >= 0)
                 return r;
         if (r != GNUTLS_E_AGAIN && r != GNUTLS_E_INTERRUPTED)
-                return session_fail(s, (int) r);
+                return -EPIPE;
 
         s->unsent = n;
         return (ssize_t) n;

@@ -28,11 +28,11 @@ int tls_session_handshake(TlsSession *s);
 ssize_t tls_session_read(TlsSession *s, void *data, size_t n);
 
 /* Returns: bytes taken, of which some may be waiting in the session for the socket to become writable; -EAGAIN; or
- * another negative errno. */
+ * -EPIPE: it is for the reader to find out why, since the peer may have said so before it has gone. */
 ssize_t tls_session_write(TlsSession *s, const void *data, size_t n);
 
 /* Sends what waits in the session. Returns: 1 if nothing does, 0 if the socket has to become writable, or a negative
- * errno. */
+ * errno: -EPIPE as above. */
 int tls_session_flush(TlsSession *s);
 
 /* Says that nothing more will be sent, as far as the socket takes it. */
