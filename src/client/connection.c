@@ -127,8 +127,12 @@ Connection *connection_free(Connection *c) {
 }
 
 static ssize_t connection_write(Connection *c, const void *data, size_t n) {
-        if (c->tls)
-                return tls_session_write(c->tls, data, n);
+        if (c->tls) {
+                ssize_t k = tls_session_write(c->tls, data, n);
+
+                /* Whoever reads finds out why. */
+                return k == -EPIPE ? (ssize_t) n : k;
+        }
 
         ssize_t k = send(c->fd, data, n, MSG_NOSIGNAL);
 
@@ -139,14 +143,16 @@ static ssize_t connection_write(Connection *c, const void *data, size_t n) {
 static int connection_flush(Connection *c, usec_t until) {
         int r;
 
-        while (c->tls && (r = tls_session_flush(c->tls)) <= 0) {
-                if (r == 0)
-                        r = wait_for(c->fd, POLLOUT, until);
+        if (!c->tls)
+                return 0;
+
+        while ((r = tls_session_flush(c->tls)) == 0) {
+                r = wait_for(c->fd, POLLOUT, until);
                 if (r < 0)
                         return r;
         }
 
-        return 0;
+        return r == -EPIPE ? 0 : MIN(r, 0);
 }
 
 int connection_call(Connection *c, const char *method, json_t *parameters, VarlinkFlags flags) {

@@ -22,7 +22,7 @@ def a_vm(name, n=1, **more):
     """An object VM of the interface."""
     uuid = f"5012{n:04x}-0000-0000-0000-{n:012x}"
     return {"id": uuid, "uuid": uuid, "name": name, "uri": "s0", "port": 50000 + n, "connected": True,
-            "since": 1700000000000000, "peer": "192.0.2.21:4711", "tls": False, "serial": "115200 8N1",
+            "since": 1700000000000000, "peer": "192.0.2.21:4711", "serial": "115200 8N1",
             "vmotion": "none", "clientCount": 0, "clients": [], "bytesReceived": 0, "bytesSent": 0, **more}
 
 
@@ -52,9 +52,19 @@ class Caller:
         self.calls = []
 
     def serve(self):
+        if self.server.tls:
+            try:
+                self.sock = self.server.tls.wrap_socket(self.sock, server_side=True)
+            except OSError as e:
+                self.server.failures.append(e)
+                self.sock.close()
+                return
         while True:
             while b"\0" not in self.rest:
-                data = self.sock.recv(65536)
+                try:
+                    data = self.sock.recv(65536)
+                except ConnectionError:
+                    data = b""
                 if not data:
                     self.sock.close()
                     return
@@ -107,20 +117,26 @@ class Caller:
 
 
 class FakeVspcd:
-    """Listens on a local socket, so that users are mapped to names; on_tcp=True: on 127.0.0.1."""
+    """Listens on a local socket, so that users are mapped to names; on_tcp=True: on 127.0.0.1, or at that address.
 
-    def __init__(self, *, on_tcp=False, port=0, path=None, **answers):
-        self.answers = answers
-        self.calls, self.attached = [], []
+    tls: an ssl.SSLContext in which it speaks.
+    """
+
+    def __init__(self, *, on_tcp=False, port=0, path=None, tls=None, **answers):
+        self.answers, self.tls = answers, tls
+        self.calls, self.attached, self.failures = [], [], []
+        address = on_tcp if isinstance(on_tcp, str) else "127.0.0.1"
         self.folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-fake-")
         self.path = path or os.path.join(self.folder.name, "admin.socket")
-        self.listener = socket.socket(socket.AF_INET if on_tcp else socket.AF_UNIX)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.listener = socket.socket(family if on_tcp else socket.AF_UNIX)
         if on_tcp:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", port) if on_tcp else self.path)
+        self.listener.bind((address, port) if on_tcp else self.path)
         self.listener.listen(64)
         if on_tcp:
-            self.options = [f"--host=127.0.0.1:{self.listener.getsockname()[1]}"]
+            self.port = self.listener.getsockname()[1]
+            self.options = [f"--host={f'[{address}]' if ':' in address else address}:{self.port}"]
         else:
             self.options = [f"--socket={self.path}"]
         threading.Thread(target=self.accept, daemon=True).start()

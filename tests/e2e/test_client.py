@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -31,6 +32,7 @@ COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bas
 SANITIZED = is_sanitized(CLIENT)
 ESCAPE = b"\x1d"
 NAWS, TERMINAL_TYPE = 31, 24
+WOULD_BLOCK = BlockingIOError, ssl.SSLWantWriteError
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
            "vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal vmotionsBegunTotal "
            "vmotionsCompletedTotal vmotionsAbortedTotal vmBytesReceivedTotal vmBytesSentTotal clientBytesSentTotal "
@@ -43,7 +45,7 @@ def environment(**more):
 
 def options_of(server):
     """How to reach it: by its local socket if it has one."""
-    if isinstance(server, FakeVspcd):
+    if hasattr(server, "options"):
         return server.options
     return [f"--socket={server.admin_path}"] if server.admin_path else [f"--host=127.0.0.1:{server.admin_address[1]}"]
 
@@ -240,19 +242,33 @@ class List(ClientTestCase):
 
 class Show(ClientTestCase):
     def test_everything_that_is_known(self):
-        vm = a_vm("web01", clientCount=3, bytesReceived=1234567, bytesSent=12, tls=True, vmotion="accepted",
+        vm = a_vm("web01", clientCount=3, bytesReceived=1234567, bytesSent=12, vmotion="accepted",
                   expires=int((time.time() + 7200.5) * 1e6),
                   clients=[a_client("local user 0, process 77", "write", uid=os.getuid(), pid=77, bytes=2048),
                            a_client("192.0.2.9:4711", "read_only", skipped=3000)])
         out = run(self.fake(List=all_vms([vm])), "show", "web01").stdout
         for line in ("     Name: web01", f"     UUID: {vm['uuid']}", "      URI: s0", "     Port: 50001",
-                     "     Host: 192.0.2.21:4711", "      TLS: yes", "   Serial: 115200 8N1", "  vMotion: accepted",
+                     "     Host: 192.0.2.21:4711", "      TLS: no", "   Serial: 115200 8N1", "  vMotion: accepted",
                      " Received: 1.2M (1234567 bytes)", "     Sent: 12B", "  Clients: 3", "           and 1 more"):
             self.assertIn(line + "\n", out)
         self.assertRegex(out, r"State: migrating, since \w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+; \d+ \w+ ago\n")
         self.assertRegex(out, rf"\n +{pwd.getpwuid(os.getuid()).pw_name} \(pid 77\), write, since .* ago, 2\.0K sent\n")
         self.assertRegex(out, r"\n +192\.0\.2\.9:4711, read-only, .* 2\.9K missed\n")
         self.assertRegex(out, r"Expires: .*; in 2h\n")
+
+    def test_the_tls_of_its_host(self):
+        tls = {"version": "TLS 1.3", "cipher": "AES-256-GCM", "resumed": False}
+        for more, shown in (({}, "TLS 1.3, AES-256-GCM"),
+                            ({"peer": None, "resumed": True}, "TLS 1.3, AES-256-GCM, resumed"),
+                            ({"peer": "esx01\x1b[2J"}, "TLS 1.3, AES-256-GCM, the host's certificate is that of esx01\ufffd[2J"),
+                            ({"version": 3, "cipher": None, "peer": [], "resumed": "x"}, "yes, ?")):
+            vm = a_vm("web01", tls={**tls, **more})
+            server = self.fake(List=all_vms([vm]))
+            self.assertIn(f"\n      TLS: {shown}\n", run(server, "show", "web01").stdout)
+            self.assertEqual(json.loads(run(server, "show", "web01", "--json").stdout), vm)
+        for nothing in None, False, [], "x":
+            server = self.fake(List=all_vms([a_vm("web01", tls=nothing)]))
+            self.assertIn("\n      TLS: no\n", run(server, "show", "web01").stdout)
 
     def test_a_real_vm_by_each_of_its_names(self):
         vspcd = self.start()
@@ -851,8 +867,8 @@ class Prompt(ClientTestCase):
         peer.sock.setblocking(False)
         sent, quiet_since = 0, time.monotonic()
         while time.monotonic() < quiet_since + 0.5:
-            with contextlib.suppress(BlockingIOError):
-                sent += peer.sock.send(blob[sent:])
+            with contextlib.suppress(*WOULD_BLOCK):
+                sent += peer.sock.send(blob[sent:sent + (1 << 18)])
                 quiet_since = time.monotonic()
             select.select([], [peer.sock], [], 0.05)
         self.assertGreater(sent, 1 << 20)
@@ -888,7 +904,7 @@ class Prompt(ClientTestCase):
         terminal = self.attached(server, "web01")
         peer = server.wait_attached()
         peer.sock.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(*WOULD_BLOCK):
             for _ in range(256):
                 peer.sock.send(b"y" * 65536)
         terminal.type(b"still")
