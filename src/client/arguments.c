@@ -159,7 +159,11 @@ typedef struct Whereabouts {
 
 /* Returns: the option that says something about TLS, or NULL. */
 static const char *find_trust_option(const TrustOptions *o) {
-        return o->ca ? "ca" : o->certificate ? "cert" : o->key ? "key" : o->fingerprint ? "fingerprint" : NULL;
+        return o->ca            ? "ca"
+               : o->certificate ? "cert"
+               : o->key         ? "key"
+               : o->fingerprint ? "fingerprint"
+                                : NULL;
 }
 
 static int check_whereabouts(const Whereabouts *w) {
@@ -184,8 +188,8 @@ static int check_whereabouts(const Whereabouts *w) {
 static int find_host(const Whereabouts *w, Arguments *a) {
         _cleanup_free_ char *host = NULL, *problem = NULL;
 
-        int r = targets_resolve(&a->targets, w->host, w->tls ? TARGET_DEFAULT_TLS_PORT : TARGET_DEFAULT_PORT, &host,
-                                &problem);
+        int r = targets_resolve(&a->targets, w->host, w->tls ? TARGET_DEFAULT_TLS_PORT : TARGET_DEFAULT_PORT,
+                                &host, &problem);
         if (r >= 0 && w->tls)
                 r = trust_new(&w->trust, host, &a->trust, &problem);
         if (r < 0)

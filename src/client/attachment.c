@@ -60,7 +60,8 @@ static void attachment_end(Attachment *a, AttachmentEnd end, int error, const Va
 static void attachment_distrust(Attachment *a) {
         int error = dial_distrust(&a->dial, a->stream.tls);
 
-        attachment_end(a, a->state == ATTACHMENT_OPEN ? ATTACHMENT_LOST : ATTACHMENT_UNREACHABLE, error, NULL);
+        attachment_end(a, a->state == ATTACHMENT_OPEN ? ATTACHMENT_LOST : ATTACHMENT_UNREACHABLE, error,
+                       NULL);
 }
 
 char *attachment_explain(const Attachment *a) {
@@ -100,8 +101,8 @@ static void attachment_call(Attachment *a, int fd) {
 
         a->state = ATTACHMENT_CALLING;
 
-        int r = stream_open(&a->stream, a->poller, WIRE_PLAIN(fd), ATTACHMENT_INPUT_MAX + ATTACHMENT_ANSWERS_MAX,
-                            &stream_handler);
+        int r = stream_open(&a->stream, a->poller, WIRE_PLAIN(fd),
+                            ATTACHMENT_INPUT_MAX + ATTACHMENT_ANSWERS_MAX, &stream_handler);
         if (r >= 0 && trust)
                 r = stream_start_tls(&a->stream, trust_context(trust), trust_host(trust));
         if (r >= 0 && a->paused)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <poll.h>
+#include <stdio.h>
 
 #include "connection.h"
 #include "dial.h"
@@ -228,8 +229,11 @@ const char *connection_strerror(Connection *c, int error) {
         if (error != -EPROTO || !c->tls)
                 return varlink_strerror(error);
 
+        _cleanup_free_ char *why = trust_explain(c->targets->trust, c->tls);
+
         free(c->problem);
-        c->problem = trust_explain(c->targets->trust, c->tls);
+        if (!why || asprintf(&c->problem, "TLS has failed: %s", why) < 0)
+                c->problem = NULL;
         return c->problem ?: "Out of memory";
 }
 

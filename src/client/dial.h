@@ -11,8 +11,8 @@
 typedef struct Dial {
         const Targets *targets; /* borrowed */
         size_t n_tried;
-        int error;   /* of the last that failed, negative */
-        char *tried; /* "/run/vspc/admin.socket: No such file or directory; 127.0.0.1:13371: …" */
+        int error;     /* of the last that failed, negative */
+        char *tried;   /* "/run/vspc/admin.socket: No such file or directory; 127.0.0.1:13371: …" */
         char *problem; /* of TLS with the last, once that was reached; as trust_explain() has it */
 } Dial;
 
@@ -29,7 +29,7 @@ int dial_check(Dial *d, int fd);
 /* What its owner has found out about the present target. */
 void dial_failed(Dial *d, int error);
 
-/* Likewise, that it does not get on with it in TLS. Whoever is there has answered: another one is not for us to try.
+/* Likewise, that it does not get on with it in TLS. That is an answer: no other target is to be tried.
  * Returns: -EPROTO. */
 int dial_distrust(Dial *d, const TlsSession *s);
 

@@ -365,7 +365,8 @@ static char *session_explain(Session *s, AttachmentEnd end, int error, const Var
                 return refusal_explain(refusal, s->vm, session_targets(s), session_users(s), detail);
 
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
-        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm, attachment_strerror(&s->attachment, error)) < 0)
+        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm,
+                     attachment_strerror(&s->attachment, error)) < 0)
                 return NULL;
 
         return text;

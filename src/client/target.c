@@ -75,7 +75,8 @@ static int problem(char **ret, int error, const char *format, ...) {
         return n < 0 ? -ENOMEM : error;
 }
 
-int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host, char **ret_problem) {
+int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host,
+                    char **ret_problem) {
         static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
         _cleanup_free_ char *host = NULL;
         struct addrinfo *found;

@@ -44,8 +44,8 @@ static void print_fingerprint(FILE *f, const uint8_t fingerprint[static TLS_FING
                 fprintf(f, i > 0 ? ":%02X" : "%02X", fingerprint[i]);
 }
 
-/* What is no part of a name in a certificate: the dot that says that a name is complete, and the interface in
- * fe80::1%eth0. */
+/* Without what is no part of a name in a certificate: the dot that says that it is complete, and the interface
+ * in fe80::1%eth0. */
 static char *certificate_name(const char *host) {
         char *name = strdup(host);
         struct in6_addr address;
@@ -81,7 +81,8 @@ int trust_new(const TrustOptions *options, const char *host, Trust **ret, char *
 
         if (options->fingerprint && !parse_fingerprint(options->fingerprint, t->fingerprint)) {
                 if (asprintf(ret_problem,
-                             "--fingerprint: \"%s\" is not the SHA-256 of a certificate: 64 hexadecimal digits, "
+                             "--fingerprint: \"%s\" is not the SHA-256 of a certificate: 64 hexadecimal "
+                             "digits, "
                              "with or without colons",
                              options->fingerprint) < 0)
                         *ret_problem = NULL;
@@ -130,8 +131,9 @@ static void print_expected(FILE *f, const Trust *t) {
                 print_fingerprint(f, t->fingerprint);
         }
         if (!o->fingerprint || o->ca)
-                fprintf(f, "\nIt has to be %sfor \"%s\", and from an authority %s%s.", o->fingerprint ? "one " : "",
-                        t->host, o->ca ? "in " : "that this system trusts", o->ca ?: "");
+                fprintf(f, "\nIt has to be %sfor \"%s\", and from an authority %s%s.",
+                        o->fingerprint ? "one " : "", t->host, o->ca ? "in " : "that this system trusts",
+                        o->ca ?: "");
 }
 
 static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {
@@ -147,9 +149,10 @@ static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {
                 return;
         }
 
-        fputs(". To take it nevertheless, if \"openssl x509 -noout -fingerprint -sha256\" says the same\n"
-              "of vspcd's certificate where vspcd is:\n  --fingerprint=",
-              f);
+        fprintf(f,
+                ". If that is vspcd's, of which \"openssl x509 -noout -sha256 -fingerprint -in FILE\"\n"
+                "shows the same where vspcd is, take this one and no other%s with\n  --fingerprint=",
+                t->options.ca ? ", instead of --ca," : "");
         print_fingerprint(f, fingerprint);
 }
 
@@ -157,7 +160,7 @@ static void print_way_out(FILE *f, const Trust *t, const TlsSession *s) {
         const char *certificate = t->options.certificate;
 
         if (tls_session_is_asked_for_certificate(s) && certificate)
-                fprintf(f, "\nIt has asked who we are, and may not take the certificate in %s for an answer.",
+                fprintf(f, "\nIt has asked who we are, and may not accept the certificate in %s.",
                         certificate);
         else if (tls_session_is_asked_for_certificate(s))
                 fputs("\nIt has asked who we are: answer with --cert=FILE and --key=FILE.", f);

@@ -4,8 +4,8 @@
 #include "transport/tls-session.h"
 
 /*
- * Trust: whom we take for vspcd in TLS, and how we say who we are. If it fails it has the words for people: what
- * was expected, what has come instead, and what can be done about it.
+ * Trust: whom we take for vspcd in TLS, and how we say who we are. If it fails it has the words for people:
+ * what was expected, what has come instead, and what can be done about it.
  */
 typedef struct Trust Trust;
 
@@ -28,6 +28,6 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Trust *, trust_free);
 TlsContext *trust_context(const Trust *t);
 const char *trust_host(const Trust *t);
 
-/* Why @s has failed, or has not been opened in time: one line or more without the last one's end, to be freed; NULL
- * if memory is short. */
+/* Why @s has failed, or has not been opened in time: one line or more without the last one's end, to be
+ * freed; NULL if memory is short. */
 char *trust_explain(const Trust *t, const TlsSession *s);

@@ -260,7 +260,8 @@ class Show(ClientTestCase):
         tls = {"version": "TLS 1.3", "cipher": "AES-256-GCM", "resumed": False}
         for more, shown in (({}, "TLS 1.3, AES-256-GCM"),
                             ({"peer": None, "resumed": True}, "TLS 1.3, AES-256-GCM, resumed"),
-                            ({"peer": "esx01\x1b[2J"}, "TLS 1.3, AES-256-GCM, the host's certificate is that of esx01\ufffd[2J"),
+                            ({"peer": "esx\x1b[2J"}, "TLS 1.3, AES-256-GCM, the host's certificate is that of "
+                                                     "esx\ufffd[2J"),
                             ({"version": 3, "cipher": None, "peer": [], "resumed": "x"}, "yes, ?")):
             vm = a_vm("web01", tls={**tls, **more})
             server = self.fake(List=all_vms([vm]))

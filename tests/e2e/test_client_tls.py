@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-client in TLS, against servers that speak OpenSSL's: whom it believes, what it says of those whom it does not, how
-long they may keep it, and that all that it does in plain it does in TLS."""
+"""vspc-client in TLS, against servers that speak OpenSSL's: whom it believes, what it says of those whom it does not,
+how long they may keep it, and that all that it does in plain it does in TLS."""
 
 import asyncio
 import functools
@@ -113,7 +113,7 @@ class Belief(TlsTestCase):
         other = authority("another").issue("vspc.example.com", "IP:127.0.0.1")
         text = self.assertIsRefused(self.serving(context(other)), "The certificate issuer is unknown.\n",
                                     f'It has to be for "127.0.0.1", and from an authority in {authority().path}.\n',
-                                    'It is that of "vspc.example.com". To take it nevertheless',
+                                    'It is that of "vspc.example.com". If that is vspcd\'s, of which "openssl x509 ',
                                     f"\n  --fingerprint={other.sha256}\n")
         self.assertNotIn("13372", text)
 
@@ -229,7 +229,8 @@ class Identity(TlsTestCase):
             server = self.asking(version)
             server.options += [f"--cert={mallory.both}"]
             self.assertSaysOfEachVerb(server, "the peer says: ",
-                                      f"It has asked who we are, and may not take the certificate in {mallory.both}")
+                                      "It has asked who we are, and may not accept the certificate in "
+                                      f"{mallory.both}.\n")
 
 
 class Options(TlsTestCase):
@@ -454,9 +455,10 @@ class Hostility(TlsTestCase):
         def forge(sock):
             end = TlsEnd(sock).handshake()
             call = end.read_call()
-            answer = reply(vm=a_vm("web01"), granted="write") if "Attach" in call["method"] else all_vms([a_vm("web01")])
+            attaches = "Attach" in call["method"]
+            answer = reply(vm=a_vm("web01"), granted="write") if attaches else all_vms([a_vm("web01")])
             record = bytearray(end.seal(json.dumps(answer[0]).encode() + b"\0"))
-            if "Attach" in call["method"]:
+            if attaches:
                 sock.sendall(record)
                 record = bytearray(end.seal(b"rm -rf /"))
             record[-1] ^= 1

@@ -28,7 +28,8 @@ static gnutls_certificate_credentials_t make_credentials(void) {
         gnutls_x509_crt_t certificate;
 
         check(gnutls_x509_privkey_init(&key));
-        check(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+        check(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                           GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
         check(gnutls_x509_crt_init(&certificate));
         check(gnutls_x509_crt_set_version(certificate, 3));
         check(gnutls_x509_crt_set_serial(certificate, "\1", 1));
