@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <arpa/inet.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
 
@@ -263,6 +264,21 @@ bool tls_session_is_resumed(const TlsSession *s) {
         return gnutls_session_is_resumed(s->gnutls);
 }
 
+/* In a certificate an address is 4 or 16 bytes. */
+static bool format_address(char *buffer, size_t *size, size_t max) {
+        uint8_t address[sizeof(struct in6_addr)];
+
+        if (*size != sizeof(struct in_addr) && *size != sizeof(struct in6_addr))
+                return false;
+
+        memcpy(address, buffer, *size);
+        if (!inet_ntop(*size == sizeof(struct in_addr) ? AF_INET : AF_INET6, address, buffer, (socklen_t) max))
+                return false;
+
+        *size = strlen(buffer);
+        return true;
+}
+
 /* *size: of @buffer, then of what is in it. */
 static bool take_name(gnutls_x509_crt_t certificate, char *buffer, size_t *size) {
         size_t max = *size;
@@ -271,7 +287,19 @@ static bool take_name(gnutls_x509_crt_t certificate, char *buffer, size_t *size)
                 return true;
 
         *size = max;
-        return gnutls_x509_crt_get_subject_alt_name(certificate, 0, buffer, size, NULL) >= 0;
+        switch (gnutls_x509_crt_get_subject_alt_name(certificate, 0, buffer, size, NULL)) {
+
+        case GNUTLS_SAN_DNSNAME:
+        case GNUTLS_SAN_RFC822NAME:
+        case GNUTLS_SAN_URI:
+                return true;
+
+        case GNUTLS_SAN_IPADDRESS:
+                return format_address(buffer, size, max);
+
+        default: /* an error, or nothing that is text */
+                return false;
+        }
 }
 
 static char *read_peer_name(const TlsSession *s) {

@@ -195,7 +195,7 @@ def clean_environment(**more):
 
 class Concentrator:
     """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2;
-    console_log has those of [ConsoleLog].
+    console_log has those of [ConsoleLog], tls those of [TLS].
 
     local: it answers queries on a UNIX socket as well, at admin_path. parent: where its folder, with that, is made.
     passed: listening sockets that stay open when it ends, as systemd's do, in place of new ones; one for each name in
@@ -220,6 +220,7 @@ class Concentrator:
         self.addresses = [s.getsockname() for s in self.listeners]
         by_name = dict(zip(sockets, self.addresses))
         self.vm_address, self.admin_address = by_name.get("vm"), by_name.get("admin")
+        self.admin_tls_address = by_name.get("admin-tls")
         self.admin_path = os.path.join(self.folder.name, "admin.socket") if local else None
         if local:
             self.listeners.append(local_listener(self.admin_path))
@@ -247,14 +248,15 @@ class Concentrator:
         for thread in self.threads:
             thread.start()
 
-    def configure(self, *, console_log=None, **config):
-        console_log = {"Journal": "no", **(console_log or {})}
-        self.config = dict(config, console_log=console_log)
+    def configure(self, *, console_log=None, tls=None, **config):
+        sections = {"ConsoleLog": {"Journal": "no", **(console_log or {})}, "TLS": tls or {}}
+        self.config = dict(config, console_log=console_log, tls=tls)
         with open(self.config_path, "w", encoding="utf-8") as f:
             f.write("[Concentrator]\nBackend=memory\n")
             f.writelines(f"{key}={value}\n" for key, value in config.items())
-            f.write("[ConsoleLog]\n")
-            f.writelines(f"{key}={value}\n" for key, value in console_log.items())
+            for name, section in sections.items():
+                f.write(f"[{name}]\n")
+                f.writelines(f"{key}={value}\n" for key, value in section.items())
 
     def reload(self, **changes):
         self.configure(**{**self.config, **changes})

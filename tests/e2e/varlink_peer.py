@@ -129,11 +129,11 @@ class Caller(TelnetPeer):
     """A connection to an admin socket. Each reply is checked against the definition of the method that was called.
     Once Attach has succeeded it is a telnet stream: .data and .send() are as with any client."""
 
-    def __init__(self, vspcd, *, local=False, **kwargs):
+    def __init__(self, vspcd, *, local=False, address=None, **kwargs):
         if local:
             self.connect_locally(vspcd.admin_path)
         else:
-            super().__init__(vspcd.admin_address, **kwargs)
+            super().__init__(address or vspcd.admin_address, **kwargs)
         self.vspcd = vspcd
         self.unparsed = b""
         self.asked = []  # methods that have not had their last reply
