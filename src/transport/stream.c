@@ -25,9 +25,7 @@ void wire_close(Wire *w) {
 
 static uint32_t stream_events(const Stream *s) {
         if (s->handshake)
-                return s->handshake->stepping            ? 0
-                       : tls_session_wants_write(s->tls) ? EPOLLOUT
-                                                         : EPOLLIN;
+                return s->handshake->stepping ? 0 : EPOLLIN | (tls_session_wants_write(s->tls) ? EPOLLOUT : 0);
 
         uint32_t events = s->blocked ? EPOLLOUT : 0;
 
@@ -51,6 +49,10 @@ static int stream_update(Stream *s) {
         return poller_watch(s->poller, &s->watch, stream_events(s));
 }
 
+static bool stream_tls_is_flushed(const Stream *s) {
+        return !s->tls || s->broken || (!s->handshake && tls_session_is_flushed(s->tls));
+}
+
 /* It has been a step further. Once that is over, nothing has been read and written yet; if it has failed, it is for
  * the reader to find out. */
 static void stream_take_step(Stream *s) {
@@ -60,8 +62,8 @@ static void stream_take_step(Stream *s) {
                 return;
 
         free(TAKE_PTR(s->handshake));
-        s->blocked = false;
         s->broken = s->ended = result <= 0;
+        s->blocked = !stream_tls_is_flushed(s);
         if (s->reading)
                 poller_rouse(s->poller, &s->watch);
         (void) stream_update(s);
@@ -145,10 +147,6 @@ static bool stream_leave_handshake(Stream *s) {
 
         h->stream = NULL;
         return true;
-}
-
-static bool stream_tls_is_flushed(const Stream *s) {
-        return !s->tls || s->broken || (!s->handshake && tls_session_is_flushed(s->tls));
 }
 
 bool stream_is_flushed(const Stream *s) {

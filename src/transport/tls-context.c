@@ -228,6 +228,10 @@ const char *tls_context_validity_problem(const TlsContext *c, time_t now) {
         return NULL;
 }
 
+bool tls_context_is_server(const TlsContext *c) {
+        return c->server;
+}
+
 TlsWorker *tls_context_worker(const TlsContext *c) {
         return c->worker;
 }

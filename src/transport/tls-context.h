@@ -55,6 +55,7 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(TlsContext *, tls_context_unref);
 const char *tls_context_thumbprint(const TlsContext *c);
 const char *tls_context_validity_problem(const TlsContext *c, time_t now);
 
+bool tls_context_is_server(const TlsContext *c);
 TlsWorker *tls_context_worker(const TlsContext *c);
 
 /* For TlsSession: one that has all of this. @host: of a client, the name that the server has to have, or NULL.

@@ -3,13 +3,19 @@
 #include <arpa/inet.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
+#include "basic/buffer.h"
 #include "basic/text.h"
 #include "tls-session.h"
 
 /* Renegotiations that are declined, and alerts that mean nothing, before the peer counts as one that wants to keep us
  * busy. A peer in its right mind does neither. */
 #define NUISANCES_MAX 16U
+
+/* Nothing is written while something is unsent, so this is a record, answers to nuisances, or all that we say in a
+ * handshake: a chain of certificates, of which GnuTLS takes no more than this either. */
+#define UNSENT_MAX (256U * 1024U)
 
 struct TlsSession {
         TlsContext *context;
@@ -18,8 +24,8 @@ struct TlsSession {
         char *host; /* the name that the peer must have, or NULL */
 
         bool open;
-        bool wants_write;
-        size_t unsent; /* bytes that have been taken, of a record that the socket has not taken */
+        Buffer unsent; /* what GnuTLS has made and the socket has not taken */
+        int read_error; /* 0: there has been none */
         unsigned n_nuisances;
         bool peer_refused;
         char *problem;
@@ -55,12 +61,56 @@ static int check_peer(gnutls_session_t gnutls) {
         return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
+/* Returns: bytes that the socket has taken, 0 if that are none, or a negative errno. */
+static ssize_t session_send(TlsSession *s, const struct iovec *iov, size_t n) {
+        struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
+        ssize_t k = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (k < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM))
+                return 0;
+
+        return k >= 0 ? k : -errno;
+}
+
+/*
+ * To GnuTLS the socket takes everything. If it had to wait, GnuTLS would want to be asked again to send what it has
+ * begun with before it is asked anything else, but there is always something else: the peer may have its keys renewed
+ * or renegotiate meanwhile, and what GnuTLS says to that would get mixed up with what it has begun with.
+ */
+static ssize_t push(gnutls_transport_ptr_t userdata, const giovec_t *iov, int n) {
+        TlsSession *s = userdata;
+        size_t total = 0, sent = 0;
+
+        if (s->unsent.size == 0) {
+                ssize_t k = session_send(s, iov, (size_t) n);
+                if (k < 0) {
+                        gnutls_transport_set_errno(s->gnutls, (int) -k);
+                        return -1;
+                }
+                sent = (size_t) k;
+        }
+
+        for (int i = 0; i < n; i++) {
+                size_t skip = MIN(sent, iov[i].iov_len);
+
+                sent -= skip;
+                total += iov[i].iov_len;
+                if (buffer_append(&s->unsent, (const uint8_t *) iov[i].iov_base + skip, iov[i].iov_len - skip) < 0) {
+                        gnutls_transport_set_errno(s->gnutls, ENOBUFS);
+                        return -1;
+                }
+        }
+
+        return (ssize_t) total;
+}
+
 int tls_session_new(TlsContext *context, int fd, const char *host, TlsSession **ret) {
         _cleanup_(tls_session_freep) TlsSession *s = calloc(1, sizeof(TlsSession));
         if (!s)
                 return -ENOMEM;
 
         s->fd = fd;
+        s->unsent = BUFFER_INIT(UNSENT_MAX);
         s->context = tls_context_ref(context);
         if (host && !(s->host = strdup(host)))
                 return -ENOMEM;
@@ -71,7 +121,8 @@ int tls_session_new(TlsContext *context, int fd, const char *host, TlsSession **
 
         gnutls_session_set_ptr(s->gnutls, s);
         gnutls_session_set_verify_function(s->gnutls, check_peer);
-        gnutls_transport_set_int(s->gnutls, fd);
+        gnutls_transport_set_ptr2(s->gnutls, (gnutls_transport_ptr_t) (intptr_t) fd, s);
+        gnutls_transport_set_vec_push_function(s->gnutls, push);
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -85,6 +136,7 @@ TlsSession *tls_session_free(TlsSession *s) {
         if (s->gnutls)
                 gnutls_deinit(s->gnutls);
         tls_context_unref(s->context);
+        buffer_clear(&s->unsent);
         free(s->host);
         free(s->problem);
         free(s->peer_name);
@@ -92,13 +144,9 @@ TlsSession *tls_session_free(TlsSession *s) {
         return NULL;
 }
 
-/* GnuTLS would have to wait. */
-static bool is_transient(TlsSession *s, ssize_t r) {
-        if (r != GNUTLS_E_AGAIN && r != GNUTLS_E_INTERRUPTED)
-                return false;
-
-        s->wants_write = gnutls_record_get_direction(s->gnutls) == 1;
-        return true;
+/* GnuTLS would have to wait for something to read. */
+static bool is_transient(ssize_t r) {
+        return r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED;
 }
 
 /* A certificate that was good when the session began may not be any more, or others are trusted now. */
@@ -114,13 +162,13 @@ static int handshake_complete(TlsSession *s) {
 }
 
 int tls_session_handshake(TlsSession *s) {
-        s->wants_write = false;
+        (void) tls_session_flush(s); /* if that fails, so does reading */
 
         for (;;) {
                 int r = gnutls_handshake(s->gnutls);
                 if (r >= 0)
                         return handshake_complete(s);
-                if (is_transient(s, r))
+                if (is_transient(r))
                         return 0;
                 if (!gnutls_error_is_fatal(r) && s->n_nuisances++ < NUISANCES_MAX)
                         continue;
@@ -131,68 +179,70 @@ int tls_session_handshake(TlsSession *s) {
         }
 }
 
+/* RFC 5746 and RFC 8446 would rather have nobody renegotiate, and nobody needs to. A client declines and goes on; a
+ * server cannot, as GnuTLS has it. */
+static bool is_bearable(TlsSession *s, int error) {
+        bool ends_server = error == GNUTLS_E_REHANDSHAKE && tls_context_is_server(s->context);
+
+        return !gnutls_error_is_fatal(error) && !ends_server && s->n_nuisances++ < NUISANCES_MAX;
+}
+
+/* What reading says from now on, whatever GnuTLS would say of a session that it has done away with */
+static int session_end_reading(TlsSession *s, int error) {
+        s->read_error = error;
+        return error;
+}
+
 ssize_t tls_session_read(TlsSession *s, void *data, size_t n) {
-        s->wants_write = false;
+        if (s->read_error < 0)
+                return s->read_error;
+        if (!s->open) /* the peer has been told why */
+                return -EPROTO;
 
         for (;;) {
                 ssize_t r = gnutls_record_recv(s->gnutls, data, n);
                 if (r >= 0)
                         return r;
-                if (is_transient(s, r))
+                if (is_transient(r))
                         return -EAGAIN;
+                if (r == GNUTLS_E_PULL_ERROR)
+                        return session_end_reading(s, -ECONNRESET);
 
-                /* RFC 5746 and RFC 8446 would rather have nobody renegotiate, and nobody needs to. */
                 if (r == GNUTLS_E_REHANDSHAKE)
                         (void) gnutls_alert_send(s->gnutls, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
-                if (!gnutls_error_is_fatal((int) r) && s->n_nuisances++ < NUISANCES_MAX)
+                if (is_bearable(s, (int) r))
                         continue;
 
                 (void) session_fail(s, (int) r);
                 if (r == GNUTLS_E_PREMATURE_TERMINATION)
-                        return -ECONNRESET;
-                if (r != GNUTLS_E_FATAL_ALERT_RECEIVED && r != GNUTLS_E_PULL_ERROR)
+                        return session_end_reading(s, -ECONNRESET);
+                if (r != GNUTLS_E_FATAL_ALERT_RECEIVED && r != GNUTLS_E_REHANDSHAKE)
                         (void) gnutls_alert_send_appropriate(s->gnutls, (int) r);
-                return -EPROTO;
+                return session_end_reading(s, -EPROTO);
         }
 }
 
 int tls_session_flush(TlsSession *s) {
-        if (s->unsent == 0)
+        if (s->unsent.size == 0)
                 return 1;
 
-        ssize_t r = gnutls_record_send(s->gnutls, NULL, 0);
-        if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED)
-                return 0;
-
-        if (r < 0)
+        ssize_t k = session_send(s, &(struct iovec){(void *) buffer_data(&s->unsent), s->unsent.size}, 1);
+        if (k < 0)
                 return -EPIPE;
 
-        /* What it has sent is what it said that it had taken. */
-        if ((size_t) r != s->unsent)
-                return session_fail(s, GNUTLS_E_INTERNAL_ERROR);
-
-        s->unsent = 0;
-        return 1;
+        buffer_consume(&s->unsent, (size_t) k);
+        return s->unsent.size == 0;
 }
 
-/* GnuTLS keeps a record that the socket does not take. */
 ssize_t tls_session_write(TlsSession *s, const void *data, size_t n) {
         int flushed = tls_session_flush(s);
         if (flushed <= 0)
                 return flushed < 0 ? flushed : -EAGAIN;
-
-        n = MIN(n, gnutls_record_get_max_size(s->gnutls));
         if (n == 0)
                 return 0;
 
-        ssize_t r = gnutls_record_send(s->gnutls, data, n);
-        if (r >= 0)
-                return r;
-        if (r != GNUTLS_E_AGAIN && r != GNUTLS_E_INTERRUPTED)
-                return -EPIPE;
-
-        s->unsent = n;
-        return (ssize_t) n;
+        ssize_t r = gnutls_record_send(s->gnutls, data, MIN(n, gnutls_record_get_max_size(s->gnutls)));
+        return r >= 0 ? r : -EPIPE;
 }
 
 void tls_session_bye(TlsSession *s) {
@@ -205,15 +255,15 @@ bool tls_session_is_open(const TlsSession *s) {
 }
 
 bool tls_session_wants_write(const TlsSession *s) {
-        return s->wants_write;
+        return s->unsent.size > 0;
 }
 
 bool tls_session_is_flushed(const TlsSession *s) {
-        return s->unsent == 0;
+        return s->unsent.size == 0;
 }
 
 size_t tls_session_unsent(const TlsSession *s) {
-        return s->unsent;
+        return s->unsent.size;
 }
 
 size_t tls_session_unread(const TlsSession *s) {

@@ -42,7 +42,7 @@ bool tls_session_is_open(const TlsSession *s);     /* the handshake is complete 
 bool tls_session_wants_write(const TlsSession *s); /* to go on it needs a socket that is writable */
 bool tls_session_is_flushed(const TlsSession *s);
 
-/* Bytes that have been taken and wait for the socket to become writable. */
+/* Bytes that wait for the socket to become writable, as they are sent. */
 size_t tls_session_unsent(const TlsSession *s);
 
 /* Bytes that can be read though the socket has none. */

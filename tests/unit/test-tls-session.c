@@ -113,7 +113,7 @@ static void test_the_same_after_a_flush_that_failed(_unused_ void **state) {
                 while ((n = tls_session_write(p.client, buffer, sizeof buffer)) > 0)
                         ;
                 assert_int_equal(n, -EAGAIN);
-                assert_int_equal(tls_session_unsent(p.client), sizeof buffer);
+                assert_true(tls_session_unsent(p.client) > 0);
 
                 check(gnutls_alert_send(p.server, GNUTLS_AL_FATAL, GNUTLS_A_UNKNOWN_CA));
                 p.fds[1] = safe_close(p.fds[1]);

@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A stream in TLS, with GnuTLS's own functions as its peer at the other end of a pair of sockets. OpenSSL is the peer
+ * in tests/e2e; here things happen at moments that cannot be had from outside: a socket that takes no more in the
+ * middle of a record, a connection that is closed while a thread has it.
+ */
+
+#include <fcntl.h>
+#include <gnutls/x509.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "harness.h"
+#include "prng.h"
+
+#include "basic/time.h"
+#include "transport/stream.h"
+
+#define TOO_LONG_USEC (30 * USEC_PER_SEC)
+#define SOCKET_BUFFER 4096
+#define BULK 300000U /* bytes; many times what the sockets hold */
+
+/* The stream's owner: keeps what it reads. */
+typedef struct Owner {
+        Stream stream;
+        size_t read_max; /* at a time */
+        uint8_t got[BULK + 1];
+        size_t n_got;
+        unsigned n_readable, n_writable;
+        bool pauses; /* after each read */
+        ssize_t end; /* what reading has said at last; 1: nothing yet */
+} Owner;
+
+static struct {
+        char path[64]; /* certificate and key */
+        uint8_t bulk[BULK];
+
+        sd_event *event;
+        Poller *poller;
+        TlsWorker *worker;
+        TlsContext *context;
+        Owner owner;
+
+        int fd; /* the peer's */
+        gnutls_session_t peer;
+        gnutls_certificate_credentials_t credentials;
+        uint8_t peer_got[BULK + 1];
+        size_t n_peer_got;
+        unsigned n_peer_alerts;
+} f;
+
+/* A gate before each step of a handshake in a worker's thread */
+static struct {
+        bool shut;
+        sem_t arrived, opened;
+} gate;
+
+int __real_gnutls_handshake(gnutls_session_t session);
+int __wrap_gnutls_handshake(gnutls_session_t session);
+int __wrap_gnutls_handshake(gnutls_session_t session) {
+        if (gate.shut && session != f.peer) {
+                sem_post(&gate.arrived);
+                while (sem_wait(&gate.opened) < 0)
+                        ;
+        }
+
+        return __real_gnutls_handshake(session);
+}
+
+static void owner_readable(Stream *s) {
+        Owner *o = container_of(s, Owner, stream);
+        size_t n = MIN(o->read_max, sizeof o->got - o->n_got);
+
+        o->n_readable++;
+        assert_true(n > 0);
+        ssize_t k = stream_read(s, o->got + o->n_got, n);
+        if (k == -EAGAIN)
+                return;
+        if (k <= 0) {
+                o->end = k;
+                stream_pause(s);
+                return;
+        }
+
+        o->n_got += (size_t) k;
+        if (o->pauses)
+                stream_pause(s);
+}
+
+static void owner_writable(Stream *s) {
+        container_of(s, Owner, stream)->n_writable++;
+        assert_true(stream_flush(s) >= 0);
+}
+
+static const StreamHandler owner_handler = {.readable = owner_readable, .writable = owner_writable};
+
+static void make_certificate(void) {
+        gnutls_x509_privkey_t key;
+        gnutls_x509_crt_t certificate;
+        gnutls_datum_t pem;
+
+        strcpy(f.path, "/tmp/vspc-test-tls-XXXXXX");
+        int fd = mkstemp(f.path);
+        assert_true(fd >= 0);
+
+        assert_int_equal(gnutls_x509_privkey_init(&key), 0);
+        assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
+        assert_int_equal(gnutls_x509_crt_init(&certificate), 0);
+        assert_int_equal(gnutls_x509_crt_set_version(certificate, 3), 0);
+        assert_int_equal(gnutls_x509_crt_set_serial(certificate, "\1", 1), 0);
+        assert_int_equal(gnutls_x509_crt_set_dn(certificate, "CN=vspc", NULL), 0);
+        assert_int_equal(gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 3600), 0);
+        assert_int_equal(gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 3600), 0);
+        assert_int_equal(gnutls_x509_crt_set_key(certificate, key), 0);
+        assert_int_equal(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0), 0);
+
+        assert_int_equal(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem), 0);
+        assert_int_equal(write(fd, pem.data, pem.size), pem.size);
+        gnutls_free(pem.data);
+        assert_int_equal(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem), 0);
+        assert_int_equal(write(fd, pem.data, pem.size), pem.size);
+        gnutls_free(pem.data);
+
+        gnutls_x509_crt_deinit(certificate);
+        gnutls_x509_privkey_deinit(key);
+        close(fd);
+}
+
+static int setup_group(_unused_ void **state) {
+        Prng prng = prng_init();
+
+        make_certificate();
+        for (size_t i = 0; i < sizeof f.bulk; i++)
+                f.bulk[i] = (uint8_t) prng_next(&prng);
+        sem_init(&gate.arrived, 0, 0);
+        sem_init(&gate.opened, 0, 0);
+        return 0;
+}
+
+static int teardown_group(_unused_ void **state) {
+        return unlink(f.path);
+}
+
+static void set_buffers(int fd) {
+        const int size = SOCKET_BUFFER;
+
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static int setup(_unused_ void **state) {
+        int fds[2];
+
+        f.owner = (Owner){.read_max = 65536, .end = 1};
+        f.n_peer_got = f.n_peer_alerts = 0;
+
+        assert_int_equal(sd_event_new(&f.event), 0);
+        assert_int_equal(poller_new(f.event, &f.poller), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        set_buffers(fds[0]);
+        set_buffers(fds[1]);
+        f.fd = fds[1];
+        return stream_open(&f.owner.stream, f.poller, WIRE_PLAIN(fds[0]), BULK, &owner_handler);
+}
+
+static int teardown(_unused_ void **state) {
+        gate.shut = false;
+        stream_close(&f.owner.stream);
+        if (f.peer)
+                gnutls_deinit(f.peer);
+        f.peer = NULL;
+        if (f.credentials)
+                gnutls_certificate_free_credentials(f.credentials);
+        f.credentials = NULL;
+        f.fd = safe_close(f.fd);
+        tls_worker_freep(&f.worker);
+        f.worker = NULL;
+        f.context = tls_context_unref(f.context);
+        poller_free(f.poller);
+        sd_event_unref(f.event);
+        return 0;
+}
+
+typedef enum Threads { INLINE, IN_WORKER } Threads;
+
+static void make_context(Threads threads) {
+        _cleanup_free_ char *problem = NULL;
+
+        if (threads == IN_WORKER)
+                assert_int_equal(tls_worker_new(f.poller, &f.worker), 0);
+
+        TlsParameters parameters = {
+                .role = TLS_SERVER,
+                .certificate_file = f.path,
+                .tickets = true,
+                .worker = f.worker,
+        };
+        assert_int_equal(tls_context_new(&parameters, &f.context, &problem), 0);
+}
+
+static void make_peer(const char *priority) {
+        assert_int_equal(gnutls_certificate_allocate_credentials(&f.credentials), 0);
+        assert_int_equal(gnutls_init(&f.peer, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL), 0);
+        assert_int_equal(gnutls_priority_set_direct(f.peer, priority, NULL), 0);
+        assert_int_equal(gnutls_credentials_set(f.peer, GNUTLS_CRD_CERTIFICATE, f.credentials), 0);
+        gnutls_transport_set_int(f.peer, f.fd);
+}
+
+/* Nothing sleeps: until it is so, the loop and then the peer have a turn. */
+#define run_until(condition, peer_turn)                                                                     \
+        do {                                                                                                \
+                usec_t deadline = now_monotonic() + TOO_LONG_USEC;                                          \
+                while (!(condition)) {                                                                      \
+                        assert_true(sd_event_run(f.event, 1000) >= 0);                                      \
+                        (void) (peer_turn);                                                                 \
+                        if (now_monotonic() > deadline)                                                     \
+                                fail_msg("waited in vain for %s", #condition);                              \
+                }                                                                                           \
+        } while (0)
+
+/* A loop that has nothing left to do has done all there is. */
+static void run_until_quiet(void) {
+        while (sd_event_run(f.event, 0) > 0)
+                ;
+}
+
+static bool peer_shake_hands(void) {
+        int r = gnutls_handshake(f.peer);
+
+        if (r < 0 && gnutls_error_is_fatal(r))
+                fail_msg("the peer's handshake fails: %s", gnutls_strerror(r));
+        return r == 0;
+}
+
+/* Reads what there is. */
+static void peer_read(void) {
+        for (;;) {
+                ssize_t r = gnutls_record_recv(f.peer, f.peer_got + f.n_peer_got, sizeof f.peer_got - f.n_peer_got);
+
+                if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED || r == 0)
+                        return;
+                if (r == GNUTLS_E_WARNING_ALERT_RECEIVED) {
+                        f.n_peer_alerts++;
+                        continue;
+                }
+                if (r < 0)
+                        fail_msg("the peer cannot read: %s", gnutls_strerror((int) r));
+                f.n_peer_got += (size_t) r;
+        }
+}
+
+static void peer_write(const void *data, size_t n) {
+        size_t done = 0;
+
+        while (done < n) {
+                ssize_t r = gnutls_record_send(f.peer, (const uint8_t *) data + done, n - done);
+
+                if (r == GNUTLS_E_AGAIN)
+                        (void) sd_event_run(f.event, 1000);
+                else
+                        assert_true(r > 0);
+                done += (size_t) MAX(r, 0);
+        }
+}
+
+static void open_session(Threads threads, const char *priority) {
+        bool complete = false;
+
+        make_context(threads);
+        make_peer(priority);
+        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        run_until(complete && tls_session_is_open(f.owner.stream.tls) && !f.owner.stream.handshake,
+                  complete = complete || peer_shake_hands());
+}
+
+#define TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
+#define TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
+
+/* Queues all of the bulk, of which the sockets take a little. */
+static void send_bulk(void) {
+        assert_int_equal(buffer_append(&f.owner.stream.out, f.bulk, sizeof f.bulk), 0);
+        assert_int_equal(stream_flush(&f.owner.stream), 0);
+        assert_true(f.owner.stream.blocked);
+        assert_false(stream_is_flushed(&f.owner.stream));
+}
+
+static void expect_bulk(void) {
+        run_until(f.n_peer_got == sizeof f.bulk, (peer_read(), 0));
+        assert_memory_equal(f.peer_got, f.bulk, sizeof f.bulk);
+        run_until_quiet();
+        assert_true(stream_is_flushed(&f.owner.stream));
+        assert_int_equal(f.owner.end, 1);
+        assert_string_equal(stream_problem(&f.owner.stream), "");
+}
+
+static void check_both_ways(Threads threads, const char *priority) {
+        open_session(threads, priority);
+        peer_write("from the peer", 13);
+        run_until(f.owner.n_got == 13, 0);
+        assert_memory_equal(f.owner.got, "from the peer", 13);
+
+        assert_int_equal(buffer_append(&f.owner.stream.out, "to the peer", 11), 0);
+        assert_int_equal(stream_flush(&f.owner.stream), 1);
+        run_until(f.n_peer_got == 11, (peer_read(), 0));
+        assert_memory_equal(f.peer_got, "to the peer", 11);
+}
+
+static void test_bytes_travel_both_ways_after_a_handshake_on_the_loop(_unused_ void **state) {
+        check_both_ways(INLINE, TLS13);
+        assert_string_equal(tls_session_version(f.owner.stream.tls), "TLS 1.3");
+}
+
+static void test_bytes_travel_both_ways_after_a_handshake_in_a_thread(_unused_ void **state) {
+        check_both_ways(IN_WORKER, TLS13);
+}
+
+static void test_bytes_travel_both_ways_in_tls_1_2(_unused_ void **state) {
+        check_both_ways(IN_WORKER, TLS12);
+        assert_string_equal(tls_session_version(f.owner.stream.tls), "TLS 1.2");
+}
+
+static void test_what_is_queued_before_the_handshake_is_sent_after_it(_unused_ void **state) {
+        bool complete = false;
+
+        make_context(INLINE);
+        make_peer(TLS13);
+        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        assert_int_equal(buffer_append(&f.owner.stream.out, "early", 5), 0);
+        assert_int_equal(stream_flush(&f.owner.stream), 0);
+        run_until(complete, complete = peer_shake_hands());
+        run_until(f.n_peer_got == 5, (peer_read(), 0));
+        assert_memory_equal(f.peer_got, "early", 5);
+        assert_true(f.owner.n_writable > 0);
+}
+
+static void test_writes_that_the_socket_does_not_take_are_gone_on_with(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        send_bulk();
+        expect_bulk();
+}
+
+static void test_the_same_in_tls_1_2(_unused_ void **state) {
+        open_session(INLINE, TLS12);
+        send_bulk();
+        expect_bulk();
+}
+
+static void test_a_peer_may_limit_the_size_of_records(_unused_ void **state) {
+        make_context(INLINE);
+        make_peer(TLS13);
+        assert_int_equal(gnutls_record_set_max_recv_size(f.peer, 600), 0);
+        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        bool complete = false;
+        run_until(complete && !f.owner.stream.handshake, complete = complete || peer_shake_hands());
+
+        send_bulk();
+        expect_bulk();
+}
+
+static void test_keys_may_be_renewed_while_a_write_waits(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        send_bulk();
+        assert_int_equal(gnutls_session_key_update(f.peer, GNUTLS_KU_PEER), 0);
+        peer_write("with new keys", 13);
+        run_until(f.owner.n_got == 13, 0);
+        assert_true(f.owner.stream.blocked);
+        expect_bulk();
+
+        peer_write("and", 3);
+        run_until(f.owner.n_got == 16, 0);
+}
+
+static void test_a_peer_that_renegotiates_is_told_no_even_while_a_write_waits(_unused_ void **state) {
+        open_session(INLINE, TLS12 ":%UNSAFE_RENEGOTIATION");
+        send_bulk();
+        assert_false(gnutls_error_is_fatal(gnutls_handshake(f.peer)));
+        run_until(f.owner.end == -EPROTO, 0);
+        assert_string_equal(stream_problem(&f.owner.stream), "Rehandshake was requested by the peer.");
+
+        /* It gets what was said before that. */
+        run_until(f.n_peer_alerts == 1, (peer_read(), 0));
+        assert_int_equal(gnutls_alert_get(f.peer), GNUTLS_A_NO_RENEGOTIATION);
+        assert_true(f.n_peer_got > 0);
+        assert_memory_equal(f.peer_got, f.bulk, f.n_peer_got);
+}
+
+static void test_small_reads_get_all_of_a_record(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        f.owner.read_max = 7;
+        peer_write(f.bulk, 3000);
+        run_until(f.owner.n_got == 3000, 0);
+        assert_memory_equal(f.owner.got, f.bulk, 3000);
+}
+
+static void test_while_paused_nothing_is_read_and_then_all_is(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        f.owner.read_max = 1000;
+        f.owner.pauses = true;
+        peer_write(f.bulk, 3000);
+        run_until(f.owner.n_got == 1000, 0);
+
+        unsigned n_readable = f.owner.n_readable;
+        run_until_quiet();
+        assert_int_equal(f.owner.n_readable, n_readable);
+        assert_true(stream_has_unread(&f.owner.stream));
+
+        stream_resume(&f.owner.stream);
+        run_until(f.owner.n_got == 2000, 0);
+        run_until_quiet();
+        assert_int_equal(f.owner.n_got, 2000);
+        stream_resume(&f.owner.stream);
+        run_until(f.owner.n_got == 3000, 0);
+        run_until_quiet();
+        assert_false(stream_has_unread(&f.owner.stream));
+        assert_memory_equal(f.owner.got, f.bulk, 3000);
+}
+
+static void test_its_end_is_told_after_all_that_came_before_it(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        f.owner.read_max = 600;
+        f.owner.pauses = true;
+        peer_write(f.bulk, 1000);
+        assert_int_equal(gnutls_bye(f.peer, GNUTLS_SHUT_WR), 0);
+
+        run_until(f.owner.n_got == 600, 0);
+        stream_resume(&f.owner.stream);
+        run_until(f.owner.n_got == 1000, 0);
+        assert_int_equal(f.owner.end, 1);
+        stream_resume(&f.owner.stream);
+        run_until(f.owner.end != 1, 0);
+        assert_int_equal(f.owner.end, 0);
+}
+
+static void test_a_peer_that_has_said_its_last_word_may_still_be_told_things(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        assert_int_equal(gnutls_bye(f.peer, GNUTLS_SHUT_WR), 0);
+        run_until(f.owner.end == 0, 0);
+        send_bulk();
+        run_until(f.n_peer_got == sizeof f.bulk, (peer_read(), 0));
+        assert_memory_equal(f.peer_got, f.bulk, sizeof f.bulk);
+}
+
+static void test_an_end_without_tls_s_own_is_none(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        peer_write("cut", 3);
+        f.fd = safe_close(f.fd);
+        run_until(f.owner.end != 1, 0);
+        assert_int_equal(f.owner.n_got, 3);
+        assert_int_equal(f.owner.end, -ECONNRESET);
+}
+
+static void test_a_reader_is_told_why_a_handshake_has_failed_and_the_peer_once(_unused_ void **state) {
+        uint8_t answer[64];
+
+        make_context(INLINE);
+        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
+        run_until(f.owner.end != 1, 0);
+        assert_int_equal(f.owner.end, -EPROTO);
+        assert_string_not_equal(stream_problem(&f.owner.stream), "");
+        stream_close(&f.owner.stream);
+
+        /* One alert */
+        assert_int_equal(recv(f.fd, answer, sizeof answer, 0), 7);
+        assert_int_equal(answer[0], 21);
+        assert_int_equal(answer[5], 2);
+}
+
+static void test_a_stream_that_is_paused_hears_of_a_failure_once_it_reads(_unused_ void **state) {
+        make_context(IN_WORKER);
+        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        stream_pause(&f.owner.stream);
+        assert_int_equal(buffer_append(&f.owner.stream.out, "never", 5), 0);
+        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
+        run_until(f.owner.n_writable > 0, 0);
+        assert_int_equal(f.owner.stream.out.size, 0);
+        run_until_quiet();
+        assert_int_equal(f.owner.n_readable, 0);
+        stream_resume(&f.owner.stream);
+        run_until(f.owner.end == -EPROTO, 0);
+}
+
+static void test_a_wire_is_handed_over_with_all_that_waits_in_it(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        f.owner.read_max = 100;
+        f.owner.pauses = true;
+        peer_write(f.bulk, 1000);
+        run_until(f.owner.n_got == 100, 0);
+        send_bulk();
+
+        Buffer out = BUFFER_INIT(0);
+        Wire wire = stream_release(&f.owner.stream);
+        out = TAKE(f.owner.stream.out, BUFFER_INIT(0));
+        f.owner.pauses = false;
+        assert_int_equal(stream_open(&f.owner.stream, f.poller, wire, BULK, &owner_handler), 0);
+        f.owner.stream.out = out;
+
+        run_until(f.owner.n_got == 1000, 0);
+        assert_memory_equal(f.owner.got, f.bulk, 1000);
+        expect_bulk();
+}
+
+/* The peer's first flight is there, and a thread has begun with it. */
+static int begin_in_thread(void) {
+        int fd = f.owner.stream.watch.fd;
+
+        make_context(IN_WORKER);
+        make_peer(TLS13);
+        assert_int_equal(gnutls_handshake(f.peer), GNUTLS_E_AGAIN);
+        gate.shut = true;
+        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        assert_true(sd_event_run(f.event, TOO_LONG_USEC) > 0);
+        return fd;
+}
+
+static void test_a_stream_that_is_closed_while_a_thread_has_it_goes_when_that_is_done(_unused_ void **state) {
+        int fd = begin_in_thread();
+
+        while (sem_wait(&gate.arrived) < 0)
+                ;
+        stream_close(&f.owner.stream);
+        assert_true(fcntl(fd, F_GETFD) >= 0);
+
+        gate.shut = false;
+        sem_post(&gate.opened);
+        run_until(fcntl(fd, F_GETFD) < 0, 0);
+        assert_int_equal(f.owner.n_readable, 0);
+        assert_int_equal(f.owner.n_writable, 0);
+}
+
+static void test_a_worker_that_ends_waits_for_what_is_under_way(_unused_ void **state) {
+        int fd = begin_in_thread();
+
+        while (sem_wait(&gate.arrived) < 0)
+                ;
+        stream_close(&f.owner.stream);
+        gate.shut = false;
+        sem_post(&gate.opened);
+        tls_worker_freep(&f.worker);
+        f.worker = NULL;
+        assert_true(fcntl(fd, F_GETFD) < 0);
+}
+
+/* Jobs that keep all threads busy */
+typedef struct Hog {
+        TlsJob job;
+        bool done;
+} Hog;
+
+static void hog_run(_unused_ TlsJob *job) {
+        while (sem_wait(&gate.opened) < 0)
+                ;
+}
+
+static void hog_done(TlsJob *job) {
+        container_of(job, Hog, job)->done = true;
+}
+
+static void test_a_stream_that_is_closed_while_it_waits_for_a_thread_goes_at_once(_unused_ void **state) {
+        static Hog hogs[16];
+        int fd = f.owner.stream.watch.fd;
+
+        make_context(IN_WORKER);
+        for (size_t i = 0; i < ELEMENTSOF(hogs); i++) {
+                hogs[i] = (Hog){.job = {.run = hog_run, .done = hog_done}};
+                tls_worker_submit(f.worker, &hogs[i].job);
+        }
+
+        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
+        assert_true(sd_event_run(f.event, TOO_LONG_USEC) > 0);
+        stream_close(&f.owner.stream);
+        assert_true(fcntl(fd, F_GETFD) < 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(hogs); i++)
+                sem_post(&gate.opened);
+        for (size_t i = 0; i < ELEMENTSOF(hogs); i++)
+                run_until(hogs[i].done, 0);
+}
+
+static void test_streams_that_are_closed_at_any_moment_leave_nothing(_unused_ void **state) {
+        make_context(IN_WORKER);
+        stream_close(&f.owner.stream);
+        f.fd = safe_close(f.fd);
+
+        for (unsigned i = 0; i < 300; i++) {
+                int fds[2];
+
+                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+                f.fd = fds[1];
+                make_peer(i % 2 ? TLS12 : TLS13);
+                assert_int_equal(stream_open(&f.owner.stream, f.poller, WIRE_PLAIN(fds[0]), BULK, &owner_handler), 0);
+                assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+                bool complete = false;
+                for (unsigned n = i % 20; n > 0; n--) {
+                        complete = complete || gnutls_handshake(f.peer) == 0;
+                        (void) sd_event_run(f.event, n % 3 * 100);
+                }
+                stream_close(&f.owner.stream);
+                gnutls_deinit(f.peer);
+                f.peer = NULL;
+                gnutls_certificate_free_credentials(f.credentials);
+                f.credentials = NULL;
+                f.fd = safe_close(f.fd);
+        }
+
+        tls_worker_freep(&f.worker);
+        f.worker = NULL;
+
+        /* What is left: standard streams, the loop's and the poller's. The next descriptor is a low one. */
+        int fd = dup(0);
+        assert_in_range(fd, 3, 30);
+        close(fd);
+}
+
+#define stream_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                stream_test(test_bytes_travel_both_ways_after_a_handshake_on_the_loop),
+                stream_test(test_bytes_travel_both_ways_after_a_handshake_in_a_thread),
+                stream_test(test_bytes_travel_both_ways_in_tls_1_2),
+                stream_test(test_what_is_queued_before_the_handshake_is_sent_after_it),
+                stream_test(test_writes_that_the_socket_does_not_take_are_gone_on_with),
+                stream_test(test_the_same_in_tls_1_2),
+                stream_test(test_a_peer_may_limit_the_size_of_records),
+                stream_test(test_keys_may_be_renewed_while_a_write_waits),
+                stream_test(test_a_peer_that_renegotiates_is_told_no_even_while_a_write_waits),
+                stream_test(test_small_reads_get_all_of_a_record),
+                stream_test(test_while_paused_nothing_is_read_and_then_all_is),
+                stream_test(test_its_end_is_told_after_all_that_came_before_it),
+                stream_test(test_a_peer_that_has_said_its_last_word_may_still_be_told_things),
+                stream_test(test_an_end_without_tls_s_own_is_none),
+                stream_test(test_a_reader_is_told_why_a_handshake_has_failed_and_the_peer_once),
+                stream_test(test_a_stream_that_is_paused_hears_of_a_failure_once_it_reads),
+                stream_test(test_a_wire_is_handed_over_with_all_that_waits_in_it),
+                stream_test(test_a_stream_that_is_closed_while_a_thread_has_it_goes_when_that_is_done),
+                stream_test(test_a_worker_that_ends_waits_for_what_is_under_way),
+                stream_test(test_a_stream_that_is_closed_while_it_waits_for_a_thread_goes_at_once),
+                stream_test(test_streams_that_are_closed_at_any_moment_leave_nothing),
+        };
+
+        return cmocka_run_group_tests(tests, setup_group, teardown_group);
+}
