@@ -8,6 +8,13 @@
 #include "telnet/authentication.h"
 
 static void link_refuse_plain(Link *l) {
+        if (!l->concentrator->tls) {
+                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                         "is refused: RequireVMTLS=yes, but there is no certificate, see CertificateFile=");
+                link_refuse(l, "This concentrator takes TLS only, and has no certificate for that yet\r\n");
+                return;
+        }
+
         link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
                  "does not speak TLS, which RequireVMTLS= wants: the vSPC URI has to begin with telnets://");
         link_refuse(l, "This concentrator takes TLS only: the vSPC URI has to begin with telnets://\r\n");

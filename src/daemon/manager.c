@@ -61,14 +61,15 @@ static void manager_load_tls(Manager *m, const TlsSettings *settings) {
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
         m->tls_failed = tls_contexts_load(settings, m->concentrator->tls_worker, &contexts) < 0;
-        if (m->tls_failed) {
+        if (m->tls_failed)
                 log_error("%s", m->concentrator->tls ? "TLS goes on with the certificate that it had"
                                                      : "There is no TLS until this is mended and reloaded");
-                return;
+        else {
+                concentrator_set_tls(m->concentrator, contexts.vm);
+                admin_set_tls(m->admin, contexts.admin);
         }
 
-        concentrator_set_tls(m->concentrator, contexts.vm);
-        admin_set_tls(m->admin, contexts.admin);
+        (void) tls_refuses_all(m->concentrator->settings.require_vm_tls, m->concentrator->tls);
 }
 
 static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {

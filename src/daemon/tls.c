@@ -95,3 +95,11 @@ int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret)
         *ret = TAKE(contexts, (TlsContexts){});
         return 0;
 }
+
+bool tls_refuses_all(bool required, const TlsContext *vm) {
+        if (!required || vm)
+                return false;
+
+        log_warning("RequireVMTLS=yes, but there is no certificate: all VMs are refused");
+        return true;
+}

@@ -29,3 +29,7 @@ void tls_contexts_done(TlsContexts *c);
  * Returns: 0, also if there is no certificate, or a negative errno.
  */
 int tls_contexts_load(const TlsSettings *settings, TlsWorker *worker, TlsContexts *ret);
+
+/* Says so if all VMs are refused: TLS is @required of them (RequireVMTLS=), and cannot be had. @vm: NULL if there is no
+ * certificate. Returns: whether that is so. */
+bool tls_refuses_all(bool required, const TlsContext *vm);

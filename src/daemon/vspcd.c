@@ -89,7 +89,8 @@ static int load_config(Config *config, const char *path) {
 static int check_config(const Config *config, int n_problems) {
         TlsContexts contexts = {};
 
-        if (n_problems >= 0 && tls_contexts_load(&config->tls, NULL, &contexts) < 0)
+        if (n_problems >= 0 && (tls_contexts_load(&config->tls, NULL, &contexts) < 0 ||
+                                tls_refuses_all(config->settings.require_vm_tls, contexts.vm)))
                 n_problems++;
         tls_contexts_done(&contexts);
 

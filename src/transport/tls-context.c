@@ -5,6 +5,7 @@
 #include <gnutls/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "tls-context.h"
 
@@ -44,12 +45,16 @@ static int fail(char **ret_problem, int error, const char *format, ...) {
 
 /* What GnuTLS says of a file is no more than that it cannot read it. */
 static int check_readable(const char *what, const char *path, char **ret_problem) {
+        struct stat st;
+
         if (gnutls_url_is_supported(path))
                 return 0;
 
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0)
+        if (fd < 0 || fstat(fd, &st) < 0)
                 return fail(ret_problem, -errno, "%s %s cannot be read: %s", what, path, strerror(errno));
+        if (!S_ISREG(st.st_mode)) /* it would wait for somebody to write into a pipe */
+                return fail(ret_problem, -EINVAL, "%s %s is not a regular file", what, path);
 
         return 0;
 }

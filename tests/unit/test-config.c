@@ -130,6 +130,20 @@ static char *show(const Config *c, const char *key) {
                 n = asprintf(&text, "%s", c->console_log.prefix ?: "none");
         else if (streq(key, "Mode"))
                 n = asprintf(&text, "%04o", c->console_log.mode);
+        else if (streq(key, "CertificateFile"))
+                n = asprintf(&text, "%s", c->tls.certificate_file ?: "none");
+        else if (streq(key, "KeyFile"))
+                n = asprintf(&text, "%s", c->tls.key_file ?: "none");
+        else if (streq(key, "TrustedCAFile"))
+                n = asprintf(&text, "%s", c->tls.trusted_ca_file ?: "none");
+        else if (streq(key, "VMTrustedCAFile"))
+                n = asprintf(&text, "%s", c->tls.vm_trusted_ca_file ?: "none");
+        else if (streq(key, "StartTLS"))
+                n = asprintf(&text, "%s", s->start_tls ? "yes" : "no");
+        else if (streq(key, "RequireVMTLS"))
+                n = asprintf(&text, "%s", s->require_vm_tls ? "yes" : "no");
+        else if (streq(key, "Priority"))
+                n = asprintf(&text, "%s", c->tls.priority ?: "none");
 
         assert_true(n >= 0);
         return text;
@@ -158,14 +172,35 @@ static const struct {
         {"Files", "no", "yes"},
         {"Prefix", "none", "prod"},
         {"Mode", "0600", "0640"},
+        {"CertificateFile", "none", "/a"},
+        {"KeyFile", "none", "/a"},
+        {"TrustedCAFile", "none", "/a"},
+        {"VMTrustedCAFile", "none", "/a"},
+        {"StartTLS", "yes", "no"},
+        {"RequireVMTLS", "no", "yes"},
+        {"Priority", "none", "NORMAL"},
 };
 
 static const char *section_of(const char *key) {
-        static const char *const console_log[] = {"Journal", "Files", "Prefix", "Mode"};
+        static const struct {
+                const char *key, *section;
+        } sections[] = {
+                {"Journal", "ConsoleLog"},
+                {"Files", "ConsoleLog"},
+                {"Prefix", "ConsoleLog"},
+                {"Mode", "ConsoleLog"},
+                {"CertificateFile", "TLS"},
+                {"KeyFile", "TLS"},
+                {"TrustedCAFile", "TLS"},
+                {"VMTrustedCAFile", "TLS"},
+                {"StartTLS", "TLS"},
+                {"RequireVMTLS", "TLS"},
+                {"Priority", "TLS"},
+        };
 
-        for (size_t i = 0; i < ELEMENTSOF(console_log); i++)
-                if (streq(key, console_log[i]))
-                        return "ConsoleLog";
+        for (size_t i = 0; i < ELEMENTSOF(sections); i++)
+                if (streq(key, sections[i].key))
+                        return sections[i].section;
 
         return "Concentrator";
 }
@@ -331,6 +366,31 @@ static const struct {
         {"Mode", "0o640", NULL},
         {"Mode", "rw-", NULL},
         {"Mode", "0000640", NULL},
+
+        {"CertificateFile", "/etc/vspc/vspc.crt", "/etc/vspc/vspc.crt"},
+        {"CertificateFile", "/etc/vspc/with spaces", "/etc/vspc/with spaces"},
+        {"CertificateFile", "pkcs11:object=vspc", "pkcs11:object=vspc"},
+        {"CertificateFile", "vspc.crt", NULL},
+        {"CertificateFile", "../vspc.crt", NULL},
+        {"CertificateFile", "http://example.com/vspc.crt", NULL},
+
+        {"KeyFile", "/etc/vspc/vspc.key", "/etc/vspc/vspc.key"},
+        {"KeyFile", "pkcs11:object=vspc;type=private", "pkcs11:object=vspc;type=private"},
+        {"KeyFile", "~/vspc.key", NULL},
+
+        {"TrustedCAFile", "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt"},
+        {"TrustedCAFile", "ca.crt", NULL},
+        {"VMTrustedCAFile", "/etc/vspc/vcenter.crt", "/etc/vspc/vcenter.crt"},
+        {"VMTrustedCAFile", "yes", NULL},
+
+        {"StartTLS", "no", "no"},
+        {"StartTLS", "never", NULL},
+        {"RequireVMTLS", "yes", "yes"},
+        {"RequireVMTLS", "always", NULL},
+
+        /* What it means only GnuTLS knows. */
+        {"Priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.3"},
+        {"Priority", "@SYSTEM", "@SYSTEM"},
 };
 
 static void test_every_key_takes_what_it_should_and_nothing_else(_unused_ void **state) {
