@@ -94,7 +94,7 @@ class Sockets(TestCase):
         return vspcd.log[0]
 
     def test_an_unknown_name_is_named(self):
-        self.assertIn('unknown name "serial": FileDescriptorName= must be vm or admin',
+        self.assertIn('unknown name "serial": FileDescriptorName= must be vm, admin or admin-tls',
                       self.fail_to_start("vm", "serial"))
 
     def test_without_a_socket_for_vms(self):
