@@ -233,18 +233,19 @@ static void client_skip(Client *c) {
         client_notice(c, "%" PRIu64 " bytes skipped", n);
 }
 
-/* From the ring straight to the socket, for as long as nothing needs a telnet escape. */
-static ssize_t client_send_plain(Client *c, struct iovec *iov, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                size_t run = telnet_plain_run(&c->telnet.out, iov[i].iov_base, iov[i].iov_len);
+/* What has been begun of a sequence is ended, so that a command may follow. Returns: @used, or a negative errno. */
+static ssize_t client_end_sequence(Client *c, size_t used) {
+        int r = telnet_session_settle(&c->telnet, &c->stream.out);
 
-                if (run < iov[i].iov_len) {
-                        iov[i].iov_len = run;
-                        n = i + 1;
-                }
-        }
+        return r < 0 ? r : (ssize_t) used;
+}
 
-        return stream_send(&c->stream, iov, n);
+/* From the ring straight to the socket, escapes and all. */
+static ssize_t client_send_gathered(Client *c, const struct iovec *pieces, size_t n) {
+        ssize_t sent = stream_send(&c->stream, pieces, n);
+
+        return sent < 0 ? sent
+                        : client_end_sequence(c, telnet_gathered(&c->telnet.out, pieces, n, (size_t) sent));
 }
 
 /* By way of the buffer that all share, escapes put in. What the kernel does not take is not kept: the cursor
@@ -279,20 +280,28 @@ static ssize_t client_send_encoded(Client *c, const struct iovec *iov, size_t n)
                 used += consumed;
         }
 
-        int r = telnet_session_settle(&c->telnet, &c->stream.out);
-        return r < 0 ? r : (ssize_t) used;
+        return client_end_sequence(c, used);
 }
 
-/* Below this much that can be sent as it is, it is better to encode a whole buffer than to send little. */
-#define PLAIN_MIN 2048U
+static size_t iov_size(const struct iovec *iov, size_t n) {
+        size_t size = 0;
+
+        for (size_t i = 0; i < n; i++)
+                size += iov[i].iov_len;
+
+        return size;
+}
+
+/* If less than this much can be sent without a copy, and not all, it is better to encode a whole buffer. */
+#define GATHERED_MIN 32768U
 
 static ssize_t client_send_some(Client *c) {
-        struct iovec iov[64];
+        struct iovec iov[64], pieces[128];
         size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
+        size_t n_pieces = telnet_gather(&c->telnet.out, iov, n, pieces, ELEMENTSOF(pieces));
 
-        size_t first = telnet_plain_run(&c->telnet.out, iov[0].iov_base, iov[0].iov_len);
-        if (first == iov[0].iov_len || first >= PLAIN_MIN)
-                return client_send_plain(c, iov, n);
+        if (iov_size(pieces, n_pieces) >= MIN(iov_size(iov, n), (size_t) GATHERED_MIN))
+                return client_send_gathered(c, pieces, n_pieces);
 
         return client_send_encoded(c, iov, n);
 }

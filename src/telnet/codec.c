@@ -196,23 +196,89 @@ size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *
         return used;
 }
 
-size_t telnet_plain_run(const TelnetEncoder *e, const uint8_t *in, size_t n) {
-        if (e->transmission == TELNET_RAW)
-                return n;
+typedef struct Pieces {
+        struct iovec *iov;
+        size_t n, n_max;
+} Pieces;
+
+static void pieces_add(Pieces *pieces, const uint8_t *begin, const uint8_t *end) {
+        if (begin < end)
+                pieces->iov[pieces->n++] = (struct iovec){(void *) begin, (size_t) (end - begin)};
+}
+
+/* Returns: false if there is no place for all of it. */
+static bool gather_doubled(Pieces *pieces, const uint8_t *p, const uint8_t *end) {
+        const uint8_t *search = p, *iac;
+
+        while (pieces->n < pieces->n_max) {
+                iac = memchr(search, TELNET_IAC, (size_t) (end - search));
+                if (!iac) {
+                        pieces_add(pieces, p, end);
+                        return true;
+                }
+
+                /* The last place cannot end with an IAC: there is none for the second. */
+                if (pieces->n + 1 == pieces->n_max) {
+                        pieces_add(pieces, p, iac);
+                        return false;
+                }
+
+                pieces_add(pieces, p, iac + 1);
+                p = iac;
+                search = iac + 1;
+        }
+
+        return false;
+}
+
+size_t telnet_gather(const TelnetEncoder *e, const struct iovec *in, size_t n_in, struct iovec *pieces,
+                     size_t n_pieces) {
+        Pieces gathered = {.iov = pieces, .n_max = n_pieces};
+
+        if (e->transmission == TELNET_RAW) {
+                n_in = MIN(n_in, n_pieces);
+                memcpy(pieces, in, n_in * sizeof *in);
+                return n_in;
+        }
+
         if (e->owes != OWES_NOTHING)
                 return 0;
 
-        const uint8_t *special = memchr(in, TELNET_IAC, n);
-        if (special)
-                n = (size_t) (special - in);
+        for (size_t i = 0; i < n_in; i++) {
+                const uint8_t *begin = in[i].iov_base, *end = begin + in[i].iov_len;
+                const uint8_t *cr = e->transmission == TELNET_NVT ? memchr(begin, '\r', in[i].iov_len) : NULL;
 
-        if (e->transmission == TELNET_NVT) {
-                special = memchr(in, '\r', n);
-                if (special)
-                        n = (size_t) (special - in);
+                if (!gather_doubled(&gathered, begin, cr ?: end) || cr)
+                        break;
         }
 
-        return n;
+        return gathered.n;
+}
+
+/* Whether it begins with the IAC with which the one before it ends. */
+static bool piece_overlaps(const struct iovec *pieces, size_t i) {
+        return i > 0 && (uint8_t *) pieces[i].iov_base + 1 ==
+                                (uint8_t *) pieces[i - 1].iov_base + pieces[i - 1].iov_len;
+}
+
+size_t telnet_gathered(TelnetEncoder *e, const struct iovec *pieces, size_t n_pieces, size_t sent) {
+        size_t used = 0, i = 0;
+
+        for (; i < n_pieces && sent >= pieces[i].iov_len; i++) {
+                used += pieces[i].iov_len - piece_overlaps(pieces, i);
+                sent -= pieces[i].iov_len;
+        }
+
+        if (i == n_pieces)
+                return used;
+
+        bool doubled = piece_overlaps(pieces, i);
+        if (sent == 0)
+                e->owes = doubled ? OWES_IAC : OWES_NOTHING;
+        else
+                used += sent - doubled;
+
+        return used;
 }
 
 size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out,

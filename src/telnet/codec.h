@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "basic/buffer.h"
 
 /*
@@ -109,8 +111,19 @@ size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *
 size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out,
                      size_t *ret_consumed);
 
-/* Returns: how many bytes at @in may be sent as they are, without telnet_encode(). */
-size_t telnet_plain_run(const TelnetEncoder *e, const uint8_t *in, size_t n);
+/*
+ * The same without a copy: pieces of @in to be sent one after the other. Where an IAC is to be doubled one piece ends with
+ * it and the next begins with it, so they overlap. It goes as far as it can: up to a CR that needs NUL, not at all while
+ * something is owed, and as long as there are pieces.
+ *
+ * Returns: their number.
+ */
+size_t telnet_gather(const TelnetEncoder *e, const struct iovec *in, size_t n_in, struct iovec *pieces,
+                     size_t n_pieces);
+
+/* Of @pieces @sent bytes have been sent; in the middle of a sequence the encoder owes the rest of it. Returns: how many
+ * bytes of @in they stand for. */
+size_t telnet_gathered(TelnetEncoder *e, const struct iovec *pieces, size_t n_pieces, size_t sent);
 
 /*
  * Ends a sequence that has been begun, so that a command may follow.

@@ -437,34 +437,102 @@ static void test_random_data_survives_encoding_and_decoding(_unused_ void **stat
         }
 }
 
-static void test_a_plain_run_ends_before_what_needs_an_escape(_unused_ void **state) {
-        static const uint8_t in[] = "ab\rc\xff";
+/* Gathers @in, which is one part, and compares each piece. */
+static void assert_gathers(TelnetEncoder e, const char *in, size_t n_pieces, const char *const want[]) {
+        struct iovec pieces[8];
+        size_t n = telnet_gather(&e, &(struct iovec){(void *) in, strlen(in)}, 1, pieces, n_pieces);
 
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_NVT}, in, 5), 2);
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_8BIT}, in, 5), 4);
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_RAW}, in, 5), 5);
-
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_NVT}, in, 2), 2);
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_NVT}, in + 2, 3), 0);
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_8BIT}, in + 4, 1), 0);
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_8BIT}, in, 0), 0);
+        for (size_t i = 0; i < n; i++) {
+                assert_non_null(want[i]);
+                assert_int_equal(pieces[i].iov_len, strlen(want[i]));
+                assert_memory_equal(pieces[i].iov_base, want[i], pieces[i].iov_len);
+        }
+        assert_null(want[n]);
 }
 
-static void test_an_iac_before_a_cr_ends_a_plain_run(_unused_ void **state) {
-        assert_int_equal(telnet_plain_run(&(TelnetEncoder){.transmission = TELNET_NVT},
-                                          (const uint8_t *) "a\xff\r", 3), 1);
+static void test_it_gathers_as_far_as_it_can(_unused_ void **state) {
+        static const TelnetEncoder nvt = {.transmission = TELNET_NVT}, binary = {.transmission = TELNET_8BIT},
+                                   raw = {.transmission = TELNET_RAW};
+
+        assert_gathers(raw, "ab\rc\xff", 8, (const char *[]){"ab\rc\xff", NULL});
+        assert_gathers(binary, "ab\rc\xff", 8, (const char *[]){"ab\rc\xff", "\xff", NULL});
+        assert_gathers(binary, "\xff\xff" "a", 8, (const char *[]){"\xff", "\xff\xff", "\xff" "a", NULL});
+        assert_gathers(nvt, "a\xff" "b\rc", 8, (const char *[]){"a\xff", "\xff" "b", NULL});
+        assert_gathers(nvt, "\ra", 8, (const char *[]){NULL});
 }
 
-static void test_there_is_no_plain_run_while_an_escape_is_unfinished(_unused_ void **state) {
+static void test_the_last_piece_does_not_end_between_two_iacs(_unused_ void **state) {
+        static const TelnetEncoder e = {.transmission = TELNET_8BIT};
+
+        assert_gathers(e, "a\xff" "b\xff" "c", 0, (const char *[]){NULL});
+        assert_gathers(e, "a\xff" "b\xff" "c", 1, (const char *[]){"a", NULL});
+        assert_gathers(e, "a\xff" "b\xff" "c", 2, (const char *[]){"a\xff", "\xff" "b", NULL});
+        assert_gathers(e, "a\xff" "b\xff" "c", 3, (const char *[]){"a\xff", "\xff" "b\xff", "\xff" "c", NULL});
+        assert_gathers(e, "\xff", 1, (const char *[]){NULL});
+}
+
+static void test_nothing_is_gathered_while_an_escape_is_unfinished(_unused_ void **state) {
         TelnetEncoder e = {.transmission = TELNET_8BIT}, f = {.transmission = TELNET_NVT};
         uint8_t out[1];
         size_t consumed;
 
         telnet_encode(&e, (const uint8_t *) "\xff", 1, out, 1, &consumed);
-        assert_int_equal(telnet_plain_run(&e, (const uint8_t *) "abc", 3), 0);
+        assert_gathers(e, "abc", 8, (const char *[]){NULL});
 
         telnet_encode(&f, (const uint8_t *) "\r", 1, out, 1, &consumed);
-        assert_int_equal(telnet_plain_run(&f, (const uint8_t *) "\nabc", 4), 0);
+        assert_gathers(f, "\nabc", 8, (const char *[]){NULL});
+}
+
+/* Sends the first @sent bytes of what is gathered and encodes the rest. */
+static void send_gathered(TelnetTransmission transmission, const struct iovec *in, size_t n_in, size_t n_pieces,
+                          size_t sent, const uint8_t *data, size_t n, Buffer *wire) {
+        TelnetEncoder e = {.transmission = (uint8_t) transmission};
+        struct iovec pieces[16];
+        size_t left = sent;
+
+        n_pieces = telnet_gather(&e, in, n_in, pieces, n_pieces);
+        for (size_t i = 0; i < n_pieces && left > 0; i++) {
+                size_t k = MIN(left, pieces[i].iov_len);
+
+                assert_int_equal(buffer_append(wire, pieces[i].iov_base, k), 0);
+                left -= k;
+        }
+
+        size_t used = telnet_gathered(&e, pieces, n_pieces, sent - left);
+        assert_in_range(used, 0, n);
+        if (used < n)
+                encode_all(&e, data + used, n - used, 64, wire);
+
+        uint8_t owed[1];
+        assert_int_equal(buffer_append(wire, owed, telnet_settle(&e, owed)), 0);
+}
+
+/* However the data lies in memory, however many pieces there may be, and wherever the kernel stops. */
+static void test_what_is_gathered_is_what_is_encoded(_unused_ void **state) {
+        static const TelnetTransmission transmissions[] = {TELNET_NVT, TELNET_8BIT, TELNET_RAW};
+        Prng random = prng_init();
+
+        for (unsigned round = 0; round < 3000; round++) {
+                TelnetTransmission transmission = transmissions[round % 3];
+                _cleanup_(buffer_clear) Buffer want = BUFFER_INIT(256);
+                struct iovec in[4];
+                uint8_t data[64];
+                size_t n = 1 + prng_below(&random, sizeof data), n_in = 0, n_pieces = prng_below(&random, 17);
+
+                prng_fill(&random, data, n, BYTES("\r\n\xff\xff" "ab"));
+                for (size_t i = 0, k; i < n && n_in < ELEMENTSOF(in); i += k) {
+                        k = 1 + prng_below(&random, n - i);
+                        in[n_in++] = (struct iovec){data + i, k};
+                }
+
+                send_gathered(transmission, in, 0, 0, 0, data, n, &want);
+                for (size_t sent = 0; sent <= 2 * n + 1; sent++) {
+                        _cleanup_(buffer_clear) Buffer got = BUFFER_INIT(256);
+
+                        send_gathered(transmission, in, n_in, n_pieces, sent, data, n, &got);
+                        assert_buffer(&got, buffer_data(&want), want.size);
+                }
+        }
 }
 
 static void test_a_subnegotiation_is_framed_and_its_iacs_doubled(_unused_ void **state) {
@@ -518,9 +586,10 @@ int main(void) {
                 cmocka_unit_test(test_what_follows_a_settled_cr_is_not_part_of_it),
                 cmocka_unit_test(test_settling_what_owes_nothing_writes_nothing),
                 cmocka_unit_test(test_random_data_survives_encoding_and_decoding),
-                cmocka_unit_test(test_a_plain_run_ends_before_what_needs_an_escape),
-                cmocka_unit_test(test_an_iac_before_a_cr_ends_a_plain_run),
-                cmocka_unit_test(test_there_is_no_plain_run_while_an_escape_is_unfinished),
+                cmocka_unit_test(test_it_gathers_as_far_as_it_can),
+                cmocka_unit_test(test_the_last_piece_does_not_end_between_two_iacs),
+                cmocka_unit_test(test_nothing_is_gathered_while_an_escape_is_unfinished),
+                cmocka_unit_test(test_what_is_gathered_is_what_is_encoded),
                 cmocka_unit_test(test_a_subnegotiation_is_framed_and_its_iacs_doubled),
                 cmocka_unit_test(test_a_subnegotiation_may_fill_the_buffer_to_its_last_byte),
                 cmocka_unit_test(test_a_subnegotiation_that_does_not_fit_leaves_the_buffer_alone),
