@@ -15,6 +15,11 @@ struct Store {
         WriteQueue *queue;
         bool restoring;
 
+        /* Who was connected when it was stored and has not been since */
+        char **missed; /* IDs */
+        size_t n_missed, n_allocated;
+        sd_event_source *return_timer;
+
         StoreHandler changed;
         void *userdata;
         sd_event_source *news; /* of the queue's errors */
@@ -77,10 +82,48 @@ static int on_news(_unused_ sd_event_source *source, int fd, _unused_ uint32_t r
         return 0;
 }
 
-/* What has been restored otherwise than it was stored is stored anew, so that from one restart to the next nobody's
- * port changes again, and who does not come back expires. */
+static int add_missed(Store *s, const char *id) {
+        if (s->n_missed == s->n_allocated) {
+                size_t allocated = MAX(2 * s->n_allocated, (size_t) 256);
+                char **grown = reallocarray(s->missed, allocated, sizeof(char *));
+                if (!grown)
+                        return -ENOMEM;
+
+                s->missed = grown;
+                s->n_allocated = allocated;
+        }
+
+        char *copy = strdup(id);
+        if (!copy)
+                return -ENOMEM;
+
+        s->missed[s->n_missed++] = copy;
+        return 0;
+}
+
+/* So that who does not come back expires, however many restarts follow. */
+static void put_missed(Store *s) {
+        for (size_t i = 0; i < s->n_missed; i++) {
+                const Console *console = concentrator_find(s->concentrator, s->missed[i]);
+
+                if (console && !console->connected)
+                        store_put(s, console);
+                free(s->missed[i]);
+        }
+
+        s->n_missed = 0;
+        free(TAKE_PTR(s->missed));
+}
+
+static int on_return_elapsed(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        put_missed(userdata);
+        return 0;
+}
+
+/* A port that is another than the one that is stored is to be the same after the next restart. */
 static void on_restored(Console *console, const Mapping *mapping, void *userdata) {
-        if (console->own_port != mapping->port || mapping->gone_since == 0)
+        if (console->own_port != mapping->port ||
+            (mapping->gone_since == 0 && add_missed(userdata, console->id) < 0))
                 store_put(userdata, console);
 }
 
@@ -115,7 +158,10 @@ int store_new(const StoreBackend *backend, const char *argument, Concentrator *c
         if (r < 0)
                 return log_error_errno(r, "Cannot load what Backend=%s has stored: %m", backend->name);
 
-        r = sd_event_add_io(concentrator->event, &s->news, write_queue_news_fd(s->queue), EPOLLIN, on_news, s);
+        r = sd_event_add_time_relative(concentrator->event, &s->return_timer, CLOCK_MONOTONIC,
+                                       STORE_RETURN_SEC * USEC_PER_SEC, USEC_PER_SEC, on_return_elapsed, s);
+        if (r >= 0)
+                r = sd_event_add_io(concentrator->event, &s->news, write_queue_news_fd(s->queue), EPOLLIN, on_news, s);
         if (r >= 0)
                 r = write_queue_start(s->queue);
         if (r < 0)
@@ -128,6 +174,8 @@ int store_new(const StoreBackend *backend, const char *argument, Concentrator *c
 Store *store_free(Store *s) {
         if (s->observer.notify)
                 concentrator_unobserve(s->concentrator, &s->observer);
+        put_missed(s);
+        sd_event_source_disable_unref(s->return_timer);
         sd_event_source_disable_unref(s->news);
         write_queue_freep(&s->queue);
         free(s);

@@ -21,6 +21,9 @@ typedef VspcBackend StoreBackend;
 /* Tried again after a second, then after twice as long each time */
 #define STORE_RETRY_MAX_SEC 30U
 
+/* After a restart VMs that were connected come back within seconds; who has not by then is stored as gone. */
+#define STORE_RETURN_SEC 10U
+
 /* At the end what has not been stored yet has this long. */
 #define STORE_STOP_SEC 5U
 

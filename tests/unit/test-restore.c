@@ -56,7 +56,10 @@ static int rows_remove(_unused_ void *state, const char *id) {
         return -ENOENT;
 }
 
+static unsigned n_puts;
+
 static int rows_put(void *state, const Mapping *mapping) {
+        (void) __atomic_add_fetch(&n_puts, 1, __ATOMIC_RELAXED);
         (void) rows_remove(state, mapping->id);
         stored[n_stored++] = mapping_dup(mapping);
         return 0;
@@ -150,6 +153,41 @@ static void test_who_was_connected_is_waited_for_from_the_start_on(_unused_ void
         run = begin(false);
         assert_gone(&run, 1, TODAY, 22 * HOUR);
         end(&run);
+}
+
+/* After a restart most are, within seconds: each is written once, when it is. */
+static void test_who_is_back_soon_is_not_written_as_gone(_unused_ void **state) {
+        for (unsigned i = 0; i < 5; i++)
+                put(i, TODAY - HOUR, 0);
+        n_puts = 0;
+
+        Run run = begin(false);
+        for (unsigned i = 0; i < 3; i++)
+                concentrator_find(run.concentrator, id_of(i))->connected = true;
+        for (Console *c = run.concentrator->consoles; c; c = c->handle.next)
+                if (c->connected)
+                        concentrator_notify(run.concentrator, c, CONSOLE_CONNECTED, NULL);
+        console_free(concentrator_find(run.concentrator, id_of(3)));
+        end(&run);
+
+        assert_int_equal(n_puts, 3 + 1);
+        assert_int_equal(n_stored, 4);
+        for (size_t i = 0; i < n_stored; i++)
+                assert_int_equal(stored[i]->gone_since, streq(stored[i]->id, id_of(4)) ? TODAY : 0);
+}
+
+static void test_who_is_not_is_written_after_a_while(_unused_ void **state) {
+        put(1, TODAY - HOUR, 0);
+        n_puts = 0;
+
+        Run run = begin(false);
+        usec_t begun = now_monotonic();
+        while (__atomic_load_n(&n_puts, __ATOMIC_RELAXED) == 0)
+                assert_true(sd_event_run(run.event, 100 * USEC_PER_MSEC) >= 0);
+        assert_in_range(now_monotonic() - begun, (STORE_RETURN_SEC - 1) * USEC_PER_SEC, 60 * USEC_PER_SEC);
+        end(&run);
+        assert_int_equal(n_puts, 1);
+        assert_int_equal(stored[0]->gone_since, TODAY);
 }
 
 /* As on a machine whose clock has no battery, until it has asked for the time. */
@@ -287,6 +325,8 @@ int main(void) {
 
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_teardown(test_who_was_connected_is_waited_for_from_the_start_on, forget_all),
+                cmocka_unit_test_teardown(test_who_is_back_soon_is_not_written_as_gone, forget_all),
+                cmocka_unit_test_teardown(test_who_is_not_is_written_after_a_while, forget_all),
                 cmocka_unit_test_teardown(test_a_clock_at_1970_makes_nobody_expire_once_it_is_set, forget_all),
                 cmocka_unit_test_teardown(test_a_clock_that_has_been_set_back_makes_it_expire_later, forget_all),
                 cmocka_unit_test_teardown(test_a_time_that_no_clock_shows_is_one_that_others_can_read, forget_all),
