@@ -77,7 +77,7 @@ static int compare_latest_first(const void *a, const void *b) {
 static int compare_longest_gone_first(const void *a, const void *b) {
         const Mapping *x = *(Mapping *const *) a, *y = *(Mapping *const *) b;
 
-        return compare(x->gone_since - 1, y->gone_since - 1) ?: strcmp(x->id, y->id);
+        return compare(x->gone_since - 1, y->gone_since - 1) ?: compare(x->stored, y->stored) ?: strcmp(x->id, y->id);
 }
 
 /* From then on no two mappings have the same port. */
