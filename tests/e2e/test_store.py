@@ -679,7 +679,7 @@ class Trouble(StoreTest):
         faults.inject(("read", errno.EIO, self.folder))
         vspcd.wait_status("0 VMs, 0 clients, ports cannot be stored: Input/output error")
         faults.clear()
-        wait_for(lambda: not os.listdir(self.folder), "its file to go")
+        wait_for(lambda: f"{vm.id}.vm" not in os.listdir(self.folder), "its file to go")
 
     def test_a_folder_that_would_not_outlive_a_power_cut_keeps_it_from_starting(self):
         """The folder is new: that it is there has to be on the disk too."""
@@ -702,7 +702,11 @@ class Trouble(StoreTest):
     def test_a_folder_that_somebody_removes_is_made_again(self):
         vspcd = self.begin()
         connected_vm(vspcd)
-        shutil.rmtree(self.folder)
+
+        def remove():
+            shutil.rmtree(self.folder, ignore_errors=True)  # it may be writing there at this moment
+            return not os.path.exists(self.folder)
+        wait_for(remove, "the folder to go")
         vm = connected_vm(vspcd)
         wait_for(lambda: os.path.exists(self.folder), "the folder")
         self.wait_stored(vm.id)
