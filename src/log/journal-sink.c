@@ -117,7 +117,8 @@ static void end_partial(JournalSink *s, JournalStream *stream) {
         settle_partial(s, stream, 0);
 }
 
-/* sd_journal_sendv() succeeds if there is no journal; if there is one that is dead, it fails. Returns: whether there is one. */
+/* sd_journal_sendv() succeeds if there is no journal; if there is one that is dead, it fails. Returns: whether there is
+ * one. */
 static bool check_journal(JournalSink *s, uint64_t n) {
         bool missing = access(JOURNAL_SOCKET, F_OK) < 0;
 

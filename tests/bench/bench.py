@@ -527,7 +527,8 @@ def load(bench):
     count, rounds, first = 16000, 9, 12000
     kinds = {"loaded": (None, {"VMPorts": "no"})}
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= count + 100:
-        kinds["loaded and all ports listening"] = first, {"VMPortRangeStart": first, "VMPortRangeEnd": first + count - 1}
+        kinds["loaded and all ports listening"] = first, {"VMPortRangeStart": first,
+                                                          "VMPortRangeEnd": first + count - 1}
     else:
         print(f"load: not with ports, LimitNOFILE= is below {count + 100}", flush=True)
 

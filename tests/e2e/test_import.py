@@ -307,7 +307,8 @@ class Harm(ImportTest):
 
     def test_noncharacters_are_nobody_s_name(self):
         """Nor their neighbours' fault, which are characters."""
-        self.make({uuid(1): entry(1, name=f"a{self.NONCHARACTERS}b"), uuid(2): entry(2, name="\ufdcf\ufdf0\ufffc\U0001fffd"),
+        self.make({uuid(1): entry(1, name=f"a{self.NONCHARACTERS}b"),
+                   uuid(2): entry(2, name="\ufdcf\ufdf0\ufffc\U0001fffd"),
                    uuid(3): entry(3, name=self.NONCHARACTERS.encode())}, protocol=3)
         self.run_tool()
         by_uuid = {m["UUID"]: m["NAME"] for m in self.mappings().values()}
@@ -420,9 +421,9 @@ class Migration(ImportTest):
             self.assertEqual(vm.port, port)
 
     def test_what_is_made_of_a_name_is_a_name_to_vspcd_too(self):
-        names = {n: chr(c) for n, c in enumerate((0x1f, 0x7f, 0x85, 0xa0, 0xad, 0x61c, 0x200b, 0x200e, 0x2028, 0x202e, 0x2066,
-                                                  0xd800, 0xe000, 0xfdcf, 0xfdd0, 0xfeff, 0xfffc, 0xfffd, 0xfffe, 0x1fffe,
-                                                  0x10ffff))}
+        names = {n: chr(c) for n, c in enumerate((
+            0x1f, 0x7f, 0x85, 0xa0, 0xad, 0x61c, 0x200b, 0x200e, 0x2028, 0x202e, 0x2066, 0xd800, 0xe000, 0xfdcf, 0xfdd0,
+            0xfeff, 0xfffc, 0xfffd, 0xfffe, 0x1fffe, 0x10ffff))}
         vspcd = self.migrate({uuid(n): entry(n, name=f"vm{name}", port=self.block.first + n)
                               for n, name in names.items()})
         vspcd.wait_logged(f"{len(names)} VMs restored")
