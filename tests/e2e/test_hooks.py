@@ -702,6 +702,18 @@ class WithoutRunner(HooksTest):
         self.assertFalse(vspcd.has_logged("not all have been told of it"))
         self.assertNotEqual(self.runner.pid, pid)
 
+    def test_if_it_is_stopped_between_two_hooks_of_an_event_that_is_reported(self):
+        self.hook("10-wait", WAIT + 'echo >>"$HOOKS_OUT/done"\n')
+        self.hook("20-record")
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        wait_for(lambda: self.lines("pids"), "the hook")
+        os.kill(self.runner.pid, signal.SIGTERM)
+        self.go()
+        vspcd.wait_logged(f"Hooks, vm-added of VM {vm.name}: not all have been told of it, vspc-hooks has ended$")
+        self.assertEqual([t.event for t in self.wait_told(1)], ["vm-connected"])
+        self.assertEqual(len(self.lines("done")), 2)
+
     def test_if_it_is_stopped_what_nobody_has_been_told_of_is_told_later(self):
         self.hook("10-record")
         vspcd = self.start()
