@@ -46,7 +46,8 @@ char **hook_event_environment(const HookEvent *e, char *const *base);
 /* One object and a line end, to be freed by the caller. NULL if memory is short. */
 char *hook_event_json(const HookEvent *e);
 
-/* What hook_event_json() has made; to be ended with hook_event_done(). Returns: 0, -EBADMSG if it is none, or -ENOMEM. */
+/* What hook_event_json() has made; to be ended with hook_event_done(). Returns: 0, -EBADMSG if it is none, or
+ * -ENOMEM. */
 int hook_event_from_json(json_t *object, HookEvent *ret);
 
 /* The part of our own environment that is not about ourselves but of use to any program, for strings_free().

@@ -131,7 +131,7 @@ static void runner_lose(HookRunner *r, int error) {
 
 static void runner_loaded(HookRunner *r, size_t n) {
         r->loading = false;
-        if (TAKE(r->failing, false))
+        if (TAKE(r->failing, false) && n > 0)
                 log_notice("vspc-hooks can be reached again: hooks are told what happens to VMs");
         if (TAKE(r->announce, false) && n > 0)
                 log_info("%zu %s told what happens to VMs", n, n == 1 ? "hook is" : "hooks are");
@@ -252,25 +252,44 @@ static int runner_send(HookRunner *r) {
                 }
 
                 int k = t->sent ? 0 : hook_channel_send_event(r->fd, &t->event);
+                if (k == -EMSGSIZE || k == -ENOMEM) {
+                        hook_log_failure(&r->log, k, "", &t->event, "they cannot be told of it: %m");
+                        runner_done(r, i--); /* another one has its place */
+                        continue;
+                }
                 if (k < 0)
                         return k;
                 t->sent = true;
         }
 }
 
+/* Drops what nobody has been sent. Returns: how many. */
+static size_t runner_drop_unsent(HookRunner *r) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < r->n_telling;)
+                if (r->telling[i].sent)
+                        i++;
+                else {
+                        runner_done(r, i);
+                        n++;
+                }
+
+        return n;
+}
+
 /* Does what there is to do: to be called after every change. */
 static void runner_advance(HookRunner *r) {
-        bool idle = !r->queue.ready && r->n_telling == 0;
-
         if (!r->active) {
-                if (idle) {
+                (void) runner_drop_unsent(r);
+                if (r->n_telling == 0) {
                         runner_close(r);
                         runner_settle(r);
                 }
                 return;
         }
 
-        if (idle && !r->announce) {
+        if (!r->queue.ready && r->n_telling == 0 && !r->announce) {
                 runner_settle(r);
                 return;
         }
@@ -344,7 +363,7 @@ int hook_runner_new(sd_event *loop, HookRunner **ret) {
 }
 
 HookRunner *hook_runner_free(HookRunner *r) {
-        size_t n = r->queue.n_pending;
+        size_t n = r->queue.n_pending + runner_drop_unsent(r);
 
         if (n > 0)
                 log_notice("Ending before hooks could be told of %zu %s", n, n == 1 ? "event" : "events");

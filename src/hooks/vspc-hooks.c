@@ -47,7 +47,8 @@ static int parse_arguments(int argc, char *argv[]) {
         }
 
         if (optind < argc)
-                return log_error_errno(EINVAL, "\"%s\" is not understood: vspc-hooks takes options only", argv[optind]);
+                return log_error_errno(EINVAL, "\"%s\" is not understood: vspc-hooks takes options only",
+                                       argv[optind]);
 
         return 1;
 }

@@ -755,6 +755,24 @@ class WithoutRunner(HooksTest):
         self.assertTrue(vspcd.wait_logged("vspc-hooks can be reached again"))
         self.assertEqual(vspcd.count_logged("Hooks are told nothing"), 1)
 
+    def test_without_it_and_then_without_hooks_nothing_is_left_waiting(self):
+        path = self.hook("50-record")
+        vspcd = self.start()
+        vspcd.wait_logged("1 hook is told")
+        os.kill(self.runner.pid, signal.SIGSTOP)
+        connected_vm(vspcd)  # lies in its socket
+        os.unlink(path)
+        vspcd.reload()
+        os.kill(self.runner.pid, signal.SIGTERM)  # gives it back
+        os.kill(self.runner.pid, signal.SIGCONT)
+        wait_for(lambda: not self.runner.is_running(), "vspc-hooks to end")
+        connected_vm(vspcd)
+        self.hook("60-record")
+        vspcd.reload()
+        last = connected_vm(vspcd)
+        self.assertEqual({(t.hook, t.vm) for t in self.wait_told(2)}, {("60-record", last.id)})
+        self.assertEqual(self.runner.n_started, 2)
+
     def test_if_it_is_frozen_that_holds_up_nothing_but_hooks(self):
         self.hook("50-record")
         vspcd = self.start()

@@ -164,10 +164,11 @@ static void test_what_is_too_long_is_not_sent_and_not_taken(void **state) {
 static void test_what_is_no_message_is_not_taken(void **state) {
         Fixture *f = *state;
         static const char *const broken[] = {
-                " ", "{", "[]", "{}", "1", "null", "{\"load\":-1}", "{\"load\":\"1\"}", "{\"load\":1.5}", "{\"load\":1,\"x\":1}",
-                "{\"load\":1,\"load\":1}", "{\"load\":18446744073709551616}", "{\"loaded\":-1}", "{\"told\":1}", "{\"told\":\"\\u0000\"}",
-                "{\"told\":\"\xff\"}", "{\"event\":\"vm-added\"}", "{\"event\":1}", EVENT(",\"port\":65536"),
-                EVENT(",\"port\":-1"), EVENT(",\"port\":\"1\""), EVENT(",\"peer\":null"), EVENT(",\"oldName\":\"\\n\""),
+                " ", "{", "[]", "{}", "1", "null", "{\"load\":-1}", "{\"load\":\"1\"}", "{\"load\":1.5}",
+                "{\"load\":1,\"x\":1}", "{\"load\":1,\"load\":1}", "{\"load\":18446744073709551616}",
+                "{\"loaded\":-1}", "{\"told\":1}", "{\"told\":\"\\u0000\"}", "{\"told\":\"\xff\"}",
+                "{\"event\":\"vm-added\"}", "{\"event\":1}", EVENT(",\"port\":65536"), EVENT(",\"port\":-1"),
+                EVENT(",\"port\":\"1\""), EVENT(",\"peer\":null"), EVENT(",\"oldName\":\"\\n\""),
                 EVENT(",\"path\":\"/bin/sh\""), EVENT(",\"peer\":\"\\u007f\""), EVENT("} {\"load\":1"),
         };
         HookMessage m;
