@@ -67,6 +67,11 @@ int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
         return 0;
 }
 
+/* What a server that expects TLS says to plain text (RFC 8446, 5.1). There is a NUL in its length. */
+static bool is_tls_alert(const uint8_t *p, size_t n) {
+        return n >= 2 && p[0] == 21 && p[1] == 3;
+}
+
 int varlink_take_reply(Buffer *in, size_t *searched, VarlinkReply *ret) {
         const uint8_t *begin = buffer_data(in), *end = NULL;
 
@@ -78,7 +83,7 @@ int varlink_take_reply(Buffer *in, size_t *searched, VarlinkReply *ret) {
         }
 
         size_t size = (size_t) (end - begin);
-        int r = varlink_parse_reply(begin, size, ret);
+        int r = is_tls_alert(begin, size) ? -EPROTONOSUPPORT : varlink_parse_reply(begin, size, ret);
 
         buffer_consume(in, size + 1);
         *searched = 0;
@@ -109,6 +114,9 @@ const char *varlink_strerror(int error) {
 
         case EBADMSG:
                 return "vspcd gives an answer that is not Varlink";
+
+        case EPROTONOSUPPORT:
+                return "vspcd speaks TLS there: say --tls (see vspc-client(1))";
 
         case EMSGSIZE:
                 return "vspcd gives an answer of more than 1 MiB";

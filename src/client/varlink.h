@@ -48,8 +48,8 @@ int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret);
 
 /* Takes the first reply out of what was received. *searched: bytes of it in which there is no NUL, kept from
  * one call to the next; 0 at first.
- * Returns: 1; 0 if it has not all been received yet; -EMSGSIZE if it never will; what varlink_parse_reply()
- * returns. */
+ * Returns: 1; 0 if it has not all been received yet; -EMSGSIZE if it never will; -EPROTONOSUPPORT if it comes
+ * from TLS; what varlink_parse_reply() returns. */
 int varlink_take_reply(Buffer *in, size_t *searched, VarlinkReply *ret);
 void varlink_reply_done(VarlinkReply *r);
 

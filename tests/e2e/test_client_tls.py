@@ -81,7 +81,8 @@ class Belief(TlsTestCase):
             self.assertIsAsked(self.serving(host=host))
 
     def test_a_certificate_for_an_ipv6_address(self):
-        self.assertIsAsked(self.serving(on_tcp="::1", host="[::1]"))
+        for host in "[::1]", "[::1%1]":  # the latter with the interface, of which a certificate knows nothing
+            self.assertIsAsked(self.serving(on_tcp="::1", host=host))
         other = context(authority().issue("localhost", "IP:::2"))
         result = run(self.serving(other, on_tcp="::1", host="[::1]"))
         self.assertSays(result, 'It has to be for "::1", and from an authority in')
@@ -386,6 +387,19 @@ class Hostility(TlsTestCase):
 
         for behave in telnet, varlink:
             self.assertFails(behave, "Cannot reach vspcd: 127.0.0.1:", self.HINT)
+
+    def test_who_forgets_tls_is_reminded(self):
+        """By the alert with which GnuTLS answers to plain text."""
+        def gnutls(sock):
+            sock.recv(65536)
+            sock.sendall(b"\x15\x03\x03\0\2\2\x16")
+            sock.recv(1)
+
+        options = self.behaving(gnutls)[:1]
+        for verb in ["list"], ["attach", "web01"], ["monitor"]:
+            result = subprocess.run([CLIENT, *options, *verb], capture_output=True, text=True, check=False,
+                                    env=environment(), timeout=PATIENCE_SEC, stdin=subprocess.DEVNULL)
+            self.assertSays(result, "vspcd speaks TLS there: say --tls")
 
     def test_an_end_instead_of_a_handshake(self):
         def at_once(sock):
