@@ -378,9 +378,6 @@ static void connection_learn_name(VarlinkConnection *c) {
 static void connection_log_problem(VarlinkConnection *c) {
         char what[256];
 
-        if (!*stream_problem(&c->stream))
-                return;
-
         snprintf(what, sizeof what, "fails in TLS (%s)", stream_problem(&c->stream));
         varlink_log_mistake(c, what);
 }
@@ -400,7 +397,8 @@ static void connection_readable(Stream *stream) {
         if (n == -EAGAIN)
                 return;
         if (n < 0 || (n == 0 && c->state == VARLINK_WATCHING)) {
-                connection_log_problem(c);
+                if (n == -EPROTO) /* whoever just goes need not say so */
+                        connection_log_problem(c);
                 varlink_close(c);
                 return;
         }

@@ -17,6 +17,9 @@
  * handshake: a chain of certificates, of which GnuTLS takes no more than this either. */
 #define UNSENT_MAX (256U * 1024U)
 
+/* Bytes of a peer's part in a handshake: most of it is a chain of certificates */
+#define HANDSHAKE_MAX (256U * 1024U)
+
 struct TlsSession {
         TlsContext *context;
         gnutls_session_t gnutls;
@@ -24,6 +27,7 @@ struct TlsSession {
         char *host; /* the name that the peer must have, or NULL */
 
         bool open;
+        size_t n_handshake; /* bytes that have been read before it was open */
         Buffer unsent; /* what GnuTLS has made and the socket has not taken */
         int read_error; /* 0: there has been none */
         unsigned n_nuisances;
@@ -40,7 +44,11 @@ static int session_fail(TlsSession *s, int error) {
         if (s->problem)
                 return -EPROTO;
 
-        if (error != GNUTLS_E_FATAL_ALERT_RECEIVED && error != GNUTLS_E_WARNING_ALERT_RECEIVED)
+        if (error == GNUTLS_E_CERTIFICATE_REQUIRED || error == GNUTLS_E_NO_CERTIFICATE_FOUND)
+                s->problem = strdup("it has no certificate"); /* GnuTLS has a text for each version of TLS */
+        else if (error == GNUTLS_E_PULL_ERROR)
+                s->problem = strdup("the connection has been reset");
+        else if (error != GNUTLS_E_FATAL_ALERT_RECEIVED && error != GNUTLS_E_WARNING_ALERT_RECEIVED)
                 s->problem = strdup(gnutls_strerror(error));
         else if (asprintf(&text, "the peer says: %s", gnutls_alert_get_name(alert) ?: "(an unknown alert)") >= 0)
                 s->problem = text;
@@ -104,6 +112,26 @@ static ssize_t push(gnutls_transport_ptr_t userdata, const giovec_t *iov, int n)
         return (ssize_t) total;
 }
 
+/* GnuTLS would gather a message of 16 MiB, and go on for as long as there is something to be read. */
+static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t n) {
+        TlsSession *s = userdata;
+
+        ssize_t k = recv(s->fd, data, n, MSG_DONTWAIT);
+        if (k < 0) {
+                gnutls_transport_set_errno(s->gnutls, errno);
+                return -1;
+        }
+
+        if (!s->open && (s->n_handshake += (size_t) k) > HANDSHAKE_MAX) {
+                if (!s->problem)
+                        s->problem = strdup("its handshake is longer than 256 KiB");
+                gnutls_transport_set_errno(s->gnutls, EMSGSIZE);
+                return -1;
+        }
+
+        return k;
+}
+
 int tls_session_new(TlsContext *context, int fd, const char *host, TlsSession **ret) {
         _cleanup_(tls_session_freep) TlsSession *s = calloc(1, sizeof(TlsSession));
         if (!s)
@@ -121,7 +149,8 @@ int tls_session_new(TlsContext *context, int fd, const char *host, TlsSession **
 
         gnutls_session_set_ptr(s->gnutls, s);
         gnutls_session_set_verify_function(s->gnutls, check_peer);
-        gnutls_transport_set_ptr2(s->gnutls, (gnutls_transport_ptr_t) (intptr_t) fd, s);
+        gnutls_transport_set_ptr(s->gnutls, s);
+        gnutls_transport_set_pull_function(s->gnutls, pull);
         gnutls_transport_set_vec_push_function(s->gnutls, push);
         *ret = TAKE_PTR(s);
         return 0;

@@ -51,6 +51,13 @@ def uuid_shown(digits):
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def await_input(sock, seconds):
+    """Not by select(), which knows descriptors up to 1023 only."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.poll(seconds * 1000)
+
+
 class Peer:
     """One end of a TCP connection."""
 
@@ -130,7 +137,7 @@ class Peer:
                 raise AssertionError(f"{'closed before' if self.eof else 'waited in vain for'} {what}; "
                                      f"{len(self.raw)} bytes came, the last are {bytes(self.raw[-200:])!r}\n"
                                      f"{recent_logs()}")
-            select.select([self.sock], [], [], min(left, 0.02))
+            await_input(self.sock, min(left, 0.02))
 
     def wait_closed(self):
         deadline = time.monotonic() + PATIENCE_SEC
@@ -138,7 +145,8 @@ class Peer:
             self.pump()
             if time.monotonic() > deadline:
                 raise AssertionError(f"the connection is not closed\n{recent_logs()}")
-            select.select([] if self.eof else [self.sock], [], [], 0.02)
+            if not self.eof:
+                await_input(self.sock, 0.02)
 
     def close(self):
         self.sock.close()

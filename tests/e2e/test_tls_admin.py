@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Those who query in TLS, who may be anybody on the network: who is let in, under which name, and with what bounds."""
+
+import json
+import os
+import re
+import ssl
+import subprocess
+import threading
+import time
+
+from certificates import CLIENT, Authority
+from harness import PATIENCE_SEC, SANITIZED, TestCase, clean_environment, main, wait_for
+from peers import ALL_BYTES, Peer, RawClient, double
+from test_sim import Simulator
+from tls_peers import DecliningVm, TlsCaller, TlsVm, client_context
+from varlink_peer import CONCENTRATOR, SERVICE, Caller, message
+
+MEGABYTE = 1 << 20
+CALL_SEC = 30
+N_VMS = 1000 if SANITIZED else 4000
+SOCKETS = ("vm", "admin", "admin-tls")
+
+
+class AdminTestCase(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = cls.enterClassContext(Authority())
+        cls.certificate = cls.authority.issue("vspc.example", "DNS:vspc.example", "IP:127.0.0.1")
+        cls.alice = cls.authority.issue("alice", purpose=CLIENT)
+
+    def start_tls(self, *, trusted=True, tls=None, **kwargs):
+        keys = {"CertificateFile": self.certificate.path, "KeyFile": self.certificate.key, **(tls or {})}
+        if trusted:
+            keys["TrustedCAFile"] = self.authority.path
+        return self.start(sockets=SOCKETS, tls=keys, **kwargs)
+
+    def call_as(self, vspcd, certificate=None, **kwargs):
+        return TlsCaller(vspcd, client_context(certificate, **kwargs))
+
+
+class Identity(AdminTestCase):
+    def test_a_certificate_from_the_authority_is_let_in_under_its_name(self):
+        vspcd = self.start_tls()
+        vm = DecliningVm(vspcd).connect()
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            caller = self.call_as(vspcd, self.alice, version=version)
+            self.assertIn("interfaces", caller.get(f"{SERVICE}.GetInfo"))
+            caller.attach(vm)
+            name = f"alice, 127.0.0.1:{caller.local_port}"
+            vspcd.wait_logged(f"client {name} connected")
+            self.assertIn(name, [client["peer"] for client in Caller(vspcd).vm(vm.id)["clients"]])
+            caller.close()
+            vspcd.wait_logged(f"client {name} disconnected")
+
+    def test_it_is_the_name_that_a_refusal_tells_others(self):
+        vspcd = self.start_tls()
+        vm = DecliningVm(vspcd).connect()
+        holder = self.call_as(vspcd, self.alice)
+        holder.attach(vm, access="exclusive")
+        bob = self.call_as(vspcd, self.authority.issue("bob", purpose=CLIENT))
+        error, parameters = bob.fail("Attach", {"vm": vm.id}, upgrade=True)
+        self.assertIn(f"alice, 127.0.0.1:{holder.local_port}", json.dumps(parameters), error)
+        vspcd.wait_logged(rf"client bob, 127\.0\.0\.1:{bob.local_port} refused: alice, 127\.0\.0\.1:{holder.local_port}")
+
+    def test_without_trusted_authorities_nobody_is_asked(self):
+        vspcd = self.start_tls(trusted=False)
+        vm = DecliningVm(vspcd).connect()
+        for certificate in (None, self.alice):
+            caller = self.call_as(vspcd, certificate)
+            caller.attach(vm)
+            vspcd.wait_logged(rf"client 127\.0\.0\.1:{caller.local_port} connected")
+
+    def assertRefused(self, vspcd, certificate, reason, **kwargs):
+        try:
+            caller = self.call_as(vspcd, certificate, **kwargs)
+            caller.send_raw(message(f"{SERVICE}.GetInfo"))
+            caller.wait_closed()
+            self.assertEqual(bytes(caller.raw), b"")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        line = vspcd.wait_logged(r"Query from 127\.0\.0\.1:\d+ fails in TLS \((.*)\), closing the connection")
+        self.assertIn(reason, line[1])
+
+    def test_who_has_no_certificate_or_a_bad_one_is_refused_with_the_reason(self):
+        other = self.enterContext(Authority("another"))
+        for certificate, reason in (
+                (None, "it has no certificate"),
+                (other.issue("alice", purpose=CLIENT), "The certificate issuer is unknown."),
+                (self.authority.issue("alice", purpose=CLIENT, self_signed=True), "The certificate issuer is unknown."),
+                (self.authority.expired("alice", purpose=CLIENT), "The certificate chain uses expired certificate."),
+                (self.authority.issue("alice"), "does not match the intended purpose.")):
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                with self.subTest(reason=reason, version=version):
+                    self.assertRefused(self.start_tls(), certificate, reason, version=version)
+
+    def test_who_speaks_no_tls_is_refused_with_the_reason(self):
+        vspcd = self.start_tls()
+        peer = Peer(vspcd.admin_tls_address)
+        peer.send_raw(message(f"{SERVICE}.GetInfo"))
+        peer.wait_closed()
+        self.assertEqual(bytes(peer.raw[:1]), b"\x15")  # an alert
+        self.assertLess(len(peer.raw), 16)
+        vspcd.wait_logged(rf"Query from 127\.0\.0\.1:{peer.local_port} fails in TLS \(An unexpected TLS packet")
+
+    def test_without_a_certificate_of_ours_it_is_refused_with_the_reason(self):
+        vspcd = self.start(sockets=SOCKETS)
+        peer = Peer(vspcd.admin_tls_address)
+        peer.wait_closed()
+        vspcd.wait_logged(rf"Query from 127\.0\.0\.1:{peer.local_port} is refused: there is no certificate for TLS, "
+                          "see CertificateFile=")
+
+    def test_a_thousand_strangers_are_not_a_thousand_lines(self):
+        vspcd = self.start_tls()
+        for _ in range(10):
+            strangers = [Peer(vspcd.admin_tls_address) for _ in range(100)]
+            for stranger in strangers:
+                stranger.send_raw(b"GET / HTTP/1.0\r\n\r\n")
+            for stranger in strangers:
+                stranger.wait_closed()
+                stranger.close()
+        vspcd.has_logged("its end")
+        self.assertLess(vspcd.count_logged("fails in TLS"), 5)
+
+    def test_who_is_trusted_may_change_while_those_who_are_there_stay(self):
+        other = self.enterContext(Authority("another"))
+        vspcd = self.start_tls()
+        caller = self.call_as(vspcd, self.alice)
+        caller.get(f"{SERVICE}.GetInfo")
+        vspcd.reload(tls={**vspcd.config["tls"], "TrustedCAFile": other.path})
+        caller.get(f"{SERVICE}.GetInfo")
+        self.assertRefused(vspcd, self.alice, "The certificate issuer is unknown.")
+        self.call_as(vspcd, other.issue("carol", purpose=CLIENT)).get(f"{SERVICE}.GetInfo")
+
+    def test_who_goes_without_tls_s_good_bye_is_no_mistake_to_be_logged(self):
+        vspcd = self.start_tls()
+        for ending in ("close", "abort"):
+            caller = self.call_as(vspcd, self.alice)
+            caller.get(f"{SERVICE}.GetInfo")
+            getattr(caller, ending)()
+        wait_for(lambda: Caller(vspcd).get("GetMetrics")["adminConnections"] == 1, "them to be gone")
+        self.assertFalse(vspcd.has_logged("Query from"))
+
+
+class Traffic(AdminTestCase):
+    def test_an_attached_client_s_stream_is_8_bit_clean_both_ways(self):
+        vspcd = self.start_tls(SlowClient="wait")
+        vm = TlsVm(vspcd).connect()
+        caller = self.call_as(vspcd, self.alice)
+        caller.say("Attach", {"vm": vm.id}, upgrade=True, typed=b"typed at once\xff\xff")
+        caller.wait(lambda: caller.attached, "the reply")
+        vm.wait_data(b"typed at once\xff")
+        vm.take()
+
+        data = ALL_BYTES * 16 + os.urandom(4 * MEGABYTE)
+        for sender, receiver in ((vm, caller), (caller, vm)):
+            receiver.take()
+            thread = threading.Thread(target=sender.send_raw, args=(double(data),))
+            thread.start()
+            receiver.wait_size(len(data))
+            thread.join(PATIENCE_SEC)
+            self.assertSameBytes(receiver.data, data)
+
+    def test_a_list_of_thousands_waits_for_a_slow_reader(self):
+        vspcd = self.start_tls(VMPorts="no")
+        Simulator(self, vspcd, f"--count={N_VMS}", "--name=" + "n" * 200)
+        vspcd.wait_status(f"{N_VMS} VMs, 0 clients")
+        before = vspcd.rss()
+        slow = TlsCaller(vspcd, client_context(self.alice), receive_buffer=4096)
+        slow.say("List", more=True)
+        slow.wait(lambda: slow.replies, "a reply")
+        self.assertGreater(len(Caller(vspcd).list()), N_VMS - 1)
+        self.assertLess(vspcd.rss() - before, 4 * MEGABYTE)
+        self.assertLess(len(slow.replies), N_VMS // 2)
+
+        while slow.replies[-1].get("continues"):
+            slow.wait(lambda n=len(slow.replies): len(slow.replies) > n, "another reply")
+        self.assertEqual(len({reply["parameters"]["vm"]["id"] for reply in slow.replies}), N_VMS)
+
+    def test_events_come_as_they_happen(self):
+        vspcd = self.start_tls()
+        monitor = self.call_as(vspcd, self.alice)
+        self.assertEqual(monitor.monitor(), [])
+        vm = DecliningVm(vspcd).connect()
+        monitor.wait_event("added")
+        monitor.wait_event("connected")
+        client = RawClient(vm)
+        self.assertEqual(monitor.wait_event("client_attached")["client"]["peer"], f"127.0.0.1:{client.local_port}")
+
+    def test_many_calls_in_one_record_and_one_call_in_many(self):
+        vspcd = self.start_tls()
+        caller = self.call_as(vspcd, self.alice)
+        for _ in range(100):
+            caller.asked.append(f"{SERVICE}.GetInfo")
+        caller.send_raw(message(f"{SERVICE}.GetInfo") * 100)
+        caller.wait(lambda: len(caller.replies) == 100, "100 replies")
+        caller.replies.clear()
+        caller.asked.append(f"{SERVICE}.GetInfo")
+        caller.send_bytewise(message(f"{SERVICE}.GetInfo"))
+        caller.wait(lambda: caller.replies, "a reply")
+
+    def test_who_has_said_all_in_tls_gets_all_answers(self):
+        vspcd = self.start_tls()
+        caller = self.call_as(vspcd, self.alice)
+        describe = message(f"{SERVICE}.GetInterfaceDescription", {"interface": CONCENTRATOR})
+        caller.asked = [f"{SERVICE}.GetInterfaceDescription"] * 200
+        caller.send_raw(describe * 200)
+        caller.sock.say_good_bye()
+        wait_for(lambda: caller.pump(100000) >= 0 and caller.eof, "all answers, and the end")
+        self.assertEqual((caller.asked, caller.reset), ([], False))
+
+
+class Bounds(AdminTestCase):
+    def test_who_does_not_come_to_the_end_of_a_handshake_or_of_a_call_is_closed(self):
+        vspcd = self.start_tls()
+        began = time.monotonic()
+        mute, half = Peer(vspcd.admin_tls_address), Peer(vspcd.admin_tls_address)
+        half.send_raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+        quiet, cut, idle = (self.call_as(vspcd, self.alice) for _ in range(3))
+        cut.send_raw(message(f"{SERVICE}.GetInfo")[:20])
+        idle.get(f"{SERVICE}.GetInfo")
+
+        def closed():
+            for peer in (mute, half, quiet, cut):
+                peer.pump()
+            return mute.eof and half.eof and quiet.eof and cut.eof
+
+        wait_for(closed, "those who say nothing to be closed", timeout=CALL_SEC + 30)
+        self.assertGreater(time.monotonic() - began, CALL_SEC - 1)
+        idle.get(f"{SERVICE}.GetInfo")
+
+
+class Programs(AdminTestCase):
+    """That of others: the call goes in, the answer comes out."""
+
+    def converse(self, vspcd, *argv):
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=clean_environment())
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        process.stdin.write(message(f"{SERVICE}.GetInfo"))
+        process.stdin.flush()
+        output = bytearray()
+        while b"org.vspc.Concentrator" not in output or b"\0" not in output:
+            data = os.read(process.stdout.fileno(), 65536)
+            if not data:
+                self.fail(f"{argv[0]}: {bytes(output)!r} {process.stderr.read()!r}")
+            output += data
+        return output
+
+    def test_openssl(self):
+        vspcd = self.start_tls()
+        self.converse(vspcd, "openssl", "s_client", "-quiet", "-verify_return_error", "-CAfile", self.authority.path,
+                      "-cert", self.alice.path, "-key", self.alice.key, "-verify_hostname", "vspc.example", "-connect",
+                      f"127.0.0.1:{vspcd.admin_tls_address[1]}")
+
+    def test_socat(self):
+        vspcd = self.start_tls()
+        self.converse(vspcd, "socat", "-", f"OPENSSL:127.0.0.1:{vspcd.admin_tls_address[1]},cafile={self.authority.path},"
+                      f"cert={self.alice.both},commonname=vspc.example")
+
+    def test_gnutls_cli(self):
+        vspcd = self.start_tls()
+        output = self.converse(vspcd, "gnutls-cli", "--x509cafile", self.authority.path, "--x509certfile",
+                               self.alice.path, "--x509keyfile", self.alice.key, "--verify-hostname=vspc.example",
+                               "-p", str(vspcd.admin_tls_address[1]), "127.0.0.1")
+        self.assertTrue(re.search(rb"Status: The certificate is trusted", output))
+
+
+if __name__ == "__main__":
+    main()
