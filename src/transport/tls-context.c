@@ -341,8 +341,8 @@ int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const 
         if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
                 return fail(ret_problem, -EACCES, "its certificate is not trusted");
 
-        /* There is a space behind each of its sentences. */
-        while (text.size > 0 && text.data[text.size - 1] == ' ')
+        /* Sentences, each with a space behind it; ours goes on. */
+        while (text.size > 0 && strchr(" .", text.data[text.size - 1]))
                 text.size--;
         (void) fail(ret_problem, 0, "%.*s", (int) text.size, (const char *) text.data);
         gnutls_free(text.data);

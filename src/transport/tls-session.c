@@ -20,6 +20,9 @@
 /* Bytes of a peer's part in a handshake: most of it is a chain of certificates */
 #define HANDSHAKE_MAX (256U * 1024U)
 
+/* Bytes of an alert, with the record that it is in */
+#define ALERT_SIZE 7U
+
 struct TlsSession {
         TlsContext *context;
         gnutls_session_t gnutls;
@@ -27,7 +30,8 @@ struct TlsSession {
         char *host; /* the name that the peer must have, or NULL */
 
         bool open;
-        size_t n_handshake; /* bytes that have been read before it was open */
+        size_t n_handshake;       /* bytes that have been read before it was open */
+        uint8_t last[ALERT_SIZE]; /* of these */
         Buffer unsent; /* what GnuTLS has made and the socket has not taken */
         int read_error; /* 0: there has been none */
         unsigned n_nuisances;
@@ -35,6 +39,22 @@ struct TlsSession {
         char *problem;
         char *peer_name;
 };
+
+/* What GnuTLS says is a sentence, and is a part of one of ours. */
+static char *describe_error(int error) {
+        const char *text = gnutls_strerror(error);
+        size_t n = strlen(text);
+
+        return strndup(text, n > 0 && text[n - 1] == '.' ? n - 1 : n);
+}
+
+/* A client that does not take our certificate may say so in plain text, in the middle of TLS 1.3 as well (OpenSSL's does,
+ * for it sends in secret only once it has believed us). To GnuTLS that is no more than something it cannot decrypt. */
+static bool is_plain_alert(const TlsSession *s, int error) {
+        static const uint8_t header[] = {21, 3, 3, 0, 2, GNUTLS_AL_FATAL};
+
+        return !s->open && error == GNUTLS_E_DECRYPTION_FAILED && memcmp(s->last, header, sizeof header) == 0;
+}
 
 /* Keeps the first problem: what comes after it follows from it. */
 static int session_fail(TlsSession *s, int error) {
@@ -44,12 +64,17 @@ static int session_fail(TlsSession *s, int error) {
         if (s->problem)
                 return -EPROTO;
 
+        if (is_plain_alert(s, error)) {
+                error = GNUTLS_E_FATAL_ALERT_RECEIVED;
+                alert = s->last[ALERT_SIZE - 1];
+        }
+
         if (error == GNUTLS_E_CERTIFICATE_REQUIRED || error == GNUTLS_E_NO_CERTIFICATE_FOUND)
                 s->problem = strdup("it has no certificate"); /* GnuTLS has a text for each version of TLS */
         else if (error == GNUTLS_E_PULL_ERROR)
                 s->problem = strdup("the connection has been reset");
         else if (error != GNUTLS_E_FATAL_ALERT_RECEIVED && error != GNUTLS_E_WARNING_ALERT_RECEIVED)
-                s->problem = strdup(gnutls_strerror(error));
+                s->problem = describe_error(error);
         else if (asprintf(&text, "the peer says: %s", gnutls_alert_get_name(alert) ?: "(an unknown alert)") >= 0)
                 s->problem = text;
 
@@ -112,6 +137,17 @@ static ssize_t push(gnutls_transport_ptr_t userdata, const giovec_t *iov, int n)
         return (ssize_t) total;
 }
 
+static void keep_last(TlsSession *s, const uint8_t *data, size_t n) {
+        if (n < ALERT_SIZE)
+                memmove(s->last, s->last + n, ALERT_SIZE - n);
+        else {
+                data += n - ALERT_SIZE;
+                n = ALERT_SIZE;
+        }
+        if (n > 0)
+                memcpy(s->last + ALERT_SIZE - n, data, n);
+}
+
 /* GnuTLS would gather a message of 16 MiB, and go on for as long as there is something to be read. */
 static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t n) {
         TlsSession *s = userdata;
@@ -122,7 +158,12 @@ static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t n) {
                 return -1;
         }
 
-        if (!s->open && (s->n_handshake += (size_t) k) > HANDSHAKE_MAX) {
+        if (s->open)
+                return k;
+
+        keep_last(s, data, (size_t) k);
+        s->n_handshake += (size_t) k;
+        if (s->n_handshake > HANDSHAKE_MAX) {
                 if (!s->problem)
                         s->problem = strdup("its handshake is longer than 256 KiB");
                 gnutls_transport_set_errno(s->gnutls, EMSGSIZE);

@@ -81,16 +81,16 @@ class Identity(AdminTestCase):
         except (ssl.SSLError, ConnectionError):
             pass
         line = vspcd.wait_logged(r"Query from 127\.0\.0\.1:\d+ fails in TLS \((.*)\), closing the connection")
-        self.assertIn(reason, line[1])
+        self.assertTrue(line[1].endswith(reason), line[1])
 
     def test_who_has_no_certificate_or_a_bad_one_is_refused_with_the_reason(self):
         other = self.enterContext(Authority("another"))
         for certificate, reason in (
                 (None, "it has no certificate"),
-                (other.issue("alice", purpose=CLIENT), "The certificate issuer is unknown."),
-                (self.authority.issue("alice", purpose=CLIENT, self_signed=True), "The certificate issuer is unknown."),
-                (self.authority.expired("alice", purpose=CLIENT), "The certificate chain uses expired certificate."),
-                (self.authority.issue("alice"), "does not match the intended purpose.")):
+                (other.issue("alice", purpose=CLIENT), "The certificate issuer is unknown"),
+                (self.authority.issue("alice", purpose=CLIENT, self_signed=True), "The certificate issuer is unknown"),
+                (self.authority.expired("alice", purpose=CLIENT), "The certificate chain uses expired certificate"),
+                (self.authority.issue("alice"), "does not match the intended purpose")):
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 with self.subTest(reason=reason, version=version):
                     self.assertRefused(self.start_tls(), certificate, reason, version=version)
@@ -130,7 +130,7 @@ class Identity(AdminTestCase):
         caller.get(f"{SERVICE}.GetInfo")
         vspcd.reload(tls={**vspcd.config["tls"], "TrustedCAFile": other.path})
         caller.get(f"{SERVICE}.GetInfo")
-        self.assertRefused(vspcd, self.alice, "The certificate issuer is unknown.")
+        self.assertRefused(vspcd, self.alice, "The certificate issuer is unknown")
         self.call_as(vspcd, other.issue("carol", purpose=CLIENT)).get(f"{SERVICE}.GetInfo")
 
     def test_who_goes_without_tls_s_good_bye_is_no_mistake_to_be_logged(self):

@@ -378,7 +378,7 @@ static void test_a_peer_that_renegotiates_is_told_no_even_while_a_write_waits(_u
         send_bulk();
         assert_false(gnutls_error_is_fatal(gnutls_handshake(f.peer)));
         run_until(f.owner.end == -EPROTO, 0);
-        assert_string_equal(stream_problem(&f.owner.stream), "Rehandshake was requested by the peer.");
+        assert_string_equal(stream_problem(&f.owner.stream), "Rehandshake was requested by the peer");
 
         /* It gets what was said before that. */
         run_until(f.n_peer_alerts == 1, (peer_read(), 0));

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Consoles in TLS: every byte, both ways, also where somebody reads slowly or the VM moves between hosts that speak TLS
+and hosts that do not; and sessions that are resumed."""
+
+import os
+import pty
+import re
+import selectors
+import ssl
+import subprocess
+import tempfile
+import threading
+
+from certificates import CLIENT, Authority
+from harness import PATIENCE_SEC, SANITIZED, TestCase, clean_environment, main, wait_for
+from peers import ALL_BYTES, RawClient, double
+from test_sim import Follower, Simulator
+from tls_peers import DecliningVm, StartingVm, TlsVm, client_context
+from varlink_peer import Caller, known_vms
+
+MEGABYTE = 1 << 20
+BULK = (4 if SANITIZED else 16) * MEGABYTE
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+class TrafficTestCase(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = cls.enterClassContext(Authority())
+        cls.certificate = cls.authority.issue("vspc.example")
+        cls.renewed = cls.authority.issue("vspc.example")
+
+    def start_tls(self, **kwargs):
+        return self.start(tls={"CertificateFile": self.certificate.both}, **{"SlowClient": "wait", **kwargs})
+
+
+class Bulk(TrafficTestCase):
+    def test_every_byte_arrives_both_ways(self):
+        data = ALL_BYTES * 100 + os.urandom(BULK)
+        for version in VERSIONS:
+            vspcd = self.start_tls()
+            vm = TlsVm(vspcd, context=client_context(version=version)).connect()
+            client = RawClient(vm)
+            vm.take()
+            thread = threading.Thread(target=client.send_raw, args=(data,))
+            thread.start()
+            vm.wait_size(len(data))
+            thread.join(PATIENCE_SEC)
+            self.assertSameBytes(vm.data, data)
+
+            thread = threading.Thread(target=vm.send, args=(data,))
+            thread.start()
+            client.wait_size(len(data))
+            thread.join(PATIENCE_SEC)
+            self.assertSameBytes(client.data, data)
+
+    def test_a_vm_that_does_not_read_holds_its_clients_up_and_then_gets_it_all(self):
+        data = os.urandom(24 * MEGABYTE)
+        for version in VERSIONS:
+            vspcd = self.start_tls()
+            vm = TlsVm(vspcd, context=client_context(version=version), receive_buffer=8192).connect()
+            client = RawClient(vm)
+            vm.take()
+            before, sent = vspcd.rss(), 0
+
+            def stuck():
+                nonlocal sent
+                n = client.send_some(data[sent:])
+                sent += n
+                return n == 0 and Caller(vspcd).vm(vm.id)["bytesSent"] > 0
+
+            wait_for(stuck, "the client to be held up")
+            self.assertLess(sent, len(data))
+            self.assertLess(vspcd.rss() - before, 4 * MEGABYTE)
+
+            # What the VM says is heard all the same.
+            vm.send(b"I am busy")
+            client.wait_data(b"I am busy")
+
+            thread = threading.Thread(target=client.send_raw, args=(data[sent:],))
+            thread.start()
+            vm.wait_size(len(data))
+            thread.join(PATIENCE_SEC)
+            self.assertSameBytes(vm.data, data)
+
+    def test_a_vm_is_not_read_while_its_client_does_not(self):
+        vspcd = self.start_tls(ClientBufferSize="64K")
+        vm = TlsVm(vspcd).connect()
+        client = RawClient(vm, receive_buffer=8192)
+        data = double(os.urandom(32 * MEGABYTE))
+        sent = 0
+
+        def stuck():
+            nonlocal sent
+            n = vm.send_some(data[sent:sent + 16384])
+            sent += n
+            return n == 0
+
+        wait_for(lambda: stuck() and stuck() and stuck(), "the VM to be held up")
+        self.assertLess(sent, len(data))
+        thread = threading.Thread(target=vm.send_raw, args=(data[sent:] + b"the end",))
+        thread.start()
+        client.wait(lambda: client.raw.endswith(b"the end"), "the end")
+        thread.join(PATIENCE_SEC)
+        self.assertSameBytes(client.data, data.replace(b"\xff\xff", b"\xff") + b"the end")
+
+
+class VMotion(TrafficTestCase):
+    SEQUENCE = b"\0\1\2\xff"
+
+    def move(self, vm, kind):
+        """To a host that speaks this: the source says its last words meanwhile."""
+        target = kind(vm.vspcd, vm.name, digits=vm.digits, uri=vm.uri)
+        secret = vm.begin(self.SEQUENCE)
+        target.peer(self.SEQUENCE, secret)
+        vm.send(b"<from the source>")
+        target.complete(self.SEQUENCE)
+        vm.close()
+        target.send(b"<from the target>")
+        target.vspcd.wait_logged(rf"VM {vm.name} .* has moved to 127\.0\.0\.1:{target.local_port}")
+        return target
+
+    def test_a_vm_moves_between_hosts_of_every_kind(self):
+        vspcd = self.start_tls()
+        vm = DecliningVm(vspcd).connect()
+        vm_id, client, expected = vm.id, RawClient(vm), b""
+        vm.port = None
+        for kind in (TlsVm, DecliningVm, StartingVm, TlsVm, StartingVm, DecliningVm):
+            vm = self.move(vm, kind)
+            expected += b"<from the source><from the target>"
+            client.wait_data(expected)
+            client.send(b"typed")
+            vm.wait_data(b"typed")
+            self.assertEqual("tls" in Caller(vspcd).vm(vm_id), kind is not DecliningVm)
+        self.assertSameBytes(client.data, expected)
+
+    def test_many_vms_move_under_load_and_nothing_is_lost(self):
+        n_vms, n_moves = 40, 150 if SANITIZED else 600
+        vspcd = self.start_tls(ports=64, ClientBufferSize="1M", SlowClient="skip")
+        sim = Simulator(self, vspcd, f"--count={n_vms}", "--name=mover", "--rate=8K", "--hosts=4", "--tls=some",
+                        "--vmotion=200ms", f"--vmotions={n_moves}", f"--for={30 if SANITIZED else 15}s")
+        vspcd.wait_change(lambda: vspcd.count_logged(r"VM mover-\d+ .*its clients use port") >= n_vms, "all VMs")
+        ports = {m[1]: int(m[2]) for m in filter(None, (re.search(r"VM (mover-\d+) .*use port (\d+)", line)
+                                                        for line in vspcd.log[:]))}
+        followers = [Follower(port, name) for name, port in ports.items()]
+        selector = selectors.DefaultSelector()
+        for f in followers:
+            self.addCleanup(f.sock.close)
+            selector.register(f.sock, selectors.EVENT_READ, f)
+
+        def read():
+            for key, _ in selector.select(0.05):
+                key.data.read()
+
+        while sim.process.poll() is None:
+            read()
+        report = sim.report()
+        wait_for(lambda: read() or sum(f.total() for f in followers) >= report["bytes_sent"],
+                 lambda: f"{report['bytes_sent']} bytes in all, having {sum(f.total() for f in followers)}")
+        self.assertEqual(sum(f.total() for f in followers), report["bytes_sent"])
+        self.assertEqual(report["connections_lost"], 0)
+        self.assertGreaterEqual(report["vmotions_completed"], n_moves)
+        self.assertGreater(vspcd.count_logged(r"in TLS 1\.3, its clients use port"), n_vms // 4)
+        self.assertFalse(vspcd.has_logged("misses output|TLS has failed"))
+
+
+class Resumption(TrafficTestCase):
+    def assertResumed(self, vspcd, vm, resumed):
+        self.assertEqual(vm.session.session_reused, resumed)
+        self.assertEqual(Caller(vspcd).vm(vm.id)["tls"]["resumed"], resumed)
+        client = RawClient(vm)
+        vm.send(b"flows")
+        client.wait_data(b"flows")
+        client.close()
+
+    def test_a_second_connection_resumes_the_first_one_s_session(self):
+        vspcd = self.start_tls()
+        for version in VERSIONS:
+            context = client_context(version=version)
+            first = TlsVm(vspcd, context=context).connect()
+            self.assertResumed(vspcd, first, False)
+            second = TlsVm(vspcd, context=context, session=first.session.session).connect()
+            self.assertResumed(vspcd, second, True)
+
+    def test_a_ticket_from_before_a_reload_is_passed_over(self):
+        vspcd = self.start_tls()
+        for version in VERSIONS:
+            context = client_context(version=version)
+            first = TlsVm(vspcd, context=context).connect()
+            vspcd.reload(tls={"CertificateFile": self.renewed.both})
+            second = TlsVm(vspcd, context=context, session=first.session.session).connect()
+            self.assertResumed(vspcd, second, False)
+            third = TlsVm(vspcd, context=context, session=second.session.session).connect()
+            self.assertResumed(vspcd, third, True)
+
+    def test_a_host_that_is_not_trusted_any_more_cannot_resume_either(self):
+        other = self.enterContext(Authority("another"))
+        vspcd = self.start(tls={"CertificateFile": self.certificate.both, "VMTrustedCAFile": self.authority.path})
+        context = client_context(self.authority.issue("esx1", purpose=CLIENT), version=VERSIONS[1])
+        first = TlsVm(vspcd, context=context).connect()
+        second = TlsVm(vspcd, context=context, session=first.session.session).connect()
+        self.assertResumed(vspcd, second, True)
+        self.assertEqual(Caller(vspcd).vm(second.id)["tls"]["peer"], "esx1")
+        vspcd.reload(tls={**vspcd.config["tls"], "VMTrustedCAFile": other.path})
+        third = TlsVm(vspcd, context=context, session=second.session.session)
+        third.wait_closed()
+        vspcd.wait_logged("TLS has failed: The certificate is NOT trusted")
+
+    def test_openssl_resumes_from_a_file(self):
+        vspcd = self.start_tls()
+        address = f"127.0.0.1:{vspcd.vm_address[1]}"
+        with tempfile.TemporaryDirectory(prefix="vspc-e2e-") as folder:
+            path = os.path.join(folder, "session")
+            for version, text in (("-tls1_2", "New"), ("-tls1_3", "New")):
+                process = subprocess.Popen(["openssl", "s_client", "-connect", address, version, "-sess_out", path],
+                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                           env=clean_environment())
+                self.addCleanup(process.kill)
+                output = b""
+                while b"Extended master secret" not in output:
+                    data = os.read(process.stdout.fileno(), 65536)
+                    self.assertTrue(data, output)
+                    output += data
+                self.assertIn(f"{text}, TLSv1.{version[-1]}".encode(), output)
+                process.communicate(b"Q\n", timeout=PATIENCE_SEC)
+                resumed = subprocess.run(["openssl", "s_client", "-connect", address, version, "-sess_in", path],
+                                         input=b"", capture_output=True, check=False)
+                self.assertIn(f"Reused, TLSv1.{version[-1]}".encode(), resumed.stdout)
+
+    def test_a_simulated_host_s_vms_resume_when_they_come_back(self):
+        vspcd = self.start_tls()
+        Simulator(self, vspcd, "--count=8", "--hosts=1", "--tls", "--resume", "--drop=300ms", "--reconnect=10ms")
+        wait_for(lambda: any(vm.get("tls", {}).get("resumed") for vm in known_vms(vspcd)), "a session that is resumed")
+
+    def test_admin_sessions_are_not_resumed(self):
+        vspcd = self.start(tls={"CertificateFile": self.certificate.both}, sockets=("vm", "admin", "admin-tls"))
+        output = subprocess.run(["openssl", "s_client", "-reconnect", "-tls1_2", "-connect",
+                                 f"127.0.0.1:{vspcd.admin_tls_address[1]}"], input=b"", capture_output=True, check=False)
+        self.assertEqual(output.stdout.count(b"New, TLSv1.2"), 6)
+        self.assertNotIn(b"Reused", output.stdout)
+
+
+class Programs(TrafficTestCase):
+    """Debian's telnet-ssl, which knows "AUTH SSL" as ESXi does, and socat. None is an ESXi host, and hears so in TLS."""
+
+    REFUSAL = "This port is for ESXi hosts. A VM's console is at the VM's own port."
+
+    def run_telnet(self, vspcd, *options, port):
+        """What it shows on a terminal."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execvpe("telnet-ssl", ["telnet-ssl", *options, "--", "127.0.0.1", port], clean_environment())
+        shown = b""
+        try:
+            while data := os.read(terminal, 4096):
+                shown += data
+        except OSError:  # it has ended
+            pass
+        os.waitpid(pid, 0)
+        os.close(terminal)
+        return shown.decode(errors="replace")
+
+    def start_for_programs(self, **tls):
+        certificate = self.authority.issue("127.0.0.1", "IP:127.0.0.1")
+        return self.start(tls={"CertificateFile": certificate.both, **tls}, HandshakeTimeoutSec="5s")
+
+    def test_telnet_ssl_begins_in_the_middle_of_telnet(self):
+        vspcd = self.start_for_programs(RequireVMTLS="yes")
+        shown = self.run_telnet(vspcd, "-z", "secure", "-z", "debug", "-z", "authdebug", "-z",
+                                f"cacert={self.authority.path}", port=f"-{vspcd.vm_address[1]}")
+        for step in (">>>TELNET: auth_send got: 07 00", ">>>TELNET: Using type 7", "SSL ACCEPT", "[SSL - OK]",
+                     "[SSL subject=/CN=127.0.0.1]", self.REFUSAL):
+            self.assertIn(step, shown)
+            shown = shown[shown.index(step):]
+
+    def test_telnet_ssl_begins_at_once(self):
+        vspcd = self.start_for_programs(RequireVMTLS="yes")
+        shown = self.run_telnet(vspcd, "-z", "ssl", "-z", f"cacert={self.authority.path}", port=str(vspcd.vm_address[1]))
+        self.assertIn(self.REFUSAL, shown)
+
+    def test_telnet_ssl_that_does_not_want_to_is_refused_in_one_line(self):
+        vspcd = self.start_for_programs(RequireVMTLS="yes")
+        shown = self.run_telnet(vspcd, "-z", "nossl", port=f"-{vspcd.vm_address[1]}")
+        self.assertIn("This concentrator takes TLS only: the vSPC URI has to begin with telnets://", shown)
+
+    def test_socat_brings_telnet_into_tls(self):
+        vspcd = self.start_for_programs()
+        result = subprocess.run(["socat", "-", f"OPENSSL:127.0.0.1:{vspcd.vm_address[1]},cafile={self.authority.path}"],
+                                input=b"\xff\xfc\xe8", capture_output=True, timeout=PATIENCE_SEC, check=False)
+        self.assertEqual(result.stderr, b"")
+        self.assertIn(self.REFUSAL.encode(), result.stdout)
+
+
+if __name__ == "__main__":
+    main()
