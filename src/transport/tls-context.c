@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,9 @@
 
 /* SHA-1 in hex with colons */
 #define THUMBPRINT_SIZE 20U
+
+/* Certificates in a file, from ours to the root: as many as GnuTLS takes from a peer by default */
+#define CHAIN_MAX 16U
 
 struct TlsContext {
         unsigned n_ref;
@@ -59,26 +63,82 @@ static int check_readable(const char *what, const char *path, char **ret_problem
         return 0;
 }
 
-static int load_certificate(TlsContext *c, const char *certificate, const char *key, char **ret_problem) {
-        int r = check_readable("The certificate", certificate, ret_problem);
+static int load_chain(const char *path, gnutls_pcert_st *chain, unsigned *n, char **ret_problem) {
+        int r = check_readable("The certificate", path, ret_problem);
         if (r < 0)
                 return r;
 
-        if (!key)
-                key = certificate;
-        r = check_readable("The key", key, ret_problem);
+        r = gnutls_pcert_list_import_x509_file(chain, n, path, GNUTLS_X509_FMT_PEM, NULL, NULL, 0);
         if (r < 0)
-                return r;
-
-        r = gnutls_certificate_set_x509_key_file2(c->credentials, certificate, key, GNUTLS_X509_FMT_PEM, NULL, 0);
-        if (r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-                return fail(ret_problem, -EKEYREJECTED, "The key in %s is not that of the certificate in %s", key,
-                            certificate);
-        if (r < 0)
-                return fail(ret_problem, -EINVAL, "The certificate in %s and its key in %s are of no use: %s",
-                            certificate, key, gnutls_strerror(r));
+                return fail(ret_problem, -EINVAL, "The certificate in %s is of no use: %s", path, gnutls_strerror(r));
 
         return 0;
+}
+
+static int import_key(gnutls_privkey_t key, const char *path) {
+        gnutls_datum_t pem;
+
+        if (gnutls_url_is_supported(path))
+                return gnutls_privkey_import_url(key, path, 0);
+
+        int r = gnutls_load_file(path, &pem);
+        if (r < 0)
+                return r;
+
+        r = gnutls_privkey_import_x509_raw(key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
+        gnutls_memset(pem.data, 0, pem.size);
+        gnutls_free(pem.data);
+        return r;
+}
+
+static int load_key(const char *path, gnutls_privkey_t *ret, char **ret_problem) {
+        gnutls_privkey_t key;
+
+        int r = check_readable("The key", path, ret_problem);
+        if (r < 0)
+                return r;
+        if (gnutls_privkey_init(&key) < 0)
+                return -ENOMEM;
+
+        r = import_key(key, path);
+        if (r < 0) {
+                gnutls_privkey_deinit(key);
+                return fail(ret_problem, -EINVAL, "The key in %s is of no use: %s", path, gnutls_strerror(r));
+        }
+
+        *ret = key;
+        return 0;
+}
+
+/* Not by gnutls_certificate_set_x509_key_file2(), which does not say which of the two it does not like, and leaks (3.7)
+ * what it has read of a broken certificate. */
+static int load_certificate(TlsContext *c, const char *certificate, const char *key_file, char **ret_problem) {
+        gnutls_pcert_st chain[CHAIN_MAX];
+        unsigned n = CHAIN_MAX;
+        gnutls_privkey_t key = NULL;
+
+        int r = load_chain(certificate, chain, &n, ret_problem);
+        if (r < 0)
+                return r;
+
+        r = load_key(key_file ?: certificate, &key, ret_problem);
+        if (r >= 0) {
+                r = gnutls_certificate_set_key(c->credentials, NULL, 0, chain, (int) n, key);
+                if (r >= 0)
+                        return 0; /* both are the credentials' now */
+
+                r = fail(ret_problem, r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH ? -EKEYREJECTED : -EINVAL,
+                         r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH
+                                 ? "The key in %s is not that of the certificate in %s"
+                                 : "The key in %s and the certificate in %s are of no use together",
+                         key_file ?: certificate, certificate);
+        }
+
+        if (key)
+                gnutls_privkey_deinit(key);
+        for (unsigned i = 0; i < n; i++)
+                gnutls_pcert_deinit(&chain[i]);
+        return r;
 }
 
 /* GnuTLS writes without colons. */

@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 from certificates import DAY, RSA_2048, Authority
-from harness import PATIENCE_SEC, VSPCD, TestCase, clean_environment, main, recent_logs
+from harness import PATIENCE_SEC, SANITIZED, VSPCD, TestCase, clean_environment, main, recent_logs
 from peers import Peer, RawClient, connected_vm
 from tls_peers import TlsVm, client_context
 from varlink_peer import Caller
@@ -173,7 +173,7 @@ class Reload(CertificateTestCase):
         for tls, reason in (
                 ({"CertificateFile": "/nonexistent"},
                  "The certificate /nonexistent cannot be read: No such file or directory"),
-                ({"CertificateFile": broken, "KeyFile": self.first.key}, f"The certificate in {broken} and its key in"),
+                ({"CertificateFile": broken, "KeyFile": self.first.key}, f"The certificate in {broken} is of no use"),
                 ({"CertificateFile": self.second.path, "KeyFile": self.first.key},
                  f"The key in {self.first.key} is not that of the certificate in {self.second.path}"),
                 ({"CertificateFile": self.second.both, "Priority": "NORMAL:+NONSENSE"},
@@ -227,7 +227,7 @@ class Reload(CertificateTestCase):
         for n in range(100):
             self.reload_with(vspcd, self.first if n % 2 else self.second)
         self.assertLessEqual(vspcd.n_descriptors(), descriptors)
-        self.assertLess(vspcd.rss() - memory, 2 << 20)
+        self.assertLess(vspcd.rss() - memory, (16 if SANITIZED else 2) << 20)
 
 
 class Required(CertificateTestCase):
@@ -310,13 +310,13 @@ class CheckConfig(CertificateTestCase):
                 ({"CertificateFile": "/nonexistent"}, "/nonexistent cannot be read: No such file"),
                 ({"CertificateFile": "/"}, "The certificate / is not a regular file"),
                 ({"CertificateFile": fifo}, f"The certificate {fifo} is not a regular file"),
-                ({"CertificateFile": empty}, f"The certificate in {empty} and its key in {empty} are of no use"),
-                ({"CertificateFile": nonsense}, f"The certificate in {nonsense} and its key in {nonsense} are of no use"),
-                ({"CertificateFile": self.first.path}, f"its key in {self.first.path} are of no use"),
-                ({"CertificateFile": self.first.key}, f"The certificate in {self.first.key}"),
+                ({"CertificateFile": empty}, f"The certificate in {empty} is of no use"),
+                ({"CertificateFile": nonsense}, f"The certificate in {nonsense} is of no use"),
+                ({"CertificateFile": self.first.path}, f"The key in {self.first.path} is of no use"),
+                ({"CertificateFile": self.first.key}, f"The certificate in {self.first.key} is of no use"),
                 ({**certificate, "KeyFile": "/nonexistent"}, "The key /nonexistent cannot be read"),
                 ({**certificate, "KeyFile": self.second.key}, f"The key in {self.second.key} is not that of the certif"),
-                ({**certificate, "KeyFile": encrypted}, f"its key in {encrypted} are of no use"),
+                ({**certificate, "KeyFile": encrypted}, f"The key in {encrypted} is of no use"),
                 ({**certificate, "TrustedCAFile": "/nonexistent"}, "trusted certificates /nonexistent cannot be read"),
                 ({**certificate, "TrustedCAFile": empty}, f"{empty}"),
                 ({**certificate, "VMTrustedCAFile": nonsense}, f"{nonsense}"),
