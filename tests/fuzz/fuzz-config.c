@@ -33,6 +33,8 @@ static void test_bounds(const Config *c) {
         assert(memchr(c->backend, 0, sizeof c->backend) && backend_name_is_valid(c->backend));
         assert(!c->console_log.prefix || file_name_prefix_is_valid(c->console_log.prefix));
         assert(c->console_log.mode <= 0777 && (c->console_log.mode & 0200));
+        assert(!c->tls.certificate_file || *c->tls.certificate_file == '/' ||
+               gnutls_url_is_supported(c->tls.certificate_file));
 }
 
 static void test_equal(const Config *a, const Config *b) {
@@ -54,6 +56,14 @@ static void test_equal(const Config *a, const Config *b) {
         const ConsoleLogSettings *l = &a->console_log, *m = &b->console_log;
         assert(l->journal == m->journal && l->files == m->files && l->mode == m->mode);
         assert(streq(l->prefix ?: "", m->prefix ?: ""));
+
+        const TlsSettings *t = &a->tls, *u = &b->tls;
+        assert(x.start_tls == y.start_tls && x.require_vm_tls == y.require_vm_tls);
+        assert(streq(t->certificate_file ?: "", u->certificate_file ?: ""));
+        assert(streq(t->key_file ?: "", u->key_file ?: ""));
+        assert(streq(t->trusted_ca_file ?: "", u->trusted_ca_file ?: ""));
+        assert(streq(t->vm_trusted_ca_file ?: "", u->vm_trusted_ca_file ?: ""));
+        assert(streq(t->priority ?: "", u->priority ?: ""));
 }
 
 static int load(Config *c, const uint8_t *data, size_t size) {
@@ -69,7 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                     "VMPortRangeStart=\nVMPortRangeEnd=\nVMExpireSec=\nVMotionTimeoutSec=\n"
                                     "HandshakeTimeoutSec=\nClientLimit=\nScrollbackSize=\nClientBufferSize=\n"
                                     "SlowClient=\nBackend=\nHookTimeoutSec=\n"
-                                    "[ConsoleLog]\nJournal=\nFiles=\nPrefix=\nMode=\n";
+                                    "[ConsoleLog]\nJournal=\nFiles=\nPrefix=\nMode=\n"
+                                    "[TLS]\nCertificateFile=\nKeyFile=\nTrustedCAFile=\nVMTrustedCAFile=\n"
+                                    "StartTLS=\nRequireVMTLS=\nPriority=\n";
         Config c, again, defaults;
 
         log_set_max_level(LOG_EMERG);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A stranger begins TLS, or something that looks like it, in any bytes and segments: he does not get past the handshake,
+ * nothing that he says is data, what he makes us say has a bound, and the stream either waits for more or has come to an
+ * end for which there is a reason.
+ */
+
+#include <fcntl.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "fuzz.h"
+#include "transport/stream.h"
+
+#define ANSWER_MAX 8192U
+
+typedef struct Stranger {
+        Stream stream;
+        ssize_t end; /* what reading has said; 1: nothing yet */
+} Stranger;
+
+static void on_readable(Stream *s) {
+        Stranger *stranger = container_of(s, Stranger, stream);
+        uint8_t data[64];
+
+        ssize_t n = stream_read(s, data, sizeof data);
+        if (n == -EAGAIN)
+                return;
+
+        assert(n == -EPROTO || n == -ECONNRESET);
+        stranger->end = n;
+        stream_pause(s);
+}
+
+static void on_writable(Stream *s) {
+        assert(stream_flush(s) >= 0);
+}
+
+static const StreamHandler handler = {.readable = on_readable, .writable = on_writable};
+
+static void write_pem(int fd, gnutls_datum_t pem) {
+        assert(write(fd, pem.data, pem.size) == (ssize_t) pem.size);
+        gnutls_free(pem.data);
+}
+
+static TlsContext *make_context(void) {
+        char path[] = "/tmp/vspc-fuzz-tls-XXXXXX", *problem = NULL;
+        gnutls_x509_privkey_t key;
+        gnutls_x509_crt_t certificate;
+        TlsContext *context = NULL;
+        gnutls_datum_t pem;
+        int r = 0;
+
+        _cleanup_close_ int fd = mkstemp(path);
+        assert(fd >= 0);
+
+        r |= gnutls_x509_privkey_init(&key);
+        r |= gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+        r |= gnutls_x509_crt_init(&certificate);
+        r |= gnutls_x509_crt_set_version(certificate, 3);
+        r |= gnutls_x509_crt_set_serial(certificate, "\1", 1);
+        r |= gnutls_x509_crt_set_dn(certificate, "CN=vspc", NULL);
+        r |= gnutls_x509_crt_set_activation_time(certificate, 0);
+        r |= gnutls_x509_crt_set_expiration_time(certificate, INT32_MAX);
+        r |= gnutls_x509_crt_set_key(certificate, key);
+        r |= gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0);
+        r |= gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem);
+        assert(r == 0);
+        write_pem(fd, pem);
+        r = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
+        assert(r == 0);
+        write_pem(fd, pem);
+        gnutls_x509_crt_deinit(certificate);
+        gnutls_x509_privkey_deinit(key);
+
+        r = tls_context_new(&(TlsParameters){.role = TLS_SERVER, .certificate_file = path, .tickets = true}, &context,
+                            &problem);
+        assert(r == 0);
+        unlink(path);
+        return context;
+}
+
+/* @n_segment: bytes of a segment; 0: all at once */
+static void send_all(sd_event *event, int fd, const uint8_t *data, size_t size, size_t n_segment) {
+        for (size_t n; size > 0; data += n, size -= n) {
+                n = n_segment > 0 ? MIN(n_segment, size) : size;
+                if (send(fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t) n)
+                        return; /* it has been closed, or all that is more than anybody reads */
+                while (sd_event_run(event, 0) > 0)
+                        ;
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static TlsContext *context;
+        Stranger stranger = {.end = 1};
+        uint8_t answer[ANSWER_MAX + 1];
+        Poller *poller;
+        sd_event *event;
+        int fds[2];
+
+        if (size < 2)
+                return 0;
+        if (!context)
+                context = make_context();
+
+        if (sd_event_new(&event) < 0 || poller_new(event, &poller) < 0 ||
+            socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+                abort();
+        if (stream_open(&stranger.stream, poller, WIRE_PLAIN(fds[0]), ANSWER_MAX, &handler) < 0 ||
+            stream_start_tls(&stranger.stream, context, NULL) < 0)
+                abort();
+
+        send_all(event, fds[1], data + 2, size - 2, data[0]);
+        if (data[1] & 1)
+                (void) shutdown(fds[1], SHUT_WR);
+        while (sd_event_run(event, 0) > 0)
+                ;
+
+        assert(!tls_session_is_open(stranger.stream.tls));
+        assert(!(data[1] & 1) || stranger.end != 1);
+        assert((stranger.end == 1) == (stranger.stream.handshake != NULL));
+        assert((stranger.end == 1) == (*stream_problem(&stranger.stream) == 0));
+        assert(recv(fds[1], answer, sizeof answer, 0) <= (ssize_t) ANSWER_MAX);
+
+        stream_close(&stranger.stream);
+        safe_close(fds[1]);
+        poller_free(poller);
+        sd_event_unref(event);
+        return 0;
+}
