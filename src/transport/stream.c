@@ -192,6 +192,7 @@ int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const Stre
                 .out = BUFFER_INIT(out_max),
                 .reading = true,
                 .tls = wire.tls,
+                .ended = wire.ended,
         };
 
         /* What its former owner has not flushed is still to be. */
@@ -211,7 +212,7 @@ Wire stream_release(Stream *s) {
 
         poller_forget(s->poller, &s->watch);
         s->reading = s->blocked = false;
-        wire = (Wire){.fd = TAKE_FD(s->watch.fd), .tls = s->tls};
+        wire = (Wire){.fd = TAKE_FD(s->watch.fd), .tls = s->tls, .ended = s->ended};
         if (s->handshake) {
                 if (!stream_leave_handshake(s))
                         wire_close(&wire);

@@ -43,6 +43,7 @@ struct Stream {
 typedef struct Wire {
         int fd;
         TlsSession *tls; /* NULL: plain */
+        bool ended;      /* in TLS: what is read next is the end */
 } Wire;
 
 #define WIRE_PLAIN(f) ((Wire){.fd = (f)})

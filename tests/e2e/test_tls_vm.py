@@ -284,7 +284,10 @@ class Injection(TlsTestCase):
         vspcd.has_logged("its end")
         self.assertEqual(known_vms(vspcd), [])
         self.assertEqual(vm.suboptions(WILL_PROXY), [])
-        vm.send_raw(vm.vc_uuid() + vm.vm_name())
+        vm.send_raw(vm.vc_uuid())
+        vm.wait_suboption(WILL_PROXY)
+        self.assertEqual(known_vms(vspcd), [])
+        vm.send_raw(vm.vm_name())
         vm.wait_connected()
         self.assertEqual([known["name"] for known in known_vms(vspcd)], [vm.name])
 

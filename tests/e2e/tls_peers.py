@@ -4,7 +4,7 @@
 
 import ssl
 
-from harness import PATIENCE_SEC
+from harness import PATIENCE_SEC, sockets
 from peers import AUTHENTICATION, BINARY, DO, ECHO, ESXI_KNOWN, KNOWN_1, KNOWN_2, SGA, VMWARE, WILL, EsxiVm, say, sub
 from varlink_peer import Caller
 
@@ -35,6 +35,7 @@ class TlsSocket:
     def __init__(self, sock, context, name=None, session=None):
         sock.settimeout(PATIENCE_SEC)
         self.tls = context.wrap_socket(sock, server_hostname=name, session=session, suppress_ragged_eofs=False)
+        sockets.append(self.tls)
         self.tls.setblocking(False)
 
     @staticmethod

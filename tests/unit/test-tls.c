@@ -503,6 +503,19 @@ static void test_a_wire_is_handed_over_with_all_that_waits_in_it(_unused_ void *
         expect_bulk();
 }
 
+static void test_that_the_peer_has_ended_is_handed_over_too(_unused_ void **state) {
+        open_session(INLINE, TLS13);
+        f.owner.pauses = true;
+        peer_write("a call", 6);
+        assert_int_equal(gnutls_bye(f.peer, GNUTLS_SHUT_WR), 0);
+        run_until(f.owner.n_got == 6, 0);
+        assert_int_equal(f.owner.end, 1);
+
+        Wire wire = stream_release(&f.owner.stream);
+        assert_int_equal(stream_open(&f.owner.stream, f.poller, wire, BULK, &owner_handler), 0);
+        run_until(f.owner.end == 0, 0);
+}
+
 /* The peer's first flight is there, and a thread has begun with it. */
 static int begin_in_thread(void) {
         int fd = f.owner.stream.watch.fd;
@@ -637,6 +650,7 @@ int main(void) {
                 stream_test(test_a_reader_is_told_why_a_handshake_has_failed_and_the_peer_once),
                 stream_test(test_a_stream_that_is_paused_hears_of_a_failure_once_it_reads),
                 stream_test(test_a_wire_is_handed_over_with_all_that_waits_in_it),
+                stream_test(test_that_the_peer_has_ended_is_handed_over_too),
                 stream_test(test_a_stream_that_is_closed_while_a_thread_has_it_goes_when_that_is_done),
                 stream_test(test_a_worker_that_ends_waits_for_what_is_under_way),
                 stream_test(test_a_stream_that_is_closed_while_it_waits_for_a_thread_goes_at_once),
