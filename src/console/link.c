@@ -351,20 +351,29 @@ static size_t link_read_max(const Link *l) {
                                 : LINK_HANDSHAKE_READ_MAX;
 }
 
-/* It has been closed, or has broken. */
-static void link_ended(Link *l, int error) {
+/* A VM can have that logged once a connection, a stranger as often as it likes. */
+static void link_log_tls_failure(Link *l) {
         Concentrator *c = l->concentrator;
+        const char *problem = stream_problem(&l->stream);
 
         if (link_is_identified(l)) {
-                if (error == -EPROTO)
-                        link_log(l, LOG_NOTICE, NULL, "TLS has failed: %s", stream_problem(&l->stream));
-        } else if (error == -EPROTO) {
-                unsigned n = log_rate_limit_pass(&c->tls_failures, event_now(c->event));
+                link_log(l, LOG_NOTICE, NULL, "TLS has failed: %s", problem);
+                return;
+        }
 
-                if (n > 0)
-                        link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s%s", stream_problem(&l->stream),
-                                 n > 1 ? ", as with others in the last seconds" : "");
-        } else
+        unsigned n = log_rate_limit_pass(&c->tls_failures, event_now(c->event));
+        if (n == 1)
+                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s", problem);
+        else if (n > 1)
+                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed, as with %u before it: %s", n - 1,
+                         problem);
+}
+
+/* It has been closed, or has broken. */
+static void link_ended(Link *l, int error) {
+        if (error == -EPROTO)
+                link_log_tls_failure(l);
+        else if (!link_is_identified(l))
                 link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
 
         link_end(l);
