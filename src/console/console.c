@@ -120,7 +120,7 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         console_settle(c);
 }
 
-/* Whoever has a copy of the descriptor, as a hook that is being started has for a moment: nobody listens there. */
+/* Whoever has a copy of the descriptor, as a program that a plug-in starts may have: nobody listens there. */
 static void console_stop_listening(Console *c) {
         if (acceptor_is_open(&c->acceptor))
                 (void) shutdown(c->acceptor.watch.fd, SHUT_RDWR);

@@ -99,6 +99,13 @@ static void manager_update_status(Manager *m) {
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
 }
 
+/* vspc.service lets nobody else through, and who tries gets no answer at all: nothing else would say why. */
+static void advise_on_port_address(const Settings *settings) {
+        if (settings->vm_ports && !address_is_loopback(&settings->vm_port_address) && getenv("INVOCATION_ID"))
+                log_notice("VM ports are not only for this machine (VMPortAddress=): where clients may connect from has "
+                           "to be in IPAddressAllow= of vspc.service, see vspc.conf(5)");
+}
+
 static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
                      void *userdata) {
         Manager *m = userdata;
@@ -113,6 +120,7 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
                 if (!streq(config.backend, m->backend))
                         log_warning("Backend= cannot change at run time, it takes effect after a restart");
                 concentrator_set_settings(m->concentrator, &config.settings);
+                advise_on_port_address(&m->concentrator->settings);
                 hooks_reload(m->hooks, config.hook_timeout_usec);
                 console_log_reload(m->console_log, &config.console_log);
                 manager_load_tls(m, &config.tls);
@@ -208,6 +216,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
                 return log_error_errno(r, "Cannot answer queries: %m");
 
         manager_load_tls(m, &config->tls);
+        advise_on_port_address(&m->concentrator->settings);
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
 

@@ -155,10 +155,6 @@ static int get_security(const char *option, const char *value, EsxiSecurity *ret
         return bad(option, value, "a way to speak TLS: telnets, start or some");
 }
 
-static bool is_loopback(const SocketAddress *a) {
-        return a->any.sa_family == AF_INET && ntohl(a->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-}
-
 /* What each option says is fine in itself; does all of it go together? */
 static int check(const SimOptions *o) {
         const char *problem = NULL;
@@ -181,7 +177,7 @@ static int check(const SimOptions *o) {
         else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command))
                 problem = "--dead reads nothing, so it goes with none of --vmotion, --echo, --sink and --exec.";
 
-        else if (o->hosts > 1 && !is_loopback(&o->concentrator))
+        else if (o->hosts > 1 && (o->concentrator.any.sa_family != AF_INET || !address_is_loopback(&o->concentrator)))
                 problem = "--hosts has addresses of the loopback network only, so the concentrator of --connect "
                           "must be there as well (127.0.0.1:13370).";
 

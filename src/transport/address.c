@@ -78,6 +78,13 @@ socklen_t address_length(const SocketAddress *a) {
         return a->any.sa_family == AF_INET6 ? sizeof a->in6 : sizeof a->in;
 }
 
+bool address_is_loopback(const SocketAddress *a) {
+        if (a->any.sa_family == AF_INET6)
+                return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+
+        return ntohl(a->in.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+}
+
 bool address_equal(const SocketAddress *a, const SocketAddress *b) {
         return a->any.sa_family == b->any.sa_family && memcmp(a, b, address_length(a)) == 0;
 }

@@ -26,5 +26,8 @@ int address_parse(const char *text, SocketAddress *ret);
 void address_set_port(SocketAddress *a, uint16_t port);
 socklen_t address_length(const SocketAddress *a);
 
+/* Whether only programs of this machine can be there; IP only. */
+bool address_is_loopback(const SocketAddress *a);
+
 /* Whether they are the same, ports included; IP only. */
 bool address_equal(const SocketAddress *a, const SocketAddress *b);

@@ -133,6 +133,13 @@ class Bounds(TestCase):
 
 
 class Reload(TestCase):
+    def test_who_opens_vm_ports_to_others_is_told_that_the_unit_has_to_let_them_in(self):
+        vspcd = self.start(VMPortAddress="0.0.0.0", env={"INVOCATION_ID": "0" * 32})
+        vspcd.wait_logged(r"VM ports are not only for this machine .*IPAddressAllow= of vspc\.service")
+        since = len(vspcd.log)
+        vspcd.reload(VMPortAddress="127.0.0.1")
+        self.assertFalse(vspcd.logged("IPAddressAllow", since))
+
     def test_a_new_vm_port_address_is_applied_and_the_port_kept(self):
         vspcd = self.start(VMPortAddress="0.0.0.0")
         vm = connected_vm(vspcd)

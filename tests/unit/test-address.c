@@ -56,6 +56,17 @@ static void test_ipv4_by_way_of_an_ipv6_socket_is_ipv4(_unused_ void **state) {
         assert_text(make_in6("::ffff:192.0.2.10", 65535), "192.0.2.10:65535");
 }
 
+static void test_loopback_is_a_whole_network_in_ipv4_and_one_address_in_ipv6(_unused_ void **state) {
+        SocketAddress inside[] = {make_in(0x7f000001, 0), make_in(0x7fffffff, 80), make_in6("::1", 0)};
+        SocketAddress outside[] = {make_in(0, 0), make_in(0x80000001, 0), make_in(0x7effffff, 0), make_in6("::", 0),
+                                   make_in6("::2", 0)};
+
+        for (size_t i = 0; i < ELEMENTSOF(inside); i++)
+                assert_true(address_is_loopback(&inside[i]));
+        for (size_t i = 0; i < ELEMENTSOF(outside); i++)
+                assert_false(address_is_loopback(&outside[i]));
+}
+
 static void test_a_local_socket_has_no_address(_unused_ void **state) {
         assert_text((SocketAddress){.un = {.sun_family = AF_UNIX, .sun_path = "/run/x"}}, "local socket");
 }
@@ -66,6 +77,7 @@ int main(void) {
                 cmocka_unit_test(test_any_ipv4_is_as_inet_ntop_has_it),
                 cmocka_unit_test(test_ipv6),
                 cmocka_unit_test(test_ipv4_by_way_of_an_ipv6_socket_is_ipv4),
+                cmocka_unit_test(test_loopback_is_a_whole_network_in_ipv4_and_one_address_in_ipv6),
                 cmocka_unit_test(test_a_local_socket_has_no_address),
         };
 
