@@ -48,8 +48,8 @@ static char *describe_error(int error) {
         return strndup(text, n > 0 && text[n - 1] == '.' ? n - 1 : n);
 }
 
-/* A client that does not take our certificate may say so in plain text, in the middle of TLS 1.3 as well (OpenSSL's does,
- * for it sends in secret only once it has believed us). To GnuTLS that is no more than something it cannot decrypt. */
+/* A client that does not take our certificate may say so in plain text, in the middle of TLS 1.3 as well (OpenSSL's
+ * does, for it sends in secret only once it has believed us). To GnuTLS that is something it cannot decrypt. */
 static bool is_plain_alert(const TlsSession *s, int error) {
         static const uint8_t header[] = {21, 3, 3, 0, 2, GNUTLS_AL_FATAL};
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Consoles in TLS: every byte, both ways, also where somebody reads slowly or the VM moves between hosts that speak TLS
-and hosts that do not; and sessions that are resumed."""
+"""Consoles in TLS: every byte, both ways, also where somebody reads slowly or the VM moves between hosts that speak
+TLS and hosts that do not; and sessions that are resumed."""
 
 import os
 import pty
@@ -235,14 +235,16 @@ class Resumption(TrafficTestCase):
 
     def test_admin_sessions_are_not_resumed(self):
         vspcd = self.start(tls={"CertificateFile": self.certificate.both}, sockets=("vm", "admin", "admin-tls"))
-        output = subprocess.run(["openssl", "s_client", "-reconnect", "-tls1_2", "-connect",
-                                 f"127.0.0.1:{vspcd.admin_tls_address[1]}"], input=b"", capture_output=True, check=False)
+        address = f"127.0.0.1:{vspcd.admin_tls_address[1]}"
+        output = subprocess.run(["openssl", "s_client", "-reconnect", "-tls1_2", "-connect", address], input=b"",
+                                capture_output=True, check=False)
         self.assertEqual(output.stdout.count(b"New, TLSv1.2"), 6)
         self.assertNotIn(b"Reused", output.stdout)
 
 
 class Programs(TrafficTestCase):
-    """Debian's telnet-ssl, which knows "AUTH SSL" as ESXi does, and socat. None is an ESXi host, and hears so in TLS."""
+    """Debian's telnet-ssl, which knows "AUTH SSL" as ESXi does, and socat. Neither is an ESXi host, and both hear so
+    in TLS."""
 
     REFUSAL = "This port is for ESXi hosts. A VM's console is at the VM's own port."
 
@@ -276,7 +278,8 @@ class Programs(TrafficTestCase):
 
     def test_telnet_ssl_begins_at_once(self):
         vspcd = self.start_for_programs(RequireVMTLS="yes")
-        shown = self.run_telnet(vspcd, "-z", "ssl", "-z", f"cacert={self.authority.path}", port=str(vspcd.vm_address[1]))
+        shown = self.run_telnet(vspcd, "-z", "ssl", "-z", f"cacert={self.authority.path}",
+                                port=str(vspcd.vm_address[1]))
         self.assertIn(self.REFUSAL, shown)
 
     def test_telnet_ssl_that_does_not_want_to_is_refused_in_one_line(self):
@@ -286,7 +289,8 @@ class Programs(TrafficTestCase):
 
     def test_socat_brings_telnet_into_tls(self):
         vspcd = self.start_for_programs()
-        result = subprocess.run(["socat", "-t20", "-", f"OPENSSL:127.0.0.1:{vspcd.vm_address[1]},cafile={self.authority.path}"],
+        address = f"OPENSSL:127.0.0.1:{vspcd.vm_address[1]},cafile={self.authority.path}"
+        result = subprocess.run(["socat", "-t20", "-", address],
                                 input=b"\xff\xfc\xe8", capture_output=True, timeout=PATIENCE_SEC, check=False)
         self.assertEqual(result.stderr, b"")
         self.assertIn(self.REFUSAL.encode(), result.stdout)

@@ -109,8 +109,9 @@ class FirstByte(TlsTestCase):
         with Authority("another") as other:
             for version in ("-tls1_2", "-tls1_3"):
                 vspcd = self.start_tls()
-                subprocess.run(["openssl", "s_client", version, "-verify_return_error", "-CAfile", other.path, "-connect",
-                                f"127.0.0.1:{vspcd.vm_address[1]}"], input=b"", capture_output=True, check=False)
+                subprocess.run(["openssl", "s_client", version, "-verify_return_error", "-CAfile", other.path,
+                                "-connect", f"127.0.0.1:{vspcd.vm_address[1]}"], input=b"", capture_output=True,
+                               check=False)
                 vspcd.wait_logged("TLS has failed: the peer says: CA is unknown$")
 
 

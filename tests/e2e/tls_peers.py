@@ -66,6 +66,54 @@ class TlsSocket:
         return getattr(self.tls, name)
 
 
+class TlsInMemory:
+    """TLS that does not touch the socket by itself: a peer is told when to send what it has made."""
+
+    def __init__(self, peer, context=None):
+        self.peer, self.incoming, self.outgoing = peer, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = (context or client_context()).wrap_bio(self.incoming, self.outgoing)
+
+    def step(self):
+        """The next part of the handshake. Returns whether it is complete; what is to be sent is in .outgoing."""
+        self.incoming.write(bytes(self.peer.raw))
+        self.peer.raw.clear()
+        try:
+            self.tls.do_handshake()
+            return True
+        except ssl.SSLWantReadError:
+            return False
+
+    def shake_hands(self):
+        while not self.step():
+            self.peer.send_raw(self.outgoing.read())
+            self.peer.wait(lambda: self.peer.raw, "the next flight")
+        return self
+
+    def send(self, data):
+        self.tls.write(data)
+        self.peer.send_raw(self.outgoing.read())
+
+    def say_good_bye(self):
+        """close_notify, and then what comes is read on."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        self.peer.send_raw(self.outgoing.read())
+
+    def read_to_the_end(self):
+        """All that is said, up to close_notify."""
+        self.peer.wait_closed()
+        self.incoming.write(bytes(self.peer.raw))
+        data = bytearray()
+        try:
+            while piece := self.tls.read(65536):
+                data += piece
+        except ssl.SSLZeroReturnError:
+            pass
+        return bytes(data)
+
+
 class InTls:
     """For a Peer: from here on it speaks TLS."""
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A stranger begins TLS, or something that looks like it, in any bytes and segments: he does not get past the handshake,
- * nothing that he says is data, what he makes us say has a bound, and the stream either waits for more or has come to an
- * end for which there is a reason.
+ * A stranger begins TLS, or something that looks like it, in any bytes and segments: he does not get past the
+ * handshake, nothing that he says is data, what he makes us say has a bound, and the stream either waits for more or
+ * has come to an end for which there is a reason.
  */
 
 #include <fcntl.h>

@@ -107,7 +107,9 @@ static void make_certificate(void) {
         assert_true(fd >= 0);
 
         assert_int_equal(gnutls_x509_privkey_init(&key), 0);
-        assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
+        assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                                      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+                         0);
         assert_int_equal(gnutls_x509_crt_init(&certificate), 0);
         assert_int_equal(gnutls_x509_crt_set_version(certificate, 3), 0);
         assert_int_equal(gnutls_x509_crt_set_serial(certificate, "\1", 1), 0);
@@ -120,7 +122,8 @@ static void make_certificate(void) {
         assert_int_equal(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem), 0);
         assert_int_equal(write(fd, pem.data, pem.size), pem.size);
         gnutls_free(pem.data);
-        assert_int_equal(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem), 0);
+        assert_int_equal(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem),
+                         0);
         assert_int_equal(write(fd, pem.data, pem.size), pem.size);
         gnutls_free(pem.data);
 
