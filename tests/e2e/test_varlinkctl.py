@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 """varlinkctl, a Varlink client that nobody here wrote. Debian 12 has none: it comes from a Debian 13 root
-(tools/trixie), in which vspcd's local socket is put for it. Where that root cannot be made this is skipped."""
+(tools/debian-root), in which vspcd's local socket is put for it. Where that root cannot be made this is skipped."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from peers import NAME, RawClient, connected_vm, sub
 from varlink_peer import ADMIN, CONCENTRATOR, SERVICE, Interface, read_definition
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TRIXIE = os.path.join(HERE, "../../tools/trixie")
+DEBIAN_ROOT = os.path.join(HERE, "../../tools/debian-root")
 SKIPPED = 77  # meson's word for it
 
 root = None
@@ -115,7 +115,7 @@ class Varlinkctl(TestCase):
 
 
 if __name__ == "__main__":
-    made = subprocess.run([TRIXIE], capture_output=True, text=True, check=False)
+    made = subprocess.run([DEBIAN_ROOT, "trixie", "fresh"], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         skip(made.stderr.strip())
     root = made.stdout.strip()
