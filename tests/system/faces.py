@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""What people and their programs see: the journal, D-Bus, Varlink, vspc-client"""
+
+import json
+import unittest
+
+from machine import wait_for
+from scenario import Scenario, readme_block
+
+NAME = "org.vspc.Concentrator1"
+MANAGER = (NAME, "/org/vspc/Concentrator1", f"{NAME}.Manager")
+SOCKET = "/run/vspc/admin.socket"
+
+ALLOW_ALICE = """
+polkit.addRule(function(action, subject) {
+    if (action.id == "org.vspc.manage" && subject.user == "alice")
+        return polkit.Result.YES;
+});
+"""
+
+
+def documents(text):
+    """Those of a JSON sequence"""
+    while text := text.lstrip("\x1e \n"):
+        document, end = json.JSONDecoder().raw_decode(text)
+        yield document
+        text = text[end:]
+
+
+class Faces(Scenario):
+    def test_what_a_console_says_is_in_the_journal(self):
+        for name in "web01", "web02":
+            self.vm(name)
+            self.nc(self.wait_vm(name)).echo(f"I am {name}")
+        self.wait_journal("^I am web01$", "-t", "vspc-console", "VSPC_VM_NAME=web01")
+        self.assertNotIn("web02", self.journal("-t", "vspc-console", "VSPC_VM_NAME=web01"))
+
+    def test_the_journal_explains_what_vspcd_logs(self):
+        self.vm("web01")
+        self.wait_vm("web01")
+        self.wait_journal("VM web01 .* connected from", "-u", "vspc")
+        self.assertIn("Subject: VM web01 has connected its serial port", self.journal("-u", "vspc", "-x"))
+
+    def test_busctl_shows_the_vms(self):
+        self.vm("web01")
+        self.wait_vm("web01")
+        path = f"{MANAGER[1]}/vm/"
+        self.assertIn(path, self.machine.out("busctl", "tree", "--list", NAME))
+        path = self.machine.out("busctl", "call", *MANAGER, "GetVM", "s", "web01").split('"')[1]
+        self.assertRegex(self.machine.out("busctl", "introspect", NAME, path),
+                         r"(?m)^\.Port +property +q +50000 +emits-change$")
+        self.assertEqual(self.machine.out("busctl", "get-property", NAME, path, f"{NAME}.VM", "Name"), 's "web01"\n')
+        self.assertEqual(self.machine.out("busctl", "get-property", *MANAGER, "ConnectedVMs"), "u 1\n")
+
+    def test_busctl_monitor_shows_a_vm_that_comes(self):
+        self.vms()  # starts the service
+        monitor = self.talk("busctl", "monitor", NAME)
+        monitor.wait_shown("Monitoring bus message stream.")
+        self.vm("web01")
+        monitor.wait_shown("Member=VMAdded")
+
+    def test_busctl_clear_disconnects_the_clients(self):
+        self.vm("web01")
+        client = self.telnet(self.wait_vm("web01")).echo("hello")
+        self.assertEqual(self.machine.sh(readme_block("busctl call")).stdout.splitlines()[-1], "u 1")
+        client.wait_shown("Connection closed by foreign host.").wait_exit()
+
+    def test_polkit_decides_who_may_disconnect_clients(self):
+        self.vm("web01")
+        client = self.telnet(self.wait_vm("web01")).echo("hello")
+        clear = ("busctl", "--allow-interactive-authorization=no", "call", *MANAGER, "Clear", "s", "web01")
+        refused = self.machine.run(*clear, user="alice", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("polkit wants somebody to authenticate (org.vspc.manage)", refused.stderr)
+        client.echo("still here")
+        self.machine.write("/etc/polkit-1/rules.d/10-vspc-test.rules", ALLOW_ALICE)
+        wait_for(lambda: self.machine.run(*clear, user="alice", check=False).returncode == 0, "polkit to read it")
+        client.wait_shown("Connection closed by foreign host.").wait_exit()
+        self.assertNotEqual(self.machine.run(*clear, user="bob", check=False).returncode, 0)
+
+    def test_members_of_the_group_may_attach_and_others_may_not(self):
+        self.machine.run("systemctl", "stop", "vspc-admin.socket", "vspc.socket")
+        self.edit("vspc-admin.socket", readme_block("ListenStream=\nListenStream=/run/vspc/admin.socket"))
+        self.machine.run("systemctl", "start", "vspc.socket")
+        self.vm("web01")
+        self.wait_vm("web01")
+        bob = self.talk("vspc-client", "attach", "web01", user="bob")
+        bob.wait_shown("Connected to VM web01").echo("hello")
+        alice = self.machine.run("vspc-client", "attach", "web01", user="alice", check=False)
+        self.assertNotEqual(alice.returncode, 0)
+        self.assertIn("Permission denied", alice.stderr)
+        bob.echo("still here")
+
+    def test_varlinkctl_knows_what_it_can_be_asked(self):
+        self.need_varlinkctl()
+        self.assertIn("org.vspc.Concentrator", self.machine.out("varlinkctl", "info", SOCKET))
+        self.assertIn("method Attach", self.machine.out("varlinkctl", "introspect", SOCKET, "org.vspc.Concentrator"))
+
+    def test_varlinkctl_lists_the_vms(self):
+        self.need_varlinkctl()
+        for name in "web01", "web02":
+            self.vm(name)
+            self.wait_vm(name)
+        shown = self.machine.sh(readme_block("varlinkctl call --more").splitlines()[0]).stdout
+        self.assertEqual(sorted(answer["vm"]["name"] for answer in documents(shown)), ["web01", "web02"])
+
+    def need_varlinkctl(self):
+        if self.machine.run("which", "varlinkctl", check=False).returncode != 0:
+            raise unittest.SkipTest("there is no varlinkctl in Debian 12")

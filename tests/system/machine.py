@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""A Debian under a systemd of its own, as PID 1 of a container with nothing but a loopback network.
+
+Its root is an overlay in memory on one that tools/debian-root keeps: whatever happens in it, the next one is new.
+Commands are run in it from the outside, as a person who has logged in would run them.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import isolation
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(os.path.dirname(HERE))
+
+# How long anything may take on a busy machine before we say that it does not happen
+PATIENCE_SEC = 30
+
+
+def wait_for(predicate, what, timeout=PATIENCE_SEC):
+    """Waits until predicate() is true and returns what it returned."""
+    deadline = time.monotonic() + timeout
+    while True:
+        result = predicate()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
+        time.sleep(0.02)
+
+
+def debian_root(release, kind):
+    return subprocess.run([f"{SOURCE}/tools/debian-root", release, kind], stdout=subprocess.PIPE, text=True,
+                          check=True).stdout.strip()
+
+
+class Overlay:
+    """A root on which nothing that happens is kept"""
+
+    def __init__(self, release, kind):
+        self.release, self.kind = release, kind
+        lower = debian_root(release, kind)
+        self.folder = tempfile.mkdtemp(prefix=f"{release}-{kind}-", dir=isolation.FOLDER)
+        upper, work, self.root = (os.path.join(self.folder, name) for name in ("upper", "work", "root"))
+        for folder in upper, work, self.root:
+            os.mkdir(folder)
+        subprocess.run(["mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", "overlay",
+                        self.root], check=True)
+        self.write("/etc/apt/apt.conf.d/90vspc-tests", 'Dpkg::Options {"--force-unsafe-io";};\n')
+
+    def path(self, path):
+        """Where it is, seen from out here"""
+        return self.root + path
+
+    def write(self, path, text, mode=0o644):
+        path = self.path(path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, mode)
+
+    def nspawn(self, *options):
+        return ["systemd-nspawn", "--quiet", f"--directory={self.root}", "--register=no", "--keep-unit",
+                "--link-journal=no", "--console=pipe", *options]
+
+    def close(self):
+        subprocess.run(["umount", self.root], check=True)
+        shutil.rmtree(self.folder)
+
+
+class Machine(Overlay):
+    def __init__(self, release, kind, binds=()):
+        self.binds, self.nspawn_process, self.leader, self.slirp = binds, None, None, None
+        super().__init__(release, kind)
+
+    def boot(self):
+        os.makedirs("/run/systemd/nspawn", exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run/systemd/nspawn"], check=True)
+        self.console = os.path.join(self.folder, "console")
+        with open(self.console, "wb") as console:
+            self.nspawn_process = subprocess.Popen(  # pylint: disable=consider-using-with
+                self.nspawn("--boot", "--private-network", "--resolv-conf=off", "--machine=vspc-test",
+                            "--kill-signal=SIGRTMIN+3", *(f"--bind-ro={source}:{place}" for source, place in self.binds)),
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
+        self.leader = wait_for(self.find_leader, self.what_console_says)
+        wait_for(lambda: self.run("test", "-S", "/run/systemd/private", check=False).returncode == 0,
+                 self.what_console_says)
+        state = self.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
+        if state != "running":
+            raise AssertionError(f"the machine is {state or 'not up'}:\n" + self.out("systemctl", "--failed"))
+
+    def what_console_says(self):
+        with open(self.console, encoding="utf-8", errors="replace") as f:
+            return f"the machine to boot; it says:\n{f.read()[-2000:]}"
+
+    def find_leader(self):
+        """nspawn's child, once it has become systemd"""
+        pid = self.nspawn_process.pid
+        if self.nspawn_process.poll() is not None:
+            raise AssertionError(f"systemd-nspawn has ended while waiting for {self.what_console_says()}")
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            for child in f.read().split():
+                try:
+                    with open(f"/proc/{child}/comm", encoding="ascii") as comm:
+                        if comm.read() == "systemd\n":
+                            return int(child)
+                except (FileNotFoundError, ProcessLookupError):
+                    pass
+        return None
+
+    def path(self, path):
+        return f"/proc/{self.leader}/root{path}" if self.leader else super().path(path)
+
+    def argv(self, *argv, user="root"):
+        """A command to be run in here, as somebody who has logged in"""
+        who = [] if user == "root" else ["runuser", "--user", user, "--"]
+        return ["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--",
+                "env", "--ignore-environment", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb", "PAGER=cat", *who, *argv]
+
+    def run(self, *argv, user="root", check=True, stdin="", timeout=PATIENCE_SEC):
+        """Runs a command to its end. What it says is text."""
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            self.argv(*argv, user=user), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="backslashreplace", start_new_session=True)
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # what nsenter has started is in the group, too
+            process.wait()
+            raise
+        if check and process.returncode != 0:
+            raise AssertionError(f"{' '.join(argv)}: ended with status {process.returncode}\n{out}{err}")
+        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+    def out(self, *argv, **kwargs):
+        return self.run(*argv, **kwargs).stdout
+
+    def sh(self, script, **kwargs):
+        return self.run("bash", "-euo", "pipefail", "-c", script, **kwargs)
+
+    def popen(self, *argv, user="root"):
+        """Starts a command that is talked to. end() ends it, and all that it has started."""
+        return subprocess.Popen(self.argv(*argv, user=user), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, start_new_session=True)
+
+    def connect(self):
+        """Gives it a way out to the network, for apt. Nobody outside can reach it, nor can it reach this machine."""
+        with open(os.path.join(self.folder, "slirp"), "wb") as log:
+            self.slirp = subprocess.Popen(  # pylint: disable=consider-using-with
+                ["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback", str(self.leader), "tap0"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.write("/etc/resolv.conf", "nameserver 10.0.2.3\n")
+        wait_for(lambda: "tap0\t00000000" in self.out("cat", "/proc/net/route"), "a route to the network")
+
+    def power_off(self):
+        """What it has written stays: boot() starts it anew."""
+        if self.slirp:
+            self.slirp.kill()
+            self.slirp.wait()
+        if self.nspawn_process:
+            if self.nspawn_process.poll() is None:
+                self.nspawn_process.terminate()  # which systemd is told of
+            try:
+                self.nspawn_process.wait(PATIENCE_SEC)
+            except subprocess.TimeoutExpired:
+                self.nspawn_process.kill()
+                os.kill(self.leader, signal.SIGKILL)
+                self.nspawn_process.wait()
+            subprocess.run(["umount", "/run/systemd/nspawn"], check=True)
+        self.slirp = self.nspawn_process = self.leader = None
+
+    def close(self):
+        self.power_off()
+        super().close()
+
+
+def end(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+

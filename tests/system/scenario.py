@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""What all scenarios have: a machine with vspc on it, as new, and people and hosts who use it."""
+
+import json
+import re
+import unittest
+
+from conversation import Conversation
+from machine import SOURCE, wait_for
+
+# As new: nothing of ours runs but the sockets, nothing is configured, nothing is remembered.
+RESET = """
+systemctl stop 'peer-*'
+systemctl stop vspc.service vspc.socket vspc-admin.socket vspc-hooks.service vspc-hooks.socket \\
+    vspc-admin-tls.socket
+rm -rf /etc/systemd/system/vspc*.d /etc/vspc /etc/polkit-1/rules.d/*vspc* /var/lib/vspc/* /var/log/vspc/*
+rm -f /run/vspc-gate
+systemctl daemon-reload
+systemctl reset-failed
+systemctl start vspc.socket vspc-admin.socket vspc-hooks.socket
+"""
+
+# A system call that the units do not allow fails with an error, which vspcd may well bear. Here it is killed, so that
+# it is noticed; but for one that vspcd is known to be just as well off without.
+STRICT = "[Service]\nSystemCallErrorNumber=kill\nSystemCallFilter=setpriority\n"
+
+
+class Scenario(unittest.TestCase):
+    machine = None
+
+    def setUp(self):
+        for unit in "vspc.service", "vspc-hooks.service":
+            self.machine.write(f"/run/systemd/system/{unit}.d/strict.conf", STRICT)
+        self.machine.sh(RESET)
+        self.began = self.machine.out("journalctl", "--lines=0", "--show-cursor").split("cursor: ")[-1].strip()
+        self.killed_on_purpose = False
+
+    def tearDown(self):
+        killed = [line for line in self.journal("--identifier=systemd", "-o", "cat").splitlines()
+                  if re.search(r"vspc.*: (Main|Control) process exited, code=(killed|dumped)", line)]
+        if not self.killed_on_purpose:
+            self.assertEqual(killed, [], "it must not have been killed, by a system call filter or by anything else")
+        self.assertFalse([line for line in killed if "SYS" in line], "a system call was not allowed")
+
+    def evidence(self):
+        """For somebody who wants to know why a scenario has failed"""
+        return ("--- units\n" + self.machine.out("systemctl", "--all", "--no-pager", "list-units", "vspc*", "peer-*") +
+                "--- journal since the scenario began\n" + self.journal("-o", "short-precise")[-20000:])
+
+    def journal(self, *arguments):
+        return self.machine.out("journalctl", "--quiet", "--no-pager", f"--after-cursor={self.began}", *arguments)
+
+    def wait_journal(self, pattern, *arguments):
+        """A match with what the journal has since the scenario began"""
+        return wait_for(lambda: re.search(pattern, self.journal("-o", "cat", *arguments), re.MULTILINE),
+                        f"{pattern} in the journal")
+
+    # Units
+
+    def show(self, name, unit="vspc.service"):
+        return self.machine.out("systemctl", "show", "--value", f"--property={name}", unit).strip()
+
+    def is_active(self, unit):
+        return self.machine.out("systemctl", "is-active", unit, check=False).strip()
+
+    def wait_active(self, unit="vspc.service", state="active"):
+        wait_for(lambda: self.is_active(unit) == state, lambda: f"{unit} to be {state}, it is {self.is_active(unit)}")
+
+    def edit(self, unit, text):
+        """As "systemctl edit" does"""
+        self.machine.write(f"/etc/systemd/system/{unit}.d/override.conf", text)
+        self.machine.run("systemctl", "daemon-reload")
+
+    def configure(self, text):
+        self.machine.write("/etc/vspc/vspc.conf.d/test.conf", "[Concentrator]\n" + text)
+
+    # VMs
+
+    def vm(self, name, *options, connect="127.0.0.1:13370", guest="cat"):
+        """A VM that connects again and again, and whose guest says what it hears. A unit of its own."""
+        self.machine.run("systemd-run", "--quiet", "--collect", f"--unit=peer-{name}", "vspc-sim",
+                         f"--connect={connect}", f"--name={name}", f"--exec={guest}", "--reconnect=100ms", *options)
+
+    def power_off(self, *names):
+        self.machine.run("systemctl", "stop", *(f"peer-{name}" for name in names))
+        for name in names:
+            self.wait_vm(name, connected=False)
+
+    def vms(self):
+        """As vspc-client lists them, by name"""
+        return {vm["name"]: vm for vm in json.loads(self.machine.out("vspc-client", "list", "--json=short"))}
+
+    def wait_vm(self, name, connected=True):
+        return wait_for(lambda: self.find_vm(name, connected),
+                        f"VM {name} to be {'connected' if connected else 'gone'}")
+
+    def find_vm(self, name, connected):
+        vm = self.vms().get(name)
+        return vm if vm and vm["connected"] == connected else None
+
+    # Clients
+
+    def talk(self, *argv, user="root"):
+        return Conversation(self, self.machine, argv, user)
+
+    def nc(self, vm):
+        return self.talk("nc", "127.0.0.1", str(vm["port"]))
+
+    def telnet(self, vm):
+        return self.talk("telnet", "127.0.0.1", str(vm["port"])).wait_shown("Escape character is '^]'.")
+
+
+def readme_block(containing):
+    """The block of code in README.md that has this text, as it is written there"""
+    with open(f"{SOURCE}/README.md", encoding="utf-8") as f:
+        blocks = [block for _, block in re.findall(r"^```(\w*)\n(.*?)^```$", f.read(), re.MULTILINE | re.DOTALL)
+                  if containing in block]
+    assert len(blocks) == 1, f"README.md has {len(blocks)} blocks of code with {containing!r}"
+    return blocks[0]

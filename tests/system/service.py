@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""vspc.service and its sockets, as an administrator has to do with them"""
+
+import re
+
+from machine import wait_for
+from scenario import Scenario, readme_block
+
+# Holds up the start of the service until somebody writes into the pipe.
+SLOW_START = "[Service]\nExecStartPre=+/bin/sh -c 'mkfifo /run/vspc-gate; read line </run/vspc-gate'\n"
+
+
+class Service(Scenario):
+    def n_established(self):
+        """Connections to the port for ESXi hosts, accepted or not"""
+        shown = self.machine.out("ss", "--no-header", "--tcp", "state", "established", "sport = :13370")
+        return len(shown.splitlines())
+
+    def test_installing_it_starts_the_sockets_and_nothing_else(self):
+        self.assertEqual(self.machine.out("cat", "/run/after-install").splitlines(),
+                         ["vspc.socket active enabled", "vspc-admin.socket active enabled",
+                          "vspc-hooks.socket active enabled", "vspc-admin-tls.socket inactive disabled",
+                          "vspc.service inactive static", "vspc-hooks.service inactive static"])
+
+    def test_the_first_connection_starts_the_service(self):
+        self.machine.run("systemctl", "stop", "vspc.socket", "vspc-admin.socket")
+        self.machine.run("systemctl", "start", "vspc.socket")
+        self.wait_active("vspc-admin.socket")
+        self.assertEqual(self.is_active("vspc.service"), "inactive")
+        self.vm("web01")
+        self.wait_active()
+        vm = self.wait_vm("web01")
+        self.assertEqual(vm["port"], 50000)
+        self.telnet(vm).echo("hello")
+
+    def test_a_vm_that_connects_while_the_service_starts_is_served(self):
+        self.edit("vspc.service", SLOW_START)
+        self.vm("first")
+        self.wait_active(state="activating")
+        self.vm("second")
+        wait_for(lambda: self.n_established() == 2, "both to have connected")
+        self.assertEqual(self.is_active("vspc.service"), "activating")
+        self.machine.sh("echo >/run/vspc-gate")
+        self.wait_vm("first")
+        self.wait_vm("second")
+
+    def test_status_says_how_many_vms_and_clients_there_are(self):
+        self.vm("web01")
+        self.nc(self.wait_vm("web01")).echo("hello")
+        wait_for(lambda: 'Status: "1 VM, 1 client"' in self.machine.out("systemctl", "status", "vspc"),
+                 "the status to be right")
+
+    def test_reload_applies_new_limits_and_disconnects_nobody(self):
+        self.vm("web01")
+        vm = self.wait_vm("web01")
+        client = self.nc(vm).echo("one")
+        self.configure("ClientLimit=1\n")
+        self.machine.run("systemctl", "reload", "vspc")
+        self.telnet(vm).wait_shown("[vspc: ").wait_shown("Connection closed by foreign host.").wait_exit()
+        client.echo("two")
+        self.assertEqual(self.wait_vm("web01")["since"], vm["since"])
+
+    def test_a_mistake_in_the_configuration_is_logged_and_keeps_the_default(self):
+        self.configure("ClientLimit=many\n")
+        self.vm("web01")
+        self.nc(self.wait_vm("web01")).echo("hello")
+        self.wait_journal(r"/etc/vspc/vspc\.conf\.d/test\.conf:2: .*many", "-u", "vspc")
+
+    def test_each_vm_has_its_port_again_after_a_restart(self):
+        for name in "first", "second", "third":
+            self.vm(name)
+            self.wait_vm(name)
+        before = {name: vm["port"] for name, vm in self.vms().items()}
+        self.power_off("first", "second", "third")
+        self.machine.run("systemctl", "restart", "vspc")
+        for name in "third", "second", "first":
+            self.vm(name)
+            self.wait_vm(name)
+        self.assertEqual({name: vm["port"] for name, vm in self.vms().items()}, before)
+
+    def test_the_sockets_listen_on_while_the_service_is_stopped(self):
+        self.vm("web01")
+        port = self.wait_vm("web01")["port"]
+        self.machine.run("systemctl", "stop", "peer-web01")
+        self.machine.run("systemctl", "stop", "vspc.service")
+        self.assertEqual([self.is_active(unit) for unit in ("vspc.socket", "vspc-admin.socket", "vspc.service")],
+                         ["active", "active", "inactive"])
+        self.vm("web01")
+        self.assertEqual(self.wait_vm("web01")["port"], port)
+
+    def test_a_question_starts_the_service_as_well(self):
+        self.assertEqual(self.is_active("vspc.service"), "inactive")
+        self.assertEqual(self.vms(), {})
+        self.wait_active()
+
+    def test_state_logs_and_sockets_belong_to_whom_they_should(self):
+        self.machine.write("/etc/vspc/vspc.conf", "[ConsoleLog]\nFiles=yes\n")
+        self.vm("web01")
+        self.nc(self.wait_vm("web01")).echo("hello")
+        wait_for(lambda: self.machine.out("find", "/var/log/vspc", "-name", "web01*"), "the console's file")
+        shown = self.machine.sh("stat -c '%U:%G %a %F' /var/lib/vspc /var/log/vspc /var/log/vspc/web01* "
+                                "/run/vspc/admin.socket")
+        self.assertEqual(shown.stdout.splitlines(), ["vspc:vspc 750 directory", "vspc:vspc 750 directory",
+                                                     "vspc:vspc 600 regular file", "root:vspc 660 socket"])
+        self.assertRegex(self.machine.out("stat", "-c", "%a %F", "/run/vspc"), "^755 directory")
+
+    def test_the_socket_is_moved_as_the_readme_says(self):
+        block = readme_block("192.0.2.10:13370")
+        self.machine.sh("ip address add 192.0.2.10 dev lo; systemctl stop vspc.socket")
+        self.addCleanup(self.machine.run, "ip", "address", "delete", "192.0.2.10/32", "dev", "lo")
+        self.edit("vspc.socket", block)
+        self.machine.run("systemctl", "start", "vspc.socket")
+        self.vm("web01", connect="192.0.2.10:13370")
+        self.wait_vm("web01")
+        self.assertNotEqual(self.machine.run("nc", "-z", "127.0.0.1", "13370", check=False).returncode, 0)
+
+    def test_clients_of_vm_ports_come_from_where_the_readme_has_the_unit_allow_it(self):
+        self.machine.sh("ip address add 192.0.2.10 dev lo")
+        self.addCleanup(self.machine.run, "ip", "address", "delete", "192.0.2.10/32", "dev", "lo")
+        self.configure("VMPortAddress=192.0.2.10\n")
+        self.vm("web01")
+        port = self.wait_vm("web01")["port"]
+        # Without a unified hierarchy of control groups, as on some machines that run tests, systemd cannot filter.
+        if self.machine.run("test", "-e", "/sys/fs/cgroup/cgroup.controllers", check=False).returncode == 0:
+            result = self.machine.run("nc", "-z", "-w1", "192.0.2.10", str(port), check=False)
+            self.assertNotEqual(result.returncode, 0)
+        self.edit("vspc.service", readme_block("IPAddressAllow=192.0.2.0/24"))
+        self.machine.run("systemctl", "restart", "vspc.service")
+        self.wait_vm("web01")
+        self.talk("nc", "192.0.2.10", str(port)).echo("hello")
+
+    def test_a_socket_unit_may_have_several_addresses(self):
+        self.machine.run("systemctl", "stop", "vspc.socket")
+        self.edit("vspc.socket", "[Socket]\nListenStream=\n"
+                                 "ListenStream=127.0.0.1:14001\nListenStream=127.0.0.2:14002\n")
+        self.machine.run("systemctl", "start", "vspc.socket")
+        self.vm("first", connect="127.0.0.1:14001")
+        self.vm("second", connect="127.0.0.2:14002")
+        self.wait_vm("first")
+        self.wait_vm("second")
+
+    def test_a_host_may_connect_over_ipv6(self):
+        self.vm("web01", connect="[::1]:13370")
+        self.assertRegex(self.wait_vm("web01")["peer"], r"^\[::1\]:\d+$")
+
+    def test_systemd_has_nothing_to_say_against_the_units(self):
+        result = self.machine.run("systemd-analyze", "verify", "--man=no", "vspc.service", "vspc.socket",
+                                  "vspc-admin.socket", "vspc-admin-tls.socket", "vspc-hooks.service",
+                                  "vspc-hooks.socket")
+        self.assertEqual(result.stdout + result.stderr, "")
+
+    def test_the_services_are_exposed_to_little(self):
+        self.machine.sh("rm -r /run/systemd/system/vspc*.d; systemctl daemon-reload")
+        for unit, most in ("vspc.service", 1.1), ("vspc-hooks.service", 4.0):
+            shown = self.machine.out("systemd-analyze", "security", "--no-pager", unit)
+            exposure = float(re.search(rf"Overall exposure level for {unit}: ([0-9.]+)", shown)[1])
+            self.assertLessEqual(exposure, most, shown)
+
+    def test_hooks_run_as_in_the_readme(self):
+        script = readme_block("/etc/vspc/hooks.d/50-announce")
+        self.machine.write("/etc/vspc/hooks.d/50-announce", script, 0o755)
+        self.vm("web01")
+        port = self.wait_vm("web01")["port"]
+        self.wait_journal(rf"^web01 is at port {port}, its host is 127\.0\.0\.1:\d+$")
+
+
+# Debian keeps whether a unit is enabled until a package is purged.
+DEBIANS = (r"/etc/systemd/system/sockets\.target\.wants/|/var/lib/systemd/deb-systemd-helper-enabled/|"
+           r"/var/lib/dpkg/info/")
+STATE = r"/var/(lib|log)/vspc(-hooks)?(/|$)"
+OF_THE_TEST = r"/usr/local/bin/vspc-sim$|/etc/vspc(/|$)|/etc/apt/apt\.conf\.d/90vspc-tests$|/\.vspc-recipe$"
+
+
+class Uninstallation(Scenario):
+    """The end: nothing works after this."""
+
+    def apt(self, verb):
+        """With all that has been installed with it"""
+        self.machine.sh("comm -13 /run/before-install <(dpkg-query -W -f '${Package}\\n' | sort) | "
+                        f"DEBIAN_FRONTEND=noninteractive xargs apt-get --yes {verb}", timeout=120)
+
+    def left(self):
+        paths = self.machine.out("find", "/", "-xdev", "(", "-name", "*vspc*", "-o", "-path", "*/vspc/*", ")").split()
+        return sorted(path for path in paths if not re.match(OF_THE_TEST, path))
+
+    def test_removing_the_packages_leaves_state_and_purging_them_nothing(self):
+        self.machine.write("/etc/vspc/vspc.conf", "[ConsoleLog]\nFiles=yes\n")
+        self.vm("web01")
+        vm = self.wait_vm("web01")
+        self.nc(vm).echo("hello")
+        self.machine.run("systemctl", "stop", "peer-web01")
+        self.apt("remove")
+        self.assertEqual(self.is_active("vspc.service"), "inactive")
+        self.assertEqual([path for path in self.left() if not re.match(f"{STATE}|{DEBIANS}", path)], [])
+        self.assertIn(f"PORT={vm['port']}\n", self.machine.sh("cat /var/lib/vspc/mappings/*.vm").stdout)
+        self.assertTrue(self.machine.out("find", "/var/log/vspc", "-name", "web01*"))
+        self.apt("purge")
+        self.assertEqual(self.left(), [])

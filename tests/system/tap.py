@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Scenarios as tests of their own: what they have come to is printed in the Test Anything Protocol, which meson
+reads."""
+
+import os
+import sys
+import time
+import traceback
+import unittest
+
+import isolation
+
+
+def comment(text):
+    for line in text.rstrip("\n").split("\n"):
+        print(f"#   {line}")
+
+
+class TapResult(unittest.TestResult):
+    def __init__(self, n_tests):
+        super().__init__()
+        print(f"1..{n_tests}", flush=True)
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began = time.monotonic()
+        self.reason, self.problems = None, []
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.reason = reason
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.problems.append("".join(traceback.format_exception(*err)))
+        if len(self.problems) == 1 and hasattr(test, "evidence"):
+            self.problems.append(test.evidence())
+
+    addError = addFailure
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        print(f"{'not ok' if self.problems else 'ok'} {self.testsRun} - {name_of(test)} "
+              f"({time.monotonic() - self.began:.1f} s){f' # SKIP {self.reason}' if self.reason else ''}")
+        for problem in self.problems:
+            comment(problem)
+        sys.stdout.flush()
+
+
+def name_of(test):
+    return test.id().rsplit(".", 1)[-1].removeprefix("test_").replace("_", " ")
+
+
+def tests_of(*classes):
+    """In the order in which they are written"""
+    tests = [(cls.__dict__[name].__code__.co_firstlineno, cls, name) for cls in classes for name in cls.__dict__
+             if name.startswith("test_")]
+    return [cls(name) for _, cls, name in sorted(tests, key=lambda test: (classes.index(test[1]), test[0]))]
+
+
+def main(run, classes):
+    """run(release, tests, result). Arguments: a release of Debian, and words of which the tests' names must have one.
+
+    Where no machine can be booted this is skipped, with the reason; but not in CI, where it can."""
+    release, *words = sys.argv[1:]
+    why = isolation.why_impossible()
+    if why and os.environ.get("CI") == "true":
+        print(f"Bail out! {why}")
+        sys.exit(1)
+    if why:
+        print(f"1..0 # SKIP {why}")
+        return
+
+    isolation.enter()
+    tests = [t for t in tests_of(*classes) if not words or any(word.lower() in name_of(t).lower() for word in words)]
+    result = TapResult(len(tests))
+    try:
+        run(release, tests, result)
+    except Exception as e:  # pylint: disable=broad-except
+        comment(traceback.format_exc())
+        print(f"Bail out! {type(e).__name__}")
+        sys.exit(1)
+    sys.exit(0 if result.wasSuccessful() else 1)
