@@ -45,8 +45,12 @@ Admin *admin_free(Admin *a) {
         return NULL;
 }
 
-int admin_listen(Admin *a, int fd, bool tls) {
-        return varlink_server_listen(a->server, fd, tls ? VARLINK_IN_TLS : VARLINK_PLAIN);
+int admin_listen(Admin *a, int fd) {
+        return varlink_server_listen(a->server, fd, VARLINK_PLAIN);
+}
+
+int admin_listen_tls(Admin *a, int fd) {
+        return varlink_server_listen(a->server, fd, VARLINK_IN_TLS);
 }
 
 void admin_set_tls(Admin *a, TlsContext *tls) {

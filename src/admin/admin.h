@@ -16,9 +16,9 @@ int admin_new(Concentrator *concentrator, Admin **ret);
 Admin *admin_free(Admin *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Admin *, admin_free);
 
-/* Queries come to the listening socket @fd. It is taken over, and closed if this fails. @tls: only in TLS, see
- * admin_set_tls(). */
-int admin_listen(Admin *a, int fd, bool tls);
+/* Queries come to the listening socket @fd, plain or in TLS. It is taken over, and closed if this fails. */
+int admin_listen(Admin *a, int fd);
+int admin_listen_tls(Admin *a, int fd);
 
 /* How TLS is spoken with those who connect from now on; NULL: not at all, they are refused. Takes a reference. */
 void admin_set_tls(Admin *a, TlsContext *tls);

@@ -48,6 +48,27 @@ static inline unsigned log_rate_limit_pass(LogRateLimit *l, usec_t now) {
         return TAKE(l->n, 0);
 }
 
+/* For what strangers can have logged where each time is of interest, up to so many lines in ten seconds. */
+#define LOG_BURST_MAX 16U
+
+typedef struct LogBurst {
+        usec_t since;
+        unsigned n; /* since then */
+} LogBurst;
+
+/* It has happened again. @now: CLOCK_MONOTONIC. *ret_left_out: how many lines were left out before this one, to be told.
+ * Returns: whether it is to be logged. */
+static inline bool log_burst_pass(LogBurst *b, usec_t now, unsigned *ret_left_out) {
+        *ret_left_out = 0;
+
+        if (b->since == 0 || now - b->since >= LOG_RATE_LIMIT_USEC) {
+                *ret_left_out = b->n > LOG_BURST_MAX ? b->n - LOG_BURST_MAX : 0;
+                *b = (LogBurst){.since = now};
+        }
+
+        return ++b->n <= LOG_BURST_MAX;
+}
+
 /* @identifier stands before each line on stderr. */
 void log_open(const char *identifier);
 void log_set_max_level(int level);

@@ -34,7 +34,7 @@ static int wait_for(int fd, short events, usec_t until) {
 
 /* What a session needs that could not go on */
 static short tls_events(const TlsSession *s) {
-        return tls_session_wants_write(s) ? POLLOUT : POLLIN;
+        return tls_session_unsent(s) > 0 ? POLLOUT : POLLIN;
 }
 
 static int shake_hands(Dial *d, int fd, usec_t until, TlsSession **ret) {

@@ -298,6 +298,11 @@ static size_t iov_size(const struct iovec *iov, size_t n) {
 static ssize_t client_send_some(Client *c) {
         struct iovec iov[64], pieces[128];
         size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
+
+        /* TLS copies anyway, and would make a record of each piece. */
+        if (c->stream.tls)
+                return client_send_encoded(c, iov, n);
+
         size_t n_pieces = telnet_gather(&c->telnet.out, iov, n, pieces, ELEMENTSOF(pieces));
 
         if (iov_size(pieces, n_pieces) >= MIN(iov_size(iov, n), (size_t) GATHERED_MIN))
@@ -462,11 +467,22 @@ void client_input_changed(Client *c) {
                 client_update_reading(c);
 }
 
+/* In TLS there is always something left in the socket, were it only the end: what it is has to be read. */
+static bool client_has_last_words(Client *c) {
+        size_t space = buffer_space(&c->unread);
+        uint8_t *p = c->stream.tls && space > 0 ? buffer_reserve(&c->unread, space) : NULL;
+
+        if (p)
+                buffer_commit(&c->unread, (size_t) MAX(stream_read(&c->stream, p, space), 0));
+
+        return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
+}
+
 /* It has gone while its VM takes no input. What it has typed last waits for the VM; what it held does not. */
 static void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
 
-        if (c->unread.size > 0 || stream_has_unread(s))
+        if (client_has_last_words(c))
                 console_change_access(c->console, c, ACCESS_NONE);
         else
                 client_end(c);

@@ -93,8 +93,8 @@ struct Concentrator {
         unsigned n_clients_gone; /* of these, those that are kept for what they typed last */
         unsigned n_links;
         unsigned n_ports; /* VMs that have one */
-        LogRateLimit refusals;     /* for want of descriptors */
-        LogRateLimit tls_failures; /* of strangers */
+        LogRateLimit refusals; /* for want of descriptors */
+        LogBurst strangers;    /* what is logged about connections that have no console */
         bool restoring;        /* all VMs seem to be gone: none is given up for another */
 
         uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */

@@ -60,8 +60,16 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
         }
 
         const LogField peer = {"VSPC_PEER=", l->peer};
-        log_full(level, 0, &(LogFields){.message_id = message_id, .field = &peer, .n_fields = 1},
-                 "Connection from %s: %s", l->peer, message);
+        const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
+        unsigned n_left_out = 0;
+
+        if (level < LOG_DEBUG && !log_burst_pass(&l->concentrator->strangers, event_now(l->concentrator->event),
+                                                 &n_left_out))
+                return;
+        if (n_left_out > 0)
+                log_notice("%u lines about connections that are no VM's were left out, there were so many", n_left_out);
+
+        log_full(level, 0, &fields, "Connection from %s: %s", l->peer, message);
 }
 
 void link_offer(Link *l) {
@@ -351,28 +359,11 @@ static size_t link_read_max(const Link *l) {
                                 : LINK_HANDSHAKE_READ_MAX;
 }
 
-/* A VM can have that logged once a connection, a stranger as often as it likes. */
-static void link_log_tls_failure(Link *l) {
-        Concentrator *c = l->concentrator;
-        const char *problem = stream_problem(&l->stream);
-
-        if (link_is_identified(l)) {
-                link_log(l, LOG_NOTICE, NULL, "TLS has failed: %s", problem);
-                return;
-        }
-
-        unsigned n = log_rate_limit_pass(&c->tls_failures, event_now(c->event));
-        if (n == 1)
-                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s", problem);
-        else if (n > 1)
-                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed, as with %u before it: %s", n - 1,
-                         problem);
-}
-
 /* It has been closed, or has broken. */
 static void link_ended(Link *l, int error) {
         if (error == -EPROTO)
-                link_log_tls_failure(l);
+                link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
+                         stream_problem(&l->stream));
         else if (!link_is_identified(l))
                 link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
 

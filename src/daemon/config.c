@@ -168,9 +168,13 @@ static int parse_prefix(const char *value, void *target) {
         return file_name_prefix_is_valid(value) ? parse_text(value, target) : -EINVAL;
 }
 
-/* Of a file or, where GnuTLS can, something in a token */
+static int parse_file(const char *value, void *target) {
+        return *value == '/' ? parse_text(value, target) : -EINVAL;
+}
+
+/* A file or, where GnuTLS can, something in a token */
 static int parse_location(const char *value, void *target) {
-        return *value == '/' || gnutls_url_is_supported(value) ? parse_text(value, target) : -EINVAL;
+        return gnutls_url_is_supported(value) ? parse_text(value, target) : parse_file(value, target);
 }
 
 /* Octal. vspcd itself has to be able to write what it has made. */
@@ -278,8 +282,8 @@ static const Key keys[] = {
                 "the absolute path of a PEM file, or a pkcs11: URI"),
         SETTING("TLS", "KeyFile", parse_location, tls.key_file,
                 "the absolute path of a PEM file, or a pkcs11: URI"),
-        SETTING("TLS", "TrustedCAFile", parse_location, tls.trusted_ca_file, "the absolute path of a PEM file"),
-        SETTING("TLS", "VMTrustedCAFile", parse_location, tls.vm_trusted_ca_file,
+        SETTING("TLS", "TrustedCAFile", parse_file, tls.trusted_ca_file, "the absolute path of a PEM file"),
+        SETTING("TLS", "VMTrustedCAFile", parse_file, tls.vm_trusted_ca_file,
                 "the absolute path of a PEM file"),
         SETTING("TLS", "StartTLS", parse_flag, settings.start_tls, "yes or no"),
         SETTING("TLS", "RequireVMTLS", parse_flag, settings.require_vm_tls, "yes or no"),
@@ -321,13 +325,18 @@ void config_done(Config *c) {
         tls_settings_done(&c->tls);
 }
 
+static bool key_is_text(const Key *key) {
+        return key->parse == parse_text || key->parse == parse_prefix || key->parse == parse_file ||
+               key->parse == parse_location;
+}
+
 /* An empty value takes back what was assigned before. */
 static void reset_key(Config *c, const Key *key) {
         Config defaults;
 
         if (key->parse == parse_uris)
                 settings_done(&c->settings);
-        else if (key->parse == parse_prefix || key->parse == parse_location || key->parse == parse_text)
+        else if (key_is_text(key))
                 free(*(char **) ((uint8_t *) c + key->offset));
 
         set_defaults(&defaults);

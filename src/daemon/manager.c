@@ -22,7 +22,9 @@ struct Manager {
         Hooks *hooks;
         ConsoleLog *console_log;
         Admin *admin;
-        bool tls_failed; /* the certificate could not be loaded */
+        bool tls_failed;      /* the certificate could not be loaded */
+        bool admin_in_tls;    /* there is an admin-tls socket */
+        bool admin_is_open;   /* … where nobody has to show a certificate */
 
         ConcentratorObserver observer;
         sd_event_source *status_timer;
@@ -67,9 +69,8 @@ static void manager_load_tls(Manager *m, const TlsSettings *settings) {
         else {
                 concentrator_set_tls(m->concentrator, contexts.vm);
                 admin_set_tls(m->admin, contexts.admin);
+                m->admin_is_open = contexts.admin && !tls_context_wants_certificate(contexts.admin);
         }
-
-        (void) tls_refuses_all(m->concentrator->settings.require_vm_tls, m->concentrator->tls);
 }
 
 static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
@@ -99,8 +100,14 @@ static void manager_update_status(Manager *m) {
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
 }
 
-/* vspc.service lets nobody else through, and who tries gets no answer at all: nothing else would say why. */
-static void advise_on_port_address(const Settings *settings) {
+/* What is as it was asked for, and perhaps not as it was meant. vspc.service lets only this machine through to VM ports:
+ * who tries from elsewhere gets no answer at all, and nothing else would say why. */
+static void manager_advise(const Manager *m) {
+        const Settings *settings = &m->concentrator->settings;
+
+        (void) tls_check_required(settings, m->concentrator->tls);
+        if (m->admin_in_tls && m->admin_is_open)
+                log_warning("Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set");
         if (settings->vm_ports && !address_is_loopback(&settings->vm_port_address) && getenv("INVOCATION_ID"))
                 log_notice("VM ports are not only for this machine (VMPortAddress=): where clients may connect from has "
                            "to be in IPAddressAllow= of vspc.service, see vspc.conf(5)");
@@ -120,10 +127,10 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
                 if (!streq(config.backend, m->backend))
                         log_warning("Backend= cannot change at run time, it takes effect after a restart");
                 concentrator_set_settings(m->concentrator, &config.settings);
-                advise_on_port_address(&m->concentrator->settings);
                 hooks_reload(m->hooks, config.hook_timeout_usec);
                 console_log_reload(m->console_log, &config.console_log);
                 manager_load_tls(m, &config.tls);
+                manager_advise(m);
                 manager_update_status(m);
                 config_done(&config);
                 log_info("Configuration reloaded");
@@ -216,7 +223,6 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
                 return log_error_errno(r, "Cannot answer queries: %m");
 
         manager_load_tls(m, &config->tls);
-        advise_on_port_address(&m->concentrator->settings);
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
 
@@ -252,17 +258,19 @@ int manager_add_socket(Manager *m, const PassedSocket *socket) {
         if (getsockname(socket->fd, &address.any, &length) >= 0)
                 address_format(&address, text);
 
-        int r = socket->kind == SOCKET_VM
-                        ? concentrator_add_gate(m->concentrator, socket->fd)
-                        : admin_listen(m->admin, socket->fd, socket->kind == SOCKET_ADMIN_TLS);
+        int r = socket->kind == SOCKET_VM      ? concentrator_add_gate(m->concentrator, socket->fd)
+                : socket->kind == SOCKET_ADMIN ? admin_listen(m->admin, socket->fd)
+                                               : admin_listen_tls(m->admin, socket->fd);
         if (r < 0)
                 return log_error_errno(r, "Cannot listen on %s: %m", text);
 
+        m->admin_in_tls = m->admin_in_tls || socket->kind == SOCKET_ADMIN_TLS;
         log_info("Listening on %s for %s", text, users[socket->kind]);
         return 0;
 }
 
 int manager_run(Manager *m) {
+        manager_advise(m);
         (void) on_status(NULL, 0, m);
         (void) sd_notify(false, "READY=1");
 

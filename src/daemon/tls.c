@@ -29,10 +29,13 @@ static int find_credential(const char *name, char **ret) {
         if (!folder || !*folder)
                 return 0;
         if (asprintf(&path, "%s/%s", folder, name) < 0)
-                return -ENOMEM;
+                return log_error_errno(ENOMEM, "Cannot look for the credential %s: %m", name);
 
         if (access(path, F_OK) >= 0)
                 *ret = TAKE_PTR(path);
+        else if (errno != ENOENT)
+                return log_error_errno(errno, "Cannot look for the credential %s: %m", name);
+
         return 0;
 }
 
@@ -51,7 +54,30 @@ static void describe(const TlsContext *c, const char *file) {
 
         if (problem)
                 log_warning("The certificate in %s %s", file, problem);
-        log_info("TLS is on, with the certificate in %s, its thumbprint is %s", file, tls_context_thumbprint(c));
+        log_info("The certificate for TLS is that in %s, its thumbprint is %s", file, tls_context_thumbprint(c));
+}
+
+/* Returns: how many of them there are. */
+static int warn_of_settings_without_certificate(const TlsSettings *s, const char *credential_key) {
+        const struct {
+                const char *name, *value;
+        } settings[] = {
+                {"The credential vspc.key", credential_key},
+                {"KeyFile=", s->key_file},
+                {"TrustedCAFile=", s->trusted_ca_file},
+                {"VMTrustedCAFile=", s->vm_trusted_ca_file},
+        };
+
+        int n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(settings); i++)
+                if (settings[i].value) {
+                        log_warning("%s means nothing without a certificate: CertificateFile= is missing",
+                                    settings[i].name);
+                        n++;
+                }
+
+        return n;
 }
 
 int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret) {
@@ -62,29 +88,30 @@ int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret)
         if (r >= 0)
                 r = find_credential("vspc.key", &credential_key);
         if (r < 0)
-                return log_error_errno(r, "Cannot look for credentials: %m");
+                return r;
 
         TlsParameters parameters = {
                 .role = TLS_SERVER,
                 .certificate_file = credential ?: s->certificate_file,
-                .key_file = credential ? credential_key : s->key_file,
-                .priority = s->priority,
+                .key_file = credential_key ?: credential ? NULL : s->key_file,
                 .worker = worker,
         };
         if (!parameters.certificate_file) {
                 *ret = (TlsContexts){};
-                return 0;
+                return warn_of_settings_without_certificate(s, credential_key);
         }
 
         parameters.tickets = true;
+        parameters.priority = s->priority;
         parameters.trusted_ca_file = s->vm_trusted_ca_file;
         parameters.peer_check = s->vm_trusted_ca_file ? TLS_PEER_IF_PRESENT : TLS_PEER_ANY;
         r = make_context("ESXi hosts", &parameters, &contexts.vm);
         if (r < 0)
                 return r;
 
-        /* There are few of them, and who they are is found out each time. */
+        /* There are few of them, and who they are is found out each time. What old hosts need is not for them. */
         parameters.tickets = false;
+        parameters.priority = NULL;
         parameters.trusted_ca_file = s->trusted_ca_file;
         parameters.peer_check = s->trusted_ca_file ? TLS_PEER_REQUIRED : TLS_PEER_ANY;
         r = make_context("those who query", &parameters, &contexts.admin);
@@ -96,10 +123,10 @@ int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret)
         return 0;
 }
 
-bool tls_refuses_all(bool required, const TlsContext *vm) {
-        if (!required || vm)
-                return false;
+int tls_check_required(const Settings *settings, const TlsContext *vm) {
+        if (!settings->require_vm_tls || vm)
+                return 0;
 
         log_warning("RequireVMTLS=yes, but there is no certificate: all VMs are refused");
-        return true;
+        return -ENOKEY;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "console/settings.h"
 #include "transport/tls-context.h"
 
 /*
@@ -11,7 +12,7 @@ typedef struct TlsSettings {
         char *certificate_file, *key_file; /* NULL: none, and in the certificate's file */
         char *trusted_ca_file;             /* NULL: whoever queries needs no certificate */
         char *vm_trusted_ca_file;          /* NULL: ESXi hosts are not asked for one */
-        char *priority;                    /* NULL: TLS_PRIORITY_DEFAULT */
+        char *priority;                    /* for ESXi hosts; NULL: TLS_PRIORITY_DEFAULT */
 } TlsSettings;
 
 void tls_settings_done(TlsSettings *s);
@@ -24,12 +25,12 @@ void tls_contexts_done(TlsContexts *c);
 
 /*
  * Reads certificates and keys. Credentials (vspc.crt and vspc.key in $CREDENTIALS_DIRECTORY, see systemd.exec(5)) come
- * before CertificateFile= and KeyFile=. Logs what is wrong, and what the certificate is.
+ * before CertificateFile= and KeyFile=, each by itself; KeyFile= is not for the certificate of a credential. Logs what is wrong, and what the certificate is.
  * @worker: does the handshakes; NULL: they are only tried out.
- * Returns: 0, also if there is no certificate, or a negative errno.
+ * Returns: the number of settings that have no effect, usually 0, also if there is no certificate; or a negative errno.
  */
 int tls_contexts_load(const TlsSettings *settings, TlsWorker *worker, TlsContexts *ret);
 
-/* Says so if all VMs are refused: TLS is @required of them (RequireVMTLS=), and cannot be had. @vm: NULL if there is no
- * certificate. Returns: whether that is so. */
-bool tls_refuses_all(bool required, const TlsContext *vm);
+/* @vm: NULL if there is no certificate. Returns: -ENOKEY, after having logged it, if TLS is required of VMs
+ * (RequireVMTLS=) and cannot be had; or 0. */
+int tls_check_required(const Settings *settings, const TlsContext *vm);

@@ -87,12 +87,15 @@ static int load_config(Config *config, const char *path) {
 
 /* Returns: the number of problems, or a negative errno. */
 static int check_config(const Config *config, int n_problems) {
-        TlsContexts contexts = {};
+        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
-        if (n_problems >= 0 && (tls_contexts_load(&config->tls, NULL, &contexts) < 0 ||
-                                tls_refuses_all(config->settings.require_vm_tls, contexts.vm)))
-                n_problems++;
-        tls_contexts_done(&contexts);
+        if (n_problems < 0)
+                return n_problems;
+
+        int r = tls_contexts_load(&config->tls, NULL, &contexts);
+        if (r >= 0 && tls_check_required(&config->settings, contexts.vm) < 0)
+                r++;
+        n_problems += r < 0 ? 1 : r;
 
         if (n_problems == 0)
                 puts("The configuration is fine.");

@@ -21,7 +21,7 @@ void peer_init(Peer *p, int fd, const SocketAddress *address) {
 }
 
 void peer_set_name(Peer *p, const char *name) {
-        size_t n = text_cut(name, MIN(strlen(name), (size_t) PEER_NAME_MAX - 2)), address = strlen(p->text) + 1;
+        size_t n = text_cut(name, MIN(strlen(name), (size_t) PEER_NAME_MAX)), address = strlen(p->text) + 1;
 
         assert(address <= ADDRESS_TEXT_MAX);
         memmove(p->text + n + 2, p->text, address);

@@ -9,7 +9,7 @@
  * directory server, which an event loop must not wait for.
  */
 #define PEER_NAME_MAX 128U
-#define PEER_TEXT_MAX (ADDRESS_TEXT_MAX + PEER_NAME_MAX)
+#define PEER_TEXT_MAX (PEER_NAME_MAX + sizeof(", ") - 1 + ADDRESS_TEXT_MAX)
 
 #define PEER_UID_NONE ((uid_t) -1)
 

@@ -3,6 +3,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "address.h"
+#include "basic/hash.h"
 #include "stream.h"
 
 /* Records that are read before others have their turn: they may be of a byte each. */
@@ -25,7 +27,7 @@ void wire_close(Wire *w) {
 
 static uint32_t stream_events(const Stream *s) {
         if (s->handshake)
-                return s->handshake->stepping ? 0 : EPOLLIN | (tls_session_wants_write(s->tls) ? EPOLLOUT : 0);
+                return s->handshake->stepping ? 0 : EPOLLIN | (tls_session_unsent(s->tls) > 0 ? EPOLLOUT : 0);
 
         uint32_t events = s->blocked ? EPOLLOUT : 0;
 
@@ -50,7 +52,7 @@ static int stream_update(Stream *s) {
 }
 
 static bool stream_tls_is_flushed(const Stream *s) {
-        return !s->tls || s->broken || (!s->handshake && tls_session_is_flushed(s->tls));
+        return !s->tls || s->broken || (!s->handshake && tls_session_unsent(s->tls) == 0);
 }
 
 /* It has been a step further. Once that is over, nothing has been read and written yet; if it has failed, it is for
@@ -109,6 +111,19 @@ static void stream_step(Stream *s) {
         tls_worker_submit(worker, job);
 }
 
+/* A hash of the peer's address, without the port */
+static uint32_t stream_source(const Stream *s) {
+        SocketAddress peer = {};
+        socklen_t length = sizeof peer;
+
+        if (getpeername(s->watch.fd, &peer.any, &length) < 0)
+                return 0;
+
+        address_set_port(&peer, 0);
+        uint64_t hash = fnv1a(FNV1A_BEGIN, &peer, MIN(length, (socklen_t) sizeof peer));
+        return (uint32_t) (hash ^ hash >> 32);
+}
+
 int stream_start_tls(Stream *s, TlsContext *context, const char *host) {
         assert(!s->tls && !s->blocked);
 
@@ -123,7 +138,7 @@ int stream_start_tls(Stream *s, TlsContext *context, const char *host) {
         }
 
         *h = (StreamHandshake){
-                .job = {.run = stream_run_step, .done = stream_step_done},
+                .job = {.run = stream_run_step, .done = stream_step_done, .source = stream_source(s)},
                 .wire = {.fd = s->watch.fd, .tls = s->tls},
                 .stream = s,
         };
@@ -258,7 +273,7 @@ static ssize_t stream_read_tls(Stream *s, uint8_t *data, size_t n) {
 
         /* The owner is to be told after these bytes; the kernel may have nothing more to say. */
         s->ended = k <= 0 && k != -EAGAIN;
-        s->blocked = s->blocked || tls_session_wants_write(s->tls);
+        s->blocked = s->blocked || tls_session_unsent(s->tls) > 0;
         (void) stream_update(s);
 
         return size > 0 ? (ssize_t) size : k;

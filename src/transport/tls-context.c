@@ -297,6 +297,10 @@ bool tls_context_is_server(const TlsContext *c) {
         return c->server;
 }
 
+bool tls_context_wants_certificate(const TlsContext *c) {
+        return !c->server || c->peer_check != TLS_PEER_ANY;
+}
+
 TlsWorker *tls_context_worker(const TlsContext *c) {
         return c->worker;
 }

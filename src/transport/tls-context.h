@@ -62,6 +62,9 @@ TlsWorker *tls_context_worker(const TlsContext *c);
  * Returns: 0 or -ENOMEM. */
 int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t *ret);
 
+/* For TlsSession: whether a peer is asked for its certificate. */
+bool tls_context_wants_certificate(const TlsContext *c);
+
 /* For TlsSession: of a client's session that ends, what the next one resumes. */
 void tls_context_keep_ticket(TlsContext *c, gnutls_session_t session);
 

@@ -17,8 +17,10 @@
  * handshake: a chain of certificates, of which GnuTLS takes no more than this either. */
 #define UNSENT_MAX (256U * 1024U)
 
-/* Bytes of a peer's part in a handshake: most of it is a chain of certificates */
-#define HANDSHAKE_MAX (256U * 1024U)
+/* Bytes that GnuTLS may read without having anything for us: a record, or a peer's part in a handshake. Where that has
+ * a chain of certificates in it, the chain is most of it. */
+#define GATHERED_MAX (32U * 1024U)
+#define GATHERED_WITH_CHAIN_MAX (256U * 1024U)
 
 /* Bytes of an alert, with the record that it is in */
 #define ALERT_SIZE 7U
@@ -30,8 +32,8 @@ struct TlsSession {
         char *host; /* the name that the peer must have, or NULL */
 
         bool open;
-        size_t n_handshake;       /* bytes that have been read before it was open */
-        uint8_t last[ALERT_SIZE]; /* of these */
+        size_t n_gathered;        /* bytes that have been read since there was something for us */
+        uint8_t last[ALERT_SIZE]; /* of these, before it was open */
         Buffer unsent; /* what GnuTLS has made and the socket has not taken */
         int read_error; /* 0: there has been none */
         unsigned n_nuisances;
@@ -148,7 +150,20 @@ static void keep_last(TlsSession *s, const uint8_t *data, size_t n) {
                 memcpy(s->last + ALERT_SIZE - n, data, n);
 }
 
-/* GnuTLS would gather a message of 16 MiB, and go on for as long as there is something to be read. */
+/* GnuTLS would gather a message of 16 MiB, in the middle of a session as well, and go on for as long as there is
+ * something to be read. */
+static bool may_gather(TlsSession *s, size_t n) {
+        size_t max = !s->open && tls_context_wants_certificate(s->context) ? GATHERED_WITH_CHAIN_MAX : GATHERED_MAX;
+
+        s->n_gathered += n;
+        if (s->n_gathered <= max)
+                return true;
+
+        if (!s->problem && asprintf(&s->problem, "it sends more than %zu KiB of TLS and says nothing", max / 1024) < 0)
+                s->problem = NULL;
+        return false;
+}
+
 static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t n) {
         TlsSession *s = userdata;
 
@@ -158,14 +173,9 @@ static ssize_t pull(gnutls_transport_ptr_t userdata, void *data, size_t n) {
                 return -1;
         }
 
-        if (s->open)
-                return k;
-
-        keep_last(s, data, (size_t) k);
-        s->n_handshake += (size_t) k;
-        if (s->n_handshake > HANDSHAKE_MAX) {
-                if (!s->problem)
-                        s->problem = strdup("its handshake is longer than 256 KiB");
+        if (!s->open)
+                keep_last(s, data, (size_t) k);
+        if (!may_gather(s, (size_t) k)) {
                 gnutls_transport_set_errno(s->gnutls, EMSGSIZE);
                 return -1;
         }
@@ -217,171 +227,6 @@ TlsSession *tls_session_free(TlsSession *s) {
 /* GnuTLS would have to wait for something to read. */
 static bool is_transient(ssize_t r) {
         return r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED;
-}
-
-/* A certificate that was good when the session began may not be any more, or others are trusted now. */
-static int handshake_complete(TlsSession *s) {
-        int r = gnutls_session_is_resumed(s->gnutls) ? check_peer(s->gnutls) : 0;
-        if (r < 0) {
-                (void) gnutls_alert_send_appropriate(s->gnutls, r);
-                return session_fail(s, r);
-        }
-
-        s->open = true;
-        return 1;
-}
-
-int tls_session_handshake(TlsSession *s) {
-        (void) tls_session_flush(s); /* if that fails, so does reading */
-
-        for (;;) {
-                int r = gnutls_handshake(s->gnutls);
-                if (r >= 0)
-                        return handshake_complete(s);
-                if (is_transient(r))
-                        return 0;
-                if (!gnutls_error_is_fatal(r) && s->n_nuisances++ < NUISANCES_MAX)
-                        continue;
-
-                if (r != GNUTLS_E_FATAL_ALERT_RECEIVED)
-                        (void) gnutls_alert_send_appropriate(s->gnutls, r);
-                return session_fail(s, r);
-        }
-}
-
-/* RFC 5746 and RFC 8446 would rather have nobody renegotiate, and nobody needs to. A client declines and goes on; a
- * server cannot, as GnuTLS has it. */
-static bool is_bearable(TlsSession *s, int error) {
-        bool ends_server = error == GNUTLS_E_REHANDSHAKE && tls_context_is_server(s->context);
-
-        return !gnutls_error_is_fatal(error) && !ends_server && s->n_nuisances++ < NUISANCES_MAX;
-}
-
-/* What reading says from now on, whatever GnuTLS would say of a session that it has done away with */
-static int session_end_reading(TlsSession *s, int error) {
-        s->read_error = error;
-        return error;
-}
-
-ssize_t tls_session_read(TlsSession *s, void *data, size_t n) {
-        if (s->read_error < 0)
-                return s->read_error;
-        if (!s->open) /* the peer has been told why */
-                return -EPROTO;
-
-        for (;;) {
-                ssize_t r = gnutls_record_recv(s->gnutls, data, n);
-                if (r >= 0)
-                        return r;
-                if (is_transient(r))
-                        return -EAGAIN;
-                if (r == GNUTLS_E_PULL_ERROR)
-                        return session_end_reading(s, -ECONNRESET);
-
-                if (r == GNUTLS_E_REHANDSHAKE)
-                        (void) gnutls_alert_send(s->gnutls, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
-                if (is_bearable(s, (int) r))
-                        continue;
-
-                (void) session_fail(s, (int) r);
-                if (r == GNUTLS_E_PREMATURE_TERMINATION)
-                        return session_end_reading(s, -ECONNRESET);
-                if (r != GNUTLS_E_FATAL_ALERT_RECEIVED && r != GNUTLS_E_REHANDSHAKE)
-                        (void) gnutls_alert_send_appropriate(s->gnutls, (int) r);
-                return session_end_reading(s, -EPROTO);
-        }
-}
-
-int tls_session_flush(TlsSession *s) {
-        if (s->unsent.size == 0)
-                return 1;
-
-        ssize_t k = session_send(s, &(struct iovec){(void *) buffer_data(&s->unsent), s->unsent.size}, 1);
-        if (k < 0)
-                return -EPIPE;
-
-        buffer_consume(&s->unsent, (size_t) k);
-        return s->unsent.size == 0;
-}
-
-ssize_t tls_session_write(TlsSession *s, const void *data, size_t n) {
-        int flushed = tls_session_flush(s);
-        if (flushed <= 0)
-                return flushed < 0 ? flushed : -EAGAIN;
-        if (n == 0)
-                return 0;
-
-        ssize_t r = gnutls_record_send(s->gnutls, data, MIN(n, gnutls_record_get_max_size(s->gnutls)));
-        return r >= 0 ? r : -EPIPE;
-}
-
-void tls_session_bye(TlsSession *s) {
-        if (s->open && !s->problem)
-                (void) gnutls_bye(s->gnutls, GNUTLS_SHUT_WR);
-}
-
-bool tls_session_is_open(const TlsSession *s) {
-        return s->open;
-}
-
-bool tls_session_wants_write(const TlsSession *s) {
-        return s->unsent.size > 0;
-}
-
-bool tls_session_is_flushed(const TlsSession *s) {
-        return s->unsent.size == 0;
-}
-
-size_t tls_session_unsent(const TlsSession *s) {
-        return s->unsent.size;
-}
-
-size_t tls_session_unread(const TlsSession *s) {
-        return gnutls_record_check_pending(s->gnutls);
-}
-
-TlsContext *tls_session_context(const TlsSession *s) {
-        return s->context;
-}
-
-int tls_session_fd(const TlsSession *s) {
-        return s->fd;
-}
-
-const char *tls_session_problem(const TlsSession *s) {
-        return s->problem ?: "";
-}
-
-bool tls_session_peer_is_refused(const TlsSession *s) {
-        return s->peer_refused;
-}
-
-bool tls_session_is_asked_for_certificate(const TlsSession *s) {
-        return gnutls_certificate_client_get_request_status(s->gnutls) != 0;
-}
-
-/* GnuTLS writes TLS1.3 where all others, OpenSSL but for its "v" among them, have a space. */
-const char *tls_session_version(const TlsSession *s) {
-        switch (gnutls_protocol_get_version(s->gnutls)) {
-        case GNUTLS_TLS1_3:
-                return "TLS 1.3";
-        case GNUTLS_TLS1_2:
-                return "TLS 1.2";
-        case GNUTLS_TLS1_1:
-                return "TLS 1.1";
-        case GNUTLS_TLS1_0:
-                return "TLS 1.0";
-        default:
-                return gnutls_protocol_get_name(gnutls_protocol_get_version(s->gnutls)) ?: "?";
-        }
-}
-
-const char *tls_session_cipher(const TlsSession *s) {
-        return gnutls_cipher_get_name(gnutls_cipher_get(s->gnutls)) ?: "?";
-}
-
-bool tls_session_is_resumed(const TlsSession *s) {
-        return gnutls_session_is_resumed(s->gnutls);
 }
 
 /* In a certificate an address is 4 or 16 bytes. */
@@ -439,10 +284,164 @@ static char *read_peer_name(const TlsSession *s) {
         return found ? text_sanitize(name, size, TLS_PEER_NAME_MAX) : NULL;
 }
 
-const char *tls_session_peer_name(const TlsSession *s) {
-        if (!s->peer_name)
-                ((TlsSession *) s)->peer_name = read_peer_name(s);
+/* A certificate that was good when the session began may not be any more. */
+static int handshake_complete(TlsSession *s) {
+        int r = gnutls_session_is_resumed(s->gnutls) ? check_peer(s->gnutls) : 0;
+        if (r < 0) {
+                (void) gnutls_alert_send_appropriate(s->gnutls, r);
+                return session_fail(s, r);
+        }
 
+        s->open = true;
+        s->n_gathered = 0;
+        s->peer_name = read_peer_name(s);
+        return 1;
+}
+
+int tls_session_handshake(TlsSession *s) {
+        (void) tls_session_flush(s); /* if that fails, so does reading */
+
+        for (;;) {
+                int r = gnutls_handshake(s->gnutls);
+                if (r >= 0)
+                        return handshake_complete(s);
+                if (is_transient(r))
+                        return 0;
+                if (!gnutls_error_is_fatal(r) && s->n_nuisances++ < NUISANCES_MAX)
+                        continue;
+
+                if (r != GNUTLS_E_FATAL_ALERT_RECEIVED)
+                        (void) gnutls_alert_send_appropriate(s->gnutls, r);
+                return session_fail(s, r);
+        }
+}
+
+/* RFC 5746 and RFC 8446 would rather have nobody renegotiate, and nobody needs to. A client declines and goes on; a
+ * server cannot, as GnuTLS has it. */
+static bool is_bearable(TlsSession *s, int error) {
+        bool ends_server = error == GNUTLS_E_REHANDSHAKE && tls_context_is_server(s->context);
+
+        return !gnutls_error_is_fatal(error) && !ends_server && s->n_nuisances++ < NUISANCES_MAX;
+}
+
+/* What reading says from now on, whatever GnuTLS would say of a session that it has done away with */
+static int session_end_reading(TlsSession *s, int error) {
+        s->read_error = error;
+        return error;
+}
+
+ssize_t tls_session_read(TlsSession *s, void *data, size_t n) {
+        if (s->read_error < 0)
+                return s->read_error;
+        if (!s->open) /* the peer has been told why */
+                return -EPROTO;
+
+        for (;;) {
+                ssize_t r = gnutls_record_recv(s->gnutls, data, n);
+                if (r >= 0) {
+                        s->n_gathered = 0;
+                        return r;
+                }
+                if (is_transient(r))
+                        return -EAGAIN;
+                if (r == GNUTLS_E_PULL_ERROR)
+                        return session_end_reading(s, s->problem ? -EPROTO : -ECONNRESET);
+
+                if (r == GNUTLS_E_REHANDSHAKE)
+                        (void) gnutls_alert_send(s->gnutls, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+                if (is_bearable(s, (int) r))
+                        continue;
+
+                (void) session_fail(s, (int) r);
+                if (r == GNUTLS_E_PREMATURE_TERMINATION)
+                        return session_end_reading(s, -ECONNRESET);
+                if (r != GNUTLS_E_FATAL_ALERT_RECEIVED && r != GNUTLS_E_REHANDSHAKE)
+                        (void) gnutls_alert_send_appropriate(s->gnutls, (int) r);
+                return session_end_reading(s, -EPROTO);
+        }
+}
+
+int tls_session_flush(TlsSession *s) {
+        if (s->unsent.size == 0)
+                return 1;
+
+        ssize_t k = session_send(s, &(struct iovec){(void *) buffer_data(&s->unsent), s->unsent.size}, 1);
+        if (k < 0)
+                return -EPIPE;
+
+        buffer_consume(&s->unsent, (size_t) k);
+        return s->unsent.size == 0;
+}
+
+ssize_t tls_session_write(TlsSession *s, const void *data, size_t n) {
+        int flushed = tls_session_flush(s);
+        if (flushed <= 0)
+                return flushed < 0 ? flushed : -EAGAIN;
+        if (n == 0)
+                return 0;
+
+        ssize_t r = gnutls_record_send(s->gnutls, data, MIN(n, gnutls_record_get_max_size(s->gnutls)));
+        return r >= 0 ? r : -EPIPE;
+}
+
+void tls_session_bye(TlsSession *s) {
+        if (s->open && !s->problem)
+                (void) gnutls_bye(s->gnutls, GNUTLS_SHUT_WR);
+}
+
+bool tls_session_is_open(const TlsSession *s) {
+        return s->open;
+}
+
+size_t tls_session_unsent(const TlsSession *s) {
+        return s->unsent.size;
+}
+
+size_t tls_session_unread(const TlsSession *s) {
+        return gnutls_record_check_pending(s->gnutls);
+}
+
+TlsContext *tls_session_context(const TlsSession *s) {
+        return s->context;
+}
+
+const char *tls_session_problem(const TlsSession *s) {
+        return s->problem ?: "";
+}
+
+bool tls_session_peer_is_refused(const TlsSession *s) {
+        return s->peer_refused;
+}
+
+bool tls_session_is_asked_for_certificate(const TlsSession *s) {
+        return gnutls_certificate_client_get_request_status(s->gnutls) != 0;
+}
+
+/* GnuTLS writes TLS1.3 where all others, OpenSSL but for its "v" among them, have a space. */
+const char *tls_session_version(const TlsSession *s) {
+        switch (gnutls_protocol_get_version(s->gnutls)) {
+        case GNUTLS_TLS1_3:
+                return "TLS 1.3";
+        case GNUTLS_TLS1_2:
+                return "TLS 1.2";
+        case GNUTLS_TLS1_1:
+                return "TLS 1.1";
+        case GNUTLS_TLS1_0:
+                return "TLS 1.0";
+        default:
+                return gnutls_protocol_get_name(gnutls_protocol_get_version(s->gnutls)) ?: "?";
+        }
+}
+
+const char *tls_session_cipher(const TlsSession *s) {
+        return gnutls_cipher_get_name(gnutls_cipher_get(s->gnutls)) ?: "?";
+}
+
+bool tls_session_is_resumed(const TlsSession *s) {
+        return gnutls_session_is_resumed(s->gnutls);
+}
+
+const char *tls_session_peer_name(const TlsSession *s) {
         return s->peer_name ?: "";
 }
 

@@ -21,7 +21,7 @@ TlsSession *tls_session_free(TlsSession *s);
 DEFINE_TRIVIAL_CLEANUP_FUNC(TlsSession *, tls_session_free);
 
 /* Goes on with the handshake. Returns: 1 once it is complete, 0 if the socket has to become readable, or writable
- * (tls_session_wants_write()), or -EPROTO if it has failed. */
+ * (tls_session_unsent()), or -EPROTO if it has failed. */
 int tls_session_handshake(TlsSession *s);
 
 /* As stream_read(). An end without TLS's own is -ECONNRESET: somebody may have cut something off. */
@@ -38,9 +38,7 @@ int tls_session_flush(TlsSession *s);
 /* Says that nothing more will be sent, as far as the socket takes it. */
 void tls_session_bye(TlsSession *s);
 
-bool tls_session_is_open(const TlsSession *s);     /* the handshake is complete */
-bool tls_session_wants_write(const TlsSession *s); /* to go on it needs a socket that is writable */
-bool tls_session_is_flushed(const TlsSession *s);
+bool tls_session_is_open(const TlsSession *s); /* the handshake is complete */
 
 /* Bytes that wait for the socket to become writable, as they are sent. */
 size_t tls_session_unsent(const TlsSession *s);
@@ -49,7 +47,6 @@ size_t tls_session_unsent(const TlsSession *s);
 size_t tls_session_unread(const TlsSession *s);
 
 TlsContext *tls_session_context(const TlsSession *s);
-int tls_session_fd(const TlsSession *s);
 
 /* Why it has failed, for people; "" if it has not. */
 const char *tls_session_problem(const TlsSession *s);

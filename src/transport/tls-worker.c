@@ -8,11 +8,21 @@
 
 #include "tls-worker.h"
 
-/* One processor is the event loop's. */
 #define THREADS_MAX 8U
 
-/* A connection that is made a little later is not noticed; a key that echoes later is. */
+/* A connection that is made a little later is not noticed; a key that echoes later is. The sandbox of vspc.service
+ * does not allow it: there the kernel shares processors evenly. */
 #define THREAD_NICE 5
+
+/* Sources whose hashes agree in this have their turn together. */
+#define BUCKETS 256U
+
+/* What waits */
+typedef struct Queue {
+        TlsJob *buckets[BUCKETS]; /* utlist */
+        unsigned next;            /* bucket that has its turn */
+        size_t size;
+} Queue;
 
 struct TlsWorker {
         Poller *poller;
@@ -20,12 +30,49 @@ struct TlsWorker {
 
         pthread_mutex_t lock;
         pthread_cond_t changed;
-        TlsJob *queue, *done; /* utlist */
+        Queue begun, new;
+        TlsJob *done; /* utlist */
         bool stopping;
 
         pthread_t threads[THREADS_MAX];
         unsigned n_threads;
 };
+
+static TlsJob **queue_bucket(Queue *q, const TlsJob *job) {
+        return &q->buckets[job->source % BUCKETS];
+}
+
+static void queue_add(Queue *q, TlsJob *job) {
+        TlsJob **bucket = queue_bucket(q, job);
+
+        DL_APPEND(*bucket, job);
+        q->size++;
+}
+
+static void queue_remove(Queue *q, TlsJob *job) {
+        TlsJob **bucket = queue_bucket(q, job);
+
+        DL_DELETE(*bucket, job);
+        q->size--;
+}
+
+/* NULL if there is none. */
+static TlsJob *queue_take(Queue *q) {
+        if (q->size == 0)
+                return NULL;
+
+        while (!q->buckets[q->next])
+                q->next = (q->next + 1) % BUCKETS;
+
+        TlsJob *job = q->buckets[q->next];
+        queue_remove(q, job);
+        q->next = (q->next + 1) % BUCKETS;
+        return job;
+}
+
+static Queue *worker_queue(TlsWorker *w, const TlsJob *job) {
+        return job->begun ? &w->begun : &w->new;
+}
 
 static void *run(void *userdata) {
         TlsWorker *w = userdata;
@@ -34,14 +81,13 @@ static void *run(void *userdata) {
 
         pthread_mutex_lock(&w->lock);
         while (!w->stopping) {
-                TlsJob *job = w->queue;
+                TlsJob *job = queue_take(&w->begun) ?: queue_take(&w->new);
 
                 if (!job) {
                         pthread_cond_wait(&w->changed, &w->lock);
                         continue;
                 }
 
-                DL_DELETE(w->queue, job);
                 job->state = TLS_JOB_RUNNING;
                 pthread_mutex_unlock(&w->lock);
 
@@ -69,6 +115,7 @@ static void finish(TlsWorker *w) {
 
                 DL_DELETE(done, job);
                 job->state = TLS_JOB_IDLE;
+                job->begun = true;
                 job->done(job);
         }
 }
@@ -80,6 +127,7 @@ static void on_finished(Watch *watch, _unused_ uint32_t events) {
         finish(container_of(watch, TlsWorker, finished));
 }
 
+/* One processor is the event loop's. */
 static unsigned count_threads(void) {
         cpu_set_t set;
         unsigned n = 1;
@@ -129,7 +177,7 @@ TlsWorker *tls_worker_free(TlsWorker *w) {
         for (unsigned i = 0; i < w->n_threads; i++)
                 pthread_join(w->threads[i], NULL);
         finish(w);
-        assert(!w->queue);
+        assert(w->begun.size == 0 && w->new.size == 0);
 
         if (w->finished.fd >= 0)
                 poller_close(w->poller, &w->finished);
@@ -152,7 +200,7 @@ void tls_worker_submit(TlsWorker *w, TlsJob *job) {
 
         pthread_mutex_lock(&w->lock);
         job->state = TLS_JOB_QUEUED;
-        DL_APPEND(w->queue, job);
+        queue_add(worker_queue(w, job), job);
         pthread_cond_signal(&w->changed);
         pthread_mutex_unlock(&w->lock);
 }
@@ -161,7 +209,7 @@ bool tls_worker_cancel(TlsWorker *w, TlsJob *job) {
         pthread_mutex_lock(&w->lock);
         bool queued = job->state == TLS_JOB_QUEUED;
         if (queued) {
-                DL_DELETE(w->queue, job);
+                queue_remove(worker_queue(w, job), job);
                 job->state = TLS_JOB_IDLE;
         }
         bool idle = job->state == TLS_JOB_IDLE;

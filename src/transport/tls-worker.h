@@ -7,6 +7,9 @@
  * TlsWorker: threads that do what takes milliseconds: a handshake's signature and key exchange, of which a storm
  * has thousands, with a key that may be in a hardware token. The event loop goes on meanwhile.
  *
+ * What has begun goes on before anything new begins, and of what is new each source has its turn: who begins a thousand
+ * handshakes at once holds up his own.
+ *
  * The threads are started by the first job. What waits is a list of objects that exist anyway, one a connection at most, so that it needs no bound of its own.
  */
 typedef struct TlsWorker TlsWorker;
@@ -23,6 +26,8 @@ typedef enum TlsJobState {
 struct TlsJob {
         void (*run)(TlsJob *job);  /* in a thread; the owner keeps its hands off what this touches until done() */
         void (*done)(TlsJob *job); /* on the loop */
+        uint32_t source;           /* whose it is: a hash */
+        bool begun;                /* not the first that is done for it */
         TlsJobState state;         /* the worker's business */
         TlsJob *prev, *next;
 };

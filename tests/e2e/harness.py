@@ -311,6 +311,12 @@ class Concentrator:
             self.wait_logged(f":{stranger.getsockname()[1]}: is not an ESXi host")
         return self.logged(pattern)
 
+    def settle_log(self):
+        """Waits for all that is logged by now, though it may be more than is logged of strangers."""
+        since = len(self.log)
+        self.reload()
+        self.wait_logged("Configuration reloaded", since)
+
     def wait_logged(self, pattern, since=0):
         return self.wait_change(lambda: self.logged(pattern, since), f"a log line like {pattern}")
 

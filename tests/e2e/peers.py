@@ -348,13 +348,18 @@ def migration_target(vm):
     return EsxiVm(vm.vspcd, vm.name, digits=vm.digits, uri=vm.uri)
 
 
+def client_address(vm):
+    assert vm.port, f"the VM has no port\n{recent_logs()}"
+    return "127.0.0.1", vm.port
+
+
 class RawClient(Peer):
     """nc or gdb: knows nothing of telnet. What it gets first are vspcd's offers, which belong to telnet."""
 
     OFFERS = say(WILL, BINARY, SGA, ECHO) + say(DO, BINARY, SGA)
 
     def __init__(self, vm, **kwargs):
-        super().__init__(("127.0.0.1", vm.port), **kwargs)
+        super().__init__(client_address(vm), **kwargs)
         wait_client(vm.vspcd, self)
 
     @property
@@ -374,7 +379,7 @@ class TelnetClient(TelnetPeer):
     """A telnet program: agrees to SGA and ECHO, and to BINARY if that is wanted."""
 
     def __init__(self, vm, *, binary=True, settle=True, options=(SGA, ECHO), **kwargs):
-        super().__init__(("127.0.0.1", vm.port), **kwargs)
+        super().__init__(client_address(vm), **kwargs)
         self.agrees = set(options) | ({BINARY} if binary else set())
         wait_client(vm.vspcd, self)
         if settle:

@@ -77,10 +77,11 @@ class Sources(CertificateTestCase):
             vspcd = self.start(tls={"KeyFile": self.first.key}, env={"CREDENTIALS_DIRECTORY": folder})
             self.assertEqual(shown_fingerprint(vspcd), self.second.sha256)
 
-    def test_other_credentials_are_none_of_its(self):
+    def test_the_key_alone_may_be_a_credential(self):
         with tempfile.TemporaryDirectory(prefix="vspc-e2e-") as folder:
-            os.symlink(self.second.key, f"{folder}/vspc.key")
-            vspcd = self.start(tls={"CertificateFile": self.first.both}, env={"CREDENTIALS_DIRECTORY": folder})
+            os.symlink(self.first.key, f"{folder}/vspc.key")
+            vspcd = self.start(tls={"CertificateFile": self.first.path, "KeyFile": self.second.key},
+                               env={"CREDENTIALS_DIRECTORY": folder})
             self.assertEqual(shown_fingerprint(vspcd), self.first.sha256)
 
     def test_a_chain_is_shown_whole(self):
@@ -317,7 +318,7 @@ class CheckConfig(CertificateTestCase):
                 result = self.check(tls)
                 self.assertEqual((result.returncode, result.stdout), (1, ""), result.stderr)
                 self.assertIn(reason, result.stderr)
-                problems = [line for line in result.stderr.splitlines() if "TLS is on, with" not in line]
+                problems = [line for line in result.stderr.splitlines() if "The certificate for TLS is that in" not in line]
                 self.assertEqual(len(problems), 1, result.stderr)
 
     def test_credentials_are_looked_at(self):
