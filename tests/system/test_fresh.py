@@ -3,8 +3,8 @@
 """What README.md says to somebody who has just cloned this, on a machine with nothing prepared, word for word: a
 package that was forgotten is missing there. Usage: test_fresh.py RELEASE [WORD...]
 
-Each test has a machine of its own, for what one of them installs would be there for the next. What is tested is what
-is committed.
+Each way has a machine of its own, for what one installs would be there for the next. What is tested is what is
+committed.
 """
 
 import os
@@ -20,6 +20,7 @@ from scenario import readme_block
 
 # With packages to get and to unpack, on a busy machine
 APT_AND_BUILD_SEC = 600
+ARCHIVES = "/var/cache/apt/archives"
 ARCHIVE_SEC = 30 * 24 * 60 * 60
 
 
@@ -31,34 +32,49 @@ def archives(release):
     return folder
 
 
+def lend_archives(machine):
+    """apt takes what has the checksum that it wants, and gets the rest, which keep_archives() keeps for next time."""
+    kept, here = archives(machine.release), machine.path(ARCHIVES)
+    for name in os.listdir(kept):
+        if time.time() - os.stat(f"{kept}/{name}").st_mtime > ARCHIVE_SEC:
+            os.unlink(f"{kept}/{name}")
+        elif name.endswith(".deb"):
+            shutil.copyfile(f"{kept}/{name}", f"{here}/{name}")
+
+
+def keep_archives(machine):
+    kept, here = archives(machine.release), machine.path(ARCHIVES)
+    for name in os.listdir(here):
+        if name.endswith(".deb") and not os.path.exists(f"{kept}/{name}"):
+            shutil.copyfile(f"{here}/{name}", f"{kept}/{name}.new-{os.getpid()}")
+            os.rename(f"{kept}/{name}.new-{os.getpid()}", f"{kept}/{name}")
+
+
 class Fresh(unittest.TestCase):
+    """Each test has a machine of its own."""
     release = None
 
-    def setUp(self):
-        self.machine = Machine(self.release, "fresh")
-        self.addCleanup(self.machine.close)
-        self.lend_archives()
+    @classmethod
+    def make_machine(cls):
+        machine = Machine(cls.release, "fresh")
         # A person who is asked whether to go on says yes.
-        self.machine.write("/etc/apt/apt.conf.d/90yes", 'APT::Get::Assume-Yes "true";\n')
-        subprocess.run(["git", "clone", "--quiet", "--no-local", SOURCE, self.machine.path("/root/vspc")], check=True)
-        self.machine.boot()
-        self.machine.connect()
+        machine.write("/etc/apt/apt.conf.d/90yes", 'APT::Get::Assume-Yes "true";\n')
+        lend_archives(machine)
+        subprocess.run(["git", "clone", "--quiet", "--no-local", SOURCE, machine.path("/root/vspc")], check=True)
+        machine.boot()
+        machine.connect()
+        return machine
 
-    def lend_archives(self):
-        """apt takes what has the checksum that it wants, and gets the rest, which is kept for the next time."""
-        kept, here = archives(self.release), self.machine.path("/var/cache/apt/archives")
-        for name in os.listdir(kept):
-            if time.time() - os.stat(f"{kept}/{name}").st_mtime > ARCHIVE_SEC:
-                os.unlink(f"{kept}/{name}")
-            elif name.endswith(".deb"):
-                shutil.copyfile(f"{kept}/{name}", f"{here}/{name}")
+    @staticmethod
+    def end_machine(machine):
+        try:
+            keep_archives(machine)
+        finally:
+            machine.close()
 
-        def keep():
-            for name in os.listdir(here):
-                if name.endswith(".deb") and not os.path.exists(f"{kept}/{name}"):
-                    shutil.copyfile(f"{here}/{name}", f"{kept}/{name}.new-{os.getpid()}")
-                    os.rename(f"{kept}/{name}.new-{os.getpid()}", f"{kept}/{name}")
-        self.addCleanup(keep)
+    def setUp(self):
+        self.machine = self.make_machine()
+        self.addCleanup(self.end_machine, self.machine)
 
     def evidence(self):
         return self.machine.out("journalctl", "--no-pager", "--quiet", "-o", "short-precise", "--unit=vspc*")
@@ -72,6 +88,18 @@ class Fresh(unittest.TestCase):
         process = self.talk(readme_block(containing))
         self.assertEqual(process.wait_exit(APT_AND_BUILD_SEC), 0, process.shown[-5000:])
         return process.shown
+
+
+class Trying(Fresh):
+    """All on one machine: what tools/serve installs, tools/test needs as well."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = cls.make_machine()
+        cls.addClassCleanup(cls.end_machine, cls.machine)
+
+    def setUp(self):
+        pass
 
     def test_tools_serve_gives_a_shell_on_a_simulated_vm(self):
         serve = self.talk(readme_block("tools/serve\n"))
@@ -89,6 +117,8 @@ class Fresh(unittest.TestCase):
         self.assertEqual(test.wait_exit(APT_AND_BUILD_SEC), 0, test.shown[-5000:])
         self.assertRegex(test.shown.splitlines()[-1], r"^\d+ passed, 0 failed$")
 
+
+class Installing(Fresh):
     def test_packages_are_built_and_installed(self):
         self.run_block("tools/build-packages\n")
         self.assert_installed()
@@ -113,4 +143,4 @@ def run(release, tests, result):
 
 
 if __name__ == "__main__":
-    tap.main(run, [Fresh])
+    tap.main(run, [Trying, Installing])

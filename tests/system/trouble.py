@@ -50,6 +50,7 @@ class Trouble(Scenario):
         self.machine.sh(f"kill -STOP {pid}")
         self.wait_journal("Watchdog timeout", "--identifier=systemd")
         self.wait_restarted(pid)
+        self.assertEqual(self.show("NRestarts"), "1")  # and not because of the VM, which connects again as well
         self.assertEqual(self.wait_vm("web01")["port"], port)
 
     def test_thousands_of_vms_may_connect_before_the_service_runs(self):
