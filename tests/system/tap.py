@@ -37,7 +37,10 @@ class TapResult(unittest.TestResult):
             raise err[1]
         self.problems.append("".join(traceback.format_exception(*err)))
         if len(self.problems) == 1 and hasattr(test, "evidence"):
-            self.problems.append(test.evidence())
+            try:
+                self.problems.append(test.evidence())
+            except Exception as e:  # pylint: disable=broad-except
+                self.problems.append(f"and there is no evidence of it: {e}")
 
     addError = addFailure
 
