@@ -161,7 +161,8 @@ static void on_process_ended(HookProcess *p) {
         job_advance(container_of(p, HookJob, process));
 }
 
-/* Takes over @event. Returns: 0, or -EPROTO if vspcd has not waited for its turn. */
+/* Takes over @event if it is told. Returns: 0; -EPROTO if vspcd has not waited for its turn; or -ENOMEM, and vspcd is to
+ * tell the next vspc-hooks: without an answer it would wait for one for good. */
 static int server_tell(HookServer *s, HookEvent *event) {
         HookJob *job = NULL;
 
@@ -171,20 +172,20 @@ static int server_tell(HookServer *s, HookEvent *event) {
         if (!job || !s->list)
                 return -EPROTO;
 
+        _cleanup_(strings_freep) char **environment = hook_event_environment(event, s->base_environment);
+        _cleanup_free_ char *json = hook_event_json(event);
+        if (!environment || !json) {
+                (void) hook_channel_send_untold(s->fd, event->id);
+                return -ENOMEM;
+        }
+
         job->taken = true;
         job->event = TAKE(*event, (HookEvent){});
         job->list = hook_list_ref(s->list);
         job->timeout = s->timeout;
-        job->environment = hook_event_environment(&job->event, s->base_environment);
-        job->json = hook_event_json(&job->event);
-        if (job->environment && job->json)
-                job_advance(job);
-        else {
-                log_error("No memory to run hooks for %s of VM %s", hook_event_type_to_string(job->event.type),
-                          job->event.name);
-                job_end(job);
-        }
-
+        job->environment = TAKE_PTR(environment);
+        job->json = TAKE_PTR(json);
+        job_advance(job);
         return 0;
 }
 
@@ -281,8 +282,10 @@ static int on_connect(sd_event_source *source, int listen_fd, _unused_ uint32_t 
 
 int hook_server_new(sd_event *loop, int fd, HookServer **ret) {
         _cleanup_(hook_server_freep) HookServer *s = calloc(1, sizeof(HookServer));
-        if (!s)
+        if (!s) {
+                safe_close(fd);
                 return -ENOMEM;
+        }
 
         s->loop = sd_event_ref(loop);
         s->listen_fd = fd;

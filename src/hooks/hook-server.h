@@ -21,10 +21,10 @@ typedef struct HookServer HookServer;
 /* How long hooks may take to end once nobody is there any more who wants them run */
 #define HOOK_SERVER_STOP_USEC (2 * USEC_PER_SEC)
 
-/* Takes over @fd, a listening socket. */
+/* @fd: a listening socket, which is closed with the server, and if this fails. Returns: 0 or a negative errno. */
 int hook_server_new(sd_event *loop, int fd, HookServer **ret);
-HookServer *hook_server_free(HookServer *s);
+HookServer *hook_server_free(HookServer *s); /* returns NULL */
 DEFINE_TRIVIAL_CLEANUP_FUNC(HookServer *, hook_server_free);
 
-/* Ends the loop once hooks have ended. */
+/* Ends the loop once hooks have ended. The socket stays open until the server is freed. */
 void hook_server_stop(HookServer *s);
