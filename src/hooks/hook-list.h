@@ -18,11 +18,14 @@ typedef struct HookList {
         char *paths[HOOK_LIST_MAX];
 } HookList;
 
+/* Looks for them; a folder that cannot be read is logged and left out. Returns: 0 and a list, which may be empty, for
+ * hook_list_unref(); or -ENOMEM. */
 int hook_list_load(HookList **ret);
-HookList *hook_list_ref(HookList *l);
-HookList *hook_list_unref(HookList *l);
+
+HookList *hook_list_ref(HookList *l);   /* returns @l */
+HookList *hook_list_unref(HookList *l); /* returns NULL */
 DEFINE_TRIVIAL_CLEANUP_FUNC(HookList *, hook_list_unref);
 
-/* Whether there is something that may be a hook: the question of who must not execute anything, and so cannot say
- * whether it is one. Logs nothing. */
+/* Returns: whether there is a file that may be a hook. This is for vspcd, which must not execute anything and so cannot
+ * tell whether it really is one. Logs nothing. */
 bool hook_list_has_candidates(void);

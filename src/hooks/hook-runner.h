@@ -16,10 +16,12 @@
  */
 typedef struct HookRunner HookRunner;
 
-/* The socket is hooks.socket in $RUNTIME_DIRECTORY, or else in /run/vspc. */
+/* The socket is hooks.socket in $RUNTIME_DIRECTORY, or else in /run/vspc; it is not connected to yet. Returns: 0,
+ * -ENAMETOOLONG if its path does not fit into an address, or another negative errno. */
 int hook_runner_new(sd_event *loop, HookRunner **ret);
 
-/* Does not wait for hooks that run: vspc-hooks ends them. What waits is dropped, with its number in the log. */
+/* Does not wait for hooks that run: vspc-hooks ends them. What waits is dropped, with its number in the log. Returns:
+ * NULL. */
 HookRunner *hook_runner_free(HookRunner *r);
 DEFINE_TRIVIAL_CLEANUP_FUNC(HookRunner *, hook_runner_free);
 

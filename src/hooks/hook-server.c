@@ -161,8 +161,8 @@ static void on_process_ended(HookProcess *p) {
         job_advance(container_of(p, HookJob, process));
 }
 
-/* Takes over @event if it is told. Returns: 0; -EPROTO if vspcd has not waited for its turn; or -ENOMEM, and vspcd is to
- * tell the next vspc-hooks: without an answer it would wait for one for good. */
+/* Takes over @event if it is told. Returns: 0; -EPROTO if vspcd has not waited for its turn; or -ENOMEM, and vspcd is
+ * to tell the next vspc-hooks: without an answer it would wait for one for good. */
 static int server_tell(HookServer *s, HookEvent *event) {
         HookJob *job = NULL;
 

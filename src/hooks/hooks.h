@@ -10,12 +10,13 @@
  */
 typedef struct Hooks Hooks;
 
-/* Looks for hooks and tells them what happens from now on. @timeout: how long one may run */
+/* Looks for hooks and tells them what happens from now on. @timeout: how long one may run. Returns: 0 or a negative
+ * errno. */
 int hooks_new(Concentrator *concentrator, usec_t timeout, Hooks **ret);
 
-/* To be called before the concentrator goes: that VMs end with it is not to be told. */
+/* To be called before the concentrator goes: that VMs end with it is not to be told. Returns: NULL. */
 Hooks *hooks_free(Hooks *h);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Hooks *, hooks_free);
 
-/* Looks for them again. */
+/* Looks for them again. If that fails it is logged, and all stays as it was. */
 void hooks_reload(Hooks *h, usec_t timeout);

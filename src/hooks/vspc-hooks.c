@@ -80,12 +80,8 @@ static int on_signal(_unused_ sd_event_source *source, _unused_ const struct sig
         return 0;
 }
 
-static void event_unrefp(sd_event **loop) {
-        sd_event_unref(*loop);
-}
-
 static int run(void) {
-        _cleanup_(event_unrefp) sd_event *loop = NULL;
+        _cleanup_(sd_event_unrefp) sd_event *loop = NULL;
         _cleanup_(hook_server_freep) HookServer *server = NULL;
 
         int fd = receive_socket();
