@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A stranger begins TLS, or something that looks like it, in any bytes and segments: he does not get past the
- * handshake, nothing that he says is data, what he makes us say has a bound, and the stream either waits for more or
- * has come to an end for which there is a reason.
+ * A stranger begins TLS, or something that looks like it, in any bytes and segments: he does not get past
+ * the handshake, nothing that he says is data, what he makes us say has a bound, and the stream either waits
+ * for more or has come to an end for which there is a reason.
  */
 
 #include <fcntl.h>
-#include <gnutls/x509.h>
-#include <stdio.h>
 #include <sys/socket.h>
 
+#include "certificate.h"
 #include "fuzz.h"
 #include "transport/stream.h"
 
@@ -35,48 +34,24 @@ static void on_readable(Stream *s) {
 }
 
 static void on_writable(Stream *s) {
-        assert(stream_flush(s) >= 0);
+        int r = stream_flush(s);
+
+        assert(r >= 0);
 }
 
 static const StreamHandler handler = {.readable = on_readable, .writable = on_writable};
 
-static void write_pem(int fd, gnutls_datum_t pem) {
-        assert(write(fd, pem.data, pem.size) == (ssize_t) pem.size);
-        gnutls_free(pem.data);
-}
-
 static TlsContext *make_context(void) {
+        static const CertificateOptions options = {.name = "vspc", .valid_until = INT32_MAX};
         char path[] = "/tmp/vspc-fuzz-tls-XXXXXX", *problem = NULL;
-        gnutls_x509_privkey_t key;
-        gnutls_x509_crt_t certificate;
+        const TlsParameters parameters = {.role = TLS_SERVER, .certificate_file = path, .tickets = true};
         TlsContext *context = NULL;
-        gnutls_datum_t pem;
-        int r = 0;
 
-        _cleanup_close_ int fd = mkstemp(path);
-        assert(fd >= 0);
+        Certificate certificate = certificate_make(&options);
+        certificate_save(&certificate, 1, path);
+        certificate_done(&certificate);
 
-        r |= gnutls_x509_privkey_init(&key);
-        r |= gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
-        r |= gnutls_x509_crt_init(&certificate);
-        r |= gnutls_x509_crt_set_version(certificate, 3);
-        r |= gnutls_x509_crt_set_serial(certificate, "\1", 1);
-        r |= gnutls_x509_crt_set_dn(certificate, "CN=vspc", NULL);
-        r |= gnutls_x509_crt_set_activation_time(certificate, 0);
-        r |= gnutls_x509_crt_set_expiration_time(certificate, INT32_MAX);
-        r |= gnutls_x509_crt_set_key(certificate, key);
-        r |= gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0);
-        r |= gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem);
-        assert(r == 0);
-        write_pem(fd, pem);
-        r = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
-        assert(r == 0);
-        write_pem(fd, pem);
-        gnutls_x509_crt_deinit(certificate);
-        gnutls_x509_privkey_deinit(key);
-
-        r = tls_context_new(&(TlsParameters){.role = TLS_SERVER, .certificate_file = path, .tickets = true}, &context,
-                            &problem);
+        int r = tls_context_new(&parameters, &context, &problem);
         assert(r == 0);
         unlink(path);
         return context;
@@ -123,7 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(!(data[1] & 1) || stranger.end != 1);
         assert((stranger.end == 1) == (stranger.stream.handshake != NULL));
         assert((stranger.end == 1) == (*stream_problem(&stranger.stream) == 0));
-        assert(recv(fds[1], answer, sizeof answer, 0) <= (ssize_t) ANSWER_MAX);
+        ssize_t n = recv(fds[1], answer, sizeof answer, 0);
+        assert(n <= (ssize_t) ANSWER_MAX);
 
         stream_close(&stranger.stream);
         safe_close(fds[1]);

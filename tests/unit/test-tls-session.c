@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
-#include <gnutls/x509.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "harness.h"
+
+#include "certificate.h"
 #include "transport/tls-session.h"
 
 /* A client of ours, and a server that is GnuTLS itself, on two ends of one connection. */
@@ -22,38 +22,16 @@ static void check(int r) {
                 fail_msg("%s", gnutls_strerror(r));
 }
 
-static gnutls_certificate_credentials_t make_credentials(void) {
-        gnutls_certificate_credentials_t credentials;
-        gnutls_x509_privkey_t key;
-        gnutls_x509_crt_t certificate;
-
-        check(gnutls_x509_privkey_init(&key));
-        check(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-                                           GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
-        check(gnutls_x509_crt_init(&certificate));
-        check(gnutls_x509_crt_set_version(certificate, 3));
-        check(gnutls_x509_crt_set_serial(certificate, "\1", 1));
-        check(gnutls_x509_crt_set_dn(certificate, "CN=server", NULL));
-        check(gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 60));
-        check(gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 3600));
-        check(gnutls_x509_crt_set_key(certificate, key));
-        check(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0));
-
-        check(gnutls_certificate_allocate_credentials(&credentials));
-        check(gnutls_certificate_set_x509_key(credentials, &certificate, 1, key));
-        gnutls_x509_crt_deinit(certificate);
-        gnutls_x509_privkey_deinit(key);
-        return credentials;
-}
-
-static void pair_open(Pair *p, const char *versions) {
+static void pair_open(Pair *p, const char *versions, const char *name) {
         static const TlsParameters parameters = {.role = TLS_CLIENT, .peer_check = TLS_PEER_ANY};
         char *problem;
         int r, done = 0;
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fds), 0);
 
-        p->credentials = make_credentials();
+        Certificate certificate = certificate_make(&(CertificateOptions){.name = name});
+        p->credentials = certificate_credentials(&certificate);
+        certificate_done(&certificate);
         check(gnutls_init(&p->server, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL));
         check(gnutls_priority_set_direct(p->server, versions, NULL));
         check(gnutls_credentials_set(p->server, GNUTLS_CRD_CERTIFICATE, p->credentials));
@@ -90,7 +68,7 @@ static void test_why_the_peer_has_gone_is_read_after_a_write_that_failed(_unused
                 char buffer[16];
                 Pair p;
 
-                pair_open(&p, versions[i]);
+                pair_open(&p, versions[i], "server");
                 check(gnutls_alert_send(p.server, GNUTLS_AL_FATAL, GNUTLS_A_UNKNOWN_CA));
                 p.fds[1] = safe_close(p.fds[1]);
 
@@ -109,7 +87,7 @@ static void test_the_same_after_a_flush_that_failed(_unused_ void **state) {
                 ssize_t n;
                 Pair p;
 
-                pair_open(&p, versions[i]);
+                pair_open(&p, versions[i], "server");
                 while ((n = tls_session_write(p.client, buffer, sizeof buffer)) > 0)
                         ;
                 assert_int_equal(n, -EAGAIN);

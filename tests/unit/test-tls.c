@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A stream in TLS, with GnuTLS's own functions as its peer at the other end of a pair of sockets. OpenSSL is the peer
- * in tests/e2e; here things happen at moments that cannot be had from outside: a socket that takes no more in the
- * middle of a record, a connection that is closed while a thread has it.
+ * A stream in TLS, with GnuTLS's own functions as its peer at the other end of a pair of sockets. OpenSSL is
+ * the peer in tests/e2e; here things happen at moments that cannot be had from outside: a socket that takes no
+ * more in the middle of a record, a connection that is closed while a thread has it.
  */
 
 #include <fcntl.h>
-#include <gnutls/x509.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #include "harness.h"
+
+#include "certificate.h"
 #include "prng.h"
 
 #include "basic/time.h"
@@ -97,45 +98,13 @@ static void owner_writable(Stream *s) {
 
 static const StreamHandler owner_handler = {.readable = owner_readable, .writable = owner_writable};
 
-static void make_certificate(void) {
-        gnutls_x509_privkey_t key;
-        gnutls_x509_crt_t certificate;
-        gnutls_datum_t pem;
-
-        strcpy(f.path, "/tmp/vspc-test-tls-XXXXXX");
-        int fd = mkstemp(f.path);
-        assert_true(fd >= 0);
-
-        assert_int_equal(gnutls_x509_privkey_init(&key), 0);
-        assert_int_equal(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-                                                      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
-                         0);
-        assert_int_equal(gnutls_x509_crt_init(&certificate), 0);
-        assert_int_equal(gnutls_x509_crt_set_version(certificate, 3), 0);
-        assert_int_equal(gnutls_x509_crt_set_serial(certificate, "\1", 1), 0);
-        assert_int_equal(gnutls_x509_crt_set_dn(certificate, "CN=vspc", NULL), 0);
-        assert_int_equal(gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 3600), 0);
-        assert_int_equal(gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 3600), 0);
-        assert_int_equal(gnutls_x509_crt_set_key(certificate, key), 0);
-        assert_int_equal(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0), 0);
-
-        assert_int_equal(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem), 0);
-        assert_int_equal(write(fd, pem.data, pem.size), pem.size);
-        gnutls_free(pem.data);
-        assert_int_equal(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem),
-                         0);
-        assert_int_equal(write(fd, pem.data, pem.size), pem.size);
-        gnutls_free(pem.data);
-
-        gnutls_x509_crt_deinit(certificate);
-        gnutls_x509_privkey_deinit(key);
-        close(fd);
-}
-
 static int setup_group(_unused_ void **state) {
         Prng prng = prng_init();
 
-        make_certificate();
+        Certificate certificate = certificate_make(&(CertificateOptions){.name = "vspc"});
+        strcpy(f.path, "/tmp/vspc-test-tls-XXXXXX");
+        certificate_save(&certificate, 1, f.path);
+        certificate_done(&certificate);
         for (size_t i = 0; i < sizeof f.bulk; i++)
                 f.bulk[i] = (uint8_t) prng_next(&prng);
         sem_init(&gate.arrived, 0, 0);
@@ -241,7 +210,8 @@ static bool peer_shake_hands(void) {
 /* Reads what there is. */
 static void peer_read(void) {
         for (;;) {
-                ssize_t r = gnutls_record_recv(f.peer, f.peer_got + f.n_peer_got, sizeof f.peer_got - f.n_peer_got);
+                ssize_t r = gnutls_record_recv(f.peer, f.peer_got + f.n_peer_got,
+                                               sizeof f.peer_got - f.n_peer_got);
 
                 if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED || r == 0)
                         return;
@@ -532,7 +502,7 @@ static int begin_in_thread(void) {
         return fd;
 }
 
-static void test_a_stream_that_is_closed_while_a_thread_has_it_goes_when_that_is_done(_unused_ void **state) {
+static void test_a_stream_that_is_closed_while_a_thread_has_it_goes_after_that(_unused_ void **state) {
         int fd = begin_in_thread();
 
         while (sem_wait(&gate.arrived) < 0)
@@ -608,7 +578,8 @@ static void test_streams_that_are_closed_at_any_moment_leave_nothing(_unused_ vo
                 assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
                 f.fd = fds[1];
                 make_peer(i % 2 ? TLS12 : TLS13);
-                assert_int_equal(stream_open(&f.owner.stream, f.poller, WIRE_PLAIN(fds[0]), BULK, &owner_handler), 0);
+                assert_int_equal(
+                        stream_open(&f.owner.stream, f.poller, WIRE_PLAIN(fds[0]), BULK, &owner_handler), 0);
                 assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
                 bool complete = false;
                 for (unsigned n = i % 20; n > 0; n--) {
@@ -654,7 +625,7 @@ int main(void) {
                 stream_test(test_a_stream_that_is_paused_hears_of_a_failure_once_it_reads),
                 stream_test(test_a_wire_is_handed_over_with_all_that_waits_in_it),
                 stream_test(test_that_the_peer_has_ended_is_handed_over_too),
-                stream_test(test_a_stream_that_is_closed_while_a_thread_has_it_goes_when_that_is_done),
+                stream_test(test_a_stream_that_is_closed_while_a_thread_has_it_goes_after_that),
                 stream_test(test_a_worker_that_ends_waits_for_what_is_under_way),
                 stream_test(test_a_stream_that_is_closed_while_it_waits_for_a_thread_goes_at_once),
                 stream_test(test_streams_that_are_closed_at_any_moment_leave_nothing),
