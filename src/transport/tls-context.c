@@ -69,6 +69,8 @@ static int load_chain(const char *path, gnutls_pcert_st *chain, unsigned *n, cha
                 return r;
 
         r = gnutls_pcert_list_import_x509_file(chain, n, path, GNUTLS_X509_FMT_PEM, NULL, NULL, 0);
+        if (r == GNUTLS_E_SHORT_MEMORY_BUFFER || r == GNUTLS_E_UNIMPLEMENTED_FEATURE) /* it cannot sort more */
+                return fail(ret_problem, -EINVAL, "There are more than %u certificates in %s", CHAIN_MAX, path);
         if (r < 0)
                 return fail(ret_problem, -EINVAL, "The certificate in %s is of no use: %s", path, gnutls_strerror(r));
 

@@ -284,7 +284,8 @@ static char *read_peer_name(const TlsSession *s) {
         return found ? text_sanitize(name, size, TLS_PEER_NAME_MAX) : NULL;
 }
 
-/* A certificate that was good when the session began may not be any more. */
+/* A certificate that was good when the session began may have expired. Who is trusted is as it was: if that changes, so
+ * does the key of tickets. */
 static int handshake_complete(TlsSession *s) {
         int r = gnutls_session_is_resumed(s->gnutls) ? check_peer(s->gnutls) : 0;
         if (r < 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Certificates for those who test TLS: signed by themselves, with a key that is quickly made. Nobody has a use for
- * going on without one: a failure ends the program. */
+/* Certificates for those who test TLS, with a key that is quickly made. Nobody has a use
+ * for going on without one: a failure ends the program. */
 
 #include <gnutls/x509.h>
 #include <stdio.h>
@@ -18,9 +18,10 @@ typedef struct Certificate {
 } Certificate;
 
 typedef struct CertificateOptions {
-        const char *name;   /* its common name */
-        time_t valid_until; /* 0: for an hour */
-        size_t padding;     /* bytes that it has besides, of which nobody knows what they mean */
+        const char *name;          /* its common name */
+        time_t valid_until;        /* 0: for an hour */
+        size_t padding;            /* bytes that it has besides, of which nobody knows what they mean */
+        const Certificate *issuer; /* NULL: itself */
 } CertificateOptions;
 
 /* @r: of GnuTLS */
@@ -53,7 +54,9 @@ static inline Certificate certificate_make(const CertificateOptions *o) {
                 certificate_check(gnutls_x509_crt_set_extension_by_oid(c.certificate, "1.3.6.1.4.1.99999.1",
                                                                        padding, o->padding, 0));
 
-        certificate_check(gnutls_x509_crt_sign2(c.certificate, c.certificate, c.key, GNUTLS_DIG_SHA256, 0));
+        const Certificate *issuer = o->issuer ?: &c;
+        certificate_check(gnutls_x509_crt_sign2(c.certificate, issuer->certificate, issuer->key,
+                                                GNUTLS_DIG_SHA256, 0));
         return c;
 }
 
@@ -79,17 +82,17 @@ static inline void certificate_write(int fd, gnutls_datum_t pem) {
         gnutls_free(pem.data);
 }
 
-/* Writes it, @n times, and its key into a new file. @path: as mkstemp(3) wants it */
-static inline void certificate_save(const Certificate *c, size_t n, char *path) {
+/* Writes a chain of @n certificates, and the first one's key, into a new file. @path: as mkstemp(3) wants it */
+static inline void certificate_save(const Certificate *chain, size_t n, char *path) {
         _cleanup_close_ int fd = mkstemp(path);
         gnutls_datum_t pem;
 
         for (size_t i = 0; i < n; i++) {
-                certificate_check(gnutls_x509_crt_export2(c->certificate, GNUTLS_X509_FMT_PEM, &pem));
+                certificate_check(gnutls_x509_crt_export2(chain[i].certificate, GNUTLS_X509_FMT_PEM, &pem));
                 certificate_write(fd, pem);
         }
 
-        certificate_check(gnutls_x509_privkey_export2_pkcs8(c->key, GNUTLS_X509_FMT_PEM, NULL,
+        certificate_check(gnutls_x509_privkey_export2_pkcs8(chain->key, GNUTLS_X509_FMT_PEM, NULL,
                                                             GNUTLS_PKCS_PLAIN, &pem));
         certificate_write(fd, pem);
 }

@@ -17,6 +17,16 @@ typedef struct Pair {
         TlsSession *client;
 } Pair;
 
+/* What GnuTLS writes with */
+static gnutls_vec_push_func push_function;
+
+void __real_gnutls_transport_set_vec_push_function(gnutls_session_t session, gnutls_vec_push_func f);
+void __wrap_gnutls_transport_set_vec_push_function(gnutls_session_t session, gnutls_vec_push_func f);
+void __wrap_gnutls_transport_set_vec_push_function(gnutls_session_t session, gnutls_vec_push_func f) {
+        push_function = f;
+        __real_gnutls_transport_set_vec_push_function(session, f);
+}
+
 static void check(int r) {
         if (r < 0)
                 fail_msg("%s", gnutls_strerror(r));
@@ -103,10 +113,256 @@ static void test_the_same_after_a_flush_that_failed(_unused_ void **state) {
         }
 }
 
+/* Of TLS 1.2: in 1.3 nobody renegotiates, and each alert is the end. */
+static void check_nuisances(int (*annoy)(gnutls_session_t server), const char *problem) {
+        char buffer[16];
+        Pair p;
+
+        pair_open(&p, versions[0], "server");
+        for (unsigned i = 0; i < 16; i++) {
+                check(annoy(p.server));
+                assert_int_equal(tls_session_read(p.client, buffer, sizeof buffer), -EAGAIN);
+        }
+
+        check(annoy(p.server));
+        assert_int_equal(tls_session_read(p.client, buffer, sizeof buffer), -EPROTO);
+        assert_string_equal(tls_session_problem(p.client), problem);
+        pair_close(&p);
+}
+
+static int warn(gnutls_session_t server) {
+        return gnutls_alert_send(server, GNUTLS_AL_WARNING, GNUTLS_A_USER_CANCELED);
+}
+
+static void test_alerts_that_mean_nothing_are_borne_but_not_for_ever(_unused_ void **state) {
+        check_nuisances(warn, "the peer says: User canceled");
+}
+
+static void test_a_server_that_wants_to_renegotiate_is_told_no_but_not_for_ever(_unused_ void **state) {
+        check_nuisances(gnutls_rehandshake, "Rehandshake was requested by the peer");
+}
+
+static void test_a_long_name_of_the_peer_is_cut(_unused_ void **state) {
+        char name[201] = "";
+        Pair p;
+
+        memset(name, 'n', sizeof name - 1);
+        pair_open(&p, versions[1], name);
+        name[128] = 0;
+        assert_string_equal(tls_session_peer_name(p.client), name);
+        pair_close(&p);
+}
+
+/* A server of ours, for a client that is GnuTLS itself and has this certificate. */
+typedef struct Guest {
+        char path[64], trusted[64];
+        Certificate certificate;
+        gnutls_certificate_credentials_t credentials;
+        TlsContext *context;
+        int fds[2];
+        TlsSession *server;
+        gnutls_session_t client;
+} Guest;
+
+static void save(const Certificate *chain, size_t n, char path[static 64]) {
+        strcpy(path, "/tmp/vspc-test-tls-XXXXXX");
+        certificate_save(chain, n, path);
+}
+
+/* @server: of the certificate that the server has; @client: of the client's, which the server trusts */
+static void guest_init(Guest *g, const CertificateOptions *server, const CertificateOptions *client) {
+        *g = (Guest){.certificate = certificate_make(client), .fds = {-1, -1}};
+        save(&g->certificate, 1, g->trusted);
+
+        Certificate certificate = certificate_make(server);
+        save(&certificate, 1, g->path);
+        certificate_done(&certificate);
+        g->credentials = certificate_credentials(&g->certificate);
+
+        const TlsParameters parameters = {
+                .role = TLS_SERVER,
+                .peer_check = TLS_PEER_IF_PRESENT,
+                .certificate_file = g->path,
+                .trusted_ca_file = g->trusted,
+                .tickets = true,
+        };
+        char *problem = NULL;
+        if (tls_context_new(&parameters, &g->context, &problem) < 0)
+                fail_msg("%s", problem);
+}
+
+static void guest_connect(Guest *g, const char *priority) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, g->fds), 0);
+        assert_int_equal(tls_session_new(g->context, g->fds[0], NULL, &g->server), 0);
+        check(gnutls_init(&g->client, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL));
+        check(gnutls_priority_set_direct(g->client, priority, NULL));
+        check(gnutls_credentials_set(g->client, GNUTLS_CRD_CERTIFICATE, g->credentials));
+        gnutls_transport_set_int(g->client, g->fds[1]);
+}
+
+static void guest_disconnect(Guest *g) {
+        g->server = tls_session_free(g->server);
+        gnutls_deinit(g->client);
+        g->fds[0] = safe_close(g->fds[0]);
+        g->fds[1] = safe_close(g->fds[1]);
+}
+
+static void guest_done(Guest *g) {
+        tls_context_unref(g->context);
+        gnutls_certificate_free_credentials(g->credentials);
+        certificate_done(&g->certificate);
+        assert_int_equal(unlink(g->path), 0);
+        assert_int_equal(unlink(g->trusted), 0);
+}
+
+/* Returns: what the server's handshake comes to. */
+static int guest_shake_hands(Guest *g) {
+        bool done = false;
+        int r = 0;
+
+        while (r == 0 || (r > 0 && !done)) {
+                int k = done ? 0 : gnutls_handshake(g->client);
+
+                assert_true(k >= 0 || !gnutls_error_is_fatal(k));
+                done = k >= 0;
+                if (r == 0)
+                        r = tls_session_handshake(g->server);
+        }
+
+        return r;
+}
+
+static const CertificateOptions plain = {.name = "somebody"};
+
+/* More than GnuTLS has ever been seen to say at a time. */
+static void test_what_waits_for_a_client_that_does_not_read_has_a_bound(_unused_ void **state) {
+        static uint8_t record[16384];
+        const giovec_t iov = {record, sizeof record};
+        size_t total = 0;
+        Guest g;
+
+        guest_init(&g, &plain, &plain);
+        guest_connect(&g, versions[1]);
+        for (unsigned i = 0; i < 100 && push_function(g.server, &iov, 1) == sizeof record; i++)
+                total += sizeof record;
+
+        assert_in_range(tls_session_unsent(g.server), 256 * 1024 - sizeof record, 256 * 1024);
+        assert_true(total < 100 * sizeof record);
+        assert_int_equal(push_function(g.server, &iov, 1), -1);
+        guest_disconnect(&g);
+        guest_done(&g);
+}
+
+static void test_a_chain_may_be_as_long_as_peers_take_it(_unused_ void **state) {
+        _cleanup_free_ char *problem = NULL, *expected = NULL;
+        Certificate chain[17];
+        TlsContext *context;
+
+        /* From the root on */
+        for (size_t i = ELEMENTSOF(chain); i-- > 0;) {
+                char name[16];
+
+                snprintf(name, sizeof name, "number %zu", i);
+                chain[i] = certificate_make(&(CertificateOptions){
+                        .name = name,
+                        .issuer = i + 1 < ELEMENTSOF(chain) ? &chain[i + 1] : NULL,
+                });
+        }
+
+        for (size_t n = 16; n <= 17; n++) {
+                char path[64];
+
+                save(chain, n, path);
+                const TlsParameters parameters = {.role = TLS_SERVER, .certificate_file = path};
+                int r = tls_context_new(&parameters, &context, &problem);
+                assert_int_equal(unlink(path), 0);
+                assert_int_equal(r, n <= 16 ? 0 : -EINVAL);
+                if (r >= 0) {
+                        tls_context_unref(context);
+                        continue;
+                }
+                assert_true(asprintf(&expected, "There are more than 16 certificates in %s", path) >= 0);
+                assert_string_equal(problem, expected);
+        }
+
+        for (size_t i = 0; i < ELEMENTSOF(chain); i++)
+                certificate_done(&chain[i]);
+}
+
+/* GnuTLS's clock */
+static time_t ahead;
+
+static time_t later(time_t *ret) {
+        time_t t = time(NULL) + ahead;
+
+        if (ret)
+                *ret = t;
+        return t;
+}
+
+/* The client's part is done once it has read a ticket, which in TLS 1.3 comes after the handshake. */
+static gnutls_datum_t guest_ticket(Guest *g) {
+        gnutls_datum_t ticket;
+        char buffer[16];
+
+        assert_int_equal(gnutls_record_recv(g->client, buffer, sizeof buffer), GNUTLS_E_AGAIN);
+        assert_true(gnutls_session_get_flags(g->client) & GNUTLS_SFLAGS_SESSION_TICKET);
+        check(gnutls_session_get_data2(g->client, &ticket));
+        return ticket;
+}
+
+static void test_a_host_whose_certificate_expires_cannot_resume_from_then_on(_unused_ void **state) {
+        const CertificateOptions short_lived = {.name = "esx1", .valid_until = time(NULL) + 600};
+
+        gnutls_global_set_time_function(later);
+        for (size_t i = 0; i < ELEMENTSOF(versions); i++) {
+                gnutls_datum_t ticket;
+                Guest g;
+
+                ahead = 0;
+                guest_init(&g, &plain, &short_lived);
+                guest_connect(&g, versions[i]);
+                assert_int_equal(guest_shake_hands(&g), 1);
+                assert_false(tls_session_is_resumed(g.server));
+                ticket = guest_ticket(&g);
+                guest_disconnect(&g);
+
+                ahead = 300;
+                guest_connect(&g, versions[i]);
+                check(gnutls_session_set_data(g.client, ticket.data, ticket.size));
+                assert_int_equal(guest_shake_hands(&g), 1);
+                assert_true(tls_session_is_resumed(g.server));
+                assert_string_equal(tls_session_peer_name(g.server), "esx1");
+                guest_disconnect(&g);
+
+                ahead = 900;
+                guest_connect(&g, versions[i]);
+                check(gnutls_session_set_data(g.client, ticket.data, ticket.size));
+                assert_int_equal(guest_shake_hands(&g), -EPROTO);
+                assert_true(tls_session_is_resumed(g.server));
+                assert_true(tls_session_peer_is_refused(g.server));
+                assert_string_equal(tls_session_problem(g.server),
+                                    "The certificate is NOT trusted. The certificate chain uses expired certificate");
+                assert_false(tls_session_is_open(g.server));
+                guest_disconnect(&g);
+
+                gnutls_free(ticket.data);
+                guest_done(&g);
+        }
+
+        gnutls_global_set_time_function(time);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_why_the_peer_has_gone_is_read_after_a_write_that_failed),
                 cmocka_unit_test(test_the_same_after_a_flush_that_failed),
+                cmocka_unit_test(test_alerts_that_mean_nothing_are_borne_but_not_for_ever),
+                cmocka_unit_test(test_a_server_that_wants_to_renegotiate_is_told_no_but_not_for_ever),
+                cmocka_unit_test(test_a_long_name_of_the_peer_is_cut),
+                cmocka_unit_test(test_what_waits_for_a_client_that_does_not_read_has_a_bound),
+                cmocka_unit_test(test_a_chain_may_be_as_long_as_peers_take_it),
+                cmocka_unit_test(test_a_host_whose_certificate_expires_cannot_resume_from_then_on),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,8 @@
 
 /*
  * A stream in TLS, with GnuTLS's own functions as its peer at the other end of a pair of sockets. OpenSSL is
- * the peer in tests/e2e; here things happen at moments that cannot be had from outside: a socket that takes no
- * more in the middle of a record, a connection that is closed while a thread has it.
+ * the peer in tests/e2e; here things happen at moments that cannot be had from outside: a socket that takes
+ * no more in the middle of a record, a connection that is closed while a thread has it.
  */
 
 #include <fcntl.h>
@@ -368,6 +368,24 @@ static void test_small_reads_get_all_of_a_record(_unused_ void **state) {
         assert_memory_equal(f.owner.got, f.bulk, 3000);
 }
 
+/* They are 22 bytes each on their way, so that all of them fit into what the kernel has to be asked for once. */
+static void test_a_peer_with_many_small_records_lets_others_have_their_turn(_unused_ void **state) {
+        const int size = 256 * 1024;
+
+        open_session(INLINE, TLS13);
+        assert_int_equal(setsockopt(f.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+        f.owner.pauses = true;
+        for (size_t i = 0; i < 100; i++)
+                assert_int_equal(gnutls_record_send(f.peer, f.bulk + i, 1), 1);
+
+        run_until(f.owner.n_got > 0, 0);
+        assert_int_equal(f.owner.n_got, 64);
+        f.owner.pauses = false;
+        stream_resume(&f.owner.stream);
+        run_until(f.owner.n_got == 100, 0);
+        assert_memory_equal(f.owner.got, f.bulk, 100);
+}
+
 static void test_while_paused_nothing_is_read_and_then_all_is(_unused_ void **state) {
         open_session(INLINE, TLS13);
         f.owner.read_max = 1000;
@@ -617,6 +635,7 @@ int main(void) {
                 stream_test(test_keys_may_be_renewed_while_a_write_waits),
                 stream_test(test_a_peer_that_renegotiates_is_told_no_even_while_a_write_waits),
                 stream_test(test_small_reads_get_all_of_a_record),
+                stream_test(test_a_peer_with_many_small_records_lets_others_have_their_turn),
                 stream_test(test_while_paused_nothing_is_read_and_then_all_is),
                 stream_test(test_its_end_is_told_after_all_that_came_before_it),
                 stream_test(test_a_peer_that_has_said_its_last_word_may_still_be_told_things),
