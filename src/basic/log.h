@@ -56,8 +56,8 @@ typedef struct LogBurst {
         unsigned n; /* since then */
 } LogBurst;
 
-/* It has happened again. @now: CLOCK_MONOTONIC. *ret_left_out: how many lines were left out before this one, to be told.
- * Returns: whether it is to be logged. */
+/* It has happened again. @now: CLOCK_MONOTONIC. *ret_left_out: how many lines were left out before this one, to be
+ * told. Returns: whether it is to be logged. */
 static inline bool log_burst_pass(LogBurst *b, usec_t now, unsigned *ret_left_out) {
         *ret_left_out = 0;
 

@@ -100,8 +100,8 @@ static void manager_update_status(Manager *m) {
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
 }
 
-/* What is as it was asked for, and perhaps not as it was meant. vspc.service lets only this machine through to VM ports:
- * who tries from elsewhere gets no answer at all, and nothing else would say why. */
+/* What is as it was asked for, and perhaps not as it was meant. vspc.service lets only this machine through to VM
+ * ports: who tries from elsewhere gets no answer at all, and nothing else would say why. */
 static void manager_advise(const Manager *m) {
         const Settings *settings = &m->concentrator->settings;
 

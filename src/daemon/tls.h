@@ -5,8 +5,8 @@
 #include "transport/tls-context.h"
 
 /*
- * What the [TLS] section of vspc.conf and the credentials that systemd passes come to: how TLS is spoken with ESXi
- * hosts, and with those who query. The names are those of vspc.conf(5).
+ * What the [TLS] section of vspc.conf and the credentials that systemd passes come to: how TLS is spoken with
+ * ESXi hosts, and with those who query. The names are those of vspc.conf(5).
  */
 typedef struct TlsSettings {
         char *certificate_file, *key_file; /* NULL: none, and in the certificate's file */
@@ -24,10 +24,11 @@ typedef struct TlsContexts {
 void tls_contexts_done(TlsContexts *c);
 
 /*
- * Reads certificates and keys. Credentials (vspc.crt and vspc.key in $CREDENTIALS_DIRECTORY, see systemd.exec(5)) come
- * before CertificateFile= and KeyFile=, each by itself; KeyFile= is not for the certificate of a credential. Logs what is wrong, and what the certificate is.
+ * Reads certificates and keys. Credentials (vspc.crt and vspc.key in $CREDENTIALS_DIRECTORY, see
+ * systemd.exec(5)) come before CertificateFile= and KeyFile=, each by itself; KeyFile= is not for the
+ * certificate of a credential. Logs what is wrong, and what the certificate is.
  * @worker: does the handshakes; NULL: they are only tried out.
- * Returns: the number of settings that have no effect, usually 0, also if there is no certificate; or a negative errno.
+ * Returns: the number of settings that have no effect for want of a certificate, or a negative errno.
  */
 int tls_contexts_load(const TlsSettings *settings, TlsWorker *worker, TlsContexts *ret);
 

@@ -309,7 +309,7 @@ void stream_resume(Stream *s) {
                 s->reading = false;
 }
 
-/* Both return: bytes taken, -EAGAIN if these are none, or another negative errno. */
+/* Both return: bytes taken, -EAGAIN if there are none, or another negative errno. */
 static ssize_t stream_send_plain(Stream *s, const struct iovec *iov, size_t n) {
         struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
         ssize_t k = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -96,7 +96,7 @@ static int check_peer(gnutls_session_t gnutls) {
         return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-/* Returns: bytes that the socket has taken, 0 if that are none, or a negative errno. */
+/* Returns: bytes that the socket has taken, 0 if it has taken none, or a negative errno. */
 static ssize_t session_send(TlsSession *s, const struct iovec *iov, size_t n) {
         struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
         ssize_t k = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
