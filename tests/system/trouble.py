@@ -41,6 +41,16 @@ class Trouble(Scenario):
             self.nc(self.wait_vm(name)).echo("hello again")
         self.assertEqual({name: vm["port"] for name, vm in self.vms().items()}, before)
 
+    def test_it_is_back_after_many_crashes_in_a_row(self):
+        self.killed_on_purpose = True
+        self.vm("web01")
+        port = self.wait_vm("web01")["port"]
+        for _ in range(10):
+            pid = self.main_pid()
+            self.machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGSEGV", "vspc")
+            self.wait_restarted(pid)
+        self.assertEqual(self.wait_vm("web01")["port"], port)
+
     def test_when_it_hangs_the_watchdog_starts_it_again(self):
         self.killed_on_purpose = True
         self.edit("vspc.service", "[Service]\nWatchdogSec=2s\n")
