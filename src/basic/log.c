@@ -234,9 +234,9 @@ void log_stop_worker(void) {
         logger.stopping = true;
         pthread_cond_broadcast(&logger.changed);
 
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += LOG_STOP_WAIT_SEC;
-        while (logger.running && pthread_cond_timedwait(&logger.changed, &logger.lock, &until) == 0)
+        while (logger.running && pthread_cond_clockwait(&logger.changed, &logger.lock, CLOCK_MONOTONIC, &until) == 0)
                 ;
 
         bool ended = !logger.running;
