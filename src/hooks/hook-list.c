@@ -131,9 +131,8 @@ static bool is_hidden_by_last(const Candidates *c, size_t i) {
         return i > 0 && streq(c->candidate[i].name, c->candidate[i - 1].name);
 }
 
-/* In the order of precedence, namesakes beside each other. Not of /run/vspc, which is the service's own: what
- * it can write it must not run. Returns: 0; or a negative errno if memory is short or, with @failed, which
- * folder could not be read: the others have been. */
+/* In the order of precedence, namesakes beside each other. Returns: 0; or a negative errno if memory is short or, with
+ * @failed, which folder could not be read: the others have been. */
 static int candidates_collect(Candidates *c, char **failed) {
         const char *path = secure_getenv(HOOKS_PATH_VARIABLE) ?: HOOKS_PATH_DEFAULT;
         size_t number = 0;

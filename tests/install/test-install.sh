@@ -65,6 +65,8 @@ output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --m
     grep -F "$units" || true)
 [ -z "$output" ] || problem "systemd-analyze verify: $output"
 
+! grep -E '^RuntimeDirectory=' "$root$unitdir"/vspc*.service || problem "/run/vspc, which is root's, is a service's"
+
 mkdir -p "$root/sysroot/etc"
 systemd-sysusers --root="$root/sysroot" "$root$sysusersdir/vspc.conf" >/dev/null ||
     problem "systemd-sysusers does not understand its snippet"
@@ -72,7 +74,9 @@ grep -q '^vspc:' "$root/sysroot/etc/passwd" || problem "there is no user vspc"
 if [ "$(id -u)" = 0 ]; then
     systemd-tmpfiles --root="$root/sysroot" --create "$root$tmpfilesdir/vspc.conf" ||
         problem "systemd-tmpfiles does not understand its snippet"
-    [ -d "$root/sysroot/run/vspc" ] || problem "/run/vspc is not made"
+    # systemd gives away what is at its sockets' paths, and vspcd reads a configuration here.
+    [ "$(stat -c '%u:%g %a' "$root/sysroot/run/vspc")" = "0:0 755" ] ||
+        problem "/run/vspc is not made, or others than root may write there"
 fi
 
 # Each message that has an ID has an explanation, and journalctl takes all of them.

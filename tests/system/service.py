@@ -103,7 +103,20 @@ class Service(Scenario):
                                 "/run/vspc/admin.socket")
         self.assertEqual(shown.stdout.splitlines(), ["vspc:vspc 750 directory", "vspc:vspc 750 directory",
                                                      "vspc:vspc 600 regular file", "root:vspc 660 socket"])
-        self.assertRegex(self.machine.out("stat", "-c", "%a %F", "/run/vspc"), "^755 directory")
+
+    def test_only_root_may_write_where_systemd_makes_the_sockets(self):
+        sockets = ("vspc.socket", "vspc-admin.socket", "vspc-hooks.socket")
+        for made_by_systemd in False, True:
+            if made_by_systemd:
+                self.machine.run("systemctl", "stop", *sockets, "vspc.service")
+                self.machine.run("rm", "-r", "/run/vspc")
+                self.machine.run("systemctl", "start", *sockets)
+            self.assertEqual(self.vms(), {})  # which starts the service
+            self.assertEqual(self.machine.sh("stat -c '%U:%G %a %n' /run/vspc /run/vspc/*").stdout.splitlines(),
+                             ["root:root 755 /run/vspc", "root:vspc 660 /run/vspc/admin.socket",
+                              "vspc:vspc 600 /run/vspc/hooks.socket"])
+            result = self.machine.run("ln", "-s", "/etc/shadow", "/run/vspc/l", user="vspc", check=False)
+            self.assertIn("Permission denied", result.stderr)
 
     def test_the_socket_is_moved_as_the_readme_says(self):
         block = readme_block("192.0.2.10:13370")
