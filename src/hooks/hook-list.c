@@ -116,7 +116,7 @@ static bool is_hook(const char *path) {
         else if ((st.st_mode & 0111) == 0)
                 why = "it is not executable (chmod +x makes it so)";
         else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
-                why = "user vspc may not execute it";
+                why = "user vspc-hooks may not execute it";
         else if (st.st_mode & S_IWOTH)
                 why = "everybody can write to it (chmod o-w ends that)";
         if (!why)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "hook-list.h"
 #include "hook-process.h"
@@ -240,16 +242,39 @@ static int on_message(_unused_ sd_event_source *source, int fd, _unused_ uint32_
         return 0;
 }
 
-static bool peer_may_ask(int fd) {
+/* Whom the socket's path belongs to, which its unit says (SocketUser=). The descriptor would only tell who has made it. */
+static int socket_owner(int listen_fd, uid_t *ret) {
+        struct {
+                struct sockaddr_un un;
+                char nul; /* a path may be as long as sun_path */
+        } address = {};
+        socklen_t length = sizeof address.un;
+        struct stat st;
+
+        if (getsockname(listen_fd, (struct sockaddr *) &address.un, &length) < 0 || stat(address.un.sun_path, &st) < 0)
+                return -errno;
+
+        *ret = st.st_uid;
+        return 0;
+}
+
+/* vspcd runs as the user that the socket belongs to, and we as another. */
+static bool peer_may_ask(int listen_fd, int fd) {
         struct ucred peer;
         socklen_t length = sizeof peer;
+        uid_t owner;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
                 (void) log_warning_errno(errno, "Cannot tell who has connected, closing the connection: %m");
                 return false;
         }
 
-        if (peer.uid == 0 || peer.uid == geteuid())
+        int r = socket_owner(listen_fd, &owner);
+        if (r < 0) {
+                (void) log_warning_errno(r, "Cannot tell whom the socket belongs to, closing the connection: %m");
+                return false;
+        }
+        if (peer.uid == 0 || peer.uid == owner)
                 return true;
 
         log_warning("Process %d of user %u has connected, which may not run hooks: closing the connection", peer.pid,
@@ -267,7 +292,7 @@ static int on_connect(sd_event_source *source, int listen_fd, _unused_ uint32_t 
                 return 0;
         }
 
-        if (!peer_may_ask(fd))
+        if (!peer_may_ask(listen_fd, fd))
                 return 0;
 
         int r = sd_event_add_io(s->loop, &s->source, fd, EPOLLIN, on_message, s);

@@ -6,11 +6,12 @@
 #include "hook-channel.h"
 
 /*
- * HookServer: vspc-hooks, which runs hooks for vspcd. vspcd must neither fork nor execute anything, so that who
- * breaks it cannot either; and a site without hooks does not even have this running.
+ * HookServer: vspc-hooks, which runs hooks for vspcd. vspcd must not execute anything, so that who breaks it cannot
+ * either; and a site without hooks does not even have this running. It is another user than vspcd, which could make it
+ * execute anything by writing into its memory otherwise.
  *
- * It serves one connection, of root or of the user that it runs as, and ends with it: hooks that run then have
- * HOOK_SERVER_STOP_USEC and are killed, the others of their events are not run. So it does on SIGTERM. The
+ * It serves one connection, of root or of the user that the socket's path belongs to, and ends with it: hooks that run
+ * then have HOOK_SERVER_STOP_USEC and are killed, the others of their events are not run. So it does on SIGTERM. The
  * socket stays with systemd, which starts the next for the next connection.
  *
  * HOOK_CHANNEL_EVENTS_MAX events are told at the same time; the hooks of one event run one after another, whether

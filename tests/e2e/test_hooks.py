@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import statistics
@@ -53,7 +54,8 @@ class Told:
 class Runner:
     """vspc-hooks as systemd has it: it listens for it, and starts it when somebody connects and it does not run."""
 
-    def __init__(self, path, env):
+    def __init__(self, path, env, argv=(VSPC_HOOKS,)):
+        self.argv = argv
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(path)
         os.chmod(path, 0o777)  # whom it serves it has to know by itself
@@ -73,7 +75,7 @@ class Runner:
             readable = select.select([self.listener, self.ended], [], [])[0]
             if self.ended in readable:
                 return
-            self.pid = spawn([VSPC_HOOKS], [self.listener.fileno()], self.writing, self.environment)
+            self.pid = spawn(self.argv, [self.listener.fileno()], self.writing, self.environment)
             self.n_started += 1
             self.statuses.append(os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]))
 
@@ -141,9 +143,9 @@ class HooksTest(TestCase):
         os.rename(path + ".tmp", path)
         return path
 
-    def start_runner(self, env=None):
+    def start_runner(self, env=None, **kwargs):
         self.runner = Runner(self.socket_path, {"VSPC_HOOKS_PATH": f"{self.etc}:{self.lib}", "HOOKS_OUT": self.out,
-                                                **(env or {})})
+                                                **(env or {})}, **kwargs)
         self.addCleanup(lambda: self.runner.close(self.runner_is_killed))
         return self.runner
 
@@ -818,30 +820,51 @@ class Protocol(HooksTest):
         peer.close()
         wait_for(lambda: self.runner.statuses == [0], "vspc-hooks to end")
 
+    def is_served(self, user):
+        """Whether this user's connection is, which is closed then"""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setgroups([])
+                os.setgid(user)
+                os.setuid(user)
+                peer = self.connect()
+                peer.send(b'{"load":30000000}')
+                os._exit(1 if peer.recv(65536) == b'{"loaded":1}' else 0)
+            except (BrokenPipeError, ConnectionResetError):
+                os._exit(0)
+            finally:
+                os._exit(255)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self.assertIn(status, (0, 1))
+        return status == 1
+
     def test_another_user_s_connection_is_closed(self):
         if os.geteuid() != 0:
             self.skipTest("only root can be another user")
         self.hook("50-record")
         self.start_runner()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-                peer = self.connect()
-                peer.send(b'{"load":30000000}')
-                os._exit(len(peer.recv(65536)))
-            except OSError:
-                os._exit(0)
-            finally:
-                os._exit(255)
-        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertFalse(self.is_served(65534))
         self.wait_runner_logged("Process [0-9]+ of user 65534 has connected, which may not run hooks")
         peer = self.connect()  # and the next one is served
         peer.send(b'{"load":30000000}')
         self.assertEqual(json.loads(peer.recv(65536)), {"loaded": 1})
         peer.close()
+
+    def test_as_another_user_it_serves_the_one_that_the_socket_belongs_to_and_root_but_not_its_own(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can be another user")
+        vspcd, hooks, somebody = 64001, 64002, 64003
+        program = shutil.copy(VSPC_HOOKS, os.path.dirname(self.etc))  # where that user can execute it
+        self.hook("50-record")
+        self.start_runner(argv=("setpriv", f"--reuid={hooks}", f"--regid={hooks}", "--clear-groups", program))
+        os.chown(self.socket_path, vspcd, 0)
+        self.assertFalse(self.is_served(hooks))
+        self.assertFalse(self.is_served(somebody))
+        self.assertTrue(self.is_served(vspcd))
+        self.assertTrue(self.is_served(0))
+        for user in hooks, somebody:
+            self.wait_runner_logged(f"Process [0-9]+ of user {user} has connected, which may not run hooks")
 
     def test_who_does_not_keep_to_the_protocol_is_not_served(self):
         self.hook("50-record")

@@ -70,7 +70,12 @@ output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --m
 mkdir -p "$root/sysroot/etc"
 systemd-sysusers --root="$root/sysroot" "$root$sysusersdir/vspc.conf" >/dev/null ||
     problem "systemd-sysusers does not understand its snippet"
-grep -q '^vspc:' "$root/sysroot/etc/passwd" || problem "there is no user vspc"
+for user in vspc vspc-hooks; do
+    grep -q "^$user:" "$root/sysroot/etc/passwd" || problem "there is no user $user"
+    # Two services of one user have power over each other's processes.
+    [ "$(grep -lx "User=$user" "$root$unitdir"/vspc*.service)" = "$root$unitdir/$user.service" ] ||
+        problem "$user.service is not alone in running as $user"
+done
 if [ "$(id -u)" = 0 ]; then
     systemd-tmpfiles --root="$root/sysroot" --create "$root$tmpfilesdir/vspc.conf" ||
         problem "systemd-tmpfiles does not understand its snippet"

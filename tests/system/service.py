@@ -177,6 +177,18 @@ class Service(Scenario):
         port = self.wait_vm("web01")["port"]
         self.wait_journal(rf"^web01 is at port {port}, its host is 127\.0\.0\.1:\d+$")
 
+    def test_vspcd_s_user_has_no_power_over_hooks_nor_they_over_vspcd(self):
+        self.machine.write("/etc/vspc/hooks.d/50-who", "#!/bin/sh\nid -un\nvspc-client --host=127.0.0.1 list --json=short\n"
+                           "stat -c '%U %a' \"$STATE_DIRECTORY\"; ls /var/lib/vspc\n", 0o755)
+        self.vm("web01")
+        self.wait_vm("web01")
+        for said in ("vspc-hooks", r'.*"name":"web01".*', "vspc-hooks 750", "ls: .*/var/lib/vspc.*: Permission denied"):
+            self.wait_journal(f"^Hook 50-who, .*: {said}$")
+        for user, other in ("vspc", "vspc-hooks.service"), ("vspc-hooks", "vspc.service"):
+            memory = f"/proc/{self.show('MainPID', other)}/mem"
+            result = self.machine.run("sh", "-c", f": >>{memory}", user=user, check=False)
+            self.assertIn("Permission denied", result.stderr, memory)
+
 
 # Debian keeps whether a unit is enabled until a package is purged.
 DEBIANS = (r"/etc/systemd/system/sockets\.target\.wants/|/var/lib/systemd/deb-systemd-helper-enabled/|"
