@@ -12,13 +12,14 @@ from machine import SOURCE, Overlay
 
 BUILD_SEC = 600
 
-# vspc-sim is in none of the packages, and what turns the clock is for tests only.
+# vspc-sim is in none of the packages; what turns the clock, and what tries to execute things, is for tests only.
 SCRIPT = """
 /source/tools/build-packages --output=/built
 meson setup /tmp/sim /source --buildtype=release -Dtests=disabled
 ninja -C /tmp/sim vspc-sim
 cp /tmp/sim/vspc-sim /built
 cc -Wall -Wextra -Werror -O2 -shared -fPIC -o /built/jumping-clock.so /source/tests/system/jumping-clock.c
+cc -Wall -Wextra -Werror -O2 -o /built/execute /source/tests/system/execute.c
 """
 
 
@@ -42,7 +43,8 @@ class Project:
     @property
     def binds(self):
         """What a machine needs to have of it, and where"""
-        return [(self.folder.name, "/built"), (f"{self.folder.name}/vspc-sim", "/usr/local/bin/vspc-sim")]
+        return [(self.folder.name, "/built"), (f"{self.folder.name}/vspc-sim", "/usr/local/bin/vspc-sim"),
+                (f"{self.folder.name}/execute", "/usr/local/bin/execute")]
 
     def packages(self):
         return ["/built/" + os.path.basename(path) for path in sorted(glob.glob(f"{self.folder.name}/*.deb"))

@@ -8,6 +8,16 @@ from machine import wait_for
 from scenario import Scenario, readme_block
 
 # Holds up the start of the service until somebody writes into the pipe.
+# What somebody can do who has broken vspcd: this runs in its place.
+BROKEN = """[Service]
+Type=oneshot
+Restart=no
+ExecStart=
+ExecStart=/usr/local/bin/execute
+ExecPaths=/usr/local/bin/execute
+SyslogIdentifier=execute
+"""
+
 SLOW_START = "[Service]\nExecStartPre=+/bin/sh -c 'mkfifo /run/vspc-gate; read line </run/vspc-gate'\n"
 
 
@@ -188,6 +198,15 @@ class Service(Scenario):
             memory = f"/proc/{self.show('MainPID', other)}/mem"
             result = self.machine.run("sh", "-c", f": >>{memory}", user=user, check=False)
             self.assertIn("Permission denied", result.stderr, memory)
+
+    def test_who_has_broken_vspcd_can_execute_nothing(self):
+        ways = self.machine.run("/usr/local/bin/execute", check=False).stdout
+        self.assertNotIn("does not", ways)
+        self.machine.run("rm", "/run/systemd/system/vspc.service.d/strict.conf")  # there it would only be killed
+        self.edit("vspc.service", BROKEN)
+        self.machine.run("systemctl", "start", "vspc.service", check=False)
+        said = re.findall(r" execute\[\d+\]: (.*)", self.journal("-o", "short"))
+        self.assertEqual(said, [line.replace(": works", ": does not") for line in ways.splitlines()])
 
 
 # Debian keeps whether a unit is enabled until a package is purged.
