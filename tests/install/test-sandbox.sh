@@ -48,7 +48,7 @@ sed -i '/^ProtectSystem=/d' "$unit"
 cp "$build/units/vspc.service" "$unit"
 
 [ $problems = 0 ] || exit 1
-if [ "$(id -u)" != 0 ] || ! root=$("$source/tools/trixie"); then
+if [ "$(id -u)" != 0 ] || ! root=$("$source/tools/debian-root" trixie host); then
     echo "skipped for Debian 13: only root can make a root of it, see above"
     exit 77
 fi
