@@ -61,9 +61,14 @@ class Encryption(Scenario):
         self.machine.sh("mkdir -p /etc/vspc; printf '[TLS]\\nTrustedCAFile=/etc/vspc/vspc.crt\\n' "
                         ">/etc/vspc/vspc.conf.d/trusted.conf")
         self.addCleanup(self.machine.run, "systemctl", "disable", "--now", "vspc-admin-tls.socket")
+        for name in "first", "second", "third":  # which do not wait for the socket with coming back
+            self.vm(name, "--tls")
+            self.wait_vm(name)
         self.machine.sh(readme_block("systemctl enable vspc-admin-tls.socket"))
+        self.assertEqual(self.is_active("vspc-admin.socket"), "active")
         host = self.machine.out("hostname", "-f").strip()
         ask = ("vspc-client", f"--host={host}", "--tls", "--ca=/etc/vspc/vspc.crt")
         known = ("--cert=/etc/vspc/vspc.crt", "--key=/etc/vspc/vspc.key")  # its own authority, too
-        self.assertIn("No VMs", self.machine.out(*ask, *known, "list"))
+        self.wait_vm("third")
+        self.assertIn("third", self.machine.out(*ask, *known, "list"))
         self.assertNotEqual(self.machine.run(*ask, "list", check=False).returncode, 0)
