@@ -31,6 +31,16 @@ done
 [ -x "$root$hooksdir/vspc-hooks" ] || problem "vspc-hooks is not installed, or not executable"
 [ -x "$root/usr/lib/vspc/import-vspcpy" ] || problem "import-vspcpy is not installed, or not executable"
 
+# Each unit and each program has a page, if only one that leads to another.
+man=$root$prefix/share/man
+for name in vspcd vspc-client vspc-hooks $(cd "$root$unitdir" && ls); do
+    page=$(find "$man" -name "$name.[1-8]")
+    [ -n "$page" ] || { problem "there is no manual page for $name"; continue; }
+    target=$man/$(sed -n 's/^\.so //p' "$page")
+    [ -f "$target" ] || target=$page
+    sed -n '/^\.SH NAME/{n;p}' "$target" | sed 's/\\-/-/g' | grep -qw -- "$name" || problem "$target is not about $name"
+done
+
 [ ! -e "$root/etc" ] || problem "something is installed to /etc, which is the administrator's"
 
 # vspc-sim is for trying out and testing.
