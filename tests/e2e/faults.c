@@ -6,15 +6,20 @@
  * path of what the call is about begins; with "$" at its end it is all of it.
  *
  * By syscall(2) and not by dlsym(3): sanitizers call write() before anything can be looked up.
+ *
+ * And has handshakes of TLS wait for as long as somebody has locked $FAULTS.gate, see flock(2), if there is that.
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -79,4 +84,28 @@ int renameat(int from_fd, const char *from, int to_fd, const char *to) {
 
 int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags) {
         return fails("renameat2", from_fd) ? -1 : (int) syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
+
+/* Each that arrives at the gate leaves a byte in it. */
+static void wait_at_gate(void) {
+        const char *control = getenv("FAULTS");
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof path, "%s.gate", control ? control : "");
+        int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+        if (fd < 0)
+                return;
+
+        if (syscall(SYS_write, fd, "", 1) < 0)
+                abort();
+        while (flock(fd, LOCK_SH) < 0 && errno == EINTR)
+                ;
+        syscall(SYS_close, fd);
+}
+
+int gnutls_handshake(gnutls_session_t session) {
+        int (*handshake)(gnutls_session_t) = (int (*)(gnutls_session_t)) dlsym(RTLD_NEXT, "gnutls_handshake");
+
+        wait_at_gate();
+        return handshake(session);
 }

@@ -5,6 +5,8 @@
 Nothing here sleeps for a fixed time: wait_for() waits for a condition and says what it waited for.
 """
 
+import contextlib
+import fcntl
 import os
 import re
 import resource
@@ -127,7 +129,7 @@ def is_port_free(port, address="127.0.0.1"):
 
 
 class Faults:
-    """System calls of vspcd that fail, see faults.c. To be started with its env."""
+    """System calls of vspcd that fail and handshakes that wait, see faults.c. To be started with its env."""
 
     LIBRARY = os.path.abspath(os.environ.get("FAULTS_LIBRARY", "build/tests/e2e/libfaults.so"))
 
@@ -143,6 +145,18 @@ class Faults:
 
     def clear(self):
         self.inject()
+
+    @contextlib.contextmanager
+    def held_handshakes(self):
+        """Until it ends, whoever calls gnutls_handshake() has to wait. Gives a function: how many have called it."""
+        path = self.path + ".gate"
+        with open(path + ".new", "wb") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            os.rename(path + ".new", path)
+            try:
+                yield lambda: os.fstat(gate.fileno()).st_size
+            finally:
+                os.unlink(path)
 
 
 def listener(address="127.0.0.1"):

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -15,8 +16,10 @@ import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
+from certificates import Authority
 from harness import PATIENCE_SEC, VSPC_SIM, TestCase, clean_environment, main, recent_logs, wait_for
 from peers import ALL_BYTES, BRK, BEGIN, IAC, EsxiVm, RawClient, TelnetClient, connected_vm, double, sub
+from tls_peers import TlsVm, client_context
 
 BUS_ATTACH = os.environ.get("BUS_ATTACH", "build/tests/e2e/bus-attach")
 FAKE_POLKIT = os.environ.get("FAKE_POLKIT", "build/tests/e2e/fake-polkit")
@@ -319,6 +322,16 @@ class Reading(BusTestCase):
 
         name, _ = bus.error(PATH + "/vm/_35012", VM, "Clear")
         self.assertRegex(name, r"^org\.freedesktop\.DBus\.Error\.Unknown")
+
+    def test_whether_its_connection_is_in_tls_is_a_property_of_the_vm(self):
+        authority = self.enterContext(Authority())
+        bus, vspcd = self.start_both(tls={"CertificateFile": authority.issue("vspc.example").both})
+        for version, text in ((ssl.TLSVersion.TLSv1_2, "TLS 1.2, AES-256-GCM"),
+                              (ssl.TLSVersion.TLSv1_3, "TLS 1.3, AES-256-GCM")):
+            vm = TlsVm(vspcd, context=client_context(version=version)).connect()
+            self.assertEqual(bus.get(path_of(vm), VM, "TLS"), text)
+            vm.close()
+            self.wait_property(bus, vm, "TLS", "")
 
     def test_properties_are_those_of_the_vm(self):
         bus, vspcd = self.start_both(VMExpireSec="1h")

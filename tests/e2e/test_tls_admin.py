@@ -11,10 +11,10 @@ import threading
 import time
 
 from certificates import CLIENT, Authority
-from harness import PATIENCE_SEC, SANITIZED, TestCase, clean_environment, main, wait_for
+from harness import PATIENCE_SEC, SANITIZED, clean_environment, main, wait_for
 from peers import ALL_BYTES, Peer, RawClient, double
 from test_sim import Simulator
-from tls_peers import DecliningVm, TlsCaller, TlsInMemory, TlsVm, client_context
+from tls_peers import DecliningVm, TlsCaller, TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import CONCENTRATOR, SERVICE, Caller, message
 
 MEGABYTE = 1 << 20
@@ -23,11 +23,10 @@ N_VMS = 1000 if SANITIZED else 4000
 SOCKETS = ("vm", "admin", "admin-tls")
 
 
-class AdminTestCase(TestCase):
+class AdminTestCase(TlsTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.authority = cls.enterClassContext(Authority())
-        cls.certificate = cls.authority.issue("vspc.example", "DNS:vspc.example", "IP:127.0.0.1")
+        super().setUpClass()
         cls.alice = cls.authority.issue("alice", purpose=CLIENT)
 
     def start_tls(self, *, trusted=True, tls=None, **kwargs):

@@ -11,10 +11,10 @@ import subprocess
 import tempfile
 import threading
 
-from certificates import DAY, RSA_2048, Authority
-from harness import PATIENCE_SEC, SANITIZED, VSPCD, TestCase, clean_environment, main, recent_logs, wait_for
+from certificates import DAY, RSA_2048
+from harness import PATIENCE_SEC, SANITIZED, VSPCD, clean_environment, main, recent_logs, wait_for
 from peers import Peer, RawClient, connected_vm
-from tls_peers import TlsInMemory, TlsVm, client_context
+from tls_peers import TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import Caller
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -39,10 +39,10 @@ def shown_fingerprint(vspcd):
     return re.search("=(.*)", openssl("x509", "-noout", "-fingerprint", "-sha256", stdin=pem[0]).stdout)[1]
 
 
-class CertificateTestCase(TestCase):
+class CertificateTestCase(TlsTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.authority = cls.enterClassContext(Authority())
+        super().setUpClass()
         cls.first = cls.authority.issue("first")
         cls.second = cls.authority.issue("second", key=RSA_2048)
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-"))
@@ -280,7 +280,8 @@ class CheckConfig(CertificateTestCase):
     def test_what_is_fine_is_said_to_be(self):
         for tls in ({}, {"CertificateFile": self.first.both},
                     {"CertificateFile": self.second.path, "KeyFile": self.second.key,
-                     "TrustedCAFile": self.authority.path, "VMTrustedCAFile": self.authority.path, "Priority": "SECURE192:%SERVER_PRECEDENCE",
+                     "TrustedCAFile": self.authority.path, "VMTrustedCAFile": self.authority.path,
+                     "Priority": "SECURE192:%SERVER_PRECEDENCE",
                      "RequireVMTLS": "yes", "StartTLS": "no"}):
             result = self.check(tls)
             self.assertEqual((result.returncode, result.stdout), (0, "The configuration is fine.\n"), result.stderr)

@@ -11,10 +11,9 @@ import ssl
 import subprocess
 import threading
 
-from certificates import Authority
-from harness import SANITIZED, TestCase, clean_environment, main, wait_for
+from harness import SANITIZED, clean_environment, main, wait_for
 from peers import ALL_BYTES, AUTHENTICATION, WILL, Peer, RawClient, TelnetPeer, EsxiVm, say
-from tls_peers import TlsInMemory, TlsVm, client_context
+from tls_peers import TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import Caller
 
 MEGABYTE = 1 << 20
@@ -42,13 +41,8 @@ class BytewisePeer(Peer):
             super().send_raw(bytes([byte]))
 
 
-class HostileTestCase(TestCase):
+class HostileTestCase(TlsTestCase):
     """A VM in TLS and its client are there all the time."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.authority = cls.enterClassContext(Authority())
-        cls.certificate = cls.authority.issue("vspc.example")
 
     def begin(self, **kwargs):
         self.vspcd = self.start(tls={"CertificateFile": self.certificate.both}, SlowClient="wait", **kwargs)
@@ -68,9 +62,8 @@ class HostileTestCase(TestCase):
             self.assertLess(len(line), 400)
             self.assertTrue(line.isprintable(), repr(line))
 
-    def assertCutOff(self, *segments):
-        """Whoever sends these is closed with a reason in the log; an alert is all that he gets."""
-        since = len(self.vspcd.log)
+    def send_until_closed(self, *segments):
+        """Returns the port that this came from."""
         peer = Peer(self.vspcd.vm_address)
         try:
             for segment in segments:
@@ -78,22 +71,27 @@ class HostileTestCase(TestCase):
         except ConnectionError:
             pass
         peer.wait_closed()
-        return self.vspcd.log[since:]
+        peer.close()
+        return peer.local_port
+
+    def assertCutOff(self, *segments):
+        """Whoever sends these is closed with a reason in the log, which is returned."""
+        port = self.send_until_closed(*segments)
+        return self.vspcd.wait_logged(rf"Connection from 127\.0\.0\.1:{port}: TLS has failed: (.+)")[1]
 
 
 class Records(HostileTestCase):
     def cut_off(self, *segments):
         self.begin()
-        self.assertCutOff(*segments)
-        found = self.vspcd.wait_logged(r"Connection from 127\.0\.0\.1:\d+: TLS has failed: (.+)")
+        reason = self.assertCutOff(*segments)
         self.assertUnharmed()
-        return found[1]
+        return reason
 
     def test_garbage_after_the_first_byte(self):
         self.begin()
         prng = random.Random(1)
         for n in range(200):
-            self.assertCutOff(b"\x16" + prng.randbytes(prng.randrange(5, 400)) + b"\0" * 70000)
+            self.send_until_closed(b"\x16" + prng.randbytes(prng.randrange(5, 400)) + b"\0" * 70000)
         self.vspcd.settle_log()
         self.assertIn(self.vspcd.count_logged("TLS has failed"), range(1, 17))
         self.assertUnharmed()
@@ -112,16 +110,10 @@ class Records(HostileTestCase):
 
     def test_a_message_that_never_ends_in_small_records(self):
         self.begin()
-        peer = Peer(self.vspcd.vm_address)
         before = self.vspcd.rss()
-        try:
-            peer.send_raw(record(22, b"\x01\x00\xff\xff" + b"\x03\x03"))
-            for _ in range(100000):
-                peer.send_raw(record(22, b"\0"))
-        except ConnectionError:
-            pass
+        reason = self.assertCutOff(record(22, b"\x01\xff\xff\xff" + b"\x03\x03"), *[record(22, b"\0") * 100] * 1000)
+        self.assertEqual(reason, "its handshake is longer than 256 KiB")
         self.assertLess(self.vspcd.rss() - before, 8 * MEGABYTE)
-        peer.close()
         self.assertUnharmed()
 
     def test_warnings_without_end_in_the_middle_of_a_handshake(self):
@@ -136,7 +128,8 @@ class Records(HostileTestCase):
         vspcd = self.begin()
         vm = TlsVm(vspcd, "victim").connect()
         client = RawClient(vm)
-        socket.socket(fileno=os.dup(vm.sock.fileno())).sendall(say(WILL, AUTHENTICATION) + b"injected" * 10)
+        with socket.socket(fileno=os.dup(vm.sock.fileno())) as below:
+            below.sendall(say(WILL, AUTHENTICATION) + b"injected" * 10)
         vspcd.wait_logged(r"VM victim .*: TLS has failed: ")
         vspcd.wait_logged(r"VM victim .*: its connection from .* has ended")
         self.assertEqual(bytes(client.data), b"")

@@ -13,10 +13,10 @@ import tempfile
 import threading
 
 from certificates import CLIENT, Authority
-from harness import PATIENCE_SEC, SANITIZED, TestCase, clean_environment, main, wait_for
-from peers import ALL_BYTES, RawClient, double
+from harness import PATIENCE_SEC, SANITIZED, clean_environment, main, wait_for
+from peers import ALL_BYTES, Peer, RawClient, double
 from test_sim import Follower, Simulator
-from tls_peers import DecliningVm, StartingVm, TlsVm, client_context
+from tls_peers import DecliningVm, StartingVm, TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import Caller, known_vms
 
 MEGABYTE = 1 << 20
@@ -24,15 +24,40 @@ BULK = (4 if SANITIZED else 16) * MEGABYTE
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
-class TrafficTestCase(TestCase):
+class TrafficTestCase(TlsTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.authority = cls.enterClassContext(Authority())
-        cls.certificate = cls.authority.issue("vspc.example")
+        super().setUpClass()
         cls.renewed = cls.authority.issue("vspc.example")
 
     def start_tls(self, **kwargs):
         return self.start(tls={"CertificateFile": self.certificate.both}, **{"SlowClient": "wait", **kwargs})
+
+
+class Keystrokes(TrafficTestCase):
+    def test_a_key_echoes_while_handshakes_take_as_long_as_they_like(self):
+        faults = self.faults()
+        vspcd = self.start_tls(env=faults.env, HandshakeTimeoutSec="1min")
+        vm = TlsVm(vspcd).connect()
+        client = RawClient(vm)
+        with faults.held_handshakes() as n_held:
+            hosts = [TlsInMemory(Peer(vspcd.vm_address)) for _ in range(16)]
+            for host in hosts:
+                self.assertFalse(host.step())
+                host.peer.send_raw(host.outgoing.read())
+            wait_for(n_held, "a handshake that is held")
+            for _ in range(10):
+                client.send(b"k")
+                vm.wait_data(b"k")
+                vm.take()
+                vm.send(b"k")
+                client.wait_data(b"k")
+                client.data.clear()
+            self.assertEqual([v["name"] for v in known_vms(vspcd)], [vm.name])
+            self.assertFalse(any(host.peer.pump() for host in hosts))
+        for host in hosts:
+            host.peer.wait(lambda peer=host.peer: peer.raw, "the handshake to go on")
+            host.shake_hands()
 
 
 class Bulk(TrafficTestCase):
@@ -232,6 +257,21 @@ class Resumption(TrafficTestCase):
         vspcd = self.start_tls()
         Simulator(self, vspcd, "--count=8", "--hosts=1", "--tls", "--resume", "--drop=300ms", "--reconnect=10ms")
         wait_for(lambda: any(vm.get("tls", {}).get("resumed") for vm in known_vms(vspcd)), "a session that is resumed")
+
+    def test_all_of_many_vms_that_come_back_resume(self):
+        n = 50 if SANITIZED else 500
+        vspcd = self.start_tls(ports=n)
+        Simulator(self, vspcd, f"--count={n}", "--hosts=4", "--tls", "--resume", "--drop=2s", "--reconnect=10ms")
+        first, again = {}, {}
+
+        def came_back():
+            for vm in known_vms(vspcd):
+                if vm["connected"] and first.setdefault(vm["id"], vm["peer"]) != vm["peer"]:
+                    again[vm["id"], vm["peer"]] = vm["tls"]["resumed"]
+            return len(again) >= n
+
+        wait_for(came_back, lambda: f"{n} VMs to come back, having seen {len(again)}")
+        self.assertEqual(set(again.values()), {True})
 
     def test_admin_sessions_are_not_resumed(self):
         vspcd = self.start(tls={"CertificateFile": self.certificate.both}, sockets=("vm", "admin", "admin-tls"))

@@ -6,12 +6,12 @@ import ssl
 import subprocess
 
 from certificates import CLIENT, Authority
-from harness import TestCase, main
+from harness import main
 from peers import (ALL_BYTES, AUTHENTICATION, BINARY, COM_PORT, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL,
                    WILL_PROXY, WONT, EsxiVm, Peer, RawClient,
                    TelnetClient, say, sub, uuid_text)
-from tls_peers import (ACCEPT_TLS, ASK_TLS, DECLINE_TLS, NEEDS_TLS, START_TLS, DecliningVm, StartingVm, TlsVm,
-                       client_context)
+from tls_peers import (ACCEPT_TLS, ASK_TLS, DECLINE_TLS, NEEDS_TLS, START_TLS, DecliningVm, StartingVm,
+                       TlsTestCase, TlsVm, client_context)
 from varlink_peer import Caller, known_vms
 
 REFUSAL = b"This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n"
@@ -19,12 +19,7 @@ OFFERS = bytes.fromhex("ff fb 00  ff fb 03  ff fb 01  ff fd 00  ff fd 03  ff fd 
 OFFERS_FOR_TLS = bytes.fromhex("ff fb 00  ff fb 03  ff fb 01  ff fd 00  ff fd 03  ff fd 25")
 
 
-class TlsTestCase(TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.authority = cls.enterClassContext(Authority())
-        cls.certificate = cls.authority.issue("vspc.example", "DNS:vspc.example", "IP:127.0.0.1")
-
+class VmTestCase(TlsTestCase):
     def start_tls(self, *, tls=None, **kwargs):
         return self.start(tls={"CertificateFile": self.certificate.path, "KeyFile": self.certificate.key,
                                **(tls or {})}, **kwargs)
@@ -40,7 +35,7 @@ class TlsTestCase(TestCase):
         client.close()
 
 
-class FirstByte(TlsTestCase):
+class FirstByte(VmTestCase):
     def test_telnets_and_telnet_with_and_without_tls_on_one_port(self):
         vspcd = self.start_tls()
         for kind, how in ((TlsVm, "TLS 1.3"), (DecliningVm, None), (StartingVm, "TLS 1.3"), (TlsVm, "TLS 1.3")):
@@ -115,7 +110,7 @@ class FirstByte(TlsTestCase):
                 vspcd.wait_logged("TLS has failed: the peer says: CA is unknown$")
 
 
-class Required(TlsTestCase):
+class Required(VmTestCase):
     def setUp(self):
         super().setUp()
         self.vspcd = self.start_tls(tls={"RequireVMTLS": "yes"})
@@ -167,7 +162,7 @@ class Required(TlsTestCase):
         self.assertTrue(late.raw.endswith(NEEDS_TLS))
 
 
-class InBand(TlsTestCase):
+class InBand(VmTestCase):
     def test_the_start_byte_for_byte(self):
         vm = StartingVm(self.start_tls())
 
@@ -241,7 +236,7 @@ class InBand(TlsTestCase):
         self.assertNotIn(ACCEPT_TLS, vm.raw[vm.raw.index(ACCEPT_TLS) + 1:])
 
 
-class Injection(TlsTestCase):
+class Injection(VmTestCase):
     """Somebody on the way can write into a connection as long as it is plain."""
 
     def start_tls(self, **kwargs):
@@ -329,7 +324,7 @@ class Injection(TlsTestCase):
         self.assertEqual(bytes(client.data), b"\n.")
 
 
-class HostCertificates(TlsTestCase):
+class HostCertificates(VmTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -4,7 +4,8 @@
 
 import ssl
 
-from harness import PATIENCE_SEC, sockets
+from certificates import Authority
+from harness import PATIENCE_SEC, TestCase, sockets
 from peers import AUTHENTICATION, BINARY, DO, ECHO, ESXI_KNOWN, KNOWN_1, KNOWN_2, SGA, VMWARE, WILL, EsxiVm, say, sub
 from varlink_peer import Caller
 
@@ -173,6 +174,15 @@ class StartingVm(OfferingVm):
         self.start_tls()
         self.send_raw(say(WILL, AUTHENTICATION))
         self.wait_trace(("dont", AUTHENTICATION))
+
+
+class TlsTestCase(TestCase):
+    """Has an authority and a certificate of vspcd's, which are made once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = cls.enterClassContext(Authority())
+        cls.certificate = cls.authority.issue("vspc.example", "DNS:vspc.example", "IP:127.0.0.1")
 
 
 class TlsCaller(InTls, Caller):

@@ -82,7 +82,7 @@ static inline void certificate_write(int fd, gnutls_datum_t pem) {
         gnutls_free(pem.data);
 }
 
-/* Writes a chain of @n certificates, and the first one's key, into a new file. @path: as mkstemp(3) wants it */
+/* Writes a chain of @n certificates, and the first one's key, into a new file. @path: as for mkstemp(3) */
 static inline void certificate_save(const Certificate *chain, size_t n, char *path) {
         _cleanup_close_ int fd = mkstemp(path);
         gnutls_datum_t pem;

@@ -368,7 +368,6 @@ static void test_small_reads_get_all_of_a_record(_unused_ void **state) {
         assert_memory_equal(f.owner.got, f.bulk, 3000);
 }
 
-/* They are 22 bytes each on their way, so that all of them fit into what the kernel has to be asked for once. */
 static void test_a_peer_with_many_small_records_lets_others_have_their_turn(_unused_ void **state) {
         const int size = 256 * 1024;
 
