@@ -39,6 +39,11 @@ def shown_fingerprint(vspcd):
     return re.search("=(.*)", openssl("x509", "-noout", "-fingerprint", "-sha256", stdin=pem[0]).stdout)[1]
 
 
+def content(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()
+
+
 class CertificateTestCase(TlsTestCase):
     @classmethod
     def setUpClass(cls):
@@ -120,9 +125,9 @@ class Reload(CertificateTestCase):
             client.wait_data(b"still there")
 
     def test_the_same_file_with_something_else_in_it_is_read_again(self):
-        path = self.write("renewed.pem", open(self.first.both, encoding="ascii").read())
+        path = self.write("renewed.pem", content(self.first.both))
         vspcd = self.start(tls={"CertificateFile": path})
-        self.write("renewed.pem", open(self.second.both, encoding="ascii").read())
+        self.write("renewed.pem", content(self.second.both))
         self.assertEqual(shown_fingerprint(vspcd), self.first.sha256)
         vspcd.reload()
         self.assertEqual(shown_fingerprint(vspcd), self.second.sha256)

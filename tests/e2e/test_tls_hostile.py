@@ -250,7 +250,7 @@ class OpensslVm(EsxiVm):
                                          f"127.0.0.1:{vspcd.vm_address[1]}", *arguments], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
                                         env=clean_environment())
-        test.addCleanup(self.process.wait)
+        test.enterContext(self.process)  # waits for it
         test.addCleanup(self.process.kill)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.sock = self
