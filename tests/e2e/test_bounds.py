@@ -3,15 +3,20 @@
 """What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
 
 import os
+import re
 import tempfile
 import time
 
+from certificates import Authority
 from harness import TestCase, main, wait_for
-from peers import (BINARY, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL, EsxiVm, Peer, RawClient, TelnetClient,
-                   connected_vm, migration_target, say, sub)
+from peers import (AUTHENTICATION, BINARY, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL, WONT, EsxiVm, Peer, RawClient,
+                   TelnetClient, connected_vm, migration_target, say, sub)
 from test_slow_clients import SMALL, numbered, send_until_stuck
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
+STRANGERS = 300
+STRANGER_LINES_MAX = 16  # in STRANGER_SEC
+STRANGER_SEC = 10
 LINKS_MAX = 32
 ANSWERS_MAX = 64 * 1024
 
@@ -130,6 +135,64 @@ class Bounds(TestCase):
         vspcd = self.start(MultiConsole="yes")
         EsxiVm(vspcd, "N" * 512, uri="u" * 900).handshake()
         vspcd.wait_logged(r"VM N{128} \([0-9a-f-]{36}_u+\): connected from")
+
+
+class Strangers(TestCase):
+    """Anybody may connect; what is logged about that is bounded."""
+
+    LEFT_OUT = r"(\d+) lines about connections that are no VM's were left out"
+
+    def assertFewLines(self, vspcd, data, reason):
+        """Each of these has the same logged, up to a bound, and the one who comes after that time is told of, and how
+        many there were in between."""
+        began = time.monotonic()
+        for _ in range(STRANGERS):
+            stranger = Peer(vspcd.vm_address)
+            stranger.send_raw(data)
+            stranger.wait_closed()
+            stranger.close()
+        vspcd.settle_log()
+        n_spans = 1 + (time.monotonic() - began) // STRANGER_SEC
+        self.assertIn(vspcd.count_logged(reason), range(STRANGER_LINES_MAX, int(n_spans * STRANGER_LINES_MAX) + 1))
+
+    def test_who_is_no_esxi_host(self):
+        vspcd = self.start()
+        self.assertFewLines(vspcd, say(WONT, VMWARE), "is not an ESXi host")
+
+        def counted():
+            late = Peer(vspcd.vm_address)
+            late.send_raw(say(WONT, VMWARE))
+            late.wait_closed()
+            late.close()
+            return vspcd.logged(self.LEFT_OUT)
+
+        wait_for(counted, "what was left out to be counted")
+        vspcd.settle_log()
+        told = vspcd.count_logged("is not an ESXi host")
+        left_out = sum(int(line[1]) for line in filter(None, (re.search(self.LEFT_OUT, line) for line in vspcd.log)))
+        self.assertGreaterEqual(told + left_out, STRANGERS)
+
+    def test_who_begins_tls_where_there_is_no_certificate(self):
+        self.assertFewLines(self.start(), b"\x16\x03\x01\x02\x00", "begins TLS, for which")
+
+    def test_who_does_not_speak_tls_where_it_is_required(self):
+        certificate = self.enterContext(Authority()).issue("vspc.example")
+        for start_tls, data in (("no", say(WILL, VMWARE)), ("yes", say(WONT, AUTHENTICATION))):
+            with self.subTest(start_tls=start_tls):
+                vspcd = self.start(tls={"CertificateFile": certificate.both, "RequireVMTLS": "yes",
+                                        "StartTLS": start_tls})
+                self.assertFewLines(vspcd, data, "does not speak TLS, which RequireVMTLS= wants")
+
+    def test_whose_tls_is_none(self):
+        certificate = self.enterContext(Authority()).issue("vspc.example")
+        vspcd = self.start(tls={"CertificateFile": certificate.both})
+        self.assertFewLines(vspcd, b"\x16garbage-garbage", "TLS has failed")
+
+    def test_a_vm_is_told_of_all_the_same(self):
+        vspcd = self.start()
+        self.assertFewLines(vspcd, say(WONT, VMWARE), "is not an ESXi host")
+        connected_vm(vspcd).close()
+        vspcd.wait_logged("its connection from .* has ended")
 
 
 class Reload(TestCase):

@@ -169,6 +169,47 @@ static void test_a_stuck_reader_holds_up_nobody_and_what_is_dropped_is_counted(_
         assert_int_equal(tally.n_messages + tally.n_dropped, n);
 }
 
+/* Bursts */
+
+static unsigned burst_count(LogBurst *b, unsigned n, usec_t now) {
+        unsigned n_passed = 0, left_out;
+
+        for (unsigned i = 0; i < n; i++) {
+                n_passed += log_burst_pass(b, now, &left_out);
+                assert_int_equal(left_out, 0);
+        }
+        return n_passed;
+}
+
+static void test_of_a_burst_so_much_is_logged_in_ten_seconds(_unused_ void **state) {
+        const usec_t begin = 7;
+        LogBurst b = {};
+
+        assert_int_equal(burst_count(&b, LOG_BURST_MAX - 1, begin), LOG_BURST_MAX - 1);
+        assert_int_equal(burst_count(&b, 300, begin + 1), 1);
+        assert_int_equal(burst_count(&b, 300, begin + LOG_RATE_LIMIT_USEC - 1), 0);
+}
+
+/* Those that come later do not put it off. */
+static void test_what_was_left_out_of_a_burst_is_counted_once_it_is_over(_unused_ void **state) {
+        const usec_t begin = 7;
+        unsigned left_out;
+        LogBurst b = {};
+
+        (void) burst_count(&b, 300, begin);
+        assert_false(log_burst_pass(&b, begin + LOG_RATE_LIMIT_USEC - 1, &left_out));
+        assert_true(log_burst_pass(&b, begin + LOG_RATE_LIMIT_USEC, &left_out));
+        assert_int_equal(left_out, 301 - LOG_BURST_MAX);
+        assert_int_equal(burst_count(&b, 300, begin + LOG_RATE_LIMIT_USEC), LOG_BURST_MAX - 1);
+}
+
+static void test_a_burst_of_which_all_was_logged_leaves_nothing_to_be_told(_unused_ void **state) {
+        LogBurst b = {};
+
+        for (unsigned i = 0; i < 5; i++)
+                assert_int_equal(burst_count(&b, LOG_BURST_MAX, 1 + i * LOG_RATE_LIMIT_USEC), LOG_BURST_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -182,6 +223,9 @@ int main(void) {
                 TEST(test_more_fields_than_fit_are_ignored),
                 TEST(test_the_worker_writes_everything_before_it_stops),
                 TEST(test_a_stuck_reader_holds_up_nobody_and_what_is_dropped_is_counted),
+                cmocka_unit_test(test_of_a_burst_so_much_is_logged_in_ten_seconds),
+                cmocka_unit_test(test_what_was_left_out_of_a_burst_is_counted_once_it_is_over),
+                cmocka_unit_test(test_a_burst_of_which_all_was_logged_leaves_nothing_to_be_told),
         };
 
         return cmocka_run_group_tests_name("log", tests, NULL, NULL);
