@@ -98,7 +98,12 @@ static int teardown(_unused_ void **state) {
 }
 
 static void send_event(const char *id) {
-        HookEvent e = {.type = HOOK_VM_ADDED, .id = (char *) id, .name = (char *) "web01", .uri = (char *) "s0"};
+        HookEvent e = {
+                .type = HOOK_VM_ADDED,
+                .id = (char *) id,
+                .name = (char *) "web01",
+                .uri = (char *) "s0",
+        };
 
         strcpy(e.uuid, "50123456-789a-bcde-f011-223344556677");
         bool json = TAKE(short_of.json, false); /* vspcd makes some too, and is not short of anything */
@@ -134,19 +139,19 @@ static void check_shortage(bool *what) {
         assert_int_equal(receive(&m), 0);
 }
 
-static void test_an_event_whose_environment_cannot_be_made_goes_to_the_next_vspc_hooks(_unused_ void **state) {
+static void test_an_event_whose_environment_cannot_be_made_goes_to_the_next_one(_unused_ void **state) {
         check_shortage(&short_of.environment);
 }
 
-static void test_an_event_whose_json_cannot_be_made_goes_to_the_next_vspc_hooks(_unused_ void **state) {
+static void test_an_event_whose_json_cannot_be_made_goes_to_the_next_one(_unused_ void **state) {
         check_shortage(&short_of.json);
 }
 
 int main(void) {
 #define server_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                server_test(test_an_event_whose_environment_cannot_be_made_goes_to_the_next_vspc_hooks),
-                server_test(test_an_event_whose_json_cannot_be_made_goes_to_the_next_vspc_hooks),
+                server_test(test_an_event_whose_environment_cannot_be_made_goes_to_the_next_one),
+                server_test(test_an_event_whose_json_cannot_be_made_goes_to_the_next_one),
         };
 
         return cmocka_run_group_tests(tests, setup_group, teardown_group);
