@@ -68,25 +68,29 @@ static int receive(HookMessage *ret) {
 
 static int setup(_unused_ void **state) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        socklen_t size = sizeof address;
+        char folder[] = "/tmp/test-hook-server-XXXXXX";
         HookMessage m;
 
         short_of.environment = short_of.json = false;
         assert_int_equal(sd_event_new(&f.loop), 0);
 
-        /* The kernel finds a name. */
+        /* Who may connect is told by whom the socket belongs to. */
+        assert_non_null(mkdtemp(folder));
+        snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", folder);
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address.sun_family), 0);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
         assert_int_equal(listen(fd, 1), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
         assert_int_equal(hook_server_new(f.loop, fd, &f.server), 0);
 
         f.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        assert_int_equal(connect(f.fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(connect(f.fd, (struct sockaddr *) &address, sizeof address), 0);
         assert_int_equal(hook_channel_send_load(f.fd, USEC_PER_SEC), 0);
         assert_int_equal(receive(&m), 1);
         assert_int_equal(m.type, HOOK_MESSAGE_LOADED);
         assert_int_equal(m.n_hooks, 1);
+
+        assert_int_equal(unlink(address.sun_path), 0);
+        assert_int_equal(rmdir(folder), 0);
         return 0;
 }
 
