@@ -83,10 +83,67 @@ static int session_fail(TlsSession *s, int error) {
         return -EPROTO;
 }
 
+/* In a certificate an address is 4 or 16 bytes. */
+static bool format_address(char *buffer, size_t *size, size_t max) {
+        uint8_t address[sizeof(struct in6_addr)];
+
+        if (*size != sizeof(struct in_addr) && *size != sizeof(struct in6_addr))
+                return false;
+
+        memcpy(address, buffer, *size);
+        if (!inet_ntop(*size == sizeof(struct in_addr) ? AF_INET : AF_INET6, address, buffer, (socklen_t) max))
+                return false;
+
+        *size = strlen(buffer);
+        return true;
+}
+
+/* *size: of @buffer, then of what is in it. */
+static bool take_name(gnutls_x509_crt_t certificate, char *buffer, size_t *size) {
+        size_t max = *size;
+
+        if (gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, buffer, size) >= 0)
+                return true;
+
+        *size = max;
+        switch (gnutls_x509_crt_get_subject_alt_name(certificate, 0, buffer, size, NULL)) {
+
+        case GNUTLS_SAN_DNSNAME:
+        case GNUTLS_SAN_RFC822NAME:
+        case GNUTLS_SAN_URI:
+                return true;
+
+        case GNUTLS_SAN_IPADDRESS:
+                return format_address(buffer, size, max);
+
+        default: /* an error, or nothing that is text */
+                return false;
+        }
+}
+
+static char *read_peer_name(const TlsSession *s) {
+        unsigned n = 0;
+        const gnutls_datum_t *chain = gnutls_certificate_get_peers(s->gnutls, &n);
+        gnutls_x509_crt_t certificate;
+        char name[1024];
+        size_t size = sizeof name;
+
+        if (!chain || n == 0 || gnutls_x509_crt_init(&certificate) < 0)
+                return NULL;
+
+        bool found = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) >= 0 &&
+                     take_name(certificate, name, &size);
+        gnutls_x509_crt_deinit(certificate);
+
+        return found ? text_sanitize(name, size, TLS_PEER_NAME_MAX) : NULL;
+}
+
 static int check_peer(gnutls_session_t gnutls) {
         TlsSession *s = gnutls_session_get_ptr(gnutls);
         _cleanup_free_ char *problem = NULL;
 
+        free(s->peer_name);
+        s->peer_name = read_peer_name(s);
         if (tls_context_check_peer(s->context, gnutls, s->host, &problem) >= 0)
                 return 0;
 
@@ -229,61 +286,6 @@ static bool is_transient(ssize_t r) {
         return r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED;
 }
 
-/* In a certificate an address is 4 or 16 bytes. */
-static bool format_address(char *buffer, size_t *size, size_t max) {
-        uint8_t address[sizeof(struct in6_addr)];
-
-        if (*size != sizeof(struct in_addr) && *size != sizeof(struct in6_addr))
-                return false;
-
-        memcpy(address, buffer, *size);
-        if (!inet_ntop(*size == sizeof(struct in_addr) ? AF_INET : AF_INET6, address, buffer, (socklen_t) max))
-                return false;
-
-        *size = strlen(buffer);
-        return true;
-}
-
-/* *size: of @buffer, then of what is in it. */
-static bool take_name(gnutls_x509_crt_t certificate, char *buffer, size_t *size) {
-        size_t max = *size;
-
-        if (gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, buffer, size) >= 0)
-                return true;
-
-        *size = max;
-        switch (gnutls_x509_crt_get_subject_alt_name(certificate, 0, buffer, size, NULL)) {
-
-        case GNUTLS_SAN_DNSNAME:
-        case GNUTLS_SAN_RFC822NAME:
-        case GNUTLS_SAN_URI:
-                return true;
-
-        case GNUTLS_SAN_IPADDRESS:
-                return format_address(buffer, size, max);
-
-        default: /* an error, or nothing that is text */
-                return false;
-        }
-}
-
-static char *read_peer_name(const TlsSession *s) {
-        unsigned n = 0;
-        const gnutls_datum_t *chain = gnutls_certificate_get_peers(s->gnutls, &n);
-        gnutls_x509_crt_t certificate;
-        char name[1024];
-        size_t size = sizeof name;
-
-        if (!chain || n == 0 || gnutls_x509_crt_init(&certificate) < 0)
-                return NULL;
-
-        bool found = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) >= 0 &&
-                     take_name(certificate, name, &size);
-        gnutls_x509_crt_deinit(certificate);
-
-        return found ? text_sanitize(name, size, TLS_PEER_NAME_MAX) : NULL;
-}
-
 /* A certificate that was good when the session began may have expired. Who is trusted is as it was: if that changes, so
  * does the key of tickets. */
 static int handshake_complete(TlsSession *s) {
@@ -295,7 +297,6 @@ static int handshake_complete(TlsSession *s) {
 
         s->open = true;
         s->n_gathered = 0;
-        s->peer_name = read_peer_name(s);
         return 1;
 }
 
