@@ -9,8 +9,8 @@ import time
 
 from certificates import Authority
 from harness import TestCase, main, wait_for
-from peers import (AUTHENTICATION, BINARY, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL, WONT, EsxiVm, Peer, RawClient,
-                   TelnetClient, connected_vm, migration_target, say, sub)
+from peers import (AUTHENTICATION, BINARY, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL, WONT, EsxiVm, Peer,
+                   RawClient, TelnetClient, connected_vm, migration_target, say, sub)
 from test_slow_clients import SMALL, numbered, send_until_stuck
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)

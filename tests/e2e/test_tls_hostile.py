@@ -13,8 +13,9 @@ import threading
 
 from harness import SANITIZED, clean_environment, main, wait_for
 from peers import ALL_BYTES, AUTHENTICATION, WILL, Peer, RawClient, TelnetPeer, EsxiVm, say
+from tls13_wire import APPLICATION_DATA, InWire
 from tls_peers import TlsInMemory, TlsTestCase, TlsVm, client_context
-from varlink_peer import Caller
+from varlink_peer import SERVICE, Caller
 
 MEGABYTE = 1 << 20
 N_STOPPED = 1000 if SANITIZED else 3000
@@ -211,6 +212,92 @@ class Crowds(HostileTestCase):
         vspcd.settle_log()
         self.assertLess(vspcd.count_logged("TLS has failed"), 20)
         self.assertUnharmed()
+
+
+class WireStranger(InWire, Peer):
+    """Shakes hands and says nothing."""
+
+    def __init__(self, vspcd):
+        super().__init__(vspcd.vm_address)
+        self.start_tls()
+
+
+class WireVm(InWire, EsxiVm):
+    """An ESXi host that makes records of its own."""
+
+    def __init__(self, vspcd, name=None):
+        super().__init__(vspcd, name)
+        self.start_tls()
+        self.connect()
+
+
+class WireCaller(InWire, Caller):
+    """Somebody who queries and makes records of its own."""
+
+    def __init__(self, vspcd):
+        super().__init__(vspcd, address=vspcd.admin_tls_address)
+        self.start_tls()
+        self.get(f"{SERVICE}.GetInfo")
+
+
+class Gathering(HostileTestCase):
+    """A message in several records has to be there as a whole before anything can be made of it: a peer says that it
+    is one of 16 MiB. None comes to more than two records, whether it has shaken hands only or is known."""
+
+    REASON = r"it sends more than 32 KiB of TLS and says nothing"
+    KINDS = ((WireStranger, f"Connection from 127.0.0.1:{{port}}: TLS has failed: {REASON}"),
+             (WireVm, f"VM gathering .* TLS has failed: {REASON}"),
+             (WireCaller, rf"Query from 127.0.0.1:{{port}} fails in TLS \({REASON}\)"))
+
+    def make(self, kind):
+        return kind(self.vspcd, "gathering") if kind is WireVm else kind(self.vspcd)
+
+    def test_who_never_ends_a_message_is_cut_off_and_its_memory_comes_back(self):
+        vspcd = self.begin(sockets=("vm", "admin", "admin-tls"))
+        for kind, pattern in self.KINDS:
+            with self.subTest(kind=kind.__name__):
+                before = vspcd.rss()
+                peers = [self.make(kind) for _ in range(5)]
+                for peer in peers:
+                    peer.send_endless_message()
+                    peer.wait_closed()
+                    peer.close()
+                vspcd.wait_logged(pattern.format(port=peers[0].local_port))
+                self.assertLess(vspcd.rss() - before, (32 if SANITIZED else 4) * MEGABYTE)
+        self.n_descriptors += 5  # ports of the VMs, which stay
+        self.assertUnharmed()
+
+    def test_it_is_no_way_out_to_say_something_in_between(self):
+        vspcd = self.begin()
+        before = vspcd.rss()
+        vm = self.make(WireVm)
+        vm.send_endless_message(between=lambda: vm.sock.send_record(APPLICATION_DATA, b"x"))
+        vspcd.wait_logged("VM gathering .* TLS has failed: ")
+        self.assertLess(vspcd.rss() - before, (32 if SANITIZED else 4) * MEGABYTE)
+        self.n_descriptors += 1
+        self.assertUnharmed()
+
+    def test_who_sends_records_of_nothing_is_cut_off(self):
+        vspcd = self.begin()
+        vm = self.make(WireVm)
+        try:
+            for _ in range(10000):
+                vm.sock.send_record(APPLICATION_DATA, b"")
+        except ConnectionError:
+            pass
+        vm.wait_closed()
+        vspcd.wait_logged(f"VM gathering .* TLS has failed: {self.REASON}")
+        self.n_descriptors += 1
+        self.assertUnharmed()
+
+    def test_a_record_as_long_as_any_is_as_good_as_another(self):
+        vspcd = self.begin()
+        vm = self.make(WireVm)
+        client = RawClient(vm)
+        data = b"".join(bytes([i]) * 16384 for i in range(64))
+        vm.send_raw(data)
+        client.wait_size(len(data))
+        self.assertSameBytes(client.data, data)
 
 
 class Ends(HostileTestCase):
