@@ -14,6 +14,7 @@ from certificates import CLIENT, Authority
 from harness import PATIENCE_SEC, SANITIZED, clean_environment, main, wait_for
 from peers import ALL_BYTES, Peer, RawClient, double
 from test_sim import Simulator
+from test_slow_clients import SMALL, send_until_stuck
 from tls_peers import DecliningVm, TlsCaller, TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import CONCENTRATOR, SERVICE, Caller, message
 
@@ -133,6 +134,30 @@ class Identity(AdminTestCase):
         self.assertRefused(vspcd, self.alice, "The certificate issuer is unknown")
         self.call_as(vspcd, other.issue("carol", purpose=CLIENT)).get(f"{SERVICE}.GetInfo")
 
+    OPEN = r"Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set"
+
+    def test_that_everybody_is_let_in_is_warned_of(self):
+        vspcd = self.start_tls(trusted=False)
+        vspcd.wait_logged(self.OPEN)
+        keys = vspcd.config["tls"]
+        since = len(vspcd.log)
+        vspcd.reload(tls={**keys, "TrustedCAFile": self.authority.path})
+        vspcd.settle_log()
+        self.assertFalse(vspcd.logged(self.OPEN, since))
+        since = len(vspcd.log)
+        vspcd.reload(tls=keys)
+        vspcd.wait_logged(self.OPEN, since)
+
+    def test_where_nobody_is_let_in_unseen_there_is_no_such_warning(self):
+        keys = {"CertificateFile": self.certificate.both}
+        for kwargs in ({"sockets": SOCKETS, "tls": {**keys, "TrustedCAFile": self.authority.path}},
+                       {"sockets": SOCKETS},
+                       {"sockets": ("vm", "admin"), "tls": keys}):
+            with self.subTest(**kwargs):
+                vspcd = self.start(**kwargs)
+                vspcd.settle_log()
+                self.assertFalse(vspcd.logged(self.OPEN))
+
     def test_who_goes_without_tls_s_good_bye_is_no_mistake_to_be_logged(self):
         vspcd = self.start_tls()
         for ending in ("close", "abort"):
@@ -210,6 +235,76 @@ class Traffic(AdminTestCase):
             caller.say_good_bye()
             answers = caller.read_to_the_end().split(b"\0")
             self.assertEqual((len(answers), answers[-1]), (101, b""))
+
+
+    def test_a_console_full_of_what_telnet_doubles_comes_in_few_records(self):
+        vspcd = self.start_tls(SlowClient="wait")
+        vm = DecliningVm(vspcd).connect()
+        peer = Peer(vspcd.admin_tls_address)
+        TlsInMemory(peer, client_context(self.alice)).shake_hands().send(message("Attach", {"vm": vm.id}, upgrade=True))
+        vspcd.wait_logged("client alice, .* connected")
+
+        n = 200_000
+        vm.send(b"\xff" * n)
+        peer.wait(lambda: len(peer.raw) >= 2 * n, "all of it")
+        n_records, at = 0, 0
+        while at < len(peer.raw):
+            at += 5 + int.from_bytes(peer.raw[at + 3:at + 5], "big")
+            n_records += 1
+        self.assertLess(n_records, 2 * n // 1024)
+
+
+class Leaving(AdminTestCase):
+    """Clients whose VM takes no input. Of one in TLS there is always something left to be read, were it only that it
+    goes."""
+
+    def begin(self):
+        self.vspcd = self.start_tls(SlowClient="wait")
+        self.vm = DecliningVm(self.vspcd, receive_buffer=SMALL).connect()
+        self.typist = Caller(self.vspcd)
+        self.typist.attach(self.vm)
+        self.n_typed = send_until_stuck(self.typist, b"k" * 65536)
+
+    def attach(self, version):
+        caller = self.call_as(self.vspcd, self.alice, version=version)
+        caller.attach(self.vm)
+        return caller
+
+    @staticmethod
+    def part(caller):
+        caller.sock.say_good_bye()
+        caller.close()
+
+    def wait_gone(self, caller):
+        self.vspcd.wait_logged(rf"client alice, 127\.0\.0\.1:{caller.local_port} disconnected")
+
+    def test_who_has_typed_nothing_is_let_go(self):
+        self.begin()
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for leave in (self.part, Peer.close, Peer.abort):
+                with self.subTest(version=version, leave=leave):
+                    caller = self.attach(version)
+                    leave(caller)
+                    self.wait_gone(caller)
+
+    def test_who_has_typed_something_stays_until_its_vm_has_had_it(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for leave in (self.part, Peer.close):
+                for text in (b"last words", b"last words" * 5000):
+                    with self.subTest(version=version, leave=leave, size=len(text)):
+                        self.begin()
+                        caller = self.attach(version)
+                        caller.send(text)
+                        leave(caller)
+                        silent = self.attach(version)
+                        silent.close()
+                        self.wait_gone(silent)
+                        self.assertFalse(self.vspcd.logged(f":{caller.local_port} disconnected"))
+
+                        self.vm.wait_size(self.n_typed + len(text))
+                        self.wait_gone(caller)
+                        self.assertEqual(self.vm.data.count(b"k"), self.n_typed)
+                        self.assertSameBytes(self.vm.data.replace(b"k", b""), text)
 
 
 class Bounds(AdminTestCase):

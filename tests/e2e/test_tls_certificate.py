@@ -26,9 +26,10 @@ def openssl(*arguments, stdin=""):
                           check=False, timeout=PATIENCE_SEC)
 
 
-def s_client(vspcd, *arguments):
+def s_client(vspcd, *arguments, address=None):
     """What OpenSSL's client says of a connection."""
-    result = openssl("s_client", "-connect", f"127.0.0.1:{vspcd.vm_address[1]}", *arguments)
+    port = (address or vspcd.vm_address)[1]
+    result = openssl("s_client", "-connect", f"127.0.0.1:{port}", *arguments)
     return result.stdout + result.stderr
 
 
@@ -257,6 +258,17 @@ class Priority(CertificateTestCase):
                     self.assertRegex(s_client(vspcd, argument, *self.OLD),
                                      rf"(?m)^New, {re.escape(version)}, |^ *Protocol *: {re.escape(version)}$")
 
+    def test_what_old_hosts_need_does_not_let_others_query(self):
+        vspcd = self.start(sockets=("vm", "admin", "admin-tls"),
+                           tls={"CertificateFile": self.second.both, "Priority": self.esxi_6()})
+        for argument, version in (("-tls1", "TLSv1"), ("-tls1_1", "TLSv1.1")):
+            with self.subTest(version=version):
+                self.assertIn("alert protocol version",
+                              s_client(vspcd, argument, *self.OLD, address=vspcd.admin_tls_address))
+        for argument, version in (("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")):
+            self.assertRegex(s_client(vspcd, argument, address=vspcd.admin_tls_address),
+                             f"(?m)^New, {re.escape(version)}, ")
+
     def test_an_old_host_s_console_flows(self):
         vspcd = self.start(tls={"CertificateFile": self.second.both, "Priority": self.esxi_6()}, SlowClient="wait")
         context = client_context()
@@ -319,6 +331,9 @@ class CheckConfig(CertificateTestCase):
                 ({**certificate, "Priority": "SOMETHING"}, 'GnuTLS does not understand "SOMETHING"'),
                 ({**certificate, "Priority": "NORMAL:-VERS-ALL"}, "The priority string"),
                 ({"RequireVMTLS": "yes"}, "RequireVMTLS=yes, but there is no certificate"),
+                ({"KeyFile": self.first.key}, "KeyFile= means nothing without a certificate"),
+                ({"TrustedCAFile": self.authority.path}, "TrustedCAFile= means nothing without a certificate"),
+                ({"VMTrustedCAFile": self.authority.path}, "VMTrustedCAFile= means nothing without a certificate"),
                 ({**certificate, "StartTLS": "maybe"}, "StartTLS= wants yes or no")):
             with self.subTest(tls=tls):
                 result = self.check(tls)
@@ -326,6 +341,14 @@ class CheckConfig(CertificateTestCase):
                 self.assertIn(reason, result.stderr)
                 problems = [line for line in result.stderr.splitlines() if "The certificate for TLS is that in" not in line]
                 self.assertEqual(len(problems), 1, result.stderr)
+
+    def test_a_key_that_is_a_credential_means_nothing_without_a_certificate(self):
+        with tempfile.TemporaryDirectory(prefix="vspc-e2e-") as folder:
+            os.symlink(self.first.key, f"{folder}/vspc.key")
+            result = self.check({}, CREDENTIALS_DIRECTORY=folder)
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            self.assertIn("The credential vspc.key means nothing without a certificate: CertificateFile= is missing",
+                          result.stderr)
 
     def test_credentials_are_looked_at(self):
         with tempfile.TemporaryDirectory(prefix="vspc-e2e-") as folder:
