@@ -73,6 +73,7 @@ class TlsInMemory:
     def __init__(self, peer, context=None):
         self.peer, self.incoming, self.outgoing = peer, ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = (context or client_context()).wrap_bio(self.incoming, self.outgoing)
+        self.unread, self.n_records = b"", 0
 
     def step(self):
         """The next part of the handshake. Returns whether it is complete; what is to be sent is in .outgoing."""
@@ -101,6 +102,22 @@ class TlsInMemory:
         except ssl.SSLWantReadError:
             pass
         self.peer.send_raw(self.outgoing.read())
+
+    def read(self):
+        """What has come by now; counts the records that it was in."""
+        wire, data = self.unread + bytes(self.peer.raw), bytearray()
+        self.peer.raw.clear()
+        while len(wire) >= 5 and len(wire) >= (size := 5 + int.from_bytes(wire[3:5], "big")):
+            self.n_records += 1
+            self.incoming.write(wire[:size])
+            wire = wire[size:]
+        self.unread = wire
+        try:
+            while piece := self.tls.read(65536):
+                data += piece
+        except ssl.SSLWantReadError:
+            pass
+        return bytes(data)
 
     def read_to_the_end(self):
         """All that is said, up to close_notify."""
