@@ -121,7 +121,7 @@ class Bounds(TestCase):
             vm_id = f"42120000-0000-0000-0000-{i:012x}"
             with open(os.path.join(folder, f"{vm_id}.vm"), "w", encoding="ascii") as f:
                 f.write(f"VERSION=1\nID={vm_id}\nUUID={vm_id}\nURI=s0\nNAME=vm{i}\nSTORED={now}\n"
-                        f"GONE={now - 1_000_000_000 + i}\n")
+                        f"GONE={now - 1_000_000_000 + i * 1000}\n")
         vspcd = self.start(VMPorts="no", Backend=f"file:{state}")
         vspcd.wait_logged("65536 VMs restored")
         self.assertFalse(vspcd.has_logged("is given up"))
