@@ -62,7 +62,7 @@ class Encryption(Scenario):
                         ">/etc/vspc/vspc.conf.d/trusted.conf")
         self.addCleanup(self.machine.run, "systemctl", "disable", "--now", "vspc-admin-tls.socket")
         for name in "first", "second", "third":  # which do not wait for the socket with coming back
-            self.vm(name, "--tls")
+            self.vm(name, "--tls", "--reconnect=1ms")
             self.wait_vm(name)
         self.machine.sh(readme_block("systemctl enable vspc-admin-tls.socket"))
         self.assertEqual(self.is_active("vspc-admin.socket"), "active")
