@@ -267,6 +267,15 @@ class Gathering(HostileTestCase):
         self.n_descriptors += 5  # ports of the VMs, which stay
         self.assertUnharmed()
 
+    def test_who_may_have_certificates_has_no_more_gathered_once_it_has_shaken_hands(self):
+        vspcd = self.begin()
+        vspcd.reload(tls={**vspcd.config["tls"], "VMTrustedCAFile": self.authority.path})
+        vm = self.make(WireVm)
+        vm.send_endless_message()
+        vspcd.wait_logged(f"VM gathering .* TLS has failed: {self.REASON}")
+        self.n_descriptors += 1
+        self.assertUnharmed()
+
     def test_it_is_no_way_out_to_say_something_in_between(self):
         vspcd = self.begin()
         before = vspcd.rss()

@@ -355,6 +355,60 @@ static void test_a_host_whose_certificate_expires_cannot_resume_from_then_on(_un
         gnutls_global_set_time_function(time);
 }
 
+/* Somebody begins a handshake with a message of 16 MiB. Returns: how many bytes he has sent when the server has had
+ * enough. */
+static size_t gather(TlsPeerCheck peer_check, const char *expected) {
+        static const CertificateOptions options = {.name = "server"};
+        static const uint8_t first[1024] = {22, 3, 3, 3, 251, 1, 255, 255, 255}, next[1024] = {22, 3, 3, 3, 251};
+        char path[64], *problem = NULL;
+        TlsContext *context;
+        TlsSession *server;
+        size_t n_sent = 0;
+        int fds[2], r;
+
+        Certificate certificate = certificate_make(&options);
+        save(&certificate, 1, path);
+        certificate_done(&certificate);
+
+        const TlsParameters parameters = {
+                .role = TLS_SERVER,
+                .peer_check = peer_check,
+                .certificate_file = path,
+                .trusted_ca_file = path,
+        };
+        if (tls_context_new(&parameters, &context, &problem) < 0)
+                fail_msg("%s", problem);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+        assert_int_equal(tls_session_new(context, fds[0], NULL, &server), 0);
+
+        do {
+                assert_int_equal(send(fds[1], n_sent == 0 ? first : next, sizeof next, 0), sizeof next);
+                n_sent += sizeof next;
+                r = tls_session_handshake(server);
+                assert_true(n_sent < 1024 * 1024);
+        } while (r == 0);
+
+        assert_int_equal(r, -EPROTO);
+        assert_string_equal(tls_session_problem(server), expected);
+        tls_session_free(server);
+        tls_context_unref(context);
+        safe_close(fds[0]);
+        safe_close(fds[1]);
+        return n_sent;
+}
+
+static void test_what_is_gathered_of_a_peer_that_says_nothing_has_a_bound(_unused_ void **state) {
+        assert_int_equal(gather(TLS_PEER_ANY, "it sends more than 32 KiB of TLS and says nothing"), 33 * 1024);
+}
+
+static void test_of_a_peer_that_may_have_a_chain_of_certificates_more_is_gathered(_unused_ void **state) {
+        static const char expected[] = "it sends more than 256 KiB of TLS and says nothing";
+
+        assert_int_equal(gather(TLS_PEER_IF_PRESENT, expected), 257 * 1024);
+        assert_int_equal(gather(TLS_PEER_REQUIRED, expected), 257 * 1024);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_why_the_peer_has_gone_is_read_after_a_write_that_failed),
@@ -363,6 +417,8 @@ int main(void) {
                 cmocka_unit_test(test_a_server_that_wants_to_renegotiate_is_told_no_but_not_for_ever),
                 cmocka_unit_test(test_a_long_name_of_the_peer_is_cut),
                 cmocka_unit_test(test_what_waits_for_a_client_that_does_not_read_has_a_bound),
+                cmocka_unit_test(test_what_is_gathered_of_a_peer_that_says_nothing_has_a_bound),
+                cmocka_unit_test(test_of_a_peer_that_may_have_a_chain_of_certificates_more_is_gathered),
                 cmocka_unit_test(test_a_chain_may_be_as_long_as_peers_take_it),
                 cmocka_unit_test(test_a_host_whose_certificate_expires_cannot_resume_from_then_on),
         };
