@@ -22,6 +22,9 @@ import time
 # Each host has an address of its own, as at a real site: from a single one connect() takes ever longer to find a port.
 HOSTS = "--hosts=40"
 
+# Of VMs. Above them are those of the tests (tests/e2e/harness.py), which may run at the same time.
+PORTS_FIRST, PORTS_LAST = 10000, 27999
+
 # sd_listen_fds(3): the sockets begin at descriptor 3
 BECOME = ("import os, sys; fds = [os.dup(os.dup(int(fd))) for fd in sys.argv[1:3]]; "
           "os.dup2(fds[0], 3); os.dup2(fds[1], 4); os.closerange(5, 100); "
@@ -177,8 +180,8 @@ def expect_line(child, wanted=None):
 
 
 def free_ports(n):
-    """The first of n ports that are free, below those that the kernel gives out by itself."""
-    for first in range(10000 + os.getpid() % 5000, 30000 - n, n):
+    """The first of n ports that are free, below those of the tests."""
+    for first in range(PORTS_FIRST + os.getpid() % 5000, PORTS_LAST - n, n):
         sockets = []
         try:
             for port in range(first, first + n):
@@ -284,7 +287,7 @@ def storm(bench):
     for ports in ("yes", "no"):
         rates[ports] = []
         for _ in range(3):
-            vspcd, port = bench.vspcd(VMPorts=ports, VMPortRangeStart=10000, VMPortRangeEnd=32000)
+            vspcd, port = bench.vspcd(VMPorts=ports, VMPortRangeStart=PORTS_FIRST, VMPortRangeEnd=PORTS_LAST)
             report = bench.sim(port, f"--count={count}", HOSTS, "--in-flight=64", "--exit-when-connected",
                                "--no-reconnect")
             if report["connected"] != count or report["handshakes_failed"] or report["connections_lost"]:
@@ -524,7 +527,7 @@ def time_to_answer(bench, last_port=None, **settings):
 
 def load(bench):
     """The files are in memory, as after "systemctl restart". What is there after a boot depends on the disk."""
-    count, rounds, first = 16000, 9, 12000
+    count, rounds, first = 16000, 9, PORTS_LAST - 15999
     kinds = {"loaded": (None, {"VMPorts": "no"})}
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= count + 100:
         kinds["loaded and all ports listening"] = first, {"VMPortRangeStart": first,
