@@ -77,3 +77,14 @@ size_t text_cut(const void *text, size_t n) {
 
         return n;
 }
+
+int text_hex_digit(char c) {
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+                return c - 'A' + 10;
+
+        return -1;
+}

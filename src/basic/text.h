@@ -20,6 +20,9 @@ size_t text_cut(const void *text, size_t n);
 /* Whether a character does nothing but show: what text_sanitize() leaves as it is. */
 bool text_is_harmless(uint32_t c);
 
+/* What a hex digit, of either case, stands for. Returns: that, or -1 if it is none. */
+int text_hex_digit(char c);
+
 /* What the first byte of a UTF-8 character says of its length; 0 if it cannot be a first byte. */
 size_t utf8_length(uint8_t first);
 

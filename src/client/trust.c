@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "trust.h"
 
 struct Trust {
@@ -12,23 +13,12 @@ struct Trust {
         uint8_t fingerprint[TLS_FINGERPRINT_SIZE];
 };
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-
-        return -1;
-}
-
 static bool parse_fingerprint(const char *p, uint8_t ret[static TLS_FINGERPRINT_SIZE]) {
         for (size_t i = 0; i < TLS_FINGERPRINT_SIZE; i++) {
                 if (i > 0 && *p == ':')
                         p++;
 
-                int high = hex_digit(p[0]), low = high >= 0 ? hex_digit(p[1]) : -1;
+                int high = text_hex_digit(p[0]), low = high >= 0 ? text_hex_digit(p[1]) : -1;
                 if (low < 0)
                         return false;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "basic/text.h"
 #include "vmware.h"
 
 const uint8_t vmware_known[] = {
@@ -78,17 +79,6 @@ const char *vmware_code_name(uint8_t code) {
         return "suboption";
 }
 
-static int hex_digit(uint8_t c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-
-        return -1;
-}
-
 int vmware_parse_uuid(const uint8_t *data, size_t n, uint8_t ret[static 16]) {
         uint8_t uuid[16] = {};
         size_t digits = 0;
@@ -97,7 +87,7 @@ int vmware_parse_uuid(const uint8_t *data, size_t n, uint8_t ret[static 16]) {
                 if (data[i] == ' ' || data[i] == '-')
                         continue;
 
-                int digit = hex_digit(data[i]);
+                int digit = text_hex_digit((char) data[i]);
                 if (digit < 0 || digits == 2 * sizeof uuid)
                         return -EBADMSG;
 
