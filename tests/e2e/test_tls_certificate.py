@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import unittest
 
 from certificates import DAY, RSA_2048
 from harness import PATIENCE_SEC, SANITIZED, VSPCD, clean_environment, main, recent_logs, wait_for
@@ -89,6 +90,22 @@ class Sources(CertificateTestCase):
             vspcd = self.start(tls={"CertificateFile": self.first.path, "KeyFile": self.second.key},
                                env={"CREDENTIALS_DIRECTORY": folder})
             self.assertEqual(shown_fingerprint(vspcd), self.first.sha256)
+
+    @unittest.skipIf(SANITIZED, "SoftHSM's own leaks would be ours")
+    def test_the_key_may_be_in_a_token_that_does_not_give_it_away(self):
+        tokens = os.path.join(self.folder, "tokens")
+        os.mkdir(tokens)
+        config = self.write("softhsm2.conf", f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+        environment = clean_environment(SOFTHSM2_CONF=config)
+        for arguments in (["--init-token", "--free", "--label=e2e", "--so-pin=1234"],
+                          ["--import", self.first.key, "--token=e2e", "--label=key", "--id=01"]):
+            subprocess.run(["softhsm2-util", *arguments, "--pin=1234"], env=environment, check=True,
+                           capture_output=True, timeout=PATIENCE_SEC)
+        vspcd = self.start(tls={"CertificateFile": self.first.path,
+                                "KeyFile": "pkcs11:token=e2e;object=key;type=private?pin-value=1234"},
+                           env={"SOFTHSM2_CONF": config})
+        self.assertEqual(shown_fingerprint(vspcd), self.first.sha256)
+        TlsVm(vspcd).connect()
 
     def test_a_chain_is_shown_whole(self):
         chain = self.write("chain.pem", self.first.text() + self.authority.ca.text())
