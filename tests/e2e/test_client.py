@@ -149,6 +149,8 @@ class ClientTestCase(TestCase):
     def attached(self, server, *args, **kwargs):
         terminal = self.terminal(server, *args, **kwargs)
         terminal.wait_shown(b"Connected to VM ")
+        said = terminal.shown.index(b"Connected to VM ")
+        terminal.wait(lambda: b"\n" in terminal.shown[said:], "the end of that line")
         terminal.wait(terminal.is_raw, "the terminal to be raw")
         return terminal
 
