@@ -82,7 +82,7 @@ class Faces(Scenario):
     def test_members_of_the_group_may_attach_and_others_may_not(self):
         self.machine.run("systemctl", "stop", "vspc-admin.socket", "vspc.socket")
         self.edit("vspc-admin.socket", readme_block("ListenStream=\nListenStream=/run/vspc/admin.socket"))
-        self.machine.run("systemctl", "start", "vspc.socket")
+        self.machine.run("systemctl", "start", "vspc.socket", "vspc-admin.socket")
         self.vm("web01")
         self.wait_vm("web01")
         bob = self.talk("vspc-client", "attach", "web01", user="bob")

@@ -13,7 +13,7 @@ STORM = 4000
 
 # The machine's clock cannot be set in a container, and must not be: it is everybody's. What vspcd is told of it can:
 # jumping-clock.c adds what is in /run/vspc-clock, microseconds.
-JUMPING_CLOCK = "[Service]\nEnvironment=LD_PRELOAD=/built/jumping-clock.so\nExecPaths=/built\nWatchdogSec=2s\n"
+JUMPING_CLOCK = "[Service]\nEnvironment=LD_PRELOAD=/built/jumping-clock.so\nExecPaths=/built\nWatchdogSec=5s\n"
 DAY = 24 * 60 * 60 * 1000000
 
 
@@ -53,7 +53,7 @@ class Trouble(Scenario):
 
     def test_when_it_hangs_the_watchdog_starts_it_again(self):
         self.killed_on_purpose = True
-        self.edit("vspc.service", "[Service]\nWatchdogSec=2s\n")
+        self.edit("vspc.service", "[Service]\nWatchdogSec=5s\n")
         self.vm("web01")
         port = self.wait_vm("web01")["port"]
         pid = self.main_pid()
