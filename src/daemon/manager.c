@@ -109,8 +109,8 @@ static void manager_advise(const Manager *m) {
         if (m->admin_in_tls && m->admin_is_open)
                 log_warning("Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set");
         if (settings->vm_ports && !address_is_loopback(&settings->vm_port_address) && getenv("INVOCATION_ID"))
-                log_notice("VM ports are not only for this machine (VMPortAddress=): where clients may connect from has "
-                           "to be in IPAddressAllow= of vspc.service, see vspc.conf(5)");
+                log_notice("VM ports are not only for this machine (VMPortAddress=): where clients may connect "
+                           "from has to be in IPAddressAllow= of vspc.service, see vspc.conf(5)");
 }
 
 static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,

@@ -242,7 +242,8 @@ static int on_message(_unused_ sd_event_source *source, int fd, _unused_ uint32_
         return 0;
 }
 
-/* Whom the socket's path belongs to, which its unit says (SocketUser=). The descriptor would only tell who has made it. */
+/* Whom the socket's path belongs to, which its unit says (SocketUser=). The descriptor would only tell who has
+ * made it. */
 static int socket_owner(int listen_fd, uid_t *ret) {
         struct {
                 struct sockaddr_un un;

@@ -27,8 +27,9 @@ typedef VspcBackend StoreBackend;
 /* At the end what has not been stored yet has this long. */
 #define STORE_STOP_SEC 5U
 
-/* Having written all that there was, the thread rests for this long and is not woken by what comes meanwhile: in a storm
- * of thousands of VMs it takes the lock and a processor from the loop two hundred times a second, not for each. */
+/* Having written all that there was, the thread rests for this long and is not woken by what comes meanwhile:
+ * in a storm of thousands of VMs it takes the lock and a processor from the loop two hundred times a second, not
+ * for each. */
 #define STORE_REST_USEC (5 * USEC_PER_MSEC)
 
 extern const StoreBackend store_memory;

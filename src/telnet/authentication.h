@@ -4,10 +4,10 @@
 #include "codec.h"
 
 /*
- * AUTHENTICATION (RFC 2941), option 37, as far as ESXi uses it: to begin TLS in the middle of a telnet connection
- * (VMware, "Using a Proxy with vSphere Virtual Serial Ports"; authentication type SSL, from draft-altman-telnet-starttls
- * and its kin). The concentrator sends SEND, the VM answers IS, and if that is START the concentrator says ACCEPTED:
- * the next byte from either side is TLS's.
+ * AUTHENTICATION (RFC 2941), option 37, as far as ESXi uses it: to begin TLS in the middle of a telnet
+ * connection (VMware, "Using a Proxy with vSphere Virtual Serial Ports"; authentication type SSL, from
+ * draft-altman-telnet-starttls and its kin). The concentrator sends SEND, the VM answers IS, and if that is
+ * START the concentrator says ACCEPTED: the next byte from either side is TLS's.
  */
 
 typedef enum AuthenticationMessage {

@@ -112,17 +112,17 @@ size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *
                      size_t *ret_consumed);
 
 /*
- * The same without a copy: pieces of @in to be sent one after the other. Where an IAC is to be doubled one piece ends with
- * it and the next begins with it, so they overlap. It goes as far as it can: up to a CR that needs NUL, not at all while
- * something is owed, and as long as there are pieces.
+ * The same without a copy: pieces of @in to be sent one after the other. Where an IAC is to be doubled one piece
+ * ends with it and the next begins with it, so they overlap. It goes as far as it can: up to a CR that needs NUL,
+ * not at all while something is owed, and as long as there are pieces.
  *
  * Returns: their number.
  */
 size_t telnet_gather(const TelnetEncoder *e, const struct iovec *in, size_t n_in, struct iovec *pieces,
                      size_t n_pieces);
 
-/* Of @pieces @sent bytes have been sent; in the middle of a sequence the encoder owes the rest of it. Returns: how many
- * bytes of @in they stand for. */
+/* Of @pieces @sent bytes have been sent; in the middle of a sequence the encoder owes the rest of it. Returns: how
+ * many bytes of @in they stand for. */
 size_t telnet_gathered(TelnetEncoder *e, const struct iovec *pieces, size_t n_pieces, size_t sent);
 
 /*

@@ -10,7 +10,8 @@
  * What has begun goes on before anything new begins, and of what is new each source has its turn: who begins a thousand
  * handshakes at once holds up his own.
  *
- * The threads are started by the first job. What waits is a list of objects that exist anyway, one a connection at most, so that it needs no bound of its own.
+ * The threads are started by the first job. What waits is a list of objects that exist anyway, one a connection
+ * at most, so that it needs no bound of its own.
  */
 typedef struct TlsWorker TlsWorker;
 typedef struct TlsJob TlsJob;

@@ -132,8 +132,8 @@ class Bench:
     def certificate(self, *key):
         """Returns: a file with a new certificate and its key, of the kind that openssl's options @key say."""
         path = self.folder / f"{'-'.join(key).replace(':', '-')}.pem"
-        subprocess.run(["openssl", "req", "-x509", "-nodes", "-subj", "/CN=bench", "-days", "2", "-keyout", f"{path}.key",
-                        "-out", path, *key], check=True, capture_output=True)
+        subprocess.run(["openssl", "req", "-x509", "-nodes", "-subj", "/CN=bench", "-days", "2",
+                        "-keyout", f"{path}.key", "-out", path, *key], check=True, capture_output=True)
         path.write_text(path.read_text() + pathlib.Path(f"{path}.key").read_text())
         return path
 
@@ -409,8 +409,9 @@ def tls_keystroke(bench):
     crowded = measure()
     if handshakes(bench) < began + 10:
         raise Failure("there was no storm while the keystrokes were measured")
-    say("keystroke during TLS handshakes", f"p99 {crowded:.1f} ms while {count} hosts shake hands with an RSA-4096 key, "
-        f"{alone:.1f} ms otherwise", "<= 20 ms", crowded <= 20)
+    say("keystroke during TLS handshakes",
+        f"p99 {crowded:.1f} ms while {count} hosts shake hands with an RSA-4096 key, {alone:.1f} ms otherwise",
+        "<= 20 ms", crowded <= 20)
 
 
 def tls_memory(bench):

@@ -669,7 +669,8 @@ class Logrotate(FilesCase):
             vm.send(b"four\n")
             name = next(name for name in self.files(vm) if name.endswith(".1"))[:-2]
             path_now = os.path.join(self.folder, name)
-            wait_for(lambda path_now=path_now: os.path.exists(path_now) and os.path.getsize(path_now) == 5, "a new file")
+            wait_for(lambda path_now=path_now: os.path.exists(path_now) and os.path.getsize(path_now) == 5,
+                     "a new file")
             self.assertEqual(stat.S_IMODE(os.stat(path_now).st_mode), 0o600)
 
     def test_as_many_are_kept_as_the_snippet_says(self):

@@ -111,8 +111,9 @@ class Sockets(TestCase):
         with listener() as s:
             address = s.getsockname()
         activate = subprocess.Popen(["systemd-socket-activate", "-l", f"127.0.0.1:{address[1]}", "--fdname=vm",
-                                     "-E", "ASAN_OPTIONS", "-E", f"STATE_DIRECTORY={self.enterContext(state)}", VSPCD, "--config=/dev/null"], stderr=subprocess.PIPE,
-                                    env=clean_environment())
+                                     "-E", "ASAN_OPTIONS", "-E", f"STATE_DIRECTORY={self.enterContext(state)}",
+                                     VSPCD, "--config=/dev/null"],
+                                    stderr=subprocess.PIPE, env=clean_environment())
 
         def connect():
             try:

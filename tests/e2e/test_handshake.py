@@ -244,7 +244,8 @@ class Refusals(TestCase):
         hello = EsxiVm(vspcd)
         hello.send_raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500))
         hello.wait_closed()
-        vspcd.wait_logged(rf":{hello.local_port}: begins TLS, for which there is no certificate.*CertificateFile=.*not telnets://")
+        vspcd.wait_logged(rf":{hello.local_port}: begins TLS, for which there is no certificate.*CertificateFile=.*"
+                          "not telnets://")
 
 
 class Strangers(TestCase):

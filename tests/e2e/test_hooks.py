@@ -238,8 +238,8 @@ class Events(HooksTest):
         self.hook("50-record")
         vspcd = self.start()
         names = [b"$(touch $HOOKS_OUT/owned)", b"`reboot`; rm -rf / #", b"a\nVSPC_EVENT=vm-removed", b"\x00nul\x00",
-                 b"\xff\xfe\x80 no UTF-8", b"\x1b]0;title\x07\x9b31m", b'"quoted\\" {}', b"../../etc/passwd", b"N" * 512,
-                 "\u202eesrever\u2028".encode(), b"=", b"%s%n%n", b"-rf"]
+                 b"\xff\xfe\x80 no UTF-8", b"\x1b]0;title\x07\x9b31m", b'"quoted\\" {}', b"../../etc/passwd",
+                 b"N" * 512, "\u202eesrever\u2028".encode(), b"=", b"%s%n%n", b"-rf"]
         for name in names:
             vm = connected_vm(vspcd, name, uri="s0")
             self.assertTrue(vm)
@@ -412,7 +412,8 @@ os.rename(f.name, f.name[:-4])
 
     def test_what_systemd_tells_vspc_hooks_is_not_for_hooks_and_what_the_administrator_has_set_is(self):
         self.hook("50-record")
-        vspcd = self.start(env={"WATCHDOG_USEC": "60000000", "CREDENTIALS_DIRECTORY": "/run/credentials/vspc-hooks.service",
+        vspcd = self.start(env={"WATCHDOG_USEC": "60000000",
+                                "CREDENTIALS_DIRECTORY": "/run/credentials/vspc-hooks.service",
                                 "JOURNAL_STREAM": "1:2", "FAVOURITE": "tea", "VSPC_LOG_LEVEL": "debug"})
         connected_vm(vspcd)
         environment = self.wait_told(1)[0].environment
@@ -870,10 +871,11 @@ class Protocol(HooksTest):
         self.hook("50-record")
         self.start_runner()
         event = json.dumps(self.EVENT).encode()
-        broken = [b"{", b"[]", b"{}", b'{"load":-1}', b'{"load":"1"}', b'{"load":1,"event":"vm-added"}', b'{"told":"1"}',
-                  event, b"x" * 40000, b'{"load":1,"load":2}']
-        for key, value in (("event", "vm-exploded"), ("name", "a\nb"), ("name", "\u0000"), ("port", 65536), ("time", -1),
-                           ("uuid", "1" * 64), ("peer", "1" * 200), ("path", "/bin/sh"), ("oldName", "\x7f")):
+        broken = [b"{", b"[]", b"{}", b'{"load":-1}', b'{"load":"1"}', b'{"load":1,"event":"vm-added"}',
+                  b'{"told":"1"}', event, b"x" * 40000, b'{"load":1,"load":2}']
+        for key, value in (("event", "vm-exploded"), ("name", "a\nb"), ("name", "\u0000"), ("port", 65536),
+                           ("time", -1), ("uuid", "1" * 64), ("peer", "1" * 200), ("path", "/bin/sh"),
+                           ("oldName", "\x7f")):
             broken.append(json.dumps({**self.EVENT, key: value}).encode())
         for i, message in enumerate(broken):
             peer = self.connect()

@@ -281,9 +281,9 @@ class Harm(ImportTest):
 
     def test_pickles_that_are_damaged(self):
         good = pickle.dumps(entry(2), 2)
-        damaged = [b"", b".", b"(", good[:-1], good[:20], b"S'x", b"I1", b"X\xff\xff\xff\x7f.", b"T\xff\xff\xff\xff.",
-                   b"g5\n.", b"}}s.", b"(}}u.", b"\x80\xff.", b"r\xff\xff\xff\xff.", b"\x80\x04\x95" + b"\xff" * 8 + b".",
-                   b"Inan\n.", b"(" * 60000, b"}" * 60000 + b"."]
+        damaged = [b"", b".", b"(", good[:-1], good[:20], b"S'x", b"I1", b"X\xff\xff\xff\x7f.",
+                   b"T\xff\xff\xff\xff.", b"g5\n.", b"}}s.", b"(}}u.", b"\x80\xff.", b"r\xff\xff\xff\xff.",
+                   b"\x80\x04\x95" + b"\xff" * 8 + b".", b"Inan\n.", b"(" * 60000, b"}" * 60000 + b"."]
         self.make({uuid(1): entry(1), **{uuid(2 + i): program for i, program in enumerate(damaged)}})
         result = self.run_tool(status=1)
         self.assertNotIn("Traceback", result.stderr)
@@ -321,7 +321,8 @@ class Harm(ImportTest):
 
     def test_what_is_no_mapping_is_skipped_and_named(self):
         for value, why in (([], "opcode EMPTY_LIST|opcode LIST"), ("text", "it is not a dictionary"),
-                           ({"uuid": uuid(2), "port": 1}, "it has no name"), (entry(2, port="50002"), "its port is not"),
+                           ({"uuid": uuid(2), "port": 1}, "it has no name"),
+                           (entry(2, port="50002"), "its port is not"),
                            (entry(2, port=0), "it has no port"), (entry(2, port=None), "it has no port"),
                            (entry(2, port=65536), "its port is not a number from 1 to 65535"),
                            (entry(2, port=True), "its port is not"), (entry(2, port=-1), "its port is not"),
@@ -333,7 +334,8 @@ class Harm(ImportTest):
 
     def test_keys_that_are_no_uuid(self):
         for key in ("", "x", uuid(2)[:-1], uuid(2) + "0", "../" + uuid(2), uuid(2) + "\n", uuid(2).replace("-", "_")):
-            self.assert_skipped({key: entry(2, uuid=key)}, "is skipped: its UUID is not 16 hex digits, a dash and 16 hex")
+            self.assert_skipped({key: entry(2, uuid=key)},
+                                "is skipped: its UUID is not 16 hex digits, a dash and 16 hex")
             os.unlink(os.path.join(self.output, f"{shown(1)}.vm"))
 
 
@@ -393,7 +395,8 @@ class Output(ImportTest):
         self.assert_imported(1)
 
     def test_what_is_not_understood(self):
-        result = subprocess.run([TOOL, "--nonsense", self.shelf], capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run([TOOL, "--nonsense", self.shelf], capture_output=True, text=True, timeout=60,
+                                check=False)
         self.assertEqual(result.returncode, 2)
         self.assertIn("--nonsense", result.stderr)
 

@@ -374,8 +374,9 @@ class BadStarts(StoreTest):
 
 
 class HostileVMs(StoreTest):
-    URIS = [b"", b".", b"..", b"/", b"a/b", b"../../../../tmp/vspc-evil", b"/etc/passwd", b"%2F", b"~", b"-", b" ", b"=",
-            b"a\nPORT=1", b"\0\0", b"\xff", b"\xff" * 1000, b"x" * 1000, b"x" * 999 + b"y", b"\x1b[2J", "\u20ac".encode()]
+    URIS = [b"", b".", b"..", b"/", b"a/b", b"../../../../tmp/vspc-evil", b"/etc/passwd", b"%2F", b"~", b"-", b" ",
+            b"=", b"a\nPORT=1", b"\0\0", b"\xff", b"\xff" * 1000, b"x" * 1000, b"x" * 999 + b"y", b"\x1b[2J",
+            "\u20ac".encode()]
 
     def connect(self, vspcd, digits, uri):
         vm = EsxiVm(vspcd, b"\xff\xfe../" * 80, digits=digits)
@@ -479,7 +480,8 @@ class ForeignFiles(StoreTest):
 
     def test_a_file_s_name_writes_nothing_of_its_own_to_the_log(self):
         os.mkdir(self.folder)
-        for name in (b"\x1b]0;title\x07\x1b[2J.vm", b"a\nvspcd: VM web01: forged", b"\xff\xfe.vm", "\u202e.vm".encode()):
+        for name in (b"\x1b]0;title\x07\x1b[2J.vm", b"a\nvspcd: VM web01: forged", b"\xff\xfe.vm",
+                     "\u202e.vm".encode()):
             with open(os.path.join(self.folder.encode(), name), "wb"):
                 pass
         vspcd = self.begin()
@@ -511,7 +513,8 @@ class ForeignFiles(StoreTest):
             vspcd.wait_logged(f"{vm_id}.vm is passed over: ")
             connected_vm(vspcd, digits=f"5012{n:028x}")
             self.wait_stored_in_its_place(vm_id)
-            vspcd.wait_logged(f"{vm_id}.vm is in the place of a VM's file, and is called {vm_id}.vm.damaged from now on: ")
+            vspcd.wait_logged(f"{vm_id}.vm is in the place of a VM's file, and is called {vm_id}.vm.damaged "
+                              "from now on: ")
             self.assertEqual(self.content(f"{vm_id}.vm.damaged"), data)
             vspcd.end()
             os.unlink(self.path(f"{vm_id}.vm"))

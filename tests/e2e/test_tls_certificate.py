@@ -356,7 +356,8 @@ class CheckConfig(CertificateTestCase):
                 result = self.check(tls)
                 self.assertEqual((result.returncode, result.stdout), (1, ""), result.stderr)
                 self.assertIn(reason, result.stderr)
-                problems = [line for line in result.stderr.splitlines() if "The certificate for TLS is that in" not in line]
+                problems = [line for line in result.stderr.splitlines()
+                            if "The certificate for TLS is that in" not in line]
                 self.assertEqual(len(problems), 1, result.stderr)
 
     def test_a_key_that_is_a_credential_means_nothing_without_a_certificate(self):

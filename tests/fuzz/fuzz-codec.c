@@ -67,7 +67,8 @@ static void encode(Buffer *out, TelnetTransmission transmission, Prng *cuts, con
                 size_t consumed;
 
                 struct iovec pieces[4];
-                size_t n_pieces = telnet_gather(&e, &(struct iovec){(void *) data, n_in}, 1, pieces, ELEMENTSOF(pieces));
+                size_t n_pieces = telnet_gather(&e, &(struct iovec){(void *) data, n_in}, 1, pieces,
+                                                ELEMENTSOF(pieces));
                 assert(n_pieces <= ELEMENTSOF(pieces));
 
                 size_t size = telnet_encode(&e, data, n_in, chunk, n_out, &consumed);

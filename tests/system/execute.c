@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Tries to execute a program of somebody else's, or code of its own, in each of the ways that somebody has who has broken
- * a service whose sandbox it is started in. Says which of them work, and exits with their number. */
+/* Tries to execute a program of somebody else's, or code of its own, in each of the ways that somebody has who
+ * has broken a service whose sandbox it is started in. Says which of them work, and exits with their number. */
 
 #define PROGRAM "/usr/bin/true"
 #define CODE_SIZE 4096

@@ -85,7 +85,8 @@ class Machine(Overlay):
         with open(self.console, "wb") as console:
             self.nspawn_process = subprocess.Popen(  # pylint: disable=consider-using-with
                 self.nspawn("--boot", "--private-network", "--resolv-conf=off", "--machine=vspc-test",
-                            "--kill-signal=SIGRTMIN+3", *(f"--bind-ro={source}:{place}" for source, place in self.binds)),
+                            "--kill-signal=SIGRTMIN+3",
+                            *(f"--bind-ro={source}:{place}" for source, place in self.binds)),
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
         self.leader = wait_for(self.find_leader, self.what_console_says)
         wait_for(lambda: self.run("test", "-S", "/run/systemd/private", check=False).returncode == 0,

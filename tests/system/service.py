@@ -188,7 +188,8 @@ class Service(Scenario):
         self.wait_journal(rf"^web01 is at port {port}, its host is 127\.0\.0\.1:\d+$")
 
     def test_vspcd_s_user_has_no_power_over_hooks_nor_they_over_vspcd(self):
-        self.machine.write("/etc/vspc/hooks.d/50-who", "#!/bin/sh\nid -un\nvspc-client --host=127.0.0.1 list --json=short\n"
+        self.machine.write("/etc/vspc/hooks.d/50-who",
+                           "#!/bin/sh\nid -un\nvspc-client --host=127.0.0.1 list --json=short\n"
                            "stat -c '%U %a' \"$STATE_DIRECTORY\"; ls /var/lib/vspc\n", 0o755)
         self.vm("web01")
         self.wait_vm("web01")

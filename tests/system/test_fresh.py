@@ -77,7 +77,8 @@ class Fresh(unittest.TestCase):
         self.addCleanup(self.end_machine, self.machine)
 
     def evidence(self):
-        return self.machine.out("journalctl", "--no-pager", "--quiet", "-o", "short-precise", "--unit=vspc*", check=False)
+        return self.machine.out("journalctl", "--no-pager", "--quiet", "-o", "short-precise", "--unit=vspc*",
+                                check=False)
 
     def talk(self, command):
         """In the clone"""

@@ -415,7 +415,8 @@ static void test_every_key_takes_what_it_should_and_nothing_else(_unused_ void *
 
                 snprintf(want, sizeof want, "test: vspc.conf:2: %s= wants ", values[i].key);
                 assert_said(want);
-                size_t shown = streq(values[i].key, "Backend") ? strcspn(values[i].value, ":") : strlen(values[i].value);
+                size_t shown = streq(values[i].key, "Backend") ? strcspn(values[i].value, ":")
+                                                               : strlen(values[i].value);
                 snprintf(want, sizeof want, ", not \"%.*s%s\", ignoring it\n", (int) shown, values[i].value,
                          values[i].value[shown] ? "…" : "");
                 assert_said(want);
@@ -561,8 +562,8 @@ static void test_of_a_bad_value_no_more_is_said_than_it_takes_to_find_it(_unused
 
         init(&c);
         assert_int_equal(load_text(&c, "[Concentrator]\nBackend=my_sql:user=vspc,password=SECRET\n"), 1);
-        assert_said("test: vspc.conf:2: Backend= wants memory, file or the name of a plug-in, not \"my_sql…\", ignoring "
-                    "it\n");
+        assert_said("test: vspc.conf:2: Backend= wants memory, file or the name of a plug-in, not \"my_sql…\", "
+                    "ignoring it\n");
         assert_null(strstr(logged, "SECRET"));
 
         memset(digits, 'x', sizeof digits - 1);
