@@ -294,6 +294,35 @@ class Follower:
         return self.next * self.line_size + len(self.pending) if self.line_size else 0
 
 
+def follow_all(case, vspcd, sim, name, n_vms):
+    """Follows all @n_vms VMs of @sim, NAME-1 and so on, until that has ended and every byte has come that it has sent.
+
+    Returns: the followers, which are still connected, and the simulator's report."""
+    vspcd.wait_change(lambda: vspcd.count_logged(rf"VM {name}-\d+ .*its clients use port") >= n_vms, f"{n_vms} VMs")
+    ports = {m[1]: int(m[2]) for m in filter(None, (re.search(rf"VM ({name}-\d+) .*use port (\d+)", line)
+                                                    for line in vspcd.log[:]))}
+    case.assertEqual(len(set(ports.values())), n_vms)
+
+    followers = [Follower(port, vm) for vm, port in ports.items()]
+    selector = selectors.DefaultSelector()
+    for f in followers:
+        case.addCleanup(f.sock.close)
+        selector.register(f.sock, selectors.EVENT_READ, f)
+
+    def read():
+        for key, _ in selector.select(0.05):
+            key.data.read()
+        return sum(f.total() for f in followers)
+
+    while sim.process.poll() is None:
+        read()
+    report = sim.report()
+    wait_for(lambda: read() >= report["bytes_sent"],
+             lambda: f"{report['bytes_sent']} bytes in all, having {sum(f.total() for f in followers)}")
+    case.assertEqual(sum(f.total() for f in followers), report["bytes_sent"])
+    return followers, report
+
+
 class Soak(TestCase):
     N = 500
 
@@ -302,27 +331,7 @@ class Soak(TestCase):
         before = vspcd.n_descriptors(), vspcd.rss()
         sim = Simulator(self, vspcd, f"--count={self.N}", "--name=soak", "--rate=400", "--vmotion=3s", "--drop=20s",
                         "--reconnect=50ms", f"--for={SOAK_SEC + 10:.0f}s", stdin=subprocess.DEVNULL)
-        vspcd.wait_change(lambda: vspcd.count_logged(r"VM soak-\d+ .*its clients use port") >= self.N, "500 VMs")
-        ports = {m[1]: int(m[2]) for m in filter(None, (re.search(r"VM (soak-\d+) .*use port (\d+)", line)
-                                                        for line in vspcd.log[:]))}
-        self.assertEqual(len(set(ports.values())), self.N)
-
-        followers = [Follower(port, name) for name, port in ports.items()]
-        selector = selectors.DefaultSelector()
-        for f in followers:
-            self.addCleanup(f.sock.close)
-            selector.register(f.sock, selectors.EVENT_READ, f)
-
-        def read():
-            for key, _ in selector.select(0.05):
-                key.data.read()
-
-        while sim.process.poll() is None:
-            read()
-        report = sim.report()
-        wait_for(lambda: read() or sum(f.total() for f in followers) >= report["bytes_sent"],
-                 lambda: f"{report['bytes_sent']} bytes in all, having {sum(f.total() for f in followers)}")
-        self.assertEqual(sum(f.total() for f in followers), report["bytes_sent"])
+        followers, report = follow_all(self, vspcd, sim, "soak", self.N)
         self.assertEqual(report["connections_lost"], 0)
         self.assertGreater(report["vmotions_completed"], self.N * SOAK_SEC / 10)
         self.assertGreater(report["connections_dropped"], self.N * SOAK_SEC / 100)

@@ -5,8 +5,6 @@ TLS and hosts that do not; and sessions that are resumed."""
 
 import os
 import pty
-import re
-import selectors
 import ssl
 import subprocess
 import tempfile
@@ -15,7 +13,7 @@ import threading
 from certificates import CLIENT, Authority
 from harness import PATIENCE_SEC, SANITIZED, clean_environment, main, wait_for
 from peers import ALL_BYTES, Peer, RawClient, double
-from test_sim import Follower, Simulator
+from test_sim import Simulator, follow_all
 from tls_peers import DecliningVm, StartingVm, TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import Caller, known_vms
 
@@ -165,25 +163,7 @@ class VMotion(TrafficTestCase):
         vspcd = self.start_tls(ports=64, ClientBufferSize="1M", SlowClient="skip")
         sim = Simulator(self, vspcd, f"--count={n_vms}", "--name=mover", "--rate=8K", "--hosts=4", "--tls=some",
                         "--vmotion=200ms", f"--vmotions={n_moves}", f"--for={30 if SANITIZED else 15}s")
-        vspcd.wait_change(lambda: vspcd.count_logged(r"VM mover-\d+ .*its clients use port") >= n_vms, "all VMs")
-        ports = {m[1]: int(m[2]) for m in filter(None, (re.search(r"VM (mover-\d+) .*use port (\d+)", line)
-                                                        for line in vspcd.log[:]))}
-        followers = [Follower(port, name) for name, port in ports.items()]
-        selector = selectors.DefaultSelector()
-        for f in followers:
-            self.addCleanup(f.sock.close)
-            selector.register(f.sock, selectors.EVENT_READ, f)
-
-        def read():
-            for key, _ in selector.select(0.05):
-                key.data.read()
-
-        while sim.process.poll() is None:
-            read()
-        report = sim.report()
-        wait_for(lambda: read() or sum(f.total() for f in followers) >= report["bytes_sent"],
-                 lambda: f"{report['bytes_sent']} bytes in all, having {sum(f.total() for f in followers)}")
-        self.assertEqual(sum(f.total() for f in followers), report["bytes_sent"])
+        _, report = follow_all(self, vspcd, sim, "mover", n_vms)
         self.assertEqual(report["connections_lost"], 0)
         self.assertGreaterEqual(report["vmotions_completed"], n_moves)
         self.assertGreater(vspcd.count_logged(r"in TLS 1\.3, its clients use port"), n_vms // 4)
