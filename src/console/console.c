@@ -18,19 +18,6 @@
 /* Bytes of a VM's name and identity in a log message */
 #define LOG_LABEL_MAX 128U
 
-void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]) {
-        static const char digits[] = "0123456789abcdef";
-        char *p = ret;
-
-        for (unsigned i = 0; i < 16; i++) {
-                if (i == 4 || i == 6 || i == 8 || i == 10)
-                        *p++ = '-';
-                *p++ = digits[uuid[i] >> 4];
-                *p++ = digits[uuid[i] & 0xf];
-        }
-        *p = 0;
-}
-
 static int text_cut_length(const char *text, size_t max) {
         size_t n = strlen(text);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "access.h"
+#include "basic/uuid.h"
 #include "concentrator.h"
 #include "ring.h"
 #include "transport/peer.h"
@@ -13,10 +14,9 @@
  *
  * All links are heard, all that are live are spoken to.
  */
+
 /* More at a time is not one VM's serial ports and their predecessors: the oldest then goes. */
 #define CONSOLE_LINKS_MAX 32U
-
-#define UUID_TEXT_MAX sizeof("00112233-4455-6677-8899-aabbccddeeff")
 
 typedef struct ConsoleRecord ConsoleRecord;
 
@@ -54,9 +54,6 @@ struct Console {
         bool input_blocked;  /* a link takes no more: clients are not read */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
 };
-
-/* Text of a UUID, 8-4-4-4-12 in the order of its bytes. */
-void uuid_format(const uint8_t uuid[static 16], char ret[static UUID_TEXT_MAX]);
 
 /* The identity of a serial port: its own under MultiConsole, else its VM's. To be freed by the caller. */
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri);

@@ -3,7 +3,9 @@
 
 #include <jansson.h>
 
-#include "console/console.h"
+#include "basic/time.h"
+#include "basic/uuid.h"
+#include "transport/address.h"
 
 /*
  * HookEvent: something that has happened to a VM, as hooks are told of it: in their environment and as JSON.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <systemd/sd-event.h>
 
 #include "hook-output.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <uthash.h>
 #include <utlist.h>
 
 #include "hook-queue.h"

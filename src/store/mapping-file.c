@@ -5,7 +5,7 @@
 #include "basic/hash.h"
 #include "basic/parse.h"
 #include "basic/text.h"
-#include "console/console.h"
+#include "basic/uuid.h"
 #include "mapping-file.h"
 
 #define UUID_DIGITS 32U

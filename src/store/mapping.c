@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/text.h"
-#include "console/console.h"
+#include "basic/uuid.h"
 #include "mapping.h"
 
 /* Bytes, as vspc-backend.h says: with MultiConsole= a name has "_" and the URI behind it. */
