@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "basic/log.h"
+#include "basic/signals.h"
 #include "manager.h"
 
 typedef struct Arguments {
@@ -123,18 +123,6 @@ static int run(Config *config, const Arguments *arguments) {
         return manager_run(m);
 }
 
-/* Signals belong to the event loop, in whatever thread they would otherwise arrive. */
-static void block_signals(void) {
-        sigset_t set;
-
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        signal(SIGPIPE, SIG_IGN);
-}
-
 static void set_log_level(void) {
         const char *level = getenv("VSPC_LOG_LEVEL");
 
@@ -162,7 +150,7 @@ int main(int argc, char *argv[]) {
                 return r != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
 
-        block_signals();
+        leave_signals_to_loop(SIGTERM, SIGINT, SIGHUP);
         r = log_start_worker();
         if (r < 0)
                 log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");

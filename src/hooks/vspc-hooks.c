@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
+#include "basic/signals.h"
 #include "hook-server.h"
 
 static void help(void) {
@@ -115,18 +115,6 @@ static int run(void) {
         return 0;
 }
 
-/* Signals belong to the event loop, in whatever thread they would otherwise arrive. */
-static void block_signals(void) {
-        sigset_t set;
-
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        signal(SIGPIPE, SIG_IGN);
-        signal(SIGCHLD, SIG_DFL); /* hooks are waited for, whatever our parent thought of its children */
-}
-
 int main(int argc, char *argv[]) {
         log_open("vspc-hooks");
 
@@ -134,7 +122,8 @@ int main(int argc, char *argv[]) {
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        block_signals();
+        leave_signals_to_loop(SIGTERM, SIGINT);
+        (void) signal(SIGCHLD, SIG_DFL); /* hooks are waited for, whatever our parent thought of its children */
         r = log_start_worker();
         if (r < 0)
                 (void) log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -9,6 +8,7 @@
 #include <utlist.h>
 
 #include "basic/log.h"
+#include "basic/signals.h"
 #include "simulation.h"
 
 #define TICK_USEC (10 * USEC_PER_MSEC)
@@ -462,18 +462,10 @@ static int add_timers(Simulation *s) {
 }
 
 static int add_signals(Simulation *s) {
-        sigset_t mask;
-        int r;
-
         /* SIGCHLD: sd_event_add_child() wants it so. */
-        sigemptyset(&mask);
-        sigaddset(&mask, SIGCHLD);
-        sigaddset(&mask, SIGINT);
-        sigaddset(&mask, SIGTERM);
-        (void) sigprocmask(SIG_BLOCK, &mask, NULL);
-        (void) signal(SIGPIPE, SIG_IGN);
+        leave_signals_to_loop(SIGCHLD, SIGINT, SIGTERM);
 
-        r = sd_event_add_signal(s->event, &s->interrupt, SIGINT, on_signal, s);
+        int r = sd_event_add_signal(s->event, &s->interrupt, SIGINT, on_signal, s);
         if (r < 0)
                 return r;
 
