@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <utlist.h>
 
+#include "basic/json-tokens.h"
 #include "transport/socket.h"
 #include "varlink.h"
 
@@ -257,12 +258,10 @@ static const char *call_parse(const json_t *message, VarlinkCall *ret) {
 
 /* NULL if it is none, or more than any method takes. */
 static json_t *parse_message(const char *text, size_t n) {
-        size_t n_tokens = 0;
+        if (json_count_tokens(text, n) > VARLINK_CALL_TOKENS_MAX)
+                return NULL;
 
-        for (size_t i = 0; i < n; i++)
-                n_tokens += text[i] == '{' || text[i] == '[' || text[i] == ',' || text[i] == ':';
-
-        json_t *message = n_tokens <= VARLINK_CALL_TOKENS_MAX ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        json_t *message = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
         if (!json_is_object(message)) {
                 json_decref(message);
                 return NULL;

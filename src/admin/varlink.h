@@ -40,7 +40,7 @@ typedef struct VarlinkServer VarlinkServer;
 /* At this many, or at an eighth of the descriptors, the one that has been idle for longest goes. */
 #define VARLINK_CONNECTIONS_MAX 4096U
 
-/* Members and elements of a call, however nested: more is work without a purpose. */
+/* Members and elements of a call, however nested (basic/json-tokens.h): more is work without a purpose. */
 #define VARLINK_CALL_TOKENS_MAX 512U
 
 /* From connecting, or from the first byte of a call, until all of a call has come */

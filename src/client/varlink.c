@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "basic/json-tokens.h"
 #include "varlink.h"
 
 int varlink_format_call(const char *method, json_t *parameters, VarlinkFlags flags, char **ret_text,
@@ -24,17 +25,8 @@ int varlink_format_call(const char *method, json_t *parameters, VarlinkFlags fla
         return 0;
 }
 
-static size_t count_tokens(const char *text, size_t size) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < size; i++)
-                n += text[i] == '{' || text[i] == '[' || text[i] == ',' || text[i] == ':';
-
-        return n;
-}
-
 int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
-        size_t n_tokens = count_tokens(text, size);
+        size_t n_tokens = json_count_tokens(text, size);
         if (n_tokens > VARLINK_TOKENS_MAX)
                 return -E2BIG;
 

@@ -15,9 +15,8 @@
 
 #define VARLINK_INTERFACE "org.vspc.Concentrator"
 
-/* Bytes of a reply, and its tokens: characters that begin or divide objects and arrays, those within texts
- * among them. The longest that vspcd has reason to send is a VM with 64 clients (about 1000 tokens);
- * AmbiguousVM may list 64 ids, AccessDenied 64 holders. */
+/* Bytes of a reply, and its tokens (basic/json-tokens.h). The longest that vspcd has reason to send is a VM with 64
+ * clients (about 1000 tokens); AmbiguousVM may list 64 ids, AccessDenied 64 holders. */
 #define VARLINK_REPLY_MAX (1024U * 1024U)
 #define VARLINK_TOKENS_MAX 8192U
 
