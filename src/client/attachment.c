@@ -4,10 +4,13 @@
 #include "basic/time.h"
 #include "transport/socket.h"
 
-/* What is in force from the start, and may be agreed to anew. Everything else is refused. */
+/* What the interface says is in force once Attach has succeeded, and may be agreed to anew. Everything else is
+ * refused. */
 static const TelnetPolicy policy = {
         .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
+        .n_us_offered = 2,
         .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .n_him_offered = 3,
 };
 
 static void attachment_readable(Stream *s);
@@ -199,25 +202,13 @@ static void attachment_receive(Attachment *a, const uint8_t *p, size_t n) {
                 attachment_flush(a);
 }
 
-/* What the interface says is in force once Attach has succeeded: as if it had been negotiated. */
-static void assume_negotiated(TelnetSession *s) {
-        static const uint8_t negotiated[][2] = {
-                {TELNET_WILL, TELNET_BINARY}, {TELNET_WILL, TELNET_SGA}, {TELNET_WILL, TELNET_ECHO},
-                {TELNET_DO, TELNET_BINARY},   {TELNET_DO, TELNET_SGA},
-        };
-
-        telnet_session_init(s, TELNET_CR_LF_KEPT);
-        s->in.transmission = s->out.transmission = TELNET_8BIT;
-        for (size_t i = 0; i < ELEMENTSOF(negotiated); i++)
-                (void) telnet_option_receive(&s->options, negotiated[i][0], negotiated[i][1], true);
-}
-
 static void attachment_begin_stream(Attachment *a, const VarlinkReply *reply) {
         /* What came behind the reply is the stream's; @a may be closed by its owner meanwhile. */
         Buffer rest = TAKE(a->reply, BUFFER_INIT(VARLINK_REPLY_MAX));
 
         a->deadline = sd_event_source_disable_unref(a->deadline);
-        assume_negotiated(&a->telnet);
+        telnet_session_init(&a->telnet, TELNET_CR_LF_KEPT);
+        telnet_session_assume(&a->telnet, &policy);
         a->state = ATTACHMENT_OPEN;
         a->handler->opened(a, reply);
 
@@ -273,19 +264,12 @@ size_t attachment_input_space(const Attachment *a) {
 }
 
 size_t attachment_send(Attachment *a, const void *data, size_t n) {
-        size_t consumed;
-
         n = MIN(n, attachment_input_space(a));
-        if (n == 0)
+        if (n == 0 || telnet_put_data(&a->telnet.out, &a->stream.out, data, n) < 0)
                 return 0;
 
-        uint8_t *p = buffer_reserve(&a->stream.out, 2 * n + 2);
-        if (!p)
-                return 0;
-
-        buffer_commit(&a->stream.out, telnet_encode(&a->telnet.out, data, n, p, 2 * n + 2, &consumed));
         attachment_flush(a);
-        return consumed;
+        return n;
 }
 
 int attachment_break(Attachment *a) {

@@ -457,12 +457,8 @@ size_t console_input_space(const Console *c) {
 
 static void console_hold(Console *c, VMotion *v, const uint8_t *data, size_t n) {
         TelnetEncoder encoder = {.transmission = TELNET_8BIT};
-        size_t consumed;
-        uint8_t *p = buffer_reserve(&v->held, 2 * n);
 
-        if (p)
-                buffer_commit(&v->held, telnet_encode(&encoder, data, n, p, 2 * n, &consumed));
-        else
+        if (telnet_put_data(&encoder, &v->held, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for input during vMotion, %zu bytes are lost", n);
 }
 

@@ -463,15 +463,9 @@ size_t link_input_space(const Link *l) {
 }
 
 void link_send(Link *l, const uint8_t *data, size_t n) {
-        uint8_t *p = buffer_reserve(&l->stream.out, 2 * n + 1);
-        if (!p) {
-                link_fail(l, -ENOBUFS, "cannot be sent what was typed");
-                return;
-        }
-
-        size_t consumed;
-        buffer_commit(&l->stream.out, telnet_encode(&l->telnet.out, data, n, p, 2 * n + 1, &consumed));
-        assert(consumed == n);
+        int r = telnet_put_data(&l->telnet.out, &l->stream.out, data, n);
+        if (r < 0)
+                link_fail(l, r, "cannot be sent what was typed");
 }
 
 void link_send_break(Link *l) {

@@ -542,8 +542,6 @@ size_t esxi_link_room(const EsxiLink *link) {
 }
 
 int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
-        size_t size = 2 * n + 1, consumed;
-
         assert(n > 0 && n <= esxi_link_room(link));
 
         if (!link->uart_set && telnet_option_enabled(&link->telnet.options, TELNET_US, TELNET_COM_PORT)) {
@@ -555,14 +553,7 @@ int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
                         return r;
         }
 
-        uint8_t *p = buffer_reserve(&link->stream.out, size);
-        if (!p)
-                return -ENOMEM;
-
-        buffer_commit(&link->stream.out, telnet_encode(&link->telnet.out, data, n, p, size, &consumed));
-        assert(consumed == n);
-
-        return 0;
+        return telnet_put_data(&link->telnet.out, &link->stream.out, data, n);
 }
 
 bool esxi_link_drained(EsxiLink *link) {

@@ -350,6 +350,21 @@ size_t telnet_settle(TelnetEncoder *e, uint8_t out[static 1]) {
         }
 }
 
+int telnet_put_data(TelnetEncoder *e, Buffer *b, const void *data, size_t n) {
+        size_t max = 2 * n + 1, consumed; /* each byte may need two, and one may be owed */
+
+        if (n > buffer_space(b) / 2 || max > buffer_space(b))
+                return -ENOBUFS;
+
+        uint8_t *p = buffer_reserve(b, max);
+        if (!p)
+                return -ENOMEM;
+
+        buffer_commit(b, telnet_encode(e, data, n, p, max, &consumed));
+        assert(consumed == n);
+        return 0;
+}
+
 int telnet_put_subnegotiation(Buffer *b, uint8_t option, const void *data, size_t n) {
         TelnetEncoder e = {.transmission = TELNET_8BIT};
         size_t consumed;

@@ -131,5 +131,8 @@ size_t telnet_gathered(TelnetEncoder *e, const struct iovec *pieces, size_t n_pi
  */
 size_t telnet_settle(TelnetEncoder *e, uint8_t out[static 1]);
 
+/* Appends @data, encoded: all of it or, if that fails, nothing. Returns: 0, -ENOBUFS, -ENOMEM. */
+int telnet_put_data(TelnetEncoder *e, Buffer *b, const void *data, size_t n);
+
 /* Appends IAC SB @option @data IAC SE, with IAC doubled in @data. Returns: 0, -ENOBUFS, -ENOMEM. */
 int telnet_put_subnegotiation(Buffer *b, uint8_t option, const void *data, size_t n);

@@ -535,6 +535,31 @@ static void test_what_is_gathered_is_what_is_encoded(_unused_ void **state) {
         }
 }
 
+static void test_data_is_put_behind_what_is_owed(_unused_ void **state) {
+        _cleanup_(buffer_clear) Buffer out = BUFFER_INIT(64);
+        TelnetEncoder e = {.transmission = TELNET_NVT};
+
+        assert_int_equal(telnet_put_data(&e, &out, "a\xff\r", 3), 0);
+        assert_int_equal(telnet_put_data(&e, &out, "b", 1), 0);
+        assert_buffer(&out, BYTES("a" IAC IAC "\r\0" "b"));
+}
+
+/* For all of it might need an escape. */
+static void test_data_that_may_not_fit_leaves_the_buffer_and_the_encoder_alone(_unused_ void **state) {
+        static const size_t sizes[] = {4, 5, 1000, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX - 1, SIZE_MAX};
+        _cleanup_(buffer_clear) Buffer out = BUFFER_INIT(3 + 5);
+        TelnetEncoder e = {.transmission = TELNET_NVT};
+
+        assert_int_equal(telnet_put_data(&e, &out, "\r", 1), 0);
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                assert_int_equal(telnet_put_data(&e, &out, "\xff\xff\xff", sizes[i]), -ENOBUFS);
+                assert_buffer(&out, BYTES("\r"));
+        }
+
+        assert_int_equal(telnet_put_data(&e, &out, "\xff\xff\xff", 3), 0);
+        assert_buffer(&out, BYTES("\r\0" IAC IAC IAC IAC IAC IAC));
+}
+
 static void test_a_subnegotiation_is_framed_and_its_iacs_doubled(_unused_ void **state) {
         _cleanup_(buffer_clear) Buffer out = BUFFER_INIT(64);
 
@@ -590,6 +615,8 @@ int main(void) {
                 cmocka_unit_test(test_the_last_piece_does_not_end_between_two_iacs),
                 cmocka_unit_test(test_nothing_is_gathered_while_an_escape_is_unfinished),
                 cmocka_unit_test(test_what_is_gathered_is_what_is_encoded),
+                cmocka_unit_test(test_data_is_put_behind_what_is_owed),
+                cmocka_unit_test(test_data_that_may_not_fit_leaves_the_buffer_and_the_encoder_alone),
                 cmocka_unit_test(test_a_subnegotiation_is_framed_and_its_iacs_doubled),
                 cmocka_unit_test(test_a_subnegotiation_may_fill_the_buffer_to_its_last_byte),
                 cmocka_unit_test(test_a_subnegotiation_that_does_not_fit_leaves_the_buffer_alone),
