@@ -16,13 +16,8 @@
 #define HOLDERS_SHOWN_MAX 4U
 
 int bus_refuse_no_such_vm(sd_bus_message *m, const char *designation) {
-        size_t n = strlen(designation);
-
-        if (n > DESIGNATION_SHOWN_MAX)
-                n = text_cut(designation, DESIGNATION_SHOWN_MAX);
-
-        return sd_bus_reply_method_errorf(m, BUS_ERROR_NO_SUCH_VM, "There is no VM \"%.*s\"", (int) n,
-                                          designation);
+        return sd_bus_reply_method_errorf(m, BUS_ERROR_NO_SUCH_VM, "There is no VM \"%.*s\"",
+                                          (int) text_fit(designation, DESIGNATION_SHOWN_MAX), designation);
 }
 
 static int refuse_access(const BusCall *call, const Console *console) {

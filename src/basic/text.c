@@ -78,6 +78,12 @@ size_t text_cut(const void *text, size_t n) {
         return n;
 }
 
+size_t text_fit(const char *text, size_t max) {
+        size_t n = strnlen(text, max + 1);
+
+        return n > max ? text_cut(text, max) : n;
+}
+
 int text_hex_digit(char c) {
         if (c >= '0' && c <= '9')
                 return c - '0';

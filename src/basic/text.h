@@ -17,6 +17,9 @@ char *text_sanitize(const void *data, size_t n, size_t max);
  * goes altogether. */
 size_t text_cut(const void *text, size_t n);
 
+/* Returns: how many bytes of @text there are, or fit into @max without a character of UTF-8 being cut in two. */
+size_t text_fit(const char *text, size_t max);
+
 /* Whether a character does nothing but show: what text_sanitize() leaves as it is. */
 bool text_is_harmless(uint32_t c);
 

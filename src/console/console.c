@@ -18,12 +18,6 @@
 /* Bytes of a VM's name and identity in a log message */
 #define LOG_LABEL_MAX 128U
 
-static int text_cut_length(const char *text, size_t max) {
-        size_t n = strlen(text);
-
-        return (int) (n > max ? text_cut(text, max) : n);
-}
-
 void console_log(const Console *c, int level, const char *message_id, const char *peer,
                  const char *format, ...) {
         const LogField fields[] = {
@@ -46,8 +40,8 @@ void console_log(const Console *c, int level, const char *message_id, const char
                          .field = fields,
                          .n_fields = ELEMENTSOF(fields) - (peer ? 0 : 1),
                  },
-                 "VM %.*s (%.*s): %s", text_cut_length(c->name, LOG_LABEL_MAX), c->name,
-                 text_cut_length(c->id, LOG_LABEL_MAX), c->id, message);
+                 "VM %.*s (%.*s): %s", (int) text_fit(c->name, LOG_LABEL_MAX), c->name,
+                 (int) text_fit(c->id, LOG_LABEL_MAX), c->id, message);
 }
 
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri) {

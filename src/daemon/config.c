@@ -9,8 +9,8 @@
 #include "basic/text.h"
 #include "config.h"
 #include "console/ring.h"
-#include "store/plug-in.h"
 #include "log/file-name.h"
+#include "store/plug-in.h"
 
 #define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
 #define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
@@ -360,9 +360,9 @@ static const Key *find_key(const char *section, const char *name, bool *ret_sect
 /* Returns: how much of a bad value is for the log: enough to find it by, and not what is behind the colon of Backend=,
  * which may be a password. */
 static size_t shown_length(const Key *key, const char *value) {
-        size_t n = key->parse == parse_backend ? strcspn(value, ":") : strlen(value);
+        size_t n = text_fit(value, VALUE_SHOWN_MAX);
 
-        return n > VALUE_SHOWN_MAX ? text_cut(value, VALUE_SHOWN_MAX) : n;
+        return key->parse == parse_backend ? MIN(n, strcspn(value, ":")) : n;
 }
 
 static void refuse_value(Reader *r, const Key *key, const char *value) {

@@ -51,14 +51,10 @@ static void hook_log(HookLog *l, int level, const char *message_id, const char *
         if (!hook_log_admits(l))
                 return;
 
-        size_t n_name = strlen(event->name);
-        if (n_name > LABEL_MAX)
-                n_name = text_cut(event->name, LABEL_MAX);
-
         log_full(level, 0,
                  &(LogFields){.message_id = message_id, .field = fields, .n_fields = n_fields},
-                 "Hook%s%s, %s of VM %.*s: %s", *path ? " " : "s", slash ? slash + 1 : path, type, (int) n_name,
-                 event->name, message);
+                 "Hook%s%s, %s of VM %.*s: %s", *path ? " " : "s", slash ? slash + 1 : path, type,
+                 (int) text_fit(event->name, LABEL_MAX), event->name, message);
 }
 
 void hook_log_line(HookLog *l, int level, const char *path, const HookEvent *event, const char *line) {

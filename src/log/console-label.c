@@ -4,11 +4,14 @@
 #include <stdio.h>
 
 #include "basic/log.h"
-#include "console/message.h"
 #include "basic/text.h"
+#include "console/message.h"
 #include "console-label.h"
 
 #define PORT_TEXT_MAX sizeof("65535")
+
+/* Bytes of a VM's name in a message; the field has all of it. */
+#define NAME_SHOWN_MAX 128U
 
 static const char *add_field(ConsoleLabel *l, char **text, const char *name, const char *value) {
         char *begin = *text, *end = stpcpy(stpcpy(begin, name), value);
@@ -74,6 +77,5 @@ void console_label_log_gap(const ConsoleLabel *l, uint64_t n, const char *where)
                          .n_fields = ELEMENTSOF(fields),
                  },
                  "VM %.*s (%s): %" PRIu64 " bytes of its output are missing in %s",
-                 (int) text_cut(l->name, MIN(strlen(l->name), (size_t) 128)), l->name, l->uuid, n,
-                 where);
+                 (int) text_fit(l->name, NAME_SHOWN_MAX), l->name, l->uuid, n, where);
 }

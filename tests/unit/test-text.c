@@ -162,6 +162,7 @@ static void test_truncation_never_cuts_a_character_in_two(_unused_ void **state)
 
                 assert_string_equal(got, want);
                 assert_int_equal(text_cut(name, max), whole[max]);
+                assert_int_equal(text_fit(name, max), whole[max]);
         }
 }
 
@@ -185,6 +186,14 @@ static void test_only_what_is_cut_off_goes(_unused_ void **state) {
                 assert_int_equal(text_cut(cuts[i].text, cuts[i].n), cuts[i].left);
 }
 
+static void test_a_text_that_fits_stays_as_it_is(_unused_ void **state) {
+        assert_int_equal(text_fit("", 0), 0);
+        assert_int_equal(text_fit("abc", 3), 3);
+        assert_int_equal(text_fit("abc", 4000), 3);
+        assert_int_equal(text_fit("ab\xe2\x82", 4), 4); /* nothing has been cut off */
+        assert_int_equal(text_fit("ab\xe2\x82\xac", 4), 2);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_tests_own_judge_of_utf8),
@@ -201,6 +210,7 @@ int main(void) {
                 cmocka_unit_test(test_no_more_than_max_bytes_are_looked_at),
                 cmocka_unit_test(test_truncation_never_cuts_a_character_in_two),
                 cmocka_unit_test(test_only_what_is_cut_off_goes),
+                cmocka_unit_test(test_a_text_that_fits_stays_as_it_is),
         };
 
         return cmocka_run_group_tests_name("text", tests, NULL, NULL);
