@@ -100,7 +100,11 @@ void client_detection_elapsed(Timeout *t);
 /* Gives it the access that it has now, the holders being others than before. */
 void client_update_access(Client *c);
 
-/* Logs that somebody is not admitted (see console_admits()). */
+/*
+ * Refusals (client-refusal.c), see console_admits()
+ */
+
+/* Logs that somebody is not admitted. */
 void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict);
 
 /* Tells a connection to the VM's port why it is not admitted, and closes it. */
@@ -109,3 +113,23 @@ void client_refuse(Console *console, int fd, const ClientRequest *request, Conso
 /* "192.0.2.7:4711 has exclusive access since 2026-11-22 10:15:03 UTC" */
 #define CLIENT_HOLD_TEXT_MAX (PEER_TEXT_MAX + 64U)
 const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD_TEXT_MAX]);
+
+/*
+ * Between client.c and the other files of a client's
+ */
+extern const TelnetPolicy client_policy;
+
+/* Handlers of its stream (client-input.c, client-output.c) */
+void client_readable(Stream *s);
+void client_hung_up(Stream *s);
+void client_writable(Stream *s);
+
+/* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
+void client_go_to_scrollback(Client *c);
+
+/* It has sent this before it became a client (client-input.c). May end it. */
+void client_take_typed(Client *c, const void *typed, size_t n);
+
+/* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. Ends it if it has not read
+ * so many that there is no room. */
+void client_notice(Client *c, const char *format, ...) _printf_(2, 3);

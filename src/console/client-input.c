@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a client sends: whether it speaks telnet, what its VM gets of it, and what waits until its VM takes it. */
+
+#include "client.h"
+#include "message.h"
+#include "telnet/recognize.h"
+
+/* Its VM takes no input, and it has some. What the VM does not hear anyway need not wait. */
+static bool client_is_blocked(const Client *c) {
+        return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
+}
+
+void client_update_reading(Client *c) {
+        /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
+         * hangs wants its last words. */
+        bool wanted = !client_is_blocked(c) || (c->mode == CLIENT_UNDECIDED && c->unread.size == 0);
+        bool reading = c->mode != CLIENT_DEAD && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
+
+        if (reading == c->stream.reading)
+                return;
+
+        if (reading)
+                stream_resume(&c->stream);
+        else
+                stream_pause(&c->stream);
+}
+
+/* Why its VM does not hear it, once for each time that somebody else has taken the right to write. */
+static void client_tell_read_only(Client *c) {
+        const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
+        char text[CLIENT_HOLD_TEXT_MAX];
+
+        if (c->mode != CLIENT_TELNET || !holder || TAKE(c->shown_read_only, true))
+                return;
+
+        client_notice(c, "read-only: %s", client_describe_hold(holder, text));
+}
+
+/* To its VM, if it may. */
+static void client_input(Client *c, const uint8_t *data, size_t n) {
+        if (c->access == ACCESS_READ_ONLY)
+                client_tell_read_only(c);
+        else
+                console_input(c->console, data, n);
+}
+
+/* How much of what it sends can be taken. */
+static size_t client_input_space(const Client *c) {
+        return c->access == ACCESS_READ_ONLY ? CONCENTRATOR_READ_MAX : console_input_space(c->console);
+}
+
+static void client_command(Client *c, uint8_t command, bool *answered) {
+        switch (command) {
+
+        case TELNET_BRK:
+                if (c->access == ACCESS_READ_ONLY)
+                        client_tell_read_only(c);
+                else
+                        console_break(c->console);
+                break;
+
+        case TELNET_AYT:
+                if (!*answered) /* once for a read is answer enough */
+                        client_notice(c, "yes, VM %s is %s", c->console->name,
+                                      c->console->connected ? "connected" : "disconnected");
+                *answered = true;
+                break;
+
+        default:
+                break;
+        }
+}
+
+static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
+        bool answered = false;
+
+        while (n > 0 && c->mode != CLIENT_DEAD) {
+                TelnetEvent event;
+                TelnetAnswer answer;
+                size_t used = telnet_decode(&c->telnet.in, p, n, &event);
+
+                p += used;
+                n -= used;
+
+                switch (event.type) {
+
+                case TELNET_EVENT_DATA:
+                        client_input(c, event.data, event.size);
+                        break;
+
+                case TELNET_EVENT_COMMAND:
+                        client_command(c, event.command, &answered);
+                        break;
+
+                case TELNET_EVENT_NEGOTIATION:
+                        if (telnet_session_negotiate(&c->telnet, &client_policy, &event, &c->stream.out,
+                                                     &answer) < 0)
+                                client_end(c);
+                        break;
+
+                case TELNET_EVENT_OVERLONG:
+                        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer.text,
+                                    "client %s sent a subnegotiation of more than %u bytes, closing it",
+                                    c->peer.text, TELNET_SUBNEGOTIATION_MAX);
+                        client_end(c);
+                        break;
+
+                case TELNET_EVENT_SUBNEGOTIATION: /* of options that we have agreed to none has any */
+                case TELNET_EVENT_NONE:
+                        break;
+                }
+        }
+}
+
+/* What has been kept, now that it is known what it is. What is left of it afterwards waits for its VM, which takes no
+ * more: what is read later must not overtake it. */
+static void client_deliver_unread(Client *c) {
+        Buffer unread = TAKE(c->unread, BUFFER_INIT(CLIENT_TYPED_EARLY_MAX));
+        size_t n;
+
+        while (c->mode > CLIENT_UNDECIDED && c->mode != CLIENT_DEAD &&
+               (n = MIN(unread.size, client_input_space(c))) > 0) {
+                if (c->mode == CLIENT_TELNET)
+                        client_receive_telnet(c, buffer_data(&unread), n);
+                else
+                        client_input(c, buffer_data(&unread), n);
+                buffer_consume(&unread, n);
+        }
+
+        if (c->mode == CLIENT_DEAD)
+                buffer_clear(&unread);
+        c->unread = unread;
+}
+
+void client_input_changed(Client *c) {
+        client_deliver_unread(c);
+        if (c->mode != CLIENT_DEAD)
+                client_update_reading(c);
+}
+
+void client_take_typed(Client *c, const void *typed, size_t n) {
+        if (buffer_append(&c->unread, typed, n) < 0) {
+                client_end(c);
+                return;
+        }
+
+        client_deliver_unread(c);
+}
+
+void client_detection_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, detection);
+        Console *console = c->console;
+
+        c->mode = CLIENT_RAW;
+        c->telnet.out.transmission = TELNET_RAW;
+
+        client_deliver_unread(c);
+        client_flush(c);
+        console_flush_input(console);
+}
+
+/* It speaks telnet: it gets the scrollback, unless it has had output already. */
+static void client_become_telnet(Client *c) {
+        timeout_stop(&c->detection);
+        c->mode = CLIENT_TELNET;
+        c->telnet.out.transmission = TELNET_NVT;
+
+        if (!c->got_output)
+                client_go_to_scrollback(c);
+}
+
+static void client_keep(Client *c, const uint8_t *p, size_t n) {
+        if (buffer_append(&c->unread, p, n) < 0)
+                client_end(c);
+}
+
+/* Bytes from a client that has not spoken telnet so far. */
+static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
+        _cleanup_free_ uint8_t *joined = NULL;
+
+        if (c->unread.size > 0) {
+                joined = malloc(c->unread.size + n);
+                if (!joined) {
+                        client_end(c);
+                        return;
+                }
+
+                memcpy(mempcpy(joined, buffer_data(&c->unread), c->unread.size), p, n);
+                p = joined;
+                n += c->unread.size;
+                buffer_clear(&c->unread);
+        }
+
+        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, p, n);
+        if (!c->spoken && n <= CLIENT_TYPED_AHEAD_MAX && telnet_contains_answer(&c->telnet.options, p, n))
+                recognition = TELNET_RECOGNIZED;
+        c->spoken = true;
+
+        switch (recognition) {
+
+        case TELNET_RECOGNIZED:
+                client_become_telnet(c);
+                client_receive_telnet(c, p, n);
+                break;
+
+        case TELNET_MAYBE:
+                /* Held back only while it is open what the client is: a raw one's bytes wait for nothing. */
+                if (c->mode == CLIENT_UNDECIDED && n <= CLIENT_PREFIX_MAX)
+                        client_keep(c, p, n);
+                else
+                        client_input(c, p, n);
+                break;
+
+        case TELNET_NOT_RECOGNIZED:
+                if (client_is_blocked(c))
+                        client_keep(c, p, n);
+                else
+                        client_input(c, p, n);
+                break;
+        }
+}
+
+static size_t client_read_max(const Client *c) {
+        /* While the VM takes no input this is a client of which it is not known yet what it is. */
+        if (client_is_blocked(c))
+                return CLIENT_PREFIX_MAX - MIN(c->unread.size, (size_t) CLIENT_PREFIX_MAX);
+
+        /* What has been kept of it comes on top of this read. */
+        size_t space = client_input_space(c);
+        return c->unread.size > 0 ? MAX(space, c->unread.size + 1) - c->unread.size : space;
+}
+
+/* What it has sent and cannot be known to be telnet any more is input. */
+static void client_say_last_words(Client *c) {
+        if (c->unread.size > 0 && c->mode != CLIENT_TELNET)
+                client_input(c, buffer_data(&c->unread), c->unread.size);
+}
+
+void client_readable(Stream *s) {
+        Client *c = container_of(s, Client, stream);
+        Concentrator *concentrator = c->concentrator;
+        Console *console = c->console;
+
+        size_t max = client_read_max(c);
+        if (max == 0) {
+                console_settle(console);
+                return;
+        }
+
+        ssize_t n = stream_read(s, concentrator->input, max);
+        if (n == -EAGAIN)
+                return;
+        if (n <= 0) {
+                client_say_last_words(c);
+                client_end(c);
+                console_flush_input(console);
+                return;
+        }
+
+        bool begins = !TAKE(c->cut, (size_t) n == max), ends = !c->cut;
+
+        if (c->mode == CLIENT_TELNET)
+                client_receive_telnet(c, concentrator->input, (size_t) n);
+        else if (c->mode == CLIENT_RAW && c->unread.size == 0 && !(begins && ends))
+                /* A part of something longer: that it is nothing but commands means nothing. */
+                client_input(c, concentrator->input, (size_t) n);
+        else
+                client_receive_unrecognized(c, concentrator->input, (size_t) n);
+
+        if (c->mode != CLIENT_DEAD)
+                client_flush(c);
+        console_flush_input(console);
+}
+
+/* In TLS there is always something left in the socket, were it only the end: what it is has to be read. */
+static bool client_has_last_words(Client *c) {
+        size_t space = buffer_space(&c->unread);
+        uint8_t *p = c->stream.tls && space > 0 ? buffer_reserve(&c->unread, space) : NULL;
+
+        if (p)
+                buffer_commit(&c->unread, (size_t) MAX(stream_read(&c->stream, p, space), 0));
+
+        return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
+}
+
+/* It has gone while its VM takes no input. What it has typed last waits for the VM; what it held does not. */
+void client_hung_up(Stream *s) {
+        Client *c = container_of(s, Client, stream);
+
+        if (client_has_last_words(c))
+                console_change_access(c->console, c, ACCESS_NONE);
+        else
+                client_end(c);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a client gets of its VM's output: from the ring to its connection, as far as that takes it, and what becomes of
+ * one that does not read as fast as its VM writes. */
+
+#include <inttypes.h>
+
+#include "client.h"
+#include "message.h"
+
+void client_go_to_scrollback(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t position = MIN(ring_scrollback(ring), c->cursor.position);
+
+        ring_move(ring, &c->cursor, MAX(position, ring->begin));
+}
+
+/* The ring has gone on without it. A raw client must not be fed a gap. */
+static bool client_may_skip(const Client *c) {
+        return c->mode == CLIENT_UNDECIDED ||
+               (c->mode == CLIENT_TELNET && c->concentrator->settings.slow_client != SLOW_CLIENT_DROP);
+}
+
+static void client_give_up(Client *c) {
+        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
+                    "client %s reads too slowly and is disconnected", c->peer.text);
+        client_end(c);
+}
+
+static void client_skip(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t position = ring_scrollback(ring), n = position - c->cursor.position;
+
+        ring_move(ring, &c->cursor, position);
+        if (c->mode == CLIENT_UNDECIDED) /* nothing has been sent yet, so nothing is missing */
+                return;
+
+        if (c->n_skipped == 0)
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
+                            "client %s reads too slowly and misses output", c->peer.text);
+
+        c->n_skipped += n;
+        c->concentrator->metrics.client_bytes_skipped += n;
+        client_notice(c, "%" PRIu64 " bytes skipped", n);
+}
+
+/* What has been begun of a sequence is ended, so that a command may follow. Returns: @used, or a negative errno. */
+static ssize_t client_end_sequence(Client *c, size_t used) {
+        int r = telnet_session_settle(&c->telnet, &c->stream.out);
+
+        return r < 0 ? r : (ssize_t) used;
+}
+
+/* From the ring straight to the socket, escapes and all. */
+static ssize_t client_send_gathered(Client *c, const struct iovec *pieces, size_t n) {
+        ssize_t sent = stream_send(&c->stream, pieces, n);
+
+        return sent < 0 ? sent
+                        : client_end_sequence(c, telnet_gathered(&c->telnet.out, pieces, n, (size_t) sent));
+}
+
+/* By way of the buffer that all share, escapes put in. What the kernel does not take is not kept: the cursor
+ * stays before it, except that a sequence once begun is ended. */
+static ssize_t client_send_encoded(Client *c, const struct iovec *iov, size_t n) {
+        TelnetEncoder before = c->telnet.out;
+        uint8_t *out = c->concentrator->encoded;
+        size_t size = 0, used = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                size_t consumed;
+
+                size += telnet_encode(&c->telnet.out, iov[i].iov_base, iov[i].iov_len, out + size,
+                                      CONCENTRATOR_ENCODED_MAX - size, &consumed);
+                used += consumed;
+                if (consumed < iov[i].iov_len)
+                        break;
+        }
+
+        ssize_t sent = stream_send(&c->stream, &(struct iovec){out, size}, 1);
+        if (sent < 0 || (size_t) sent == size)
+                return sent < 0 ? sent : (ssize_t) used;
+
+        /* Once more, to learn how much of the ring the bytes sent stand for. */
+        c->telnet.out = before;
+        size = used = 0;
+        for (size_t i = 0; i < n && size < (size_t) sent; i++) {
+                size_t consumed;
+
+                size += telnet_encode(&c->telnet.out, iov[i].iov_base, iov[i].iov_len, out,
+                                      (size_t) sent - size, &consumed);
+                used += consumed;
+        }
+
+        return client_end_sequence(c, used);
+}
+
+static size_t iov_size(const struct iovec *iov, size_t n) {
+        size_t size = 0;
+
+        for (size_t i = 0; i < n; i++)
+                size += iov[i].iov_len;
+
+        return size;
+}
+
+/* If less than this much can be sent without a copy, and not all, it is better to encode a whole buffer. */
+#define GATHERED_MIN 32768U
+
+static ssize_t client_send_some(Client *c) {
+        struct iovec iov[64], pieces[128];
+        size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
+
+        /* TLS copies anyway, and would make a record of each piece. */
+        if (c->stream.tls)
+                return client_send_encoded(c, iov, n);
+
+        size_t n_pieces = telnet_gather(&c->telnet.out, iov, n, pieces, ELEMENTSOF(pieces));
+
+        if (iov_size(pieces, n_pieces) >= MIN(iov_size(iov, n), (size_t) GATHERED_MIN))
+                return client_send_gathered(c, pieces, n_pieces);
+
+        return client_send_encoded(c, iov, n);
+}
+
+/* Having caught up, it is told whether its VM is still there. */
+static void client_tell_connected(Client *c) {
+        c->shown_connected = c->console->connected;
+        client_notice(c, "VM %s", c->shown_connected ? "connected" : "disconnected");
+}
+
+static bool client_needs_telling(const Client *c) {
+        return c->mode == CLIENT_TELNET && c->shown_connected != c->console->connected;
+}
+
+/* Returns: false if there is nothing more that could be done now. */
+static bool client_send_next(Client *c) {
+        Ring *ring = &c->console->ring;
+        bool lost = ring_has_lost(ring, &c->cursor);
+
+        if (lost && !client_may_skip(c)) {
+                client_give_up(c);
+                return false;
+        }
+
+        if (c->stream.blocked)
+                return false;
+
+        int r = stream_flush(&c->stream);
+        if (r < 0)
+                client_end(c);
+        if (r <= 0)
+                return false;
+
+        if (lost) {
+                client_skip(c);
+                return true;
+        }
+
+        if (c->mode == CLIENT_UNDECIDED)
+                return false;
+
+        if (c->cursor.position == ring->end) {
+                if (!client_needs_telling(c))
+                        return false;
+
+                client_tell_connected(c);
+                return true;
+        }
+
+        ssize_t n = client_send_some(c);
+        if (n < 0) {
+                client_end(c);
+                return false;
+        }
+
+        c->got_output = true;
+        c->n_sent += (uint64_t) n;
+        c->concentrator->metrics.client_bytes_sent += (uint64_t) n;
+        ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
+        return true;
+}
+
+void client_flush(Client *c) {
+        while (c->mode != CLIENT_DEAD && client_send_next(c))
+                ;
+
+        if (c->mode != CLIENT_DEAD)
+                client_update_reading(c);
+}
+
+void client_writable(Stream *s) {
+        Client *c = container_of(s, Client, stream);
+        Console *console = c->console;
+
+        client_flush(c);
+        console_settle(console);
+}

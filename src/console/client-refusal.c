@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Why a client is not admitted, in words. */
+
+#include <stdio.h>
+#include <time.h>
+
+#include "client.h"
+#include "message.h"
+
+const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD_TEXT_MAX]) {
+        time_t since = (time_t) (c->since / USEC_PER_SEC);
+        char text[sizeof("2026-11-22 10:15:03 UTC")] = "?";
+        struct tm tm;
+
+        /* Not the local time: it is in a file that the C library looks at anew. */
+        if (gmtime_r(&since, &tm))
+                (void) strftime(text, sizeof text, "%F %T UTC", &tm);
+
+        snprintf(buffer, CLIENT_HOLD_TEXT_MAX, "%s has %s access since %s", c->peer.text,
+                 access_to_text(c->access), text);
+        return buffer;
+}
+
+/* Why somebody is not admitted, in words that complete "refused: …". */
+static void describe_refusal(const Console *console, AccessMode mode, ConsoleVerdict verdict,
+                             char text[static CLIENT_HOLD_TEXT_MAX]) {
+        const Client *holder = console_next_obstacle(console, mode, NULL);
+
+        if (verdict == CONSOLE_DENIES_ACCESS && holder)
+                client_describe_hold(holder, text);
+        else
+                snprintf(text, CLIENT_HOLD_TEXT_MAX, "this VM has %u clients already",
+                         console_count_clients(console));
+}
+
+void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict) {
+        char why[CLIENT_HOLD_TEXT_MAX];
+
+        console->concentrator->metrics.clients_refused++;
+        describe_refusal(console, request->access, verdict, why);
+        console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, request->peer.text,
+                    "client %s refused: %s%s", request->peer.text, why,
+                    verdict == CONSOLE_IS_FULL ? ", as many as ClientLimit= allows" : "");
+}
+
+void client_refuse(Console *console, int fd, const ClientRequest *request, ConsoleVerdict verdict) {
+        char why[CLIENT_HOLD_TEXT_MAX], text[CLIENT_HOLD_TEXT_MAX + 32];
+
+        client_log_refusal(console, request, verdict);
+        describe_refusal(console, request->access, verdict, why);
+        snprintf(text, sizeof text, "[vspc: refused, %s]\r\n", why);
+        closer_take_fd(&console->concentrator->closer, fd, text);
+}
