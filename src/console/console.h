@@ -73,6 +73,9 @@ void console_open_port(Console *c);
  * still to come, the clock having been set back, is no time that has passed. */
 void console_set_gone(Console *c, usec_t since);
 
+/* Gives its port back to the pool, if it has one. Clients that are connected stay so. */
+void console_close_port(Console *c);
+
 /* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by
  * console_apply_settings(). */
 void console_move_port(Console *c);
