@@ -137,11 +137,27 @@ void link_succession_elapsed(Timeout *t);
  * Between link.c and the other files of a link's
  */
 
-/* Offers what its security allows. */
+/* It is known for good which VM it is: the console is that VM's. */
+static inline bool link_is_identified(const Link *l) {
+        return l->state == LINK_LIVE || l->state == LINK_DEPARTED;
+}
+
+/* Whether what it says goes to its console at once. */
+static inline bool link_is_heard(const Link *l) {
+        return link_is_identified(l) && !l->predecessor && l->pending.size == 0;
+}
+
+/* Offers what its security allows (link-telnet.c). */
 void link_offer(Link *l);
+
+/* Takes in what has been read (link-telnet.c). To be followed by link_flush() and console_pump(), unless that has ended
+ * it. */
+void link_receive(Link *l, const uint8_t *data, size_t n);
 
 /* Ends it with a line for whoever is at the other end, who may be a person with telnet. */
 void link_refuse(Link *l, const char *text);
+
+#define LINK_STRANGER_TEXT "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n"
 
 /* Logs what has gone wrong, and ends it. */
 void link_fail(Link *l, int error, const char *what);
