@@ -3,6 +3,7 @@
 #include "admin.h"
 #include "bus.h"
 #include "varlink-concentrator.h"
+#include "varlink-server.h"
 #include "varlink-service.h"
 #include "vm-stream.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "varlink.h"
+#include "varlink-connection.h"
 
 /*
  * org.vspc.Concentrator: what the concentrator can be asked for and told over Varlink. Its definition is

@@ -2,7 +2,7 @@
 
 /* Replies to calls, and what calls take. */
 
-#include "varlink.h"
+#include "varlink-connection.h"
 
 static JsonWriter reply_begin(VarlinkConnection *c, const char *error) {
         JsonWriter w = JSON_WRITER_INIT(&c->stream.out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "varlink-server.h"
 #include "varlink-service.h"
 
 static const char description[] =

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "varlink.h"
+#include "varlink-connection.h"
 
 /*
  * org.varlink.service: the interface that every Varlink service has, and by which it is explored.

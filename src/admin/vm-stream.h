@@ -2,7 +2,7 @@
 #pragma once
 
 #include "console/lookup.h"
-#include "varlink.h"
+#include "varlink-server.h"
 
 /*
  * VmStream: the two answers of org.vspc.Concentrator that consist of many replies: List, and Monitor, which begins

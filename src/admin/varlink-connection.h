@@ -2,24 +2,23 @@
 #pragma once
 
 #include <jansson.h>
-#include <systemd/sd-event.h>
 
+#include "basic/timeout-queue.h"
 #include "console/lookup.h"
 #include "json-writer.h"
-#include "transport/acceptor.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
 
 /*
- * Varlink (https://varlink.org): a server, its connections, and the calls that come over them. Messages are JSON
- * objects, each ended by a NUL byte. Which methods there are is the business of the interfaces.
+ * VarlinkConnection: somebody who asks in Varlink (https://varlink.org), the calls that come from there, and the replies
+ * to these. Messages are JSON objects, each ended by a NUL byte. Which methods there are is the business of the
+ * interfaces.
  *
- * Strangers may connect (local users, over TCP): how many connections there are, how long they may take to ask
- * for something, how large a call is and how much of the answers may wait to be read is bounded, and each
- * connection does a little before the next has its turn.
+ * It may be a stranger (local users, over TCP): how long one may take to ask for something, how large a call is and how
+ * much of the answers may wait to be read is bounded. How many there are, and whose turn it is, is the server's
+ * business.
  */
 typedef struct VarlinkConnection VarlinkConnection;
-typedef struct VarlinkGate VarlinkGate;
 typedef struct VarlinkInterface VarlinkInterface;
 typedef struct VarlinkServer VarlinkServer;
 
@@ -29,16 +28,8 @@ typedef struct VarlinkServer VarlinkServer;
 /* More answers than this are not made before what there is has been read. */
 #define VARLINK_OUT_HIGH (16U * 1024U)
 
-/* A reader of events who is further behind is disconnected; so is the one who is furthest behind when that many
- * bytes wait for all of them together. */
+/* A reader of events who is further behind is disconnected. */
 #define VARLINK_OUT_MAX (2U * 1024U * 1024U)
-#define VARLINK_EVENTS_MAX (64U * 1024U * 1024U)
-
-/* More readers of events are refused. */
-#define VARLINK_WATCHERS_MAX 1024U
-
-/* At this many, or at an eighth of the descriptors, the one that has been idle for longest goes. */
-#define VARLINK_CONNECTIONS_MAX 4096U
 
 /* Members and elements of a call, however nested (basic/json-tokens.h): more is work without a purpose. */
 #define VARLINK_CALL_TOKENS_MAX 512U
@@ -110,42 +101,6 @@ struct VarlinkConnection {
         VarlinkConnection *ready_prev, *ready_next;
 };
 
-struct VarlinkServer {
-        Concentrator *concentrator;
-        const VarlinkInterface *const *interfaces; /* NULL-terminated */
-
-        TlsContext *tls; /* NULL: there is no certificate */
-        VarlinkGate *gates;                                 /* utlist */
-        VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
-        VarlinkConnection *ready;                           /* utlist: those that have something to do */
-        unsigned n_connections;                             /* that are not closed */
-        unsigned n_watchers;                                /* of these, those that get events, now or soon */
-        LogRateLimit refusals;                              /* for want of room */
-        LogRateLimit mistakes;                              /* of strangers */
-        Watch worker;                                       /* always readable; watched while there is work */
-        TimeoutQueue call_timeouts, stall_timeouts;
-};
-
-/* @interfaces: static; the last is followed by NULL. */
-int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces, VarlinkServer **ret);
-VarlinkServer *varlink_server_free(VarlinkServer *s);
-DEFINE_TRIVIAL_CLEANUP_FUNC(VarlinkServer *, varlink_server_free);
-
-/* NULL if it has no such interface. */
-const VarlinkInterface *varlink_server_find_interface(const VarlinkServer *s, const char *name);
-
-/* Connections are taken from the listening socket @fd from now on. It is taken over, and closed if this fails. */
-typedef enum VarlinkTransport {
-        VARLINK_PLAIN,
-        VARLINK_IN_TLS, /* as varlink_server_set_tls() has it */
-} VarlinkTransport;
-
-int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport);
-
-/* TLS is spoken like this with those who connect from now on; NULL: not at all, they are refused. Takes a
- * reference. */
-void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls);
-
 /*
  * Replies. varlink_reply_begin() makes a writer that is within the parameters of the reply, and
  * varlink_reply_end() ends it. A reply to a oneway call goes nowhere.
@@ -200,10 +155,27 @@ void varlink_queued(VarlinkConnection *c);
  * call; both to be cleared by the caller. Returns: the connection. */
 Wire varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed);
 
+/* The memory goes later: a caller may look at c->state afterwards, and at nothing else. */
 void varlink_close(VarlinkConnection *c);
+
+/* The same, but so that the caller gets the answers that are queued. */
+void varlink_close_gently(VarlinkConnection *c);
 
 /* "Query from … @what, closing the connection", but not each time. */
 void varlink_log_mistake(VarlinkConnection *c, const char *what);
 
-/* The same, but so that the caller gets the answers that are queued. */
-void varlink_close_gently(VarlinkConnection *c);
+/*
+ * Between a server and its connections
+ */
+
+/* @fd, which comes from @address, is taken over. @tls: how it travels; NULL: plain. Returns: 0 or a negative errno. */
+int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *address, TlsContext *tls);
+
+/* One that is closed, and in no list any more. Returns: NULL. */
+VarlinkConnection *varlink_connection_free(VarlinkConnection *c);
+
+/* Its turn: handles one call, or makes some replies. It is ready no more afterwards, unless there is more to do. */
+void varlink_connection_work(VarlinkConnection *c);
+
+void varlink_call_elapsed(Timeout *t);
+void varlink_stall_elapsed(Timeout *t);

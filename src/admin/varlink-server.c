@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <sys/eventfd.h>
+#include <utlist.h>
+
+#include "transport/socket.h"
+#include "varlink-server.h"
+
+/* Work on calls before everything else has its turn */
+#define WORK_USEC (USEC_PER_MSEC / 4)
+
+/* A socket at which queries come */
+struct VarlinkGate {
+        VarlinkServer *server;
+        VarlinkTransport transport;
+        Acceptor acceptor;
+        VarlinkGate *prev, *next;
+};
+
+void varlink_server_set_working(VarlinkServer *s) {
+        bool work = s->ready || s->connections[VARLINK_CLOSED];
+
+        (void) poller_watch(s->concentrator->poller, &s->worker, work ? EPOLLIN : 0);
+}
+
+const VarlinkInterface *varlink_server_find_interface(const VarlinkServer *s, const char *name) {
+        for (const VarlinkInterface *const *i = s->interfaces; *i; i++)
+                if (streq((*i)->name, name))
+                        return *i;
+
+        return NULL;
+}
+
+static void server_reap(VarlinkServer *s) {
+        VarlinkConnection *c, *next;
+
+        DL_FOREACH_SAFE(s->connections[VARLINK_CLOSED], c, next)
+                varlink_connection_free(c);
+        s->connections[VARLINK_CLOSED] = NULL;
+}
+
+/* Once for each batch of the poller's, so that it is a socket among others: a deferred source of sd-event's keeps
+ * its place at the head of all that is pending, and would have every turn until there is no more work. */
+static void on_work(Watch *w, _unused_ uint32_t events) {
+        VarlinkServer *s = container_of(w, VarlinkServer, worker);
+        usec_t began = now_monotonic();
+
+        while (s->ready && now_monotonic() - began < WORK_USEC)
+                varlink_connection_work(s->ready);
+
+        server_reap(s);
+        varlink_server_set_working(s);
+}
+
+/* Makes room for another. Returns: whether there is. */
+static bool server_has_room(VarlinkServer *s) {
+        unsigned max = MIN(VARLINK_CONNECTIONS_MAX, s->concentrator->descriptor_limit / 8);
+
+        if (s->n_connections >= max && s->connections[VARLINK_IDLE])
+                varlink_close(s->connections[VARLINK_IDLE]);
+
+        return s->n_connections < max;
+}
+
+static void server_log_refusal(VarlinkServer *s) {
+        if (log_rate_limit_pass(&s->refusals, event_now(s->concentrator->event)) > 0)
+                log_warning("Queries are refused: %u connections are being answered already", s->n_connections);
+}
+
+static void server_log_missing_certificate(VarlinkServer *s, const SocketAddress *address) {
+        char peer[ADDRESS_TEXT_MAX];
+
+        if (log_rate_limit_pass(&s->mistakes, event_now(s->concentrator->event)) > 0)
+                log_warning("Query from %s is refused: there is no certificate for TLS, see CertificateFile=",
+                            address_format(address, peer));
+}
+
+static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
+        VarlinkGate *gate = container_of(a, VarlinkGate, acceptor);
+        VarlinkServer *s = gate->server;
+
+        fd = concentrator_admit(s->concentrator, fd);
+        if (fd < 0)
+                return;
+
+        if (!server_has_room(s)) {
+                server_log_refusal(s);
+                safe_close(fd);
+                return;
+        }
+
+        if (gate->transport == VARLINK_IN_TLS && !s->tls) {
+                server_log_missing_certificate(s, address);
+                safe_close(fd);
+                return;
+        }
+
+        int r = varlink_connection_new(s, fd, address, gate->transport == VARLINK_IN_TLS ? s->tls : NULL);
+        if (r < 0)
+                log_error_errno(r, "Cannot take a connection for queries: %m");
+}
+
+static void gate_free(VarlinkServer *s, VarlinkGate *g) {
+        DL_DELETE(s->gates, g);
+        acceptor_close(&g->acceptor);
+        free(g);
+}
+
+int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) {
+        _cleanup_close_ int owned_fd = fd;
+        _cleanup_free_ VarlinkGate *g = calloc(1, sizeof(VarlinkGate));
+        if (!g)
+                return -ENOMEM;
+
+        socket_tune(fd);
+        g->server = s;
+        g->transport = transport;
+        int r = acceptor_open(&g->acceptor, s->concentrator->poller, &s->concentrator->rests, TAKE_FD(owned_fd),
+                              gate_accept);
+        if (r < 0)
+                return r;
+
+        DL_APPEND(s->gates, g);
+        TAKE_PTR(g);
+        return 0;
+}
+
+void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls) {
+        TlsContext *old = s->tls;
+
+        s->tls = tls ? tls_context_ref(tls) : NULL;
+        tls_context_unref(old);
+}
+
+int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces,
+                       VarlinkServer **ret) {
+        _cleanup_(varlink_server_freep) VarlinkServer *s = calloc(1, sizeof(VarlinkServer));
+        if (!s)
+                return -ENOMEM;
+
+        s->concentrator = concentrator;
+        s->interfaces = interfaces;
+
+        s->worker = (Watch){.fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), .handler = on_work};
+        if (s->worker.fd < 0)
+                return -errno;
+
+        int r = timeout_queue_init(&s->call_timeouts, concentrator->event, VARLINK_CALL_USEC, varlink_call_elapsed);
+        if (r < 0)
+                return r;
+
+        r = timeout_queue_init(&s->stall_timeouts, concentrator->event, VARLINK_STALL_USEC, varlink_stall_elapsed);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+VarlinkServer *varlink_server_free(VarlinkServer *s) {
+        while (s->gates)
+                gate_free(s, s->gates);
+        for (VarlinkState state = VARLINK_IDLE; state < VARLINK_CLOSED; state++)
+                while (s->connections[state])
+                        varlink_close(s->connections[state]);
+        server_reap(s);
+
+        timeout_queue_done(&s->call_timeouts);
+        timeout_queue_done(&s->stall_timeouts);
+        tls_context_unref(s->tls);
+        if (s->worker.fd >= 0)
+                poller_close(s->concentrator->poller, &s->worker);
+        free(s);
+        return NULL;
+}

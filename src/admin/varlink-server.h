@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "transport/acceptor.h"
+#include "varlink-connection.h"
+
+/*
+ * VarlinkServer: takes connections and gives each its turn: a little for one, before the next. How many there are is
+ * bounded, and so is what waits to be read by all of them together.
+ */
+typedef struct VarlinkGate VarlinkGate;
+
+/* At this many, or at an eighth of the descriptors, the one that has been idle for longest goes. */
+#define VARLINK_CONNECTIONS_MAX 4096U
+
+/* More readers of events are refused. */
+#define VARLINK_WATCHERS_MAX 1024U
+
+/* When so many bytes of events wait for all of them together, the reader who is furthest behind is disconnected. */
+#define VARLINK_EVENTS_MAX (64U * 1024U * 1024U)
+
+struct VarlinkServer {
+        Concentrator *concentrator;
+        const VarlinkInterface *const *interfaces; /* NULL-terminated */
+
+        TlsContext *tls;                                    /* NULL: there is no certificate */
+        VarlinkGate *gates;                                 /* utlist */
+        VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
+        VarlinkConnection *ready;                           /* utlist: those that have something to do */
+        unsigned n_connections;                             /* that are not closed */
+        unsigned n_watchers;                                /* of these, those that get events, now or soon */
+        LogRateLimit refusals;                              /* for want of room */
+        LogRateLimit mistakes;                              /* of strangers */
+        Watch worker;                                       /* always readable; watched while there is work */
+        TimeoutQueue call_timeouts, stall_timeouts;
+};
+
+/* @interfaces: static; the last is followed by NULL. */
+int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces, VarlinkServer **ret);
+VarlinkServer *varlink_server_free(VarlinkServer *s);
+DEFINE_TRIVIAL_CLEANUP_FUNC(VarlinkServer *, varlink_server_free);
+
+/* NULL if it has no such interface. */
+const VarlinkInterface *varlink_server_find_interface(const VarlinkServer *s, const char *name);
+
+typedef enum VarlinkTransport {
+        VARLINK_PLAIN,
+        VARLINK_IN_TLS, /* as varlink_server_set_tls() has it */
+} VarlinkTransport;
+
+/* Connections are taken from the listening socket @fd from now on. It is taken over, and closed if this fails. */
+int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport);
+
+/* TLS is spoken like this with those who connect from now on; NULL: not at all, they are refused. Takes a
+ * reference. */
+void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls);
+
+/* Has the poller call on whoever is ready or to be freed, or not, as there is somebody. For connections. */
+void varlink_server_set_working(VarlinkServer *s);
