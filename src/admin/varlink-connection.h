@@ -10,12 +10,12 @@
 #include "transport/stream.h"
 
 /*
- * VarlinkConnection: somebody who asks in Varlink (https://varlink.org), the calls that come from there, and the replies
- * to these. Messages are JSON objects, each ended by a NUL byte. Which methods there are is the business of the
- * interfaces.
+ * VarlinkConnection: somebody who asks in Varlink (https://varlink.org), the calls that come from there, and the
+ * replies to these. Messages are JSON objects, each ended by a NUL byte. Which methods there are is the business of
+ * the interfaces.
  *
- * It may be a stranger (local users, over TCP): how long one may take to ask for something, how large a call is and how
- * much of the answers may wait to be read is bounded. How many there are, and whose turn it is, is the server's
+ * It may be a stranger (local users, over TCP): how long one may take to ask for something, how large a call is and
+ * how much of the answers may wait to be read is bounded. How many there are, and whose turn it is, is the server's
  * business.
  */
 typedef struct VarlinkConnection VarlinkConnection;

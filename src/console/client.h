@@ -130,6 +130,6 @@ void client_go_to_scrollback(Client *c);
 /* It has sent this before it became a client (client-input.c). May end it. */
 void client_take_typed(Client *c, const void *typed, size_t n);
 
-/* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. Ends it if it has not read
- * so many that there is no room. */
+/* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. Ends it if it has not
+ * read so many that there is no room. */
 void client_notice(Client *c, const char *format, ...) _printf_(2, 3);

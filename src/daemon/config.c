@@ -5,21 +5,56 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "basic/parse.h"
+#include "basic/log.h"
 #include "basic/text.h"
-#include "config.h"
-#include "console/ring.h"
-#include "log/file-name.h"
-#include "store/plug-in.h"
+#include "config-key.h"
 
-#define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
-#define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
-#define SERVICE_URIS_MAX 1024U
 #define BACKEND_DEFAULT "file"
-#define VALUE_SHOWN_MAX 128U /* bytes of a bad value */
 
 /* In the order of precedence */
 static const char *const config_folders[] = {"/etc/vspc", "/run/vspc", "/usr/lib/vspc"};
+
+/* What vSPC.py's users have in the environment: a default for a key of [Concentrator]. */
+static const struct {
+        const char *variable, *key;
+        const char *wants; /* completes "wants …" */
+} environment[] = {
+        {"SUPPORT_MULTI_CONSOLE", "MultiConsole", "true or false"},
+        {"VM_CLIENT_LIMIT", "ClientLimit", "a number"},
+};
+
+/* Returns: 0, or a negative errno if the variable is no such value, and changes nothing. */
+static int take_variable(Config *c, size_t i) {
+        const char *value = getenv(environment[i].variable);
+        bool section_known;
+
+        if (!value || !*value)
+                return 0;
+
+        return config_key_assign(config_key_find("Concentrator", environment[i].key, &section_known), c, value);
+}
+
+static void set_built_in(Config *c) {
+        settings_init(&c->settings);
+        strcpy(c->backend, BACKEND_DEFAULT);
+        c->hook_timeout_usec = 30 * USEC_PER_SEC;
+        console_log_settings_init(&c->console_log);
+        c->tls = (TlsSettings){};
+}
+
+void config_init(Config *c) {
+        set_built_in(c);
+        for (size_t i = 0; i < ELEMENTSOF(environment); i++)
+                if (take_variable(c, i) < 0)
+                        log_warning("Environment: %s= wants %s, not \"%s\"", environment[i].variable,
+                                    environment[i].wants, getenv(environment[i].variable));
+}
+
+void config_done(Config *c) {
+        settings_done(&c->settings);
+        console_log_settings_done(&c->console_log);
+        tls_settings_done(&c->tls);
+}
 
 /* Where the reader is, for messages */
 typedef struct Reader {
@@ -50,323 +85,19 @@ static void problem(Reader *r, const char *format, ...) {
         r->n_problems++;
 }
 
-/* Each takes a value to its place in the Config. Returns: 0, or a negative errno for what is no such value. */
-typedef int (*ValueParser)(const char *value, void *target);
-
-static int parse_flag(const char *value, void *target) {
-        return parse_boolean(value, target);
-}
-
-static int parse_span(const char *value, void *target) {
-        return parse_sec(value, target);
-}
-
-/* A timeout that never elapses, or at once, would be none. */
-static int parse_timeout(const char *value, void *target) {
-        usec_t span;
-
-        int r = parse_sec(value, &span);
-        if (r < 0)
-                return r;
-        if (span < USEC_PER_MSEC || span == USEC_INFINITY)
-                return -ERANGE;
-
-        *(usec_t *) target = span;
-        return 0;
-}
-
-static int parse_port(const char *value, void *target) {
-        uint64_t port;
-
-        int r = parse_unsigned(value, UINT16_MAX, &port);
-        if (r < 0)
-                return r;
-        if (port == 0)
-                return -ERANGE;
-
-        *(uint16_t *) target = (uint16_t) port;
-        return 0;
-}
-
-static int parse_count(const char *value, void *target) {
-        uint64_t count;
-
-        int r = parse_unsigned(value, UINT32_MAX, &count);
-        if (r >= 0)
-                *(uint32_t *) target = (uint32_t) count;
-
-        return r;
-}
-
-static int parse_scrollback(const char *value, void *target) {
-        uint64_t size;
-
-        int r = parse_size(value, &size);
-        if (r < 0)
-                return r;
-        if (size > SCROLLBACK_SIZE_MAX)
-                return -ERANGE;
-
-        *(uint64_t *) target = size;
-        return 0;
-}
-
-static int parse_client_buffer(const char *value, void *target) {
-        uint64_t size;
-
-        int r = parse_size(value, &size);
-        if (r < 0)
-                return r;
-        if (size < RING_LAG_MIN || size > CLIENT_BUFFER_SIZE_MAX)
-                return -ERANGE;
-
-        *(uint64_t *) target = size;
-        return 0;
-}
-
-static int parse_slow_client(const char *value, void *target) {
-        static const char *const names[] = {
-                [SLOW_CLIENT_SKIP] = "skip",
-                [SLOW_CLIENT_WAIT] = "wait",
-                [SLOW_CLIENT_DROP] = "drop",
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (streq(value, names[i])) {
-                        *(SlowClient *) target = (SlowClient) i;
-                        return 0;
-                }
-
-        return -EINVAL;
-}
-
-static int parse_address(const char *value, void *target) {
-        return address_parse(value, target);
-}
-
-static int parse_backend(const char *value, void *target) {
-        if (!backend_name_is_valid(value))
-                return -EINVAL;
-        if (strlen(value) >= CONFIG_BACKEND_MAX)
-                return -ERANGE;
-
-        strcpy(target, value);
-        return 0;
-}
-
-static int parse_text(const char *value, void *target) {
-        char *copy = strdup(value);
-        if (!copy)
-                return -ENOMEM;
-
-        free(*(char **) target);
-        *(char **) target = copy;
-        return 0;
-}
-
-static int parse_prefix(const char *value, void *target) {
-        return file_name_prefix_is_valid(value) ? parse_text(value, target) : -EINVAL;
-}
-
-static int parse_file(const char *value, void *target) {
-        return *value == '/' ? parse_text(value, target) : -EINVAL;
-}
-
-/* A file or, where GnuTLS can, something in a token */
-static int parse_location(const char *value, void *target) {
-        return gnutls_url_is_supported(value) ? parse_text(value, target) : parse_file(value, target);
-}
-
-/* Octal. vspcd itself has to be able to write what it has made. */
-static int parse_mode(const char *value, void *target) {
-        mode_t mode = 0;
-
-        if (!*value || strlen(value) > 5)
-                return -EINVAL;
-
-        for (; *value; value++) {
-                if (*value < '0' || *value > '7')
-                        return -EINVAL;
-                mode = mode << 3 | (mode_t) (*value - '0');
-        }
-
-        if (mode > 0777 || !(mode & 0200))
-                return -ERANGE;
-
-        *(mode_t *) target = mode;
-        return 0;
-}
-
-static size_t count_words(const char *s) {
-        size_t n = 0;
-
-        for (s += strspn(s, " \t"); *s; s += strspn(s, " \t"), n++)
-                s += strcspn(s, " \t");
-
-        return n;
-}
-
-/* URIs separated by spaces; several assignments add up. */
-static int parse_uris(const char *value, void *target) {
-        char ***uris = target;
-        size_t n = 0, n_new = count_words(value);
-
-        while (*uris && (*uris)[n])
-                n++;
-        if (n + n_new > SERVICE_URIS_MAX)
-                return -ERANGE;
-
-        char **grown = reallocarray(*uris, n + n_new + 1, sizeof(char *));
-        if (!grown)
-                return -ENOMEM;
-
-        *uris = grown;
-        for (; n_new > 0; n_new--, n++) {
-                value += strspn(value, " \t");
-                size_t length = strcspn(value, " \t");
-
-                grown[n] = strndup(value, length);
-                if (!grown[n])
-                        return -ENOMEM;
-                value += length;
-        }
-        grown[n] = NULL;
-
-        return 0;
-}
-
-typedef struct Key {
-        const char *section, *name;
-        ValueParser parse;
-        size_t offset, size;
-        const char *wants; /* completes "wants …" */
-} Key;
-
-#define SETTING(section, name, parse, member, wants)                                                        \
-        {section, name, parse, offsetof(Config, member), sizeof(((Config *) NULL)->member), wants}
-
-static const Key keys[] = {
-        SETTING("Concentrator", "ServiceURI", parse_uris, settings.service_uris,
-                "Port URIs separated by spaces, at most 1024"),
-        SETTING("Concentrator", "MultiConsole", parse_flag, settings.multi_console, "yes or no"),
-        SETTING("Concentrator", "VMPorts", parse_flag, settings.vm_ports, "yes or no"),
-        SETTING("Concentrator", "VMPortAddress", parse_address, settings.vm_port_address,
-                "an IPv4 or IPv6 address such as 127.0.0.1"),
-        SETTING("Concentrator", "VMPortRangeStart", parse_port, settings.vm_port_range_start,
-                "a port from 1 to 65535"),
-        SETTING("Concentrator", "VMPortRangeEnd", parse_port, settings.vm_port_range_end,
-                "a port from 1 to 65535"),
-        SETTING("Concentrator", "VMExpireSec", parse_span, settings.vm_expire_usec,
-                "a time span such as 1d or 90s, or infinity"),
-        SETTING("Concentrator", "VMotionTimeoutSec", parse_timeout, settings.vmotion_timeout_usec,
-                "a time span such as 60s"),
-        SETTING("Concentrator", "HandshakeTimeoutSec", parse_timeout, settings.handshake_timeout_usec,
-                "a time span such as 30s"),
-        SETTING("Concentrator", "HookTimeoutSec", parse_timeout, hook_timeout_usec, "a time span such as 30s"),
-        SETTING("Concentrator", "ClientLimit", parse_count, settings.client_limit,
-                "a number of clients, or 0 for no limit"),
-        SETTING("Concentrator", "ScrollbackSize", parse_scrollback, settings.scrollback_size,
-                "a size up to 64M such as 16K"),
-        SETTING("Concentrator", "ClientBufferSize", parse_client_buffer, settings.client_buffer_size,
-                "a size from 8K to 1G such as 1M"),
-        SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
-        SETTING("Concentrator", "Backend", parse_backend, backend,
-                "memory, file or the name of a plug-in"),
-        SETTING("ConsoleLog", "Journal", parse_flag, console_log.journal, "yes or no"),
-        SETTING("ConsoleLog", "Files", parse_flag, console_log.files, "yes or no"),
-        SETTING("ConsoleLog", "Prefix", parse_prefix, console_log.prefix,
-                "at most 64 bytes of text that a file's name can begin with"),
-        SETTING("ConsoleLog", "Mode", parse_mode, console_log.mode,
-                "an octal file mode that lets its owner write, such as 0640"),
-        SETTING("TLS", "CertificateFile", parse_location, tls.certificate_file,
-                "the absolute path of a PEM file, or a pkcs11: URI"),
-        SETTING("TLS", "KeyFile", parse_location, tls.key_file,
-                "the absolute path of a PEM file, or a pkcs11: URI"),
-        SETTING("TLS", "TrustedCAFile", parse_file, tls.trusted_ca_file, "the absolute path of a PEM file"),
-        SETTING("TLS", "VMTrustedCAFile", parse_file, tls.vm_trusted_ca_file,
-                "the absolute path of a PEM file"),
-        SETTING("TLS", "StartTLS", parse_flag, settings.start_tls, "yes or no"),
-        SETTING("TLS", "RequireVMTLS", parse_flag, settings.require_vm_tls, "yes or no"),
-        SETTING("TLS", "Priority", parse_text, tls.priority, "a GnuTLS priority string"),
-};
-
-static int parse_environment(const char *name, ValueParser parse, void *target) {
-        const char *value = getenv(name);
-
-        return value && *value ? parse(value, target) : 0;
-}
-
-static void set_defaults(Config *c) {
-        settings_init(&c->settings);
-        strcpy(c->backend, BACKEND_DEFAULT);
-        console_log_settings_init(&c->console_log);
-        c->tls = (TlsSettings){};
-
-        (void) parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &c->settings.multi_console);
-        c->hook_timeout_usec = 30 * USEC_PER_SEC;
-        (void) parse_environment("VM_CLIENT_LIMIT", parse_count, &c->settings.client_limit);
-}
-
-void config_init(Config *c) {
-        Config ignored;
-
-        set_defaults(c);
-        if (parse_environment("SUPPORT_MULTI_CONSOLE", parse_flag, &ignored.settings.multi_console) < 0)
-                log_warning("Environment: SUPPORT_MULTI_CONSOLE= wants true or false, not \"%s\"",
-                            getenv("SUPPORT_MULTI_CONSOLE"));
-        if (parse_environment("VM_CLIENT_LIMIT", parse_count, &ignored.settings.client_limit) < 0)
-                log_warning("Environment: VM_CLIENT_LIMIT= wants a number, not \"%s\"",
-                            getenv("VM_CLIENT_LIMIT"));
-}
-
-void config_done(Config *c) {
-        settings_done(&c->settings);
-        console_log_settings_done(&c->console_log);
-        tls_settings_done(&c->tls);
-}
-
-static bool key_is_text(const Key *key) {
-        return key->parse == parse_text || key->parse == parse_prefix || key->parse == parse_file ||
-               key->parse == parse_location;
-}
-
 /* An empty value takes back what was assigned before. */
-static void reset_key(Config *c, const Key *key) {
+static void take_back(Config *c, const ConfigKey *key) {
         Config defaults;
 
-        if (key->parse == parse_uris)
-                settings_done(&c->settings);
-        else if (key_is_text(key))
-                free(*(char **) ((uint8_t *) c + key->offset));
+        set_built_in(&defaults);
+        for (size_t i = 0; i < ELEMENTSOF(environment); i++)
+                (void) take_variable(&defaults, i); /* what is wrong with it has been logged */
 
-        set_defaults(&defaults);
-        memcpy((uint8_t *) c + key->offset, (uint8_t *) &defaults + key->offset, key->size);
+        config_key_reset(key, c, &defaults);
 }
 
-static const Key *find_key(const char *section, const char *name, bool *ret_section_known) {
-        *ret_section_known = false;
-
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
-                if (!streq(keys[i].section, section))
-                        continue;
-                *ret_section_known = true;
-                if (streq(keys[i].name, name))
-                        return &keys[i];
-        }
-
-        return NULL;
-}
-
-/* Returns: how much of a bad value is for the log: enough to find it by, and not what is behind the colon of Backend=,
- * which may be a password. */
-static size_t shown_length(const Key *key, const char *value) {
-        size_t n = text_fit(value, VALUE_SHOWN_MAX);
-
-        return key->parse == parse_backend ? MIN(n, strcspn(value, ":")) : n;
-}
-
-static void refuse_value(Reader *r, const Key *key, const char *value) {
-        size_t n = shown_length(key, value);
+static void refuse_value(Reader *r, const ConfigKey *key, const char *value) {
+        size_t n = config_key_shown(key, value);
 
         problem(r, "%s= wants %s, not \"%.*s%s\", ignoring it", key->name, key->wants, (int) n, value,
                 value[n] ? "…" : "");
@@ -377,7 +108,7 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
         bool section_known;
 
         r->pending = false;
-        const Key *key = find_key(section, name, &section_known);
+        const ConfigKey *key = config_key_find(section, name, &section_known);
 
         if (!key) {
                 if (section_known)
@@ -387,8 +118,8 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
                 else
                         problem(r, "%s= stands before any section, it belongs below [Concentrator]", name);
         } else if (!value || !*value)
-                reset_key(r->config, key);
-        else if (key->parse(value, (uint8_t *) r->config + key->offset) < 0)
+                take_back(r->config, key);
+        else if (config_key_assign(key, r->config, value) < 0)
                 refuse_value(r, key, value);
 
         return 1;

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/parse.h"
+#include "basic/text.h"
+#include "config-key.h"
+#include "console/ring.h"
+#include "log/file-name.h"
+#include "store/plug-in.h"
+
+#define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
+#define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
+#define SERVICE_URIS_MAX 1024U
+#define VALUE_SHOWN_MAX 128U /* bytes of a bad value */
+
+static int parse_flag(const char *value, void *target) {
+        return parse_boolean(value, target);
+}
+
+static int parse_span(const char *value, void *target) {
+        return parse_sec(value, target);
+}
+
+/* A timeout that never elapses, or at once, would be none. */
+static int parse_timeout(const char *value, void *target) {
+        usec_t span;
+
+        int r = parse_sec(value, &span);
+        if (r < 0)
+                return r;
+        if (span < USEC_PER_MSEC || span == USEC_INFINITY)
+                return -ERANGE;
+
+        *(usec_t *) target = span;
+        return 0;
+}
+
+static int parse_port(const char *value, void *target) {
+        uint64_t port;
+
+        int r = parse_unsigned(value, UINT16_MAX, &port);
+        if (r < 0)
+                return r;
+        if (port == 0)
+                return -ERANGE;
+
+        *(uint16_t *) target = (uint16_t) port;
+        return 0;
+}
+
+static int parse_count(const char *value, void *target) {
+        uint64_t count;
+
+        int r = parse_unsigned(value, UINT32_MAX, &count);
+        if (r >= 0)
+                *(uint32_t *) target = (uint32_t) count;
+
+        return r;
+}
+
+static int parse_scrollback(const char *value, void *target) {
+        uint64_t size;
+
+        int r = parse_size(value, &size);
+        if (r < 0)
+                return r;
+        if (size > SCROLLBACK_SIZE_MAX)
+                return -ERANGE;
+
+        *(uint64_t *) target = size;
+        return 0;
+}
+
+static int parse_client_buffer(const char *value, void *target) {
+        uint64_t size;
+
+        int r = parse_size(value, &size);
+        if (r < 0)
+                return r;
+        if (size < RING_LAG_MIN || size > CLIENT_BUFFER_SIZE_MAX)
+                return -ERANGE;
+
+        *(uint64_t *) target = size;
+        return 0;
+}
+
+static int parse_slow_client(const char *value, void *target) {
+        static const char *const names[] = {
+                [SLOW_CLIENT_SKIP] = "skip",
+                [SLOW_CLIENT_WAIT] = "wait",
+                [SLOW_CLIENT_DROP] = "drop",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (streq(value, names[i])) {
+                        *(SlowClient *) target = (SlowClient) i;
+                        return 0;
+                }
+
+        return -EINVAL;
+}
+
+static int parse_address(const char *value, void *target) {
+        return address_parse(value, target);
+}
+
+static int parse_backend(const char *value, void *target) {
+        if (!backend_name_is_valid(value))
+                return -EINVAL;
+        if (strlen(value) >= CONFIG_BACKEND_MAX)
+                return -ERANGE;
+
+        strcpy(target, value);
+        return 0;
+}
+
+static int parse_text(const char *value, void *target) {
+        char *copy = strdup(value);
+        if (!copy)
+                return -ENOMEM;
+
+        free(*(char **) target);
+        *(char **) target = copy;
+        return 0;
+}
+
+static int parse_prefix(const char *value, void *target) {
+        return file_name_prefix_is_valid(value) ? parse_text(value, target) : -EINVAL;
+}
+
+static int parse_file(const char *value, void *target) {
+        return *value == '/' ? parse_text(value, target) : -EINVAL;
+}
+
+/* A file or, where GnuTLS can, something in a token */
+static int parse_location(const char *value, void *target) {
+        return gnutls_url_is_supported(value) ? parse_text(value, target) : parse_file(value, target);
+}
+
+/* Octal. vspcd itself has to be able to write what it has made. */
+static int parse_mode(const char *value, void *target) {
+        mode_t mode = 0;
+
+        if (!*value || strlen(value) > 5)
+                return -EINVAL;
+
+        for (; *value; value++) {
+                if (*value < '0' || *value > '7')
+                        return -EINVAL;
+                mode = mode << 3 | (mode_t) (*value - '0');
+        }
+
+        if (mode > 0777 || !(mode & 0200))
+                return -ERANGE;
+
+        *(mode_t *) target = mode;
+        return 0;
+}
+
+static size_t count_words(const char *s) {
+        size_t n = 0;
+
+        for (s += strspn(s, " \t"); *s; s += strspn(s, " \t"), n++)
+                s += strcspn(s, " \t");
+
+        return n;
+}
+
+/* URIs separated by spaces; several assignments add up. */
+static int parse_uris(const char *value, void *target) {
+        char ***uris = target;
+        size_t n = 0, n_new = count_words(value);
+
+        while (*uris && (*uris)[n])
+                n++;
+        if (n + n_new > SERVICE_URIS_MAX)
+                return -ERANGE;
+
+        char **grown = reallocarray(*uris, n + n_new + 1, sizeof(char *));
+        if (!grown)
+                return -ENOMEM;
+
+        *uris = grown;
+        for (; n_new > 0; n_new--, n++) {
+                value += strspn(value, " \t");
+                size_t length = strcspn(value, " \t");
+
+                grown[n] = strndup(value, length);
+                if (!grown[n])
+                        return -ENOMEM;
+                value += length;
+        }
+        grown[n] = NULL;
+
+        return 0;
+}
+
+#define SETTING(section, name, parse, member, wants)                                                        \
+        {section, name, parse, offsetof(Config, member), sizeof(((Config *) NULL)->member), wants}
+
+static const ConfigKey keys[] = {
+        SETTING("Concentrator", "ServiceURI", parse_uris, settings.service_uris,
+                "Port URIs separated by spaces, at most 1024"),
+        SETTING("Concentrator", "MultiConsole", parse_flag, settings.multi_console, "yes or no"),
+        SETTING("Concentrator", "VMPorts", parse_flag, settings.vm_ports, "yes or no"),
+        SETTING("Concentrator", "VMPortAddress", parse_address, settings.vm_port_address,
+                "an IPv4 or IPv6 address such as 127.0.0.1"),
+        SETTING("Concentrator", "VMPortRangeStart", parse_port, settings.vm_port_range_start,
+                "a port from 1 to 65535"),
+        SETTING("Concentrator", "VMPortRangeEnd", parse_port, settings.vm_port_range_end,
+                "a port from 1 to 65535"),
+        SETTING("Concentrator", "VMExpireSec", parse_span, settings.vm_expire_usec,
+                "a time span such as 1d or 90s, or infinity"),
+        SETTING("Concentrator", "VMotionTimeoutSec", parse_timeout, settings.vmotion_timeout_usec,
+                "a time span such as 60s"),
+        SETTING("Concentrator", "HandshakeTimeoutSec", parse_timeout, settings.handshake_timeout_usec,
+                "a time span such as 30s"),
+        SETTING("Concentrator", "HookTimeoutSec", parse_timeout, hook_timeout_usec, "a time span such as 30s"),
+        SETTING("Concentrator", "ClientLimit", parse_count, settings.client_limit,
+                "a number of clients, or 0 for no limit"),
+        SETTING("Concentrator", "ScrollbackSize", parse_scrollback, settings.scrollback_size,
+                "a size up to 64M such as 16K"),
+        SETTING("Concentrator", "ClientBufferSize", parse_client_buffer, settings.client_buffer_size,
+                "a size from 8K to 1G such as 1M"),
+        SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
+        SETTING("Concentrator", "Backend", parse_backend, backend,
+                "memory, file or the name of a plug-in"),
+        SETTING("ConsoleLog", "Journal", parse_flag, console_log.journal, "yes or no"),
+        SETTING("ConsoleLog", "Files", parse_flag, console_log.files, "yes or no"),
+        SETTING("ConsoleLog", "Prefix", parse_prefix, console_log.prefix,
+                "at most 64 bytes of text that a file's name can begin with"),
+        SETTING("ConsoleLog", "Mode", parse_mode, console_log.mode,
+                "an octal file mode that lets its owner write, such as 0640"),
+        SETTING("TLS", "CertificateFile", parse_location, tls.certificate_file,
+                "the absolute path of a PEM file, or a pkcs11: URI"),
+        SETTING("TLS", "KeyFile", parse_location, tls.key_file,
+                "the absolute path of a PEM file, or a pkcs11: URI"),
+        SETTING("TLS", "TrustedCAFile", parse_file, tls.trusted_ca_file, "the absolute path of a PEM file"),
+        SETTING("TLS", "VMTrustedCAFile", parse_file, tls.vm_trusted_ca_file,
+                "the absolute path of a PEM file"),
+        SETTING("TLS", "StartTLS", parse_flag, settings.start_tls, "yes or no"),
+        SETTING("TLS", "RequireVMTLS", parse_flag, settings.require_vm_tls, "yes or no"),
+        SETTING("TLS", "Priority", parse_text, tls.priority, "a GnuTLS priority string"),
+};
+
+const ConfigKey *config_key_find(const char *section, const char *name, bool *ret_section_known) {
+        *ret_section_known = false;
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                if (!streq(keys[i].section, section))
+                        continue;
+                *ret_section_known = true;
+                if (streq(keys[i].name, name))
+                        return &keys[i];
+        }
+
+        return NULL;
+}
+
+int config_key_assign(const ConfigKey *key, Config *c, const char *value) {
+        return key->parse(value, (uint8_t *) c + key->offset);
+}
+
+static bool key_is_text(const ConfigKey *key) {
+        return key->parse == parse_text || key->parse == parse_prefix || key->parse == parse_file ||
+               key->parse == parse_location;
+}
+
+void config_key_reset(const ConfigKey *key, Config *c, const Config *defaults) {
+        if (key->parse == parse_uris)
+                settings_done(&c->settings);
+        else if (key_is_text(key))
+                free(*(char **) ((uint8_t *) c + key->offset));
+
+        memcpy((uint8_t *) c + key->offset, (const uint8_t *) defaults + key->offset, key->size);
+}
+
+size_t config_key_shown(const ConfigKey *key, const char *value) {
+        size_t n = text_fit(value, VALUE_SHOWN_MAX);
+
+        return key->parse == parse_backend ? MIN(n, strcspn(value, ":")) : n;
+}
