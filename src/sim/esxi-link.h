@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "basic/timeout-queue.h"
+#include "esxi-hosts.h"
 #include "telnet/session.h"
 #include "telnet/vmware.h"
-#include "transport/address.h"
 #include "transport/stream.h"
 
 /*
@@ -21,15 +20,7 @@ typedef struct EsxiIdentity {
         uint8_t uuid[16];
 } EsxiIdentity;
 
-/* How the hosts' connections travel */
-typedef enum EsxiSecurity {
-        ESXI_PLAIN,
-        ESXI_TELNETS,      /* TLS from the first byte */
-        ESXI_START_TLS,    /* once the concentrator asks for it */
-        ESXI_SOME_TELNETS, /* those of every other host in TLS, the others plain */
-} EsxiSecurity;
-
-typedef struct EsxiLinkHandler {
+struct EsxiLinkHandler {
         /* KNOWN-SUBOPTIONS-1 has been queued: DO-PROXY or VMOTION-PEER is to follow. */
         int (*introduce)(EsxiLink *link);
         void (*identify)(EsxiLink *link, EsxiIdentity *ret);
@@ -43,30 +34,7 @@ typedef struct EsxiLinkHandler {
 
         void (*writable)(EsxiLink *link);         /* the queue of output has got shorter */
         void (*ended)(EsxiLink *link, int error); /* 0: closed by the peer. To be freed, now or later. */
-} EsxiLinkHandler;
-
-/* The hosts of a simulation, and what all their links share. Several hosts have an address each, for a site's
- * hosts do not share one address with its 64K ports either. */
-typedef struct EsxiHosts {
-        Poller *poller;
-        SocketAddress concentrator;
-        unsigned count; /* more than one: their addresses are those of the loopback network from 127.0.0.1 on */
-        const EsxiLinkHandler *handler;
-        size_t split;           /* bytes a segment; 0: as it comes */
-        EsxiSecurity security;
-        TlsContext *tls;        /* NULL: plain */
-        bool coalesce;          /* answers wait a little for more to go with */
-        TimeoutQueue gathering; /* how long */
-        TimeoutQueue parting;   /* how long the concentrator may take to close its side */
-} EsxiHosts;
-
-/* Before there are links. @resume: sessions go on from earlier ones. The concentrator's certificate is not checked.
- * Returns: 0 or a negative errno. */
-int esxi_hosts_set_security(EsxiHosts *hosts, EsxiSecurity security, bool resume);
-
-int esxi_hosts_init(EsxiHosts *hosts, Poller *poller, const SocketAddress *concentrator,
-                   const EsxiLinkHandler *handler);
-void esxi_hosts_done(EsxiHosts *hosts);
+};
 
 /* Begins to connect from the host of this number, which counts round. Returns: 0 or a negative errno. */
 int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret);
@@ -87,6 +55,7 @@ void esxi_link_go_live(EsxiLink *link);
 
 /* How many bytes of serial data it takes now. */
 size_t esxi_link_room(const EsxiLink *link);
+
 /* Queues serial data, at most as much as there is room. */
 int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n);
 

@@ -178,12 +178,11 @@ static int check(const SimOptions *o) {
                 problem = "--abort and --vmotions need --vmotion=EVERY to say how often.";
         else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command))
                 problem = "--dead reads nothing, so it goes with none of --vmotion, --echo, --sink and --exec.";
-
-        else if (o->hosts > 1 && (o->concentrator.any.sa_family != AF_INET || !address_is_loopback(&o->concentrator)))
+        else if (o->hosts.count > 1 && (o->hosts.concentrator.any.sa_family != AF_INET ||
+                                        !address_is_loopback(&o->hosts.concentrator)))
                 problem = "--hosts has addresses of the loopback network only, so the concentrator of --connect "
                           "must be there as well (127.0.0.1:13370).";
-
-        else if (o->resume && o->security == ESXI_PLAIN)
+        else if (o->hosts.resume && o->hosts.security == ESXI_PLAIN)
                 problem = "--resume is about sessions of TLS: add --tls.";
 
         if (!problem)
@@ -264,7 +263,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 {},
         };
         SimOptions o = {
-                .hosts = 1,
+                .hosts.count = 1,
                 .in_flight = 64,
                 .reconnect = USEC_PER_SEC,
                 .drop_every = USEC_INFINITY,
@@ -282,7 +281,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
         uint64_t split;
         int c, index, r;
 
-        r = parse_concentrator(DEFAULT_CONNECT, &o.concentrator);
+        r = parse_concentrator(DEFAULT_CONNECT, &o.hosts.concentrator);
         assert(r >= 0);
 
         while (index = -1, (c = getopt_long(argc, argv, "hvn:e:", options, &index)) >= 0) {
@@ -303,7 +302,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                         break;
 
                 case ARG_CONNECT:
-                        r = parse_concentrator(optarg, &o.concentrator);
+                        r = parse_concentrator(optarg, &o.hosts.concentrator);
                         if (r < 0)
                                 return bad(name, optarg,
                                            "an address and a port such as 127.0.0.1:13370 or [::1]:13370");
@@ -393,7 +392,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                         break;
 
                 case ARG_HOSTS:
-                        r = get_unsigned(name, optarg, HOSTS_MAX, &o.hosts);
+                        r = get_unsigned(name, optarg, HOSTS_MAX, &o.hosts.count);
                         break;
 
                 case ARG_IN_FLIGHT:
@@ -415,11 +414,11 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 case ARG_SPLIT:
                         r = get_size(name, optarg, &split);
                         if (r >= 0)
-                                o.split = split;
+                                o.hosts.split = split;
                         break;
 
                 case ARG_COALESCE:
-                        o.coalesce = true;
+                        o.hosts.coalesce = true;
                         break;
 
                 case ARG_DEAD:
@@ -427,11 +426,11 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                         break;
 
                 case ARG_TLS:
-                        r = get_security(name, optarg ?: "telnets", &o.security);
+                        r = get_security(name, optarg ?: "telnets", &o.hosts.security);
                         break;
 
                 case ARG_RESUME:
-                        o.resume = true;
+                        o.hosts.resume = true;
                         break;
 
                 case ARG_FOR:

@@ -2,14 +2,13 @@
 #pragma once
 
 #include "basic/parse.h"
-#include "esxi-link.h"
+#include "esxi-hosts.h"
 
 /*
  * SimOptions: what vspc-sim was asked to play, as read from its command line. Strings are argv's.
  */
 typedef struct SimOptions {
-        SocketAddress concentrator;
-        unsigned hosts;       /* more than one: each with a loopback address of its own */
+        EsxiHabits hosts;
         unsigned in_flight;   /* handshakes at the same time */
         usec_t reconnect;     /* after a connection is lost; USEC_INFINITY: never */
         usec_t drop_every;    /* a VM's own disconnects; USEC_INFINITY: none */
@@ -34,11 +33,7 @@ typedef struct SimOptions {
         unsigned abort_each;  /* every so manieth is aborted; 0: none */
         bool begin_early;     /* a BEGIN before the identity is known, to provoke NOTNOW */
 
-        /* Habits on the wire */
-        size_t split;         /* bytes a segment; 0: as it comes */
-        bool coalesce, dead;
-        EsxiSecurity security;
-        bool resume;          /* TLS sessions go on from earlier ones */
+        bool dead;            /* nothing is read after the handshake */
 
         usec_t run_for;       /* USEC_INFINITY: no limit */
         bool exit_when_connected, json, verbose;

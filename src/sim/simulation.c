@@ -144,7 +144,7 @@ static void tell_connected(Simulation *s, const VM *vm) {
         if (!few && !all)
                 return;
 
-        address_format(&s->options->concentrator, address);
+        address_format(&s->options->hosts.concentrator, address);
         if (few)
                 log_info("%s: connected to %s", vm_name(vm, name), address);
         if (all)
@@ -482,15 +482,9 @@ static int start(Simulation *s) {
         r = poller_new(s->event, &s->poller);
         if (r < 0)
                 return log_error_errno(r, "Cannot create a poller: %m");
-        r = esxi_hosts_init(&s->hosts, s->poller, &o->concentrator, &vm_link_handler);
-        if (r < 0)
-                return log_error_errno(r, "Cannot set timers: %m");
-        r = esxi_hosts_set_security(&s->hosts, o->security, o->resume);
+        r = esxi_hosts_init(&s->hosts, s->poller, &o->hosts, &vm_link_handler);
         if (r < 0)
                 return r;
-        s->hosts.count = o->hosts;
-        s->hosts.split = o->split;
-        s->hosts.coalesce = o->coalesce;
 
         r = add_timers(s);
         if (r < 0)

@@ -147,7 +147,7 @@ void vm_disconnected(VM *vm, int error) {
 
         timeout_stop(&vm->timeout);
         vm->link = esxi_link_free(vm->link);
-        address_format(&s->options->concentrator, address);
+        address_format(&s->options->hosts.concentrator, address);
         vm_name(vm, name);
 
         if (vm->state == VM_CONNECTING) {

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What an ESXi host says and answers on a link: the telnet negotiation, how TLS begins in the middle of it, VMware's
+ * suboptions, and how a guest sets up its serial port. */
+
+#include "basic/log.h"
+#include "esxi-link-internal.h"
+#include "telnet/authentication.h"
+
+static const TelnetPolicy policy = {
+        .us = (const int16_t[]){TELNET_AUTHENTICATION, TELNET_BINARY, TELNET_SGA, TELNET_VMWARE,
+                                TELNET_COM_PORT, TELNET_OPTION_END},
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .n_us_offered = 1,
+};
+
+int esxi_link_offer(EsxiLink *link) {
+        return telnet_session_offer(&link->telnet, &policy, &link->stream.out);
+}
+
+/* From here on in TLS, where telnet begins anew. */
+int esxi_link_start_tls(EsxiLink *link) {
+        link->settlement = SETTLEMENT_OFFERED;
+        link->vmware_asked = false;
+        telnet_session_init(&link->telnet, TELNET_CR_LF_KEPT);
+
+        int r = stream_start_tls(&link->stream, link->hosts->tls, NULL);
+        return r < 0 ? r : esxi_link_offer(link);
+}
+
+/* ESXi holds its WILL 232 back until it knows whether there will be authentication. */
+static int settle_authentication(EsxiLink *link) {
+        TelnetEvent held = {.type = TELNET_EVENT_NEGOTIATION, .command = TELNET_DO, .option = TELNET_VMWARE};
+        TelnetAnswer answer;
+
+        link->settlement = SETTLEMENT_DONE;
+        if (!TAKE(link->vmware_asked, false))
+                return 0;
+
+        return telnet_session_negotiate(&link->telnet, &policy, &held, &link->stream.out, &answer);
+}
+
+static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
+        bool wanted = link->hosts->habits->security == ESXI_START_TLS && !link->stream.tls;
+        int r;
+
+        switch (authentication_parse(event)) {
+
+        case AUTHENTICATION_SEND:
+                if (wanted && link->settlement == SETTLEMENT_AGREED) {
+                        link->settlement = SETTLEMENT_STARTING;
+                        return authentication_put(&link->stream.out, AUTHENTICATION_START);
+                }
+                r = authentication_put(&link->stream.out, AUTHENTICATION_DECLINED);
+                return r < 0 || link->settlement != SETTLEMENT_AGREED ? r : settle_authentication(link);
+
+        case AUTHENTICATION_ACCEPTED:
+                return link->settlement == SETTLEMENT_STARTING ? esxi_link_start_tls(link) : 0;
+
+        default:
+                return 0;
+        }
+}
+
+int esxi_link_put(EsxiLink *link, VMwareCode code, const void *data, size_t n) {
+        int r = telnet_session_settle(&link->telnet, &link->stream.out);
+        if (r < 0)
+                return r;
+
+        log_debug("→ %s", vmware_code_name((uint8_t) code));
+        return vmware_put(&link->stream.out, code, data, n);
+}
+
+static int put_uuid(EsxiLink *link, VMwareCode code, const uint8_t uuid[static 16]) {
+        static const char digits[] = "0123456789abcdef";
+        char text[16 * 3];
+
+        /* "50 12 …-50 …" */
+        for (size_t i = 0; i < 16; i++) {
+                text[3 * i] = digits[uuid[i] >> 4];
+                text[3 * i + 1] = digits[uuid[i] & 15];
+                text[3 * i + 2] = i == 7 ? '-' : ' ';
+        }
+
+        return esxi_link_put(link, code, text, sizeof text - 1);
+}
+
+static int put_name(EsxiLink *link, const char *name) {
+        int r = esxi_link_put(link, VMWARE_VM_NAME, name, strlen(name));
+        if (r < 0 || link->named)
+                return r;
+
+        link->named = true;
+        uint8_t command = telnet_option_enable(&link->telnet.options, TELNET_US, TELNET_COM_PORT);
+        if (command != 0) {
+                r = telnet_session_put(&link->telnet, &link->stream.out,
+                                       (uint8_t[]){command, TELNET_COM_PORT}, 2);
+                if (r < 0)
+                        return r;
+        }
+
+        link->hosts->handler->named(link);
+        return 0;
+}
+
+static int link_introduce(EsxiLink *link) {
+        /* The concentrator may repeat itself; we need not. */
+        if (link->introduced)
+                return 0;
+        link->introduced = true;
+
+        int r = esxi_link_put(link, VMWARE_KNOWN_SUBOPTIONS_1, vmware_known, n_vmware_known);
+        if (r < 0)
+                return r;
+
+        return link->hosts->handler->introduce(link);
+}
+
+static int handle_vmware(EsxiLink *link, const TelnetEvent *event) {
+        EsxiIdentity identity = {};
+        VMwareSuboption s;
+
+        int r = vmware_parse(event, &s);
+        if (r < 0)
+                return r;
+
+        log_debug("← %s", vmware_code_name(s.code));
+
+        switch (s.code) {
+
+        case VMWARE_KNOWN_SUBOPTIONS_2:
+                return link_introduce(link);
+
+        case VMWARE_GET_VM_VC_UUID:
+        case VMWARE_GET_VM_BIOS_UUID:
+        case VMWARE_GET_VM_LOCATION_UUID:
+                link->hosts->handler->identify(link, &identity);
+                return put_uuid(link, s.code - 1, identity.uuid);
+
+        case VMWARE_GET_VM_NAME:
+                link->hosts->handler->identify(link, &identity);
+                return put_name(link, identity.name);
+
+        case VMWARE_WILL_PROXY:
+        case VMWARE_WONT_PROXY:
+        case VMWARE_VMOTION_GOAHEAD:
+        case VMWARE_VMOTION_NOTNOW:
+        case VMWARE_VMOTION_PEER_OK:
+                link->hosts->handler->answer(link, &s);
+                return 0;
+
+        case VMWARE_UNKNOWN_SUBOPTION_RCVD_2:
+                log_warning("The concentrator does not know %s.",
+                            s.size > 0 ? vmware_code_name(s.data[0]) : "something");
+                return 0;
+
+        default:
+                return esxi_link_put(link, VMWARE_UNKNOWN_SUBOPTION_RCVD_1, &s.code, 1);
+        }
+}
+
+/* A guest sets up its UART before it first writes: 115200 8N1 (RFC 2217, section 3: SET-BAUDRATE, -DATASIZE,
+ * -PARITY, -STOPSIZE). */
+int esxi_link_put_uart(EsxiLink *link) {
+        static const struct {
+                uint8_t data[5];
+                size_t n;
+        } settings[] = {{{1, 0, 1, 0xc2, 0}, 5}, {{2, 8}, 2}, {{3, 1}, 2}, {{4, 1}, 2}};
+
+        for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
+                int r = telnet_put_subnegotiation(&link->stream.out, TELNET_COM_PORT, settings[i].data,
+                                                  settings[i].n);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
+        TelnetAnswer answer;
+
+        if (event->option == TELNET_VMWARE && event->command == TELNET_DO &&
+            link->settlement != SETTLEMENT_DONE) {
+                link->vmware_asked = true;
+                return 0;
+        }
+
+        int r = telnet_session_negotiate(&link->telnet, &policy, event, &link->stream.out, &answer);
+        if (r < 0)
+                return r;
+
+        if (event->option != TELNET_AUTHENTICATION || link->settlement != SETTLEMENT_OFFERED)
+                return 0;
+        if (answer.refused)
+                return settle_authentication(link);
+        if (answer.changed)
+                link->settlement = SETTLEMENT_AGREED;
+
+        return 0;
+}
+
+static int handle_subnegotiation(EsxiLink *link, const TelnetEvent *event) {
+        switch (event->option) {
+
+        case TELNET_VMWARE:
+                return handle_vmware(link, event);
+
+        case TELNET_AUTHENTICATION:
+                return handle_authentication(link, event);
+
+        default: /* COM-PORT: it says that it has taken our settings in */
+                return 0;
+        }
+}
+
+int esxi_link_handle(EsxiLink *link, const TelnetEvent *event) {
+        switch (event->type) {
+
+        case TELNET_EVENT_DATA:
+                link->hosts->handler->input(link, event->data, event->size);
+                return 0;
+
+        case TELNET_EVENT_COMMAND:
+                if (event->command == TELNET_BRK)
+                        link->hosts->handler->brk(link);
+                return 0;
+
+        case TELNET_EVENT_NEGOTIATION:
+                return handle_negotiation(link, event);
+
+        case TELNET_EVENT_SUBNEGOTIATION:
+                return handle_subnegotiation(link, event);
+
+        case TELNET_EVENT_OVERLONG:
+                return -EPROTO;
+
+        case TELNET_EVENT_NONE:
+                return 0;
+        }
+
+        return 0;
+}
