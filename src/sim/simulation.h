@@ -43,16 +43,40 @@ void simulation_done(Simulation *s);
 
 /* Lets the VMs say good-bye, then ends simulation_run(). */
 void simulation_end(Simulation *s);
+
 /* Ends if nothing is left to do. */
 void simulation_check_end(Simulation *s);
+
 /* Something is wrong on our side. */
 void simulation_fail(Simulation *s, int error, const char *format, ...) _printf_(3, 4);
 
 /* For what may happen to thousands of VMs at once: says it, but not thousands of times. */
 void simulation_complain(Simulation *s, int error, const char *format, ...) _printf_(3, 4);
+
 /* The concentrator does what it must not. */
 void simulation_violation(Simulation *s, const char *format, ...) _printf_(2, 3);
 
+/* It may have something to write, and has room for it: it gets a turn soon. */
 void simulation_make_hungry(VM *vm);
+
 void simulation_vm_connected(Simulation *s, VM *vm);
 void simulation_vm_disconnected(Simulation *s, VM *vm);
+
+/*
+ * Between simulation.c, simulation-activity.c and simulation-end.c
+ */
+
+/* Sets the timers that have VMs write, move and drop their connections. Returns: 0 or a negative errno. */
+int simulation_begin_activity(Simulation *s);
+
+/* It has nothing to write, or nowhere to. */
+void simulation_make_sated(VM *vm);
+
+/* Whether there are more to come. */
+bool simulation_wants_vmotions(const Simulation *s);
+
+/* Handler of source_watch */
+void simulation_source_readable(Watch *w, uint32_t events);
+
+/* Signals and timers that end it, and the progress that is shown. Returns: 0 or a negative errno. */
+int simulation_watch_for_end(Simulation *s);
