@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/parse.h"
+#include "basic/text.h"
 #include "lookup.h"
 
 static bool is_uuid_separator(char c) {
@@ -9,25 +10,24 @@ static bool is_uuid_separator(char c) {
 
 /* "5012…" with dashes, spaces or braces wherever they are, in either case. */
 static void designation_read_digits(Designation *d) {
-        static const char known[] = "0123456789abcdefABCDEF";
         size_t n = 0;
 
         for (const char *p = d->text; *p; p++) {
                 if (is_uuid_separator(*p))
                         continue;
-                if (!strchr(known, *p) || n >= sizeof d->digits - 1)
+
+                int digit = text_hex_digit(*p);
+                if (digit < 0 || n == ELEMENTSOF(d->digits))
                         return;
-                d->digits[n++] = *p >= 'A' && *p <= 'F' ? (char) (*p - 'A' + 'a') : *p;
+                d->digits[n++] = (uint8_t) digit;
         }
 
         d->n_digits = n;
 }
 
-static bool uuid_begins_with(const uint8_t uuid[static 16], const char *digits, size_t n) {
-        static const char known[] = "0123456789abcdef";
-
+static bool uuid_begins_with(const uint8_t uuid[static 16], const uint8_t *digits, size_t n) {
         for (size_t i = 0; i < n; i++)
-                if (known[i % 2 == 0 ? uuid[i / 2] >> 4 : uuid[i / 2] & 0xf] != digits[i])
+                if ((i % 2 == 0 ? uuid[i / 2] >> 4 : uuid[i / 2] & 0xf) != digits[i])
                         return false;
 
         return true;
@@ -35,7 +35,7 @@ static bool uuid_begins_with(const uint8_t uuid[static 16], const char *digits, 
 
 Fit designation_fit(const Designation *d, const Console *c) {
         bool fits = d->n_digits > 0 && uuid_begins_with(c->uuid, d->digits, d->n_digits);
-        if (fits && d->n_digits == sizeof d->digits - 1)
+        if (fits && d->n_digits == ELEMENTSOF(d->digits))
                 return FIT_UUID;
         if (d->port > 0 && c->port == d->port)
                 return FIT_PORT;

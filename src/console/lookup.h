@@ -23,8 +23,8 @@ typedef enum Fit {
 typedef struct Designation {
         const char *text; /* borrowed */
         uint64_t port;    /* 0: it is none */
-        char digits[2 * 16 + 1];
-        size_t n_digits; /* 0: it is no UUID, nor the beginning of one */
+        uint8_t digits[2 * 16]; /* of a UUID, 0 to 15 each */
+        size_t n_digits;        /* 0: it is no UUID, nor the beginning of one */
 } Designation;
 
 void designation_parse(Designation *d, const char *text);
