@@ -245,26 +245,40 @@ Manager *manager_free(Manager *m) {
         return NULL;
 }
 
+static int manager_listen(Manager *m, const PassedSocket *socket) {
+        switch (socket->kind) {
+
+        case SOCKET_VM:
+                return concentrator_add_gate(m->concentrator, socket->fd);
+
+        case SOCKET_ADMIN:
+                return admin_listen(m->admin, socket->fd);
+
+        case SOCKET_ADMIN_TLS:
+                m->admin_in_tls = true;
+                return admin_listen_tls(m->admin, socket->fd);
+        }
+
+        return -EINVAL;
+}
+
 int manager_add_socket(Manager *m, const PassedSocket *socket) {
-        char text[ADDRESS_TEXT_MAX] = "?";
-        SocketAddress address = {};
-        socklen_t length = sizeof address;
         static const char *const users[] = {
                 [SOCKET_VM] = "ESXi hosts",
                 [SOCKET_ADMIN] = "queries",
                 [SOCKET_ADMIN_TLS] = "queries in TLS",
         };
+        char text[ADDRESS_TEXT_MAX] = "?";
+        SocketAddress address = {};
+        socklen_t length = sizeof address;
 
         if (getsockname(socket->fd, &address.any, &length) >= 0)
                 address_format(&address, text);
 
-        int r = socket->kind == SOCKET_VM      ? concentrator_add_gate(m->concentrator, socket->fd)
-                : socket->kind == SOCKET_ADMIN ? admin_listen(m->admin, socket->fd)
-                                               : admin_listen_tls(m->admin, socket->fd);
+        int r = manager_listen(m, socket);
         if (r < 0)
                 return log_error_errno(r, "Cannot listen on %s: %m", text);
 
-        m->admin_in_tls = m->admin_in_tls || socket->kind == SOCKET_ADMIN_TLS;
         log_info("Listening on %s for %s", text, users[socket->kind]);
         return 0;
 }
