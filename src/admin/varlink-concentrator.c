@@ -50,7 +50,7 @@ static Console *find_vm(VarlinkConnection *c, const char *vm) {
 
 /* The VM that is the only parameter of a call */
 static Console *take_vm(VarlinkConnection *c, const VarlinkCall *call, const char **ret_vm) {
-        const VarlinkParameter parameters[] = {{"vm", VARLINK_STRING, true, ret_vm}};
+        const VarlinkParameter parameters[] = {{"vm", VARLINK_STRING, VARLINK_REQUIRED, ret_vm}};
 
         return varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)) ? find_vm(c, *ret_vm) : NULL;
 }
@@ -66,7 +66,7 @@ static void list_one(VarlinkConnection *c, const Console *console) {
 static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
         const Concentrator *concentrator = c->server->concentrator;
         const char *name = NULL;
-        const VarlinkParameter parameters[] = {{"name", VARLINK_STRING, false, &name}};
+        const VarlinkParameter parameters[] = {{"name", VARLINK_STRING, VARLINK_OPTIONAL, &name}};
         Lookup found;
 
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
@@ -148,9 +148,9 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         const char *vm = NULL, *access = "free_for_all_fallback";
         ClientRequest request = {.peer = c->peer, .mode = CLIENT_TELNET, .scrollback = true};
         const VarlinkParameter parameters[] = {
-                {"vm", VARLINK_STRING, true, &vm},
-                {"access", VARLINK_STRING, false, &access},
-                {"scrollback", VARLINK_BOOLEAN, false, &request.scrollback},
+                {"vm", VARLINK_STRING, VARLINK_REQUIRED, &vm},
+                {"access", VARLINK_STRING, VARLINK_OPTIONAL, &access},
+                {"scrollback", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &request.scrollback},
         };
 
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))

@@ -130,7 +130,10 @@ typedef struct VarlinkParameter {
                 VARLINK_STRING,  /* target: const char *, valid as long as the call is */
                 VARLINK_BOOLEAN, /* target: bool */
         } type;
-        bool required; /* otherwise its target is left alone where it is missing or null */
+        enum {
+                VARLINK_OPTIONAL, /* its target is left alone where it is missing or null */
+                VARLINK_REQUIRED,
+        } presence;
         void *target;
 } VarlinkParameter;
 

@@ -112,7 +112,7 @@ bool varlink_take_parameters(VarlinkConnection *c, const VarlinkCall *call, cons
                 value = json_object_get(given, parameters[i].name);
                 bool missing = !value || json_is_null(value);
 
-                if (missing ? parameters[i].required : !take_value(&parameters[i], value)) {
+                if (missing ? parameters[i].presence == VARLINK_REQUIRED : !take_value(&parameters[i], value)) {
                         varlink_reply_invalid_parameter(c, parameters[i].name);
                         return false;
                 }

@@ -25,7 +25,7 @@ static void get_info(VarlinkConnection *c, const VarlinkCall *call) {
 
 static void get_interface_description(VarlinkConnection *c, const VarlinkCall *call) {
         const char *name = NULL;
-        const VarlinkParameter parameters[] = {{"interface", VARLINK_STRING, true, &name}};
+        const VarlinkParameter parameters[] = {{"interface", VARLINK_STRING, VARLINK_REQUIRED, &name}};
 
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
                 return;
