@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-
 #include "bus-credentials.h"
 #include "bus-manager.h"
 #include "bus-names.h"
@@ -70,8 +69,8 @@ static void bus_log_failure(BusCondition before, BusCondition now, int error) {
                 log_warning_errno(error, "The system bus does not let us be called " BUS_NAME
                                          " (its policy belongs into dbus-1/system.d): %m");
         else
-                (void) log_full(before == BUS_UNTRIED ? LOG_INFO : LOG_WARNING, error, NULL,
-                                "Not on the system bus, trying again until that works: %m");
+                log_full(before == BUS_UNTRIED ? LOG_INFO : LOG_WARNING, error, NULL,
+                         "Not on the system bus, trying again until that works: %m");
 }
 
 void bus_fail(Bus *b, BusCondition condition, int error) {

@@ -35,8 +35,8 @@ void varlink_reply_end(VarlinkConnection *c, JsonWriter *w, VarlinkReplyFlags fl
         if (w->error == 0)
                 w->error = buffer_append(w->out, "", 1);
         if (w->error < 0 && w->error != -ESHUTDOWN) {
-                (void) log_warning_errno(w->error, "Cannot answer the query of %s, closing the connection: %m",
-                                         c->peer.text);
+                log_warning_errno(w->error, "Cannot answer the query of %s, closing the connection: %m",
+                                  c->peer.text);
                 varlink_close(c);
         }
 }

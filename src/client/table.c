@@ -74,7 +74,7 @@ int table_add(Table *t, const Cell *cells) {
 /* Moves *@p behind its first character. Returns: how many columns that takes. */
 static size_t next_character(const char **p) {
         wchar_t c;
-        size_t n = mbrtowc(&c, *p, MB_CUR_MAX, &(mbstate_t){}) /* it stops at the NUL */;
+        size_t n = mbrtowc(&c, *p, MB_CUR_MAX, &(mbstate_t){}); /* it stops at the NUL */
         bool valid = n > 0 && n < (size_t) -2;
         int width = valid ? wcwidth(c) : 1;
 

@@ -179,7 +179,7 @@ int hook_list_load(HookList **ret) {
         if (r < 0 && !failed)
                 return r;
         if (r < 0)
-                (void) log_warning_errno(r, "Cannot read all of %s, going on without the rest: %m", failed);
+                log_warning_errno(r, "Cannot read all of %s, going on without the rest: %m", failed);
 
         _cleanup_(hook_list_unrefp) HookList *l = calloc(1, sizeof(HookList));
         if (!l)

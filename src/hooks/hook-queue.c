@@ -112,7 +112,6 @@ static unsigned vm_life_begin(const HookVM *vm) {
 
 static int vm_add_renamed(HookQueue *q, HookVM *vm, unsigned begin, const HookEvent *e) {
         _cleanup_free_ char *old_name = NULL;
-
         const char *first = e->old_name;
 
         for (unsigned i = begin; i < vm->n_pending; i++)

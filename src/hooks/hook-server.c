@@ -114,7 +114,7 @@ static void server_answer(HookServer *s, int r) {
         if (r >= 0 || r == -EPIPE || r == -ECONNRESET)
                 return;
 
-        (void) log_error_errno(r, "Cannot answer vspcd, ending: %m");
+        log_error_errno(r, "Cannot answer vspcd, ending: %m");
         hook_server_stop(s);
 }
 
@@ -199,7 +199,7 @@ static int server_load(HookServer *s, usec_t timeout) {
         if (r < 0 && !s->list)
                 return r;
         if (r < 0)
-                (void) log_error_errno(r, "Cannot look for hooks, they stay as they were: %m");
+                log_error_errno(r, "Cannot look for hooks, they stay as they were: %m");
         else {
                 if (s->list)
                         hook_list_unref(s->list);
@@ -235,7 +235,7 @@ static int on_message(_unused_ sd_event_source *source, int fd, _unused_ uint32_
         }
 
         if (r < 0) {
-                (void) log_error_errno(r, "Cannot do what vspcd asks for, ending: %m");
+                log_error_errno(r, "Cannot do what vspcd asks for, ending: %m");
                 hook_server_stop(s);
         }
 
@@ -266,13 +266,13 @@ static bool peer_may_ask(int listen_fd, int fd) {
         uid_t owner;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
-                (void) log_warning_errno(errno, "Cannot tell who has connected, closing the connection: %m");
+                log_warning_errno(errno, "Cannot tell who has connected, closing the connection: %m");
                 return false;
         }
 
         int r = socket_owner(listen_fd, &owner);
         if (r < 0) {
-                (void) log_warning_errno(r, "Cannot tell whom the socket belongs to, closing the connection: %m");
+                log_warning_errno(r, "Cannot tell whom the socket belongs to, closing the connection: %m");
                 return false;
         }
         if (peer.uid == 0 || peer.uid == owner)
@@ -289,7 +289,7 @@ static int on_connect(sd_event_source *source, int listen_fd, _unused_ uint32_t 
         _cleanup_close_ int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
                 if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                        (void) log_warning_errno(errno, "Cannot take a connection: %m");
+                        log_warning_errno(errno, "Cannot take a connection: %m");
                 return 0;
         }
 

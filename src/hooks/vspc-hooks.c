@@ -95,7 +95,7 @@ static int run(void) {
         /* Does nothing unless systemd asks for it (WatchdogSec=). */
         r = sd_event_set_watchdog(loop, true);
         if (r < 0)
-                (void) log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
+                log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
 
         r = hook_server_new(loop, fd, &server);
         if (r < 0)
@@ -126,7 +126,7 @@ int main(int argc, char *argv[]) {
         (void) signal(SIGCHLD, SIG_DFL); /* hooks are waited for, whatever our parent thought of its children */
         r = log_start_worker();
         if (r < 0)
-                (void) log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
+                log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
 
         r = run();
 

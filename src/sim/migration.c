@@ -92,7 +92,6 @@ static void migration_fail(Migration *m, int error, const char *what) {
 
 static void migration_abort(Migration *m) {
         VM *vm = m->vm;
-
         size_t n = m->names_sequence ? SEQUENCE_SIZE : 0;
 
         if (esxi_link_put(vm->link, VMWARE_VMOTION_ABORT, m->sequence, n) < 0) {
