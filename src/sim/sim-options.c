@@ -157,6 +157,24 @@ static int get_security(const char *option, const char *value, EsxiSecurity *ret
         return bad(option, value, "a way to speak TLS: telnets, start or some");
 }
 
+static int get_rate(const char *option, const char *value, uint64_t *ret) {
+        if (!streq(value, "max"))
+                return get_size(option, value, ret);
+
+        *ret = RATE_MAX;
+        return 0;
+}
+
+static int get_split(const char *option, const char *value, size_t *ret) {
+        uint64_t size;
+
+        int r = get_size(option, value, &size);
+        if (r >= 0)
+                *ret = (size_t) MIN(size, (uint64_t) SIZE_MAX);
+
+        return r;
+}
+
 /* What each option says is fine in itself; does all of it go together? */
 static int check(const SimOptions *o) {
         const char *problem = NULL;
@@ -192,76 +210,220 @@ static int check(const SimOptions *o) {
         return -EINVAL;
 }
 
+enum {
+        ARG_VERSION = 0x100,
+        ARG_CONNECT,
+        ARG_NAME,
+        ARG_UUID,
+        ARG_URI,
+        ARG_DIRECTION,
+        ARG_RATE,
+        ARG_BYTES,
+        ARG_SOURCE,
+        ARG_SINK,
+        ARG_ECHO,
+        ARG_PIPE,
+        ARG_EXEC_ONCE,
+        ARG_VMOTION,
+        ARG_VMOTIONS,
+        ARG_ABORT,
+        ARG_NOTNOW_GOES_ON,
+        ARG_HOSTS,
+        ARG_IN_FLIGHT,
+        ARG_RECONNECT,
+        ARG_NO_RECONNECT,
+        ARG_DROP,
+        ARG_SPLIT,
+        ARG_COALESCE,
+        ARG_DEAD,
+        ARG_TLS,
+        ARG_RESUME,
+        ARG_FOR,
+        ARG_EXIT_WHEN_CONNECTED,
+        ARG_JSON,
+};
+
+static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, ARG_VERSION},
+        {"verbose", no_argument, NULL, 'v'},
+        {"connect", required_argument, NULL, ARG_CONNECT},
+        {"count", required_argument, NULL, 'n'},
+        {"name", required_argument, NULL, ARG_NAME},
+        {"uuid", required_argument, NULL, ARG_UUID},
+        {"uri", required_argument, NULL, ARG_URI},
+        {"direction", required_argument, NULL, ARG_DIRECTION},
+        {"rate", required_argument, NULL, ARG_RATE},
+        {"bytes", required_argument, NULL, ARG_BYTES},
+        {"source", required_argument, NULL, ARG_SOURCE},
+        {"sink", required_argument, NULL, ARG_SINK},
+        {"echo", no_argument, NULL, ARG_ECHO},
+        {"exec", required_argument, NULL, 'e'},
+        {"pipe", no_argument, NULL, ARG_PIPE},
+        {"exec-once", no_argument, NULL, ARG_EXEC_ONCE},
+        {"vmotion", required_argument, NULL, ARG_VMOTION},
+        {"vmotions", required_argument, NULL, ARG_VMOTIONS},
+        {"abort", optional_argument, NULL, ARG_ABORT},
+        {"notnow-goes-on", no_argument, NULL, ARG_NOTNOW_GOES_ON},
+        {"hosts", required_argument, NULL, ARG_HOSTS},
+        {"in-flight", required_argument, NULL, ARG_IN_FLIGHT},
+        {"reconnect", required_argument, NULL, ARG_RECONNECT},
+        {"no-reconnect", no_argument, NULL, ARG_NO_RECONNECT},
+        {"drop", required_argument, NULL, ARG_DROP},
+        {"split", required_argument, NULL, ARG_SPLIT},
+        {"coalesce", no_argument, NULL, ARG_COALESCE},
+        {"dead", no_argument, NULL, ARG_DEAD},
+        {"tls", optional_argument, NULL, ARG_TLS},
+        {"resume", no_argument, NULL, ARG_RESUME},
+        {"for", required_argument, NULL, ARG_FOR},
+        {"exit-when-connected", no_argument, NULL, ARG_EXIT_WHEN_CONNECTED},
+        {"json", no_argument, NULL, ARG_JSON},
+        {},
+};
+
+/* @name: of the option. Returns: 0 to go on, 1 if all is done, or a negative errno after having said what is wrong. */
+static int take_option(int option, const char *name, SimOptions *o) {
+        switch (option) {
+
+        case 'h':
+                help();
+                return 1;
+
+        case ARG_VERSION:
+                printf("vspc-sim %s\n", VSPC_VERSION);
+                return 1;
+
+        case 'v':
+                o->verbose = true;
+                return 0;
+
+        case ARG_CONNECT:
+                if (parse_concentrator(optarg, &o->hosts.concentrator) < 0)
+                        return bad(name, optarg, "an address and a port such as 127.0.0.1:13370 or [::1]:13370");
+                return 0;
+
+        case 'n':
+                return get_unsigned(name, optarg, COUNT_MAX, &o->count);
+
+        case ARG_NAME:
+                if (!*optarg || strlen(optarg) > SIM_NAME_MAX)
+                        return bad(name, optarg, "a name of 1 to 200 bytes");
+                o->name = optarg;
+                return 0;
+
+        case ARG_UUID:
+                if (vmware_parse_uuid((const uint8_t *) optarg, strlen(optarg), o->uuid) < 0)
+                        return bad(name, optarg, "a UUID (32 hex digits, dashes and spaces as you like)");
+                o->uuid_given = true;
+                return 0;
+
+        case ARG_URI:
+                if (strlen(optarg) > TELNET_SUBNEGOTIATION_MAX - 2)
+                        return bad(name, optarg, "short enough for a service URI (1022 bytes)");
+                o->uri = optarg;
+                return 0;
+
+        case ARG_DIRECTION:
+                if (!streq(optarg, "S") && !streq(optarg, "C"))
+                        return bad(name, optarg, "a direction: S (server) or C (client)");
+                o->direction = optarg[0];
+                return 0;
+
+        case ARG_RATE:
+                return get_rate(name, optarg, &o->rate);
+
+        case ARG_BYTES:
+                return get_size(name, optarg, &o->bytes);
+
+        case ARG_SOURCE:
+                o->source = optarg;
+                return 0;
+
+        case ARG_SINK:
+                o->sink = optarg;
+                return 0;
+
+        case ARG_ECHO:
+                o->echo = true;
+                return 0;
+
+        case 'e':
+                o->command = optarg;
+                return 0;
+
+        case ARG_PIPE:
+                o->pipe = true;
+                return 0;
+
+        case ARG_EXEC_ONCE:
+                o->exec_once = true;
+                return 0;
+
+        case ARG_VMOTION:
+                return get_span(name, optarg, &o->vmotion_every);
+
+        case ARG_VMOTIONS:
+                return get_number(name, optarg, UINT32_MAX, &o->n_vmotions);
+
+        case ARG_ABORT:
+                return get_unsigned(name, optarg ?: "1", UINT32_MAX, &o->abort_each);
+
+        case ARG_NOTNOW_GOES_ON:
+                o->begin_early = true;
+                return 0;
+
+        case ARG_HOSTS:
+                return get_unsigned(name, optarg, HOSTS_MAX, &o->hosts.count);
+
+        case ARG_IN_FLIGHT:
+                return get_unsigned(name, optarg, COUNT_MAX, &o->in_flight);
+
+        case ARG_RECONNECT:
+                return get_span(name, optarg, &o->reconnect);
+
+        case ARG_NO_RECONNECT:
+                o->reconnect = USEC_INFINITY;
+                return 0;
+
+        case ARG_DROP:
+                return get_span(name, optarg, &o->drop_every);
+
+        case ARG_SPLIT:
+                return get_split(name, optarg, &o->hosts.split);
+
+        case ARG_COALESCE:
+                o->hosts.coalesce = true;
+                return 0;
+
+        case ARG_DEAD:
+                o->dead = true;
+                return 0;
+
+        case ARG_TLS:
+                return get_security(name, optarg ?: "telnets", &o->hosts.security);
+
+        case ARG_RESUME:
+                o->hosts.resume = true;
+                return 0;
+
+        case ARG_FOR:
+                return get_span(name, optarg, &o->run_for);
+
+        case ARG_EXIT_WHEN_CONNECTED:
+                o->exit_when_connected = true;
+                return 0;
+
+        case ARG_JSON:
+                o->json = true;
+                return 0;
+
+        default: /* getopt_long() has said what is wrong */
+                fprintf(stderr, "Try %s --help.\n", program_invocation_short_name);
+                return -EINVAL;
+        }
+}
+
 int sim_options_parse(int argc, char **argv, SimOptions *ret) {
-        enum {
-                ARG_VERSION = 0x100,
-                ARG_CONNECT,
-                ARG_NAME,
-                ARG_UUID,
-                ARG_URI,
-                ARG_DIRECTION,
-                ARG_RATE,
-                ARG_BYTES,
-                ARG_SOURCE,
-                ARG_SINK,
-                ARG_ECHO,
-                ARG_PIPE,
-                ARG_EXEC_ONCE,
-                ARG_VMOTION,
-                ARG_VMOTIONS,
-                ARG_ABORT,
-                ARG_NOTNOW_GOES_ON,
-                ARG_HOSTS,
-                ARG_IN_FLIGHT,
-                ARG_RECONNECT,
-                ARG_NO_RECONNECT,
-                ARG_DROP,
-                ARG_SPLIT,
-                ARG_COALESCE,
-                ARG_DEAD,
-                ARG_TLS,
-                ARG_RESUME,
-                ARG_FOR,
-                ARG_EXIT_WHEN_CONNECTED,
-                ARG_JSON,
-        };
-        static const struct option options[] = {
-                {"help", no_argument, NULL, 'h'},
-                {"version", no_argument, NULL, ARG_VERSION},
-                {"verbose", no_argument, NULL, 'v'},
-                {"connect", required_argument, NULL, ARG_CONNECT},
-                {"count", required_argument, NULL, 'n'},
-                {"name", required_argument, NULL, ARG_NAME},
-                {"uuid", required_argument, NULL, ARG_UUID},
-                {"uri", required_argument, NULL, ARG_URI},
-                {"direction", required_argument, NULL, ARG_DIRECTION},
-                {"rate", required_argument, NULL, ARG_RATE},
-                {"bytes", required_argument, NULL, ARG_BYTES},
-                {"source", required_argument, NULL, ARG_SOURCE},
-                {"sink", required_argument, NULL, ARG_SINK},
-                {"echo", no_argument, NULL, ARG_ECHO},
-                {"exec", required_argument, NULL, 'e'},
-                {"pipe", no_argument, NULL, ARG_PIPE},
-                {"exec-once", no_argument, NULL, ARG_EXEC_ONCE},
-                {"vmotion", required_argument, NULL, ARG_VMOTION},
-                {"vmotions", required_argument, NULL, ARG_VMOTIONS},
-                {"abort", optional_argument, NULL, ARG_ABORT},
-                {"notnow-goes-on", no_argument, NULL, ARG_NOTNOW_GOES_ON},
-                {"hosts", required_argument, NULL, ARG_HOSTS},
-                {"in-flight", required_argument, NULL, ARG_IN_FLIGHT},
-                {"reconnect", required_argument, NULL, ARG_RECONNECT},
-                {"no-reconnect", no_argument, NULL, ARG_NO_RECONNECT},
-                {"drop", required_argument, NULL, ARG_DROP},
-                {"split", required_argument, NULL, ARG_SPLIT},
-                {"coalesce", no_argument, NULL, ARG_COALESCE},
-                {"dead", no_argument, NULL, ARG_DEAD},
-                {"tls", optional_argument, NULL, ARG_TLS},
-                {"resume", no_argument, NULL, ARG_RESUME},
-                {"for", required_argument, NULL, ARG_FOR},
-                {"exit-when-connected", no_argument, NULL, ARG_EXIT_WHEN_CONNECTED},
-                {"json", no_argument, NULL, ARG_JSON},
-                {},
-        };
         SimOptions o = {
                 .hosts.count = 1,
                 .in_flight = 64,
@@ -277,181 +439,16 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 .n_vmotions = UINT64_MAX,
                 .run_for = USEC_INFINITY,
         };
-        bool uuid_given = false;
-        uint64_t split;
-        int c, index, r;
+        int c, index;
 
-        r = parse_concentrator(DEFAULT_CONNECT, &o.hosts.concentrator);
-        assert(r >= 0);
+        (void) parse_concentrator(DEFAULT_CONNECT, &o.hosts.concentrator);
 
         while (index = -1, (c = getopt_long(argc, argv, "hvn:e:", options, &index)) >= 0) {
                 const char *name = index >= 0 ? options[index].name : c == 'n' ? "count" : "";
 
-                switch (c) {
-
-                case 'h':
-                        help();
-                        return 0;
-
-                case ARG_VERSION:
-                        printf("vspc-sim %s\n", VSPC_VERSION);
-                        return 0;
-
-                case 'v':
-                        o.verbose = true;
-                        break;
-
-                case ARG_CONNECT:
-                        r = parse_concentrator(optarg, &o.hosts.concentrator);
-                        if (r < 0)
-                                return bad(name, optarg,
-                                           "an address and a port such as 127.0.0.1:13370 or [::1]:13370");
-                        break;
-
-                case 'n':
-                        r = get_unsigned(name, optarg, COUNT_MAX, &o.count);
-                        break;
-
-                case ARG_NAME:
-                        if (!*optarg || strlen(optarg) > SIM_NAME_MAX)
-                                return bad(name, optarg, "a name of 1 to 200 bytes");
-                        o.name = optarg;
-                        break;
-
-                case ARG_UUID:
-                        r = vmware_parse_uuid((const uint8_t *) optarg, strlen(optarg), o.uuid);
-                        if (r < 0)
-                                return bad(name, optarg,
-                                           "a UUID (32 hex digits, dashes and spaces as you like)");
-                        uuid_given = true;
-                        break;
-
-                case ARG_URI:
-                        if (strlen(optarg) > TELNET_SUBNEGOTIATION_MAX - 2)
-                                return bad(name, optarg, "short enough for a service URI (1022 bytes)");
-                        o.uri = optarg;
-                        break;
-
-                case ARG_DIRECTION:
-                        if (!streq(optarg, "S") && !streq(optarg, "C"))
-                                return bad(name, optarg, "a direction: S (server) or C (client)");
-                        o.direction = optarg[0];
-                        break;
-
-                case ARG_RATE:
-                        if (streq(optarg, "max"))
-                                o.rate = RATE_MAX;
-                        else
-                                r = get_size(name, optarg, &o.rate);
-                        break;
-
-                case ARG_BYTES:
-                        r = get_size(name, optarg, &o.bytes);
-                        break;
-
-                case ARG_SOURCE:
-                        o.source = optarg;
-                        break;
-
-                case ARG_SINK:
-                        o.sink = optarg;
-                        break;
-
-                case ARG_ECHO:
-                        o.echo = true;
-                        break;
-
-                case 'e':
-                        o.command = optarg;
-                        break;
-
-                case ARG_PIPE:
-                        o.pipe = true;
-                        break;
-
-                case ARG_EXEC_ONCE:
-                        o.exec_once = true;
-                        break;
-
-                case ARG_VMOTION:
-                        r = get_span(name, optarg, &o.vmotion_every);
-                        break;
-
-                case ARG_VMOTIONS:
-                        r = get_number(name, optarg, UINT32_MAX, &o.n_vmotions);
-                        break;
-
-                case ARG_ABORT:
-                        o.abort_each = 1;
-                        if (optarg)
-                                r = get_unsigned(name, optarg, UINT32_MAX, &o.abort_each);
-                        break;
-
-                case ARG_NOTNOW_GOES_ON:
-                        o.begin_early = true;
-                        break;
-
-                case ARG_HOSTS:
-                        r = get_unsigned(name, optarg, HOSTS_MAX, &o.hosts.count);
-                        break;
-
-                case ARG_IN_FLIGHT:
-                        r = get_unsigned(name, optarg, COUNT_MAX, &o.in_flight);
-                        break;
-
-                case ARG_RECONNECT:
-                        r = get_span(name, optarg, &o.reconnect);
-                        break;
-
-                case ARG_NO_RECONNECT:
-                        o.reconnect = USEC_INFINITY;
-                        break;
-
-                case ARG_DROP:
-                        r = get_span(name, optarg, &o.drop_every);
-                        break;
-
-                case ARG_SPLIT:
-                        r = get_size(name, optarg, &split);
-                        if (r >= 0)
-                                o.hosts.split = split;
-                        break;
-
-                case ARG_COALESCE:
-                        o.hosts.coalesce = true;
-                        break;
-
-                case ARG_DEAD:
-                        o.dead = true;
-                        break;
-
-                case ARG_TLS:
-                        r = get_security(name, optarg ?: "telnets", &o.hosts.security);
-                        break;
-
-                case ARG_RESUME:
-                        o.hosts.resume = true;
-                        break;
-
-                case ARG_FOR:
-                        r = get_span(name, optarg, &o.run_for);
-                        break;
-
-                case ARG_EXIT_WHEN_CONNECTED:
-                        o.exit_when_connected = true;
-                        break;
-
-                case ARG_JSON:
-                        o.json = true;
-                        break;
-
-                default: /* getopt_long() has said what is wrong */
-                        fprintf(stderr, "Try %s --help.\n", program_invocation_short_name);
-                        return -EINVAL;
-                }
-
-                if (r < 0)
-                        return r;
+                int r = take_option(c, name, &o);
+                if (r != 0)
+                        return MIN(r, 0);
         }
 
         if (optind < argc) {
@@ -460,14 +457,14 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
                 return -EINVAL;
         }
 
-        if (!uuid_given)
+        if (!o.uuid_given)
                 uuid_from_name(o.name, o.uuid);
 
         /* A file without a rate goes as fast as it can. */
         if (o.source && o.rate == RATE_NONE)
                 o.rate = RATE_MAX;
 
-        r = check(&o);
+        int r = check(&o);
         if (r < 0)
                 return r;
 

@@ -17,6 +17,7 @@ typedef struct SimOptions {
         unsigned count;
         const char *name;
         uint8_t uuid[16];     /* of the first one */
+        bool uuid_given;      /* else it is made from the name */
         const char *uri;
         char direction;       /* VMWARE_DIRECTION_* */
 
