@@ -12,8 +12,11 @@ import tempfile
 import time
 import unittest
 
-from harness import VSPCD, TestCase, clean_environment, is_port_free, listener, main, wait_for
+from harness import VSPCD, PortBlock, TestCase, clean_environment, is_port_free, main, wait_for
 from peers import NAME, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
+
+LOG_EVERY_SEC = 10  # what may happen very often
+STATUS_EVERY_SEC = 0.2
 
 
 def run(*arguments, **environment):
@@ -107,13 +110,13 @@ class Sockets(TestCase):
             connected_vm(vspcd)
 
     def test_systemd_socket_activate(self):
-        state = tempfile.TemporaryDirectory(prefix="vspc-e2e-state-")
-        with listener() as s:
-            address = s.getsockname()
-        activate = subprocess.Popen(["systemd-socket-activate", "-l", f"127.0.0.1:{address[1]}", "--fdname=vm",
-                                     "-E", "ASAN_OPTIONS", "-E", f"STATE_DIRECTORY={self.enterContext(state)}",
-                                     VSPCD, "--config=/dev/null"],
-                                    stderr=subprocess.PIPE, env=clean_environment())
+        state = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-state-"))
+        block = PortBlock(1)
+        self.addCleanup(block.release)
+        address = ("127.0.0.1", block.first)
+        activate = subprocess.Popen(["systemd-socket-activate", "-l", f"127.0.0.1:{block.first}", "--fdname=vm",
+                                     "-E", "ASAN_OPTIONS", "-E", f"STATE_DIRECTORY={state}", VSPCD,
+                                     "--config=/dev/null"], stderr=subprocess.PIPE, env=clean_environment())
 
         def connect():
             try:
@@ -158,12 +161,12 @@ class Notifications(TestCase):
 
     def test_status_is_not_sent_for_each_of_many_events(self):
         vspcd = self.start()
-        since = len(vspcd.notifications)
-        vms = [EsxiVm(vspcd) for _ in range(25)]
+        since, began = len(vspcd.notifications), time.monotonic()
+        vms = [EsxiVm(vspcd) for _ in range(100)]
         for vm in vms:
             vm.handshake()
-        vspcd.wait_status("25 VMs, 0 clients")
-        self.assertLess(len(vspcd.notifications) - since, 20)
+        vspcd.wait_status("100 VMs, 0 clients")
+        self.assertLessEqual(len(vspcd.notifications) - since, 1 + (time.monotonic() - began) // STATUS_EVERY_SEC)
 
     def test_watchdog(self):
         vspcd = self.start(env={"WATCHDOG_USEC": "300000"})
@@ -288,8 +291,6 @@ class DescriptorLimit(TestCase):
         clients = []
         while vspcd.n_descriptors() < self.USABLE - leave:
             clients.append(RawClient(self.vm))
-            if vspcd.n_descriptors() >= self.USABLE - leave:
-                vspcd.wait_clients_told(len(clients))  # sending STATUS= takes one for a moment
         return clients
 
     def assert_idle(self, vspcd):
@@ -304,12 +305,12 @@ class DescriptorLimit(TestCase):
 
     def test_what_does_not_fit_is_refused_and_everything_else_goes_on(self):
         vspcd = self.begin()
-        clients = self.fill(vspcd)
+        clients, began = self.fill(vspcd), time.monotonic()
         for address in (("127.0.0.1", self.vm.port), vspcd.vm_address, vspcd.admin_address):
             refused = Peer(address)
             refused.wait_closed()
         vspcd.wait_logged(r"\d+ connections? refused: all 96 descriptors are in use, LimitNOFILE= could be raised")
-        self.assertEqual(vspcd.count_logged("connections? refused"), 1)
+        self.assertLessEqual(vspcd.count_logged("connections? refused"), 1 + (time.monotonic() - began) // LOG_EVERY_SEC)
         self.assert_idle(vspcd)
         self.vm.send(b"going on")
         clients[-1].wait_data(b"going on")
@@ -408,9 +409,6 @@ class DescriptorLimit(TestCase):
         clients = []
         while vspcd.n_descriptors() < 40:
             clients.append(RawClient(self.vm))
-            if vspcd.n_descriptors() >= 40:
-                # One of them may be STATUS='s, for a moment. If not it cannot be sent, so none can be waited for.
-                select.select([], [], [], 0.3)
         waiting = Peer(("127.0.0.1", self.vm.port))
         vspcd.wait_logged("Cannot accept .* for the moment: Too many open files")
         self.assert_idle(vspcd)
