@@ -222,18 +222,21 @@ class Refusals(TestCase):
         self.assertTrue(vspcd.logged(r"VM n+ \("))
 
     def test_the_handshake_has_to_be_finished_in_time(self):
-        vspcd = self.start(HandshakeTimeoutSec="300ms")
+        vspcd = self.start()
         silent = EsxiVm(vspcd)
         half = EsxiVm(vspcd)
         half.negotiate()
         half.send_raw(half.do_proxy() + half.vc_uuid())
+        half.wait_suboption(WILL_PROXY)
+        vspcd.reload(HandshakeTimeoutSec="300ms")
         for vm in (silent, half):
             vm.wait_closed()
             vspcd.wait_logged(f":{vm.local_port}: has not said in time which VM it is")
 
     def test_the_handshake_timeout_is_not_for_those_who_have_finished(self):
-        vspcd = self.start(HandshakeTimeoutSec="300ms")
+        vspcd = self.start()
         vm = connected_vm(vspcd)
+        vspcd.reload(HandshakeTimeoutSec="300ms")
         later = EsxiVm(vspcd)
         later.wait_closed()  # a whole timeout has passed
         vm.send(b"still here")

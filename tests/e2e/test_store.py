@@ -264,11 +264,12 @@ class Expiry(StoreTest):
         self.assertIn(vm.id, list_vms(self.begin(VMExpireSec="1h")))
 
     def test_one_that_comes_back_in_time_is_not_forgotten(self):
-        digits = self.store(1, gone=usec_now() - HOUR_USEC + 3_000_000, port=self.block.last)
-        self.store(2, gone=usec_now() - HOUR_USEC + 3_000_000)
-        vspcd = self.begin(VMExpireSec="1h")
+        digits = self.store(1, gone=usec_now() - HOUR_USEC, port=self.block.last)
+        self.store(2, gone=usec_now() - HOUR_USEC)
+        vspcd = self.begin(VMExpireSec="2h")
         vm = connected_vm(vspcd, "vm1", digits=digits)
         self.assertEqual(vm.port, self.block.last)
+        vspcd.reload(VMExpireSec="1h")
         vspcd.wait_logged("VM vm2 .* has been gone for VMExpireSec=")
         self.assertFalse(vspcd.has_logged("VM vm1 .* has been gone"))
 
@@ -675,11 +676,12 @@ class Trouble(StoreTest):
 
     def test_what_cannot_be_read_for_an_error_of_the_disk_is_removed_once_it_can(self):
         faults = self.faults()
-        vspcd = self.begin(env=faults.env, VMExpireSec="1s")
+        vspcd = self.begin(env=faults.env)
         vm = connected_vm(vspcd)
         disconnect(vm)
         self.wait_stored(vm.id, lambda mapping: mapping.gone)
         faults.inject(("read", errno.EIO, self.folder))
+        vspcd.reload(VMExpireSec="100ms")
         vspcd.wait_status("0 VMs, 0 clients, ports cannot be stored: Input/output error")
         faults.clear()
         wait_for(lambda: f"{vm.id}.vm" not in os.listdir(self.folder), "its file to go")
@@ -723,10 +725,10 @@ class Trouble(StoreTest):
         for _ in range(3):
             connected_vm(vspcd)
         vspcd.wait_status("3 VMs, 0 clients, ports cannot be stored: Permission denied")
-        began = time.monotonic()
         vspcd.end()
-        self.assertLess(time.monotonic() - began, STOP_SEC)
         vspcd.wait_logged("What has changed of 3 VMs could not be stored by Backend=file")
+        wait_for(lambda: not vspcd.threads[1].is_alive(), "the end of the log")
+        self.assertFalse(vspcd.logged("has not stored everything within"))
 
     def test_a_folder_that_cannot_be_had_keeps_it_from_starting(self):
         for state, error in (("/nonexistent", "No such file or directory"), ("/dev/null", "Not a directory")):
@@ -850,15 +852,12 @@ class PlugIns(StoreTest):
         vms = [connected_vm(vspcd) for _ in range(20)]
         vspcd.wait_logged("backend-odd: put vm")
         client = TelnetClient(vms[7])
-        began = time.monotonic()
         for i in range(100):
             vms[7].send(b"x" * 100_000)
             client.wait_size((i + 1) * 100_000)
-        took = time.monotonic() - began
         client.send(b"typed")
         vms[7].wait_data(b"typed")
         self.assertFalse(vspcd.has_logged("backend-odd: has put"))
-        self.assertLess(took, 20 if SANITIZED else 5)
 
         began = time.monotonic()
         self.assertEqual(vspcd.end(), 0)

@@ -78,9 +78,11 @@ class FirstByte(VmTestCase):
             vspcd.wait_logged(f":{silent.local_port}: has not said in time which VM it is")
 
     def test_a_handshake_that_stops_in_its_middle_is_given_up_in_time(self):
-        vspcd = self.start_tls(HandshakeTimeoutSec="200ms")
+        vspcd = self.start_tls()
         stopped = Peer(vspcd.vm_address)
         stopped.send_raw(b"\x16\x03\x01\x02\x00\x01")
+        vspcd.has_logged("a connection that came later, and its end")
+        vspcd.reload(HandshakeTimeoutSec="200ms")
         stopped.wait_closed()
         self.assertEqual(bytes(stopped.raw), b"")
         vspcd.wait_logged(f":{stopped.local_port}: has not said in time which VM it is")

@@ -6,7 +6,7 @@ import os
 import threading
 
 from harness import SANITIZED, TestCase, main
-from peers import (ABORT, BEGIN, BRK, COMPLETE, GOAHEAD, IAC, NAME, NOTNOW, PEER, PEER_OK, EsxiVm, RawClient,
+from peers import (ABORT, AYT, BEGIN, BRK, COMPLETE, GOAHEAD, IAC, NAME, NOTNOW, PEER, PEER_OK, EsxiVm, RawClient,
                    TelnetClient, connected_vm, double, migration_target, say, sub, uuid_text, VC_UUID, WILL, COM_PORT)
 
 SEQUENCE = b"\0\0\0\1"
@@ -598,17 +598,21 @@ class Failure(Migration):
         self.source.begin(OTHER)
 
     def test_the_target_does_not_complete_in_time(self):
-        self.begin(VMotionTimeoutSec="2s")
+        self.begin()
         self.client.send(b"held")
         self.target.peer(SEQUENCE, self.secret)
+        self.vspcd.reload(VMotionTimeoutSec="300ms")
         self.target.wait_closed()
         self.source.wait_data(b"held")
         self.assert_spoken_to(self.source, self.target)
 
     def test_the_source_has_gone_and_nobody_comes_in_time(self):
-        self.begin(VMotionTimeoutSec="300ms")
+        self.begin()
         self.source.close()
-        self.client.send(b"lost with it")
+        self.vspcd.wait_logged("its connection from .* has ended")
+        self.client.send_raw(b"lost with it" + bytes([IAC, AYT]))
+        self.client.wait_data(b"[vspc: yes, ")  # so it has been read
+        self.vspcd.reload(VMotionTimeoutSec="300ms")
         self.client.wait_data(b"[vspc: VM disconnected]")
         self.vspcd.wait_logged("no target has come")
         anew = connected_vm(self.vspcd, self.source.name, digits=self.source.digits)
