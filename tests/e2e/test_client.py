@@ -65,7 +65,7 @@ class Terminal:
         self.fd, self.slave = os.openpty()
         self.resize(*size)
         self.before = termios.tcgetattr(self.slave)
-        self.shown = b""
+        self.shown = bytearray()
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             argv, stdin=stdin or self.slave, stdout=stdout or self.slave, stderr=self.slave, start_new_session=True,
             env=environment(**(env or {})), preexec_fn=self.prepare)
@@ -92,7 +92,7 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE_SEC
         while not predicate():
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited in vain for {what}; the last that is shown: {self.shown[-2000:]!r}\n"
+                raise AssertionError(f"waited in vain for {what}; the last that is shown: {bytes(self.shown[-2000:])!r}\n"
                                      f"{recent_logs()}")
             self.read(0.02)
 
@@ -868,13 +868,18 @@ class Prompt(ClientTestCase):
         n = len(terminal.shown)
         blob = bytes(range(32, 127)) * 100000
         peer.sock.setblocking(False)
-        sent, quiet_since = 0, time.monotonic()
-        while time.monotonic() < quiet_since + 0.5:
+        sent = 0
+
+        def send():
+            """Returns whether more than a MiB has been taken, and no more for half a second."""
+            nonlocal sent
+            taken = False
             with contextlib.suppress(*WOULD_BLOCK):
-                sent += peer.sock.send(blob[sent:sent + (1 << 18)])
-                quiet_since = time.monotonic()
-            select.select([], [peer.sock], [], 0.05)
-        self.assertGreater(sent, 1 << 20)
+                n = peer.sock.send(blob[sent:sent + (1 << 18)])
+                sent, taken = sent + n, True
+            return not taken and not select.select([], [peer.sock], [], 0.5)[1] and sent > 1 << 20
+
+        wait_for(send, lambda: f"more than a MiB to be taken, it is {sent}")
         self.assertLess(sent, 4 << 20)
         with open(f"/proc/{terminal.process.pid}/status", encoding="ascii") as f:
             rss = int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1])
@@ -1020,17 +1025,17 @@ class Pipes(ClientTestCase):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         vm.send(ALL_BYTES)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=300ms", stdin=subprocess.DEVNULL)
+        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
         self.assertSameBytes(process.stdout.read(), ALL_BYTES)
         self.assertEqual(process.wait(PATIENCE_SEC), 0)
 
     def test_a_vm_that_goes_on_talking_is_not_silent(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=200ms", stdin=subprocess.DEVNULL)
+        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
         process.stderr.readline()
         began = time.monotonic()
-        while time.monotonic() < began + 1:
+        while time.monotonic() < began + 3:
             vm.send(b"still here\n")
             self.assertEqual(process.stdout.readline(), b"still here\n")
         self.assertEqual(process.wait(PATIENCE_SEC), 0)
