@@ -557,7 +557,7 @@ class Misbehaviour(HooksTest):
     def test_after_its_timeout_it_is_ended_with_its_children(self):
         path = self.hook("50-hangs", '#!/bin/sh\nsleep 1000 &\necho "$! $$" >>"$HOOKS_OUT/pids"\nwait\n')
         self.hook("60-record")
-        vspcd = self.start(HookTimeoutSec="200ms")
+        vspcd = self.start(HookTimeoutSec="2s")  # in which the next one does its work
         connected_vm(vspcd)
         vspcd.wait_logged(f"{path} has not ended within HookTimeoutSec=, ending it")
         self.wait_told(2)  # the next ones have their turn
@@ -567,7 +567,7 @@ class Misbehaviour(HooksTest):
 
     def test_one_that_does_not_heed_sigterm_is_killed(self):
         self.hook("50-deaf", "#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho \"$! $$\" >>\"$HOOKS_OUT/pids\"\nwait\n")
-        vspcd = self.start(HookTimeoutSec="100ms")
+        vspcd = self.start(HookTimeoutSec="1s")  # in which a shell begins
         connected_vm(vspcd)
         wait_for(lambda: len(self.lines("pids")) >= 2, "the next event")
         for pid in self.lines("pids")[0].split():
@@ -575,7 +575,7 @@ class Misbehaviour(HooksTest):
 
     def test_one_that_has_stopped_is_ended_too(self):
         self.hook("50-stops", '#!/bin/sh\necho $$ >>"$HOOKS_OUT/pids"\nkill -STOP $$\n')
-        connected_vm(self.start(HookTimeoutSec="100ms"))
+        connected_vm(self.start(HookTimeoutSec="1s"))
         wait_for(lambda: len(self.lines("pids")) >= 2, "the next event")
         wait_for(lambda: is_gone(self.lines("pids")[0]), "it to be gone")
 
@@ -598,7 +598,7 @@ class Misbehaviour(HooksTest):
 
     def test_output_without_end_is_cut(self):
         self.hook("50-floods", '#!/bin/sh\n[ "$VSPC_EVENT" = vm-added ] || exit 0\nyes "0123456789"\n')
-        vspcd = self.start(HookTimeoutSec="500ms")
+        vspcd = self.start(HookTimeoutSec="1s")
         vspcd.wait_logged("1 hook is told")
         before = self.runner.rss()
         vm = connected_vm(vspcd)
@@ -617,12 +617,13 @@ class Misbehaviour(HooksTest):
         self.assertEqual(len(logged[1]), 1024)
 
     def test_complaints_of_many_vms_are_counted(self):
-        self.hook("50-fails", "#!/bin/sh\nexit 1\n")
-        vspcd = self.start(ports=128)
-        for _ in range(110):
+        self.hook("50-fails", "#!/bin/sh\nseq 50\nexit 1\n")
+        vspcd, began = self.start(), time.monotonic()
+        for _ in range(20):
             connected_vm(vspcd)
         vspcd.wait_logged(r"\d+ messages of and about hooks are left out: more than 200 in 10 s")
-        self.assertLessEqual(vspcd.count_logged("has failed with exit status 1"), 200)
+        n_spans = 1 + (time.monotonic() - began) // 10
+        self.assertIn(vspcd.count_logged("Hook 50-fails, "), range(200, int(n_spans * 200) + 1))
 
 
 class End(HooksTest):
@@ -632,9 +633,10 @@ class End(HooksTest):
         connected_vm(vspcd)
         wait_for(lambda: self.lines("pids"), "the hook")
         began = time.monotonic()
-        vspcd.end()
-        self.assertLess(time.monotonic() - began, 1.9)  # vspcd does not wait for it
+        os.kill(self.runner.pid, signal.SIGSTOP)
+        vspcd.end()  # which waits for none of them
         vspcd.wait_logged("Ending before hooks could be told of 1 event$")
+        os.kill(self.runner.pid, signal.SIGCONT)
         vspcd.wait_logged(f"{path} has not ended with vspcd, killing it")
         self.assertGreater(time.monotonic() - began, 1.9)
         for pid in " ".join(self.lines("pids")).split():
