@@ -92,8 +92,8 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE_SEC
         while not predicate():
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited in vain for {what}; the last that is shown: {bytes(self.shown[-2000:])!r}\n"
-                                     f"{recent_logs()}")
+                shown = bytes(self.shown[-2000:])
+                raise AssertionError(f"waited in vain for {what}; the last that is shown: {shown!r}\n{recent_logs()}")
             self.read(0.02)
 
     def wait_shown(self, text, since=0):

@@ -39,8 +39,9 @@ class Encryption(Scenario):
         self.vm("web01", "--tls")
         vm = self.wait_vm("web01")
         client = self.nc(vm).echo("one")
-        second = self.make_certificate()  # and reloads
+        second = self.make_certificate()
         self.assertNotEqual(first, second)
+        self.wait_reloaded()
         self.assertEqual(self.presented(), second)
         client.echo("two")
         self.assertEqual(self.wait_vm("web01")["since"], vm["since"])

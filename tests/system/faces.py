@@ -29,6 +29,10 @@ def documents(text):
 
 
 class Faces(Scenario):
+    def wait_bus(self):
+        """vspcd is on the bus a moment after it has started."""
+        wait_for(lambda: self.machine.run("busctl", "status", NAME, check=False).returncode == 0, "vspcd on the bus")
+
     def test_what_a_console_says_is_in_the_journal(self):
         for name in "web01", "web02":
             self.vm(name)
@@ -45,6 +49,7 @@ class Faces(Scenario):
     def test_busctl_shows_the_vms(self):
         self.vm("web01")
         self.wait_vm("web01")
+        self.wait_bus()
         path = f"{MANAGER[1]}/vm/"
         self.assertIn(path, self.machine.out("busctl", "tree", "--list", NAME))
         path = self.machine.out("busctl", "call", *MANAGER, "GetVM", "s", "web01").split('"')[1]
@@ -55,6 +60,7 @@ class Faces(Scenario):
 
     def test_busctl_monitor_shows_a_vm_that_comes(self):
         self.vms()  # starts the service
+        self.wait_bus()
         monitor = self.talk("busctl", "monitor", NAME)
         monitor.wait_shown("Monitoring bus message stream.")
         self.vm("web01")
@@ -63,12 +69,14 @@ class Faces(Scenario):
     def test_busctl_clear_disconnects_the_clients(self):
         self.vm("web01")
         client = self.telnet(self.wait_vm("web01")).echo("hello")
+        self.wait_bus()
         self.assertEqual(self.machine.sh(readme_block("busctl call")).stdout.splitlines()[-1], "u 1")
         client.wait_shown("Connection closed by foreign host.").wait_exit()
 
     def test_polkit_decides_who_may_disconnect_clients(self):
         self.vm("web01")
         client = self.telnet(self.wait_vm("web01")).echo("hello")
+        self.wait_bus()
         clear = ("busctl", "--allow-interactive-authorization=no", "call", *MANAGER, "Clear", "s", "web01")
         refused = self.machine.run(*clear, user="alice", check=False)
         self.assertNotEqual(refused.returncode, 0)

@@ -7,7 +7,6 @@ import re
 from machine import wait_for
 from scenario import Scenario, readme_block
 
-# Holds up the start of the service until somebody writes into the pipe.
 # What somebody can do who has broken vspcd: this runs in its place.
 BROKEN = """[Service]
 Type=oneshot
@@ -18,6 +17,7 @@ ExecPaths=/usr/local/bin/execute
 SyslogIdentifier=execute
 """
 
+# Holds up the start of the service until somebody writes into the pipe
 SLOW_START = "[Service]\nExecStartPre=+/bin/sh -c 'mkfifo /run/vspc-gate; read line </run/vspc-gate'\n"
 
 
@@ -67,6 +67,7 @@ class Service(Scenario):
         client = self.nc(vm).echo("one")
         self.configure("ClientLimit=1\n")
         self.machine.run("systemctl", "reload", "vspc")
+        self.wait_reloaded()
         self.telnet(vm).wait_shown("[vspc: ").wait_shown("Connection closed by foreign host.").wait_exit()
         client.echo("two")
         self.assertEqual(self.wait_vm("web01")["since"], vm["since"])
@@ -206,8 +207,13 @@ class Service(Scenario):
         self.machine.run("rm", "/run/systemd/system/vspc.service.d/strict.conf")  # there it would only be killed
         self.edit("vspc.service", BROKEN)
         self.machine.run("systemctl", "start", "vspc.service", check=False)
-        said = re.findall(r" execute\[\d+\]: (.*)", self.journal("-o", "short"))
+        # What it has said last may still be on its way to the journal.
+        said = wait_for(lambda: self.said_by("execute", n=len(ways.splitlines())), "as many lines")
         self.assertEqual(said, [line.replace(": works", ": does not") for line in ways.splitlines()])
+
+    def said_by(self, identifier, n):
+        said = self.journal("-o", "cat", f"--identifier={identifier}").splitlines()
+        return said if len(said) >= n else None
 
 
 # Debian keeps whether a unit is enabled until a package is purged.

@@ -15,7 +15,7 @@ import unittest
 
 import tap
 from conversation import Conversation
-from machine import SOURCE, Machine
+from machine import SOURCE, Machine, wait_for
 from scenario import readme_block
 
 # With packages to get and to unpack, on a busy machine
@@ -135,7 +135,9 @@ class Installing(Fresh):
         self.machine.boot()
         self.assertEqual(self.machine.run("systemctl", "is-active", "vspc.service", check=False).stdout, "inactive\n")
         self.assertEqual(self.machine.out("vspc-client", "list", "--json=short"), "[]\n")
-        self.assertEqual(self.machine.out("systemctl", "is-active", "vspc.service"), "active\n")
+        # It may have answered before systemd has heard that it is ready.
+        wait_for(lambda: self.machine.run("systemctl", "is-active", "vspc.service", check=False).stdout == "active\n",
+                 "vspc.service to be active")
 
 
 def run(release, tests, result):

@@ -32,6 +32,8 @@ class Trouble(Scenario):
             self.vm(name)
             self.wait_vm(name)
         before = {name: vm["port"] for name, vm in self.vms().items()}
+        wait_for(lambda: len(self.machine.out("find", "/var/lib/vspc", "-name", "*.vm").split()) == len(before),
+                 "their ports to be stored")
         pid = self.main_pid()
         self.machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGSEGV", "vspc")
         self.wait_restarted(pid)
@@ -68,7 +70,7 @@ class Trouble(Scenario):
         report = json.loads(self.machine.out("vspc-sim", f"--count={STORM}", f"--in-flight={STORM}", "--name=storm",
                                              "--exit-when-connected", "--json", timeout=120))
         self.assertEqual((report["connected"], report["handshakes_failed"]), (STORM, 0), report)
-        self.assertEqual(len(self.vms()), STORM)
+        wait_for(lambda: len(self.vms()) == STORM, lambda: f"{STORM} VMs to be known, they are {len(self.vms())}")
         self.assertEqual(self.show("NRestarts"), "0")
 
     def test_consoles_go_on_while_journald_is_restarted(self):
