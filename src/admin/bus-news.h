@@ -2,8 +2,8 @@
 #pragma once
 
 #include <systemd/sd-bus.h>
-#include <uthash.h>
 
+#include "basic/hash-table.h"
 #include "console/console.h"
 
 /*

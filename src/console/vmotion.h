@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <uthash.h>
-
 #include "basic/buffer.h"
+#include "basic/hash-table.h"
 #include "basic/timeout-queue.h"
 
 /*

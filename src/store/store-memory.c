@@ -2,8 +2,7 @@
 
 /* Backend=memory: mappings in RAM, gone with the process. */
 
-#include <uthash.h>
-
+#include "basic/hash-table.h"
 #include "store.h"
 
 typedef struct MemoryEntry {

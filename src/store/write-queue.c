@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <time.h>
-#include <uthash.h>
 #include <utlist.h>
 
+#include "basic/hash-table.h"
 #include "basic/log.h"
 #include "store.h"
 #include "write-queue.h"

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Tables by UUID, when whoever can reach port 13370 chooses the UUIDs. The same ones are put into a table that has
+ * uthash's own function, so that it is seen that they would do harm.
+ */
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+
+#include "basic/hash-table.h"
+
+/* UUIDs of which an attacker tries a thousand each, for the lowest ten bits of uthash's function to be none. It takes
+ * this test a second; a real attacker has more time. */
+#define N_UUIDS 4096U
+#define COMMON_BITS 10U
+#define UUID_SIZE (sizeof("00112233-4455-6677-8899-aabbccddeeff") - 1)
+
+/* uthash lets no bucket have more than ten or so as long as it can help it. */
+#define CHAIN_MAX 32U
+
+typedef struct Entry {
+        UT_hash_handle by_theirs, by_ours;
+        char uuid[UUID_SIZE + 1];
+} Entry;
+
+static unsigned their_function(const char *uuid) {
+        unsigned value;
+
+        HASH_JEN(uuid, UUID_SIZE, value);
+        return value;
+}
+
+static Entry *hostile_uuids(void) {
+        Entry *entries = calloc(N_UUIDS, sizeof(Entry));
+        unsigned long long tried = 0;
+
+        assert_non_null(entries);
+        for (unsigned n = 0; n < N_UUIDS; tried++) {
+                snprintf(entries[n].uuid, sizeof entries[n].uuid, "50123456-789a-bcde-f012-%012llx", tried);
+                if ((their_function(entries[n].uuid) & ((1U << COMMON_BITS) - 1)) == 0)
+                        n++;
+        }
+
+        return entries;
+}
+
+static unsigned longest_chain(const UT_hash_table *table) {
+        unsigned longest = 0;
+
+        for (unsigned i = 0; i < table->num_buckets; i++)
+                longest = MAX(longest, table->buckets[i].count);
+
+        return longest;
+}
+
+static void test_uuids_that_are_chosen_to_collide_do_not(_unused_ void **state) {
+        _cleanup_free_ Entry *entries = hostile_uuids();
+        Entry *theirs = NULL, *ours = NULL, *found;
+
+        for (unsigned i = 0; i < N_UUIDS; i++) {
+                Entry *e = entries + i;
+
+                HASH_ADD_KEYPTR_BYHASHVALUE(by_theirs, theirs, e->uuid, UUID_SIZE, their_function(e->uuid), e);
+                HASH_ADD_KEYPTR(by_ours, ours, e->uuid, UUID_SIZE, e);
+        }
+
+        /* All in one, in a table that has ceased to grow */
+        assert_int_equal(longest_chain(theirs->by_theirs.tbl), N_UUIDS);
+        assert_in_range(theirs->by_theirs.tbl->num_buckets, 1, 1U << COMMON_BITS);
+
+        assert_in_range(longest_chain(ours->by_ours.tbl), 1, CHAIN_MAX);
+        for (unsigned i = 0; i < N_UUIDS; i++) {
+                HASH_FIND(by_ours, ours, entries[i].uuid, UUID_SIZE, found);
+                assert_ptr_equal(found, entries + i);
+        }
+
+        HASH_CLEAR(by_theirs, theirs);
+        HASH_CLEAR(by_ours, ours);
+}
+
+/* What has been learned of one does not help with the next. To come first: a child inherits the key that its parent has
+ * made, and here none has been made. */
+static void test_each_process_has_a_key_of_its_own(_unused_ void **state) {
+        uint64_t values[2];
+        int fds[2];
+
+        assert_int_equal(pipe(fds), 0);
+        for (unsigned i = 0; i < ELEMENTSOF(values); i++) {
+                pid_t pid = fork();
+
+                assert_true(pid >= 0);
+                if (pid == 0) {
+                        uint64_t value = hash_table_function("web01", 5);
+
+                        _exit(value == hash_table_function("web01", 5) && /* and keeps it */
+                                              write(fds[1], &value, sizeof value) == sizeof value
+                                      ? EXIT_SUCCESS
+                                      : EXIT_FAILURE);
+                }
+
+                int status;
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(status, 0);
+                assert_int_equal(read(fds[0], values + i, sizeof values[i]), sizeof values[i]);
+        }
+
+        assert_true(values[0] != values[1]);
+        close(fds[0]);
+        close(fds[1]);
+}
+
+/* From its authors' vectors: the key is 00 01 … 0f, the text as many bytes of 00 01 02 … as it is long. */
+static void test_the_function_is_siphash(_unused_ void **state) {
+        static const uint64_t key[2] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
+        static const struct {
+                size_t n;
+                uint64_t want;
+        } vectors[] = {
+                {0, UINT64_C(0x726fdb47dd0e0e31)}, {1, UINT64_C(0x74f839c593dc67fd)},
+                {2, UINT64_C(0x0d6c8009d9a94f5a)}, {3, UINT64_C(0x85676696d7fb7e2d)},
+                {7, UINT64_C(0xab0200f58b01d137)}, {8, UINT64_C(0x93f5f5799a932462)},
+                {15, UINT64_C(0xa129ca6149be45e5)},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(vectors); i++) {
+                /* Of exactly that size, so that a sanitizer sees what is read behind it. */
+                _cleanup_free_ uint8_t *text = malloc(MAX(vectors[i].n, (size_t) 1));
+
+                assert_non_null(text);
+                for (size_t k = 0; k < vectors[i].n; k++)
+                        text[k] = (uint8_t) k;
+                assert_true(siphash24(text, vectors[i].n, key) == vectors[i].want);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_each_process_has_a_key_of_its_own),
+                cmocka_unit_test(test_uuids_that_are_chosen_to_collide_do_not),
+                cmocka_unit_test(test_the_function_is_siphash),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
