@@ -78,8 +78,8 @@ static void vmotion_peer_wins(VMotion *v) {
 static void vmotion_source_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
-        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->peer, "stays on %s: %s",
-                    v->source->peer, why);
+        console_log_said(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->peer, "stays on %s: %s",
+                         v->source->peer, why);
         vmotion_drop_peer(v);
         vmotion_end(v, v->source);
         vmotion_report(console, CONSOLE_VMOTION_ABORTED);
@@ -95,7 +95,7 @@ static void vmotion_nobody_wins(VMotion *v, const char *why) {
 }
 
 static void vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const char *why) {
-        link_log(l, LOG_NOTICE, VSPC_MESSAGE_VMOTION_REFUSED, "vMotion refused: %s", why);
+        link_log_said(l, LOG_NOTICE, VSPC_MESSAGE_VMOTION_REFUSED, "vMotion refused: %s", why);
         link_put(l, VMWARE_VMOTION_NOTNOW, sequence, n);
 }
 
@@ -152,8 +152,8 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                 HASH_ADD(handle, console->concentrator->vmotions, secret, VMOTION_HANDLE_SIZE, v);
         }
 
-        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
-                    source->peer);
+        console_log_said(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
+                         source->peer);
 
         VMotionAction action = vmotion_step(&v->state, VMOTION_ON_BEGIN);
         if (action == VMOTION_RESTART)
@@ -185,8 +185,8 @@ void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         VMotionAction action = v ? vmotion_step(&v->state, VMOTION_ON_PEER) : VMOTION_IGNORE;
 
         if (action == VMOTION_IGNORE) {
-                link_log(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
-                         "names a vMotion that is not under way, or does not know its secret");
+                link_log_said(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
+                              "names a vMotion that is not under way, or does not know its secret");
                 if (target->state == LINK_HANDSHAKE)
                         link_end(target);
                 return;

@@ -18,8 +18,10 @@
 /* Bytes of a VM's name and identity in a log message */
 #define LOG_LABEL_MAX 128U
 
-void console_log(const Console *c, int level, const char *message_id, const char *peer,
-                 const char *format, ...) {
+static void console_vlog(const Console *c, int level, const char *message_id, const char *peer, const char *format,
+                         va_list ap) _printf_(5, 0);
+static void console_vlog(const Console *c, int level, const char *message_id, const char *peer, const char *format,
+                         va_list ap) {
         const LogField fields[] = {
                 {"VSPC_VM_NAME=", c->name},
                 {"VSPC_VM_UUID=", c->uuid_text},
@@ -27,11 +29,8 @@ void console_log(const Console *c, int level, const char *message_id, const char
                 {"VSPC_PEER=", peer}, /* the last: it may be missing */
         };
         char message[LOG_MESSAGE_MAX];
-        va_list ap;
 
-        va_start(ap, format);
         vsnprintf(message, sizeof message, format, ap);
-        va_end(ap);
 
         /* What it is called must not crowd out what has happened; the fields have all of it. */
         log_full(level, 0,
@@ -42,6 +41,29 @@ void console_log(const Console *c, int level, const char *message_id, const char
                  },
                  "VM %.*s (%.*s): %s", (int) text_fit(c->name, LOG_LABEL_MAX), c->name,
                  (int) text_fit(c->id, LOG_LABEL_MAX), c->id, message);
+}
+
+void console_log(const Console *c, int level, const char *message_id, const char *peer,
+                 const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        console_vlog(c, level, message_id, peer, format, ap);
+        va_end(ap);
+}
+
+void console_log_said(Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
+        unsigned n_left_out;
+        va_list ap;
+
+        if (!log_burst_pass(&c->said, event_now(c->concentrator->event), &n_left_out))
+                return;
+        if (n_left_out > 0)
+                console_log(c, LOG_NOTICE, NULL, NULL, "%u lines about it were left out, there were so many", n_left_out);
+
+        va_start(ap, format);
+        console_vlog(c, level, message_id, peer, format, ap);
+        va_end(ap);
 }
 
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri) {
@@ -189,7 +211,7 @@ int console_rename(Console *c, const char *name) {
         if (streq(c->name, label))
                 return 0;
 
-        console_log(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
+        console_log_said(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
         _cleanup_free_ char *former_name = c->name;
         c->name = TAKE_PTR(label);
         c->former_name = former_name;

@@ -42,6 +42,7 @@ struct Console {
         unsigned n_links, n_clients;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
+        LogBurst said; /* what is logged of what its VM's host says and can say without end */
         ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
 
         usec_t since;        /* connected or disconnected, since 1970 */
@@ -154,4 +155,9 @@ void console_settle(Console *c);
 
 /* "VM web01 (5012…): …" with VSPC_VM_NAME=, VSPC_VM_UUID= and VSPC_URI=, and VSPC_PEER= unless @peer is NULL */
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
+                _printf_(5, 6);
+
+/* The same for what its VM's host can have logged again and again without so much as connecting anew: so much in a
+ * while, else one VM could have the log drop what there is to be said of all others. */
+void console_log_said(Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
                 _printf_(5, 6);

@@ -16,19 +16,8 @@ static const StreamHandler link_handler = {
         .writable = link_writable,
 };
 
-void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
-        char message[LOG_MESSAGE_MAX];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(message, sizeof message, format, ap);
-        va_end(ap);
-
-        if (l->console) {
-                console_log(l->console, level, message_id, l->peer, "%s", message);
-                return;
-        }
-
+/* Of one that has no console: what all of these have logged is bounded. */
+static void link_log_stranger(const Link *l, int level, const char *message_id, const char *message) {
         const LogField peer = {"VSPC_PEER=", l->peer};
         const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
         unsigned n_left_out = 0;
@@ -40,6 +29,34 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
                 log_notice("%u lines about connections that are no VM's were left out, there were so many", n_left_out);
 
         log_full(level, 0, &fields, "Connection from %s: %s", l->peer, message);
+}
+
+void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
+        char message[LOG_MESSAGE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(message, sizeof message, format, ap);
+        va_end(ap);
+
+        if (l->console)
+                console_log(l->console, level, message_id, l->peer, "%s", message);
+        else
+                link_log_stranger(l, level, message_id, message);
+}
+
+void link_log_said(const Link *l, int level, const char *message_id, const char *format, ...) {
+        char message[LOG_MESSAGE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(message, sizeof message, format, ap);
+        va_end(ap);
+
+        if (l->console)
+                console_log_said(l->console, level, message_id, l->peer, "%s", message);
+        else
+                link_log_stranger(l, level, message_id, message);
 }
 
 void link_refuse(Link *l, const char *text) {

@@ -191,3 +191,6 @@ void link_put(Link *l, VMwareCode code, const void *data, size_t n);
 
 /* Logs about this connection: as its console's where it has one, else with the peer alone. */
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
+
+/* The same for what it can say again and again, see console_log_said(). */
+void link_log_said(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);

@@ -2,6 +2,7 @@
 
 """What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
 
+import itertools
 import os
 import re
 import tempfile
@@ -9,8 +10,8 @@ import time
 
 from certificates import Authority
 from harness import TestCase, main, wait_for
-from peers import (AUTHENTICATION, BINARY, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL, WONT, EsxiVm, Peer,
-                   RawClient, TelnetClient, connected_vm, migration_target, say, sub)
+from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, DO_PROXY, ECHO, NAME, PEER, SGA, UNKNOWN_2, VC_UUID,
+                   VMWARE, WILL, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, migration_target, say, sub)
 from test_slow_clients import SMALL, numbered, send_until_stuck
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
@@ -198,6 +199,48 @@ class Strangers(TestCase):
         self.assertFewLines(vspcd, say(WONT, VMWARE), "is not an ESXi host")
         connected_vm(vspcd).close()
         vspcd.wait_logged("its connection from .* has ended")
+
+
+class Chatter(TestCase):
+    """A VM's host can say some things without end that are of interest each time. The log's queue has 4,096 places:
+    what is to be said of other VMs finds one all the same."""
+
+    N, PART = 10000, 200
+
+    def assertOthersAreHeard(self, say_once, reason):
+        vspcd = self.start()
+        vm, other = connected_vm(vspcd), connected_vm(vspcd)
+        for i in range(self.N // self.PART):
+            vm.send_raw(b"".join(say_once(i * self.PART + k) for k in range(self.PART)) + sub(ABORT) + sub(200))
+            vm.wait_suboption(UNKNOWN_2, i + 1)  # it has been read so far
+        other.close()
+        vspcd.wait_logged(f"VM {other.name} .*its connection from .* has ended")
+        vspcd.settle_log()
+        self.assertFalse(vspcd.logged("log messages dropped"))
+        self.assertIn(vspcd.count_logged(reason), range(1, 6 * STRANGER_LINES_MAX))
+        return vspcd, vm
+
+    def test_one_name_after_the_other(self):
+        vspcd, vm = self.assertOthersAreHeard(lambda i: sub(NAME, b"name%d" % i), "is now called name")
+        late = itertools.count()
+
+        def counted():
+            vm.send_raw(sub(NAME, b"late%d" % next(late)))
+            return vspcd.logged(r"(\d+) lines about it were left out")
+
+        self.assertGreater(int(wait_for(counted, "what was left out to be counted")[1]), self.PART)
+
+    def test_one_vmotion_after_the_other(self):
+        self.assertOthersAreHeard(lambda i: sub(BEGIN, b"%04d" % i), "begins to move away")
+
+    def test_vmotions_that_are_called_off(self):
+        self.assertOthersAreHeard(lambda i: sub(BEGIN, b"1234") + sub(ABORT), "stays on")
+
+    def test_vmotions_that_cannot_be(self):
+        self.assertOthersAreHeard(lambda i: sub(BEGIN, b"x" * 65), "vMotion refused")
+
+    def test_secrets_that_are_none(self):
+        self.assertOthersAreHeard(lambda i: sub(PEER, b"12345678"), "names a vMotion that is not under way")
 
 
 class Reload(TestCase):
