@@ -665,14 +665,17 @@ class Trouble(StoreTest):
         self.go_through(vspcd, folder, "Read-only file system", lambda: remount("ro"), lambda: remount("rw"))
 
     def test_the_disk_has_errors(self):
-        for call in ("write", "fsync", "renameat"):
-            faults = self.faults()
-            vspcd = self.begin(env=faults.env)
-            self.go_through(vspcd, self.folder, "Input/output error",
-                            lambda: faults.inject((call, errno.EIO, self.folder)), faults.clear)
-            self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [], call)
-            vspcd.end()
-            shutil.rmtree(self.folder)
+        """Whatever of it: neither a file nor its name in the folder counts as stored before it outlives a power cut."""
+        file, folder = f"{self.folder}/", f"{self.folder}$"
+        for call, path in (("write", file), ("fsync", file), ("renameat", folder), ("fsync", folder)):
+            with self.subTest(call=call, path=path):
+                faults = self.faults()
+                vspcd = self.begin(env=faults.env)
+                self.go_through(vspcd, self.folder, "Input/output error",
+                                lambda: faults.inject((call, errno.EIO, path)), faults.clear)
+                self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [], call)
+                vspcd.end()
+                shutil.rmtree(self.folder)
 
     def test_what_cannot_be_read_for_an_error_of_the_disk_is_removed_once_it_can(self):
         faults = self.faults()
