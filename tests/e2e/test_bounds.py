@@ -2,9 +2,11 @@
 
 """What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
 
+import ctypes
 import itertools
 import os
 import re
+import socket
 import tempfile
 import time
 
@@ -241,6 +243,46 @@ class Chatter(TestCase):
 
     def test_secrets_that_are_none(self):
         self.assertOthersAreHeard(lambda i: sub(PEER, b"12345678"), "names a vMotion that is not under way")
+
+
+class DeadPeers(TestCase):
+    """A host that is switched off says nothing any more. That the kernel then ends its connection takes minutes: what it
+    has been told is looked at instead, in the very sockets that vspcd has."""
+
+    PIDFD_GETFD = 438
+    MINUTE = 60
+
+    def socket_to(self, vspcd, peer):
+        """vspcd's end of the connection"""
+        ours = "%02X%02X%02X%02X:%04X" % (*reversed(socket.inet_aton(peer.sock.getsockname()[0])), peer.local_port)
+        with open(f"/proc/{vspcd.pid}/net/tcp", encoding="ascii") as table:
+            inode = next(line.split()[9] for line in table if line.split()[2] == ours)
+        fd = next(fd for fd in os.listdir(f"/proc/{vspcd.pid}/fd")
+                  if os.readlink(f"/proc/{vspcd.pid}/fd/{fd}") == f"socket:[{inode}]")
+        pidfd = os.pidfd_open(vspcd.pid)
+        copy = ctypes.CDLL(None, use_errno=True).syscall(self.PIDFD_GETFD, pidfd, int(fd), 0)
+        self.assertGreaterEqual(copy, 0, os.strerror(ctypes.get_errno()))
+        os.close(pidfd)
+        return self.enterContext(socket.socket(fileno=copy))
+
+    def assertFoundByKeepalive(self, connection):
+        def tcp(option):
+            return connection.getsockopt(socket.IPPROTO_TCP, option)
+
+        self.assertEqual(connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
+        silence = tcp(socket.TCP_KEEPIDLE) + tcp(socket.TCP_KEEPINTVL) * tcp(socket.TCP_KEEPCNT)
+        self.assertLessEqual(silence, 2 * self.MINUTE)
+
+    def test_hosts_that_are_silent_or_take_nothing(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        connection = self.socket_to(vspcd, vm)
+        self.assertFoundByKeepalive(connection)
+        self.assertEqual(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 5 * self.MINUTE * 1000)
+
+    def test_clients_that_are_silent(self):
+        vspcd = self.start()
+        self.assertFoundByKeepalive(self.socket_to(vspcd, TelnetClient(connected_vm(vspcd))))
 
 
 class Reload(TestCase):
