@@ -58,7 +58,8 @@ int sockets_receive(PassedSocket **ret_sockets) {
         if (n == 0)
                 return log_error_errno(ENOTCONN,
                                        "vspcd gets its sockets from systemd: use \"systemctl start vspc.socket\", "
-                                       "or \"systemd-socket-activate -l 13370 --fdname=vm vspcd\" to try it out");
+                                       "or \"systemd-socket-activate -l 127.0.0.1:13370 --fdname=vm "
+                                       "-E STATE_DIRECTORY=. vspcd\" to try it out");
 
         _cleanup_free_ PassedSocket *sockets = calloc((size_t) n, sizeof(PassedSocket));
         if (!sockets)

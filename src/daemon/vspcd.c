@@ -23,7 +23,7 @@ static void help(void) {
                "     --check-config Say what is wrong with the configuration, if anything, and exit\n"
                "\n"
                "Its sockets come from systemd: \"systemctl start vspc.socket\" starts it. To try it out:\n"
-               "  systemd-socket-activate -l 127.0.0.1:13370 --fdname=vm vspcd\n"
+               "  systemd-socket-activate -l 127.0.0.1:13370 --fdname=vm -E STATE_DIRECTORY=. vspcd\n"
                "\n"
                "Environment: VSPC_LOG_LEVEL=debug logs more.\n");
 }

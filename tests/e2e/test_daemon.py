@@ -4,7 +4,9 @@
 
 import fcntl
 import os
+import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -109,14 +111,18 @@ class Sockets(TestCase):
             vspcd.vm_address = address
             connected_vm(vspcd)
 
-    def test_systemd_socket_activate(self):
-        state = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-state-"))
+    def try_it_out(self, text):
+        """Does what is said there for who wants to try it, in an empty folder, but for the port."""
+        argv = shlex.split(re.search(r"systemd-socket-activate [^\"\n]* vspcd\b", text)[0])
+        self.assertEqual(sum("13370" in argument for argument in argv), 1)
         block = PortBlock(1)
         self.addCleanup(block.release)
         address = ("127.0.0.1", block.first)
-        activate = subprocess.Popen(["systemd-socket-activate", "-l", f"127.0.0.1:{block.first}", "--fdname=vm",
-                                     "-E", "ASAN_OPTIONS", "-E", f"STATE_DIRECTORY={state}", VSPCD,
-                                     "--config=/dev/null"], stderr=subprocess.PIPE, env=clean_environment())
+        argv = [argument.replace("127.0.0.1:13370", f"127.0.0.1:{block.first}") for argument in argv]
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-"))
+        path = f"{os.path.dirname(os.path.abspath(VSPCD))}:{os.environ['PATH']}"
+        activate = subprocess.Popen([argv[0], "-E", "ASAN_OPTIONS", *argv[1:], "--config=/dev/null"], cwd=folder,
+                                    stderr=subprocess.PIPE, env={**clean_environment(), "PATH": path})
 
         def connect():
             try:
@@ -131,6 +137,12 @@ class Sockets(TestCase):
             _, log = activate.communicate(timeout=30)
         self.assertIn(b"for ESXi hosts", log)
         self.assertEqual(activate.returncode, 0)
+
+    def test_whoever_wants_to_try_it_out_can_do_as_it_says(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../man/vspcd.8"), encoding="utf-8") as f:
+            manual = f.read().replace("\\", "")
+        for text in (run("--config=/dev/null").stderr, run("--help").stdout, manual):
+            self.try_it_out(text)
 
 
 class Notifications(TestCase):
