@@ -10,7 +10,7 @@ PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 # To test it: outside peers, sanitizers, fuzzers, packages
 PACKAGES_TEST="$PACKAGES_BUILD python3 python3-cryptography python3-gdbm python3-prometheus-client libcmocka-dev
     libtelnet-dev libssl-dev openssl clang libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux
-    dbus-daemon dbus-bin mandoc debootstrap systemd-container slirp4netns procps util-linux logrotate build-essential
+    dbus-daemon dbus-bin iproute2 mandoc debootstrap systemd-container slirp4netns procps util-linux logrotate build-essential
     debhelper lintian rpm rpmlint gnutls-bin socat telnet-ssl softhsm2"
 
 # On a machine that it runs on, in the tests that boot one (tools/debian-root)

@@ -2,7 +2,10 @@
 
 """Which port a VM gets, how long it stays its own, and what happens when there is none."""
 
+import os
 import socket
+import subprocess
+import sys
 
 from harness import PortBlock, TestCase, is_port_free, main, wait_for
 from peers import EsxiVm, RawClient, TelnetClient, connected_vm
@@ -162,6 +165,33 @@ class Ports(TestCase):
         one = connected_vm(vspcd, digits="50123456789abcdef011223344556677")
         upper = EsxiVm(vspcd, one.name, digits=one.digits.upper()).connect()
         self.assertEqual(upper.port, one.port)
+
+
+class OtherPrograms(TestCase):
+    RESERVED = os.path.join(os.path.dirname(__file__), "../../units/reserved-ports.conf")
+    SCRIPT = """
+import socket
+a = socket.socket()
+a.bind(("127.0.0.1", 0))
+a.listen(1)
+for _ in range(2000):
+    with socket.create_connection(a.getsockname()) as client:
+        print(client.getsockname()[1])
+        a.accept()[0].close()
+"""
+
+    def ports_of_connections(self, *commands):
+        """Of connections that begin and end here, in a network of their own"""
+        script = "\n".join(("set -e", "ip link set lo up", *commands, f"exec {sys.executable} -c '{self.SCRIPT}'"))
+        result = subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, check=True)
+        return [int(line) for line in result.stdout.splitlines() if line.isdigit()]
+
+    def test_connections_leave_alone_what_is_reserved_as_the_readme_says(self):
+        if os.geteuid() != 0:
+            self.skipTest("a network of one's own wants root")
+        reserved = range(50000, 65536)
+        self.assertTrue(any(port in reserved for port in self.ports_of_connections()))
+        self.assertFalse(any(port in reserved for port in self.ports_of_connections(f"sysctl -p {self.RESERVED}")))
 
 
 class Reload(TestCase):
