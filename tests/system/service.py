@@ -90,6 +90,15 @@ class Service(Scenario):
             self.wait_vm(name)
         self.assertEqual({name: vm["port"] for name, vm in self.vms().items()}, before)
 
+    def test_the_ports_of_vms_are_reserved_as_the_readme_says(self):
+        """In the network of this machine, which is its own."""
+        reserved = "/proc/sys/net/ipv4/ip_local_reserved_ports"
+        self.addCleanup(self.machine.sh, f"rm -f /etc/sysctl.d/50-vspc.conf; echo >{reserved}")
+        self.machine.sh(readme_block("reserved-ports.conf"))
+        self.assertEqual(self.machine.out("cat", reserved).strip(), "50000-65535")
+        self.vm("web01")
+        self.assertIn(self.wait_vm("web01")["port"], range(50000, 65536))
+
     def test_the_sockets_listen_on_while_the_service_is_stopped(self):
         self.vm("web01")
         port = self.wait_vm("web01")["port"]
