@@ -274,6 +274,7 @@ class Raw(TestCase):
         client.send_raw(say(DO, SGA))
         vm.send(b"late\xff")
         client.wait_data(b"late\xff")
+        self.assertSameBytes(client.data, b"<raw?>late\xff")  # what it has had already does not come again
         client.send(b"x\xffy")
         vm.wait_data(b"x\xffy")
         client.send_raw(bytes([IAC, BRK]))

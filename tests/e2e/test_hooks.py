@@ -574,10 +574,13 @@ class Misbehaviour(HooksTest):
             wait_for(lambda: is_gone(pid), f"{pid} to be gone")
 
     def test_one_that_has_stopped_is_ended_too(self):
-        self.hook("50-stops", '#!/bin/sh\necho $$ >>"$HOOKS_OUT/pids"\nkill -STOP $$\n')
+        """And not only killed: it is continued to take the signal that comes first."""
+        self.hook("50-stops", '#!/bin/sh\ntrap \'echo $$ >>"$HOOKS_OUT/ended"; exit 0\' TERM\n'
+                              'echo $$ >>"$HOOKS_OUT/pids"\nkill -STOP $$\n')
         connected_vm(self.start(HookTimeoutSec="1s"))
         wait_for(lambda: len(self.lines("pids")) >= 2, "the next event")
         wait_for(lambda: is_gone(self.lines("pids")[0]), "it to be gone")
+        self.assertEqual(self.lines("ended")[:1], self.lines("pids")[:1])
 
     def test_what_it_leaves_behind_is_killed_and_holds_nothing_up(self):
         self.hook("50-forks", '#!/bin/sh\nsleep 1000 &\necho $! >>"$HOOKS_OUT/pids"\n')
