@@ -28,6 +28,7 @@ STRICT = "[Service]\nSystemCallErrorNumber=kill\nSystemCallFilter=setpriority\n"
 
 class Scenario(unittest.TestCase):
     machine = None
+    packages = ()  # ours, to be installed
 
     def setUp(self):
         for unit in "vspc.service", "vspc-hooks.service":

@@ -223,37 +223,3 @@ class Service(Scenario):
     def said_by(self, identifier, n):
         said = self.journal("-o", "cat", f"--identifier={identifier}").splitlines()
         return said if len(said) >= n else None
-
-
-# Debian keeps whether a unit is enabled until a package is purged.
-DEBIANS = (r"/etc/systemd/system/sockets\.target\.wants/|/var/lib/systemd/deb-systemd-helper-enabled/|"
-           r"/var/lib/dpkg/info/")
-STATE = r"/var/(lib|log)/vspc(-hooks)?(/|$)"
-OF_THE_TEST = r"/usr/local/bin/vspc-sim$|/etc/vspc(/|$)|/etc/apt/apt\.conf\.d/90vspc-tests$|/\.vspc-recipe$"
-
-
-class Uninstallation(Scenario):
-    """The end: nothing works after this."""
-
-    def apt(self, verb):
-        """With all that has been installed with it"""
-        self.machine.sh("comm -13 /run/before-install <(dpkg-query -W -f '${Package}\\n' | sort) | "
-                        f"DEBIAN_FRONTEND=noninteractive xargs apt-get --yes {verb}", timeout=120)
-
-    def left(self):
-        paths = self.machine.out("find", "/", "-xdev", "(", "-name", "*vspc*", "-o", "-path", "*/vspc/*", ")").split()
-        return sorted(path for path in paths if not re.match(OF_THE_TEST, path))
-
-    def test_removing_the_packages_leaves_state_and_purging_them_nothing(self):
-        self.machine.write("/etc/vspc/vspc.conf", "[ConsoleLog]\nFiles=yes\n")
-        self.vm("web01")
-        vm = self.wait_vm("web01")
-        self.nc(vm).echo("hello")
-        self.machine.run("systemctl", "stop", "peer-web01")
-        self.apt("remove")
-        self.assertEqual(self.is_active("vspc.service"), "inactive")
-        self.assertEqual([path for path in self.left() if not re.match(f"{STATE}|{DEBIANS}", path)], [])
-        self.assertIn(f"PORT={vm['port']}\n", self.machine.sh("cat /var/lib/vspc/mappings/*.vm").stdout)
-        self.assertTrue(self.machine.out("find", "/var/log/vspc", "-name", "web01*"))
-        self.apt("purge")
-        self.assertEqual(self.left(), [])

@@ -9,9 +9,10 @@ import tap
 from encryption import Encryption
 from faces import Faces
 from machine import Machine
+from packages import Removing, Upgrading
 from project import Project
 from scenario import Scenario
-from service import Service, Uninstallation
+from service import Service
 from trouble import Trouble
 
 # What there is before and after the installation, for the scenarios that want to know; and people.
@@ -36,7 +37,7 @@ def run(release, tests, result):
         machine.sh(BEFORE)
         project.install(machine)
         machine.sh(AFTER)
-        Scenario.machine = machine
+        Scenario.machine, Scenario.packages = machine, project.packages()
         unittest.TestSuite(tests).run(result)
     finally:
         machine.close()
@@ -44,4 +45,4 @@ def run(release, tests, result):
 
 
 if __name__ == "__main__":
-    tap.main(run, [Service, Faces, Encryption, Trouble, Uninstallation])
+    tap.main(run, [Service, Faces, Encryption, Trouble, Upgrading, Removing])
