@@ -10,8 +10,9 @@
 #include "tls-session.h"
 
 /* Renegotiations that are declined, and alerts that mean nothing, before the peer counts as one that wants to keep us
- * busy. A peer in its right mind does neither. */
-#define NUISANCES_MAX 16U
+ * busy. A peer in its right mind does neither. GnuTLS bears 16 in a handshake, and then says that it has an internal
+ * error. */
+#define NUISANCES_MAX 8U
 
 /* Nothing is written while something is unsent, so this is a record, answers to nuisances, or all that we say in a
  * handshake: a chain of certificates, of which GnuTLS takes no more than this either. */

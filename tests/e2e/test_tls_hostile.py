@@ -118,7 +118,17 @@ class Records(HostileTestCase):
         self.assertUnharmed()
 
     def test_warnings_without_end_in_the_middle_of_a_handshake(self):
-        self.cut_off(client_hello(ssl.TLSVersion.TLSv1_2), record(21, b"\x01\x5a") * 10000)
+        """Long before they are more than may be gathered"""
+        reason = self.cut_off(client_hello(ssl.TLSVersion.TLSv1_2), record(21, b"\x01\x5a") * 9)
+        self.assertEqual(reason, "the peer says: User canceled")
+
+    def test_a_few_warnings_in_the_middle_of_a_handshake_are_borne(self):
+        self.begin()
+        peer = Peer(self.vspcd.vm_address)
+        peer.send_raw(client_hello(ssl.TLSVersion.TLSv1_2) + record(21, b"\x01\x5a") * 8)
+        peer.send_raw(record(21, b"\x02\x28"))
+        self.assertEqual(self.vspcd.wait_logged(rf":{peer.local_port}: TLS has failed: (.+)")[1],
+                         "the peer says: Handshake failed")
 
     def test_a_fatal_alert_and_telnet_behind_it(self):
         reason = self.cut_off(client_hello(ssl.TLSVersion.TLSv1_2), record(21, b"\x02\x28"),

@@ -119,7 +119,7 @@ static void check_nuisances(int (*annoy)(gnutls_session_t server), const char *p
         Pair p;
 
         pair_open(&p, versions[0], "server");
-        for (unsigned i = 0; i < 16; i++) {
+        for (unsigned i = 0; i < 8; i++) {
                 check(annoy(p.server));
                 assert_int_equal(tls_session_read(p.client, buffer, sizeof buffer), -EAGAIN);
         }
