@@ -25,8 +25,12 @@ after=$(cd "$source" && find . -path './build*' -prune -o -path ./.git -prune -o
 
 # Its sockets come from systemd: there can be no init script. Debian 13's lintian does not know the tag any more, and an
 # override that it does not know is an error. It knows a newer policy, which that of Debian 12 does not.
-found=$(lintian --allow-root --display-info --pedantic "$output"/vspc_*.changes 2>&1 |
-    grep '^[A-Z]: ' | grep -v '^N: \|package-supports-alternative-init-but-no-init.d-script\|out-of-date-standards-version' || true)
+status=0
+lintian --allow-root --display-info --pedantic "$output"/vspc_*.changes >"$output/lintian" 2>&1 || status=$?
+[ $status = 0 ] || [ $status = 2 ] || problem "lintian itself has failed:
+$(cat "$output/lintian")" # 2: it has found something
+found=$(grep '^[A-Z]: ' "$output/lintian" |
+    grep -v '^N: \|package-supports-alternative-init-but-no-init.d-script\|out-of-date-standards-version' || true)
 [ -z "$found" ] || problem "lintian has found something:
 $found"
 
