@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 from harness import SANITIZED, clean_environment, main, wait_for
-from peers import ALL_BYTES, AUTHENTICATION, WILL, Peer, RawClient, TelnetPeer, EsxiVm, say
+from peers import ALL_BYTES, AUTHENTICATION, WILL, WONT_PROXY, Peer, RawClient, TelnetPeer, EsxiVm, say
 from tls13_wire import APPLICATION_DATA, InWire
 from tls_peers import TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import SERVICE, Caller
@@ -331,6 +331,17 @@ class Ends(HostileTestCase):
         vm.wait_closed()
         self.assertFalse(vm.reset)
         client.close()
+
+    def test_a_host_that_is_refused_is_said_good_bye_after_the_answer(self):
+        vspcd = self.begin()
+        vspcd.reload(ServiceURI="another")
+        vm = TlsVm(vspcd, "refused")
+        vm.negotiate()
+        vm.send_raw(vm.do_proxy())
+        vm.wait_suboption(WONT_PROXY)
+        vm.wait_closed()
+        self.assertFalse(vm.reset, "it is an end that anybody could have made")
+        self.assertUnharmed()
 
     def test_a_host_that_is_cut_off_or_switched_off_has_gone_and_that_is_no_failure_of_tls(self):
         vspcd = self.begin()
