@@ -21,6 +21,7 @@ def client_context(certificate=None, *, trusted=None, version=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if trusted else ssl.CERT_NONE
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # an end without close_notify is none
     if trusted:
         context.load_verify_locations(trusted.path)
     if certificate:
