@@ -10,7 +10,7 @@
 #include "hook-log.h"
 #include "hook-runner.h"
 
-#define RUNTIME_DIRECTORY_DEFAULT "/run/vspc"
+#define SOCKET_DEFAULT "/run/vspc/hooks.socket"
 
 /* One that ends again and again is not started more often. */
 #define CONNECT_INTERVAL_USEC USEC_PER_SEC
@@ -329,7 +329,8 @@ void hook_runner_tell(HookRunner *r, const HookEvent *event) {
 }
 
 int hook_runner_new(sd_event *loop, HookRunner **ret) {
-        const char *folder = secure_getenv("RUNTIME_DIRECTORY") ?: RUNTIME_DIRECTORY_DEFAULT;
+        const char *path = secure_getenv("VSPC_HOOKS_SOCKET") ?: SOCKET_DEFAULT;
+        int k;
 
         _cleanup_(hook_runner_freep) HookRunner *r = calloc(1, sizeof(HookRunner));
         if (!r)
@@ -338,11 +339,9 @@ int hook_runner_new(sd_event *loop, HookRunner **ret) {
         r->loop = sd_event_ref(loop);
         r->fd = -1;
         r->address.sun_family = AF_UNIX;
-        /* There may be several folders. The first is ours. */
-        int k = snprintf(r->address.sun_path, sizeof r->address.sun_path, "%.*s/hooks.socket",
-                         (int) strcspn(folder, ":"), folder);
-        if (k < 0 || (size_t) k >= sizeof r->address.sun_path)
+        if (strlen(path) >= sizeof r->address.sun_path)
                 return -ENAMETOOLONG;
+        strcpy(r->address.sun_path, path);
 
         const struct {
                 sd_event_source **source;

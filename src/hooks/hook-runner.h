@@ -16,7 +16,7 @@
  */
 typedef struct HookRunner HookRunner;
 
-/* The socket is hooks.socket in $RUNTIME_DIRECTORY, or else in /run/vspc; it is not connected to yet. Returns: 0,
+/* The socket is $VSPC_HOOKS_SOCKET, or else /run/vspc/hooks.socket; it is not connected to yet. Returns: 0,
  * -ENAMETOOLONG if its path does not fit into an address, or another negative errno. */
 int hook_runner_new(sd_event *loop, HookRunner **ret);
 

@@ -154,7 +154,7 @@ class HooksTest(TestCase):
         if runner:
             self.start_runner(env)
         vspcd = super().start(*args, env={"VSPC_HOOKS_PATH": f"{self.etc}:{self.lib}",
-                                          "RUNTIME_DIRECTORY": self.run_folder}, **kwargs)
+                                          "VSPC_HOOKS_SOCKET": self.socket_path}, **kwargs)
         if self.runner:
             self.runner.forward_to(vspcd)
         return vspcd
