@@ -22,6 +22,7 @@ struct Manager {
         Hooks *hooks;
         ConsoleLog *console_log;
         Admin *admin;
+        TicketKey *ticket_key;
         bool tls_failed;      /* the certificate could not be loaded */
         bool admin_in_tls;    /* there is an admin-tls socket */
         bool admin_is_open;   /* … where nobody has to show a certificate */
@@ -62,7 +63,7 @@ static unsigned raise_descriptor_limit(void) {
 static void manager_load_tls(Manager *m, const TlsSettings *settings) {
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
-        m->tls_failed = tls_contexts_load(settings, m->concentrator->tls_worker, &contexts) < 0;
+        m->tls_failed = tls_contexts_load(settings, m->concentrator->tls_worker, m->ticket_key, &contexts) < 0;
         if (m->tls_failed)
                 log_error("%s", m->concentrator->tls ? "TLS goes on with the certificate that it had"
                                                      : "There is no TLS until this is mended and reloaded");
@@ -222,6 +223,10 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Cannot answer queries: %m");
 
+        r = ticket_key_new(secure_getenv("RUNTIME_DIRECTORY"), &m->ticket_key);
+        if (r < 0)
+                return log_error_errno(r, "Cannot have VMs resume sessions of TLS: %m");
+
         manager_load_tls(m, &config->tls);
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
@@ -238,6 +243,7 @@ Manager *manager_free(Manager *m) {
         if (m->concentrator && m->observer.notify)
                 concentrator_unobserve(m->concentrator, &m->observer);
         concentrator_freep(&m->concentrator);
+        ticket_key_freep(&m->ticket_key);
 
         sd_event_source_disable_unref(m->status_timer);
         sd_event_unref(m->event);

@@ -80,7 +80,7 @@ static int warn_of_settings_without_certificate(const TlsSettings *s, const char
         return n;
 }
 
-int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret) {
+int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TicketKey *ticket_key, TlsContexts *ret) {
         _cleanup_free_ char *credential = NULL, *credential_key = NULL;
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
@@ -101,7 +101,7 @@ int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret)
                 return warn_of_settings_without_certificate(s, credential_key);
         }
 
-        parameters.tickets = true;
+        parameters.ticket_key = ticket_key;
         parameters.priority = s->priority;
         parameters.trusted_ca_file = s->vm_trusted_ca_file;
         parameters.peer_check = s->vm_trusted_ca_file ? TLS_PEER_IF_PRESENT : TLS_PEER_ANY;
@@ -110,7 +110,7 @@ int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TlsContexts *ret)
                 return r;
 
         /* There are few of them, and who they are is found out each time. What old hosts need is not for them. */
-        parameters.tickets = false;
+        parameters.ticket_key = NULL;
         parameters.priority = NULL;
         parameters.trusted_ca_file = s->trusted_ca_file;
         parameters.peer_check = s->trusted_ca_file ? TLS_PEER_REQUIRED : TLS_PEER_ANY;

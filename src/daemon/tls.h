@@ -27,10 +27,10 @@ void tls_contexts_done(TlsContexts *c);
  * Reads certificates and keys. Credentials (vspc.crt and vspc.key in $CREDENTIALS_DIRECTORY, see
  * systemd.exec(5)) come before CertificateFile= and KeyFile=, each by itself; KeyFile= is not for the
  * certificate of a credential. Logs what is wrong, and what the certificate is.
- * @worker: does the handshakes; NULL: they are only tried out.
+ * @worker: does the handshakes. @ticket_key: of ESXi hosts' session tickets. Both NULL: they are only tried out.
  * Returns: the number of settings that have no effect for want of a certificate, or a negative errno.
  */
-int tls_contexts_load(const TlsSettings *settings, TlsWorker *worker, TlsContexts *ret);
+int tls_contexts_load(const TlsSettings *settings, TlsWorker *worker, TicketKey *ticket_key, TlsContexts *ret);
 
 /* @vm: NULL if there is no certificate. Returns: -ENOKEY, after having logged it, if TLS is required of VMs
  * (RequireVMTLS=) and cannot be had; or 0. */

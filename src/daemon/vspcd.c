@@ -92,7 +92,7 @@ static int check_config(const Config *config, int n_problems) {
         if (n_problems < 0)
                 return n_problems;
 
-        int r = tls_contexts_load(&config->tls, NULL, &contexts);
+        int r = tls_contexts_load(&config->tls, NULL, NULL, &contexts);
         if (r >= 0 && tls_check_required(&config->settings, contexts.vm) < 0)
                 r++;
         n_problems += r < 0 ? 1 : r;

@@ -10,7 +10,7 @@
 #define PARTING_USEC (2 * USEC_PER_SEC)
 
 static int hosts_load_tls(EsxiHosts *hosts) {
-        const TlsParameters parameters = {.role = TLS_CLIENT, .tickets = hosts->habits->resume};
+        const TlsParameters parameters = {.role = TLS_CLIENT, .resumes = hosts->habits->resume};
         _cleanup_free_ char *problem = NULL;
 
         if (hosts->habits->security == ESXI_PLAIN)

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,9 +27,10 @@ struct TlsContext {
 
         gnutls_certificate_credentials_t credentials;
         gnutls_priority_t priority;
-        gnutls_datum_t ticket_key; /* of a server; empty: no tickets */
-        bool resumes;              /* of a client: it keeps a ticket */
-        gnutls_datum_t ticket;     /* empty: there is none yet */
+        TicketKey *ticket_key;                   /* of a server; NULL: no tickets */
+        uint8_t ticket_purpose[TICKET_KEY_SIZE]; /* a hash of what our tickets stand for */
+        bool resumes;                            /* of a client: it keeps a ticket */
+        gnutls_datum_t ticket;                   /* empty: there is none yet */
 
         /* Of our certificate, if there is one */
         char thumbprint[THUMBPRINT_SIZE * 3];
@@ -212,7 +214,76 @@ static int load_priority(TlsContext *c, const char *priority, char **ret_problem
         return 0;
 }
 
+/* With its length, so that nothing else is as good as this. */
+static int hash_piece(gnutls_hash_hd_t hash, const void *data, size_t n) {
+        uint64_t size = n;
+
+        int r = gnutls_hash(hash, &size, sizeof size);
+        return r >= 0 && n > 0 ? gnutls_hash(hash, data, n) : r;
+}
+
+static int hash_chain(gnutls_hash_hd_t hash, gnutls_certificate_credentials_t credentials) {
+        gnutls_datum_t der;
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && gnutls_certificate_get_crt_raw(credentials, 0, i, &der) >= 0; i++)
+                r = hash_piece(hash, der.data, der.size);
+
+        return r;
+}
+
+static int hash_trust(gnutls_hash_hd_t hash, gnutls_certificate_credentials_t credentials) {
+        gnutls_x509_trust_list_iter_t iterator = NULL;
+        gnutls_x509_trust_list_t list;
+        gnutls_x509_crt_t authority;
+        int r = 0;
+
+        gnutls_certificate_get_trust_list(credentials, &list);
+        while (r >= 0 && gnutls_x509_trust_list_iter_get_ca(list, &iterator, &authority) >= 0) {
+                gnutls_datum_t der;
+
+                r = gnutls_x509_crt_export2(authority, GNUTLS_X509_FMT_DER, &der);
+                if (r >= 0) {
+                        r = hash_piece(hash, der.data, der.size);
+                        gnutls_free(der.data);
+                }
+                gnutls_x509_crt_deinit(authority);
+        }
+        gnutls_x509_trust_list_iter_deinit(iterator);
+
+        return r;
+}
+
+/*
+ * Who resumes is not asked again for what it was asked for at first. So a ticket is good only where it would be asked
+ * for just that: with other settings, or another certificate, it is another key's. What is in a ticket is GnuTLS's
+ * own, and another version's may be something else.
+ */
+static int hash_ticket_purpose(TlsContext *c, const char *priority) {
+        const char *version = gnutls_check_version(NULL);
+        gnutls_hash_hd_t hash;
+
+        int r = gnutls_hash_init(&hash, GNUTLS_DIG_SHA512);
+        if (r < 0)
+                return -ENOMEM;
+
+        r = hash_piece(hash, version, strlen(version));
+        if (r >= 0)
+                r = hash_piece(hash, priority, strlen(priority));
+        if (r >= 0)
+                r = hash_piece(hash, &c->peer_check, sizeof c->peer_check);
+        if (r >= 0)
+                r = hash_chain(hash, c->credentials);
+        if (r >= 0)
+                r = hash_trust(hash, c->credentials);
+        gnutls_hash_deinit(hash, c->ticket_purpose);
+
+        return r < 0 ? -ENOMEM : 0;
+}
+
 int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem) {
+        const char *priority = p->priority ?: TLS_PRIORITY_DEFAULT;
+
         *ret_problem = NULL;
 
         _cleanup_(tls_context_unrefp) TlsContext *c = calloc(1, sizeof(TlsContext));
@@ -222,7 +293,8 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
         c->n_ref = 1;
         c->server = p->role == TLS_SERVER;
         c->peer_check = p->peer_check;
-        c->resumes = p->role == TLS_CLIENT && p->tickets;
+        c->resumes = p->resumes;
+        c->ticket_key = p->ticket_key;
         c->worker = p->worker;
         if (p->fingerprint) {
                 c->has_fingerprint = true;
@@ -231,7 +303,7 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
         if (gnutls_certificate_allocate_credentials(&c->credentials) < 0)
                 return -ENOMEM;
 
-        int r = load_priority(c, p->priority ?: TLS_PRIORITY_DEFAULT, ret_problem);
+        int r = load_priority(c, priority, ret_problem);
         if (r < 0)
                 return r;
 
@@ -253,8 +325,13 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
         /* For DHE in TLS 1.2; the groups of RFC 7919. */
         if (c->server)
                 (void) gnutls_certificate_set_known_dh_params(c->credentials, GNUTLS_SEC_PARAM_MEDIUM);
-        if (c->server && p->tickets && gnutls_session_ticket_key_generate(&c->ticket_key) < 0)
-                return fail(ret_problem, -EIO, "There is no randomness for the key of session tickets");
+        if (c->ticket_key) {
+                r = hash_ticket_purpose(c, priority);
+                if (r < 0)
+                        return r;
+                if (ticket_key_refresh(c->ticket_key) < 0)
+                        return fail(ret_problem, -EIO, "There is no randomness for the key of session tickets");
+        }
 
         *ret = TAKE_PTR(c);
         return 0;
@@ -269,10 +346,6 @@ TlsContext *tls_context_unref(TlsContext *c) {
         if (!c || --c->n_ref > 0)
                 return NULL;
 
-        if (c->ticket_key.data) {
-                gnutls_memset(c->ticket_key.data, 0, c->ticket_key.size);
-                gnutls_free(c->ticket_key.data);
-        }
         gnutls_free(c->ticket.data);
         if (c->priority)
                 gnutls_priority_deinit(c->priority);
@@ -307,6 +380,20 @@ TlsWorker *tls_context_worker(const TlsContext *c) {
         return c->worker;
 }
 
+/* GnuTLS makes others of it, as time goes by, and keeps a copy. */
+static int start_tickets(TlsContext *c, gnutls_session_t session) {
+        uint8_t key[TICKET_KEY_SIZE];
+
+        int r = ticket_key_derive(c->ticket_key, c->ticket_purpose, key);
+        if (r >= 0) {
+                gnutls_db_set_cache_expiration(session, TICKET_KEY_USEC / USEC_PER_SEC);
+                r = gnutls_session_ticket_enable_server(session, &(gnutls_datum_t){key, sizeof key});
+        }
+        explicit_bzero(key, sizeof key);
+
+        return r;
+}
+
 static int start_server(TlsContext *c, gnutls_session_t session) {
         static const gnutls_certificate_request_t requests[] = {
                 [TLS_PEER_ANY] = GNUTLS_CERT_IGNORE,
@@ -315,7 +402,7 @@ static int start_server(TlsContext *c, gnutls_session_t session) {
         };
 
         gnutls_certificate_server_set_request(session, requests[c->peer_check]);
-        return c->ticket_key.data ? gnutls_session_ticket_enable_server(session, &c->ticket_key) : 0;
+        return c->ticket_key ? start_tickets(c, session) : 0;
 }
 
 static bool is_address(const char *host) {
@@ -336,7 +423,7 @@ int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t 
         unsigned flags = (c->server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL;
         gnutls_session_t session;
 
-        if (c->server && !c->ticket_key.data)
+        if (c->server && !c->ticket_key)
                 flags |= GNUTLS_NO_TICKETS;
 
         int r = gnutls_init(&session, flags);

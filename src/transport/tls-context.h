@@ -5,12 +5,13 @@
 #include <time.h>
 
 #include "basic/macro.h"
+#include "ticket-key.h"
 #include "tls-worker.h"
 
 /*
  * TlsContext: what the connections of one kind have in common in TLS: our certificate, whom of the peers is
- * believed, protocol versions and ciphers, and the key of session tickets. It never changes: a renewed
- * certificate is another context, and sessions that have begun with the old one keep that.
+ * believed, protocol versions and ciphers. It never changes: a renewed certificate is another context, and
+ * sessions that have begun with the old one keep that. Session tickets are good for all contexts that are alike.
  *
  * Counted references, of one thread only.
  */
@@ -38,9 +39,10 @@ typedef struct TlsParameters {
         const char *trusted_ca_file; /* PEM; NULL: those of the system */
         const uint8_t *fingerprint;  /* client: the server's, TLS_FINGERPRINT_SIZE bytes; or NULL */
 
-        const char *priority; /* GnuTLS's priority string; NULL: TLS_PRIORITY_DEFAULT */
-        bool tickets;         /* server: peers may resume their sessions; client: it resumes the last one */
-        TlsWorker *worker;    /* does the handshakes; NULL: the thread of whoever has the connection */
+        const char *priority;  /* GnuTLS's priority string; NULL: TLS_PRIORITY_DEFAULT */
+        TicketKey *ticket_key; /* server: peers may resume their sessions; NULL: they may not. Outlives the context */
+        bool resumes;          /* client: it resumes its last session */
+        TlsWorker *worker;     /* does the handshakes; NULL: the thread of whoever has the connection */
 } TlsParameters;
 
 /* Reads files and may ask tokens: not for the event loop of somebody who is in a hurry. *ret_problem: why not, for

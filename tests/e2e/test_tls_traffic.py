@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 """Consoles in TLS: every byte, both ways, also where somebody reads slowly or the VM moves between hosts that speak
-TLS and hosts that do not; and sessions that are resumed."""
+TLS and hosts that do not."""
 
 import os
 import pty
 import ssl
 import subprocess
-import tempfile
 import threading
 
-from certificates import CLIENT, Authority
 from harness import PATIENCE_SEC, SANITIZED, clean_environment, main, wait_for
 from peers import ALL_BYTES, Peer, RawClient, double
 from test_sim import Simulator, follow_all
@@ -23,11 +21,6 @@ VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
 class TrafficTestCase(TlsTestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.renewed = cls.authority.issue("vspc.example")
-
     def start_tls(self, **kwargs):
         return self.start(tls={"CertificateFile": self.certificate.both}, **{"SlowClient": "wait", **kwargs})
 
@@ -169,94 +162,6 @@ class VMotion(TrafficTestCase):
         self.assertGreaterEqual(report["vmotions_completed"], n_moves)
         self.assertGreater(vspcd.count_logged(r"in TLS 1\.3, its clients use port"), n_vms // 4)
         self.assertFalse(vspcd.has_logged("misses output|TLS has failed"))
-
-
-class Resumption(TrafficTestCase):
-    def assertResumed(self, vspcd, vm, resumed):
-        self.assertEqual(vm.session.session_reused, resumed)
-        self.assertEqual(Caller(vspcd).vm(vm.id)["tls"]["resumed"], resumed)
-        client = RawClient(vm)
-        vm.send(b"flows")
-        client.wait_data(b"flows")
-        client.close()
-
-    def test_a_second_connection_resumes_the_first_one_s_session(self):
-        vspcd = self.start_tls()
-        for version in VERSIONS:
-            context = client_context(version=version)
-            first = TlsVm(vspcd, context=context).connect()
-            self.assertResumed(vspcd, first, False)
-            second = TlsVm(vspcd, context=context, session=first.session.session).connect()
-            self.assertResumed(vspcd, second, True)
-
-    def test_a_ticket_from_before_a_reload_is_passed_over(self):
-        vspcd = self.start_tls()
-        for version in VERSIONS:
-            context = client_context(version=version)
-            first = TlsVm(vspcd, context=context).connect()
-            vspcd.reload(tls={"CertificateFile": self.renewed.both})
-            second = TlsVm(vspcd, context=context, session=first.session.session).connect()
-            self.assertResumed(vspcd, second, False)
-            third = TlsVm(vspcd, context=context, session=second.session.session).connect()
-            self.assertResumed(vspcd, third, True)
-
-    def test_a_host_that_is_not_trusted_any_more_cannot_resume_either(self):
-        other = self.enterContext(Authority("another"))
-        vspcd = self.start(tls={"CertificateFile": self.certificate.both, "VMTrustedCAFile": self.authority.path})
-        context = client_context(self.authority.issue("esx1", purpose=CLIENT), version=VERSIONS[1])
-        first = TlsVm(vspcd, context=context).connect()
-        second = TlsVm(vspcd, context=context, session=first.session.session).connect()
-        self.assertResumed(vspcd, second, True)
-        self.assertEqual(Caller(vspcd).vm(second.id)["tls"]["peer"], "esx1")
-        vspcd.reload(tls={**vspcd.config["tls"], "VMTrustedCAFile": other.path})
-        third = TlsVm(vspcd, context=context, session=second.session.session)
-        third.wait_closed()
-        vspcd.wait_logged("TLS has failed: The certificate is NOT trusted")
-
-    def test_openssl_resumes_from_a_file(self):
-        vspcd = self.start_tls()
-        address = f"127.0.0.1:{vspcd.vm_address[1]}"
-        with tempfile.TemporaryDirectory(prefix="vspc-e2e-") as folder:
-            for version in ("-tls1_2", "-tls1_3"):
-                path = os.path.join(folder, "session" + version)
-                process = subprocess.Popen(["openssl", "s_client", "-connect", address, version, "-sess_out", path],
-                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                           env=clean_environment())
-                self.addCleanup(process.kill)
-                wait_for(lambda p=path: os.path.exists(p), "a ticket")
-                output, _ = process.communicate(b"Q\n", timeout=PATIENCE_SEC)
-                self.assertIn(f"New, TLSv1.{version[-1]}".encode(), output)
-                resumed = subprocess.run(["openssl", "s_client", "-connect", address, version, "-sess_in", path],
-                                         input=b"", capture_output=True, check=False)
-                self.assertIn(f"Reused, TLSv1.{version[-1]}".encode(), resumed.stdout)
-
-    def test_a_simulated_host_s_vms_resume_when_they_come_back(self):
-        vspcd = self.start_tls()
-        Simulator(self, vspcd, "--count=8", "--hosts=1", "--tls", "--resume", "--drop=300ms", "--reconnect=10ms")
-        wait_for(lambda: any(vm.get("tls", {}).get("resumed") for vm in known_vms(vspcd)), "a session that is resumed")
-
-    def test_all_of_many_vms_that_come_back_resume(self):
-        n = 50 if SANITIZED else 500
-        vspcd = self.start_tls(ports=n)
-        Simulator(self, vspcd, f"--count={n}", "--hosts=4", "--tls", "--resume", "--drop=2s", "--reconnect=10ms")
-        first, again = {}, {}
-
-        def came_back():
-            for vm in known_vms(vspcd):
-                if vm["connected"] and first.setdefault(vm["id"], vm["peer"]) != vm["peer"]:
-                    again[vm["id"], vm["peer"]] = vm["tls"]["resumed"]
-            return len(again) >= n
-
-        wait_for(came_back, lambda: f"{n} VMs to come back, having seen {len(again)}")
-        self.assertEqual(set(again.values()), {True})
-
-    def test_admin_sessions_are_not_resumed(self):
-        vspcd = self.start(tls={"CertificateFile": self.certificate.both}, sockets=("vm", "admin", "admin-tls"))
-        address = f"127.0.0.1:{vspcd.admin_tls_address[1]}"
-        output = subprocess.run(["openssl", "s_client", "-reconnect", "-tls1_2", "-connect", address], input=b"",
-                                capture_output=True, check=False)
-        self.assertEqual(output.stdout.count(b"New, TLSv1.2"), 6)
-        self.assertNotIn(b"Reused", output.stdout)
 
 
 class Programs(TrafficTestCase):

@@ -44,14 +44,16 @@ static const StreamHandler handler = {.readable = on_readable, .writable = on_wr
 static TlsContext *make_context(void) {
         static const CertificateOptions options = {.name = "vspc", .valid_until = INT32_MAX};
         char path[] = "/tmp/vspc-fuzz-tls-XXXXXX", *problem = NULL;
-        const TlsParameters parameters = {.role = TLS_SERVER, .certificate_file = path, .tickets = true};
+        TlsParameters parameters = {.role = TLS_SERVER, .certificate_file = path};
         TlsContext *context = NULL;
 
         Certificate certificate = certificate_make(&options);
         certificate_save(&certificate, 1, path);
         certificate_done(&certificate);
 
-        int r = tls_context_new(&parameters, &context, &problem);
+        int r = ticket_key_new(NULL, &parameters.ticket_key);
+        assert(r == 0);
+        r = tls_context_new(&parameters, &context, &problem);
         assert(r == 0);
         unlink(path);
         return context;

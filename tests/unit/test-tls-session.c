@@ -158,6 +158,7 @@ typedef struct Guest {
         char path[64], trusted[64];
         Certificate certificate;
         gnutls_certificate_credentials_t credentials;
+        TicketKey *ticket_key;
         TlsContext *context;
         int fds[2];
         TlsSession *server;
@@ -179,12 +180,13 @@ static void guest_init(Guest *g, const CertificateOptions *server, const Certifi
         certificate_done(&certificate);
         g->credentials = certificate_credentials(&g->certificate);
 
+        assert_int_equal(ticket_key_new(NULL, &g->ticket_key), 0);
         const TlsParameters parameters = {
                 .role = TLS_SERVER,
                 .peer_check = TLS_PEER_IF_PRESENT,
                 .certificate_file = g->path,
                 .trusted_ca_file = g->trusted,
-                .tickets = true,
+                .ticket_key = g->ticket_key,
         };
         char *problem = NULL;
         if (tls_context_new(&parameters, &g->context, &problem) < 0)
@@ -209,6 +211,7 @@ static void guest_disconnect(Guest *g) {
 
 static void guest_done(Guest *g) {
         tls_context_unref(g->context);
+        ticket_key_free(g->ticket_key);
         gnutls_certificate_free_credentials(g->credentials);
         certificate_done(&g->certificate);
         assert_int_equal(unlink(g->path), 0);

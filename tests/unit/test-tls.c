@@ -42,6 +42,7 @@ static struct {
         sd_event *event;
         Poller *poller;
         TlsWorker *worker;
+        TicketKey *ticket_key;
         TlsContext *context;
         Owner owner;
 
@@ -151,6 +152,7 @@ static int teardown(_unused_ void **state) {
         tls_worker_freep(&f.worker);
         f.worker = NULL;
         f.context = tls_context_unref(f.context);
+        f.ticket_key = ticket_key_free(f.ticket_key);
         poller_free(f.poller);
         sd_event_unref(f.event);
         return 0;
@@ -163,11 +165,12 @@ static void make_context(Threads threads) {
 
         if (threads == IN_WORKER)
                 assert_int_equal(tls_worker_new(f.poller, &f.worker), 0);
+        assert_int_equal(ticket_key_new(NULL, &f.ticket_key), 0);
 
         TlsParameters parameters = {
                 .role = TLS_SERVER,
                 .certificate_file = f.path,
-                .tickets = true,
+                .ticket_key = f.ticket_key,
                 .worker = f.worker,
         };
         assert_int_equal(tls_context_new(&parameters, &f.context, &problem), 0);
