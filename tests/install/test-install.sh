@@ -76,7 +76,7 @@ output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --m
     grep -F "$units" || true)
 [ -z "$output" ] || problem "systemd-analyze verify: $output"
 
-! grep -E '^RuntimeDirectory=' "$root$unitdir"/vspc*.service || problem "/run/vspc, which is root's, is a service's"
+! grep -E '^RuntimeDirectory=(.* )?vspc([ /]|$)' "$root$unitdir"/vspc*.service || problem "/run/vspc, which is root's, is a service's"
 
 mkdir -p "$root/sysroot/etc"
 systemd-sysusers --root="$root/sysroot" "$root$sysusersdir/vspc.conf" >/dev/null ||

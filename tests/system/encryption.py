@@ -4,6 +4,7 @@
 
 import re
 
+from machine import wait_for
 from scenario import Scenario, readme_block
 
 
@@ -45,6 +46,53 @@ class Encryption(Scenario):
         self.assertEqual(self.presented(), second)
         client.echo("two")
         self.assertEqual(self.wait_vm("web01")["since"], vm["since"])
+
+    def returned(self, before):
+        """All VMs, once each has come back"""
+        vms = self.vms()
+        return vms if all(vms[name]["connected"] and vms[name]["peer"] != before[name]["peer"] for name in before) else None
+
+    def assert_resume(self, before):
+        after = wait_for(lambda: self.returned(before), "all VMs to come back")
+        self.assertEqual({name: after[name]["tls"]["resumed"] for name in before}, {name: True for name in before})
+        return after
+
+    def test_vms_resume_after_a_restart_and_after_a_crash_and_a_stop_leaves_nothing_to_resume_with(self):
+        self.make_certificate()
+        names = "first", "second", "third"
+        for name in names:
+            self.vm(name, "--tls=telnets", "--resume")
+            self.wait_vm(name)
+        vms = self.vms()
+        self.assertEqual(self.machine.sh("stat -c '%U:%G %a %F' /run/vspcd /run/vspcd/*").stdout.splitlines(),
+                         ["vspc:vspc 700 directory", "vspc:vspc 600 regular file"])
+        key = self.machine.out("sha256sum", "/run/vspcd/ticket-key")
+
+        self.machine.run("systemctl", "restart", "vspc.service")
+        vms = self.assert_resume(vms)
+        self.machine.run("systemctl", "reload", "vspc.service")
+        self.killed_on_purpose = True
+        for _ in range(2):
+            self.machine.run("systemctl", "kill", "--signal=KILL", "vspc.service")
+            vms = self.assert_resume(vms)
+        self.assertEqual(self.machine.out("sha256sum", "/run/vspcd/ticket-key"), key)
+        self.assertRegex(self.machine.out("vspc-client", "show", "first"), r"TLS 1\.3, .*, resumed")
+
+        self.machine.run("systemctl", "stop", *(f"peer-{name}" for name in names))
+        self.machine.run("systemctl", "stop", "vspc.service")
+        self.assertNotEqual(self.machine.run("test", "-e", "/run/vspcd", check=False).returncode, 0)
+        self.vm("first", "--tls=telnets")
+        self.wait_vm("first")
+        self.assertNotEqual(self.machine.out("sha256sum", "/run/vspcd/ticket-key"), key)
+
+    def test_hosts_of_another_authority_cannot_resume_once_theirs_is_asked_for(self):
+        self.make_certificate()
+        self.vm("web01", "--tls=telnets", "--resume")
+        before = {"web01": self.wait_vm("web01")}
+        self.machine.write("/etc/vspc/vspc.conf.d/trusted.conf", "[TLS]\nVMTrustedCAFile=/etc/vspc/vspc.crt\n")
+        self.machine.run("systemctl", "restart", "vspc.service")
+        after = wait_for(lambda: self.returned(before), "it to come back")
+        self.assertFalse(after["web01"]["tls"]["resumed"])
 
     def test_as_a_credential_the_key_is_readable_for_root_only(self):
         thumbprint = self.make_certificate()

@@ -87,6 +87,10 @@ static void by_file_of_logs(void) {
         by_file("/var/log/vspc");
 }
 
+static void by_file_of_run_time(void) {
+        by_file("/run/vspcd");
+}
+
 static void by_file_in_tmp(void) {
         by_file("/tmp");
 }
@@ -127,6 +131,7 @@ int main(void) {
                 {"from a memfd", by_memfd},
                 {"from a file in /var/lib/vspc", by_file_of_state},
                 {"from a file in /var/log/vspc", by_file_of_logs},
+                {"from a file in /run/vspcd", by_file_of_run_time},
                 {"from a file in /tmp", by_file_in_tmp},
                 {"from a file in /var/tmp", by_file_in_var_tmp},
                 {"from a file in /dev/shm", by_file_in_memory},

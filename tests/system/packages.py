@@ -143,6 +143,7 @@ class Removing(Packages):
         wait_for(lambda: self.machine.out("find", "/var/log/vspc", "-name", "web02*"), "the console's file")
         self.remove("remove")
         self.assert_ended()
+        self.assertEqual(self.machine.sh("ls -d /run/vspc* || true").stdout, "")
         self.assertEqual([path for path in self.left() if not re.match(f"{STATE}|{DEBIANS}", path)], [])
         self.assertIn(f"PORT={ports['web02']}\n", self.machine.sh("cat /var/lib/vspc/mappings/*.vm").stdout)
         self.assertTrue(self.machine.out("find", "/var/log/vspc", "-name", "web02*"))
