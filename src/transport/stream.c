@@ -174,6 +174,8 @@ static bool stream_unblock(Stream *s) {
 
         if (r < 0)
                 s->broken = true;
+        else if (r > 0 && s->shut)
+                (void) shutdown(s->watch.fd, SHUT_WR);
         s->blocked = r == 0;
         (void) stream_update(s);
         return !s->blocked;
@@ -382,8 +384,16 @@ int stream_flush(Stream *s) {
 }
 
 int stream_shutdown(Stream *s) {
+        if (s->shut)
+                return 0;
+
+        s->shut = true;
         if (s->tls && !s->handshake)
                 tls_session_bye(s->tls);
+        if (!s->handshake && !stream_tls_is_flushed(s)) { /* stream_unblock() goes on */
+                s->blocked = true;
+                return stream_update(s);
+        }
 
         return shutdown(s->watch.fd, SHUT_WR) < 0 ? -errno : 0;
 }

@@ -33,6 +33,7 @@ struct Stream {
         bool blocked; /* the kernel takes no more for now; writable() will be called */
         bool hung_up; /* the owner has been told so */
         bool broken;  /* nothing can be sent any more; what the peer has sent before may still be read */
+        bool shut;    /* nothing more will be sent, but perhaps that in TLS */
 
         TlsSession *tls;            /* NULL: plain */
         StreamHandshake *handshake; /* NULL: there is none, or it is complete */
@@ -98,5 +99,6 @@ bool stream_is_flushed(const Stream *s);
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);
 
-/* Nothing more will be sent. Returns: 0 or a negative errno. */
+/* Nothing more will be sent: to be called once all is flushed, and again does nothing. The peer is told as soon as the
+ * socket takes that; for how long this may take is for its owner to say. Returns: 0 or a negative errno. */
 int stream_shutdown(Stream *s);

@@ -18,7 +18,7 @@
 #include "prng.h"
 
 #include "basic/time.h"
-#include "transport/stream.h"
+#include "transport/closer.h"
 
 #define TOO_LONG_USEC (30 * USEC_PER_SEC)
 #define SOCKET_BUFFER 4096
@@ -70,6 +70,31 @@ int __wrap_gnutls_handshake(gnutls_session_t session) {
         }
 
         return __real_gnutls_handshake(session);
+}
+
+/* A socket that is full just when the last word is to be said */
+static struct {
+        bool from_bye_on;
+        bool full;
+        unsigned n_refused;
+} socket_state;
+
+int __real_gnutls_bye(gnutls_session_t session, gnutls_close_request_t how);
+int __wrap_gnutls_bye(gnutls_session_t session, gnutls_close_request_t how);
+int __wrap_gnutls_bye(gnutls_session_t session, gnutls_close_request_t how) {
+        socket_state.full = socket_state.from_bye_on && session != f.peer;
+        return __real_gnutls_bye(session, how);
+}
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
+        if (!socket_state.full)
+                return __real_sendmsg(fd, message, flags);
+
+        socket_state.n_refused++;
+        errno = EAGAIN;
+        return -1;
 }
 
 static void owner_readable(Stream *s) {
@@ -129,6 +154,7 @@ static int setup(_unused_ void **state) {
 
         f.owner = (Owner){.read_max = 65536, .end = 1};
         f.n_peer_got = f.n_peer_alerts = 0;
+        socket_state = (typeof(socket_state)){};
 
         assert_int_equal(sd_event_new(&f.event), 0);
         assert_int_equal(poller_new(f.event, &f.poller), 0);
@@ -445,6 +471,79 @@ static void test_an_end_without_tls_s_own_is_none(_unused_ void **state) {
         assert_int_equal(f.owner.end, -ECONNRESET);
 }
 
+/* Returns: whether the peer has been told that nothing more comes, by TLS and then by the connection. */
+static bool peer_has_end(void) {
+        ssize_t r = gnutls_record_recv(f.peer, f.peer_got, sizeof f.peer_got);
+        uint8_t byte;
+
+        if (r == GNUTLS_E_AGAIN)
+                return false;
+        if (r < 0)
+                fail_msg("the peer reads: %s", gnutls_strerror((int) r));
+        return r == 0 && recv(f.fd, &byte, 1, 0) == 0;
+}
+
+static void test_the_last_word_waits_for_a_socket_that_is_full(_unused_ void **state) {
+        static const char *const priorities[] = {TLS12, TLS13};
+
+        for (size_t i = 0; i < ELEMENTSOF(priorities); i++) {
+                if (i > 0) {
+                        teardown(NULL);
+                        assert_int_equal(setup(NULL), 0);
+                }
+                open_session(INLINE, priorities[i]);
+                unsigned n_writable = f.owner.n_writable;
+                socket_state.from_bye_on = true;
+                assert_int_equal(stream_shutdown(&f.owner.stream), 0);
+                run_until(socket_state.n_refused > 1, assert_false(peer_has_end()));
+
+                socket_state.full = false;
+                run_until(peer_has_end(), 0);
+                assert_int_equal(f.owner.n_writable, n_writable + 1);
+
+                /* Nothing is said twice. */
+                socket_state.from_bye_on = false;
+                assert_int_equal(stream_shutdown(&f.owner.stream), 0);
+                assert_int_equal(f.owner.end, 1);
+        }
+}
+
+static void test_who_is_seen_off_gets_all_and_the_last_word(_unused_ void **state) {
+        Closer closer;
+
+        assert_int_equal(closer_init(&closer, f.poller), 0);
+        open_session(INLINE, TLS13);
+        send_bulk();
+        socket_state.from_bye_on = true;
+        closer_take(&closer, &f.owner.stream);
+        run_until(f.n_peer_got == sizeof f.bulk && socket_state.n_refused > 1, (peer_read(), 0));
+        assert_memory_equal(f.peer_got, f.bulk, sizeof f.bulk);
+        assert_int_equal(closer.n_lingering, 1);
+
+        socket_state.full = false;
+        run_until(peer_has_end(), 0);
+        f.fd = safe_close(f.fd);
+        run_until(closer.n_lingering == 0, 0);
+        closer_done(&closer);
+}
+
+/* It has had its time: its socket is closed, whatever waits. */
+static void test_nobody_is_seen_off_for_ever(_unused_ void **state) {
+        int fd = f.owner.stream.watch.fd;
+        Closer closer;
+
+        assert_int_equal(closer_init(&closer, f.poller), 0);
+        open_session(INLINE, TLS13);
+        socket_state.from_bye_on = true;
+        closer_take(&closer, &f.owner.stream);
+        run_until(socket_state.n_refused > 1, 0);
+        assert_int_equal(closer.n_lingering, 1);
+
+        run_until(closer.n_lingering == 0, 0);
+        assert_true(fcntl(fd, F_GETFD) < 0);
+        closer_done(&closer);
+}
+
 static void test_a_reader_is_told_why_a_handshake_has_failed_and_the_peer_once(_unused_ void **state) {
         uint8_t answer[64];
 
@@ -642,6 +741,9 @@ int main(void) {
                 stream_test(test_its_end_is_told_after_all_that_came_before_it),
                 stream_test(test_a_peer_that_has_said_its_last_word_may_still_be_told_things),
                 stream_test(test_an_end_without_tls_s_own_is_none),
+                stream_test(test_the_last_word_waits_for_a_socket_that_is_full),
+                stream_test(test_who_is_seen_off_gets_all_and_the_last_word),
+                stream_test(test_nobody_is_seen_off_for_ever),
                 stream_test(test_a_reader_is_told_why_a_handshake_has_failed_and_the_peer_once),
                 stream_test(test_a_stream_that_is_paused_hears_of_a_failure_once_it_reads),
                 stream_test(test_a_wire_is_handed_over_with_all_that_waits_in_it),
