@@ -124,6 +124,9 @@ static void print_expected(FILE *f, const Trust *t) {
                 fprintf(f, "\nIt has to be %sfor \"%s\", and from an authority %s%s.",
                         o->fingerprint ? "one " : "", t->host, o->ca ? "in " : "that this system trusts",
                         o->ca ?: "");
+        if (tls_context_trusts_nobody(t->context))
+                fputs("\nThis system trusts no authority at all: Debian's package ca-certificates has those that are "
+                      "usual,\nand --ca=FILE names another.", f);
 }
 
 static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {

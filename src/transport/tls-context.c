@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "tls-chain.h"
 #include "tls-context.h"
 
 /* SHA-1 in hex with colons */
@@ -21,6 +22,7 @@ struct TlsContext {
         unsigned n_ref;
         bool server;
         TlsPeerCheck peer_check;
+        bool trusts_nobody;
         bool has_fingerprint;
         uint8_t fingerprint[TLS_FINGERPRINT_SIZE];
         TlsWorker *worker;
@@ -180,6 +182,7 @@ static int examine_certificate(TlsContext *c, char **ret_problem) {
 static int load_trust(TlsContext *c, const char *path, char **ret_problem) {
         if (!path) {
                 int r = gnutls_certificate_set_x509_system_trust(c->credentials);
+                c->trusts_nobody = r == 0;
                 return r < 0 ? fail(ret_problem, -ENOENT, "The system's trusted certificates cannot be read: %s",
                                     gnutls_strerror(r))
                              : 0;
@@ -368,6 +371,10 @@ const char *tls_context_validity_problem(const TlsContext *c, time_t now) {
         return NULL;
 }
 
+bool tls_context_trusts_nobody(const TlsContext *c) {
+        return c->trusts_nobody;
+}
+
 bool tls_context_is_server(const TlsContext *c) {
         return c->server;
 }
@@ -497,7 +504,10 @@ int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const 
         /* Sentences, each with a space behind it; ours goes on. */
         while (text.size > 0 && strchr(" .", text.data[text.size - 1]))
                 text.size--;
-        (void) fail(ret_problem, 0, "%.*s", (int) text.size, (const char *) text.data);
+        _cleanup_free_ char *issuer =
+                status & GNUTLS_CERT_SIGNER_NOT_FOUND ? tls_chain_describe_unknown_issuer(chain, n) : NULL;
+        (void) fail(ret_problem, 0, "%.*s%s%s", (int) text.size, (const char *) text.data, issuer ? ". " : "",
+                    issuer ?: "");
         gnutls_free(text.data);
         return -EACCES;
 }

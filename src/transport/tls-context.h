@@ -57,6 +57,9 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(TlsContext *, tls_context_unref);
 const char *tls_context_thumbprint(const TlsContext *c);
 const char *tls_context_validity_problem(const TlsContext *c, time_t now);
 
+/* Where it is for the system to say who is trusted, and that says nobody. */
+bool tls_context_trusts_nobody(const TlsContext *c);
+
 bool tls_context_is_server(const TlsContext *c);
 TlsWorker *tls_context_worker(const TlsContext *c);
 

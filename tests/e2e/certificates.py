@@ -60,6 +60,13 @@ class Certificate:
         """Of the certificate, as people know it: AB:CD:…"""
         return hashlib.new(algorithm, ssl.PEM_cert_to_DER_cert(self.text())).digest().hex(":").upper()
 
+    def with_chain(self, *others):
+        """The same, and with these behind it in its file"""
+        path = self.path + "+chain"
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(certificate.text() for certificate in (self, *others))
+        return Certificate(path, self.key)
+
     @property
     def sha1(self):
         return self.fingerprint("sha1")
@@ -70,15 +77,16 @@ class Certificate:
 
 
 class Authority:
-    """A certificate authority, in a folder that goes with it; .path is its own certificate."""
+    """A certificate authority, in a folder that goes with it; .path is its own certificate. With an issuer it is an
+    intermediate one."""
 
-    def __init__(self, name="vspc's tests", key=ECDSA):
+    def __init__(self, name="vspc's tests", key=ECDSA, issuer=None):
         self.folder = tempfile.TemporaryDirectory(prefix="vspc-e2e-certificates-")
         self.n_issued = 0
         self.write("ca.conf", CONFIGURATION)
         self.write("index.txt", "")
-        self.ca = self.make(name, key, ("basicConstraints=critical,CA:TRUE", "keyUsage=keyCertSign,cRLSign"),
-                            ("-selfsign", "-keyfile", "1.key"))
+        signer = ("-cert", issuer.ca.path, "-keyfile", issuer.ca.key) if issuer else ("-selfsign", "-keyfile", "1.key")
+        self.ca = self.make(name, key, ("basicConstraints=critical,CA:TRUE", "keyUsage=keyCertSign,cRLSign"), signer)
         self.path = self.ca.path
 
     def write(self, name, text):

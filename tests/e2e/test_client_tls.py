@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import threading
 import warnings
+from unittest import skipUnless
 
 import test_client
 from certificates import CLIENT as FOR_CLIENTS
@@ -112,7 +113,7 @@ class Belief(TlsTestCase):
 
     def test_nobody_of_another_authority(self):
         other = authority("another").issue("vspc.example.com", "IP:127.0.0.1")
-        text = self.assertIsRefused(self.serving(context(other)), "The certificate issuer is unknown.\n",
+        text = self.assertIsRefused(self.serving(context(other)), "The certificate issuer is unknown. ",
                                     f'It has to be for "127.0.0.1", and from an authority in {authority().path}.\n',
                                     'It is that of "vspc.example.com". If that is vspcd\'s, of which "openssl x509 ',
                                     f"\n  --fingerprint={other.sha256}\n")
@@ -136,6 +137,125 @@ class Belief(TlsTestCase):
         certificate = authority("another").issue("\x1b[2Jx")
         text = self.assertIsRefused(self.serving(context(certificate)), 'It is that of "\ufffd[2Jx"')
         self.assertNotIn("\x1b", text)
+
+
+@functools.cache
+def intermediate():
+    return Authority("vspc's intermediate", issuer=authority())
+
+
+class Chains(TlsTestCase):
+    """Certificates that an intermediate authority has issued"""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.alone = intermediate().issue("vspc.example", "IP:127.0.0.1")
+        cls.whole = cls.alone.with_chain(intermediate().ca)
+        cls.both = authority().ca.with_chain(intermediate().ca)
+
+    def trusting(self, certificate, ca, **kwargs):
+        return self.serving(context(certificate), trust=[f"--ca={ca.path}"], **kwargs)
+
+    def test_the_root_is_enough_if_the_server_shows_what_is_between(self):
+        for version in TLS_1_2, TLS_1_3:
+            self.assertIsAsked(self.serving(context(self.whole, version=version), trust=[f"--ca={authority().path}"]))
+        self.assertIsAsked(self.trusting(self.alone.with_chain(intermediate().ca, authority().ca), authority().ca))
+
+    def test_what_the_server_does_not_show_may_be_among_those_who_are_trusted(self):
+        self.assertIsAsked(self.trusting(self.alone, self.both))
+        self.assertIsAsked(self.trusting(self.alone, intermediate().ca))
+
+    def test_the_one_that_is_missing_is_named(self):
+        text = self.assertIsRefused(self.trusting(self.alone, authority().ca),
+                                    'The certificate issuer is unknown. The issuer is "vspc\'s intermediate": it is not '
+                                    "trusted, and its certificate has not been sent.\n",
+                                    f"from an authority in {authority().path}.", f"--fingerprint={self.alone.sha256}")
+        self.assertNotIn("13372", text)
+
+    def test_so_is_a_root_that_is_not_trusted(self):
+        other = Authority("another")
+        self.addCleanup(other.close)
+        between = Authority("another's intermediate", issuer=other)
+        self.addCleanup(between.close)
+        certificate = between.issue("x", "IP:127.0.0.1").with_chain(between.ca)
+        self.assertIsRefused(self.trusting(certificate, self.both), 'The issuer is "another": it is not trusted, '
+                                                              "and its certificate has not been sent.\n")
+        self.assertIsRefused(self.trusting(certificate.with_chain(other.ca), self.both),
+                             'The issuer is "another": it is not trusted.\n')
+
+    def test_who_has_signed_for_himself_is_told_from_who_lacks_somebody(self):
+        alone = authority().issue("somebody", "IP:127.0.0.1", self_signed=True)
+        text = self.assertIsRefused(self.trusting(alone, authority().ca),
+                                    'The issuer is "somebody": it is not trusted.\n')
+        self.assertNotIn("been sent", text)
+
+    def test_a_name_cannot_touch_the_terminal(self):
+        other = Authority("\x1b[2J")
+        self.addCleanup(other.close)
+        text = self.assertIsRefused(self.trusting(other.issue("x", "IP:127.0.0.1"), authority().ca),
+                                    'The issuer is "\ufffd[2J": it is')
+        self.assertNotIn("\x1b", text)
+
+    def test_an_intermediate_that_is_none_is_not_believed(self):
+        """Whoever has a certificate could issue others."""
+        impostor = Authority.__new__(Authority)
+        impostor.__dict__.update(intermediate().__dict__, ca=good())
+        certificate = impostor.issue("x", "IP:127.0.0.1").with_chain(good())
+        self.assertIsRefused(self.trusting(certificate, authority().ca), "The certificate is NOT trusted.")
+
+    def test_what_is_between_may_be_shown_to_the_server_too(self):
+        alice = intermediate().issue("alice", purpose=FOR_CLIENTS)
+        for version in TLS_1_2, TLS_1_3:
+            server = self.serving(context(version=version, clients=authority()))
+            server.options += [f"--cert={alice.with_chain(intermediate().ca).both}"]
+            self.assertIsAsked(server)
+
+            server = self.serving(context(version=version, clients=authority()))
+            server.options += [f"--cert={alice.both}"]
+            self.assertSays(run(server), "the peer says: ",
+                            f"and may not accept the certificate in {alice.both}.\n")
+
+
+@skipUnless(os.getuid() == 0, "only root can have a trust store of its own")
+class System(TlsTestCase):
+    """Whom this system trusts, in a namespace where that is somebody else"""
+
+    STORE = "/etc/ssl/certs/ca-certificates.crt"
+
+    def run_trusting(self, server, *certificates):
+        """Without --ca"""
+        script = ('mount -t tmpfs none /etc/ssl/certs && printf %s "$1" >"$2" && if [ -z "$1" ]; then rm "$2"; fi && '
+                  'shift 2 && exec "$@"')
+        options = [option for option in server.options if not option.startswith("--ca=")]
+        return subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", "".join(c.text() for c in certificates),
+                               self.STORE, CLIENT, *options, "list", "--no-legend"], capture_output=True, text=True,
+                              check=False, env=environment(), timeout=PATIENCE_SEC, stdin=subprocess.DEVNULL)
+
+    def test_is_believed_where_nobody_is_named(self):
+        whole = intermediate().issue("x", "IP:127.0.0.1").with_chain(intermediate().ca)
+        for certificate in good(), whole:
+            server = self.serving(context(certificate))
+            result = self.run_trusting(server, authority("another").ca, authority().ca)
+            self.assertEqual((result.returncode, result.stdout.split()[:1]), (0, ["web01"]), result)
+
+    def test_is_not_believed_where_somebody_is(self):
+        server = self.serving(trust=[f"--ca={authority('another').path}"])
+        script = 'mount -t tmpfs none /etc/ssl/certs && cp "$1" "$2" && shift 2 && exec "$@"'
+        result = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", authority().path, self.STORE, CLIENT,
+                                 *server.options, "list"], capture_output=True, text=True, check=False,
+                                env=environment(), timeout=PATIENCE_SEC, stdin=subprocess.DEVNULL)
+        self.assertSays(result, "issuer is unknown", f"from an authority in {authority('another').path}.")
+
+    def test_does_not_trust_everybody(self):
+        result = self.run_trusting(self.serving(), authority("another").ca)
+        self.assertNotIn("at all", result.stderr)
+        self.assertSays(result, 'The issuer is "vspc\'s tests": it is not trusted, and its certificate has not been sent.',
+                        'It has to be for "127.0.0.1", and from an authority that this system trusts.')
+
+    def test_that_trusts_nobody_is_told_so(self):
+        self.assertSays(self.run_trusting(self.serving()), "This system trusts no authority at all: ", "ca-certificates",
+                        "--ca=FILE", "--fingerprint=")
 
 
 class Pinning(TlsTestCase):

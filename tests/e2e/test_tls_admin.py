@@ -88,13 +88,56 @@ class Identity(AdminTestCase):
         other = self.enterContext(Authority("another"))
         for certificate, reason in (
                 (None, "it has no certificate"),
-                (other.issue("alice", purpose=CLIENT), "The certificate issuer is unknown"),
-                (self.authority.issue("alice", purpose=CLIENT, self_signed=True), "The certificate issuer is unknown"),
+                (other.issue("alice", purpose=CLIENT),
+                 'The issuer is "another": it is not trusted, and its certificate has not been sent'),
+                (self.authority.issue("alice", purpose=CLIENT, self_signed=True),
+                 'The certificate issuer is unknown. The issuer is "alice": it is not trusted'),
                 (self.authority.expired("alice", purpose=CLIENT), "The certificate chain uses expired certificate"),
                 (self.authority.issue("alice"), "does not match the intended purpose")):
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 with self.subTest(reason=reason, version=version):
                     self.assertRefused(self.start_tls(), certificate, reason, version=version)
+
+    def test_a_certificate_of_an_intermediate_authority_s_comes_with_that(self):
+        between = self.enterContext(Authority("intermediate", issuer=self.authority))
+        carol = between.issue("carol", purpose=CLIENT)
+        both = self.authority.ca.with_chain(between.ca)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for certificate, trusted in (carol.with_chain(between.ca), self.authority), (carol, both):
+                vspcd = self.start_tls(tls={"TrustedCAFile": trusted.path}, trusted=False)
+                vm = DecliningVm(vspcd).connect()
+                caller = self.call_as(vspcd, certificate, version=version)
+                caller.attach(vm)
+                vspcd.wait_logged(f"client carol, 127.0.0.1:{caller.local_port} connected")
+            self.assertRefused(self.start_tls(), carol, 'The issuer is "intermediate": it is not trusted, and its '
+                                                        "certificate has not been sent", version=version)
+
+    def test_both_of_our_programs_may_be_certified_by_intermediate_authorities(self):
+        """Neither trusts anything but the root, and vspcd tells its name to those who have certificates to choose from."""
+        ours = self.enterContext(Authority("for servers", issuer=self.authority))
+        theirs = self.enterContext(Authority("for clients", issuer=self.authority))
+        server, carol = ours.issue("vspcd", "IP:127.0.0.1"), theirs.issue("carol", purpose=CLIENT)
+
+        def ask(shown, certificate):
+            vspcd = self.start_tls(tls={"CertificateFile": shown.path, "KeyFile": shown.key})
+            result = subprocess.run(
+                [os.environ.get("VSPC_CLIENT", "build/vspc-client"), f"--host=127.0.0.1:{vspcd.admin_tls_address[1]}", "--tls",
+                 f"--ca={self.authority.path}", f"--cert={certificate.path}", f"--key={certificate.key}", "list"],
+                capture_output=True, text=True, check=False, env=clean_environment(), timeout=PATIENCE_SEC)
+            return vspcd, result
+
+        whole_server, whole_carol = server.with_chain(ours.ca), carol.with_chain(theirs.ca)
+        _, result = ask(whole_server, whole_carol)
+        self.assertEqual((result.returncode, result.stdout), (0, "No VMs.\n"), result.stderr)
+
+        _, result = ask(server, whole_carol)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn('The issuer is "for servers": it is not trusted, and its certificate has not been sent.', result.stderr)
+
+        vspcd, result = ask(whole_server, carol)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn(f"It has asked who we are, and may not accept the certificate in {carol.path}.", result.stderr)
+        vspcd.wait_logged("fails in TLS")
 
     def test_who_speaks_no_tls_is_refused_with_the_reason(self):
         vspcd = self.start_tls()
@@ -131,7 +174,8 @@ class Identity(AdminTestCase):
         caller.get(f"{SERVICE}.GetInfo")
         vspcd.reload(tls={**vspcd.config["tls"], "TrustedCAFile": other.path})
         caller.get(f"{SERVICE}.GetInfo")
-        self.assertRefused(vspcd, self.alice, "The certificate issuer is unknown")
+        self.assertRefused(vspcd, self.alice, 'The issuer is "vspc\'s tests": it is not trusted, and its certificate has '
+                                              "not been sent")
         self.call_as(vspcd, other.issue("carol", purpose=CLIENT)).get(f"{SERVICE}.GetInfo")
 
     OPEN = r"Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set"

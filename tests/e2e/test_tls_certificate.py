@@ -12,7 +12,7 @@ import tempfile
 import threading
 import unittest
 
-from certificates import DAY, RSA_2048
+from certificates import DAY, RSA_2048, Authority
 from harness import PATIENCE_SEC, SANITIZED, VSPCD, clean_environment, main, recent_logs, wait_for
 from peers import Peer, RawClient, connected_vm
 from tls_peers import TlsInMemory, TlsTestCase, TlsVm, client_context
@@ -112,6 +112,14 @@ class Sources(CertificateTestCase):
         vspcd = self.start(tls={"CertificateFile": chain, "KeyFile": self.first.key})
         self.assertIn("Verify return code: 0 (ok)", s_client(vspcd, "-CAfile", self.authority.path))
         self.assertEqual(s_client(vspcd, "-showcerts").count("BEGIN CERTIFICATE"), 2)
+
+    def test_an_intermediate_authority_is_shown_to_those_who_know_the_root_only(self):
+        with Authority("intermediate", issuer=self.authority) as between:
+            certificate = between.issue("vspc.example")
+            for shown, code in (certificate.with_chain(between.ca), 0), (certificate, 21):
+                vspcd = self.start(tls={"CertificateFile": shown.path, "KeyFile": shown.key})
+                for version in "-tls1_2", "-tls1_3":
+                    self.assertIn(f"Verify return code: {code} ", s_client(vspcd, version, "-CAfile", self.authority.path))
 
     def test_an_expired_certificate_is_served_with_a_warning(self):
         for certificate, text in ((self.authority.expired("yesterday's"), "has expired"),

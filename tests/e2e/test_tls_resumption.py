@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 
 from certificates import CLIENT, Authority
-from harness import PATIENCE_SEC, SANITIZED, clean_environment, main, wait_for
+from harness import PATIENCE_SEC, SANITIZED, VSPCD, clean_environment, main, wait_for
 from peers import RawClient
 from test_sim import Simulator
 from tls_peers import TlsTestCase, TlsVm, client_context
@@ -157,7 +157,7 @@ class Restart(ResumptionTestCase):
 
     def test_checking_the_configuration_makes_none(self):
         vspcd = self.start_tls()
-        result = subprocess.run([os.path.abspath(os.environ["VSPCD"]), f"--config={vspcd.config_path}", "--check-config"],
+        result = subprocess.run([VSPCD, f"--config={vspcd.config_path}", "--check-config"],
                                 env=clean_environment(RUNTIME_DIRECTORY=self.run_folder), check=False,
                                 stdout=subprocess.DEVNULL)
         self.assertEqual(result.returncode, 0)

@@ -349,13 +349,28 @@ class HostCertificates(VmTestCase):
     def test_a_bad_one_is_refused_with_the_reason(self):
         with Authority("another") as other:
             for certificate, reason in (
-                    (other.issue("esx1.example", purpose=CLIENT), "The certificate issuer is unknown"),
-                    (self.authority.issue("esx1.example", purpose=CLIENT, self_signed=True), "issuer is unknown"),
+                    (other.issue("esx1.example", purpose=CLIENT),
+                     'The certificate issuer is unknown. The issuer is "another": it is not trusted, and its certificate '
+                     "has not been sent"),
+                    (self.authority.issue("esx1.example", purpose=CLIENT, self_signed=True),
+                     'issuer is unknown. The issuer is "esx1.example": it is not trusted'),
                     (self.authority.expired("esx1.example", purpose=CLIENT), "uses expired certificate"),
                     (self.authority.issue("esx1.example"), "does not match the intended purpose")):
                 for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                     with self.subTest(reason=reason, version=version):
                         self.check_refused(certificate, version, reason)
+
+    def test_one_of_an_intermediate_authority_s_comes_with_that(self):
+        with Authority("intermediate", issuer=self.authority) as between:
+            esx2 = between.issue("esx2.example", purpose=CLIENT)
+            both = self.authority.ca.with_chain(between.ca)
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                for certificate, trusted in (esx2.with_chain(between.ca), self.authority), (esx2, both):
+                    vspcd = self.start_tls(tls={"VMTrustedCAFile": trusted.path})
+                    first = TlsVm(vspcd, context=client_context(certificate, version=version)).connect()
+                    self.assertEqual(Caller(vspcd).vm(first.id)["tls"]["peer"], "esx2.example")
+                self.check_refused(esx2, version, 'The issuer is "intermediate": it is not trusted, and its certificate has '
+                                                  "not been sent")
 
     def check_refused(self, certificate, version, reason):
         vspcd = self.start_tls(tls={"VMTrustedCAFile": self.authority.path})
