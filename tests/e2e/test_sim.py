@@ -353,21 +353,21 @@ class Soak(TestCase):
 
     def soak(self, vspcd, name, seconds):
         """@seconds of them, until they are forgotten. Returns what vspc-sim reports."""
-        vspcd.reload(VMExpireSec="1d")  # who is gone keeps its port for now
+        vspcd.reload(VMExpireSec="1d", VMotionTimeoutSec="60s")  # nothing runs out while they are there
         sim = Simulator(self, vspcd, f"--count={self.N}", f"--name={name}", "--rate=400", "--vmotion=3s",
                         "--drop=20s", "--reconnect=50ms", f"--for={seconds + 10:.0f}s", stdin=subprocess.DEVNULL)
         followers, report = follow_all(self, vspcd, sim, name, self.N)
         self.assertEqual(report["connections_lost"], 0)
         self.assertFalse(vspcd.has_logged("misses output|reads too slowly"))
 
-        vspcd.reload(VMExpireSec="1s")
+        vspcd.reload(VMExpireSec="1s", VMotionTimeoutSec="1s")
         for f in followers:
             f.sock.close()
         vspcd.wait_status("0 VMs, 0 clients")
         return report
 
     def test_many_vms_moving_and_vanishing_at_random(self):
-        vspcd = self.start(ports=512, VMotionTimeoutSec="5s", ClientBufferSize="256K")
+        vspcd = self.start(ports=512, ClientBufferSize="256K")
         n_descriptors = vspcd.n_descriptors()
 
         def wait_forgotten():
