@@ -263,6 +263,17 @@ class Expiry(StoreTest):
         client.close()
         self.assertIn(vm.id, list_vms(self.begin(VMExpireSec="1h")))
 
+    def test_who_waits_for_a_vm_that_is_gone_keeps_it_until_he_leaves(self):
+        """Also if vspcd is killed meanwhile: that is stored when it happens."""
+        vspcd = self.begin(VMExpireSec="1h")
+        vm = connected_vm(vspcd)
+        vm.close()
+        gone = self.wait_stored(vm.id, lambda mapping: mapping.gone).gone
+        client = RawClient(vm)
+        self.wait_stored(vm.id, lambda mapping: mapping.gone is None)
+        client.close()
+        self.assertGreater(self.wait_stored(vm.id, lambda mapping: mapping.gone).gone, gone)
+
     def test_one_that_comes_back_in_time_is_not_forgotten(self):
         digits = self.store(1, gone=usec_now() - HOUR_USEC, port=self.block.last)
         self.store(2, gone=usec_now() - HOUR_USEC)
