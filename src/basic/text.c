@@ -84,6 +84,18 @@ size_t text_fit(const char *text, size_t max) {
         return n > max ? text_cut(text, max) : n;
 }
 
+const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret) {
+        static const char digits[] = "0123456789ABCDEF";
+
+        for (size_t i = 0; i < n; i++) {
+                ret[3 * i] = digits[data[i] >> 4];
+                ret[3 * i + 1] = digits[data[i] & 0xf];
+                ret[3 * i + 2] = i + 1 < n ? ':' : 0;
+        }
+
+        return ret;
+}
+
 int text_hex_digit(char c) {
         if (c >= '0' && c <= '9')
                 return c - '0';

@@ -23,6 +23,9 @@ size_t text_fit(const char *text, size_t max);
 /* Whether a character does nothing but show: what text_sanitize() leaves as it is. */
 bool text_is_harmless(uint32_t c);
 
+/* "A1:B2:…", as fingerprints are shown. @ret: 3 bytes for each of the @n, of which there is one at least. Returns: @ret. */
+const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret);
+
 /* What a hex digit, of either case, stands for. Returns: that, or -1 if it is none. */
 int text_hex_digit(char c);
 

@@ -30,8 +30,9 @@ static bool parse_fingerprint(const char *p, uint8_t ret[static TLS_FINGERPRINT_
 }
 
 static void print_fingerprint(FILE *f, const uint8_t fingerprint[static TLS_FINGERPRINT_SIZE]) {
-        for (size_t i = 0; i < TLS_FINGERPRINT_SIZE; i++)
-                fprintf(f, i > 0 ? ":%02X" : "%02X", fingerprint[i]);
+        char text[3 * TLS_FINGERPRINT_SIZE];
+
+        fputs(text_format_fingerprint(fingerprint, TLS_FINGERPRINT_SIZE, text), f);
 }
 
 /* Without what is no part of a name in a certificate: the dot that says that it is complete, and the interface

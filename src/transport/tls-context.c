@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "basic/text.h"
 #include "tls-chain.h"
 #include "tls-context.h"
 
@@ -147,12 +148,6 @@ static int load_certificate(TlsContext *c, const char *certificate, const char *
         return r;
 }
 
-/* GnuTLS writes without colons. */
-static void format_thumbprint(const uint8_t *hash, char text[static THUMBPRINT_SIZE * 3]) {
-        for (size_t i = 0; i < THUMBPRINT_SIZE; i++)
-                snprintf(text + 3 * i, 4, i + 1 < THUMBPRINT_SIZE ? "%02X:" : "%02X", hash[i]);
-}
-
 static int examine_certificate(TlsContext *c, char **ret_problem) {
         uint8_t hash[THUMBPRINT_SIZE];
         size_t size = sizeof hash;
@@ -175,7 +170,7 @@ static int examine_certificate(TlsContext *c, char **ret_problem) {
         if (r < 0)
                 return fail(ret_problem, -EINVAL, "The certificate cannot be looked at: %s", gnutls_strerror(r));
 
-        format_thumbprint(hash, c->thumbprint);
+        text_format_fingerprint(hash, THUMBPRINT_SIZE, c->thumbprint);
         return 0;
 }
 

@@ -194,6 +194,13 @@ static void test_a_text_that_fits_stays_as_it_is(_unused_ void **state) {
         assert_int_equal(text_fit("ab\xe2\x82\xac", 4), 2);
 }
 
+static void test_a_fingerprint_is_pairs_of_digits_with_colons(_unused_ void **state) {
+        char text[3 * 4];
+
+        assert_string_equal(text_format_fingerprint(BYTES("\x00\x9a\xff\x10"), text), "00:9A:FF:10");
+        assert_string_equal(text_format_fingerprint(BYTES("\xab"), text), "AB");
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_tests_own_judge_of_utf8),
@@ -211,6 +218,7 @@ int main(void) {
                 cmocka_unit_test(test_truncation_never_cuts_a_character_in_two),
                 cmocka_unit_test(test_only_what_is_cut_off_goes),
                 cmocka_unit_test(test_a_text_that_fits_stays_as_it_is),
+                cmocka_unit_test(test_a_fingerprint_is_pairs_of_digits_with_colons),
         };
 
         return cmocka_run_group_tests_name("text", tests, NULL, NULL);
