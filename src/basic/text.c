@@ -84,6 +84,13 @@ size_t text_fit(const char *text, size_t max) {
         return n > max ? text_cut(text, max) : n;
 }
 
+size_t text_sentence_length(const char *text, size_t n) {
+        while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '.'))
+                n--;
+
+        return n;
+}
+
 const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret) {
         static const char digits[] = "0123456789ABCDEF";
 

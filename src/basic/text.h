@@ -20,6 +20,10 @@ size_t text_cut(const void *text, size_t n);
 /* Returns: how many bytes of @text there are, or fit into @max without a character of UTF-8 being cut in two. */
 size_t text_fit(const char *text, size_t max);
 
+/* Returns: how many of the first @n bytes of @text are left without the full stops and blanks at its end: of a sentence
+ * that is to be a part of another. */
+size_t text_sentence_length(const char *text, size_t n);
+
 /* Whether a character does nothing but show: what text_sanitize() leaves as it is. */
 bool text_is_harmless(uint32_t c);
 

@@ -166,12 +166,7 @@ static void print_way_out(FILE *f, const Trust *t, const TlsSession *s) {
 
 /* GnuTLS ends its sentences in different ways. */
 static void print_problem(FILE *f, const char *problem) {
-        size_t n = strlen(problem);
-
-        while (n > 0 && (problem[n - 1] == ' ' || problem[n - 1] == '.'))
-                n--;
-
-        fprintf(f, "%.*s.", (int) n, problem);
+        fprintf(f, "%.*s.", (int) text_sentence_length(problem, strlen(problem)), problem);
 }
 
 char *trust_explain(const Trust *t, const TlsSession *s) {

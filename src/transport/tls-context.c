@@ -497,12 +497,10 @@ int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const 
                 return fail(ret_problem, -EACCES, "its certificate is not trusted");
 
         /* Sentences, each with a space behind it; ours goes on. */
-        while (text.size > 0 && strchr(" .", text.data[text.size - 1]))
-                text.size--;
         _cleanup_free_ char *issuer =
                 status & GNUTLS_CERT_SIGNER_NOT_FOUND ? tls_chain_describe_unknown_issuer(chain, n) : NULL;
-        (void) fail(ret_problem, 0, "%.*s%s%s", (int) text.size, (const char *) text.data, issuer ? ". " : "",
-                    issuer ?: "");
+        (void) fail(ret_problem, 0, "%.*s%s%s", (int) text_sentence_length((const char *) text.data, text.size),
+                    (const char *) text.data, issuer ? ". " : "", issuer ?: "");
         gnutls_free(text.data);
         return -EACCES;
 }

@@ -46,9 +46,8 @@ struct TlsSession {
 /* What GnuTLS says is a sentence, and is a part of one of ours. */
 static char *describe_error(int error) {
         const char *text = gnutls_strerror(error);
-        size_t n = strlen(text);
 
-        return strndup(text, n > 0 && text[n - 1] == '.' ? n - 1 : n);
+        return strndup(text, text_sentence_length(text, strlen(text)));
 }
 
 /* A client that does not take our certificate may say so in plain text, in the middle of TLS 1.3 as well (OpenSSL's

@@ -194,6 +194,15 @@ static void test_a_text_that_fits_stays_as_it_is(_unused_ void **state) {
         assert_int_equal(text_fit("ab\xe2\x82\xac", 4), 2);
 }
 
+static void test_a_sentence_is_left_without_its_end(_unused_ void **state) {
+        assert_int_equal(text_sentence_length("It has failed.", 14), 13);
+        assert_int_equal(text_sentence_length("It is bad. It is old. ", 22), 20);
+        assert_int_equal(text_sentence_length("no end", 6), 6);
+        assert_int_equal(text_sentence_length("1.5", 2), 1);
+        assert_int_equal(text_sentence_length(" . ", 3), 0);
+        assert_int_equal(text_sentence_length("", 0), 0);
+}
+
 static void test_a_fingerprint_is_pairs_of_digits_with_colons(_unused_ void **state) {
         char text[3 * 4];
 
@@ -218,6 +227,7 @@ int main(void) {
                 cmocka_unit_test(test_truncation_never_cuts_a_character_in_two),
                 cmocka_unit_test(test_only_what_is_cut_off_goes),
                 cmocka_unit_test(test_a_text_that_fits_stays_as_it_is),
+                cmocka_unit_test(test_a_sentence_is_left_without_its_end),
                 cmocka_unit_test(test_a_fingerprint_is_pairs_of_digits_with_colons),
         };
 
