@@ -282,7 +282,7 @@ class Environment(TestCase):
         vspcd = self.start(env={"SUPPORT_MULTI_CONSOLE": "true", "VM_CLIENT_LIMIT": "1"}, MultiConsole="no",
                            ClientLimit=2)
         vm = connected_vm(vspcd)
-        self.assertTrue(vspcd.logged(rf"VM {vm.name} \({vm.id}\)"))
+        vspcd.wait_logged(rf"VM {vm.name} \({vm.id}\)")
         RawClient(vm)
         RawClient(vm)
 

@@ -55,7 +55,7 @@ class Dialogue(TestCase):
         vm = EsxiVm(vspcd, "bytewise")
         vm.handshake(vm.send_bytewise)
         vm.wait_connected()
-        self.assertTrue(vspcd.logged(r"VM bytewise \("))
+        vspcd.wait_logged(r"VM bytewise \(")
 
     def test_all_in_one_segment_without_waiting_for_answers(self):
         vspcd = self.start()
@@ -146,7 +146,7 @@ class Dialogue(TestCase):
         vm.negotiate()
         vm.send_raw(vm.do_proxy() + vm.vc_uuid() + sub(UNKNOWN_1, bytes([GET_NAME])))
         vm.wait_connected()
-        self.assertTrue(vspcd.logged(rf"VM {vm.id} \({vm.id}\): connected"))
+        vspcd.wait_logged(rf"VM {vm.id} \({vm.id}\): connected")
 
 
 class Refusals(TestCase):
@@ -219,7 +219,7 @@ class Refusals(TestCase):
         vspcd = self.start()
         vm = EsxiVm(vspcd, "n" * 1023)
         vm.connect()
-        self.assertTrue(vspcd.logged(r"VM n+ \("))
+        vspcd.wait_logged(r"VM n+ \(")
 
     def test_the_handshake_has_to_be_finished_in_time(self):
         vspcd = self.start()
@@ -341,7 +341,7 @@ class Strangers(TestCase):
             self.assertTrue(line.startswith("vspcd: "), line)
             self.assertTrue(line.isprintable(), line)
             line.encode("utf-8")  # raises for what was not UTF-8
-        self.assertTrue(vspcd.logged(r"VM %s%n%d \("))
+        vspcd.wait_logged(r"VM %s%n%d \(")
 
     def test_a_new_name_is_taken_up(self):
         vspcd = self.start()

@@ -535,8 +535,8 @@ class Misbehaviour(HooksTest):
         vm = connected_vm(vspcd)
         of = f"Hook 50-fails, vm-added of VM {vm.name}: "
         vspcd.wait_logged(of + f"{path} has failed with exit status 3$")
-        self.assertTrue(vspcd.logged(of + "said$"))
-        self.assertTrue(vspcd.logged(of + "com\ufffd\\[31mplained$"))
+        vspcd.wait_logged(of + "said$")
+        vspcd.wait_logged(of + "com\ufffd\\[31mplained$")
         self.assertFalse(vspcd.has_logged("Hook .*vm-connected"))
         self.assertEqual(vspcd.count_logged("has failed"), 1)
 

@@ -96,7 +96,7 @@ class Ports(TestCase):
             vm = connected_vm(vspcd)
         self.assertEqual(vm.port, vspcd.block.first + 2)
         for port in (vspcd.block.first, vspcd.block.first + 1):
-            self.assertTrue(vspcd.logged(f"Port {port} is in use by another program"))
+            vspcd.wait_logged(f"Port {port} is in use by another program")
 
     def test_without_a_free_port_a_vm_is_served_all_the_same(self):
         vspcd = self.start(ports=2)
@@ -139,8 +139,8 @@ class Ports(TestCase):
         com1 = connected_vm(vspcd, "web01", uri="com1")
         com2 = connected_vm(vspcd, "web01", digits=com1.digits, uri="com2")
         self.assertEqual((com1.port, com2.port), (vspcd.block.first, vspcd.block.first + 1))
-        self.assertTrue(vspcd.logged(rf"VM web01_com1 \({com1.id}_com1\): connected"))
-        self.assertTrue(vspcd.logged(rf"VM web01_com2 \({com1.id}_com2\): connected"))
+        vspcd.wait_logged(rf"VM web01_com1 \({com1.id}_com1\): connected")
+        vspcd.wait_logged(rf"VM web01_com2 \({com1.id}_com2\): connected")
         at1, at2 = TelnetClient(com1), TelnetClient(com2)
         com1.send(b"one")
         com2.send(b"two")

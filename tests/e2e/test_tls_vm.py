@@ -41,7 +41,7 @@ class FirstByte(VmTestCase):
         for kind, how in ((TlsVm, "TLS 1.3"), (DecliningVm, None), (StartingVm, "TLS 1.3"), (TlsVm, "TLS 1.3")):
             with self.subTest(kind=kind):
                 vm = kind(vspcd).connect()
-                self.assertTrue(vspcd.logged(rf":{vm.local_port}{f' in {how}' if how else ''}, its clients use port"))
+                vspcd.wait_logged(rf":{vm.local_port}{f' in {how}' if how else ''}, its clients use port")
                 self.assertEqual(Caller(vspcd).vm(vm.id).get("tls", {}).get("version"), how)
                 self.assertFlows(vm)
 
@@ -49,7 +49,7 @@ class FirstByte(VmTestCase):
         vspcd = self.start_tls()
         vm = TlsVm(vspcd, context=client_context(trusted=self.authority))
         self.assertEqual(ssl.DER_cert_to_PEM_cert(vm.certificate()).strip(), self.certificate.text().strip())
-        self.assertTrue(vspcd.logged(f"thumbprint is {self.certificate.sha1}$"))
+        vspcd.wait_logged(f"thumbprint is {self.certificate.sha1}$")
 
     def test_what_is_known_of_a_session_is_what_the_peer_knows(self):
         vspcd = self.start_tls()

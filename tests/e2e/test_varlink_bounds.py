@@ -142,13 +142,14 @@ class Size(TestCase):
         return caller.local_port
 
     def test_a_longer_one_is_refused_and_the_connection_closed(self):
-        vspcd = self.start()
+        vspcd, began = self.start(), time.monotonic()
         first = self.refused(vspcd, GET_INFO[:-1].ljust(CALL_MAX + 1) + b"\0")
         vspcd.wait_logged(rf"Query from 127\.0\.0\.1:{first} is longer than 64 KiB, closing")
         self.refused(vspcd, b"[" * MEGABYTE)
         self.refused(vspcd, b" " * MEGABYTE + GET_INFO)
         assert_answers(self, vspcd)
-        self.assertEqual(vspcd.count_logged("is longer than"), 1)  # not each time
+        n_spans = 1 + (time.monotonic() - began) // 10
+        self.assertLessEqual(vspcd.count_logged("is longer than"), n_spans)  # not each time
 
     def test_those_before_it_are_answered(self):
         caller = Caller(self.start())

@@ -303,7 +303,7 @@ class Success(Migration):
         at1.wait_data(b"from com1")
         at2.pump()
         self.assertEqual(bytes(at2.data), b"")
-        self.assertTrue(vspcd.logged(rf"VM web01_com1 \({com1.id}_com1\): has moved to"))
+        vspcd.wait_logged(rf"VM web01_com1 \({com1.id}_com1\): has moved to")
         self.assertFalse(vspcd.has_logged("is now called"))
 
 
