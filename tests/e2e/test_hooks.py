@@ -684,7 +684,6 @@ class WithoutRunner(HooksTest):
         vms = [connected_vm(vspcd, f"web{i}") for i in range(6)]
         wait_for(lambda: len(self.lines("pids")) == 4, "four hooks")
         self.addCleanup(self.go)  # systemd would kill them, with the unit's control group
-        began = time.monotonic()
         os.kill(self.runner.pid, signal.SIGKILL)
         for vm in vms[:4]:
             vspcd.wait_logged(f"Hooks, vm-added of VM {vm.name}: not all have been told of it, vspc-hooks has ended$")
@@ -692,7 +691,6 @@ class WithoutRunner(HooksTest):
         told = self.wait_told(4 + 8)
         for vm in vms:  # none of them twice, and none is missing
             self.assertEqual([t.event for t in told if t.vm == vm.id], ["vm-added", "vm-connected"])
-        self.assertLess(time.monotonic() - began, PATIENCE_SEC)
         self.assertEqual(self.runner.n_started, 2)
         self.assertEqual(vspcd.count_logged("not all have been told of it"), 4)
         self.assertEqual(vspcd.count_logged("1 hook is told|2 hooks are told"), 1)
