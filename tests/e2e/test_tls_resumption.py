@@ -159,8 +159,8 @@ class Restart(ResumptionTestCase):
         vspcd = self.start_tls()
         result = subprocess.run([VSPCD, f"--config={vspcd.config_path}", "--check-config"],
                                 env=clean_environment(RUNTIME_DIRECTORY=self.run_folder), check=False,
-                                stdout=subprocess.DEVNULL)
-        self.assertEqual(result.returncode, 0)
+                                capture_output=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(os.listdir(self.run_folder), [])
 
     def test_a_file_that_is_damaged_is_replaced_with_a_line_in_the_log(self):
