@@ -41,16 +41,6 @@ static const char *text_of_serial(const Console *c, char buffer[static COM_PORT_
         return com_port_format(&speaker->com_port, buffer);
 }
 
-/* The most that anybody holds */
-static const char *text_of_access(const Console *c) {
-        Access access = ACCESS_EXCLUSIVE;
-
-        while (access > ACCESS_NONE && c->holders.n[access] == 0)
-                access--;
-
-        return access_to_string(access);
-}
-
 /* A property's getter: appends @value, which is made of the console c, as @type. */
 #define DEFINE_GETTER(property, type, value)                                                                \
         static int get_##property(_unused_ sd_bus *connection, _unused_ const char *path,                   \
@@ -73,7 +63,7 @@ DEFINE_GETTER(tls, "s", text_of_tls(c, (char[TLS_TEXT_MAX]){}))
 DEFINE_GETTER(serial, "s", text_of_serial(c, (char[COM_PORT_TEXT_MAX]){}))
 DEFINE_GETTER(vmotion, "s", vmotion_state_to_string(console_vmotion_state(c)))
 DEFINE_GETTER(clients, "u", console_count_clients(c))
-DEFINE_GETTER(access, "s", text_of_access(c))
+DEFINE_GETTER(access, "s", access_to_string(access_most(&c->holders)))
 DEFINE_GETTER(bytes_received, "t", c->ring.end)
 DEFINE_GETTER(bytes_sent, "t", c->bytes_sent)
 DEFINE_GETTER(expires, "t", console_expires(c))

@@ -122,19 +122,7 @@ const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]) 
 }
 
 bool target_is_of_this_machine(const Target *t) {
-        const struct in6_addr *ip = &t->address.in6.sin6_addr;
-
-        switch (t->address.any.sa_family) {
-
-        case AF_INET:
-                return ntohl(t->address.in.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
-
-        case AF_INET6:
-                return IN6_IS_ADDR_LOOPBACK(ip);
-
-        default:
-                return target_is_local_socket(t);
-        }
+        return target_is_local_socket(t) || address_is_loopback(&t->address);
 }
 
 Targets targets_of_kind(const Targets *t, const Target *like) {

@@ -39,13 +39,17 @@ static const char *const mode_names[] = {
         [ACCESS_MODE_FREE_FOR_ALL_FALLBACK] = "free_for_all_fallback",
 };
 
-Access access_decide(AccessMode mode, const AccessHolders *holders) {
+Access access_most(const AccessHolders *holders) {
         Access most = ACCESS_EXCLUSIVE;
 
         while (most > ACCESS_NONE && holders->n[most] == 0)
                 most--;
 
-        return decisions[mode][most];
+        return most;
+}
+
+Access access_decide(AccessMode mode, const AccessHolders *holders) {
+        return decisions[mode][access_most(holders)];
 }
 
 bool access_obstructs(Access access, AccessMode mode) {

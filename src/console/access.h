@@ -32,6 +32,9 @@ typedef struct AccessHolders {
         unsigned n[_ACCESS_MAX];
 } AccessHolders;
 
+/* Returns: the most that any of them holds, ACCESS_NONE if there is nobody. */
+Access access_most(const AccessHolders *holders);
+
 /* Returns: what is granted in view of the holders, ACCESS_NONE if that is nothing. */
 Access access_decide(AccessMode mode, const AccessHolders *holders);
 
