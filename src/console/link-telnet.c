@@ -32,9 +32,33 @@ void link_offer(Link *l) {
         (void) telnet_session_offer(&l->telnet, link_policy(l), &l->stream.out);
 }
 
+void link_leave_strangers(Link *l) {
+        l->concentrator->strangers_pending -= TAKE(l->pending_as_stranger, 0);
+}
+
+/* Returns: whether there is room for so much more of what strangers have sent. */
+static bool link_charge_stranger(Link *l, size_t n) {
+        Concentrator *c = l->concentrator;
+
+        if (n > LINK_STRANGERS_PENDING_MAX - c->strangers_pending)
+                return false;
+
+        l->pending_as_stranger += n;
+        c->strangers_pending += n;
+        return true;
+}
+
 static void link_data(Link *l, const uint8_t *data, size_t n) {
         if (link_is_heard(l)) {
                 console_output(l->console, data, n);
+                return;
+        }
+
+        if (l->state == LINK_HANDSHAKE && !link_charge_stranger(l, n)) {
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "sent something before saying which VM it is, as others have who are not known yet: more "
+                         "than %u bytes in all, closing it", LINK_STRANGERS_PENDING_MAX);
+                link_end(l);
                 return;
         }
 

@@ -146,6 +146,7 @@ static void link_close(Link *l) {
         l->console = NULL;
         l->state = LINK_DEAD;
         timeout_stop(&l->timeout);
+        link_leave_strangers(l);
         buffer_clear(&l->pending);
 
         /* Before the vMotion is settled and anybody told: what its successor kept comes next. */
@@ -352,6 +353,7 @@ void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
 
 void link_go_live(Link *l, Link *predecessor) {
         l->state = LINK_LIVE;
+        link_leave_strangers(l);
         l->concentrator->metrics.vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);

@@ -36,6 +36,9 @@ typedef enum LinkSecurity {
 /* What a stranger may send before we know who it is: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
 
+/* The same of all strangers together: each by itself keeps little, but there may be as many as there are descriptors. */
+#define LINK_STRANGERS_PENDING_MAX (32U * 1024U * 1024U)
+
 /* One read of a connection that is not live */
 #define LINK_HANDSHAKE_READ_MAX 4096U
 
@@ -81,6 +84,7 @@ struct Link {
         bool spoken;    /* something has been read */
         size_t answers; /* bytes of answers that have been queued since the queue was last empty */
         Buffer pending; /* output that its console cannot have yet */
+        size_t pending_as_stranger; /* bytes of that, of LINK_STRANGERS_PENDING_MAX */
 
         VMotion *vmotion; /* of which it is the source or the peer */
 
@@ -125,6 +129,9 @@ bool link_deliver_pending(Link *l);
 /* Becomes live: its VM's console hears it, its clients speak to it. @predecessor: whose last words come
  * first, or NULL. */
 void link_go_live(Link *l, Link *predecessor);
+
+/* It is known who it is: what it has sent so far is not a stranger's any more. */
+void link_leave_strangers(Link *l);
 
 /* Is not spoken to any more. */
 void link_depart(Link *l);

@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import os
 import re
+import resource
 import socket
 import tempfile
 import time
@@ -13,11 +14,12 @@ import time
 from certificates import Authority
 from harness import TestCase, main, wait_for
 from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, DO_PROXY, ECHO, NAME, PEER, SGA, UNKNOWN_2, VC_UUID,
-                   VMWARE, WILL, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, migration_target, say, sub)
+                   VMWARE, WILL, WILL_PROXY, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, migration_target, say, sub)
 from test_slow_clients import SMALL, numbered, send_until_stuck
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
 STRANGERS = 300
+PENDING_MAX, STRANGERS_PENDING_MAX = 32 * 1024, 32 << 20
 STRANGER_LINES_MAX = 16  # in STRANGER_SEC
 STRANGER_SEC = 10
 LINKS_MAX = 32
@@ -195,6 +197,50 @@ class Strangers(TestCase):
         certificate = self.enterContext(Authority()).issue("vspc.example")
         vspcd = self.start(tls={"CertificateFile": certificate.both})
         self.assertFewLines(vspcd, b"\x16garbage-garbage", "TLS has failed")
+
+    def n_unread(self, vspcd):
+        """Bytes that wait in the sockets of ESXi hosts"""
+        with open(f"/proc/{vspcd.pid}/net/tcp", encoding="ascii") as table:
+            sockets = [line.split() for line in table]
+        return sum(int(s[4].split(":")[1], 16) for s in sockets
+                   if s[1].endswith(f":{vspcd.vm_address[1]:04X}") and s[3] != "0A")
+
+    def test_what_they_send_before_they_are_known_is_bounded_in_all(self):
+        """So much by each; and once it is known who they are, it is not theirs any more."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        vspcd = self.start(VMPorts="no")
+        strangers = [Peer(vspcd.vm_address) for _ in range(STRANGERS_PENDING_MAX // PENDING_MAX - 1)]
+        for stranger in strangers:
+            stranger.send_raw(b"x" * PENDING_MAX)
+        known = EsxiVm(vspcd)
+        known.negotiate()
+        known.send_raw(b"k" * PENDING_MAX + known.do_proxy() + known.vc_uuid())
+        known.wait_suboption(WILL_PROXY)
+        wait_for(lambda: self.n_unread(vspcd) == 0, "all of it to be read")
+        self.assertFalse(vspcd.has_logged("more than"))
+
+        late = Peer(vspcd.vm_address)
+        late.send_raw(b"l")
+        late.wait_closed()
+        vspcd.wait_logged(f"{late.local_port}: sent something before saying which VM it is, .* more than "
+                          f"{STRANGERS_PENDING_MAX} bytes in all, closing it")
+        connected_vm(vspcd).close()  # who says nothing before is not concerned
+
+        # There is room again when one is known, and when one goes.
+        known.send_raw(known.vm_name())
+        known.wait_connected()
+        for _ in range(2):
+            later = EsxiVm(vspcd)
+            later.negotiate()
+            later.send_raw(b"l" * PENDING_MAX + later.do_proxy() + later.vc_uuid())
+            later.wait_suboption(WILL_PROXY)
+            n = vspcd.n_descriptors()
+            later.close()
+            wait_for(lambda n=n: vspcd.n_descriptors() < n, "it to be gone")
+        for stranger in strangers:
+            stranger.close()
 
     def test_a_vm_is_told_of_all_the_same(self):
         vspcd = self.start()
