@@ -556,6 +556,17 @@ class ForeignFiles(StoreTest):
         self.assertIn(b"notes of the night shift\n", kept)
         self.assertIn(b"and of the day shift\n", kept)
 
+    def test_a_file_of_another_s_is_not_what_goes_when_its_vm_expires(self):
+        vspcd = self.begin(VMExpireSec="1h")
+        vm = connected_vm(vspcd)
+        vm.close()
+        self.wait_stored(vm.id, lambda mapping: mapping.gone)
+        self.write(f"{vm.id}.vm", b"notes of the night shift\n")
+        vspcd.reload(VMExpireSec="1ms")
+        vspcd.wait_logged(f"VM {vm.name} .* has been gone for VMExpireSec=")
+        vspcd.end()
+        self.assertEqual(self.content(f"{vm.id}.vm"), b"notes of the night shift\n")
+
     def test_files_are_set_aside_beside_those_that_were_before(self):
         """Without end they are not: then that VM cannot be stored, and all others can."""
         for faults in ((), (("renameat2", errno.EINVAL, self.state),)):  # a file system that cannot rename so
