@@ -84,8 +84,9 @@ class Machine(Overlay):
         self.console = os.path.join(self.folder, "console")
         with open(self.console, "wb") as console:
             self.nspawn_process = subprocess.Popen(  # pylint: disable=consider-using-with
+                # BPF is for systemd, to filter addresses with (IPAddressDeny=).
                 self.nspawn("--boot", "--private-network", "--resolv-conf=off", "--machine=vspc-test",
-                            "--kill-signal=SIGRTMIN+3",
+                            "--kill-signal=SIGRTMIN+3", "--capability=CAP_BPF", "--system-call-filter=bpf",
                             *(f"--bind-ro={source}:{place}" for source, place in self.binds)),
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
         self.leader = wait_for(self.find_leader, self.what_console_says)
