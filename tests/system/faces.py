@@ -19,6 +19,14 @@ polkit.addRule(function(action, subject) {
 });
 """
 
+# On a terminal, where polkit asks as it does in a desktop's dialogue: of an agent that is there for this process
+ON_A_TERMINAL = """
+ready=$(mktemp --dry-run)
+mkfifo "$ready"
+pkttyagent --process $$ --notify-fd 5 5>"$ready" &
+cat "$ready"
+exec """
+
 
 def documents(text):
     """Those of a JSON sequence"""
@@ -86,6 +94,20 @@ class Faces(Scenario):
         wait_for(lambda: self.machine.run(*clear, user="alice", check=False).returncode == 0, "polkit to read it")
         client.wait_shown("Connection closed by foreign host.").wait_exit()
         self.assertNotEqual(self.machine.run(*clear, user="bob", check=False).returncode, 0)
+
+    def test_polkit_asks_for_the_password_of_somebody_who_may(self):
+        self.machine.run("chpasswd", stdin="root:opensesame\n")
+        self.addCleanup(self.machine.run, "usermod", "--password", "*", "root")
+        self.vm("web01")
+        client = self.telnet(self.wait_vm("web01")).echo("hello")
+        self.machine.write("/run/ask", ON_A_TERMINAL + readme_block("busctl call").splitlines()[-1], 0o755)
+        for password, said in ("sesame", "AUTHENTICATION FAILED"), ("opensesame", "AUTHENTICATION COMPLETE"):
+            client.echo("still here")
+            asked = self.talk("script", "-qec", "runuser --user alice -- bash /run/ask", "/dev/null")
+            asked.wait_shown("Authentication is required to disconnect the clients of a virtual machine's serial console")
+            asked.wait_shown("Password: ").type(password + "\n")
+            asked.wait_shown(said).wait_exit()
+        client.wait_shown("Connection closed by foreign host.").wait_exit()
 
     def test_members_of_the_group_may_attach_and_others_may_not(self):
         self.machine.run("systemctl", "stop", "vspc-admin.socket", "vspc.socket")
