@@ -94,6 +94,15 @@ class Encryption(Scenario):
         after = wait_for(lambda: self.returned(before), "it to come back")
         self.assertFalse(after["web01"]["tls"]["resumed"])
 
+    def test_hosts_that_know_tls_1_0_only_are_served_once_the_file_for_them_is_put_where_it_says(self):
+        self.make_certificate()
+        old_host = "openssl s_client -connect 127.0.0.1:13370 -tls1 -cipher DEFAULT@SECLEVEL=0 </dev/null"
+        self.assertNotEqual(self.machine.sh(old_host, check=False).returncode, 0)
+        self.machine.sh("sed -n 's/^#   //p' /usr/lib/vspc/esxi-6.conf | bash -eux")
+        self.assertRegex(self.machine.sh(old_host).stdout, r"(?m)^New, TLSv1\.?0?, Cipher is \S*SHA$|Protocol *: TLSv1$")
+        self.vm("new", "--tls")
+        self.assert_encrypted("new")
+
     def test_as_a_credential_the_key_is_readable_for_root_only(self):
         thumbprint = self.make_certificate()
         self.machine.sh("chown root:root /etc/vspc/vspc.key; chmod 0600 /etc/vspc/vspc.key; "
