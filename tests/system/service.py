@@ -204,6 +204,13 @@ class Service(Scenario):
             exposure = float(re.search(rf"Overall exposure level for {unit}: ([0-9.]+)", shown)[1])
             self.assertLessEqual(exposure, most, shown)
 
+    def test_no_line_of_a_console_is_lost_to_journald_s_rate_limit(self):
+        self.edit("vspc.service", "[Service]\nLogRateLimitBurst=1\n")
+        self.vm("web01", guest="seq 1000 1499; cat")
+        self.wait_journal("^1499$", "-t", "vspc-console")
+        said = self.journal("-o", "cat", "-t", "vspc-console").split()
+        self.assertEqual(said[:500], [str(n) for n in range(1000, 1500)])
+
     def test_hooks_run_as_in_the_readme(self):
         script = readme_block("/etc/vspc/hooks.d/50-announce")
         self.machine.write("/etc/vspc/hooks.d/50-announce", script, 0o755)
