@@ -4,6 +4,7 @@
 how long they may keep it, and that all that it does in plain it does in TLS."""
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import json
@@ -719,8 +720,9 @@ class Front:
             await asyncio.gather(self.pump(reader, other_writer), self.pump(other_reader, writer))
         except asyncio.CancelledError:
             pass
-        for end in writer, other_writer:
-            end.transport.abort()
+        with contextlib.suppress(AttributeError):  # Python 3.11, if it is in TLS and has been closed
+            for end in writer, other_writer:
+                end.transport.abort()
 
     @staticmethod
     async def pump(reader, writer):
