@@ -178,6 +178,16 @@ class Restarts(StoreTest):
         vspcd.end()
         self.assertEqual(list_vms(self.begin())[vm.id]["name"], "web01")
 
+    def test_another_uri_is_stored(self):
+        """That of a second serial port, without MultiConsole="""
+        vspcd = self.begin()
+        vm = connected_vm(vspcd)
+        self.wait_stored(vm.id)
+        second = EsxiVm(vspcd, vm.name, digits=vm.digits, uri="s1")
+        second.negotiate()
+        second.send_raw(second.do_proxy() + second.vc_uuid() + second.vm_name())  # and no settings, which are news too
+        self.wait_stored(vm.id, lambda mapping: mapping.uri == "s1")
+
     def test_what_has_gone_for_good_is_removed(self):
         vspcd = self.begin(VMExpireSec="200ms")
         vm, stays = connected_vm(vspcd), connected_vm(vspcd)
