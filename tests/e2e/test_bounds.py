@@ -14,7 +14,8 @@ import time
 from certificates import Authority
 from harness import TestCase, main, wait_for
 from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, DO_PROXY, ECHO, NAME, PEER, SGA, UNKNOWN_2, VC_UUID,
-                   VMWARE, WILL, WILL_PROXY, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, migration_target, say, sub)
+                   VMWARE, WILL, WILL_PROXY, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm,
+                   migration_target, say, sub)
 from test_slow_clients import SMALL, numbered, send_until_stuck
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
