@@ -55,6 +55,7 @@ class Trouble(Scenario):
 
     def test_when_it_hangs_the_watchdog_starts_it_again(self):
         self.killed_on_purpose = True
+        self.assertEqual(self.show("WatchdogUSec"), "30s")
         self.edit("vspc.service", "[Service]\nWatchdogSec=5s\n")
         self.vm("web01")
         port = self.wait_vm("web01")["port"]
