@@ -206,7 +206,8 @@ class Service(Scenario):
 
     def test_no_line_of_a_console_is_lost_to_journald_s_rate_limit(self):
         self.edit("vspc.service", "[Service]\nLogRateLimitBurst=1\n")
-        self.vm("web01", guest="seq 1000 1499; cat")
+        self.vm("web01", guest="read line; seq 1000 1499; cat")
+        self.nc(self.wait_vm("web01")).type("\n")
         self.wait_journal("^1499$", "-t", "vspc-console")
         said = self.journal("-o", "cat", "-t", "vspc-console").split()
         self.assertEqual(said[:500], [str(n) for n in range(1000, 1500)])
