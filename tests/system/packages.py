@@ -43,9 +43,6 @@ class Packages(Scenario):
 
     def use_all_of_it(self):
         """Queries in TLS are enabled, a hook is there, and there are VMs and others who come again and again."""
-        # So many connections while vspcd is restarted may well have one of its ports.
-        self.machine.write("/etc/sysctl.d/ports.conf", readme_block("ip_local_reserved_ports"))
-        self.machine.run("sysctl", "--load=/etc/sysctl.d/ports.conf")
         self.machine.sh(readme_block("openssl req -x509"))
         self.machine.write("/etc/vspc/hooks.d/50-nothing", "#!/bin/sh\n", 0o755)
         self.addCleanup(self.machine.run, "systemctl", "disable", "--now", "vspc-admin-tls.socket", check=False)

@@ -94,7 +94,8 @@ class Service(Scenario):
     def test_the_ports_of_vms_are_reserved_as_the_readme_says(self):
         """In the network of this machine, which is its own."""
         reserved = "/proc/sys/net/ipv4/ip_local_reserved_ports"
-        self.addCleanup(self.machine.sh, f"rm -f /etc/sysctl.d/50-vspc.conf; echo >{reserved}")
+        before = self.machine.out("cat", reserved).strip()
+        self.addCleanup(self.machine.sh, f"rm -f /etc/sysctl.d/50-vspc.conf; echo {before} >{reserved}")
         self.machine.sh(readme_block("reserved-ports.conf"))
         self.assertEqual(self.machine.out("cat", reserved).strip(), "50000-65535")
         self.vm("web01")

@@ -15,12 +15,14 @@ from scenario import Scenario
 from service import Service
 from trouble import Trouble
 
-# What there is before and after the installation, for the scenarios that want to know; and people.
+# What there is before and after the installation, for the scenarios that want to know; and people. Of so many connections
+# that are made here, one would have a VM's port sooner or later while vspcd is restarted.
 BEFORE = "dpkg-query -W -f '${Package}\\n' | sort >/run/before-install"
 AFTER = """
 for unit in vspc.socket vspc-admin.socket vspc-hooks.socket vspc-admin-tls.socket vspc.service vspc-hooks.service; do
     echo "$unit $(systemctl is-active $unit) $(systemctl is-enabled $unit)"
 done >/run/after-install
+sysctl --quiet net.ipv4.ip_local_reserved_ports=50000-54095
 useradd --create-home alice
 useradd --create-home --groups vspc bob
 """
