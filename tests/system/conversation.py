@@ -22,6 +22,7 @@ class Conversation:
 
     def type(self, text):
         os.write(self.process.stdin.fileno(), text.encode())
+        return self
 
     def read(self, seconds):
         """Returns whether there is more to come."""

@@ -3,6 +3,7 @@
 """What people and their programs see: the journal, D-Bus, Varlink, vspc-client"""
 
 import json
+import re
 import unittest
 
 from machine import wait_for
@@ -21,6 +22,7 @@ polkit.addRule(function(action, subject) {
 
 # On a terminal, where polkit asks as it does in a desktop's dialogue: of an agent that is there for this process
 ON_A_TERMINAL = """
+tty
 ready=$(mktemp --dry-run)
 mkfifo "$ready"
 pkttyagent --process $$ --notify-fd 5 5>"$ready" &
@@ -105,8 +107,11 @@ class Faces(Scenario):
             client.echo("still here")
             asked = self.talk("script", "-qec", "runuser --user alice -- bash /run/ask", "/dev/null")
             asked.wait_shown("Authentication is required to disconnect the clients of a virtual machine's serial console")
-            asked.wait_shown("Password: ").type(password + "\n")
-            asked.wait_shown(said).wait_exit()
+            asked.wait_shown("Password: ")
+            terminal = re.search(r"/dev/pts/\d+", asked.shown)[0]
+            wait_for(lambda: " -echo " in self.machine.out("stty", f"--file={terminal}", "--all"),
+                     "the password not to be shown")  # what is typed before that is not read
+            asked.type(password + "\n").wait_shown(said).wait_exit()
         client.wait_shown("Connection closed by foreign host.").wait_exit()
 
     def test_members_of_the_group_may_attach_and_others_may_not(self):

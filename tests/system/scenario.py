@@ -15,7 +15,7 @@ systemctl stop 'peer-*'
 systemctl stop vspc.service vspc.socket vspc-admin.socket vspc-hooks.service vspc-hooks.socket \\
     vspc-admin-tls.socket
 rm -rf /etc/systemd/system/vspc*.d /etc/vspc /etc/polkit-1/rules.d/*vspc* /var/lib/vspc/* /var/log/vspc/*
-rm -f /run/vspc-gate
+rm -f /run/vspc-gate /run/vspc-clock
 systemctl daemon-reload
 systemctl reset-failed
 systemctl start vspc.socket vspc-admin.socket vspc-hooks.socket
