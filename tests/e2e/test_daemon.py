@@ -9,13 +9,14 @@ import select
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
 import unittest
 
 from harness import VSPCD, PortBlock, TestCase, clean_environment, is_port_free, main, wait_for
-from peers import NAME, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
+from peers import COM_PORT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
 
 LOG_EVERY_SEC = 10  # what may happen very often
 STATUS_EVERY_SEC = 0.2
@@ -445,7 +446,7 @@ class SlowLog(TestCase):
         return reading, writing
 
     def begin(self, stderr):
-        vspcd = self.start(stderr=stderr)
+        vspcd = self.start(stderr=stderr, debug=True)
         vm = EsxiVm(vspcd)
         vm.handshake()
         vspcd.wait_status("1 VM, 0 clients")
@@ -454,7 +455,7 @@ class SlowLog(TestCase):
 
     def talk(self, vm, client):
         for i in range(5000):
-            vm.send_raw(sub(NAME, b"name %d" % i))  # logged, each
+            vm.send_raw(sub(1, struct.pack(">I", 300 + i), option=COM_PORT))  # SET-BAUDRATE: logged, each
         vm.send(b"still talking")
         client.wait_data(b"still talking")
         client.send(b"still listening")
