@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <uthash.h>
 #include <utlist.h>
 
+#include "basic/hash-table.h"
 #include "hook-queue.h"
 
 /* Two connections or disconnections, a vMotion and a new name, after vm-added; and all that once more before it,
