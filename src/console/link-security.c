@@ -42,6 +42,7 @@ static void link_begin_tls(Link *l) {
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         buffer_clear(&l->pending);
+        link_leave_strangers(l);
         free(TAKE_PTR(l->uri));
         free(TAKE_PTR(l->name));
         l->has_uuid = false;

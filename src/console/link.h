@@ -36,7 +36,8 @@ typedef enum LinkSecurity {
 /* What a stranger may send before we know who it is: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
 
-/* The same of all strangers together: each by itself keeps little, but there may be as many as there are descriptors. */
+/* The same of all strangers together: each by itself keeps little, but there may be as many as there are descriptors.
+ * What GnuTLS gathers of a message in a handshake is apart from this, and bounded for each (tls-session.c). */
 #define LINK_STRANGERS_PENDING_MAX (32U * 1024U * 1024U)
 
 /* One read of a connection that is not live */
@@ -130,7 +131,7 @@ bool link_deliver_pending(Link *l);
  * first, or NULL. */
 void link_go_live(Link *l, Link *predecessor);
 
-/* It is known who it is: what it has sent so far is not a stranger's any more. */
+/* It is known who it is, or what it has sent so far is thrown away: that is not a stranger's any more. */
 void link_leave_strangers(Link *l);
 
 /* Is not spoken to any more. */

@@ -2,17 +2,19 @@
 
 """ESXi hosts in TLS: the first byte of a connection decides, or AUTHENTICATION in the middle of telnet."""
 
+import resource
 import ssl
 import subprocess
 
 from certificates import CLIENT, Authority
 from harness import main
 from peers import (ALL_BYTES, AUTHENTICATION, BINARY, COM_PORT, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL,
-                   WILL_PROXY, WONT, EsxiVm, Peer, RawClient,
-                   TelnetClient, say, sub, uuid_text)
+                   WILL_PROXY, WONT, EsxiVm, Peer, RawClient, TelnetClient, say, sub, uuid_text)
 from tls_peers import (ACCEPT_TLS, ASK_TLS, DECLINE_TLS, NEEDS_TLS, START_TLS, DecliningVm, StartingVm,
                        TlsTestCase, TlsVm, client_context)
 from varlink_peer import Caller, known_vms
+
+PENDING_MAX, STRANGERS_PENDING_MAX = 32 * 1024, 32 << 20
 
 REFUSAL = b"This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n"
 OFFERS = bytes.fromhex("ff fb 00  ff fb 03  ff fb 01  ff fd 00  ff fd 03  ff fd e8")
@@ -268,6 +270,24 @@ class Injection(VmTestCase):
         vm.wait_connected()
         self.assertUntouched(vspcd, vm)
         self.assertNotIn("9600", Caller(vspcd).vm(vm.id).get("serial", ""))
+
+    def test_what_is_forgotten_is_not_counted_as_kept_either(self):
+        """All strangers together can have so much kept: there is room for all of a VM's but that."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        vspcd = self.start_tls()
+        for _ in range(STRANGERS_PENDING_MAX // PENDING_MAX - 1):
+            stranger = Peer(vspcd.vm_address)
+            self.addCleanup(stranger.close)
+            stranger.send_raw(b"x" * PENDING_MAX)
+        vm = StartingVm(vspcd)
+        vm.send_raw(b"p" * PENDING_MAX)
+        vm.negotiate()
+        vm.send_raw(b"k" * PENDING_MAX + vm.do_proxy() + vm.vc_uuid())
+        vm.wait_suboption(WILL_PROXY)
+        vm.send_raw(vm.vm_name())
+        vm.wait_connected()
 
     def test_the_injected_name_is_forgotten_even_if_all_but_the_uri_was_said(self):
         vspcd = self.start_tls()
