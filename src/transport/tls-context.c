@@ -220,12 +220,22 @@ static int hash_piece(gnutls_hash_hd_t hash, const void *data, size_t n) {
         return r >= 0 && n > 0 ? gnutls_hash(hash, data, n) : r;
 }
 
+/* Of a list, so that its last piece is not as good as the first of the next one: no piece of one is empty. */
+static int hash_end(gnutls_hash_hd_t hash) {
+        return hash_piece(hash, NULL, 0);
+}
+
 static int hash_chain(gnutls_hash_hd_t hash, gnutls_certificate_credentials_t credentials) {
         gnutls_datum_t der;
         int r = 0;
 
-        for (unsigned i = 0; r >= 0 && gnutls_certificate_get_crt_raw(credentials, 0, i, &der) >= 0; i++)
-                r = hash_piece(hash, der.data, der.size);
+        for (unsigned i = 0; r >= 0; i++) {
+                r = gnutls_certificate_get_crt_raw(credentials, 0, i, &der);
+                if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+                        return hash_end(hash);
+                if (r >= 0)
+                        r = hash_piece(hash, der.data, der.size);
+        }
 
         return r;
 }
@@ -237,8 +247,16 @@ static int hash_trust(gnutls_hash_hd_t hash, gnutls_certificate_credentials_t cr
         int r = 0;
 
         gnutls_certificate_get_trust_list(credentials, &list);
-        while (r >= 0 && gnutls_x509_trust_list_iter_get_ca(list, &iterator, &authority) >= 0) {
+        while (r >= 0) {
                 gnutls_datum_t der;
+
+                r = gnutls_x509_trust_list_iter_get_ca(list, &iterator, &authority);
+                if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
+                        r = hash_end(hash);
+                        break;
+                }
+                if (r < 0)
+                        break;
 
                 r = gnutls_x509_crt_export2(authority, GNUTLS_X509_FMT_DER, &der);
                 if (r >= 0) {
