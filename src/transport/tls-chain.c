@@ -42,18 +42,27 @@ static bool has_issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t certificate) 
         return gnutls_x509_crt_check_issuer(certificate, issuer) > 0;
 }
 
+/* That of this certificate, which may be itself; or NULL. */
+static gnutls_x509_crt_t chain_issuer(const Chain *c, gnutls_x509_crt_t certificate) {
+        if (has_issued(certificate, certificate))
+                return certificate;
+
+        for (unsigned i = 0; i < c->n; i++)
+                if (has_issued(c->certificates[i], certificate))
+                        return c->certificates[i];
+
+        return NULL;
+}
+
 /* The last one on the way from the peer's own to the root. There may be a loop: nobody has looked at it yet. */
 static gnutls_x509_crt_t chain_last(const Chain *c) {
-        gnutls_x509_crt_t last = c->certificates[0];
+        gnutls_x509_crt_t last = c->certificates[0], issuer;
 
-        for (unsigned steps = 0; steps < c->n && !has_issued(last, last); steps++) {
-                unsigned i = 0;
-
-                while (i < c->n && !has_issued(c->certificates[i], last))
-                        i++;
-                if (i == c->n)
+        for (unsigned steps = 0; steps < c->n; steps++) {
+                issuer = chain_issuer(c, last);
+                if (!issuer || issuer == last)
                         break;
-                last = c->certificates[i];
+                last = issuer;
         }
 
         return last;
@@ -82,7 +91,7 @@ char *tls_chain_describe_unknown_issuer(const gnutls_datum_t *ders, unsigned n) 
         gnutls_x509_crt_t last = chain_last(&chain);
         _cleanup_free_ char *name = issuer_name(last);
         if (!name || asprintf(&text, "The issuer is \"%s\": it is not trusted%s", name,
-                              has_issued(last, last) ? "" : ", and its certificate has not been sent") < 0)
+                              chain_issuer(&chain, last) ? "" : ", and its certificate has not been sent") < 0)
                 return NULL;
 
         return text;
