@@ -52,14 +52,22 @@ void console_log(const Console *c, int level, const char *message_id, const char
         va_end(ap);
 }
 
-void console_log_said(Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
+bool console_may_log_said(Console *c) {
         unsigned n_left_out;
-        va_list ap;
 
         if (!log_burst_pass(&c->said, event_now(c->concentrator->event), &n_left_out))
-                return;
+                return false;
         if (n_left_out > 0)
                 console_log(c, LOG_NOTICE, NULL, NULL, "%u lines about it were left out, there were so many", n_left_out);
+
+        return true;
+}
+
+void console_log_said(Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
+        va_list ap;
+
+        if (!console_may_log_said(c))
+                return;
 
         va_start(ap, format);
         console_vlog(c, level, message_id, peer, format, ap);

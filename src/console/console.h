@@ -159,5 +159,6 @@ void console_log(const Console *c, int level, const char *message_id, const char
 
 /* The same for what its VM's host can have logged again and again without so much as connecting anew: so much in a
  * while, else one VM could have the log drop what there is to be said of all others. */
+bool console_may_log_said(Console *c); /* whether it would be; counted as if it was */
 void console_log_said(Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
                 _printf_(5, 6);
