@@ -153,6 +153,7 @@ void client_detection_elapsed(Timeout *t) {
         Console *console = c->console;
 
         c->mode = CLIENT_RAW;
+        c->sent_data |= c->unread.size > 0;
         c->telnet.out.transmission = TELNET_RAW;
 
         client_deliver_unread(c);
@@ -175,6 +176,16 @@ static void client_keep(Client *c, const uint8_t *p, size_t n) {
                 client_end(c);
 }
 
+/* Not telnet, so far. */
+static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
+        c->sent_data = true;
+
+        if (client_is_blocked(c))
+                client_keep(c, p, n);
+        else
+                client_input(c, p, n);
+}
+
 /* Bytes from a client that has not spoken telnet so far. */
 static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
         _cleanup_free_ uint8_t *joined = NULL;
@@ -192,33 +203,18 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
                 buffer_clear(&c->unread);
         }
 
-        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, p, n);
-        if (!c->spoken && n <= CLIENT_TYPED_AHEAD_MAX && telnet_contains_answer(&c->telnet.options, p, n))
+        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, c->sent_data, p, n);
+        if (!c->sent_data && n <= CLIENT_TYPED_AHEAD_MAX && telnet_contains_answer(&c->telnet.options, p, n))
                 recognition = TELNET_RECOGNIZED;
-        c->spoken = true;
 
-        switch (recognition) {
-
-        case TELNET_RECOGNIZED:
+        if (recognition == TELNET_RECOGNIZED) {
                 client_become_telnet(c);
                 client_receive_telnet(c, p, n);
-                break;
-
-        case TELNET_MAYBE:
+        } else if (recognition == TELNET_MAYBE && c->mode == CLIENT_UNDECIDED && n <= CLIENT_PREFIX_MAX)
                 /* Held back only while it is open what the client is: a raw one's bytes wait for nothing. */
-                if (c->mode == CLIENT_UNDECIDED && n <= CLIENT_PREFIX_MAX)
-                        client_keep(c, p, n);
-                else
-                        client_input(c, p, n);
-                break;
-
-        case TELNET_NOT_RECOGNIZED:
-                if (client_is_blocked(c))
-                        client_keep(c, p, n);
-                else
-                        client_input(c, p, n);
-                break;
-        }
+                client_keep(c, p, n);
+        else
+                client_receive_data(c, p, n);
 }
 
 static size_t client_read_max(const Client *c) {
@@ -262,9 +258,9 @@ void client_readable(Stream *s) {
 
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);
-        else if (c->mode == CLIENT_RAW && c->unread.size == 0 && !(begins && ends))
+        else if ((c->mode == CLIENT_RAW || c->sent_data) && c->unread.size == 0 && !(begins && ends))
                 /* A part of something longer: that it is nothing but commands means nothing. */
-                client_input(c, concentrator->input, (size_t) n);
+                client_receive_data(c, concentrator->input, (size_t) n);
         else
                 client_receive_unrecognized(c, concentrator->input, (size_t) n);
 

@@ -64,7 +64,7 @@ struct Client {
 
         Buffer unread; /* what it has sent and nobody has had yet */
 
-        bool spoken;          /* something has been read */
+        bool sent_data;       /* something of it has been read that is not telnet */
         bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */

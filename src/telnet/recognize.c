@@ -6,8 +6,10 @@ static bool is_negotiation(uint8_t command) {
         return command >= TELNET_WILL && command <= TELNET_DONT;
 }
 
+#define ANSWER_SIZE 3U
+
 static bool answers_offer(const TelnetOptions *o, const uint8_t *p, size_t n) {
-        return n >= 3 && p[0] == TELNET_IAC && is_negotiation(p[1]) &&
+        return n >= ANSWER_SIZE && p[0] == TELNET_IAC && is_negotiation(p[1]) &&
                telnet_option_state(o, telnet_command_side(p[1]), p[2]) == TELNET_Q_WANTYES;
 }
 
@@ -18,13 +20,13 @@ static size_t command_length(const uint8_t *p, size_t n) {
         if (n < 2)
                 return n + 1;
         if (is_negotiation(p[1]))
-                return 3;
+                return ANSWER_SIZE;
         if (p[1] >= TELNET_NOP && p[1] <= TELNET_GA)
                 return 2;
         if (p[1] != TELNET_SB)
                 return 0;
 
-        /* To the first IAC that is not doubled: that ends it. */
+        /* To the first IAC that is not doubled, which is IAC SE. */
         for (size_t i = 3; i < n;) {
                 const uint8_t *iac = memchr(p + i, TELNET_IAC, n - i);
 
@@ -33,14 +35,14 @@ static size_t command_length(const uint8_t *p, size_t n) {
 
                 i = (size_t) (iac - p) + 2;
                 if (iac[1] != TELNET_IAC)
-                        return i;
+                        return iac[1] == TELNET_SE ? i : 0;
         }
 
         return n + 1;
 }
 
-TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n) {
-        if (answers_offer(o, p, n))
+TelnetRecognition telnet_recognize(const TelnetOptions *o, bool after_data, const uint8_t *p, size_t n) {
+        if (answers_offer(o, p, n) && (!after_data || answers_offer(o, p + ANSWER_SIZE, n - ANSWER_SIZE)))
                 return TELNET_RECOGNIZED;
 
         while (n > 0) {

@@ -8,6 +8,8 @@
  * what looks like a command included, so one command among data proves nothing. Telnet is what
  *  - begins with an answer to an offer of ours that is still open, or
  *  - consists of nothing but commands, from the first byte of a read to the last.
+ * Who has sent data already may be in the middle of a gigabyte of it, of which some read will begin like an
+ * answer: two are wanted of it then. (A telnet program has all our offers at once, and answers them all.)
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
@@ -15,8 +17,8 @@ typedef enum TelnetRecognition {
         TELNET_RECOGNIZED,
 } TelnetRecognition;
 
-/* @p: what has been read, @n bytes, at least one; @o: what we have offered. */
-TelnetRecognition telnet_recognize(const TelnetOptions *o, const uint8_t *p, size_t n);
+/* @p: what has been read, @n bytes, at least one; @o: what we have offered; @after_data: data came before it. */
+TelnetRecognition telnet_recognize(const TelnetOptions *o, bool after_data, const uint8_t *p, size_t n);
 
 /* Whether an answer to an offer that is still open is anywhere in it: what was typed ahead may come before. For
  * a client that has only just been made the offer; in what a raw one sends later it would be chance. */

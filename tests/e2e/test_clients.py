@@ -197,6 +197,18 @@ class Telnet(TestCase):
             self.assertEqual(vm.take(), b"typed ahead\r<end>")
             client.close()
 
+    def test_answers_that_come_after_the_first_keys_are_answers(self):
+        """A slow line: the first keys are there long before the offers are answered, and more come with the answers."""
+        vm = connected_vm(self.start())
+        client = TelnetPeer(("127.0.0.1", vm.port))
+        client.send_raw(b"typed")
+        vm.wait_data(b"typed")
+        client.send_raw(say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA) + b" ahead")
+        vm.wait_data(b" ahead")
+        vm.send(b"\xff\r#")
+        client.wait_data(b"\xff\r#")
+        self.assertEqual(vm.take(), b"typed ahead")
+
     def test_an_overlong_subnegotiation_is_closed(self):
         vspcd = self.start()
         client = TelnetClient(connected_vm(vspcd))
@@ -243,6 +255,18 @@ class Raw(TestCase):
         raw.send(blob)
         vm.wait_size(len(blob))
         self.assertSameBytes(vm.data, blob)
+
+    def test_once_it_has_sent_data_more_of_it_that_looks_like_an_answer_is_data(self):
+        """One read in 1.7 million of binary data begins like an answer to one of five offers."""
+        for sooner_or_later in (lambda raw: None, lambda raw: wait_raw(vm, raw)):
+            vm = connected_vm(self.start())
+            raw = RawClient(vm)
+            sooner_or_later(raw)
+            raw.send(b"data")
+            vm.wait_data(b"data")
+            raw.send(say(DO, ECHO) + b"more\xff\xff")
+            vm.wait_data(b"more\xff\xff")
+            self.assertEqual(vm.take(), b"data" + say(DO, ECHO) + b"more\xff\xff")
 
     def test_a_lone_0xff_within_the_first_half_second_is_data_in_the_end(self):
         vm = connected_vm(self.start())
@@ -306,6 +330,17 @@ class Uploads(TestCase):
         vm.wait_size(filled + len(upload))
         self.assertSameBytes(bytes(vm.data).replace(b"f", b""), upload)
         self.assertSameBytes(client.data, b"ready")
+
+    def test_nor_is_what_it_uploads_at_once(self):
+        """In the half second in which it may still show that it speaks telnet."""
+        vm = connected_vm(self.start())
+        client = RawClient(vm)
+        client.send(b"data")
+        vm.wait_data(b"data")
+        upload = bytes([IAC, NOP]) * 1_000_000
+        client.send(upload)
+        vm.wait_size(len(b"data" + upload))
+        self.assertSameBytes(vm.data, b"data" + upload)
 
 
 class Many(TestCase):

@@ -8,8 +8,7 @@
 #include "telnet/recognize.h"
 #include "wire.h"
 
-/* As after our offers to a client: WILL BINARY, WILL ECHO, DO BINARY are open, WILL SGA has been answered.
- * */
+/* As after our offers to a client: WILL BINARY, WILL ECHO, DO BINARY are open, WILL SGA has been answered. */
 static TelnetOptions offered(void) {
         TelnetOptions o = {};
 
@@ -21,13 +20,17 @@ static TelnetOptions offered(void) {
         return o;
 }
 
-static void assert_recognized(const uint8_t *p, size_t n, TelnetRecognition want) {
+static void assert_recognition(bool after_data, const uint8_t *p, size_t n, TelnetRecognition want) {
         _cleanup_free_ uint8_t *copy = malloc(MAX(n, (size_t) 1));
         TelnetOptions o = offered();
 
         assert_non_null(copy);
         memcpy(copy, p, n);
-        assert_int_equal(telnet_recognize(&o, copy, n), want);
+        assert_int_equal(telnet_recognize(&o, after_data, copy, n), want);
+}
+
+static void assert_recognized(const uint8_t *p, size_t n, TelnetRecognition want) {
+        assert_recognition(false, p, n, want);
 }
 
 static void test_an_answer_to_an_open_offer_is_telnet_whatever_follows(_unused_ void **state) {
@@ -35,6 +38,16 @@ static void test_an_answer_to_an_open_offer_is_telnet_whatever_follows(_unused_ 
         assert_recognized(BYTES(IAC DONT ECHO "data"), TELNET_RECOGNIZED);
         assert_recognized(BYTES(IAC WILL BINARY IAC), TELNET_RECOGNIZED);
         assert_recognized(BYTES(IAC WONT BINARY "\xff\x01"), TELNET_RECOGNIZED);
+}
+
+static void test_after_data_one_answer_may_be_chance_and_two_are_none(_unused_ void **state) {
+        assert_recognition(true, BYTES(IAC DO BINARY "data"), TELNET_NOT_RECOGNIZED);
+        assert_recognition(true, BYTES(IAC DO BINARY IAC DO SGA "data"), TELNET_NOT_RECOGNIZED); /* SGA is answered */
+        assert_recognition(true, BYTES(IAC DO BINARY "a" IAC DO ECHO), TELNET_NOT_RECOGNIZED);
+        assert_recognition(true, BYTES(IAC DO BINARY IAC DONT ECHO "data"), TELNET_RECOGNIZED);
+        assert_recognition(true, BYTES(IAC DO BINARY), TELNET_RECOGNIZED); /* nothing but a command */
+        assert_recognition(true, BYTES(IAC BRK), TELNET_RECOGNIZED);
+        assert_recognition(true, BYTES(IAC DO BINARY IAC DONT), TELNET_MAYBE);
 }
 
 static void test_what_was_not_offered_or_is_answered_is_no_answer(_unused_ void **state) {
@@ -97,15 +110,22 @@ static void test_an_answer_is_found_behind_what_was_typed(_unused_ void **state)
         assert_false(telnet_contains_answer(&offered, (const uint8_t *) "ls" IAC WILL "\x01", 5));
 }
 
+static void test_a_subnegotiation_that_does_not_end_as_one_is_data(_unused_ void **state) {
+        assert_recognized(BYTES(IAC SB "\x1f" "P" IAC NOP), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES(IAC SB "\x1f" "P" IAC "\x00"), TELNET_NOT_RECOGNIZED);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_answer_is_found_behind_what_was_typed),
                 cmocka_unit_test(test_an_answer_to_an_open_offer_is_telnet_whatever_follows),
+                cmocka_unit_test(test_after_data_one_answer_may_be_chance_and_two_are_none),
                 cmocka_unit_test(test_what_was_not_offered_or_is_answered_is_no_answer),
                 cmocka_unit_test(test_nothing_but_commands_is_telnet),
                 cmocka_unit_test(test_data_is_not_telnet_even_with_commands_in_it),
                 cmocka_unit_test(test_0xff_that_begins_no_command_is_data),
                 cmocka_unit_test(test_the_beginning_of_a_command_waits_for_the_rest),
+                cmocka_unit_test(test_a_subnegotiation_that_does_not_end_as_one_is_data),
                 cmocka_unit_test(test_a_doubled_0xff_does_not_end_a_subnegotiation),
         };
 
