@@ -133,7 +133,7 @@ static unsigned count_threads(void) {
         unsigned n = 1;
 
         if (sched_getaffinity(0, sizeof set, &set) >= 0)
-                n = (unsigned) MAX(CPU_COUNT(&set) - 1, 1);
+                n = (unsigned) MAX(CPU_COUNT(&set), 1);
 
         return MIN(n, THREADS_MAX);
 }
