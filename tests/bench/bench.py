@@ -578,35 +578,54 @@ def start_journald(bench):
         time.sleep(0.01)
 
 
-def keystrokes_meanwhile(bench, journal, first):
-    """Returns: p99 in microseconds of a VM that echoes while 20 others print 25 KB/s of lines each."""
-    vspcd, port = bench.vspcd(journal=journal, VMPortRangeStart=first, VMPortRangeEnd=first + 30)
-    echo = bench.stay_connected(port, 1, "--name=echo", "--echo")
-    others = bench.stay_connected(port, 20, "--name=loud", "--rate=25K")
+def keystrokes_meanwhile(bench, first, loud_journal, same_vspcd=True):
+    """Returns: p99 in microseconds of a VM that echoes while 20 others print 25 KB/s of lines each, on its vspcd or
+    on one of their own."""
+    running = []
+
+    def vspcd(journal, first_port):
+        child, port = bench.vspcd(journal=journal, VMPortRangeStart=first_port, VMPortRangeEnd=first + 30)
+        running.append(child)
+        return port
+
+    def vms(*arguments):
+        running.append(bench.stay_connected(*arguments))
+
+    port = vspcd(loud_journal, first if same_vspcd else first + 1)
+    if same_vspcd:
+        vms(port, 1, "--name=echo", "--echo")
+    vms(port, 20, "--name=loud", "--rate=25K")
+    if not same_vspcd:
+        vms(vspcd("no", first), 1, "--name=echo", "--echo")
+
     child = bench.talk_to(bench.program("bench-keystroke"), str(first), "10000")
     p99 = int(expect_line(child).split()[1])
-    for process in (child, others, echo, vspcd):
+    for process in (child, *reversed(running)):
         bench.end(process)
     return p99
 
 
 def console_log(bench):
+    """What a log costs other VMs is compared with what it costs them where another vspcd has it: journald needs a
+    processor for it, of which there may be two for everything here."""
     start_journald(bench)
     first, blocks, rounds = free_ports(40), 2000, 5
-    speeds, p99 = {"no": [], "yes": []}, {"no": [], "yes": []}
+    speeds, p99 = {"no": [], "yes": []}, {"none": [], "logged": [], "elsewhere": []}
     for _ in range(rounds):
-        for journal in ("no", "yes"):
+        for journal in speeds:
             vspcd, port = bench.vspcd(journal=journal, SlowClient="wait", VMPortRangeStart=first,
                                       VMPortRangeEnd=first + 3)
             speeds[journal].append(move_through_vspcd(bench, port, first, "raw", 1, blocks))
             bench.end(vspcd)
-            p99[journal].append(keystrokes_meanwhile(bench, journal, first))
+        p99["none"].append(keystrokes_meanwhile(bench, first, "no"))
+        p99["logged"].append(keystrokes_meanwhile(bench, first, "yes"))
+        p99["elsewhere"].append(keystrokes_meanwhile(bench, first, "yes", same_vspcd=False))
     ratio = statistics.median(a / b for a, b in zip(speeds["yes"], speeds["no"]))
-    with_log, without = (statistics.median(p99[journal]) for journal in ("yes", "no"))
+    none, logged, elsewhere = (statistics.median(values) for values in p99.values())
     say("console log", f"{statistics.median(speeds['yes']):.0f} MB/s of lines with the journal, "
-        f"{statistics.median(speeds['no']):.0f} MB/s without, ratio {ratio:.2f}; keystroke p99 {with_log:.0f} us "
-        f"beside 20 VMs that print 25 KB/s each, {without:.0f} us without the journal",
-        ">= 0.5 and <= 2.0 times", ratio >= 0.5 and with_log <= 2 * without)
+        f"{statistics.median(speeds['no']):.0f} MB/s without, ratio {ratio:.2f}; keystroke p99 {logged:.0f} us "
+        f"beside 20 VMs that print 25 KB/s each, {elsewhere:.0f} us if another vspcd logs them, "
+        f"{none:.0f} us if nobody does", ">= 0.5 and <= 1.5 times another's", ratio >= 0.5 and logged <= 1.5 * elsewhere)
 
 
 def vmotion(bench):
