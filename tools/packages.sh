@@ -2,14 +2,14 @@
 # Sourced by the tools: the Debian packages that they need, and their installation where some are missing.
 
 # To build vspcd, vspc-client, vspc-sim and what is installed with them
-PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libinih-dev libjansson-dev libgnutls28-dev uthash-dev systemd"
+PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libinih-dev libjansson-dev libgnutls28-dev libssl-dev uthash-dev systemd"
 
 # To try it out
 PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 
 # To test it: outside peers, sanitizers, fuzzers, packages
 PACKAGES_TEST="$PACKAGES_BUILD python3 python3-cryptography python3-gdbm python3-prometheus-client libcmocka-dev
-    libtelnet-dev libssl-dev openssl clang libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux
+    libtelnet-dev openssl clang libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux
     dbus-daemon dbus-bin iproute2 mandoc debootstrap systemd-container slirp4netns procps util-linux logrotate build-essential
     debhelper lintian rpm rpmlint gnutls-bin socat telnet-ssl softhsm2"
 
