@@ -92,7 +92,8 @@ struct Concentrator {
         unsigned n_clients;
         unsigned n_clients_gone; /* of these, those that are kept for what they typed last */
         unsigned n_links;
-        size_t strangers_pending; /* bytes, of LINK_STRANGERS_PENDING_MAX */
+        Link *strangers_heard;    /* utlist, the first first: who has sent something and is not known */
+        size_t strangers_pending; /* bytes of that, of LINK_STRANGERS_PENDING_MAX */
         unsigned n_ports; /* VMs that have one */
         LogRateLimit refusals; /* for want of descriptors */
         LogBurst strangers;    /* what is logged about connections that have no console */

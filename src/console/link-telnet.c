@@ -3,6 +3,8 @@
 /* What a link agrees to in telnet, and where what comes on it goes: output to its console, negotiations to their
  * options, and what is said in these to who understands it. */
 
+#include <utlist.h>
+
 #include "link.h"
 #include "message.h"
 
@@ -33,19 +35,36 @@ void link_offer(Link *l) {
 }
 
 void link_leave_strangers(Link *l) {
-        l->concentrator->strangers_pending -= TAKE(l->pending_as_stranger, 0);
-}
-
-/* Returns: whether there is room for so much more of what strangers have sent. */
-static bool link_charge_stranger(Link *l, size_t n) {
         Concentrator *c = l->concentrator;
 
-        if (n > LINK_STRANGERS_PENDING_MAX - c->strangers_pending)
-                return false;
+        if (l->pending_as_stranger == 0)
+                return;
 
+        c->strangers_pending -= TAKE(l->pending_as_stranger, 0);
+        DL_DELETE2(c->strangers_heard, l, strangers_prev, strangers_next);
+}
+
+/* Counts so much more of what strangers have sent. Who has had something here for longest makes room: he has had the
+ * time to say who he is, which takes an ESXi host milliseconds. That may be @l itself. */
+static void link_charge_stranger(Link *l, size_t n) {
+        Concentrator *c = l->concentrator;
+
+        while (n > LINK_STRANGERS_PENDING_MAX - c->strangers_pending) {
+                Link *oldest = c->strangers_heard;
+
+                link_log(oldest, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "has sent %zu bytes and not said which VM it is; others who have not need the room (%u bytes "
+                         "for all), closing it", oldest->pending_as_stranger, LINK_STRANGERS_PENDING_MAX);
+                link_end(oldest);
+        }
+
+        if (l->state == LINK_DEAD)
+                return;
+
+        if (l->pending_as_stranger == 0)
+                DL_APPEND2(c->strangers_heard, l, strangers_prev, strangers_next);
         l->pending_as_stranger += n;
         c->strangers_pending += n;
-        return true;
 }
 
 static void link_data(Link *l, const uint8_t *data, size_t n) {
@@ -54,13 +73,10 @@ static void link_data(Link *l, const uint8_t *data, size_t n) {
                 return;
         }
 
-        if (l->state == LINK_HANDSHAKE && !link_charge_stranger(l, n)) {
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "sent something before saying which VM it is, as others have who are not known yet: more "
-                         "than %u bytes in all, closing it", LINK_STRANGERS_PENDING_MAX);
-                link_end(l);
+        if (l->state == LINK_HANDSHAKE)
+                link_charge_stranger(l, n);
+        if (l->state == LINK_DEAD)
                 return;
-        }
 
         if (buffer_append(&l->pending, data, n) < 0) {
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,

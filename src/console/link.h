@@ -85,7 +85,10 @@ struct Link {
         bool spoken;    /* something has been read */
         size_t answers; /* bytes of answers that have been queued since the queue was last empty */
         Buffer pending; /* output that its console cannot have yet */
-        size_t pending_as_stranger; /* bytes of that, of LINK_STRANGERS_PENDING_MAX */
+
+        /* What of that counts for LINK_STRANGERS_PENDING_MAX, in bytes, and among whose it does if it is not 0 */
+        size_t pending_as_stranger;
+        Link *strangers_prev, *strangers_next;
 
         VMotion *vmotion; /* of which it is the source or the peer */
 

@@ -215,21 +215,32 @@ class Strangers(TestCase):
         strangers = [Peer(vspcd.vm_address) for _ in range(STRANGERS_PENDING_MAX // PENDING_MAX - 1)]
         for stranger in strangers:
             stranger.send_raw(b"x" * PENDING_MAX)
+            if stranger is strangers[0]:
+                wait_for(lambda: self.n_unread(vspcd) == 0, "it to be the first")
         known = EsxiVm(vspcd)
         known.negotiate()
         known.send_raw(b"k" * PENDING_MAX + known.do_proxy() + known.vc_uuid())
         known.wait_suboption(WILL_PROXY)
         wait_for(lambda: self.n_unread(vspcd) == 0, "all of it to be read")
-        self.assertFalse(vspcd.has_logged("more than"))
+        self.assertFalse(vspcd.has_logged("need the room"))
 
-        late = Peer(vspcd.vm_address)
+        # Who has been there for longest makes room.
+        late = EsxiVm(vspcd)
+        late.negotiate()
         late.send_raw(b"l")
-        late.wait_closed()
-        vspcd.wait_logged(f"{late.local_port}: sent something before saying which VM it is, .* more than "
-                          f"{STRANGERS_PENDING_MAX} bytes in all, closing it")
-        connected_vm(vspcd).close()  # who says nothing before is not concerned
+        strangers[0].wait_closed()
+        vspcd.wait_logged(f"{strangers[0].local_port}: has sent {PENDING_MAX} bytes and not said which VM it is; others "
+                          rf"who have not need the room \({STRANGERS_PENDING_MAX} bytes for all\), closing it")
+        late.send_raw(late.do_proxy() + late.vc_uuid() + late.vm_name())
+        late.wait_connected()
+        late.close()
+        strangers.pop(0).close()
+        filler = Peer(vspcd.vm_address)
+        filler.send_raw(b"x" * PENDING_MAX)
+        strangers.append(filler)
+        wait_for(lambda: self.n_unread(vspcd) == 0, "all of it to be read")
 
-        # There is room again when one is known, and when one goes.
+        # There is room when one is known, and when one goes.
         known.send_raw(known.vm_name())
         known.wait_connected()
         for _ in range(2):
@@ -240,6 +251,7 @@ class Strangers(TestCase):
             n = vspcd.n_descriptors()
             later.close()
             wait_for(lambda n=n: vspcd.n_descriptors() < n, "it to be gone")
+        self.assertEqual(vspcd.count_logged("need the room"), 1)
         for stranger in strangers:
             stranger.close()
 

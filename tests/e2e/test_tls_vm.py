@@ -288,6 +288,7 @@ class Injection(VmTestCase):
         vm.wait_suboption(WILL_PROXY)
         vm.send_raw(vm.vm_name())
         vm.wait_connected()
+        self.assertFalse(vspcd.has_logged("need the room"))
 
     def test_the_injected_name_is_forgotten_even_if_all_but_the_uri_was_said(self):
         vspcd = self.start_tls()
