@@ -258,7 +258,7 @@ void client_readable(Stream *s) {
 
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);
-        else if ((c->mode == CLIENT_RAW || c->sent_data) && c->unread.size == 0 && !(begins && ends))
+        else if (((c->mode == CLIENT_RAW && !ends) || (c->sent_data && !begins)) && c->unread.size == 0)
                 /* A part of something longer: that it is nothing but commands means nothing. */
                 client_receive_data(c, concentrator->input, (size_t) n);
         else

@@ -6,10 +6,11 @@ static bool is_negotiation(uint8_t command) {
         return command >= TELNET_WILL && command <= TELNET_DONT;
 }
 
-#define ANSWER_SIZE 3U
+/* More than a telnet program's first answers */
+#define COMMANDS_AFTER_DATA_MAX 64U
 
 static bool answers_offer(const TelnetOptions *o, const uint8_t *p, size_t n) {
-        return n >= ANSWER_SIZE && p[0] == TELNET_IAC && is_negotiation(p[1]) &&
+        return n >= 3 && p[0] == TELNET_IAC && is_negotiation(p[1]) &&
                telnet_option_state(o, telnet_command_side(p[1]), p[2]) == TELNET_Q_WANTYES;
 }
 
@@ -20,7 +21,7 @@ static size_t command_length(const uint8_t *p, size_t n) {
         if (n < 2)
                 return n + 1;
         if (is_negotiation(p[1]))
-                return ANSWER_SIZE;
+                return 3;
         if (p[1] >= TELNET_NOP && p[1] <= TELNET_GA)
                 return 2;
         if (p[1] != TELNET_SB)
@@ -42,8 +43,9 @@ static size_t command_length(const uint8_t *p, size_t n) {
 }
 
 TelnetRecognition telnet_recognize(const TelnetOptions *o, bool after_data, const uint8_t *p, size_t n) {
-        if (answers_offer(o, p, n) && (!after_data || answers_offer(o, p + ANSWER_SIZE, n - ANSWER_SIZE)))
-                return TELNET_RECOGNIZED;
+        const unsigned n_wanted = after_data ? 2 : 1;
+        const bool may_be_all = !after_data || n <= COMMANDS_AFTER_DATA_MAX;
+        unsigned n_answers = 0;
 
         while (n > 0) {
                 size_t length = command_length(p, n);
@@ -51,13 +53,17 @@ TelnetRecognition telnet_recognize(const TelnetOptions *o, bool after_data, cons
                 if (length == 0)
                         return TELNET_NOT_RECOGNIZED;
                 if (length > n)
-                        return TELNET_MAYBE;
+                        return n_answers > 0 ? TELNET_RECOGNIZED : TELNET_MAYBE;
+
+                n_answers += answers_offer(o, p, n);
+                if (n_answers == n_wanted)
+                        return TELNET_RECOGNIZED;
 
                 p += length;
                 n -= length;
         }
 
-        return TELNET_RECOGNIZED;
+        return may_be_all ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
 }
 
 bool telnet_contains_answer(const TelnetOptions *o, const uint8_t *p, size_t n) {

@@ -6,10 +6,11 @@
 /*
  * Tells a telnet client from a raw one by what it sends. A raw client's bytes may contain anything, IAC and
  * what looks like a command included, so one command among data proves nothing. Telnet is what
- *  - begins with an answer to an offer of ours that is still open, or
+ *  - begins with commands, of which one answers an offer of ours that is still open, or
  *  - consists of nothing but commands, from the first byte of a read to the last.
  * Who has sent data already may be in the middle of a gigabyte of it, of which some read will begin like an
- * answer: two are wanted of it then. (A telnet program has all our offers at once, and answers them all.)
+ * answer. Then two are wanted, or one and the beginning of another command with which the read ends (a telnet program
+ * has all our offers at once, and answers them all); and nothing but commands has to be short.
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,

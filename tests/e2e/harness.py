@@ -371,6 +371,15 @@ class Concentrator:
                 pass  # closed since
         return found
 
+    def wait_read(self, port):
+        """Waits until it has read all that has been sent to @port."""
+        def n_unread():
+            sockets = [line.split() for line in self.proc("net/tcp").splitlines()]
+            return sum(int(s[4].split(":")[1], 16) for s in sockets
+                       if s[1].endswith(f":{port:04X}") and s[3] != "0A")  # that listens
+
+        wait_for(lambda: n_unread() == 0, f"all that was sent to port {port} to be read")
+
     def n_descriptors(self):
         """But for the one that tells STATUS=: it is there for a moment, and not when a connection is accepted."""
         before = self.descriptors()

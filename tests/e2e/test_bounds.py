@@ -199,13 +199,6 @@ class Strangers(TestCase):
         vspcd = self.start(tls={"CertificateFile": certificate.both})
         self.assertFewLines(vspcd, b"\x16garbage-garbage", "TLS has failed")
 
-    def n_unread(self, vspcd):
-        """Bytes that wait in the sockets of ESXi hosts"""
-        with open(f"/proc/{vspcd.pid}/net/tcp", encoding="ascii") as table:
-            sockets = [line.split() for line in table]
-        return sum(int(s[4].split(":")[1], 16) for s in sockets
-                   if s[1].endswith(f":{vspcd.vm_address[1]:04X}") and s[3] != "0A")
-
     def test_what_they_send_before_they_are_known_is_bounded_in_all(self):
         """So much by each; and once it is known who they are, it is not theirs any more."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -216,12 +209,12 @@ class Strangers(TestCase):
         for stranger in strangers:
             stranger.send_raw(b"x" * PENDING_MAX)
             if stranger is strangers[0]:
-                wait_for(lambda: self.n_unread(vspcd) == 0, "it to be the first")
+                vspcd.wait_read(vspcd.vm_address[1])
         known = EsxiVm(vspcd)
         known.negotiate()
         known.send_raw(b"k" * PENDING_MAX + known.do_proxy() + known.vc_uuid())
         known.wait_suboption(WILL_PROXY)
-        wait_for(lambda: self.n_unread(vspcd) == 0, "all of it to be read")
+        vspcd.wait_read(vspcd.vm_address[1])
         self.assertFalse(vspcd.has_logged("need the room"))
 
         # Who has been there for longest makes room.
@@ -238,7 +231,7 @@ class Strangers(TestCase):
         filler = Peer(vspcd.vm_address)
         filler.send_raw(b"x" * PENDING_MAX)
         strangers.append(filler)
-        wait_for(lambda: self.n_unread(vspcd) == 0, "all of it to be read")
+        vspcd.wait_read(vspcd.vm_address[1])
 
         # There is room when one is known, and when one goes.
         known.send_raw(known.vm_name())

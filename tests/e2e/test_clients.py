@@ -13,10 +13,11 @@ import time
 
 from harness import PATIENCE_SEC, TestCase, main, recent_logs, wait_for
 from peers import (ALL_BYTES, AYT, BINARY, BRK, DO, DONT, ECHO, IAC, NOP, SGA, WILL, WONT, EsxiVm, Peer, RawClient,
-                   TelnetClient, TelnetPeer, connected_vm, console_of, say, sub)
+                   TelnetClient, TelnetPeer, connected_vm, console_of, migration_target, say, sub)
 from test_slow_clients import send_until_stuck
 
 DETECTION_SEC = 0.5
+HELD_MAX = 1 << 20  # what waits for the end of a vMotion
 
 
 def unsent(peer):
@@ -66,6 +67,8 @@ class Program:
 
 
 class Telnet(TestCase):
+    ANSWERS = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA)
+
     def test_what_a_client_is_offered(self):
         vm = connected_vm(self.start())
         client = TelnetClient(vm)
@@ -199,15 +202,53 @@ class Telnet(TestCase):
 
     def test_answers_that_come_after_the_first_keys_are_answers(self):
         """A slow line: the first keys are there long before the offers are answered, and more come with the answers."""
-        vm = connected_vm(self.start())
+        for answers in (self.ANSWERS, say(DO, SGA) + say(WILL, 31) + say(DO, ECHO)):
+            vm = connected_vm(self.start())
+            client = TelnetPeer(("127.0.0.1", vm.port))
+            client.send_raw(b"typed")
+            vm.wait_data(b"typed")
+            client.send_raw(answers + b" ahead")
+            vm.wait_data(b" ahead")
+            self.assertEqual(vm.take(), b"typed ahead")
+            vm.send(b"#")
+            client.wait_data(b"#")
+            client.send_raw(bytes([IAC, BRK]) + b" and on")
+            vm.wait_data(b" and on")
+            self.assertEqual(vm.take(), b" and on")
+
+    def test_so_are_answers_that_are_cut_within_one(self):
+        for late in (False, True):
+            vspcd = self.start()
+            vm = connected_vm(vspcd)
+            client = TelnetPeer(("127.0.0.1", vm.port))
+            client.send_raw(b"typed")
+            vm.wait_data(b"typed")
+            if late:
+                vm.send(b"<raw?>")
+                client.wait_data(b"<raw?>")
+            client.send_raw(self.ANSWERS[:5])
+            vspcd.wait_read(vm.port)
+            client.send_raw(self.ANSWERS[5:] + b" ahead")
+            vm.wait_data(b" ahead")
+            self.assertEqual(vm.take(), b"typed ahead")
+
+    def test_so_are_answers_that_come_while_there_is_hardly_room_for_them(self):
+        """What waits for a vMotion has a bound, and no more is read than it has room for."""
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        filler = RawClient(vm)
+        secret = vm.begin(b"\0\0\0\1")
+        filler.send(b"f" * (HELD_MAX - len(b"typed") - 8))
         client = TelnetPeer(("127.0.0.1", vm.port))
-        client.send_raw(b"typed")
-        vm.wait_data(b"typed")
-        client.send_raw(say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA) + b" ahead")
-        vm.wait_data(b" ahead")
-        vm.send(b"\xff\r#")
-        client.wait_data(b"\xff\r#")
-        self.assertEqual(vm.take(), b"typed ahead")
+        wait_for(lambda: unsent(filler) == 0, "all of it to be with vspcd")
+        vspcd.wait_read(vm.port)
+        for part in (b"typed", self.ANSWERS, b" ahead"):
+            client.send_raw(part)
+            vspcd.wait_read(vm.port)
+        target = migration_target(vm).peer(b"\0\0\0\1", secret)
+        target.complete(b"\0\0\0\1")
+        target.wait_data(b" ahead")
+        self.assertEqual(bytes(target.data).replace(b"f", b""), b"typed ahead")
 
     def test_an_overlong_subnegotiation_is_closed(self):
         vspcd = self.start()
@@ -341,6 +382,18 @@ class Uploads(TestCase):
         client.send(upload)
         vm.wait_size(len(b"data" + upload))
         self.assertSameBytes(vm.data, b"data" + upload)
+
+    def test_nor_is_what_it_uploads_in_pieces(self):
+        """A packet at a time: each is read whole."""
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = RawClient(vm)
+        pieces = [b"data"] + [bytes([IAC, NOP]) * 700] * 20
+        for piece in pieces:
+            client.send(piece)
+            vspcd.wait_read(vm.port)
+        vm.wait_size(len(b"".join(pieces)))
+        self.assertSameBytes(vm.data, b"".join(pieces))
 
 
 class Many(TestCase):

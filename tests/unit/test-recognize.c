@@ -47,7 +47,21 @@ static void test_after_data_one_answer_may_be_chance_and_two_are_none(_unused_ v
         assert_recognition(true, BYTES(IAC DO BINARY IAC DONT ECHO "data"), TELNET_RECOGNIZED);
         assert_recognition(true, BYTES(IAC DO BINARY), TELNET_RECOGNIZED); /* nothing but a command */
         assert_recognition(true, BYTES(IAC BRK), TELNET_RECOGNIZED);
-        assert_recognition(true, BYTES(IAC DO BINARY IAC DONT), TELNET_MAYBE);
+        assert_recognition(true, BYTES(IAC NOP IAC DO BINARY IAC WILL "\x1f" IAC DONT ECHO "data"), TELNET_RECOGNIZED);
+        assert_recognition(true, BYTES(IAC DO BINARY IAC DONT), TELNET_RECOGNIZED); /* and what comes next is another */
+        assert_recognition(true, BYTES(IAC NOP IAC DONT), TELNET_MAYBE);
+}
+
+/* Which is what a person presses, or a program has to say of a sudden. */
+static void test_after_data_nothing_but_commands_is_telnet_if_it_is_short(_unused_ void **state) {
+        uint8_t commands[66];
+
+        for (size_t i = 0; i < sizeof commands; i += 2)
+                memcpy(commands + i, IAC NOP, 2);
+
+        assert_recognition(true, commands, 64, TELNET_RECOGNIZED);
+        assert_recognition(true, commands, 66, TELNET_NOT_RECOGNIZED);
+        assert_recognized(commands, 66, TELNET_RECOGNIZED);
 }
 
 static void test_what_was_not_offered_or_is_answered_is_no_answer(_unused_ void **state) {
@@ -120,6 +134,7 @@ int main(void) {
                 cmocka_unit_test(test_an_answer_is_found_behind_what_was_typed),
                 cmocka_unit_test(test_an_answer_to_an_open_offer_is_telnet_whatever_follows),
                 cmocka_unit_test(test_after_data_one_answer_may_be_chance_and_two_are_none),
+                cmocka_unit_test(test_after_data_nothing_but_commands_is_telnet_if_it_is_short),
                 cmocka_unit_test(test_what_was_not_offered_or_is_answered_is_no_answer),
                 cmocka_unit_test(test_nothing_but_commands_is_telnet),
                 cmocka_unit_test(test_data_is_not_telnet_even_with_commands_in_it),
