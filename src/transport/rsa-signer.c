@@ -41,41 +41,36 @@ static RsaSigner *rsa_signer_free(RsaSigner *s) {
 }
 DEFINE_TRIVIAL_CLEANUP_FUNC(RsaSigner *, rsa_signer_free);
 
-static int sign_with_openssl(const RsaSigner *s, const Scheme *scheme, const gnutls_datum_t *hash,
-                             gnutls_datum_t *ret) {
+/* Returns: whether there is a signature. */
+static bool sign_with_openssl(const RsaSigner *s, const Scheme *scheme, const gnutls_datum_t *hash,
+                              gnutls_datum_t *ret) {
         _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(s->key, NULL);
         size_t size = (size_t) EVP_PKEY_get_size(s->key);
+        uint8_t *signature = gnutls_malloc(size);
 
-        ret->data = gnutls_malloc(size);
-        if (!context || !ret->data)
-                return GNUTLS_E_MEMORY_ERROR;
-
-        if (EVP_PKEY_sign_init(context) <= 0 ||
+        if (!context || !signature ||
+            EVP_PKEY_sign_init(context) <= 0 ||
             EVP_PKEY_CTX_set_rsa_padding(context, scheme->padding) <= 0 ||
             (scheme->digest && EVP_PKEY_CTX_set_signature_md(context, scheme->digest()) <= 0) ||
             (scheme->padding == RSA_PKCS1_PSS_PADDING &&
              EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) <= 0) ||
-            EVP_PKEY_sign(context, ret->data, &size, hash->data, hash->size) <= 0) {
+            EVP_PKEY_sign(context, signature, &size, hash->data, hash->size) <= 0) {
+                gnutls_free(signature);
                 ERR_clear_error();
-                return GNUTLS_E_PK_SIGN_FAILED;
+                return false;
         }
 
-        ret->size = (unsigned) size;
-        return 0;
+        *ret = (gnutls_datum_t){signature, (unsigned) size};
+        return true;
 }
 
 static int on_sign(_unused_ gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *userdata,
                    _unused_ unsigned flags, const gnutls_datum_t *hash, gnutls_datum_t *ret) {
         const RsaSigner *s = userdata;
 
-        *ret = (gnutls_datum_t){};
         for (size_t i = 0; i < ELEMENTSOF(schemes); i++)
-                if (schemes[i].algorithm == algorithm) {
-                        int r = sign_with_openssl(s, &schemes[i], hash, ret);
-                        if (r < 0)
-                                gnutls_free(ret->data);
-                        return r;
-                }
+                if (schemes[i].algorithm == algorithm && sign_with_openssl(s, &schemes[i], hash, ret))
+                        return 0;
 
         return gnutls_privkey_sign_hash2(s->original, algorithm, 0, hash, ret);
 }

@@ -127,13 +127,14 @@ static void on_finished(Watch *watch, _unused_ uint32_t events) {
         finish(container_of(watch, TlsWorker, finished));
 }
 
-/* One processor is the event loop's. */
+/* One for each processor: where thousands shake hands the event loop has little else to do, and what it has is done at
+ * once, for it has slept. */
 static unsigned count_threads(void) {
         cpu_set_t set;
         unsigned n = 1;
 
         if (sched_getaffinity(0, sizeof set, &set) >= 0)
-                n = (unsigned) MAX(CPU_COUNT(&set), 1);
+                n = (unsigned) CPU_COUNT(&set);
 
         return MIN(n, THREADS_MAX);
 }

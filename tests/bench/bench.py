@@ -610,22 +610,30 @@ def console_log(bench):
     processor for it, of which there may be two for everything here."""
     start_journald(bench)
     first, blocks, rounds = free_ports(40), 2000, 5
-    speeds, p99 = {"no": [], "yes": []}, {"none": [], "logged": [], "elsewhere": []}
-    for _ in range(rounds):
+    speeds = {"no": [], "yes": []}
+    kinds = [("nobody", ("no",)), ("vspcd", ("yes",)), ("another", ("yes", False))]
+    p99 = {kind: [] for kind, _ in kinds}
+    for i in range(rounds):
         for journal in speeds:
             vspcd, port = bench.vspcd(journal=journal, SlowClient="wait", VMPortRangeStart=first,
                                       VMPortRangeEnd=first + 3)
             speeds[journal].append(move_through_vspcd(bench, port, first, "raw", 1, blocks))
             bench.end(vspcd)
-        p99["none"].append(keystrokes_meanwhile(bench, first, "no"))
-        p99["logged"].append(keystrokes_meanwhile(bench, first, "yes"))
-        p99["elsewhere"].append(keystrokes_meanwhile(bench, first, "yes", same_vspcd=False))
-    ratio = statistics.median(a / b for a, b in zip(speeds["yes"], speeds["no"]))
-    none, logged, elsewhere = (statistics.median(values) for values in p99.values())
+        for kind, how in kinds[i % 3:] + kinds[:i % 3]:
+            p99[kind].append(keystrokes_meanwhile(bench, first, *how))
+
+    def ratio_of(a, b):
+        return statistics.median(x / y for x, y in zip(a, b))
+
+    ratio = ratio_of(speeds["yes"], speeds["no"])
+    to_another, to_nobody = (ratio_of(p99["vspcd"], p99[kind]) for kind in ("another", "nobody"))
+    nobody, logged, another = (statistics.median(p99[kind]) for kind, _ in kinds)
     say("console log", f"{statistics.median(speeds['yes']):.0f} MB/s of lines with the journal, "
         f"{statistics.median(speeds['no']):.0f} MB/s without, ratio {ratio:.2f}; keystroke p99 {logged:.0f} us "
-        f"beside 20 VMs that print 25 KB/s each, {elsewhere:.0f} us if another vspcd logs them, "
-        f"{none:.0f} us if nobody does", ">= 0.5 and <= 1.5 times another's", ratio >= 0.5 and logged <= 1.5 * elsewhere)
+        f"beside 20 VMs that print 25 KB/s each, {another:.0f} us if another vspcd logs them ({to_another:.2f} times "
+        f"that), {nobody:.0f} us if nobody does ({to_nobody:.2f} times)",
+        ">= 0.5, <= 1.5 times another's and <= 10 times nobody's",
+        ratio >= 0.5 and to_another <= 1.5 and to_nobody <= 10)
 
 
 def vmotion(bench):

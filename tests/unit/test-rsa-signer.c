@@ -4,6 +4,8 @@
 
 #include <gnutls/abstract.h>
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "harness.h"
@@ -13,8 +15,9 @@
 
 #define RSA_BITS 2048U
 
-static unsigned n_signed_by_openssl;
+static atomic_uint n_signed_by_openssl;
 static bool openssl_fails;
+static gnutls_x509_crt_t certificate_in_threads;
 
 int __real_EVP_PKEY_sign(EVP_PKEY_CTX *context, unsigned char *signature, size_t *n, const unsigned char *hash,
                          size_t n_hash);
@@ -50,9 +53,9 @@ typedef struct Pair {
 static void pair_open(Pair *p, const char *priority) {
         static const unsigned roles[] = {GNUTLS_SERVER, GNUTLS_CLIENT};
         Certificate certificate = certificate_make(&(CertificateOptions){.name = "server", .rsa_bits = RSA_BITS});
-        gnutls_pcert_st *public = gnutls_malloc(sizeof *public); /* it and the key are the credentials' */
+        gnutls_pcert_st public; /* what is in it will be the credentials', and the key will */
 
-        check(gnutls_pcert_import_x509(public, certificate.certificate, 0));
+        check(gnutls_pcert_import_x509(&public, certificate.certificate, 0));
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fds), 0);
         for (size_t i = 0; i < 2; i++) {
                 check(gnutls_certificate_allocate_credentials(&p->credentials[i]));
@@ -61,7 +64,7 @@ static void pair_open(Pair *p, const char *priority) {
                 check(gnutls_credentials_set(p->session[i], GNUTLS_CRD_CERTIFICATE, p->credentials[i]));
                 gnutls_transport_set_int(p->session[i], p->fds[i]);
         }
-        check(gnutls_certificate_set_key(p->credentials[0], NULL, 0, public, 1, make_key(&certificate)));
+        check(gnutls_certificate_set_key(p->credentials[0], NULL, 0, &public, 1, make_key(&certificate)));
         certificate_done(&certificate);
         n_signed_by_openssl = 0; /* GnuTLS has tried whether the key is the certificate's */
 }
@@ -90,6 +93,7 @@ static int pair_shake_hands(Pair *p) {
 }
 
 #define TLS_1_3 "NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:+SIGN-"
+#define TLS_1_0 "NORMAL:-VERS-ALL:+VERS-TLS1.0:-KX-ALL:+DHE-RSA"
 #define TLS_1_2 "NORMAL:-VERS-ALL:+VERS-TLS1.2:-SIGN-ALL:+SIGN-"
 
 static void test_every_kind_of_handshake_succeeds_and_openssl_signs(_unused_ void **state) {
@@ -106,7 +110,7 @@ static void test_every_kind_of_handshake_succeeds_and_openssl_signs(_unused_ voi
                 {TLS_1_2 "RSA-SHA512",                                  1},
                 {TLS_1_2 "RSA-SHA1",                                    1},
                 {"NORMAL:-VERS-ALL:+VERS-TLS1.1:-KX-ALL:+ECDHE-RSA",    1},
-                {"NORMAL:-VERS-ALL:+VERS-TLS1.0:-KX-ALL:+DHE-RSA",      1},
+                {TLS_1_0,                                               1},
                 {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+RSA",          0}, /* decrypts */
         };
 
@@ -121,14 +125,64 @@ static void test_every_kind_of_handshake_succeeds_and_openssl_signs(_unused_ voi
         }
 }
 
-static void test_a_signature_that_fails_fails_the_handshake(_unused_ void **state) {
-        Pair p;
+/* A policy of the system's may forbid it what GnuTLS is allowed. */
+static void test_what_openssl_does_not_sign_gnutls_does(_unused_ void **state) {
+        static const char *const priorities[] = {TLS_1_3 "RSA-PSS-RSAE-SHA256", TLS_1_2 "RSA-SHA256", TLS_1_0};
 
-        pair_open(&p, TLS_1_3 "RSA-PSS-RSAE-SHA256");
-        openssl_fails = true;
-        assert_int_equal(pair_shake_hands(&p), GNUTLS_E_PK_SIGN_FAILED);
-        openssl_fails = false;
-        pair_close(&p);
+        for (size_t i = 0; i < ELEMENTSOF(priorities); i++) {
+                Pair p;
+
+                openssl_fails = true;
+                pair_open(&p, priorities[i]);
+                check(pair_shake_hands(&p));
+                assert_int_equal(n_signed_by_openssl, 1);
+                openssl_fails = false;
+                pair_close(&p);
+        }
+}
+
+#define THREADS 4U
+#define SIGNATURES 50U /* of each thread */
+
+static void *sign_and_verify(void *key) {
+        uint8_t hash[32] = {};
+        const gnutls_datum_t data = {hash, sizeof hash};
+        gnutls_pubkey_t public;
+        size_t n_right = 0;
+
+        if (gnutls_pubkey_init(&public) < 0 || gnutls_pubkey_import_x509(public, certificate_in_threads, 0) < 0)
+                return NULL;
+
+        for (unsigned i = 0; i < SIGNATURES; i++) {
+                gnutls_datum_t signature = {};
+
+                hash[0] = (uint8_t) i;
+                if (gnutls_privkey_sign_hash2(key, GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, 0, &data, &signature) >= 0)
+                        n_right += gnutls_pubkey_verify_hash2(public, GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, 0, &data,
+                                                              &signature) >= 0;
+                gnutls_free(signature.data);
+        }
+
+        gnutls_pubkey_deinit(public);
+        return (void *) n_right;
+}
+
+static void test_threads_sign_with_one_key_at_once(_unused_ void **state) {
+        Certificate certificate = certificate_make(&(CertificateOptions){.name = "server", .rsa_bits = RSA_BITS});
+        gnutls_privkey_t key = make_key(&certificate);
+        pthread_t threads[THREADS];
+        void *n_right;
+
+        certificate_in_threads = certificate.certificate;
+        for (size_t i = 0; i < THREADS; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, sign_and_verify, key), 0);
+        for (size_t i = 0; i < THREADS; i++) {
+                assert_int_equal(pthread_join(threads[i], &n_right), 0);
+                assert_int_equal((uintptr_t) n_right, SIGNATURES);
+        }
+
+        gnutls_privkey_deinit(key);
+        certificate_done(&certificate);
 }
 
 /* Bleichenbacher's attack asks which of many ciphertexts can be decrypted. */
@@ -163,7 +217,8 @@ static void test_a_key_of_another_kind_is_left_alone(_unused_ void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_kind_of_handshake_succeeds_and_openssl_signs),
-                cmocka_unit_test(test_a_signature_that_fails_fails_the_handshake),
+                cmocka_unit_test(test_what_openssl_does_not_sign_gnutls_does),
+                cmocka_unit_test(test_threads_sign_with_one_key_at_once),
                 cmocka_unit_test(test_what_cannot_be_decrypted_is_a_secret_that_nobody_knows),
                 cmocka_unit_test(test_a_key_of_another_kind_is_left_alone),
         };
