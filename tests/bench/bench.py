@@ -88,8 +88,9 @@ class Bench:
                     pass
 
     def vspcd(self, journal="no", certificate=None, **settings):
-        """Starts it as systemd would, with its state in self.folder if it is to keep any. Returns: its process and its
-        port for VMs; self.admin_port is the other."""
+        """Starts it as systemd would, with its state in self.folder if it is to keep any, and waits until it answers:
+        its start is no part of what is measured. Returns: its process and its port for VMs; self.admin_port is the
+        other."""
         config = self.folder / "vspc.conf"
         config.write_text("[Concentrator]\nBackend=memory\n" +
                           "".join(f"{key}={value}\n" for key, value in settings.items()) +
@@ -107,6 +108,9 @@ class Bench:
         port, self.admin_port = (listener.getsockname()[1] for listener in listeners)
         for listener in listeners:
             listener.close()
+        with ask(self.admin_port, "GetMetrics") as connection:
+            if not connection.recv(1 << 16):
+                raise Failure("vspcd has ended")
         return child, port
 
     def sim(self, port, *arguments):
@@ -512,9 +516,6 @@ def time_to_answer(bench, last_port=None, **settings):
     knows."""
     begun = time.monotonic()
     vspcd, _ = bench.vspcd(Backend="file", **settings)
-    with ask(bench.admin_port, "GetMetrics") as connection:
-        if not connection.recv(1 << 16):
-            raise Failure("vspcd has ended")
     took = (time.monotonic() - begun) * 1000
     if last_port:
         for port in range(settings["VMPortRangeStart"], last_port + 1, 97):
