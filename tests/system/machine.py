@@ -143,6 +143,10 @@ class Machine(Overlay):
     def out(self, *argv, **kwargs):
         return self.run(*argv, **kwargs).stdout
 
+    def find(self, where, *expression):
+        """What find(1) finds. What vanishes meanwhile is no error."""
+        return self.out("find", *where.split(), "-ignore_readdir_race", *expression).splitlines()
+
     def sh(self, script, **kwargs):
         return self.run("bash", "-euo", "pipefail", "-c", script, **kwargs)
 
