@@ -113,14 +113,21 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
-/* What has been kept, now that it is known what it is. What is left of it afterwards waits for its VM, which takes no
+/* It may become a command yet. */
+static bool client_unread_is_open(const Client *c) {
+        return c->mode == CLIENT_UNDECIDED && c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC;
+}
+
+/* What has been kept, once it is known what it is. What is left of it afterwards waits for its VM, which takes no
  * more: what is read later must not overtake it. */
 static void client_deliver_unread(Client *c) {
+        if (client_unread_is_open(c))
+                return;
+
         Buffer unread = TAKE(c->unread, BUFFER_INIT(CLIENT_TYPED_EARLY_MAX));
         size_t n;
 
-        while (c->mode > CLIENT_UNDECIDED && c->mode != CLIENT_DEAD &&
-               (n = MIN(unread.size, client_input_space(c))) > 0) {
+        while (c->mode != CLIENT_DEAD && (n = MIN(unread.size, client_input_space(c))) > 0) {
                 if (c->mode == CLIENT_TELNET)
                         client_receive_telnet(c, buffer_data(&unread), n);
                 else
@@ -186,8 +193,10 @@ static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
                 client_input(c, p, n);
 }
 
-/* Bytes from a client that has not spoken telnet so far. */
-static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
+/* Bytes from a client that has not spoken telnet so far. @cut: there may be more of them. */
+static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, bool cut) {
+        TelnetReadFlags flags = (c->sent_data || c->mode == CLIENT_RAW ? TELNET_READ_AFTER_DATA : 0) |
+                                (cut ? TELNET_READ_CUT : 0);
         _cleanup_free_ uint8_t *joined = NULL;
 
         if (c->unread.size > 0) {
@@ -203,10 +212,7 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n) {
                 buffer_clear(&c->unread);
         }
 
-        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, c->sent_data, p, n);
-        if (!c->sent_data && n <= CLIENT_TYPED_AHEAD_MAX && telnet_contains_answer(&c->telnet.options, p, n))
-                recognition = TELNET_RECOGNIZED;
-
+        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, flags, p, n);
         if (recognition == TELNET_RECOGNIZED) {
                 client_become_telnet(c);
                 client_receive_telnet(c, p, n);
@@ -254,15 +260,14 @@ void client_readable(Stream *s) {
                 return;
         }
 
-        bool begins = !TAKE(c->cut, (size_t) n == max), ends = !c->cut;
+        bool continues = TAKE(c->cut, (size_t) n == max) && c->sent_data && c->unread.size == 0;
 
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);
-        else if (((c->mode == CLIENT_RAW && !ends) || (c->sent_data && !begins)) && c->unread.size == 0)
-                /* A part of something longer: that it is nothing but commands means nothing. */
+        else if (continues) /* what it looks like, in the middle of something longer, means nothing */
                 client_receive_data(c, concentrator->input, (size_t) n);
         else
-                client_receive_unrecognized(c, concentrator->input, (size_t) n);
+                client_receive_unrecognized(c, concentrator->input, (size_t) n, c->cut);
 
         if (c->mode != CLIENT_DEAD)
                 client_flush(c);

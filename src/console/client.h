@@ -26,9 +26,6 @@ typedef enum ClientMode {
 /* One read's worth of negotiation can be answered in full. */
 #define CLIENT_OUT_MAX (CLIENT_ANSWERS_MAX + 2 * CONCENTRATOR_READ_MAX)
 
-/* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */
-#define CLIENT_TYPED_AHEAD_MAX 256U
-
 /* A client's first bytes, kept while it is not known whether they are a telnet command, or while its VM takes
  * no input. It is more than a telnet program's first answers. */
 #define CLIENT_PREFIX_MAX 64U

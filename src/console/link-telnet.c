@@ -73,16 +73,12 @@ static void link_data(Link *l, const uint8_t *data, size_t n) {
                 return;
         }
 
-        if (l->state == LINK_HANDSHAKE)
-                link_charge_stranger(l, n);
-        if (l->state == LINK_DEAD)
-                return;
-
         if (buffer_append(&l->pending, data, n) < 0) {
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
                          "sent more than %u bytes before saying which VM it is, closing it", LINK_PENDING_MAX);
                 link_end(l);
-        }
+        } else if (l->state == LINK_HANDSHAKE)
+                link_charge_stranger(l, n);
 }
 
 static void link_refuse_stranger(Link *l) {

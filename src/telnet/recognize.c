@@ -2,15 +2,18 @@
 
 #include "recognize.h"
 
+/* IAC, WILL and its like, the option */
+#define ANSWER_SIZE 3U
+
+/* What a telnet program says of its own accord, or because somebody has pressed something */
+#define COMMANDS_AFTER_DATA_MAX 64U
+
 static bool is_negotiation(uint8_t command) {
         return command >= TELNET_WILL && command <= TELNET_DONT;
 }
 
-/* More than a telnet program's first answers */
-#define COMMANDS_AFTER_DATA_MAX 64U
-
 static bool answers_offer(const TelnetOptions *o, const uint8_t *p, size_t n) {
-        return n >= 3 && p[0] == TELNET_IAC && is_negotiation(p[1]) &&
+        return n >= ANSWER_SIZE && p[0] == TELNET_IAC && is_negotiation(p[1]) &&
                telnet_option_state(o, telnet_command_side(p[1]), p[2]) == TELNET_Q_WANTYES;
 }
 
@@ -21,7 +24,7 @@ static size_t command_length(const uint8_t *p, size_t n) {
         if (n < 2)
                 return n + 1;
         if (is_negotiation(p[1]))
-                return 3;
+                return ANSWER_SIZE;
         if (p[1] >= TELNET_NOP && p[1] <= TELNET_GA)
                 return 2;
         if (p[1] != TELNET_SB)
@@ -42,10 +45,32 @@ static size_t command_length(const uint8_t *p, size_t n) {
         return n + 1;
 }
 
-TelnetRecognition telnet_recognize(const TelnetOptions *o, bool after_data, const uint8_t *p, size_t n) {
+/* One after the other, anywhere in it */
+static bool contains_answers(const TelnetOptions *o, unsigned n_wanted, const uint8_t *p, size_t n) {
+        const uint8_t *const end = p + n;
+
+        while ((p = memchr(p, TELNET_IAC, (size_t) (end - p)))) {
+                const uint8_t *answer = p;
+                unsigned n_answers = 0;
+
+                for (; n_answers < n_wanted && answers_offer(o, answer, (size_t) (end - answer)); answer += ANSWER_SIZE)
+                        n_answers++;
+                if (n_answers == n_wanted)
+                        return true;
+                p++;
+        }
+
+        return false;
+}
+
+TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n) {
+        const bool after_data = flags & TELNET_READ_AFTER_DATA;
+        const bool short_and_whole = !(flags & TELNET_READ_CUT) && n <= COMMANDS_AFTER_DATA_MAX;
         const unsigned n_wanted = after_data ? 2 : 1;
-        const bool may_be_all = !after_data || n <= COMMANDS_AFTER_DATA_MAX;
         unsigned n_answers = 0;
+
+        if (n <= TELNET_TYPED_AHEAD_MAX && contains_answers(o, n_wanted, p, n))
+                return TELNET_RECOGNIZED;
 
         while (n > 0) {
                 size_t length = command_length(p, n);
@@ -63,17 +88,5 @@ TelnetRecognition telnet_recognize(const TelnetOptions *o, bool after_data, cons
                 n -= length;
         }
 
-        return may_be_all ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
-}
-
-bool telnet_contains_answer(const TelnetOptions *o, const uint8_t *p, size_t n) {
-        const uint8_t *const end = p + n;
-
-        while ((p = memchr(p, TELNET_IAC, (size_t) (end - p)))) {
-                if (answers_offer(o, p, (size_t) (end - p)))
-                        return true;
-                p++;
-        }
-
-        return false;
+        return !after_data || n_answers > 0 || short_and_whole ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
 }

@@ -5,12 +5,15 @@
 
 /*
  * Tells a telnet client from a raw one by what it sends. A raw client's bytes may contain anything, IAC and
- * what looks like a command included, so one command among data proves nothing. Telnet is what
- *  - begins with commands, of which one answers an offer of ours that is still open, or
- *  - consists of nothing but commands, from the first byte of a read to the last.
- * Who has sent data already may be in the middle of a gigabyte of it, of which some read will begin like an
- * answer. Then two are wanted, or one and the beginning of another command with which the read ends (a telnet program
- * has all our offers at once, and answers them all); and nothing but commands has to be short.
+ * what looks like a command included, so one command among data proves little. Telnet is
+ *  - what begins with commands, of which one answers an offer of ours that is still open,
+ *  - something short with such an answer in it: what was typed ahead comes before the answers,
+ *  - nothing but commands, from the first byte of a read to the last.
+ *
+ * Who has sent data already may be in the middle of a gigabyte of it, of which some read will look like that by chance.
+ * Then two answers are wanted, one right after the other if anything else comes first (a telnet program has all our
+ * offers at once, and answers them all); one does for what is commands to its end, and is cut or not; and commands
+ * that answer nothing have to be short and whole. Such as IAC BRK alone: who sends just these two bytes means a break.
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
@@ -18,9 +21,13 @@ typedef enum TelnetRecognition {
         TELNET_RECOGNIZED,
 } TelnetRecognition;
 
-/* @p: what has been read, @n bytes, at least one; @o: what we have offered; @after_data: data came before it. */
-TelnetRecognition telnet_recognize(const TelnetOptions *o, bool after_data, const uint8_t *p, size_t n);
+typedef enum TelnetReadFlags {
+        TELNET_READ_AFTER_DATA = 1 << 0, /* it has sent data, or has not answered for so long that it will hardly */
+        TELNET_READ_CUT = 1 << 1,        /* there may be more of it than was read */
+} TelnetReadFlags;
 
-/* Whether an answer to an offer that is still open is anywhere in it: what was typed ahead may come before. For
- * a client that has only just been made the offer; in what a raw one sends later it would be chance. */
-bool telnet_contains_answer(const TelnetOptions *o, const uint8_t *p, size_t n);
+/* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */
+#define TELNET_TYPED_AHEAD_MAX 256U
+
+/* @p: what has been read, @n bytes, at least one, and not in the middle of something; @o: what we have offered. */
+TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n);

@@ -371,12 +371,13 @@ class Concentrator:
                 pass  # closed since
         return found
 
-    def wait_read(self, port):
-        """Waits until it has read all that has been sent to @port."""
+    def wait_read(self, port, sender=None):
+        """Waits until it has read all that has been sent to @port, or what @sender has."""
         def n_unread():
             sockets = [line.split() for line in self.proc("net/tcp").splitlines()]
             return sum(int(s[4].split(":")[1], 16) for s in sockets
-                       if s[1].endswith(f":{port:04X}") and s[3] != "0A")  # that listens
+                       if s[1].endswith(f":{port:04X}") and s[3] != "0A"  # that listens
+                       and (not sender or s[2].endswith(f":{sender.local_port:04X}")))
 
         wait_for(lambda: n_unread() == 0, f"all that was sent to port {port} to be read")
 

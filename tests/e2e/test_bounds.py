@@ -204,7 +204,7 @@ class Strangers(TestCase):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        vspcd = self.start(VMPorts="no")
+        vspcd = self.start(VMPorts="no", HandshakeTimeoutSec="10min")  # nobody is to go for that reason
         strangers = [Peer(vspcd.vm_address) for _ in range(STRANGERS_PENDING_MAX // PENDING_MAX - 1)]
         for stranger in strangers:
             stranger.send_raw(b"x" * PENDING_MAX)
@@ -214,6 +214,13 @@ class Strangers(TestCase):
         known.negotiate()
         known.send_raw(b"k" * PENDING_MAX + known.do_proxy() + known.vc_uuid())
         known.wait_suboption(WILL_PROXY)
+        vspcd.wait_read(vspcd.vm_address[1])
+        # One who has sent all that one may goes for that, and takes nobody with him.
+        strangers[-1].send_raw(b"x")
+        strangers[-1].wait_closed()
+        strangers.pop().close()
+        strangers.append(Peer(vspcd.vm_address))
+        strangers[-1].send_raw(b"x" * PENDING_MAX)
         vspcd.wait_read(vspcd.vm_address[1])
         self.assertFalse(vspcd.has_logged("need the room"))
 

@@ -216,6 +216,29 @@ class Telnet(TestCase):
             vm.wait_data(b" and on")
             self.assertEqual(vm.take(), b" and on")
 
+    def test_so_are_answers_behind_more_keys(self):
+        """The first key goes out alone, the next ones wait for its acknowledgement (RFC 896), and so do the answers."""
+        vm = connected_vm(self.start())
+        client = TelnetPeer(("127.0.0.1", vm.port))
+        client.send_raw(b"t")
+        vm.wait_data(b"t")
+        client.send_raw(b"yped" + self.ANSWERS + b" ahead")
+        vm.wait_data(b" ahead")
+        self.assertEqual(vm.take(), b"typed ahead")
+
+    def test_so_are_answers_after_a_key_that_had_to_wait_for_the_vm(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        filler = RawClient(vm)
+        n = send_until_stuck(filler, b"f" * 65536)
+        client = TelnetPeer(("127.0.0.1", vm.port))
+        client.send_raw(b"typed")
+        vspcd.wait_read(vm.port, client)
+        vm.wait_size(n)
+        client.send_raw(self.ANSWERS + b" ahead")
+        vm.wait_data(b" ahead")
+        self.assertEqual(bytes(vm.data).replace(b"f", b""), b"typed ahead")
+
     def test_so_are_answers_that_are_cut_within_one(self):
         for late in (False, True):
             vspcd = self.start()
@@ -239,9 +262,9 @@ class Telnet(TestCase):
         filler = RawClient(vm)
         secret = vm.begin(b"\0\0\0\1")
         filler.send(b"f" * (HELD_MAX - len(b"typed") - 8))
-        client = TelnetPeer(("127.0.0.1", vm.port))
         wait_for(lambda: unsent(filler) == 0, "all of it to be with vspcd")
         vspcd.wait_read(vm.port)
+        client = TelnetPeer(("127.0.0.1", vm.port))
         for part in (b"typed", self.ANSWERS, b" ahead"):
             client.send_raw(part)
             vspcd.wait_read(vm.port)
@@ -308,6 +331,16 @@ class Raw(TestCase):
             raw.send(say(DO, ECHO) + b"more\xff\xff")
             vm.wait_data(b"more\xff\xff")
             self.assertEqual(vm.take(), b"data" + say(DO, ECHO) + b"more\xff\xff")
+
+    def test_nor_is_what_it_begins_with_an_answer_after_half_a_second(self):
+        """UTF-16 with a byte order mark, of a Cyrillic text"""
+        vm = connected_vm(self.start())
+        raw = RawClient(vm)
+        wait_raw(vm, raw)
+        text = "\ufeffЁлка 1\r\n".encode("utf-16-le")
+        raw.send(text)
+        vm.wait_data("1\r\n".encode("utf-16-le"))
+        self.assertEqual(vm.take(), text)
 
     def test_a_lone_0xff_within_the_first_half_second_is_data_in_the_end(self):
         vm = connected_vm(self.start())

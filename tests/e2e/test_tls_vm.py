@@ -276,7 +276,7 @@ class Injection(VmTestCase):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        vspcd = self.start_tls()
+        vspcd = self.start_tls(HandshakeTimeoutSec="10min")  # nobody is to go for that reason
         for _ in range(STRANGERS_PENDING_MAX // PENDING_MAX - 1):
             stranger = Peer(vspcd.vm_address)
             self.addCleanup(stranger.close)

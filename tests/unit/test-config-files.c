@@ -5,6 +5,7 @@
  * /etc, /run and /usr/lib: it needs a mount namespace, and says so where it cannot have one.
  */
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>

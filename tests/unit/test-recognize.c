@@ -20,17 +20,21 @@ static TelnetOptions offered(void) {
         return o;
 }
 
-static void assert_recognition(bool after_data, const uint8_t *p, size_t n, TelnetRecognition want) {
+static void assert_recognition(TelnetReadFlags flags, const uint8_t *p, size_t n, TelnetRecognition want) {
         _cleanup_free_ uint8_t *copy = malloc(MAX(n, (size_t) 1));
         TelnetOptions o = offered();
 
         assert_non_null(copy);
         memcpy(copy, p, n);
-        assert_int_equal(telnet_recognize(&o, after_data, copy, n), want);
+        assert_int_equal(telnet_recognize(&o, flags, copy, n), want);
 }
 
 static void assert_recognized(const uint8_t *p, size_t n, TelnetRecognition want) {
-        assert_recognition(false, p, n, want);
+        assert_recognition(0, p, n, want);
+}
+
+static void assert_after_data(const uint8_t *p, size_t n, TelnetRecognition want) {
+        assert_recognition(TELNET_READ_AFTER_DATA, p, n, want);
 }
 
 static void test_an_answer_to_an_open_offer_is_telnet_whatever_follows(_unused_ void **state) {
@@ -40,27 +44,36 @@ static void test_an_answer_to_an_open_offer_is_telnet_whatever_follows(_unused_ 
         assert_recognized(BYTES(IAC WONT BINARY "\xff\x01"), TELNET_RECOGNIZED);
 }
 
+/* In the options that are offered here SGA has been answered. */
 static void test_after_data_one_answer_may_be_chance_and_two_are_none(_unused_ void **state) {
-        assert_recognition(true, BYTES(IAC DO BINARY "data"), TELNET_NOT_RECOGNIZED);
-        assert_recognition(true, BYTES(IAC DO BINARY IAC DO SGA "data"), TELNET_NOT_RECOGNIZED); /* SGA is answered */
-        assert_recognition(true, BYTES(IAC DO BINARY "a" IAC DO ECHO), TELNET_NOT_RECOGNIZED);
-        assert_recognition(true, BYTES(IAC DO BINARY IAC DONT ECHO "data"), TELNET_RECOGNIZED);
-        assert_recognition(true, BYTES(IAC DO BINARY), TELNET_RECOGNIZED); /* nothing but a command */
-        assert_recognition(true, BYTES(IAC BRK), TELNET_RECOGNIZED);
-        assert_recognition(true, BYTES(IAC NOP IAC DO BINARY IAC WILL "\x1f" IAC DONT ECHO "data"), TELNET_RECOGNIZED);
-        assert_recognition(true, BYTES(IAC DO BINARY IAC DONT), TELNET_RECOGNIZED); /* and what comes next is another */
-        assert_recognition(true, BYTES(IAC NOP IAC DONT), TELNET_MAYBE);
+        assert_after_data(BYTES(IAC DO BINARY "data"), TELNET_NOT_RECOGNIZED);
+        assert_after_data(BYTES(IAC DO BINARY IAC DO SGA "data"), TELNET_NOT_RECOGNIZED);
+        assert_after_data(BYTES(IAC DO BINARY "a" IAC DO ECHO), TELNET_NOT_RECOGNIZED);
+        assert_after_data(BYTES(IAC DO BINARY IAC DONT ECHO "data"), TELNET_RECOGNIZED);
+        assert_after_data(BYTES(IAC NOP IAC DO BINARY IAC NOP IAC DONT ECHO "data"), TELNET_RECOGNIZED);
+        assert_after_data(BYTES(IAC DO BINARY), TELNET_RECOGNIZED);
+        assert_after_data(BYTES(IAC BRK), TELNET_RECOGNIZED);
+}
+
+static void test_after_data_an_answer_and_a_beginning_are_telnet(_unused_ void **state) {
+        assert_after_data(BYTES(IAC DO BINARY IAC DONT), TELNET_RECOGNIZED);
+        assert_after_data(BYTES(IAC DO BINARY IAC), TELNET_RECOGNIZED);
+        assert_after_data(BYTES(IAC NOP IAC DONT), TELNET_MAYBE);
 }
 
 /* Which is what a person presses, or a program has to say of a sudden. */
-static void test_after_data_nothing_but_commands_is_telnet_if_it_is_short(_unused_ void **state) {
+static void test_after_data_nothing_but_commands_is_telnet_if_it_is_short_and_whole(_unused_ void **state) {
         uint8_t commands[66];
 
         for (size_t i = 0; i < sizeof commands; i += 2)
                 memcpy(commands + i, IAC NOP, 2);
 
-        assert_recognition(true, commands, 64, TELNET_RECOGNIZED);
-        assert_recognition(true, commands, 66, TELNET_NOT_RECOGNIZED);
+        assert_after_data(commands, 64, TELNET_RECOGNIZED);
+        assert_after_data(commands, 66, TELNET_NOT_RECOGNIZED);
+
+        const TelnetReadFlags cut = TELNET_READ_AFTER_DATA | TELNET_READ_CUT;
+        assert_recognition(cut, commands, 64, TELNET_NOT_RECOGNIZED);
+        assert_recognition(cut, BYTES(IAC DO BINARY), TELNET_RECOGNIZED);
         assert_recognized(commands, 66, TELNET_RECOGNIZED);
 }
 
@@ -80,7 +93,7 @@ static void test_nothing_but_commands_is_telnet(_unused_ void **state) {
 
 static void test_data_is_not_telnet_even_with_commands_in_it(_unused_ void **state) {
         assert_recognized(BYTES("$qSupported#37"), TELNET_NOT_RECOGNIZED);
-        assert_recognized(BYTES("a" IAC DO BINARY), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES("a" IAC DO SGA), TELNET_NOT_RECOGNIZED);
         assert_recognized(BYTES(IAC NOP "a"), TELNET_NOT_RECOGNIZED);
         assert_recognized(BYTES(IAC NOP "a" IAC NOP), TELNET_NOT_RECOGNIZED);
 }
@@ -113,15 +126,30 @@ static void test_a_doubled_0xff_does_not_end_a_subnegotiation(_unused_ void **st
 
 /* What was typed ahead comes before the answers, in one read with them. */
 static void test_an_answer_is_found_behind_what_was_typed(_unused_ void **state) {
-        TelnetOptions offered = {};
+        assert_recognized(BYTES("ls\r\n" IAC WILL BINARY), TELNET_RECOGNIZED);
+        assert_recognized(BYTES(IAC IAC IAC WONT BINARY), TELNET_RECOGNIZED);
+        assert_recognized(BYTES("ls\r\n" IAC WILL), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES("ls" IAC DO SGA), TELNET_NOT_RECOGNIZED);
+        assert_recognized(BYTES("ls" IAC WILL ECHO), TELNET_NOT_RECOGNIZED);
+}
 
-        (void) telnet_option_enable(&offered, TELNET_HIM, 0);
+static void test_after_data_two_are_wanted_behind_what_was_typed(_unused_ void **state) {
+        assert_after_data(BYTES("s" IAC WILL BINARY IAC DO ECHO "a"), TELNET_RECOGNIZED);
+        assert_after_data(BYTES("s" IAC WILL BINARY "a"), TELNET_NOT_RECOGNIZED);
+        assert_after_data(BYTES("s" IAC WILL BINARY "a" IAC DO ECHO "a"),
+                           TELNET_NOT_RECOGNIZED);
+}
 
-        assert_true(telnet_contains_answer(&offered, (const uint8_t *) "ls\r\n" IAC WILL "\x00", 7));
-        assert_true(telnet_contains_answer(&offered, (const uint8_t *) IAC IAC IAC WONT "\x00", 5));
-        assert_false(telnet_contains_answer(&offered, (const uint8_t *) "ls\r\n" IAC WILL, 6));
-        assert_false(telnet_contains_answer(&offered, (const uint8_t *) "ls" IAC DO "\x00", 5));
-        assert_false(telnet_contains_answer(&offered, (const uint8_t *) "ls" IAC WILL "\x01", 5));
+static void test_in_what_is_longer_than_anybody_types_ahead_an_answer_is_chance(_unused_ void **state) {
+        for (size_t n = TELNET_TYPED_AHEAD_MAX; n <= TELNET_TYPED_AHEAD_MAX + 1; n++) {
+                uint8_t data[TELNET_TYPED_AHEAD_MAX + 1];
+
+                memset(data, 'a', n);
+                memcpy(data + n - 6, IAC DO BINARY IAC DO ECHO, 6);
+                for (TelnetReadFlags flags = 0; flags <= TELNET_READ_AFTER_DATA; flags++)
+                        assert_recognition(flags, data, n,
+                                           n > TELNET_TYPED_AHEAD_MAX ? TELNET_NOT_RECOGNIZED : TELNET_RECOGNIZED);
+        }
 }
 
 static void test_a_subnegotiation_that_does_not_end_as_one_is_data(_unused_ void **state) {
@@ -132,9 +160,12 @@ static void test_a_subnegotiation_that_does_not_end_as_one_is_data(_unused_ void
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_answer_is_found_behind_what_was_typed),
+                cmocka_unit_test(test_after_data_two_are_wanted_behind_what_was_typed),
+                cmocka_unit_test(test_in_what_is_longer_than_anybody_types_ahead_an_answer_is_chance),
                 cmocka_unit_test(test_an_answer_to_an_open_offer_is_telnet_whatever_follows),
                 cmocka_unit_test(test_after_data_one_answer_may_be_chance_and_two_are_none),
-                cmocka_unit_test(test_after_data_nothing_but_commands_is_telnet_if_it_is_short),
+                cmocka_unit_test(test_after_data_an_answer_and_a_beginning_are_telnet),
+                cmocka_unit_test(test_after_data_nothing_but_commands_is_telnet_if_it_is_short_and_whole),
                 cmocka_unit_test(test_what_was_not_offered_or_is_answered_is_no_answer),
                 cmocka_unit_test(test_nothing_but_commands_is_telnet),
                 cmocka_unit_test(test_data_is_not_telnet_even_with_commands_in_it),
