@@ -9,11 +9,14 @@ import unittest
 from conversation import Conversation
 from machine import SOURCE, wait_for
 
-# As new: nothing of ours runs but the sockets, nothing is configured, nothing is remembered.
+# As new: nothing of ours runs but the sockets, nothing is configured, nothing is remembered. A hook of the last scenario's
+# that asks vspcd something between the jobs that stop it starts it again, and with it what was being stopped.
 RESET = """
 systemctl stop 'peer-*'
-systemctl stop vspc.service vspc.socket vspc-admin.socket vspc-hooks.service vspc-hooks.socket \\
-    vspc-admin-tls.socket
+until systemctl stop vspc.service vspc.socket vspc-admin.socket vspc-hooks.service vspc-hooks.socket \\
+    vspc-admin-tls.socket; do
+    sleep 0.1
+done
 rm -rf /etc/systemd/system/vspc*.d /etc/vspc /etc/polkit-1/rules.d/*vspc* /var/lib/vspc/* /var/log/vspc/*
 rm -f /run/vspc-gate /run/vspc-clock
 systemctl daemon-reload
@@ -33,8 +36,9 @@ class Scenario(unittest.TestCase):
     def setUp(self):
         for unit in "vspc.service", "vspc-hooks.service":
             self.machine.write(f"/run/systemd/system/{unit}.d/strict.conf", STRICT)
+        self.began = self.cursor()
         self.machine.sh(RESET)
-        self.began = self.machine.out("journalctl", "--lines=0", "--show-cursor").split("cursor: ")[-1].strip()
+        self.began = self.cursor()
         self.killed_on_purpose = False
 
     def tearDown(self):
@@ -43,6 +47,9 @@ class Scenario(unittest.TestCase):
         if not self.killed_on_purpose:
             self.assertEqual(killed, [], "it must not have been killed, by a system call filter or by anything else")
         self.assertFalse([line for line in killed if "SYS" in line], "a system call was not allowed")
+
+    def cursor(self):
+        return self.machine.out("journalctl", "--lines=0", "--show-cursor").split("cursor: ")[-1].strip()
 
     def evidence(self):
         """For somebody who wants to know why a scenario has failed"""
