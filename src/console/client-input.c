@@ -160,7 +160,7 @@ void client_detection_elapsed(Timeout *t) {
         Console *console = c->console;
 
         c->mode = CLIENT_RAW;
-        c->sent_data |= c->unread.size > 0;
+        c->late = true;
         c->telnet.out.transmission = TELNET_RAW;
 
         client_deliver_unread(c);
@@ -185,7 +185,7 @@ static void client_keep(Client *c, const uint8_t *p, size_t n) {
 
 /* Not telnet, so far. */
 static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
-        c->sent_data = true;
+        c->late = true;
 
         if (client_is_blocked(c))
                 client_keep(c, p, n);
@@ -195,8 +195,7 @@ static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
 
 /* Bytes from a client that has not spoken telnet so far. @cut: there may be more of them. */
 static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, bool cut) {
-        TelnetReadFlags flags = (c->sent_data || c->mode == CLIENT_RAW ? TELNET_READ_AFTER_DATA : 0) |
-                                (cut ? TELNET_READ_CUT : 0);
+        TelnetReadFlags flags = (c->late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0);
         _cleanup_free_ uint8_t *joined = NULL;
 
         if (c->unread.size > 0) {
@@ -260,7 +259,7 @@ void client_readable(Stream *s) {
                 return;
         }
 
-        bool continues = TAKE(c->cut, (size_t) n == max) && c->sent_data && c->unread.size == 0;
+        bool continues = TAKE(c->cut, (size_t) n == max) && c->late && c->unread.size == 0;
 
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);

@@ -61,7 +61,7 @@ struct Client {
 
         Buffer unread; /* what it has sent and nobody has had yet */
 
-        bool sent_data;       /* something of it has been read that is not telnet */
+        bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
         bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */

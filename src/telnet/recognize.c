@@ -6,7 +6,7 @@
 #define ANSWER_SIZE 3U
 
 /* What a telnet program says of its own accord, or because somebody has pressed something */
-#define COMMANDS_AFTER_DATA_MAX 64U
+#define LATE_COMMANDS_MAX 64U
 
 static bool is_negotiation(uint8_t command) {
         return command >= TELNET_WILL && command <= TELNET_DONT;
@@ -64,9 +64,9 @@ static bool contains_answers(const TelnetOptions *o, unsigned n_wanted, const ui
 }
 
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n) {
-        const bool after_data = flags & TELNET_READ_AFTER_DATA;
-        const bool short_and_whole = !(flags & TELNET_READ_CUT) && n <= COMMANDS_AFTER_DATA_MAX;
-        const unsigned n_wanted = after_data ? 2 : 1;
+        const bool late = flags & TELNET_READ_LATE;
+        const bool short_and_whole = !(flags & TELNET_READ_CUT) && n <= LATE_COMMANDS_MAX;
+        const unsigned n_wanted = late ? 2 : 1;
         unsigned n_answers = 0;
 
         if (n <= TELNET_TYPED_AHEAD_MAX && contains_answers(o, n_wanted, p, n))
@@ -88,5 +88,5 @@ TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags
                 n -= length;
         }
 
-        return !after_data || n_answers > 0 || short_and_whole ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
+        return !late || n_answers > 0 || short_and_whole ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
 }

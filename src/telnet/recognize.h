@@ -12,8 +12,9 @@
  *
  * Who has sent data already may be in the middle of a gigabyte of it, of which some read will look like that by chance.
  * Then two answers are wanted, one right after the other if anything else comes first (a telnet program has all our
- * offers at once, and answers them all); one does for what is commands to its end, and is cut or not; and commands
- * that answer nothing have to be short and whole. Such as IAC BRK alone: who sends just these two bytes means a break.
+ * offers at once, and answers them all); one is enough where all of the read is commands, the last of which may be
+ * incomplete; and commands that answer nothing have to be short and whole. Such as IAC BRK alone: who sends just
+ * these two bytes means a break.
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
@@ -22,8 +23,8 @@ typedef enum TelnetRecognition {
 } TelnetRecognition;
 
 typedef enum TelnetReadFlags {
-        TELNET_READ_AFTER_DATA = 1 << 0, /* it has sent data, or has not answered for so long that it will hardly */
-        TELNET_READ_CUT = 1 << 1,        /* there may be more of it than was read */
+        TELNET_READ_LATE = 1 << 0, /* it has sent data, or nothing for so long that it will hardly speak telnet */
+        TELNET_READ_CUT = 1 << 1,  /* there may be more of it than was read */
 } TelnetReadFlags;
 
 /* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */

@@ -200,13 +200,18 @@ class Telnet(TestCase):
             self.assertEqual(vm.take(), b"typed ahead\r<end>")
             client.close()
 
+    def type_ahead(self, vm, text):
+        """Returns: a telnet program's connection, whose user has begun to type before it answers our offers."""
+        client = TelnetPeer(("127.0.0.1", vm.port))
+        client.send_raw(text)
+        vm.wait_data(text)
+        return client
+
     def test_answers_that_come_after_the_first_keys_are_answers(self):
         """A slow line: the first keys are there long before the offers are answered, and more come with the answers."""
         for answers in (self.ANSWERS, say(DO, SGA) + say(WILL, 31) + say(DO, ECHO)):
             vm = connected_vm(self.start())
-            client = TelnetPeer(("127.0.0.1", vm.port))
-            client.send_raw(b"typed")
-            vm.wait_data(b"typed")
+            client = self.type_ahead(vm, b"typed")
             client.send_raw(answers + b" ahead")
             vm.wait_data(b" ahead")
             self.assertEqual(vm.take(), b"typed ahead")
@@ -219,9 +224,7 @@ class Telnet(TestCase):
     def test_so_are_answers_behind_more_keys(self):
         """The first key goes out alone, the next ones wait for its acknowledgement (RFC 896), and so do the answers."""
         vm = connected_vm(self.start())
-        client = TelnetPeer(("127.0.0.1", vm.port))
-        client.send_raw(b"t")
-        vm.wait_data(b"t")
+        client = self.type_ahead(vm, b"t")
         client.send_raw(b"yped" + self.ANSWERS + b" ahead")
         vm.wait_data(b" ahead")
         self.assertEqual(vm.take(), b"typed ahead")
@@ -243,12 +246,9 @@ class Telnet(TestCase):
         for late in (False, True):
             vspcd = self.start()
             vm = connected_vm(vspcd)
-            client = TelnetPeer(("127.0.0.1", vm.port))
-            client.send_raw(b"typed")
-            vm.wait_data(b"typed")
+            client = self.type_ahead(vm, b"typed")
             if late:
-                vm.send(b"<raw?>")
-                client.wait_data(b"<raw?>")
+                wait_raw(vm, client)
             client.send_raw(self.ANSWERS[:5])
             vspcd.wait_read(vm.port)
             client.send_raw(self.ANSWERS[5:] + b" ahead")

@@ -14,9 +14,7 @@ from machine import SOURCE, wait_for
 RESET = """
 systemctl stop 'peer-*'
 until systemctl stop vspc.service vspc.socket vspc-admin.socket vspc-hooks.service vspc-hooks.socket \\
-    vspc-admin-tls.socket; do
-    sleep 0.1
-done
+    vspc-admin-tls.socket; do :; done
 rm -rf /etc/systemd/system/vspc*.d /etc/vspc /etc/polkit-1/rules.d/*vspc* /var/lib/vspc/* /var/log/vspc/*
 rm -f /run/vspc-gate /run/vspc-clock
 systemctl daemon-reload

@@ -43,7 +43,7 @@ static void test_random_binary_is_nearly_never_recognized(_unused_ void **state)
 
 /* A gigabyte is read in some ten thousand pieces, and there are many of them. Six bytes, 100 of 2^48. */
 static void test_what_goes_on_as_binary_is_never_recognized(_unused_ void **state) {
-        assert_int_equal(recognized_of_ten_million(TELNET_READ_AFTER_DATA), 0);
+        assert_int_equal(recognized_of_ten_million(TELNET_READ_LATE), 0);
 }
 
 /* Whatever is in it, what begins as data and is longer than what anybody types ahead. */

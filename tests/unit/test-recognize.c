@@ -34,7 +34,7 @@ static void assert_recognized(const uint8_t *p, size_t n, TelnetRecognition want
 }
 
 static void assert_after_data(const uint8_t *p, size_t n, TelnetRecognition want) {
-        assert_recognition(TELNET_READ_AFTER_DATA, p, n, want);
+        assert_recognition(TELNET_READ_LATE, p, n, want);
 }
 
 static void test_an_answer_to_an_open_offer_is_telnet_whatever_follows(_unused_ void **state) {
@@ -71,7 +71,7 @@ static void test_after_data_nothing_but_commands_is_telnet_if_it_is_short_and_wh
         assert_after_data(commands, 64, TELNET_RECOGNIZED);
         assert_after_data(commands, 66, TELNET_NOT_RECOGNIZED);
 
-        const TelnetReadFlags cut = TELNET_READ_AFTER_DATA | TELNET_READ_CUT;
+        const TelnetReadFlags cut = TELNET_READ_LATE | TELNET_READ_CUT;
         assert_recognition(cut, commands, 64, TELNET_NOT_RECOGNIZED);
         assert_recognition(cut, BYTES(IAC DO BINARY), TELNET_RECOGNIZED);
         assert_recognized(commands, 66, TELNET_RECOGNIZED);
@@ -146,7 +146,7 @@ static void test_in_what_is_longer_than_anybody_types_ahead_an_answer_is_chance(
 
                 memset(data, 'a', n);
                 memcpy(data + n - 6, IAC DO BINARY IAC DO ECHO, 6);
-                for (TelnetReadFlags flags = 0; flags <= TELNET_READ_AFTER_DATA; flags++)
+                for (TelnetReadFlags flags = 0; flags <= TELNET_READ_LATE; flags++)
                         assert_recognition(flags, data, n,
                                            n > TELNET_TYPED_AHEAD_MAX ? TELNET_NOT_RECOGNIZED : TELNET_RECOGNIZED);
         }

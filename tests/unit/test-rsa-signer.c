@@ -12,6 +12,7 @@
 
 #include "certificate.h"
 #include "transport/rsa-signer.h"
+#include "transport/tls-context.h"
 
 #define RSA_BITS 2048U
 
@@ -93,8 +94,8 @@ static int pair_shake_hands(Pair *p) {
 }
 
 #define TLS_1_3 "NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:+SIGN-"
-#define TLS_1_0 "NORMAL:-VERS-ALL:+VERS-TLS1.0:-KX-ALL:+DHE-RSA"
 #define TLS_1_2 "NORMAL:-VERS-ALL:+VERS-TLS1.2:-SIGN-ALL:+SIGN-"
+#define TLS_1_0 "NORMAL:-VERS-ALL:+VERS-TLS1.0:-KX-ALL:+DHE-RSA"
 
 static void test_every_kind_of_handshake_succeeds_and_openssl_signs(_unused_ void **state) {
         static const struct {
@@ -214,6 +215,31 @@ static void test_a_key_of_another_kind_is_left_alone(_unused_ void **state) {
         certificate_done(&certificate);
 }
 
+/* GnuTLS tries whether the key is the certificate's, so that a signature is made when it is loaded. */
+static void test_servers_have_their_key_so_and_clients_as_it_is(_unused_ void **state) {
+        Certificate certificate = certificate_make(&(CertificateOptions){.name = "server", .rsa_bits = RSA_BITS});
+        char path[] = "/tmp/vspc-test-rsa-XXXXXX";
+
+        certificate_save(&certificate, 1, path);
+        for (unsigned i = 0; i < 2; i++) {
+                const TlsParameters parameters = {
+                        .role = i == 0 ? TLS_SERVER : TLS_CLIENT,
+                        .peer_check = TLS_PEER_ANY,
+                        .certificate_file = path,
+                };
+                TlsContext *context;
+                char *problem;
+
+                n_signed_by_openssl = 0;
+                assert_int_equal(tls_context_new(&parameters, &context, &problem), 0);
+                assert_int_equal(n_signed_by_openssl > 0, parameters.role == TLS_SERVER);
+                tls_context_unref(context);
+        }
+
+        unlink(path);
+        certificate_done(&certificate);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_kind_of_handshake_succeeds_and_openssl_signs),
@@ -221,6 +247,7 @@ int main(void) {
                 cmocka_unit_test(test_threads_sign_with_one_key_at_once),
                 cmocka_unit_test(test_what_cannot_be_decrypted_is_a_secret_that_nobody_knows),
                 cmocka_unit_test(test_a_key_of_another_kind_is_left_alone),
+                cmocka_unit_test(test_servers_have_their_key_so_and_clients_as_it_is),
         };
 
         return cmocka_run_group_tests_name("rsa-signer", tests, NULL, NULL);
