@@ -18,6 +18,9 @@ import threading
 import time
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import tap  # pylint: disable=wrong-import-position
+
 VSPCD = os.environ.get("VSPCD", "build/vspcd")
 VSPC_SIM = os.environ.get("VSPC_SIM", "build/vspc-sim")
 
@@ -67,8 +70,6 @@ class TestCase(unittest.TestCase):
 
     def setUp(self):
         self.addCleanup(close_sockets)
-        began = time.monotonic()
-        self.addCleanup(lambda: print(f"({time.monotonic() - began:.1f} s)", end=" ", file=sys.stderr))
 
     def start(self, *args, **kwargs):
         """Starts vspcd for this test; it is stopped, and must have been healthy, when the test ends."""
@@ -446,6 +447,4 @@ class Concentrator:
             self.folder.cleanup()
 
 
-def main():
-    sys.stdout.reconfigure(line_buffering=True)
-    unittest.main(verbosity=2)
+main = tap.main

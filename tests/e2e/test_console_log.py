@@ -22,7 +22,7 @@ import tempfile
 import time
 import unittest
 
-from harness import SANITIZED, TestCase, clean_environment, main, wait_for
+from harness import SANITIZED, TestCase, clean_environment, main, tap, wait_for
 from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_vm, migration_target, sub
 
 CLIENT = os.environ.get("VSPC_CLIENT", "build/vspc-client")
@@ -48,8 +48,7 @@ def enter_namespace():
     root = [] if os.getuid() == 0 else ["--map-root-user"]
     command = ["unshare", *root, "--mount", "--propagation=private"]
     if subprocess.run([*command, "true"], check=False).returncode != 0:
-        print("Skipping: no mount namespace of our own, in which there could be a journal", file=sys.stderr)
-        sys.exit(77)
+        tap.skip_all("no mount namespace of our own, in which there could be a journal")
     os.execvp(command[0], [*command, "sh", "-c", become, "sh", sys.executable, *sys.argv])
 
 

@@ -17,7 +17,8 @@ import tempfile
 import threading
 import time
 
-from harness import PATIENCE_SEC, SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, spawn, wait_for
+from harness import (PATIENCE_SEC, SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, spawn, tap,
+                     wait_for)
 from peers import NAME, RawClient, TelnetClient, connected_vm, migration_target, sub
 
 VSPC_HOOKS = os.environ.get("VSPC_HOOKS", "build/vspc-hooks")
@@ -362,7 +363,7 @@ class Behind(HooksTest):
         vspcd.reload()
         for _ in range(3):
             rss, latency = self.rss_of_storm(vspcd)
-        print(f"({(rss - without) >> 10} KiB, {latency * 1e3:.1f} ms)", end=" ", file=sys.stderr)
+        tap.comment(f"{(rss - without) >> 10} KiB, {latency * 1e3:.1f} ms")
         self.assertLess(rss - without, (64 if SANITIZED else 24) << 20)
         self.assertLess(latency, 0.1)
 

@@ -16,7 +16,7 @@ import time
 import types
 
 from harness import (SANITIZED, VSPC_SIM, VSPCD, Concentrator, PortBlock, TestCase, clean_environment, listener, main,
-                     wait_for)
+                     tap, wait_for)
 from peers import NAME, EsxiVm, RawClient, TelnetClient, connected_vm, sub, uuid_shown
 from test_ports import disconnect, hold
 
@@ -821,7 +821,7 @@ class Kill(StoreTest):
             n_left += sum(1 for name in os.listdir(self.folder) if name[0] == ".")
 
         self.assertGreater(n_expected, 10 * rounds)
-        print(f"{rounds} rounds, {n_expected} mappings, {n_left} half-written files", end=" ", flush=True)
+        tap.comment(f"{rounds} rounds, {n_expected} mappings, {n_left} half-written files")
 
 
 class PlugIns(StoreTest):
