@@ -13,6 +13,9 @@ PACKAGES_TEST="$PACKAGES_BUILD python3 python3-cryptography python3-gdbm python3
     dbus-daemon dbus-bin iproute2 mandoc debootstrap systemd-container slirp4netns procps util-linux logrotate build-essential
     debhelper lintian rpm rpmlint gnutls-bin socat telnet-ssl softhsm2"
 
+# … and with a real guest at a VM's serial port (tools/linux-guest), as the suite guest does
+PACKAGES_GUEST="qemu-system-x86 cpio python3 inetutils-telnet"
+
 # On a machine that it runs on, in the tests that boot one (tools/debian-root)
 PACKAGES_HOST="systemd systemd-sysv dbus polkitd iproute2 inetutils-telnet netcat-openbsd openssl"
 

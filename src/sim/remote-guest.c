@@ -90,7 +90,7 @@ static void on_readable(Stream *s) {
         RemoteGuest *g = container_of(s, RemoteGuest, stream);
         uint8_t first;
 
-        /* An end is noticed even while nobody takes output. */
+        /* A connection that ends without a word, or cannot be made, is made again even while nobody takes output. */
         ssize_t k = stream_peek(s, &first);
         if (k == -EAGAIN)
                 return;

@@ -44,13 +44,18 @@ class Machine(TelnetPeer):
 
 
 class Serial(TestCase):
+    def port_without_listener(self):
+        """Who connects there is refused, until listen() is called."""
+        sock = socket.socket()
+        self.addCleanup(sock.close)
+        sock.settimeout(PATIENCE_SEC)
+        sock.bind(("127.0.0.1", 0))
+        return sock
+
     def begin(self, *arguments, listens=True, receive_buffer=None, **config):
-        """listens: the machine listens at its port, else connections to it are refused."""
+        """listens: the machine's serial port does so from the start."""
         self.vspcd = self.start(SlowClient="wait", **config)
-        self.server = socket.socket()
-        self.addCleanup(self.server.close)
-        self.server.settimeout(PATIENCE_SEC)
-        self.server.bind(("127.0.0.1", 0))
+        self.server = self.port_without_listener()
         if receive_buffer:
             self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if listens:
@@ -221,6 +226,16 @@ class Absent(Serial):
             machine.close()
         self.assertSameBytes(client.data, b"firstsecondthird")
         self.assertEqual(self.vspcd.count_logged("connected from"), 1)
+
+    def test_it_is_joined_and_joined_again_even_while_there_is_no_concentrator(self):
+        self.server = self.port_without_listener()
+        self.server.listen()
+        sim = subprocess.Popen([VSPC_SIM, f"--connect=127.0.0.1:{self.port_without_listener().getsockname()[1]}",
+                                f"--serial=127.0.0.1:{self.server.getsockname()[1]}"], env=clean_environment(),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (sim.kill(), sim.wait()))
+        for _ in range(3):
+            self.server.accept()[0].close()
 
     def test_its_last_words_are_heard(self):
         self.begin()
