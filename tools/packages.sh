@@ -17,6 +17,9 @@ PACKAGES_INSTALL="mandoc debootstrap util-linux"
 PACKAGES_PACKAGE="build-essential debhelper lintian rpm rpmlint"
 PACKAGES_SYSTEM="debootstrap systemd-container slirp4netns util-linux procps"
 
+# … and with a real guest at a VM's serial port (tools/linux-guest), as the suite guest does
+PACKAGES_GUEST="qemu-system-x86 cpio python3 inetutils-telnet"
+
 # On a machine that it runs on, in the tests that boot one (tools/debian-root)
 PACKAGES_HOST="systemd systemd-sysv dbus polkitd iproute2 inetutils-telnet netcat-openbsd openssl"
 

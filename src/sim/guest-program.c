@@ -19,7 +19,7 @@ struct GuestProgram {
         Poller *poller;
         const char *command;
         GuestProgramFlags flags;
-        const GuestProgramHandler *handler;
+        const GuestHandler *handler;
         void *userdata;
 
         Watch from, to; /* what it writes and what it reads; of a pty two descriptors of its master */
@@ -216,7 +216,7 @@ static int on_restart(_unused_ sd_event_source *source, _unused_ usec_t usec, vo
 }
 
 int guest_program_new(Poller *poller, const char *command, GuestProgramFlags flags,
-                      const GuestProgramHandler *handler, void *userdata, GuestProgram **ret) {
+                      const GuestHandler *handler, void *userdata, GuestProgram **ret) {
         GuestProgram *p = malloc(sizeof(GuestProgram));
         if (!p)
                 return -ENOMEM;

@@ -59,17 +59,18 @@ def await_input(sock, seconds):
 
 
 class Peer:
-    """One end of a TCP connection."""
+    """One end of a TCP connection: of a new one or, accepted, of one that the other end has made."""
 
-    def __init__(self, address, *, receive_buffer=None, source=None):
-        self.sock = socket.socket()
+    def __init__(self, address, *, receive_buffer=None, source=None, accepted=None):
+        self.sock = accepted or socket.socket()
         sockets.append(self.sock)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(PATIENCE_SEC)
         if source:
             self.sock.bind(source)
-        self.sock.connect(address)
+        if not accepted:
+            self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
         self.local_port = self.sock.getsockname()[1]
