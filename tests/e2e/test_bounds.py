@@ -2,7 +2,9 @@
 
 """What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
 
+import contextlib
 import ctypes
+import errno
 import itertools
 import os
 import re
@@ -312,17 +314,22 @@ class DeadPeers(TestCase):
     MINUTE = 60
 
     def socket_to(self, vspcd, peer):
-        """vspcd's end of the connection"""
-        ours = "%02X%02X%02X%02X:%04X" % (*reversed(socket.inet_aton(peer.sock.getsockname()[0])), peer.local_port)
-        with open(f"/proc/{vspcd.pid}/net/tcp", encoding="ascii") as table:
-            inode = next(line.split()[9] for line in table if line.split()[2] == ours)
-        fd = next(fd for fd in os.listdir(f"/proc/{vspcd.pid}/fd")
-                  if os.readlink(f"/proc/{vspcd.pid}/fd/{fd}") == f"socket:[{inode}]")
-        pidfd = os.pidfd_open(vspcd.pid)
-        copy = ctypes.CDLL(None, use_errno=True).syscall(self.PIDFD_GETFD, pidfd, int(fd), 0)
-        self.assertGreaterEqual(copy, 0, os.strerror(ctypes.get_errno()))
-        os.close(pidfd)
-        return self.enterContext(socket.socket(fileno=copy))
+        """vspcd's end of the connection, looked for among its descriptors: the machine's table of connections may have the
+        peer's port more than once, for connections to other places and for those that are over."""
+        ours, pidfd = peer.sock.getsockname(), os.pidfd_open(vspcd.pid)
+        self.addCleanup(os.close, pidfd)
+        for fd, what in vspcd.descriptors():
+            if not what.startswith("socket:"):
+                continue
+            copy = ctypes.CDLL(None, use_errno=True).syscall(self.PIDFD_GETFD, pidfd, int(fd), 0)
+            if copy < 0:
+                self.assertEqual(ctypes.get_errno(), errno.EBADF)  # closed since
+                continue
+            connection = self.enterContext(socket.socket(fileno=copy))
+            with contextlib.suppress(OSError):  # it is not connected
+                if connection.getpeername() == ours:
+                    return connection
+        return self.fail(f"vspcd has no connection to {ours}, having {vspcd.descriptors()}")
 
     def assertFoundByKeepalive(self, connection):
         def tcp(option):
