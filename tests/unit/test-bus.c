@@ -14,6 +14,8 @@
 #include "admin/bus.h"
 #include "basic/log.h"
 
+#define MEGABYTE (1024U * 1024U)
+
 typedef struct World {
         sd_event *event;
         Concentrator *concentrator;
@@ -44,6 +46,16 @@ int __wrap_bus_read_credentials(_unused_ sd_bus_message *answer, Peer *ret) {
         return 0;
 }
 
+/* Messages of vspcd's own; the library sends errors by itself. */
+static unsigned n_sent;
+int __real_sd_bus_send(sd_bus *connection, sd_bus_message *m, uint64_t *ret_cookie);
+int __wrap_sd_bus_send(sd_bus *connection, sd_bus_message *m, uint64_t *ret_cookie);
+
+int __wrap_sd_bus_send(sd_bus *connection, sd_bus_message *m, uint64_t *ret_cookie) {
+        n_sent++;
+        return __real_sd_bus_send(connection, m, ret_cookie);
+}
+
 static void connect_bus(World *w) {
         sd_bus *connection = NULL;
         int fds[2];
@@ -55,10 +67,14 @@ static void connect_bus(World *w) {
         assert_true(sd_bus_start(connection) >= 0);
         w->bus->connection = connection;
         w->bus->condition = BUS_SERVING;
+        assert_true(sd_event_source_set_enabled(w->bus->retry_timer, SD_EVENT_OFF) >= 0); /* it has its connection */
+}
 
-        /* One message waits for the other end: no list is made before that has gone. */
-        assert_true(sd_bus_emit_signal(connection, "/", "org.example", "Waiting", "") >= 0);
-        assert_int_equal(bus_queued(w->bus), 1);
+/* So many messages wait for the other end. */
+static void hold_up(World *w, unsigned n) {
+        for (unsigned i = 0; i < n; i++)
+                assert_true(sd_bus_emit_signal(w->bus->connection, "/", "org.example", "Waiting", "") >= 0);
+        assert_int_equal(bus_queued(w->bus), n);
 }
 
 static int begin(void **state) {
@@ -94,8 +110,7 @@ static sd_bus_message *call_from(World *w, unsigned caller) {
         char sender[32];
 
         snprintf(sender, sizeof sender, ":1.%u", caller);
-        assert_true(sd_bus_message_new_method_call(w->bus->connection, &m, "org.example", "/", "org.example", "Call") >=
-                    0);
+        assert_true(sd_bus_message_new_method_call(w->bus->connection, &m, "org.example", "/", NULL, "Call") >= 0);
         assert_true(sd_bus_message_set_sender(m, sender) >= 0);
         assert_true(sd_bus_message_seal(m, ++w->cookie, 0) >= 0);
         return m;
@@ -117,6 +132,7 @@ static bool waits_for_list(World *w, unsigned caller) {
 static void test_one_list_too_many_is_refused(void **state) {
         World *w = *state;
 
+        hold_up(w, 1); /* no list is made before that has gone */
         for (unsigned i = 0; i < BUS_LISTINGS_MAX; i++)
                 assert_true(waits_for_list(w, i));
         assert_false(waits_for_list(w, BUS_LISTINGS_MAX));
@@ -125,10 +141,37 @@ static void test_one_list_too_many_is_refused(void **state) {
 static void test_one_list_too_many_for_a_caller_is_refused_and_others_are_not(void **state) {
         World *w = *state;
 
+        hold_up(w, 1);
         for (unsigned i = 0; i < BUS_LISTINGS_PER_CALLER_MAX; i++)
                 assert_true(waits_for_list(w, 1));
         assert_false(waits_for_list(w, 1));
         assert_true(waits_for_list(w, 2));
+}
+
+static void test_a_list_that_is_too_long_for_the_bus_is_refused(void **state) {
+        World *w = *state;
+        char id[UUID_TEXT_MAX], *uri = malloc(MEGABYTE);
+        Console *console;
+
+        assert_non_null(uri);
+        memset(uri, 'u', MEGABYTE - 1);
+        uri[MEGABYTE - 1] = 0;
+        for (unsigned i = 0; i < BUS_LISTING_SIZE_MAX / MEGABYTE + 1; i++) {
+                snprintf(id, sizeof id, "50140000-0000-0000-0000-%012x", i);
+                assert_int_equal(console_new(w->concentrator, id, (const uint8_t[16]){}, "web02", uri, 0, &console),
+                                 0);
+        }
+        free(uri);
+        bus_news_clear(w->bus);
+
+        sd_bus_message *m = call_from(w, 1);
+        n_sent = 0;
+        assert_true(bus_list(w->bus, m, BUS_LISTING_VMS) >= 0);
+        while (w->bus->listings.n > 0)
+                assert_true(sd_event_run(w->event, USEC_PER_SEC) >= 0);
+        sd_bus_message_unref(m);
+        assert_int_equal(n_sent, 0);
+        assert_int_equal(bus_queued(w->bus), 1); /* the error */
 }
 
 static const BusAction action = {.polkit = "org.example"};
@@ -211,11 +254,31 @@ static void test_a_bus_that_takes_no_news_of_removed_vms_is_given_up(void **stat
         assert_null(w->bus->news.oldest);
 }
 
+static uint64_t news_are_due(const World *w) {
+        uint64_t usec;
+
+        assert_true(sd_event_source_get_time(w->bus->news.timer, &usec) >= 0);
+        return usec;
+}
+
+static void test_no_news_are_told_while_the_bus_takes_none(void **state) {
+        const unsigned n = BUS_QUEUE_HIGH + 1;
+        World *w = *state;
+
+        hold_up(w, n);
+        concentrator_notify(w->concentrator, w->console, CONSOLE_CHANGED, NULL);
+        for (uint64_t due = news_are_due(w); due == news_are_due(w) && bus_queued(w->bus) == n;)
+                assert_true(sd_event_run(w->event, USEC_PER_SEC) >= 0);
+        assert_int_equal(bus_queued(w->bus), n);
+        assert_non_null(w->bus->news.oldest);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_one_list_too_many_is_refused, begin, end),
                 cmocka_unit_test_setup_teardown(test_one_list_too_many_for_a_caller_is_refused_and_others_are_not,
                                                 begin, end),
+                cmocka_unit_test_setup_teardown(test_a_list_that_is_too_long_for_the_bus_is_refused, begin, end),
                 cmocka_unit_test_setup_teardown(test_one_call_too_many_is_refused, begin, end),
                 cmocka_unit_test_setup_teardown(test_one_call_too_many_of_a_caller_is_refused_and_others_are_not,
                                                 begin, end),
@@ -223,6 +286,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_one_question_too_many_about_a_user_is_refused_and_others_are_not,
                                                 begin, end),
                 cmocka_unit_test_setup_teardown(test_a_bus_that_takes_no_news_of_removed_vms_is_given_up, begin, end),
+                cmocka_unit_test_setup_teardown(test_no_news_are_told_while_the_bus_takes_none, begin, end),
         };
 
         log_set_max_level(LOG_ERR);
