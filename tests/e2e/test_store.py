@@ -376,11 +376,14 @@ class BadStarts(StoreTest):
         self.keeps_its_port(VMPorts="no")
 
     def test_descriptors_that_are_too_few_for_all(self):
+        block = PortBlock(64)
+        self.addCleanup(block.release)
         for n in range(60):
-            self.store(n, port=self.block.first + n % 30 if n < 30 else None)
-        vspcd = self.begin(nofile=100)
-        self.assertEqual(len(list_vms(vspcd)), 60)
+            self.store(n, port=block.first + n if n < 30 else None)
+        vspcd = self.begin(nofile=100, VMPortRangeStart=block.first, VMPortRangeEnd=block.last)
+        vspcd.wait_logged("60 VMs restored")
         self.assertFalse(vspcd.logged("is given up"))
+        self.assertTrue(vspcd.logged("refused: all 68 descriptors are in use"))
         vspcd.end()
         self.assertEqual(len(self.mappings()), 60)
 
