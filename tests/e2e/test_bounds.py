@@ -78,6 +78,15 @@ class LastWords(TestCase):
         client.wait(lambda: len(client.data) >= sent + 4 * 30000, "all of it")
         self.assertEqual((client.data.count(b"x"), client.data.count(b"y")), (sent, 4 * 30000))
 
+    def test_what_a_vm_sends_before_it_is_known_has_room_however_small_the_buffer_of_clients_is(self):
+        vspcd = self.start(SlowClient="wait", ClientBufferSize="8K", ScrollbackSize="0")
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        again = EsxiVm(vspcd, vm.name, digits=vm.digits)
+        again.negotiate()
+        again.send_raw(b"y" * PENDING_MAX + again.do_proxy() + again.vc_uuid() + again.vm_name())
+        client.wait_data(b"y" * PENDING_MAX)
+
 
 class Bounds(TestCase):
     def test_a_vm_that_reads_no_answers_is_closed(self):

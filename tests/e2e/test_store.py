@@ -354,6 +354,14 @@ class Ports(StoreTest):
         self.assertEqual([vms[i].get("port") for i in ids], [first + 1, first, None])
 
 
+    def test_a_name_that_is_too_long_is_cut_and_the_port_kept(self):
+        vspcd = self.begin()
+        vm = connected_vm(vspcd, b"\xff" * 1000)
+        self.assertEqual(self.wait_stored(vm.id).name, "\ufffd" * 512)
+        vspcd.end()
+        self.assertEqual(list_vms(self.begin())[vm.id]["port"], vm.port)
+
+
 class BadStarts(StoreTest):
     """What is wrong for one start is not what is stored."""
 
