@@ -36,6 +36,7 @@ IS_ROOT = os.geteuid() == 0
 needs_root = unittest.skipUnless(IS_ROOT, "wants to be somebody else for a while")
 
 NEWS_PER_SECOND = 4
+CLIENTS_LISTED_MAX = 64
 
 ANYTHING_GOES = """
   <policy context="default">
@@ -312,8 +313,8 @@ class Reading(BusTestCase):
 
         name, text = bus.error(PATH, MANAGER, "GetVM", "web02")
         self.assertEqual((name, text), (NAME + ".NoSuchVM", 'There is no VM "web02"'))
-        name, _ = bus.error(PATH, MANAGER, "GetVM", "é" * 3000)
-        self.assertEqual(name, NAME + ".NoSuchVM")
+        name, text = bus.error(PATH, MANAGER, "GetVM", "é" * 3000)
+        self.assertEqual((name, text), (NAME + ".NoSuchVM", 'There is no VM "' + "é" * 128 + '"'))
 
         name, text = bus.error(PATH, MANAGER, "Clear", "twin")
         self.assertEqual(name, NAME + ".AmbiguousVM")
@@ -322,6 +323,23 @@ class Reading(BusTestCase):
 
         name, _ = bus.error(PATH + "/vm/_35012", VM, "Clear")
         self.assertRegex(name, r"^org\.freedesktop\.DBus\.Error\.Unknown")
+
+    def test_of_many_vms_that_could_be_meant_eight_are_named(self):
+        bus, vspcd = self.start_both()
+        twins = [connected_vm(vspcd, "twin") for _ in range(10)]
+        name, text = bus.error(PATH, MANAGER, "GetVM", "twin")
+        self.assertEqual(name, NAME + ".AmbiguousVM")
+        self.assertEqual([twin for twin in twins if twin.id in text], twins[:8])
+        self.assertRegex(text, " and others$")
+
+    def test_of_many_clients_of_a_vm_the_first_are_listed(self):
+        bus, vspcd = self.start_both()
+        vm = connected_vm(vspcd)
+        clients = [RawClient(vm) for _ in range(CLIENTS_LISTED_MAX + 6)]
+        listed = bus.call(path_of(vm), VM, "ListClients")
+        self.assertEqual([client[0] for client in listed],
+                         [f"127.0.0.1:{client.local_port}" for client in clients[:CLIENTS_LISTED_MAX]])
+        self.assertEqual(bus.get(path_of(vm), VM, "Clients"), len(clients))
 
     def test_whether_its_connection_is_in_tls_is_a_property_of_the_vm(self):
         authority = self.enterContext(Authority())
@@ -537,6 +555,16 @@ class Attaching(BusTestCase):
             name, text = a.wait_refused()
             self.assertEqual(name, "org.freedesktop.DBus.Error.InvalidArgs")
             self.assertIn("free_for_all_fallback", text)
+
+    def test_of_many_who_are_in_the_way_four_are_named(self):
+        bus, vspcd = self.start_both()
+        vm = connected_vm(vspcd, "web01")
+        clients = [RawClient(vm) for _ in range(6)]
+        with Attachment(bus, "web01", "exclusive") as a:
+            _, text = a.wait_refused()
+        named = re.findall(r"127\.0\.0\.1:(\d+) has free-for-all access since", text)
+        self.assertEqual(named, [str(client.local_port) for client in clients[:4]], text)
+        self.assertRegex(text, "; and others$")
 
     def test_clear_and_forget(self):
         bus, vspcd = self.start_both()

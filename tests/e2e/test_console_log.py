@@ -465,12 +465,7 @@ class FilesCase(TestCase):
 
     def n_open(self, vspcd):
         """How many files it has open there."""
-        def leads_to(fd):
-            try:
-                return os.readlink(f"/proc/{vspcd.pid}/fd/{fd}")
-            except FileNotFoundError:  # closed meanwhile
-                return ""
-        return sum(leads_to(fd).startswith(self.folder) for fd in os.listdir(f"/proc/{vspcd.pid}/fd"))
+        return sum(what.startswith(self.folder) for _, what in vspcd.descriptors())
 
     def small_disk(self, size):
         """The folder is a disk of that size from now on."""

@@ -527,6 +527,13 @@ class Folders(HooksTest):
         connected_vm(vspcd)
         self.assertFalse(vspcd.has_logged("[Hh]ook"))
 
+    def test_more_hooks_than_are_run_are_left_out(self):
+        for i in range(66):
+            self.hook(f"{i:02}-hook", "#!/bin/sh\n")
+        vspcd = self.start()
+        vspcd.wait_logged("There are more than 64 hooks, those from 64-hook on are not run$")
+        vspcd.wait_logged("64 hooks are told what happens to VMs")
+
 
 class Misbehaviour(HooksTest):
     def test_failure_and_what_the_hook_said_are_logged_once(self):
