@@ -261,7 +261,9 @@ static void link_writable(Stream *s) {
  * it would have been answered waits until it is known that it stays; if it departs it needs no answer.
  */
 static bool link_is_muted(const Link *l) {
-        return l->state == LINK_DEPARTED || (l->vmotion && l->vmotion->source == l && l->vmotion->went_ahead);
+        const VMotion *v = l->vmotion;
+
+        return l->state == LINK_DEPARTED || (v && v->source == l && v->went_ahead && vmotion_state_holds(v->state));
 }
 
 void link_flush(Link *l) {

@@ -307,7 +307,8 @@ class EsxiVm(TelnetPeer):
 
     def wait_connected(self):
         """Until vspcd says that the VM is there; learns its clients' port."""
-        found = self.vspcd.wait_logged(rf"connected from 127\.0\.0\.1:{self.local_port}(?: in TLS [0-9.]+)?, "
+        host = re.escape(self.sock.getsockname()[0])
+        found = self.vspcd.wait_logged(rf"connected from {host}:{self.local_port}(?: in TLS [0-9.]+)?, "
                                        r"(its clients use port (\d+)|it has no port)")
         self.port = int(found[2]) if found[2] else None
         return self
