@@ -71,6 +71,8 @@ static void vmotion_peer_wins(VMotion *v) {
         Link *peer = v->peer, *source = v->source;
 
         console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, peer->peer, "has moved to %s", peer->peer);
+        if (!peer->uri)
+                peer->uri = TAKE_PTR(v->uri);
         link_go_live(peer, source);
         if (source)
                 link_depart(source);
@@ -163,7 +165,7 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         }
 
         if (!v) {
-                int r = vmotion_new(sequence, n, &v);
+                int r = vmotion_new(source->uri, sequence, n, &v);
                 if (r < 0) {
                         vmotion_not_now(source, sequence, n, strerror(-r));
                         return;
@@ -285,15 +287,27 @@ void vmotion_link_closed(VMotion *v, Link *link) {
         }
 }
 
-void vmotion_link_came(Console *console, Link *link) {
-        VMotion *v, *next;
+/* A vMotion of the VM that has connected anew as @link; NULL: there is none. Where the source has gone its URI has to do. */
+static VMotion *vmotion_of_newcomer(const Console *console, const Link *link) {
+        VMotion *v;
 
-        DL_FOREACH_SAFE(console->vmotions, v, next) {
-                if (v->state != VMOTION_ORPHANED)
-                        continue;
+        DL_FOREACH(console->vmotions, v)
+                if (v->source ? link_is_same_port(v->source, link) : streq(v->uri, link->uri))
+                        return v;
+
+        return NULL;
+}
+
+void vmotion_link_came(Console *console, Link *link) {
+        VMotion *v;
+
+        while (link->state == LINK_LIVE && (v = vmotion_of_newcomer(console, link))) {
+                (void) vmotion_step(&v->state, VMOTION_ON_NEWCOMER);
 
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,
                             "has connected anew from %s, its vMotion is over", link->peer);
+                if (v->source)
+                        link_depart(v->source);
                 vmotion_end(v, link);
                 vmotion_report(console, CONSOLE_VMOTION_ABORTED);
         }

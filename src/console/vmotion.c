@@ -37,6 +37,7 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_AWAIT_PEER},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_BEGUN, VMOTION_IGNORE},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE, VMOTION_HAND_BACK},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_PEERED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
@@ -46,6 +47,7 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE_PEERED, VMOTION_HAND_BACK},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_ORPHANED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_ORPHANED, VMOTION_IGNORE},
@@ -55,6 +57,7 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_IGNORE},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_ORPHANED, VMOTION_IGNORE},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_NOBODY_WINS},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_OVERDUE] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
@@ -64,6 +67,7 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_NOBODY_WINS},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_OVERDUE, VMOTION_IGNORE},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE, VMOTION_IGNORE},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_OVERDUE_PEERED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
@@ -73,6 +77,7 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE_PEERED, VMOTION_IGNORE},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
         };
 
@@ -94,9 +99,13 @@ int vmotion_renew(VMotion *v, const uint8_t *sequence, size_t sequence_size) {
         return 0;
 }
 
-int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
+int vmotion_new(const char *uri, const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
         _cleanup_(vmotion_freep) VMotion *v = calloc(1, sizeof(VMotion));
         if (!v)
+                return -ENOMEM;
+
+        v->uri = strdup(uri);
+        if (!v->uri)
                 return -ENOMEM;
 
         v->held = BUFFER_INIT(VMOTION_HELD_MAX + VMOTION_HELD_EXTRA);
@@ -112,6 +121,7 @@ int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
 VMotion *vmotion_free(VMotion *v) {
         timeout_stop(&v->timeout);
         buffer_clear(&v->held);
+        free(v->uri);
         explicit_bzero(v->secret, sizeof v->secret);
         free(v);
         return NULL;

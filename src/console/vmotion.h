@@ -38,6 +38,7 @@ typedef enum VMotionEvent {
         VMOTION_ON_SOURCE_CLOSED,
         VMOTION_ON_PEER_CLOSED,   /* the accepted target */
         VMOTION_ON_TIMEOUT,
+        VMOTION_ON_NEWCOMER,      /* the VM has connected anew and said who it is, instead of moving */
         _VMOTION_EVENT_MAX,
 } VMotionEvent;
 
@@ -50,6 +51,7 @@ typedef enum VMotionAction {
         VMOTION_PEER_WINS,   /* the target is the VM, what was held goes to it */
         VMOTION_SOURCE_WINS, /* the source still is, what was held goes to it, the peer goes */
         VMOTION_NOBODY_WINS, /* the VM has gone, and what was held with it */
+        VMOTION_NEWCOMER_WINS, /* what was held goes to the new connection, the peer goes, the source is spoken to no more */
         VMOTION_HAND_BACK,   /* what was held goes to the source, as all that is typed from now on; the target may come */
 } VMotionAction;
 
@@ -84,6 +86,7 @@ typedef struct VMotion {
 
         Console *console;
         Link *source, *peer; /* NULL where there is none (any more, yet) */
+        char *uri;           /* of the source */
         bool went_ahead;     /* GOAHEAD has left: the source is sent nothing more, see link_flush() */
 
         /* Input, as a telnet stream in BINARY transmission: BRK has its place in it. */
@@ -95,7 +98,7 @@ typedef struct VMotion {
 } VMotion;
 
 /* A vMotion in state NONE with a fresh secret. Returns: 0, -ENOMEM, or what getrandom(2) says. */
-int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret);
+int vmotion_new(const char *uri, const uint8_t *sequence, size_t sequence_size, VMotion **ret);
 VMotion *vmotion_free(VMotion *v);
 DEFINE_TRIVIAL_CLEANUP_FUNC(VMotion *, vmotion_free);
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A vMotion that takes longer than VMotionTimeoutSec=: what is typed goes to the source again, and the target still is
-the VM once it comes."""
+"""A vMotion that takes longer than VMotionTimeoutSec=, and one whose VM comes back by itself: what is typed reaches the
+VM once, wherever the VM is."""
 
 from harness import main
-from peers import ABORT, migration_target, sub
+from peers import ABORT, EsxiVm, connected_vm, migration_target, sub
 from test_vmotion import OTHER, SEQUENCE, Migration
 from varlink_peer import Caller
+
+ANOTHER_HOST = ("127.0.0.2", 0)
+
 
 class Overdue(Migration):
     def begin_and_wait(self):
@@ -156,6 +159,88 @@ class Overdue(Migration):
         self.vspcd.wait_logged("its host has called the vMotion off")
         self.assertEqual(caller.vm(self.source.id)["vmotion"], "none")
         self.assertEqual(caller.get("GetMetrics")["vmotionsAbortedTotal"], 1)
+
+
+class TypedOnce(Migration):
+    """The VM says who it is in a full handshake while its vMotion is unfinished, as it does where HA has started it
+    after its host has died without a word."""
+
+    def come_anew(self, source=ANOTHER_HOST, **kwargs):
+        return EsxiVm(self.vspcd, self.source.name, digits=self.source.digits, source=source, **kwargs).connect()
+
+    def assert_over(self, anew):
+        """What was held has gone to the VM, and goes nowhere else whatever the others do."""
+        anew.wait_data(b"held")
+        self.vspcd.wait_logged("its vMotion is over")
+        self.source.send_raw(sub(ABORT) + sub(ABORT, SEQUENCE) + b"of the source")
+        self.client.wait_data(b"of the source")
+        self.assert_spoken_to(anew, self.source)
+        self.source.close()
+        self.assert_spoken_to(anew)
+        self.assertEqual(anew.data.count(b"held"), 1)
+        self.assertNotIn(b"held", self.source.data + self.target.data)
+
+    def test_a_vmotion_ends_when_its_vm_comes_from_another_host(self):
+        self.begin()
+        self.client.send(b"held")
+        anew = self.come_anew()
+        self.assert_over(anew)
+        self.target.peer(SEQUENCE, self.secret, accepted=False)
+        self.target.wait_closed()
+
+    def test_an_accepted_target_is_not_the_vm_any_more(self):
+        self.begin()
+        self.client.send(b"held")
+        self.target.peer(SEQUENCE, self.secret)
+        anew = self.come_anew()
+        self.target.wait_closed()
+        self.assert_over(anew)
+
+    def test_a_vmotion_that_is_overdue_ends_as_well(self):
+        self.begin()
+        self.vspcd.reload(VMotionTimeoutSec="300ms")
+        self.vspcd.wait_logged("takes longer than VMotionTimeoutSec=")
+        self.vspcd.reload(VMotionTimeoutSec="1h")
+        anew = self.come_anew()
+        self.client.send(b"held")
+        self.assert_over(anew)
+        self.target.peer(SEQUENCE, self.secret, accepted=False)
+        self.target.wait_closed()
+
+    def test_the_source_is_heard_until_it_closes(self):
+        self.begin()
+        self.come_anew()
+        self.assert_heard(self.source)
+
+    def test_another_serial_port_of_the_vm_ends_nothing(self):
+        self.begin()
+        self.client.send(b"held")
+        second = self.come_anew(uri="s1")
+        self.target.peer(SEQUENCE, self.secret).complete(SEQUENCE)
+        self.target.wait_data(b"held")
+        second.pump()
+        self.assertNotIn(b"held", second.data)
+
+    def test_nor_does_it_once_the_source_has_closed(self):
+        self.begin()
+        self.source.close()
+        self.vspcd.wait_logged("its connection from .* has ended")
+        self.client.send(b"held")
+        second = self.come_anew(uri="s1")
+        self.target.peer(SEQUENCE, self.secret)
+        self.target.wait_data(b"held")
+        second.pump()
+        self.assertNotIn(b"held", second.data)
+
+    def test_a_vm_that_has_moved_is_known_by_its_uri_when_it_moves_again(self):
+        self.begin()
+        self.target.peer(SEQUENCE, self.secret).complete(SEQUENCE)
+        self.source.close()
+        self.vspcd.wait_logged("has moved to")
+        self.source, self.target = self.target, migration_target(self.target)
+        self.secret = self.source.begin(SEQUENCE)
+        self.client.send(b"held")
+        self.assert_over(self.come_anew())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ enum {
         SOURCE_CLOSED = VMOTION_ON_SOURCE_CLOSED,
         PEER_CLOSED = VMOTION_ON_PEER_CLOSED,
         TIMEOUT = VMOTION_ON_TIMEOUT,
+        NEWCOMER = VMOTION_ON_NEWCOMER,
 };
 
 static const char *const event_names[] = {
@@ -33,6 +34,7 @@ static const char *const event_names[] = {
         [SOURCE_CLOSED] = "SOURCE-CLOSED",
         [PEER_CLOSED] = "PEER-CLOSED",
         [TIMEOUT] = "TIMEOUT",
+        [NEWCOMER] = "NEWCOMER",
 };
 static_assert(ELEMENTSOF(event_names) == _VMOTION_EVENT_MAX, "an event without a name");
 
@@ -46,6 +48,7 @@ static const char *const action_names[] = {
         [VMOTION_SOURCE_WINS] = "source-wins",
         [VMOTION_NOBODY_WINS] = "nobody-wins",
         [VMOTION_HAND_BACK] = "hand-back",
+        [VMOTION_NEWCOMER_WINS] = "newcomer-wins",
 };
 
 static const struct {
@@ -141,9 +144,26 @@ static const struct {
               {BEGIN, VMOTION_GO_AHEAD}, {COMPLETE, VMOTION_IGNORE}, {PEER, VMOTION_ACCEPT_PEER},
               {COMPLETE, VMOTION_PEER_WINS}),
 
+        STORY("the host dies without a word, and HA starts the VM on another",
+              {BEGIN, VMOTION_GO_AHEAD}, {NEWCOMER, VMOTION_NEWCOMER_WINS}, {PEER, VMOTION_IGNORE},
+              {ABORT, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}),
+
+        STORY("it does so after the target has come",
+              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {COMPLETE, VMOTION_IGNORE}, {PEER_CLOSED, VMOTION_IGNORE}),
+
+        STORY("it does so after the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {PEER, VMOTION_IGNORE}),
+
+        STORY("the VM connects anew instead of the target",
+              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_PEER}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {PEER, VMOTION_IGNORE}),
+
         STORY("nothing has begun",
               {ABORT, VMOTION_IGNORE}, {PEER, VMOTION_IGNORE}, {COMPLETE, VMOTION_IGNORE},
-              {PEER_CLOSED, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE}),
+              {PEER_CLOSED, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE},
+              {NEWCOMER, VMOTION_IGNORE}),
 #undef STORY
 };
 
@@ -193,6 +213,8 @@ static VMotionAction rule(const History *h, int event) {
                 return h->peer ? VMOTION_SOURCE_WINS : VMOTION_IGNORE;
         case TIMEOUT:
                 return h->overdue ? VMOTION_IGNORE : h->source ? VMOTION_HAND_BACK : VMOTION_NOBODY_WINS;
+        case NEWCOMER:
+                return VMOTION_NEWCOMER_WINS;
         default:
                 abort();
         }
@@ -220,6 +242,7 @@ static void record(History *h, int event, VMotionAction action) {
         case VMOTION_PEER_WINS:
         case VMOTION_SOURCE_WINS:
         case VMOTION_NOBODY_WINS:
+        case VMOTION_NEWCOMER_WINS:
                 h->under_way = false;
                 h->n_accepted += event == PEER;
                 h->n_winners++;
@@ -295,7 +318,7 @@ static void test_all_sequences_of_six_events(_unused_ void **state) {
 static VMotion *new_vmotion(const uint8_t *sequence, size_t n) {
         VMotion *v = NULL;
 
-        assert_int_equal(vmotion_new(sequence, n, &v), 0);
+        assert_int_equal(vmotion_new("s0", sequence, n, &v), 0);
         assert_non_null(v);
         return v;
 }
