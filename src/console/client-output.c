@@ -128,8 +128,18 @@ static void client_tell_connected(Client *c) {
         client_notice(c, "VM %s", c->shown_connected ? "connected" : "disconnected");
 }
 
+/* So it is told whether its VM is alone at this console. */
+static void client_tell_clash(Client *c) {
+        char text[CONSOLE_CLASH_TEXT_MAX];
+        const char *clash = console_describe_clash(c->console, text);
+
+        c->shown_clash = c->console->clash;
+        client_notice(c, "%s", clash ?: "this console is that of one VM again");
+}
+
 static bool client_needs_telling(const Client *c) {
-        return c->mode == CLIENT_TELNET && c->shown_connected != c->console->connected;
+        return c->mode == CLIENT_TELNET &&
+               (c->shown_connected != c->console->connected || c->shown_clash != c->console->clash);
 }
 
 /* Returns: false if there is nothing more that could be done now. */
@@ -163,7 +173,10 @@ static bool client_send_next(Client *c) {
                 if (!client_needs_telling(c))
                         return false;
 
-                client_tell_connected(c);
+                if (c->shown_connected != c->console->connected)
+                        client_tell_connected(c);
+                else
+                        client_tell_clash(c);
                 return true;
         }
 

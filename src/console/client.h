@@ -65,6 +65,7 @@ struct Client {
         bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
+        bool shown_clash;     /* the same, of another VM at this console */
         bool shown_read_only; /* it has been told why its VM does not hear it */
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */

@@ -249,6 +249,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 TimeoutHandler handler;
         } queues[] = {
                 {&c->handshakes, c->settings.handshake_timeout_usec, link_handshake_elapsed},
+                {&c->questions, VM_IDENTITY_ANSWER_USEC, link_question_elapsed},
                 {&c->departures, LINK_DEPARTURE_USEC, link_departure_elapsed},
                 {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
@@ -282,7 +283,7 @@ Concentrator *concentrator_free(Concentrator *c) {
         if (c->closer.poller)
                 closer_done(&c->closer);
 
-        TimeoutQueue *queues[] = {&c->handshakes, &c->departures, &c->detections, &c->vmotion_timeouts,
+        TimeoutQueue *queues[] = {&c->handshakes, &c->questions, &c->departures, &c->detections, &c->vmotion_timeouts,
                                   &c->successions, &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
@@ -359,6 +360,46 @@ Console *concentrator_find(const Concentrator *c, const char *id) {
 
         HASH_FIND(handle, c->consoles, id, strlen(id), console);
         return console;
+}
+
+static Console *find_first_clone(const Concentrator *c, const uint8_t uuid[static 16]) {
+        Console *first;
+
+        HASH_FIND(clone_handle, c->clones, uuid, 16, first);
+        return first;
+}
+
+void concentrator_add_clone(Concentrator *c, Console *console) {
+        Console *first = find_first_clone(c, console->uuid);
+
+        if (!first)
+                HASH_ADD(clone_handle, c->clones, uuid, sizeof console->uuid, console);
+        DL_APPEND2(first, console, clone_prev, clone_next);
+}
+
+void concentrator_remove_clone(Concentrator *c, Console *console) {
+        Console *first = find_first_clone(c, console->uuid);
+
+        if (first == console)
+                HASH_DELETE(clone_handle, c->clones, console);
+        DL_DELETE2(first, console, clone_prev, clone_next);
+        if (first && first != find_first_clone(c, console->uuid))
+                HASH_ADD(clone_handle, c->clones, uuid, sizeof first->uuid, first);
+}
+
+bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]) {
+        char text[UUID_TEXT_MAX];
+
+        uuid_format(bios, text);
+        for (const Console *console = find_first_clone(c, uuid); console; console = console->clone_next)
+                if (streq(console->uuid_text + UUID_TEXT_MAX, text))
+                        return true;
+
+        return false;
+}
+
+bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]) {
+        return find_first_clone(c, uuid);
 }
 
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size) {

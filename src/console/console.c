@@ -74,10 +74,14 @@ void console_log_said(Console *c, int level, const char *message_id, const char 
         va_end(ap);
 }
 
-char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri) {
-        char text[UUID_TEXT_MAX], *id;
+char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri) {
+        char text[UUID_PAIR_TEXT_MAX], *id;
 
         uuid_format(uuid, text);
+        if (bios) {
+                strcat(text, "~");
+                uuid_format(bios, text + strlen(text));
+        }
         if (!settings->multi_console)
                 return strdup(text);
 
@@ -121,6 +125,18 @@ void console_apply_settings(Console *c) {
         console_settle(c);
 }
 
+/* The UUID, or both of a clone's, as the identity has them. */
+static void console_set_uuid_text(Console *c) {
+        bool clone = strlen(c->id) >= UUID_PAIR_TEXT_MAX - 1 && c->id[UUID_TEXT_MAX - 1] == '~';
+
+        uuid_format(c->uuid, c->uuid_text);
+        if (!clone)
+                return;
+
+        memcpy(c->uuid_text, c->id, UUID_PAIR_TEXT_MAX - 1);
+        concentrator_add_clone(c->concentrator, c);
+}
+
 int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret) {
         _cleanup_free_ Console *c = calloc(1, sizeof(Console));
@@ -131,7 +147,6 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         c->number = concentrator->n_consoles_ever++;
         c->since = event_now_realtime(concentrator->event);
         memcpy(c->uuid, uuid, sizeof c->uuid);
-        uuid_format(uuid, c->uuid_text);
         c->id = strdup(id);
         if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0) {
                 free(c->id);
@@ -139,6 +154,7 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
                 return -ENOMEM;
         }
 
+        console_set_uuid_text(c);
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
@@ -168,11 +184,15 @@ Console *console_free(Console *c) {
                 client_end(c->clients);
         while (c->links)
                 link_end(c->links);
+        while (c->doubtful)
+                link_leave_doubts(c->doubtful);
         while (c->vmotions)
                 vmotion_discard(c->vmotions);
 
         concentrator_notify(concentrator, c, CONSOLE_REMOVED, NULL);
         HASH_DELETE(handle, concentrator->consoles, c);
+        if (c->uuid_text[UUID_TEXT_MAX - 1])
+                concentrator_remove_clone(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
         ring_done(&c->ring);
@@ -230,12 +250,14 @@ int console_rename(Console *c, const char *name) {
 
 void console_add_link(Console *c, Link *link) {
         link->console = c;
+        c->links_changed = true;
         DL_APPEND2(c->links, link, console_prev, console_next);
         c->n_links++;
         timeout_stop(&c->orphaned);
 }
 
 void console_remove_link(Console *c, Link *link) {
+        c->links_changed = true;
         DL_DELETE2(c->links, link, console_prev, console_next);
         c->n_links--;
 }
@@ -455,4 +477,5 @@ void console_settle(Console *c) {
         console_settle_input(c);
         console_settle_output(c);
         console_settle_orphaned(c);
+        console_settle_clash(c);
 }

@@ -108,9 +108,12 @@ _Noreturn static void run(const GuestProgram *p, const int fds[static 2]) {
                 (void) setrlimit(RLIMIT_NOFILE, &files);
         }
 
+        /* As a guest has them after its boot, whatever has started us: where a script has, in the background, SIGINT and
+         * SIGQUIT are ignored, and with them ^C at the guest's terminal would be. */
+        for (int number = 1; number < NSIG; number++)
+                (void) signal(number, SIG_DFL);
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
         (void) prctl(PR_SET_PDEATHSIG, SIGHUP);
         (void) setsid();
 

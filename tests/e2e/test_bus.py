@@ -18,7 +18,8 @@ import xml.etree.ElementTree as ElementTree
 
 from certificates import Authority
 from harness import PATIENCE_SEC, VSPC_SIM, TestCase, clean_environment, main, recent_logs, wait_for
-from peers import ALL_BYTES, BRK, BEGIN, IAC, EsxiVm, RawClient, TelnetClient, connected_vm, double, sub
+from peers import (ALL_BYTES, BEGIN, BIOS_UUID, BRK, IAC, EsxiVm, RawClient, TelnetClient, connected_clone, connected_vm,
+                   double, sub, uuid_text)
 from tls_peers import TlsVm, client_context
 
 BUS_ATTACH = os.environ.get("BUS_ATTACH", "build/tests/e2e/bus-attach")
@@ -340,6 +341,33 @@ class Reading(BusTestCase):
         self.assertEqual([client[0] for client in listed],
                          [f"127.0.0.1:{client.local_port}" for client in clients[:CLIENTS_LISTED_MAX]])
         self.assertEqual(bus.get(path_of(vm), VM, "Clients"), len(clients))
+
+    def test_vms_of_one_uuid_have_an_object_each(self):
+        bus, vspcd = self.start_both()
+        vm = connected_vm(vspcd, "web01")
+        clone = connected_clone(vm, "web02")
+        for each in (vm, clone):
+            self.assertEqual(bus.call(PATH, MANAGER, "GetVM", each.id), path_of(each))
+            for name, value in {"Id": each.id, "UUID": each.id, "Name": each.name, "Port": each.port}.items():
+                self.assertEqual(bus.get(path_of(each), VM, name), value, name)
+        self.assertEqual(sorted(row[0] for row in bus.call(PATH, MANAGER, "ListVMs")), [vm.id, clone.id])
+
+    def test_a_console_that_two_vms_share_has_a_problem(self):
+        bus, vspcd = self.start_both()
+        monitor = self.enterContext(Monitor(bus))
+        vm = connected_vm(vspcd, "web01")
+        monitor.wait_signal("VMAdded", vm.id)
+        self.assertEqual(bus.get(path_of(vm), VM, "Problem"), "")
+        bios = sub(BIOS_UUID, uuid_text("564d" + "0a" * 14))
+        vm.send_raw(bios)
+        other = EsxiVm(vspcd, "web02", digits=vm.digits)
+        other.negotiate()
+        other.send_raw(bios + other.do_proxy() + other.vc_uuid() + other.vm_name())
+        other.wait_connected()
+        wait_for(lambda: "give one of them a new UUID" in bus.get(path_of(vm), VM, "Problem"), "the problem")
+        monitor.wait(lambda: any(name == "Problem" for name, _ in monitor.changes(path_of(vm))), "its signal")
+        other.close()
+        self.wait_property(bus, vm, "Problem", "")
 
     def test_whether_its_connection_is_in_tls_is_a_property_of_the_vm(self):
         authority = self.enterContext(Authority())

@@ -178,6 +178,16 @@ class List(ClientTestCase):
         self.assertTrue(all(line.endswith(" ago") for line in lines[1:4]), lines)
         self.assertEqual(lines[4:], ["", "3 VMs, 2 connected.", ""])
 
+    def test_what_is_the_matter_is_said_below(self):
+        problem = "two VMs have this UUID\x1b: give one of them a new UUID"
+        server = self.fake(List=all_vms([a_vm("db", 3, problem=problem), *self.VMS[:2]]))
+        lines = run(server, "list").stdout.split("\n")
+        self.assertEqual([line.split()[3] for line in lines[1:4]], ["shared", "disconnected", "connected"])
+        self.assertEqual(lines[4:], ["", "db: two VMs have this UUID\ufffd: give one of them a new UUID.", "",
+                                     "3 VMs, 2 connected.", ""])
+        self.assertEqual(len(run(server, "list", "--no-legend").stdout.splitlines()), 3)
+        self.assertIn("  Problem: two VMs have this UUID\ufffd: give", run(server, "show", "db").stdout)
+
     def test_is_what_no_verb_means(self):
         server = self.fake(List=all_vms(self.VMS))
         self.assertEqual(run(server).stdout, run(server, "list").stdout)

@@ -23,7 +23,7 @@ import time
 import unittest
 
 from harness import SANITIZED, TestCase, clean_environment, main, tap, wait_for
-from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_vm, migration_target, sub
+from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_clone, connected_vm, migration_target, sub
 
 CLIENT = os.environ.get("VSPC_CLIENT", "build/vspc-client")
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -180,6 +180,15 @@ class Journal(JournalCase):
         for i, vm in enumerate(vms):
             journal.wait_lines(vm, [f"I am {i}"])
         self.assertEqual(len(journal.entries("VSPC_VM_NAME=web01")), 2)
+
+    def test_vms_of_one_uuid_are_told_apart(self):
+        journal = self.journal()
+        vm = connected_vm(self.start(), "web")
+        clone = connected_clone(vm, "web")
+        for each in (vm, clone):
+            each.send(each.id.encode() + b"\n")
+        for each in (vm, clone):
+            journal.wait_lines(each, [each.id])
 
     def test_a_vm_that_moves_goes_on_in_the_middle_of_its_line(self):
         journal = self.journal()
@@ -510,6 +519,14 @@ class Files(FilesCase):
                     return f.read()
             wait_for(lambda i=i: text() == b"I am %d" % i, "what the VM has said")
         self.assertEqual(len(os.listdir(self.folder)), len(vms))
+
+    def test_vms_of_one_uuid_have_a_file_each(self):
+        vm = connected_vm(self.start(), "web")
+        clone = connected_clone(vm, "web")
+        for each in (vm, clone):
+            each.send(each.id.encode())
+        for each in (vm, clone):
+            self.wait_content(each, each.id.encode())
 
     def test_a_vm_that_is_renamed_goes_on_in_another_file(self):
         vspcd = self.start()

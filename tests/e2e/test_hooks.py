@@ -19,7 +19,7 @@ import time
 
 from harness import (PATIENCE_SEC, SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, spawn, tap,
                      wait_for)
-from peers import NAME, RawClient, TelnetClient, connected_vm, migration_target, sub
+from peers import NAME, RawClient, TelnetClient, connected_clone, connected_vm, migration_target, sub
 
 VSPC_HOOKS = os.environ.get("VSPC_HOOKS", "build/vspc-hooks")
 
@@ -234,6 +234,16 @@ class Events(HooksTest):
         self.assertEqual((told.environment["VSPC_VM_NAME"], told.environment["VSPC_URI"]), ("web01_com2", "com2"))
         self.assertNotIn("VSPC_PORT", told.environment)
         self.assertNotIn("port", told.json)
+
+    def test_vms_of_one_uuid_are_told_apart(self):
+        self.hook("50-record")
+        vspcd = self.start()
+        vm = connected_vm(vspcd, "web01")
+        clone = connected_clone(vm, "web02")
+        told = self.wait_told(4)
+        self.assertEqual({(t.event, t.vm, t.environment["VSPC_VM_UUID"], t.json["uuid"]) for t in told},
+                         {(event, each.id, each.id, each.id) for each in (vm, clone)
+                          for event in ("vm-added", "vm-connected")})
 
     def test_hostile_names_are_text_and_nothing_else(self):
         self.hook("50-record")
@@ -885,7 +895,7 @@ class Protocol(HooksTest):
         broken = [b"{", b"[]", b"{}", b'{"load":-1}', b'{"load":"1"}', b'{"load":1,"event":"vm-added"}',
                   b'{"told":"1"}', event, b"x" * 40000, b'{"load":1,"load":2}']
         for key, value in (("event", "vm-exploded"), ("name", "a\nb"), ("name", "\u0000"), ("port", 65536),
-                           ("time", -1), ("uuid", "1" * 64), ("peer", "1" * 200), ("path", "/bin/sh"),
+                           ("time", -1), ("uuid", "1" * 74), ("peer", "1" * 200), ("path", "/bin/sh"),
                            ("oldName", "\x7f")):
             broken.append(json.dumps({**self.EVENT, key: value}).encode())
         for i, message in enumerate(broken):

@@ -60,7 +60,8 @@ class Fresh(unittest.TestCase):
         # A person who is asked whether to go on says yes.
         machine.write("/etc/apt/apt.conf.d/90yes", 'APT::Get::Assume-Yes "true";\n')
         lend_archives(machine)
-        subprocess.run(["git", "clone", "--quiet", "--no-local", SOURCE, machine.path("/root/vspc")], check=True)
+        clone = readme_block("git clone").replace("URL", f"file://{SOURCE}")
+        subprocess.run(["bash", "-euc", clone], cwd=machine.path("/root"), stderr=subprocess.DEVNULL, check=True)
         machine.boot()
         machine.connect()
         return machine
@@ -108,6 +109,11 @@ class Trying(Fresh):
         telnet = self.talk(readme_block("telnet 127.0.0.1 50000"))
         telnet.type("echo $((6 * 7))\n")
         telnet.wait_shown("42\r\n")
+        telnet.type("sh -c 'echo RUN''NING; exec sleep 1000'\n")
+        telnet.wait_shown("RUNNING\r\n")
+        telnet.type("\x03")
+        telnet.type("echo $((6 * 8))\n")
+        telnet.wait_shown("48\r\n")
         self.assertRegex(self.machine.sh("cd ~/vspc; build-serve/vspc-client --host=127.0.0.1").stdout, "demo-2 ")
         serve.interrupt()
         serve.wait_shown("All ended.").wait_exit()
