@@ -51,6 +51,8 @@ static size_t client_input_space(const Client *c) {
 }
 
 static void client_command(Client *c, uint8_t command, bool *answered) {
+        uint8_t key;
+
         switch (command) {
 
         case TELNET_BRK:
@@ -68,12 +70,26 @@ static void client_command(Client *c, uint8_t command, bool *answered) {
                 break;
 
         default:
+                key = telnet_key(command);
+                if (key != 0)
+                        client_input(c, &key, 1);
                 break;
         }
 }
 
+/* What its user has typed, which lies in a buffer of ours. */
+static void client_typed(Client *c, const uint8_t *data, size_t n) {
+        client_input(c, data, telnet_keyboard_translate(&c->keyboard, &c->telnet, (uint8_t *) data, n));
+}
+
 static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         bool answered = false;
+
+        if (c->concentrator->settings.windows_enter && !c->cut &&
+            telnet_keyboard_is_enter(&c->keyboard, &c->telnet, p, n)) {
+                client_input(c, p, 1);
+                return;
+        }
 
         while (n > 0 && c->mode != CLIENT_DEAD) {
                 TelnetEvent event;
@@ -86,7 +102,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                 switch (event.type) {
 
                 case TELNET_EVENT_DATA:
-                        client_input(c, event.data, event.size);
+                        client_typed(c, event.data, event.size);
                         break;
 
                 case TELNET_EVENT_COMMAND:

@@ -71,6 +71,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->since = event_now_realtime(concentrator->event);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
+        c->keyboard.exact = c->mode == CLIENT_TELNET;
         if (c->mode == CLIENT_TELNET)
                 telnet_session_assume(&c->telnet, &client_policy);
         console_add_client(console, c);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console.h"
+#include "telnet/keyboard.h"
 #include "telnet/session.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
@@ -55,6 +56,7 @@ struct Client {
 
         Stream stream;
         TelnetSession telnet;
+        TelnetKeyboard keyboard;
         RingCursor cursor;
         Peer peer;
         usec_t since; /* since 1970 */
