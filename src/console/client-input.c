@@ -82,6 +82,22 @@ static void client_typed(Client *c, const uint8_t *data, size_t n) {
         client_input(c, data, telnet_keyboard_translate(&c->keyboard, &c->telnet, (uint8_t *) data, n));
 }
 
+/* Whether it takes 8 bits: what it gets depends on that. */
+static bool client_has_answered_binary(const Client *c) {
+        return telnet_option_state(&c->telnet.options, TELNET_US, TELNET_BINARY) != TELNET_Q_WANTYES;
+}
+
+static void client_negotiate(Client *c, const TelnetEvent *event) {
+        TelnetAnswer answer;
+
+        if (telnet_session_negotiate(&c->telnet, &client_policy, event, &c->stream.out, &answer) < 0)
+                client_end(c);
+        else if (c->awaits_binary && client_has_answered_binary(c)) {
+                c->awaits_binary = false;
+                timeout_stop(&c->detection);
+        }
+}
+
 static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         bool answered = false;
 
@@ -93,7 +109,6 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
 
         while (n > 0 && c->mode != CLIENT_DEAD) {
                 TelnetEvent event;
-                TelnetAnswer answer;
                 size_t used = telnet_decode(&c->telnet.in, p, n, &event);
 
                 p += used;
@@ -110,9 +125,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         break;
 
                 case TELNET_EVENT_NEGOTIATION:
-                        if (telnet_session_negotiate(&c->telnet, &client_policy, &event, &c->stream.out,
-                                                     &answer) < 0)
-                                client_end(c);
+                        client_negotiate(c, &event);
                         break;
 
                 case TELNET_EVENT_OVERLONG:
@@ -184,9 +197,19 @@ void client_detection_elapsed(Timeout *t) {
         console_flush_input(console);
 }
 
+void client_binary_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, detection);
+        Console *console = c->console;
+
+        c->awaits_binary = false;
+        client_flush(c);
+        console_settle(console);
+}
+
 /* It speaks telnet: it gets the scrollback, unless it has had output already. */
 static void client_become_telnet(Client *c) {
-        timeout_stop(&c->detection);
+        c->awaits_binary = true;
+        timeout_start(&c->concentrator->binary_answers, &c->detection);
         c->mode = CLIENT_TELNET;
         c->telnet.out.transmission = TELNET_NVT;
 

@@ -21,6 +21,10 @@ typedef enum ClientMode {
 
 #define CLIENT_DETECTION_USEC (500 * USEC_PER_MSEC)
 
+/* How long a telnet client gets nothing while it has not answered whether it takes 8 bits. One that agrees may read
+ * everything behind our WILL BINARY as such. */
+#define CLIENT_BINARY_USEC (3 * USEC_PER_SEC)
+
 /* Answers and notices that a client has not read: beyond this it is not read either. */
 #define CLIENT_ANSWERS_MAX 4096U
 
@@ -65,13 +69,14 @@ struct Client {
 
         bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
         bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
+        bool awaits_binary;   /* it has not answered our WILL BINARY: output waits for that, for a while */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
         bool shown_read_only; /* it has been told why its VM does not hear it */
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
-        Timeout detection;
+        Timeout detection; /* while its mode is not known; then while awaits_binary */
         Client *prev, *next; /* of the console, or of the dead */
 };
 
@@ -95,6 +100,7 @@ void client_update_reading(Client *c);
 void client_input_changed(Client *c);
 
 void client_detection_elapsed(Timeout *t);
+void client_binary_elapsed(Timeout *t);
 
 /* Gives it the access that it has now, the holders being others than before. */
 void client_update_access(Client *c);

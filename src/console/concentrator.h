@@ -67,6 +67,7 @@ struct Concentrator {
         TimeoutQueue handshakes;  /* Link.timeout: not identified yet */
         TimeoutQueue departures;  /* Link.timeout: a vMotion's source that has not closed yet */
         TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
+        TimeoutQueue binary_answers; /* Client.detection: has not said whether it takes BINARY */
         TimeoutQueue vmotion_timeouts;
         TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
