@@ -11,7 +11,8 @@ PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 PACKAGES_TEST="$PACKAGES_BUILD python3 python3-cryptography python3-gdbm python3-prometheus-client libcmocka-dev
     libtelnet-dev openssl clang libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux
     dbus-daemon dbus-bin iproute2 mandoc debootstrap systemd-container slirp4netns procps util-linux logrotate build-essential
-    debhelper lintian rpm rpmlint gnutls-bin socat telnet-ssl softhsm2"
+    debhelper lintian rpm rpmlint gnutls-bin socat telnet-ssl softhsm2
+    putty-tools ckermit python3-serial gensio-bin ser2net"
 
 # On a machine that it runs on, in the tests that boot one (tools/debian-root)
 PACKAGES_HOST="systemd systemd-sysv dbus polkitd iproute2 inetutils-telnet netcat-openbsd openssl"

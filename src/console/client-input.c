@@ -45,6 +45,13 @@ static void client_input(Client *c, const uint8_t *data, size_t n) {
                 console_input(c->console, data, n);
 }
 
+void client_break(Client *c) {
+        if (c->access == ACCESS_READ_ONLY)
+                client_tell_read_only(c);
+        else
+                console_break(c->console);
+}
+
 /* How much of what it sends can be taken. */
 static size_t client_input_space(const Client *c) {
         return c->access == ACCESS_READ_ONLY ? CONCENTRATOR_READ_MAX : console_input_space(c->console);
@@ -56,10 +63,7 @@ static void client_command(Client *c, uint8_t command, bool *answered) {
         switch (command) {
 
         case TELNET_BRK:
-                if (c->access == ACCESS_READ_ONLY)
-                        client_tell_read_only(c);
-                else
-                        console_break(c->console);
+                client_break(c);
                 break;
 
         case TELNET_AYT:
@@ -96,6 +100,9 @@ static void client_negotiate(Client *c, const TelnetEvent *event) {
                 c->awaits_binary = false;
                 timeout_stop(&c->detection);
         }
+
+        if (c->mode != CLIENT_DEAD && event->option == TELNET_COM_PORT && answer.changed)
+                client_begin_com_port(c);
 }
 
 static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
@@ -135,7 +142,11 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         client_end(c);
                         break;
 
-                case TELNET_EVENT_SUBNEGOTIATION: /* of options that we have agreed to none has any */
+                case TELNET_EVENT_SUBNEGOTIATION: /* no other option that we agree to has any */
+                        if (event.option == TELNET_COM_PORT)
+                                client_handle_com_port(c, &event);
+                        break;
+
                 case TELNET_EVENT_NONE:
                         break;
                 }

@@ -10,9 +10,9 @@
 #include "transport/socket.h"
 
 const TelnetPolicy client_policy = {
-        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_COM_PORT, TELNET_OPTION_END},
         .n_us_offered = 3,
-        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_COM_PORT, TELNET_OPTION_END},
         .n_him_offered = 2,
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console.h"
+#include "telnet/com-port.h"
 #include "telnet/keyboard.h"
 #include "telnet/session.h"
 #include "transport/peer.h"
@@ -61,6 +62,7 @@ struct Client {
         Stream stream;
         TelnetSession telnet;
         TelnetKeyboard keyboard;
+        ComPort com_port; /* what it has set, 0 otherwise */
         RingCursor cursor;
         Peer peer;
         usec_t since; /* since 1970 */
@@ -72,6 +74,7 @@ struct Client {
         bool awaits_binary;   /* it has not answered our WILL BINARY: output waits for that, for a while */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
+        bool shown_modem;     /* it uses COM-PORT, and has been told of the modem lines */
         bool shown_read_only; /* it has been told why its VM does not hear it */
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
@@ -128,6 +131,13 @@ extern const TelnetPolicy client_policy;
 void client_readable(Stream *s);
 void client_hung_up(Stream *s);
 void client_writable(Stream *s);
+
+/* A break of its, for its VM if it may (client-input.c) */
+void client_break(Client *c);
+
+/* It may be using COM-PORT from here on, or says something in it (client-com-port.c). Both may end it. */
+void client_begin_com_port(Client *c);
+void client_handle_com_port(Client *c, const TelnetEvent *event);
 
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
 void client_go_to_scrollback(Client *c);

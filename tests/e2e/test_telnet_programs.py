@@ -67,17 +67,6 @@ class Binary(TestCase):
 
 
 class Programs(TestCase):
-    def replay(self, *argv, **kwargs):
-        """Starts a program at a VM that has said something; gives it, and all that it shows of that."""
-        vm = connected_vm(self.start())
-        vm.send(OUTPUT)
-        program = Program(*argv, "127.0.0.1", str(vm.port), **kwargs)
-        self.addCleanup(program.end)
-        program.wait_output(b"login: ")
-        vm.send(b"<end>")
-        program.wait_output(b"<end>")
-        return program.output
-
     def test_plink(self):
         vm = connected_vm(self.start())
         vm.send(OUTPUT)
@@ -87,6 +76,17 @@ class Programs(TestCase):
         self.assertSameBytes(plink.output, OUTPUT)
         plink.type(b"root\r")
         vm.wait_data(b"root\r")
+
+    def test_kermit(self):
+        vm = connected_vm(self.start())
+        vm.send(OUTPUT)
+        kermit = Program("kermit", "-Y", "-C", f"set quiet on, set host 127.0.0.1 {vm.port} /telnet, input 20 login:, "
+                         "output root\\13, input 20 end, exit")
+        self.addCleanup(kermit.end)
+        vm.wait_data(b"root\r")
+        vm.send(b"end")
+        kermit.wait_output(b"end")
+        self.assertTrue(kermit.output.startswith(b"\rprogress\r\nlogin:"), kermit.output)
 
 
 if __name__ == "__main__":
