@@ -4,11 +4,23 @@
 
 #include "client.h"
 #include "message.h"
-#include "telnet/recognize.h"
 
 /* Its VM takes no input, and it has some. What the VM does not hear anyway need not wait. */
 static bool client_is_blocked(const Client *c) {
         return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
+}
+
+/* From now on it has to be silent for a while, for what comes next to mean a break. */
+static void client_await_silence(Client *c) {
+        if (c->mode == CLIENT_UNDECIDED || c->mode == CLIENT_RAW)
+                timeout_start_now(&c->concentrator->silences, &c->silence);
+}
+
+/* Whether it is silent is not known while it is not read. What has been kept of it has come before. */
+static void client_stop_listening(Client *c) {
+        timeout_stop(&c->silence);
+        if (c->unread.size == 0)
+                c->reading.after_silence = false;
 }
 
 void client_update_reading(Client *c) {
@@ -20,10 +32,13 @@ void client_update_reading(Client *c) {
         if (reading == c->stream.reading)
                 return;
 
-        if (reading)
+        if (reading) {
                 stream_resume(&c->stream);
-        else
+                client_await_silence(c);
+        } else {
                 stream_pause(&c->stream);
+                client_stop_listening(c);
+        }
 }
 
 /* Why its VM does not hear it, once for each time that somebody else has taken the right to write. */
@@ -108,7 +123,7 @@ static void client_negotiate(Client *c, const TelnetEvent *event) {
 static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         bool answered = false;
 
-        if (c->concentrator->settings.windows_enter && !c->cut &&
+        if (c->concentrator->settings.windows_enter && !c->reading.cut &&
             telnet_keyboard_is_enter(&c->keyboard, &c->telnet, p, n)) {
                 client_input(c, p, 1);
                 return;
@@ -153,9 +168,27 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
+/* An IAC after silence, which may be the first half of a break. */
+static bool client_unread_is_half_a_break(const Client *c) {
+        return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
+}
+
 /* It may become a command yet. */
 static bool client_unread_is_open(const Client *c) {
-        return c->mode == CLIENT_UNDECIDED && c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC;
+        if (c->mode == CLIENT_UNDECIDED)
+                return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
+
+        return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
+}
+
+/* Returns: how many bytes the breaks were with which this begins. */
+static size_t client_deliver_breaks(Client *c, const uint8_t *p, size_t n) {
+        size_t length = telnet_breaks_length(p, n);
+
+        for (size_t i = 0; i < length; i += 2)
+                client_break(c);
+
+        return length;
 }
 
 /* What has been kept, once it is known what it is. What is left of it afterwards waits for its VM, which takes no
@@ -170,6 +203,8 @@ static void client_deliver_unread(Client *c) {
         while (c->mode != CLIENT_DEAD && (n = MIN(unread.size, client_input_space(c))) > 0) {
                 if (c->mode == CLIENT_TELNET)
                         client_receive_telnet(c, buffer_data(&unread), n);
+                else if (TAKE(c->reading.begins_with_break, false))
+                        n = client_deliver_breaks(c, buffer_data(&unread), unread.size);
                 else
                         client_input(c, buffer_data(&unread), n);
                 buffer_consume(&unread, n);
@@ -200,7 +235,7 @@ void client_detection_elapsed(Timeout *t) {
         Console *console = c->console;
 
         c->mode = CLIENT_RAW;
-        c->late = true;
+        c->reading.late = true;
         c->telnet.out.transmission = TELNET_RAW;
 
         client_deliver_unread(c);
@@ -221,6 +256,7 @@ void client_binary_elapsed(Timeout *t) {
 static void client_become_telnet(Client *c) {
         c->awaits_binary = true;
         timeout_start(&c->concentrator->binary_answers, &c->detection);
+        timeout_stop(&c->silence);
         c->mode = CLIENT_TELNET;
         c->telnet.out.transmission = TELNET_NVT;
 
@@ -235,7 +271,8 @@ static void client_keep(Client *c, const uint8_t *p, size_t n) {
 
 /* Not telnet, so far. */
 static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
-        c->late = true;
+        c->reading.late = true;
+        c->reading.after_silence = false;
 
         if (client_is_blocked(c))
                 client_keep(c, p, n);
@@ -243,9 +280,51 @@ static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
                 client_input(c, p, n);
 }
 
+/* Whether the beginning of a command may wait for the rest. A raw client's bytes wait for nothing, but for an IAC that
+ * may be the first half of a break. */
+static bool client_may_keep(const Client *c, size_t n, bool cut) {
+        if (c->mode == CLIENT_UNDECIDED)
+                return n <= CLIENT_PREFIX_MAX;
+
+        return n == 1 && c->reading.after_silence && !cut;
+}
+
+/* Breaks, and perhaps a key. It is what it was. */
+static void client_receive_break(Client *c, const uint8_t *p, size_t n) {
+        c->reading.after_silence = false;
+
+        if (client_is_blocked(c)) {
+                c->reading.begins_with_break = true;
+                client_keep(c, p, n);
+                return;
+        }
+
+        size_t length = client_deliver_breaks(c, p, n);
+        if (length < n)
+                client_receive_data(c, p + length, n - length);
+}
+
+void client_silence_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, silence);
+        Console *console = c->console;
+
+        /* The loop has been busy, and something has come meanwhile. */
+        if (stream_has_unread(&c->stream)) {
+                client_await_silence(c);
+                return;
+        }
+
+        /* An IAC that has waited for its second byte is data. */
+        c->reading.cut = c->reading.after_silence = false;
+        client_deliver_unread(c);
+        c->reading.after_silence = c->unread.size == 0;
+        console_flush_input(console);
+}
+
 /* Bytes from a client that has not spoken telnet so far. @cut: there may be more of them. */
 static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, bool cut) {
-        TelnetReadFlags flags = (c->late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0);
+        TelnetReadFlags flags = (c->reading.late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0) |
+                                (c->reading.after_silence ? TELNET_READ_AFTER_SILENCE : 0);
         _cleanup_free_ uint8_t *joined = NULL;
 
         if (c->unread.size > 0) {
@@ -265,8 +344,9 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, b
         if (recognition == TELNET_RECOGNIZED) {
                 client_become_telnet(c);
                 client_receive_telnet(c, p, n);
-        } else if (recognition == TELNET_MAYBE && c->mode == CLIENT_UNDECIDED && n <= CLIENT_PREFIX_MAX)
-                /* Held back only while it is open what the client is: a raw one's bytes wait for nothing. */
+        } else if (recognition == TELNET_BREAK)
+                client_receive_break(c, p, n);
+        else if (recognition == TELNET_MAYBE && client_may_keep(c, n, cut))
                 client_keep(c, p, n);
         else
                 client_receive_data(c, p, n);
@@ -277,14 +357,24 @@ static size_t client_read_max(const Client *c) {
         if (client_is_blocked(c))
                 return CLIENT_PREFIX_MAX - MIN(c->unread.size, (size_t) CLIENT_PREFIX_MAX);
 
-        /* What has been kept of it comes on top of this read. */
         size_t space = client_input_space(c);
+
+        /* A break has to be seen whole, and that nothing comes behind it. */
+        if (c->mode != CLIENT_TELNET && c->reading.after_silence)
+                space = MAX(space, (size_t) TELNET_BREAK_MAX + 1);
+
+        /* What has been kept of it comes on top of this read. */
         return c->unread.size > 0 ? MAX(space, c->unread.size + 1) - c->unread.size : space;
 }
 
 /* What it has sent and cannot be known to be telnet any more is input. */
 static void client_say_last_words(Client *c) {
-        if (c->unread.size > 0 && c->mode != CLIENT_TELNET)
+        if (c->unread.size == 0 || c->mode == CLIENT_TELNET)
+                return;
+        if (TAKE(c->reading.begins_with_break, false))
+                buffer_consume(&c->unread, client_deliver_breaks(c, buffer_data(&c->unread), c->unread.size));
+
+        if (c->unread.size > 0)
                 client_input(c, buffer_data(&c->unread), c->unread.size);
 }
 
@@ -309,14 +399,16 @@ void client_readable(Stream *s) {
                 return;
         }
 
-        bool continues = TAKE(c->cut, (size_t) n == max) && c->late && c->unread.size == 0;
+        client_await_silence(c);
+
+        bool continues = TAKE(c->reading.cut, (size_t) n == max) && c->reading.late && c->unread.size == 0;
 
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);
         else if (continues) /* what it looks like, in the middle of something longer, means nothing */
                 client_receive_data(c, concentrator->input, (size_t) n);
         else
-                client_receive_unrecognized(c, concentrator->input, (size_t) n, c->cut);
+                client_receive_unrecognized(c, concentrator->input, (size_t) n, c->reading.cut);
 
         if (c->mode != CLIENT_DEAD)
                 client_flush(c);

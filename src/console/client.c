@@ -71,6 +71,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->since = event_now_realtime(concentrator->event);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
+        c->reading.after_silence = true; /* it has sent nothing at all */
         c->keyboard.exact = c->mode == CLIENT_TELNET;
         if (c->mode == CLIENT_TELNET)
                 telnet_session_assume(&c->telnet, &client_policy);
@@ -99,6 +100,7 @@ void client_free(Client *c) {
 
 static void client_detach(Client *c) {
         timeout_stop(&c->detection);
+        timeout_stop(&c->silence);
         c->mode = CLIENT_DEAD;
         buffer_clear(&c->unread);
         console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
@@ -151,6 +153,7 @@ void client_update_access(Client *c) {
 
         /* What it has typed in vain is not typed later. */
         buffer_clear(&c->unread);
+        c->reading.begins_with_break = false;
         console_change_access(c->console, c, access);
         if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
                 client_notice(c, "nobody holds write access any more: what you type is heard");

@@ -4,6 +4,7 @@
 #include "console.h"
 #include "telnet/com-port.h"
 #include "telnet/keyboard.h"
+#include "telnet/recognize.h"
 #include "telnet/session.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
@@ -68,9 +69,8 @@ struct Client {
         usec_t since; /* since 1970 */
 
         Buffer unread; /* what it has sent and nobody has had yet */
+        TelnetReading reading;
 
-        bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
-        bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool awaits_binary;   /* it has not answered our WILL BINARY: output waits for that, for a while */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
@@ -79,6 +79,7 @@ struct Client {
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
+        Timeout silence;   /* since the last read; not of one that speaks telnet, nor while it is not read */
         Timeout detection; /* while its mode is not known; then while awaits_binary */
         Client *prev, *next; /* of the console, or of the dead */
 };
@@ -104,6 +105,7 @@ void client_input_changed(Client *c);
 
 void client_detection_elapsed(Timeout *t);
 void client_binary_elapsed(Timeout *t);
+void client_silence_elapsed(Timeout *t);
 
 /* Gives it the access that it has now, the holders being others than before. */
 void client_update_access(Client *c);

@@ -63,12 +63,30 @@ static bool contains_answers(const TelnetOptions *o, unsigned n_wanted, const ui
         return false;
 }
 
+size_t telnet_breaks_length(const uint8_t *p, size_t n) {
+        size_t length = 0;
+
+        while (n - length >= 2 && p[length] == TELNET_IAC && p[length + 1] == TELNET_BRK)
+                length += 2;
+
+        return length;
+}
+
+static bool is_break(const uint8_t *p, size_t n) {
+        size_t length = telnet_breaks_length(p, n);
+
+        return n <= TELNET_BREAK_MAX && length > 0 && (length == n || (length + 1 == n && p[length] == 'g'));
+}
+
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n) {
         const bool late = flags & TELNET_READ_LATE;
-        const bool short_and_whole = !(flags & TELNET_READ_CUT) && n <= LATE_COMMANDS_MAX;
+        const bool alone = !(flags & TELNET_READ_CUT) && (!late || (flags & TELNET_READ_AFTER_SILENCE));
+        const bool means_something = alone && n <= LATE_COMMANDS_MAX && telnet_breaks_length(p, n) < n;
         const unsigned n_wanted = late ? 2 : 1;
         unsigned n_answers = 0;
 
+        if (alone && is_break(p, n))
+                return TELNET_BREAK;
         if (n <= TELNET_TYPED_AHEAD_MAX && contains_answers(o, n_wanted, p, n))
                 return TELNET_RECOGNIZED;
 
@@ -88,5 +106,5 @@ TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags
                 n -= length;
         }
 
-        return !late || n_answers > 0 || short_and_whole ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
+        return !late || n_answers > 0 || means_something ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
 }
