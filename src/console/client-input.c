@@ -308,6 +308,9 @@ void client_silence_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, silence);
         Console *console = c->console;
 
+        if (!c->stream.reading)
+                return;
+
         /* The loop has been busy, and something has come meanwhile. */
         if (stream_has_unread(&c->stream)) {
                 client_await_silence(c);

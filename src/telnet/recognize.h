@@ -18,9 +18,10 @@
  *
  * A break is no sign of telnet. gdb and agent-proxy, which are raw clients, interrupt a kernel by IAC BRK and then "g",
  * and go on as before. But these two bytes occur once in 64 KiB of random data, and there they are data: they are a break
- * only as the first thing that a client sends, or after silence, and only if nothing else comes with them. Silence is
- * TELNET_SILENCE_USEC in which the connection was watched and nothing came; the time in which we did not read does not
- * count. An IAC alone waits for its second byte until there has been silence.
+ * only as the first thing that a client sends, or after silence, and only if nothing else comes with them but "g" and
+ * what gdb says when it connects ("set remote interrupt-on-connect on"). Silence is TELNET_SILENCE_USEC in which the
+ * connection was watched and nothing came; the time in which we did not read does not count. An IAC alone waits for its
+ * second byte until there has been silence.
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
@@ -46,7 +47,7 @@ typedef struct TelnetReading {
 
 #define TELNET_SILENCE_USEC (50 * USEC_PER_MSEC)
 
-/* The longest read that is a break */
+/* The longest read that is nothing but breaks and "g" */
 #define TELNET_BREAK_MAX 8U
 
 /* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */

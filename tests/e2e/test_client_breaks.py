@@ -254,7 +254,7 @@ class Data(TestCase):
         self.assertEqual(self.upload(*pieces), [bytearray(b"begin" + b"".join(pieces) + b"<end>")])
 
     def test_with_something_else_behind_it(self):
-        for piece in (BREAK + b"gg", BREAK + b"\0", BREAK + b"$g#67", BREAK + BREAK + b"\xff", BREAK + ALL_BYTES * 99):
+        for piece in (BREAK + b"gg", BREAK + b"\0", BREAK + b"h", BREAK + BREAK + b"\xff", BREAK + ALL_BYTES * 99):
             vspcd = self.start()
             vm = connected_vm(vspcd)
             raw = RawClient(vm)
@@ -394,6 +394,25 @@ class Gdb(TestCase):
         process = Program(*argv)
         self.addCleanup(process.end)
         return process
+
+    def test_gdb_interrupts_a_kernel_when_it_connects(self):
+        """It sends the break and its first packets at once, and how vspcd reads that is chance."""
+        for pieces in ([BREAK + b"g+$qSupported#37"], [BREAK, b"g+$qSupported#37"], [BREAK + b"g", b"+$qSupported#37"]):
+            vspcd = self.start()
+            vm = connected_vm(vspcd)
+            vm.trace.clear()
+            raw = RawClient(vm)
+            for piece in pieces:
+                raw.send(piece)
+                vspcd.wait_read(vm.port, raw)
+            vm.wait_data(b"#37")
+            self.assertEqual(vm.trace, [("command", BRK), bytearray(b"g+$qSupported#37")])
+        vm = connected_vm(self.start())
+        vm.trace.clear()
+        self.gdb(vm, "set remote interrupt-on-connect on", "target remote 127.0.0.1:{port}")
+        vm.wait_data(b"+$qSupported:")
+        self.assertEqual(vm.trace[0], ("command", BRK))
+        self.assertTrue(vm.trace[1].startswith(b"g+$qSupported:"))
 
     def test_gdb_interrupts_a_kernel_and_goes_on(self):
         vspcd = self.start()

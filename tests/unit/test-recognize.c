@@ -115,6 +115,21 @@ static void test_a_break_with_something_else_is_data(_unused_ void **state) {
         assert_after_silence(BYTES(IAC BRK IAC BRK IAC BRK IAC BRK IAC BRK), TELNET_NOT_RECOGNIZED);
 }
 
+/* gdb sends all of this at once if it is to interrupt the kernel when it connects. Of what it asks there may be more than
+ * has been read. */
+static void test_a_break_may_come_with_what_gdb_says_when_it_connects(_unused_ void **state) {
+        uint8_t read[513] = IAC BRK "g+$qSupported:";
+
+        memset(read + 15, 'x', sizeof read - 15);
+        assert_recognized(BYTES(IAC BRK "g+$qSupported#37"), TELNET_BREAK);
+        assert_recognized(BYTES(IAC BRK "+$qSupported#37"), TELNET_BREAK);
+        assert_after_silence(BYTES(IAC BRK "g$"), TELNET_BREAK);
+        assert_recognition(AFTER_SILENCE | TELNET_READ_CUT, BYTES(IAC BRK "g+$q"), TELNET_BREAK);
+        assert_after_silence(read, 512, TELNET_BREAK);
+        assert_after_silence(read, 513, TELNET_NOT_RECOGNIZED);
+        assert_after_data(BYTES(IAC BRK "g+$qSupported#37"), TELNET_NOT_RECOGNIZED);
+}
+
 static void test_a_break_among_other_commands_is_one_of_them(_unused_ void **state) {
         assert_recognized(BYTES(IAC BRK IAC NOP), TELNET_RECOGNIZED);
         assert_recognized(BYTES(IAC BRK IAC DO BINARY), TELNET_RECOGNIZED);
@@ -223,6 +238,7 @@ int main(void) {
                 cmocka_unit_test(test_after_data_commands_are_telnet_if_they_are_short_and_whole_and_come_after_silence),
                 cmocka_unit_test(test_a_break_is_a_break_after_silence_and_as_the_first_thing),
                 cmocka_unit_test(test_a_break_with_something_else_is_data),
+                cmocka_unit_test(test_a_break_may_come_with_what_gdb_says_when_it_connects),
                 cmocka_unit_test(test_a_break_among_other_commands_is_one_of_them),
                 cmocka_unit_test(test_how_long_the_breaks_at_the_beginning_are),
                 cmocka_unit_test(test_what_was_not_offered_or_is_answered_is_no_answer),
