@@ -12,7 +12,8 @@ PACKAGES_UNIT="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev clang libclan
 
 # What the tests of each other suite need: outside peers, what makes and checks packages, and what boots a machine
 PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openssl inetutils-telnet netcat-openbsd gdb
-    gdbserver tmux dbus-daemon dbus-bin iproute2 procps util-linux logrotate gnutls-bin socat telnet-ssl softhsm2 debootstrap"
+    gdbserver tmux dbus-daemon dbus-bin iproute2 procps util-linux logrotate gnutls-bin socat telnet-ssl softhsm2 debootstrap
+    putty-tools ckermit python3-serial gensio-bin ser2net"
 PACKAGES_INSTALL="mandoc debootstrap util-linux"
 PACKAGES_PACKAGE="build-essential debhelper lintian rpm rpmlint"
 PACKAGES_SYSTEM="debootstrap systemd-container slirp4netns util-linux procps"

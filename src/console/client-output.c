@@ -15,9 +15,14 @@ void client_go_to_scrollback(Client *c) {
         ring_move(ring, &c->cursor, MAX(position, ring->begin));
 }
 
+/* How it has to be sent its VM's output is not known yet. */
+static bool client_is_undecided(const Client *c) {
+        return c->mode == CLIENT_UNDECIDED || c->awaits_binary;
+}
+
 /* The ring has gone on without it. A raw client must not be fed a gap. */
 static bool client_may_skip(const Client *c) {
-        return c->mode == CLIENT_UNDECIDED ||
+        return client_is_undecided(c) ||
                (c->mode == CLIENT_TELNET && c->concentrator->settings.slow_client != SLOW_CLIENT_DROP);
 }
 
@@ -32,7 +37,7 @@ static void client_skip(Client *c) {
         uint64_t position = ring_scrollback(ring), n = position - c->cursor.position;
 
         ring_move(ring, &c->cursor, position);
-        if (c->mode == CLIENT_UNDECIDED) /* nothing has been sent yet, so nothing is missing */
+        if (client_is_undecided(c) && !c->got_output) /* nothing has been sent yet, so nothing is missing */
                 return;
 
         if (c->n_skipped == 0)
@@ -166,7 +171,7 @@ static bool client_send_next(Client *c) {
                 return true;
         }
 
-        if (c->mode == CLIENT_UNDECIDED)
+        if (client_is_undecided(c))
                 return false;
 
         if (c->cursor.position == ring->end) {

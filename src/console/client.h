@@ -2,6 +2,9 @@
 #pragma once
 
 #include "console.h"
+#include "telnet/com-port.h"
+#include "telnet/keyboard.h"
+#include "telnet/recognize.h"
 #include "telnet/session.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
@@ -19,6 +22,10 @@ typedef enum ClientMode {
 } ClientMode;
 
 #define CLIENT_DETECTION_USEC (500 * USEC_PER_MSEC)
+
+/* How long a telnet client gets nothing while it has not answered whether it takes 8 bits. One that agrees may read
+ * everything behind our WILL BINARY as such. */
+#define CLIENT_BINARY_USEC (3 * USEC_PER_SEC)
 
 /* Answers and notices that a client has not read: beyond this it is not read either. */
 #define CLIENT_ANSWERS_MAX 4096U
@@ -55,22 +62,26 @@ struct Client {
 
         Stream stream;
         TelnetSession telnet;
+        TelnetKeyboard keyboard;
+        ComPort com_port; /* what it has set, 0 otherwise */
         RingCursor cursor;
         Peer peer;
         usec_t since; /* since 1970 */
 
         Buffer unread; /* what it has sent and nobody has had yet */
+        TelnetReading reading;
 
-        bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
-        bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
+        bool awaits_binary;   /* it has not answered our WILL BINARY: output waits for that, for a while */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
         bool shown_clash;     /* the same, of another VM at this console */
+        bool shown_modem;     /* it uses COM-PORT, and has been told of the modem lines */
         bool shown_read_only; /* it has been told why its VM does not hear it */
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
-        Timeout detection;
+        Timeout silence;   /* since the last read; not of one that speaks telnet, nor while it is not read */
+        Timeout detection; /* while its mode is not known; then while awaits_binary */
         Client *prev, *next; /* of the console, or of the dead */
 };
 
@@ -94,6 +105,8 @@ void client_update_reading(Client *c);
 void client_input_changed(Client *c);
 
 void client_detection_elapsed(Timeout *t);
+void client_binary_elapsed(Timeout *t);
+void client_silence_elapsed(Timeout *t);
 
 /* Gives it the access that it has now, the holders being others than before. */
 void client_update_access(Client *c);
@@ -121,6 +134,13 @@ extern const TelnetPolicy client_policy;
 void client_readable(Stream *s);
 void client_hung_up(Stream *s);
 void client_writable(Stream *s);
+
+/* A break of its, for its VM if it may (client-input.c) */
+void client_break(Client *c);
+
+/* It may be using COM-PORT from here on, or says something in it (client-com-port.c). Both may end it. */
+void client_begin_com_port(Client *c);
+void client_handle_com_port(Client *c, const TelnetEvent *event);
 
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
 void client_go_to_scrollback(Client *c);

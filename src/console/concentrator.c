@@ -252,6 +252,8 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 {&c->questions, VM_IDENTITY_ANSWER_USEC, link_question_elapsed},
                 {&c->departures, LINK_DEPARTURE_USEC, link_departure_elapsed},
                 {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
+                {&c->binary_answers, CLIENT_BINARY_USEC, client_binary_elapsed},
+                {&c->silences, TELNET_SILENCE_USEC, client_silence_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
                 {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
                 {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
@@ -283,8 +285,9 @@ Concentrator *concentrator_free(Concentrator *c) {
         if (c->closer.poller)
                 closer_done(&c->closer);
 
-        TimeoutQueue *queues[] = {&c->handshakes, &c->questions, &c->departures, &c->detections, &c->vmotion_timeouts,
-                                  &c->successions, &c->orphans};
+        TimeoutQueue *queues[] = {&c->handshakes,     &c->questions, &c->departures,       &c->detections,
+                                  &c->binary_answers, &c->silences,  &c->vmotion_timeouts, &c->successions,
+                                  &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
         acceptor_rests_done(&c->rests);

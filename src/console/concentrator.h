@@ -68,6 +68,8 @@ struct Concentrator {
         TimeoutQueue questions;   /* Link.question: its host has been asked for a UUID */
         TimeoutQueue departures;  /* Link.timeout: a vMotion's source that has not closed yet */
         TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
+        TimeoutQueue binary_answers; /* Client.detection: has not said whether it takes BINARY */
+        TimeoutQueue silences;    /* Client.silence: has sent something, and does not speak telnet */
         TimeoutQueue vmotion_timeouts;
         TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */

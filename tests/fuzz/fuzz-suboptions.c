@@ -124,11 +124,23 @@ static void test_answer(const Buffer *out) {
         assert(streq(text + strlen(text) - 3, "NOP"));
 }
 
+/* The same from a client: it is answered at most what fits twice into what it has said. */
+static void test_com_port_client(ComPort *wish, const ComPort *vm, const TelnetEvent *event) {
+        _cleanup_(buffer_clear) Buffer out = BUFFER_INIT(ANSWER_MAX);
+        bool is_break;
+
+        if (com_port_confirm(wish, vm, event, &out, &is_break) < 0)
+                abort();
+        assert(!is_break || (event->size >= 2 && event->data[0] == 5 && event->data[1] == 5));
+        assert(out.size <= 2 * (event->size + 5));
+        test_answer(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         VmIdentity identity = {};
         unsigned n_questions = 0;
         TelnetSession session;
-        ComPort com_port;
+        ComPort com_port, wish = {};
 
         if (size > 65536)
                 return 0;
@@ -157,8 +169,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                 abort();
                 } else if (e.type == TELNET_EVENT_SUBNEGOTIATION && e.option == TELNET_VMWARE)
                         test_vmware(&identity, &n_questions, &e);
-                else if (e.type == TELNET_EVENT_SUBNEGOTIATION && e.option == TELNET_COM_PORT)
+                else if (e.type == TELNET_EVENT_SUBNEGOTIATION && e.option == TELNET_COM_PORT) {
                         test_com_port(&com_port, &e, &out);
+                        test_com_port_client(&wish, &com_port, &e);
+                }
         }
 
         return 0;
