@@ -7,6 +7,7 @@ Commands are run in it from the outside, as a person who has logged in would run
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,9 @@ SOURCE = os.path.dirname(os.path.dirname(HERE))
 
 # How long anything may take on a busy machine before we say that it does not happen
 PATIENCE_SEC = 30
+
+# What a file or a process that has gone is noticed by
+GONE = (FileNotFoundError, NotADirectoryError, ProcessLookupError)
 
 
 def wait_for(predicate, what, timeout=PATIENCE_SEC):
@@ -37,6 +41,21 @@ def wait_for(predicate, what, timeout=PATIENCE_SEC):
 def debian_root(release, kind):
     return subprocess.run([f"{SOURCE}/tools/debian-root", release, kind], stdout=subprocess.PIPE, text=True,
                           check=True).stdout.strip()
+
+
+def files_below(folder, device=None):
+    """Paths of all that is in a folder and in those in it, on its file system. What goes meanwhile is passed over."""
+    try:
+        here = os.stat(folder).st_dev
+        if here != (device or here):
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.path
+                if entry.is_dir(follow_symlinks=False):
+                    yield from files_below(entry.path, here)
+    except GONE:
+        pass
 
 
 class Overlay:
@@ -143,9 +162,28 @@ class Machine(Overlay):
     def out(self, *argv, **kwargs):
         return self.run(*argv, **kwargs).stdout
 
-    def find(self, where, *expression):
-        """What find(1) finds. What vanishes meanwhile is no error."""
-        return self.out("find", *where.split(), "-ignore_readdir_race", *expression).splitlines()
+    def find(self, folder, pattern):
+        """The paths below a folder, on its file system, in which the pattern is found. It is looked for from out here:
+        find(1) fails when a process or a file goes while it looks, whatever it is told, and here they come and go."""
+        top = self.path(folder.rstrip("/"))
+        return sorted(path for path in (folder.rstrip("/") + below[len(top):] for below in files_below(top))
+                      if re.search(pattern, path))
+
+    def processes_of(self, *users):
+        """Name and number of each process that belongs to one of these users"""
+        with open(self.path("/etc/passwd"), encoding="utf-8") as f:
+            uids = {fields[2] for fields in (line.split(":") for line in f) if fields[0] in users}
+        assert len(uids) == len(users), f"not all of {users} are users of the machine"
+        found = []
+        for pid in filter(str.isdigit, os.listdir(self.path("/proc"))):
+            try:
+                with open(self.path(f"/proc/{pid}/status"), encoding="utf-8") as f:
+                    status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+            except GONE:
+                continue
+            if status["Uid"].split()[0] in uids:
+                found.append(f"{status['Name']} {pid}")
+        return found
 
     def sh(self, script, **kwargs):
         return self.run("bash", "-euo", "pipefail", "-c", script, **kwargs)
