@@ -7,6 +7,7 @@ Commands are run in it from the outside, as a person who has logged in would run
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,9 @@ SOURCE = os.path.dirname(os.path.dirname(HERE))
 
 # How long anything may take on a busy machine before we say that it does not happen
 PATIENCE_SEC = 30
+
+# What a file or a process that has gone is noticed by
+GONE = (FileNotFoundError, NotADirectoryError, ProcessLookupError)
 
 
 def wait_for(predicate, what, timeout=PATIENCE_SEC):
@@ -37,6 +41,21 @@ def wait_for(predicate, what, timeout=PATIENCE_SEC):
 def debian_root(release, kind):
     return subprocess.run([f"{SOURCE}/tools/debian-root", release, kind], stdout=subprocess.PIPE, text=True,
                           check=True).stdout.strip()
+
+
+def files_below(folder, device=None):
+    """Paths of all that is in a folder and in those in it, on its file system. What goes meanwhile is passed over."""
+    try:
+        here = os.stat(folder).st_dev
+        if here != (device or here):
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.path
+                if entry.is_dir(follow_symlinks=False):
+                    yield from files_below(entry.path, here)
+    except GONE:
+        pass
 
 
 class Overlay:
@@ -89,22 +108,25 @@ class Machine(Overlay):
                             "--kill-signal=SIGRTMIN+3", "--capability=CAP_BPF", "--system-call-filter=bpf",
                             *(f"--bind-ro={source}:{place}" for source, place in self.binds)),
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
-        self.leader = wait_for(self.find_leader, self.what_console_says)
+        self.leader = wait_for(self.find_leader, self.has_not_booted)
         wait_for(lambda: self.run("test", "-S", "/run/systemd/private", check=False).returncode == 0,
-                 self.what_console_says)
+                 self.has_not_booted)
         state = self.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
         if state != "running":
             raise AssertionError(f"the machine is {state or 'not up'}:\n" + self.out("systemctl", "--failed"))
 
-    def what_console_says(self):
+    def console_says(self):
         with open(self.console, encoding="utf-8", errors="replace") as f:
-            return f"the machine to boot; it says:\n{f.read()[-2000:]}"
+            return f"Its console says:\n{f.read()[-2000:]}"
+
+    def has_not_booted(self):
+        return f"the machine to boot. {self.console_says()}"
 
     def find_leader(self):
         """nspawn's child, once it has become systemd"""
         pid = self.nspawn_process.pid
         if self.nspawn_process.poll() is not None:
-            raise AssertionError(f"systemd-nspawn has ended while waiting for {self.what_console_says()}")
+            raise AssertionError(f"systemd-nspawn has ended while waiting for {self.has_not_booted()}")
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
             for child in f.read().split():
                 try:
@@ -133,8 +155,7 @@ class Machine(Overlay):
         try:
             out, err = process.communicate(stdin, timeout=timeout)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)  # what nsenter has started is in the group, too
-            process.wait()
+            kill(process)
             raise
         if check and process.returncode != 0:
             raise AssertionError(f"{' '.join(argv)}: ended with status {process.returncode}\n{out}{err}")
@@ -143,9 +164,32 @@ class Machine(Overlay):
     def out(self, *argv, **kwargs):
         return self.run(*argv, **kwargs).stdout
 
-    def find(self, where, *expression):
-        """What find(1) finds. What vanishes meanwhile is no error."""
-        return self.out("find", *where.split(), "-ignore_readdir_race", *expression).splitlines()
+    def find(self, folder, pattern):
+        """The paths below a folder, on its file system, in which the pattern is found. It is looked for from out here:
+        find(1) fails when a process or a file goes while it looks, whatever it is told, and here they come and go."""
+        top = self.path(folder.rstrip("/"))
+        return sorted(path for path in (folder.rstrip("/") + below[len(top):] for below in files_below(top))
+                      if re.search(pattern, path))
+
+    def processes(self):
+        """What /proc/PID/status says of each process of the machine, zombies as well"""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                    status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+            except GONE:
+                continue
+            if len(status["NSpid"].split()) > 1:  # it has a number in there as well
+                found.append(status)
+        return found
+
+    def processes_of(self, *users):
+        """Name and number of each process that belongs to one of these users"""
+        with open(self.path("/etc/passwd"), encoding="utf-8") as f:
+            uids = {fields[2] for fields in (line.split(":") for line in f) if fields[0] in users}
+        assert len(uids) == len(users), f"not all of {users} are users of the machine"
+        return [f"{status['Name']} {status['Pid']}" for status in self.processes() if status["Uid"].split()[0] in uids]
 
     def sh(self, script, **kwargs):
         return self.run("bash", "-euo", "pipefail", "-c", script, **kwargs)
@@ -169,29 +213,49 @@ class Machine(Overlay):
         if self.slirp:
             self.slirp.kill()
             self.slirp.wait()
-        if self.nspawn_process:
-            if self.nspawn_process.poll() is None:
-                self.nspawn_process.terminate()  # which systemd is told of
-            try:
-                self.nspawn_process.wait(PATIENCE_SEC)
-            except subprocess.TimeoutExpired:
-                self.nspawn_process.kill()
+        try:
+            if self.nspawn_process:
+                self.end_nspawn()
+                subprocess.run(["umount", "/run/systemd/nspawn"], check=True)
+        finally:
+            self.slirp = self.nspawn_process = self.leader = None
+
+    def end_nspawn(self):
+        if self.nspawn_process.poll() is None:
+            self.nspawn_process.terminate()  # which systemd is told of
+        try:
+            self.nspawn_process.wait(PATIENCE_SEC)
+        except subprocess.TimeoutExpired as e:
+            left = ", ".join(f"{status['Name']} ({status['State']})" for status in self.processes())
+            self.nspawn_process.kill()
+            if self.leader:
                 os.kill(self.leader, signal.SIGKILL)
-                self.nspawn_process.wait()
-            subprocess.run(["umount", "/run/systemd/nspawn"], check=True)
-        self.slirp = self.nspawn_process = self.leader = None
+            self.nspawn_process.wait()
+            raise AssertionError(f"the machine does not power off, there are still {left}. {self.console_says()}") from e
 
     def close(self):
-        self.power_off()
-        super().close()
+        try:
+            self.power_off()
+        finally:
+            super().close()
 
 
-def end(process):
+def kill(process):
+    """With all that it has started. nsenter's child becomes ours when nsenter ends first: left as a zombie it would be
+    a process of the machine's that does not end, and systemd waits for it when it powers off."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     process.wait()
+    try:
+        while True:
+            os.waitpid(-process.pid, 0)
+    except ChildProcessError:
+        pass
+
+
+def end(process):
+    kill(process)
     process.stdin.close()
     process.stdout.close()
-

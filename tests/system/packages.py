@@ -55,6 +55,7 @@ class Packages(Scenario):
         self.machine.run("systemd-run", "--quiet", "--collect", "--unit=peer-knocking", "/run/knocking")
         for unit in SOCKETS + SERVICES:
             self.wait_active(unit)
+        self.assertTrue(self.machine.processes_of("vspc") and self.machine.processes_of("vspc-hooks"))
         return {name: vm["port"] for name, vm in self.vms().items()}
 
 
@@ -115,16 +116,15 @@ class Removing(Packages):
                         f"DEBIAN_FRONTEND=noninteractive xargs apt-get --yes {verb}", timeout=120)
 
     def left(self):
-        paths = self.machine.find("/ /run", "-xdev", "(", "-name", "*vspc*", "-o", "-path", "*/vspc/*", ")")
-        return sorted(path for path in paths if not re.match(OF_THE_TEST, path))
+        paths = [path for folder in ("/", "/run") for path in self.machine.find(folder, "vspc")]
+        return [path for path in paths if not re.match(OF_THE_TEST, path)]
 
     def assert_ended(self):
         for unit in SOCKETS + SERVICES:
             self.assertEqual(self.is_active(unit), "inactive", unit)
         listening = self.machine.out("ss", "--no-header", "--tcp", "--listening", "--numeric")
         self.assertNotRegex(listening, r":(1337\d|50\d\d\d)\b")
-        self.assertEqual(self.machine.find("/proc", "-maxdepth", "1", "(", "-user", "vspc", "-o", "-user", "vspc-hooks",
-                                           ")"), [])
+        self.assertEqual(self.machine.processes_of("vspc", "vspc-hooks"), [])
 
     def test_what_is_removed_in_the_midst_of_its_work_goes_on_when_it_is_installed_again(self):
         ports = self.use_all_of_it()
@@ -140,13 +140,15 @@ class Removing(Packages):
         ports = self.use_all_of_it()
         self.assertNotEqual(ports["web02"], 50000)
         self.nc(self.vms()["web02"]).echo("hello")
-        wait_for(lambda: self.machine.find("/var/log/vspc", "-name", "web02*"), "the console's file")
+        wait_for(lambda: self.machine.find("/var/log/vspc", "/web02"), "the console's file")
         self.remove("remove")
         self.assert_ended()
         self.assertEqual(self.machine.sh("ls -d /run/vspc* || true").stdout, "")
-        self.assertEqual([path for path in self.left() if not re.match(f"{STATE}|{DEBIANS}", path)], [])
+        left = self.left()
+        self.assertIn("/var/lib/vspc/mappings", left)
+        self.assertEqual([path for path in left if not re.match(f"{STATE}|{DEBIANS}", path)], [])
         self.assertIn(f"PORT={ports['web02']}\n", self.machine.sh("cat /var/lib/vspc/mappings/*.vm").stdout)
-        self.assertTrue(self.machine.find("/var/log/vspc", "-name", "web02*"))
+        self.assertTrue(self.machine.find("/var/log/vspc", "/web02"))
         self.remove("purge")
         self.assertEqual(self.left(), [])
 

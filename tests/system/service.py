@@ -120,7 +120,7 @@ class Service(Scenario):
         self.machine.write("/etc/vspc/vspc.conf", "[ConsoleLog]\nFiles=yes\n")
         self.vm("web01")
         self.nc(self.wait_vm("web01")).echo("hello")
-        wait_for(lambda: self.machine.find("/var/log/vspc", "-name", "web01*"), "the console's file")
+        wait_for(lambda: self.machine.find("/var/log/vspc", "/web01"), "the console's file")
         shown = self.machine.sh("stat -c '%U:%G %a %F' /var/lib/vspc /var/log/vspc /var/log/vspc/web01* "
                                 "/run/vspc/admin.socket")
         self.assertEqual(shown.stdout.splitlines(), ["vspc:vspc 750 directory", "vspc:vspc 750 directory",

@@ -32,7 +32,7 @@ class Trouble(Scenario):
             self.vm(name)
             self.wait_vm(name)
         before = {name: vm["port"] for name, vm in self.vms().items()}
-        wait_for(lambda: len(self.machine.find("/var/lib/vspc", "-name", "*.vm")) == len(before),
+        wait_for(lambda: len(self.machine.find("/var/lib/vspc", r"\.vm$")) == len(before),
                  "their ports to be stored")
         pid = self.main_pid()
         self.machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGSEGV", "vspc")
