@@ -174,6 +174,9 @@ static int link_find_or_make_console(Link *l, Console **ret) {
         if (r < 0)
                 return r;
 
+        /* Its port may need a descriptor for which a handshake is given up: this one is over. */
+        timeout_stop(&l->timeout);
+
         Console *console = concentrator_find(c, id);
         if (console) {
                 console_open_port(console);
@@ -206,7 +209,7 @@ void link_identify(Link *l) {
                 return;
         }
 
-        if (console->n_links >= CONSOLE_LINKS_MAX) {
+        while (console->n_links >= CONSOLE_LINKS_MAX) { /* others may join in its place */
                 console_log(console, LOG_WARNING, VSPC_MESSAGE_VM_DISCONNECTED, console->links->peer,
                             "has more than %u connections, closing the oldest", CONSOLE_LINKS_MAX);
                 link_end(console->links);
@@ -265,7 +268,7 @@ static void link_identity_changed(Link *l, bool was_known) {
 }
 
 void link_take_identity(Link *l, const VMwareSuboption *s) {
-        bool was_known = vm_identity_uuid(&l->identity), had_vc_uuid = vm_identity_get(&l->identity, VM_UUID_VC);
+        const VmIdentity before = l->identity;
 
         if (vm_identity_handle(&l->identity, s) < 0 && l->state == LINK_HANDSHAKE) {
                 _cleanup_free_ char *text = text_sanitize(s->data, s->size, 64);
@@ -276,15 +279,17 @@ void link_take_identity(Link *l, const VMwareSuboption *s) {
                 return;
         }
 
+        if (memcmp(&l->identity, &before, sizeof before) == 0)
+                return;
         if (!vm_identity_is_waiting(&l->identity))
                 timeout_stop(&l->question);
 
         /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
         const uint8_t *vc_uuid = vm_identity_get(&l->identity, VM_UUID_VC);
-        if (l->console && vc_uuid && !had_vc_uuid && memcmp(vc_uuid, l->console->uuid, 16) != 0)
+        if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->uuid, 16) != 0)
                 link_log(l, LOG_NOTICE, NULL, "is said to have another UUID now, going on");
 
-        link_identity_changed(l, was_known);
+        link_identity_changed(l, vm_identity_uuid(&before));
 }
 
 void link_question_elapsed(Timeout *t) {

@@ -113,5 +113,9 @@ const uint8_t *vm_identity_uuid(const VmIdentity *i) {
 }
 
 bool vm_identity_is_hopeless(const VmIdentity *i) {
-        return decisive_kind(i) == _VM_UUID_KIND_MAX;
+        for (VmUuidKind kind = 0; kind < _VM_UUID_KIND_MAX; kind++)
+                if (i->uuids[kind].state != VM_UUID_NONE)
+                        return false;
+
+        return true;
 }

@@ -58,6 +58,9 @@ bool vm_identity_is_settled(const VmIdentity *i, VmUuidKind kind);
 /* A UUID that has been told, else NULL. */
 const uint8_t *vm_identity_get(const VmIdentity *i, VmUuidKind kind);
 
-/* The UUID by which the VM is known; NULL: it is not known yet, or will not be, see vm_identity_is_hopeless(). */
+/* The UUID by which the VM is known; NULL: it is not known yet. */
 const uint8_t *vm_identity_uuid(const VmIdentity *i);
+
+/* Whether the host has said of all UUIDs that there are none. One that is silent may be a vMotion's target, which says
+ * first that it is. */
 bool vm_identity_is_hopeless(const VmIdentity *i);

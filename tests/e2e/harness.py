@@ -382,6 +382,11 @@ class Concentrator:
 
         wait_for(lambda: n_unread() == 0, f"all that was sent to port {port} to be read")
 
+    def n_unsent(self, receiver):
+        """Bytes that it has sent to @receiver and that have not arrived, as far as the kernel knows of them."""
+        sockets = [line.split() for line in self.proc("net/tcp").splitlines()]
+        return sum(int(s[4].split(":")[0], 16) for s in sockets if s[2].endswith(f":{receiver.local_port:04X}"))
+
     def n_descriptors(self):
         """But for the one that tells STATUS=: it is there for a moment, and not when a connection is accepted."""
         before = self.descriptors()

@@ -7,8 +7,8 @@ import os
 import tempfile
 
 from harness import TestCase, main, wait_for
-from peers import (BIOS_UUID, GET_BIOS_UUID, NAME, UNKNOWN_1, WILL_PROXY, EsxiVm, RawClient, TelnetClient, connected_vm,
-                   migration_target, sub, uuid_shown, uuid_text)
+from peers import (BIOS_UUID, ESXI_KNOWN, GET_BIOS_UUID, KNOWN_1, NAME, UNKNOWN_1, VC_UUID, WILL_PROXY, EsxiVm, RawClient,
+                   TelnetClient, migration_target, sub, uuid_shown, uuid_text)
 from varlink_peer import Caller
 
 BIOS_A, BIOS_B, BIOS_C = "564d" + "0a" * 14, "564d" + "0b" * 14, "564d" + "0c" * 14
@@ -278,6 +278,17 @@ class Together(ClonesCase):
         self.b.wait_connected()
         client.wait_data(NOTICE)
 
+    def test_one_that_waits_may_say_much_meanwhile(self):
+        self.pair(bios_a=None, ScrollbackSize="1M")
+        self.b.handshake()
+        self.b.wait_suboption(GET_BIOS_UUID)
+        said = os.urandom(300_000)
+        self.b.send(said)
+        self.b.wait_connected()
+        client = TelnetClient(self.b)
+        client.wait_data(NOTICE)
+        self.assertSameBytes(client.data[:len(said)], said)
+
     def test_it_is_told_to_those_who_ask_and_watch(self):
         self.pair(bios_b=BIOS_A)
         caller, monitor = Caller(self.vspcd), Caller(self.vspcd)
@@ -317,6 +328,23 @@ class Together(ClonesCase):
             self.b.send_raw(sub(99))
             self.b.wait_suboption(3, n + 1)
         self.assertLess(self.vspcd.count_logged("two VMs have this UUID"), 50)
+
+    def test_a_host_that_repeats_itself_costs_no_more_than_others(self):
+        """Whatever it says of its VM, those that wait for it are looked at only where that is new."""
+        self.pair(bios_a=None)
+
+        def cost(n):
+            before = self.vspcd.cpu_seconds()
+            self.a.send_raw((sub(VC_UUID, uuid_text(self.a.digits)) + sub(KNOWN_1, ESXI_KNOWN)) * 100_000 + sub(99))
+            self.a.wait(lambda: len(self.a.suboptions(3)) == n, "its answer")
+            return self.vspcd.cpu_seconds() - before
+
+        alone = cost(1)
+        for n in range(32):
+            clone = self.clone(self.a, f"web-{n}", bios=f"564d{n:028x}")
+            clone.handshake()
+            clone.wait_suboption(GET_BIOS_UUID)
+        self.assertLess(cost(2), 4 * alone + 0.2)
 
     def test_no_more_than_a_bound_wait_for_an_answer(self):
         self.pair(bios_a=None)

@@ -55,9 +55,10 @@ class WithoutInstanceUuid(TestCase):
         self.assert_known_by(vm, BIOS)
 
     def test_a_host_may_not_know_the_answer(self):
-        vm = self.connect(known=WITHOUT_VC_UUID)
+        vm = self.connect(known=WITHOUT_VC_UUID, debug=True)
         vm.bios = BIOS
         self.assert_known_by(vm, BIOS)
+        self.assertFalse(self.vspcd.has_logged("has not been told a UUID"), "it has been waited for")
 
     def test_a_host_may_not_answer(self):
         vm = self.connect()
@@ -140,6 +141,20 @@ class WithoutInstanceUuid(TestCase):
         vm.close()
         client.send(b"keys")
         target.wait_data(b"keys")
+
+    def test_a_target_that_is_silent_for_longer_than_all_questions_take_is_no_less_a_target(self):
+        vm = self.connect()
+        vm.send_raw(vm.vc_uuid())
+        vm.wait_suboption(WILL_PROXY)
+        vm.wait_connected()
+        secret = vm.begin(SEQUENCE)
+        target = migration_target(vm)
+        target.negotiate()
+        target.wait_suboption(GET_LOCATION_UUID)
+        quick = EsxiVm(self.vspcd)  # its last question elapses after that of the target
+        quick.negotiate()
+        quick.wait_suboption(GET_BIOS_UUID)
+        target.peer(SEQUENCE, secret)
 
     def test_a_host_that_tells_no_uuid_at_all_is_refused_with_a_reason(self):
         vm = self.connect()

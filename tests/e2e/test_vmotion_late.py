@@ -3,9 +3,11 @@
 """A vMotion that takes longer than VMotionTimeoutSec=, and one whose VM comes back by itself: what is typed reaches the
 VM once, wherever the VM is."""
 
-from harness import main
-from peers import ABORT, EsxiVm, connected_vm, migration_target, sub
-from test_vmotion import OTHER, SEQUENCE, Migration
+import os
+
+from harness import main, wait_for
+from peers import ABORT, EsxiVm, TelnetClient, migration_target, sub
+from test_vmotion import MEGABYTE, OTHER, SEQUENCE, Migration
 from varlink_peer import Caller
 
 ANOTHER_HOST = ("127.0.0.2", 0)
@@ -53,6 +55,35 @@ class Overdue(Migration):
         self.target.wait_data(b"after")
         self.source.pump()
         self.assertEqual((bytes(self.source.data), bytes(self.target.data)), (b"before", b"after"))
+
+    def test_what_the_source_has_not_taken_yet_when_a_late_target_comes_still_goes_there_first(self):
+        vspcd = self.start()
+        source = EsxiVm(vspcd, receive_buffer=4096).connect()
+        client = TelnetClient(source)
+        secret = source.begin(SEQUENCE)
+        vspcd.reload(VMotionTimeoutSec="300ms")
+        vspcd.wait_logged("takes longer than VMotionTimeoutSec=")
+        vspcd.reload(VMotionTimeoutSec="1h")
+        keys = os.urandom(32 * MEGABYTE).replace(b"\xff", b"\0")
+        typed = idle = 0
+        while idle < 50:  # the source reads nothing, and vspcd has queued what it may
+            n = client.send_some(keys[typed:typed + 262144])
+            typed += n
+            idle = 0 if n else idle + 1
+            vspcd.reload()
+        target = migration_target(source).peer(SEQUENCE, secret)
+
+        def nothing_left():
+            """What vspcd has queued itself follows as soon as the kernel takes it."""
+            source.pump()
+            if vspcd.n_unsent(source) > 0:
+                return False
+            vspcd.reload()
+            return vspcd.n_unsent(source) == 0 and source.pump() == 0
+        wait_for(nothing_left, "the source to have got all")
+        target.complete(SEQUENCE)
+        target.wait_size(typed - len(source.data))
+        self.assertSameBytes(source.data + target.data, keys[:typed])
 
     def test_a_late_target_that_does_not_complete_in_time_may_complete_later(self):
         self.begin_and_wait()

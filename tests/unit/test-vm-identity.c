@@ -75,8 +75,12 @@ static void test_one_without_an_instance_uuid_is_asked_for_the_next(_unused_ voi
         vm_identity_give_up(&i);
         assert_asks(&i, VMWARE_GET_VM_LOCATION_UUID);
         assert_int_equal(say(&i, VMWARE_UNKNOWN_SUBOPTION_RCVD_1, BYTES("\x57")), 0);
-        assert_true(vm_identity_is_hopeless(&i));
         assert_asks(&i, 0);
+
+        /* Who was silent may speak yet. */
+        assert_false(vm_identity_is_hopeless(&i));
+        assert_int_equal(say(&i, VMWARE_VM_BIOS_UUID, NULL, 0), 0);
+        assert_true(vm_identity_is_hopeless(&i));
 }
 
 static void test_giving_up_is_taken_back_by_an_answer(_unused_ void **state) {
@@ -114,6 +118,7 @@ static void test_only_an_instance_uuid_that_is_none_is_an_error(_unused_ void **
 
 static const char *violation(const VmIdentity *before, const VmIdentity *i, const unsigned *n_asked) {
         bool better_known = true; /* of all kinds so far: that there is none */
+        bool all_none = true;
 
         for (VmUuidKind kind = 0; kind < _VM_UUID_KIND_MAX; kind++) {
                 const uint8_t *old = vm_identity_get(before, kind), *new = vm_identity_get(i, kind);
@@ -125,9 +130,10 @@ static const char *violation(const VmIdentity *before, const VmIdentity *i, cons
                 if (new && vm_identity_uuid(i) == new && !better_known)
                         return "known by a UUID before it is known that there is no better one";
                 better_known &= vm_identity_is_settled(i, kind) && !new;
+                all_none &= i->uuids[kind].state == VM_UUID_NONE;
         }
 
-        if (better_known != vm_identity_is_hopeless(i))
+        if (all_none != vm_identity_is_hopeless(i))
                 return "hopeless, or not, without reason";
         return better_known && vm_identity_uuid(i) ? "known though there is nothing" : NULL;
 }
