@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console.h"
+#include "telnet/replay.h"
 #include "telnet/session.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
@@ -56,6 +57,7 @@ struct Client {
         Stream stream;
         TelnetSession telnet;
         RingCursor cursor;
+        Replay replay; /* of what the cursor has before it, up to where live output begins */
         Peer peer;
         usec_t since; /* since 1970 */
 

@@ -383,6 +383,11 @@ int stream_flush(Stream *s) {
         return stream_is_flushed(s);
 }
 
+void stream_yield(Stream *s) {
+        s->blocked = true;
+        (void) stream_update(s);
+}
+
 int stream_shutdown(Stream *s) {
         if (s->shut)
                 return 0;

@@ -99,6 +99,9 @@ bool stream_is_flushed(const Stream *s);
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);
 
+/* There is more to send, but others are to have their turn first: writable() will be called when the loop comes round. */
+void stream_yield(Stream *s);
+
 /* Nothing more will be sent: to be called once all is flushed, and again does nothing. The peer is told as soon as the
  * socket takes that; for how long this may take is for its owner to say. Returns: 0 or a negative errno. */
 int stream_shutdown(Stream *s);
