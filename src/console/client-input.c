@@ -15,7 +15,7 @@ void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
         bool wanted = !client_is_blocked(c) || (c->mode == CLIENT_UNDECIDED && c->unread.size == 0);
-        bool reading = c->mode != CLIENT_DEAD && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
+        bool reading = c->mode != CLIENT_DEAD && !c->half_closed && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
                 return;
@@ -155,14 +155,18 @@ void client_take_typed(Client *c, const void *typed, size_t n) {
         client_deliver_unread(c);
 }
 
+void client_become_raw(Client *c) {
+        timeout_stop(&c->detection);
+        c->mode = CLIENT_RAW;
+        c->late = true;
+        c->telnet.out.transmission = TELNET_RAW;
+}
+
 void client_detection_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, detection);
         Console *console = c->console;
 
-        c->mode = CLIENT_RAW;
-        c->late = true;
-        c->telnet.out.transmission = TELNET_RAW;
-
+        client_become_raw(c);
         client_deliver_unread(c);
         client_flush(c);
         console_flush_input(console);
@@ -254,7 +258,10 @@ void client_readable(Stream *s) {
                 return;
         if (n <= 0) {
                 client_say_last_words(c);
-                client_end(c);
+                if (n == 0 && c->mode != CLIENT_DEAD)
+                        client_half_close(c);
+                else
+                        client_end(c);
                 console_flush_input(console);
                 return;
         }
@@ -284,12 +291,16 @@ static bool client_has_last_words(Client *c) {
         return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
 }
 
-/* It has gone while its VM takes no input. What it has typed last waits for the VM; what it held does not. */
+/* It has ended its sending side, or gone, while its VM takes no input. What it has typed last waits for the VM; what it
+ * held does not. */
 void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
+        uint8_t none;
 
         if (client_has_last_words(c))
                 console_change_access(c->console, c, ACCESS_NONE);
+        else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
+                client_half_close(c);
         else
                 client_end(c);
 }

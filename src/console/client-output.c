@@ -181,6 +181,11 @@ static bool client_send_next(Client *c) {
         Ring *ring = &c->console->ring;
         bool lost = ring_has_lost(ring, &c->cursor);
 
+        if (c->half_closed && c->stream.broken) { /* there is nothing left to be read that would say so */
+                client_end(c);
+                return false;
+        }
+
         if (lost && !client_may_skip(c)) {
                 client_give_up(c);
                 return false;
@@ -219,6 +224,8 @@ static bool client_send_next(Client *c) {
                 return false;
         }
 
+        if (n > 0)
+                client_break_silence(c);
         c->got_output = true;
         c->n_sent += (uint64_t) n - left_out;
         c->concentrator->metrics.client_bytes_sent += (uint64_t) n - left_out;

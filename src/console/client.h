@@ -34,6 +34,13 @@ typedef enum ClientMode {
 /* The same of one that has agreed on telnet, and has not waited for the answer before it began to type */
 #define CLIENT_TYPED_EARLY_MAX 4096U
 
+/* A client that has ended its sending side gets what its VM answers, and counts for nothing any more. It is kept until its VM
+ * has been silent, and it has taken nothing, for the first of these, and for the second at most; of a VM's the oldest goes if
+ * there are more, and of all when room is needed. */
+#define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
+#define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
+#define CLIENT_HALF_CLOSED_MAX 4U
+
 /* How a client comes. */
 typedef struct ClientRequest {
         Peer peer;
@@ -63,6 +70,7 @@ struct Client {
 
         Buffer unread; /* what it has sent and nobody has had yet */
 
+        bool half_closed;     /* it has ended its sending side: in its console's other list */
         bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
         bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool got_output;      /* the scrollback would come too late */
@@ -72,7 +80,8 @@ struct Client {
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
         Timeout detection;
-        Client *prev, *next; /* of the console, or of the dead */
+        Timeout silence, lifetime; /* while it is half-closed */
+        Client *prev, *next;       /* of one of the console's lists, or of the dead */
 };
 
 /* Takes over @wire. The console must admit it, see console_admits(). */
@@ -95,6 +104,11 @@ void client_update_reading(Client *c);
 void client_input_changed(Client *c);
 
 void client_detection_elapsed(Timeout *t);
+void client_silence_elapsed(Timeout *t);
+void client_lifetime_elapsed(Timeout *t);
+
+/* Its VM has said something, or it has taken something: the silence begins anew, if it is half-closed. */
+void client_break_silence(Client *c);
 
 /* Gives it the access that it has now, the holders being others than before. */
 void client_update_access(Client *c);
@@ -122,6 +136,15 @@ extern const TelnetPolicy client_policy;
 void client_readable(Stream *s);
 void client_hung_up(Stream *s);
 void client_writable(Stream *s);
+
+/* "client 192.0.2.7:4711 disconnected" */
+void client_log_disconnected(const Client *c);
+
+/* It will not speak telnet, so far (client-input.c). */
+void client_become_raw(Client *c);
+
+/* It has ended its sending side (client-half-close.c). May end it. */
+void client_half_close(Client *c);
 
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
 void client_go_to_scrollback(Client *c);

@@ -77,10 +77,20 @@ static void on_orphan_expired(Timeout *t) {
         console_free(console);
 }
 
-/* Gives up one descriptor that is needed less than a new connection: the port of the VM that has been gone
- * for longest, or a connection that cannot bring itself to say who it is. */
+/* Gives up one descriptor that is needed less than a new connection: a connection that does not say who it is, the client
+ * that has been half-closed for longest, or the port of the VM that has been gone for longest. */
 static bool concentrator_reclaim(Concentrator *c) {
-        Timeout *t;
+        Timeout *t = c->handshakes.oldest;
+
+        if (t && event_now(c->event) - t->since >= HANDSHAKE_SLOW_USEC) {
+                link_end(container_of(t, Link, timeout));
+                return true;
+        }
+
+        if (c->half_closed.oldest) {
+                client_end(container_of(c->half_closed.oldest, Client, lifetime));
+                return true;
+        }
 
         DL_FOREACH(c->orphans.oldest, t) {
                 Console *console = container_of(t, Console, orphaned);
@@ -91,12 +101,7 @@ static bool concentrator_reclaim(Concentrator *c) {
                 }
         }
 
-        t = c->handshakes.oldest;
-        if (!t || event_now(c->event) - t->since < HANDSHAKE_SLOW_USEC)
-                return false;
-
-        link_end(container_of(t, Link, timeout));
-        return true;
+        return false;
 }
 
 static void concentrator_log_refusal(Concentrator *c) {
@@ -251,6 +256,8 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 {&c->handshakes, c->settings.handshake_timeout_usec, link_handshake_elapsed},
                 {&c->departures, LINK_DEPARTURE_USEC, link_departure_elapsed},
                 {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
+                {&c->silences, CLIENT_SILENCE_USEC, client_silence_elapsed},
+                {&c->half_closed, CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
                 {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
                 {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
@@ -282,8 +289,8 @@ Concentrator *concentrator_free(Concentrator *c) {
         if (c->closer.poller)
                 closer_done(&c->closer);
 
-        TimeoutQueue *queues[] = {&c->handshakes, &c->departures, &c->detections, &c->vmotion_timeouts,
-                                  &c->successions, &c->orphans};
+        TimeoutQueue *queues[] = {&c->handshakes, &c->departures, &c->detections, &c->silences, &c->half_closed,
+                                  &c->vmotion_timeouts, &c->successions, &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
         acceptor_rests_done(&c->rests);

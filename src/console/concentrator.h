@@ -67,6 +67,8 @@ struct Concentrator {
         TimeoutQueue handshakes;  /* Link.timeout: not identified yet */
         TimeoutQueue departures;  /* Link.timeout: a vMotion's source that has not closed yet */
         TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
+        TimeoutQueue silences;    /* Client.silence: half-closed, and its VM says nothing */
+        TimeoutQueue half_closed; /* Client.lifetime: half-closed */
         TimeoutQueue vmotion_timeouts;
         TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
@@ -128,8 +130,8 @@ Console *concentrator_find(const Concentrator *c, const char *id);
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
 
-/* To be called with the descriptor of each new socket, which is taken over. Near the limit mappings that nobody
- * uses are given up for it, and handshakes that do not get on. Returns: its descriptor, which may be another one
+/* To be called with the descriptor of each new socket, which is taken over. Near the limit others are given up for it: a
+ * handshake that does not get on, else a half-closed client, else a mapping that nobody uses. Returns: its descriptor, which may be another one
  * now, or -EMFILE if it had to be closed. */
 int concentrator_admit(Concentrator *c, int fd);
 

@@ -38,6 +38,7 @@ struct Console {
         Ring ring;
         Link *links;     /* utlist */
         Client *clients; /* utlist */
+        Client *half_closed; /* utlist, the oldest first: have ended their sending side, and count for nothing */
         VMotion *vmotions; /* utlist: those that have begun */
         unsigned n_links, n_clients;
         AccessHolders holders; /* of the clients */
@@ -92,6 +93,9 @@ void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
 
+/* @client has ended its sending side: it is one of those from now on, and none of the others. */
+void console_half_close_client(Console *c, Client *client);
+
 /* Those that are there: one that has gone may still have typed something that its VM has not taken. */
 unsigned console_count_clients(const Console *c);
 
@@ -145,6 +149,9 @@ size_t console_output_space(Console *c);
 void console_input(Console *c, const uint8_t *data, size_t n);
 void console_break(Console *c);
 size_t console_input_space(const Console *c);
+
+/* Whether something that was typed has not gone to the VM yet. */
+bool console_holds_input(const Console *c);
 void console_flush_input(Console *c);
 
 /* Takes in settings that have changed while it runs. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -294,6 +295,16 @@ bool stream_has_unread(const Stream *s) {
         int n = 0;
 
         return stream_is_ready(s) || (ioctl(s->watch.fd, FIONREAD, &n) >= 0 && n > 0);
+}
+
+bool stream_end_reading(Stream *s) {
+        struct pollfd p = {.fd = s->watch.fd};
+
+        s->reading = false;
+        s->hung_up = true;
+        (void) stream_update(s);
+
+        return poll(&p, 1, 0) == 0;
 }
 
 void stream_pause(Stream *s) {

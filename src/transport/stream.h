@@ -79,6 +79,10 @@ ssize_t stream_read(Stream *s, void *data, size_t n);
 /* Whether there is something that could be read. */
 bool stream_has_unread(const Stream *s);
 
+/* The end of what the peer sends has been read: nothing is read any more, and only writing is watched. Returns: false if
+ * the peer is known to read no more either. */
+bool stream_end_reading(Stream *s);
+
 /* While paused nothing is read and the peer's TCP is told to wait. */
 void stream_pause(Stream *s);
 void stream_resume(Stream *s);

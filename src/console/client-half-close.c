@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A client that has ended its sending side, as "printf 'uptime\\r' | nc -N" does. Whether it still reads shows only once it is
+ * sent something: so it gets what its VM says, for a while. */
+
+#include "client.h"
+
+void client_half_close(Client *c) {
+        Concentrator *concentrator = c->concentrator;
+
+        if (!stream_end_reading(&c->stream)) {
+                client_end(c);
+                return;
+        }
+
+        /* What it has not said by now it never says. */
+        buffer_clear(&c->unread);
+        if (c->mode == CLIENT_UNDECIDED)
+                client_become_raw(c);
+
+        client_log_disconnected(c);
+        timeout_start(&concentrator->silences, &c->silence);
+        timeout_start(&concentrator->half_closed, &c->lifetime);
+        console_half_close_client(c->console, c);
+        client_flush(c);
+}
+
+void client_break_silence(Client *c) {
+        if (c->half_closed)
+                timeout_start(&c->concentrator->silences, &c->silence);
+}
+
+void client_silence_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, silence);
+
+        /* The VM has not heard yet what it is to answer. */
+        if (console_holds_input(c->console))
+                client_break_silence(c);
+        else
+                client_end(c);
+}
+
+void client_lifetime_elapsed(Timeout *t) {
+        client_end(container_of(t, Client, lifetime));
+}
