@@ -162,16 +162,6 @@ void client_become_raw(Client *c) {
         c->telnet.out.transmission = TELNET_RAW;
 }
 
-void client_detection_elapsed(Timeout *t) {
-        Client *c = container_of(t, Client, detection);
-        Console *console = c->console;
-
-        client_become_raw(c);
-        client_deliver_unread(c);
-        client_flush(c);
-        console_flush_input(console);
-}
-
 /* It speaks telnet: it gets the scrollback, unless it has had output already. */
 static void client_become_telnet(Client *c) {
         timeout_stop(&c->detection);
@@ -180,6 +170,30 @@ static void client_become_telnet(Client *c) {
 
         if (!c->got_output)
                 client_go_to_scrollback(c);
+}
+
+/* Nothing more is waited for: what it is shows in what it has said so far. That may be no more than what our own offers begin
+ * with as well. */
+static void client_decide(Client *c) {
+        TelnetReadFlags flags = c->late ? TELNET_READ_LATE : 0;
+
+        c->begun |= c->unread.size > 0;
+        if (c->unread.size > 0 && telnet_recognize(&c->telnet.options, flags, buffer_data(&c->unread),
+                                                   c->unread.size) == TELNET_RECOGNIZED)
+                client_become_telnet(c);
+        else
+                client_become_raw(c);
+
+        client_deliver_unread(c);
+}
+
+void client_detection_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, detection);
+        Console *console = c->console;
+
+        client_decide(c);
+        client_flush(c);
+        console_flush_input(console);
 }
 
 static void client_keep(Client *c, const uint8_t *p, size_t n) {
@@ -195,6 +209,40 @@ static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
                 client_keep(c, p, n);
         else
                 client_input(c, p, n);
+}
+
+/* The port of another VM is at the other end: two machines talk. Neither is to have the other's scrollback, or what is said to
+ * people, typed into it. */
+static void client_join(Client *c) {
+        c->null_modem = true;
+        client_become_raw(c);
+        console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is joined with the port of another VM",
+                    c->peer.text);
+}
+
+/* A raw client's first bytes wait only if they look so much like the port of another VM: a command is complete. */
+#define LATE_BEGINNING_MIN 3U
+
+/* What it says first. Returns: how many bytes of that are not to be looked at further: all while it is not known. */
+static size_t client_take_beginning(Client *c, const uint8_t *p, size_t n) {
+        size_t size;
+        TelnetRecognition recognition = telnet_recognize_offers(&client_policy, p, n, &size);
+
+        if (recognition == TELNET_MAYBE && (c->mode == CLIENT_UNDECIDED || n >= LATE_BEGINNING_MIN)) {
+                if (c->mode == CLIENT_RAW)
+                        timeout_start(&c->concentrator->detections, &c->detection);
+                client_keep(c, p, n);
+                return n;
+        }
+
+        c->begun = true;
+        if (c->mode == CLIENT_RAW)
+                timeout_stop(&c->detection);
+        if (recognition != TELNET_RECOGNIZED)
+                return 0;
+
+        client_join(c);
+        return size;
 }
 
 /* Bytes from a client that has not spoken telnet so far. @cut: there may be more of them. */
@@ -215,7 +263,17 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, b
                 buffer_clear(&c->unread);
         }
 
-        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, flags, p, n);
+        if (!c->begun) {
+                size_t taken = client_take_beginning(c, p, n);
+
+                p += taken;
+                n -= taken;
+        }
+        if (n == 0)
+                return;
+
+        TelnetRecognition recognition = c->null_modem ? TELNET_NOT_RECOGNIZED
+                                                      : telnet_recognize(&c->telnet.options, flags, p, n);
         if (recognition == TELNET_RECOGNIZED) {
                 client_become_telnet(c);
                 client_receive_telnet(c, p, n);
@@ -238,7 +296,9 @@ static size_t client_read_max(const Client *c) {
 
 /* What it has sent and cannot be known to be telnet any more is input. */
 static void client_say_last_words(Client *c) {
-        if (c->unread.size > 0 && c->mode != CLIENT_TELNET)
+        if (c->mode == CLIENT_UNDECIDED)
+                client_decide(c);
+        if (c->unread.size > 0 && c->mode == CLIENT_RAW)
                 client_input(c, buffer_data(&c->unread), c->unread.size);
 }
 

@@ -72,6 +72,8 @@ struct Client {
 
         bool half_closed;     /* it has ended its sending side: in its console's other list */
         bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
+        bool begun;           /* it is known what it has begun with */
+        bool null_modem;      /* the port of another VM is at its other end: raw for good, for nobody is there to be told anything */
         bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "option.h"
+#include "session.h"
 
 /*
  * Tells a telnet client from a raw one by what it sends. A raw client's bytes may contain anything, IAC and
@@ -29,6 +29,10 @@ typedef enum TelnetReadFlags {
 
 /* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */
 #define TELNET_TYPED_AHEAD_MAX 256U
+
+/* Whether a client begins with just what telnet_session_offer() sends first: then it is no client but another end of our kind,
+ * as where a null modem joins two VM ports. @p: the first that it has ever sent. *ret_size: how many bytes that takes. */
+TelnetRecognition telnet_recognize_offers(const TelnetPolicy *policy, const uint8_t *p, size_t n, size_t *ret_size);
 
 /* @p: what has been read, @n bytes, at least one, and not in the middle of something; @o: what we have offered. */
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n);
