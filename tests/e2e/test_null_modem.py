@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The ports of two VMs joined with each other, as a null modem joins two machines for PPP or kgdb: what the one VM says is
-typed into the other, and nothing else is, whichever port was connected to first."""
+"""Two VMs' ports joined with each other, as a null modem joins two machines for PPP or kgdb. Each VM gets the other's
+output and nothing else, whichever port was connected to first."""
 
 import subprocess
 import threading
@@ -57,7 +57,7 @@ class NullModem(TestCase):
         self.assertJoined(*vms)
 
     def test_one_of_which_comes_later(self):
-        """The first has been taken for a raw client by then, and its VM has said something."""
+        """By then the first port takes its client for a raw one, and its VM has said something."""
         vspcd = self.start()
         one = with_scrollback(vspcd, "one")
         self.socat(f"TCP:127.0.0.1:{one.port}", f"TCP:127.0.0.1:{one.port + 1},forever,interval=0.1")
@@ -101,7 +101,7 @@ class NullModem(TestCase):
 
 
 class NoNullModem(TestCase):
-    """Who only begins like it speaks telnet."""
+    """A telnet program whose answers begin as our own offers do is a telnet program."""
 
     def assertTelnet(self, *parts):
         vspcd = self.start()
