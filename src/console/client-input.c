@@ -27,7 +27,7 @@ void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
         bool wanted = !client_is_blocked(c) || (c->mode == CLIENT_UNDECIDED && c->unread.size == 0);
-        bool reading = c->mode != CLIENT_DEAD && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
+        bool reading = c->mode != CLIENT_DEAD && !c->half_closed && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
                 return;
@@ -173,9 +173,9 @@ static bool client_unread_is_half_a_break(const Client *c) {
         return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
 }
 
-/* It may become a command yet. */
+/* It may become a command yet: more is waited for. */
 static bool client_unread_is_open(const Client *c) {
-        if (c->mode == CLIENT_UNDECIDED)
+        if (c->mode != CLIENT_TELNET && c->detection.queue)
                 return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
 
         return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
@@ -230,17 +230,11 @@ void client_take_typed(Client *c, const void *typed, size_t n) {
         client_deliver_unread(c);
 }
 
-void client_detection_elapsed(Timeout *t) {
-        Client *c = container_of(t, Client, detection);
-        Console *console = c->console;
-
+void client_become_raw(Client *c) {
+        timeout_stop(&c->detection);
         c->mode = CLIENT_RAW;
         c->reading.late = true;
         c->telnet.out.transmission = TELNET_RAW;
-
-        client_deliver_unread(c);
-        client_flush(c);
-        console_flush_input(console);
 }
 
 void client_binary_elapsed(Timeout *t) {
@@ -262,6 +256,34 @@ static void client_become_telnet(Client *c) {
 
         if (!c->got_output)
                 client_go_to_scrollback(c);
+}
+
+/* Decides what the client is from what it has sent so far: the time to wait for more is over. It may have sent
+ * what our own offers begin with, and no more. */
+static void client_decide(Client *c) {
+        TelnetReadFlags flags = c->reading.late ? TELNET_READ_LATE : 0;
+
+        c->begun |= c->unread.size > 0;
+        if (c->unread.size > 0 && !c->reading.begins_with_break &&
+            telnet_recognize(&c->telnet.options, flags, buffer_data(&c->unread), c->unread.size) == TELNET_RECOGNIZED)
+                client_become_telnet(c);
+        else
+                client_become_raw(c);
+
+        client_deliver_unread(c);
+}
+
+void client_detection_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, detection);
+        Console *console = c->console;
+
+        /* The loop may have been busy: what has come in time is read first. */
+        if (c->stream.reading && stream_has_unread(&c->stream))
+                client_readable(&c->stream);
+        if (c->mode == CLIENT_UNDECIDED || (c->mode == CLIENT_RAW && c->unread.size > 0))
+                client_decide(c);
+        client_flush(c);
+        console_flush_input(console);
 }
 
 static void client_keep(Client *c, const uint8_t *p, size_t n) {
@@ -324,6 +346,41 @@ void client_silence_elapsed(Timeout *t) {
         console_flush_input(console);
 }
 
+/* The port of another VM is at the other end. Scrollback and notices are for people: here they would be typed
+ * into that VM. */
+static void client_join(Client *c) {
+        c->null_modem = true;
+        client_become_raw(c);
+        console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is joined with the port of another VM",
+                    c->peer.text);
+}
+
+/* A raw client's first bytes wait for more only if at least one whole command of them is as in our offers. */
+#define LATE_BEGINNING_MIN 3U
+
+/* Looks whether the client's first bytes are our own offers. Returns: how many bytes need no further handling;
+ * all of them if more are needed to know. */
+static size_t client_take_beginning(Client *c, const uint8_t *p, size_t n) {
+        size_t size;
+        TelnetRecognition recognition = telnet_recognize_offers(&client_policy, p, n, &size);
+
+        if (recognition == TELNET_MAYBE && (c->mode == CLIENT_UNDECIDED || n >= LATE_BEGINNING_MIN)) {
+                if (c->mode == CLIENT_RAW)
+                        timeout_start(&c->concentrator->detections, &c->detection);
+                client_keep(c, p, n);
+                return n;
+        }
+
+        c->begun = true;
+        if (c->mode == CLIENT_RAW)
+                timeout_stop(&c->detection);
+        if (recognition != TELNET_RECOGNIZED)
+                return 0;
+
+        client_join(c);
+        return size;
+}
+
 /* Bytes from a client that has not spoken telnet so far. @cut: there may be more of them. */
 static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, bool cut) {
         TelnetReadFlags flags = (c->reading.late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0) |
@@ -343,7 +400,17 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, b
                 buffer_clear(&c->unread);
         }
 
-        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, flags, p, n);
+        if (!c->begun) {
+                size_t taken = client_take_beginning(c, p, n);
+
+                p += taken;
+                n -= taken;
+        }
+        if (n == 0)
+                return;
+
+        TelnetRecognition recognition = c->null_modem ? TELNET_NOT_RECOGNIZED
+                                                      : telnet_recognize(&c->telnet.options, flags, p, n);
         if (recognition == TELNET_RECOGNIZED) {
                 client_become_telnet(c);
                 client_receive_telnet(c, p, n);
@@ -372,7 +439,9 @@ static size_t client_read_max(const Client *c) {
 
 /* What it has sent and cannot be known to be telnet any more is input. */
 static void client_say_last_words(Client *c) {
-        if (c->unread.size == 0 || c->mode == CLIENT_TELNET)
+        if (c->mode == CLIENT_UNDECIDED)
+                client_decide(c);
+        if (c->unread.size == 0 || c->mode != CLIENT_RAW)
                 return;
         if (TAKE(c->reading.begins_with_break, false))
                 buffer_consume(&c->unread, client_deliver_breaks(c, buffer_data(&c->unread), c->unread.size));
@@ -397,7 +466,10 @@ void client_readable(Stream *s) {
                 return;
         if (n <= 0) {
                 client_say_last_words(c);
-                client_end(c);
+                if (n == 0 && c->mode != CLIENT_DEAD)
+                        client_half_close(c);
+                else
+                        client_end(c);
                 console_flush_input(console);
                 return;
         }
@@ -429,12 +501,16 @@ static bool client_has_last_words(Client *c) {
         return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
 }
 
-/* It has gone while its VM takes no input. What it has typed last waits for the VM; what it held does not. */
+/* It has ended its sending side, or gone, while its VM takes no input. What it has typed last waits for the VM; what it
+ * held does not. */
 void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
+        uint8_t none;
 
         if (client_has_last_words(c))
                 console_change_access(c->console, c, ACCESS_NONE);
+        else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
+                client_half_close(c);
         else
                 client_end(c);
 }

@@ -98,13 +98,20 @@ void client_free(Client *c) {
         free(c);
 }
 
+void client_log_disconnected(const Client *c) {
+        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
+                    "client %s disconnected", c->peer.text);
+}
+
 static void client_detach(Client *c) {
         timeout_stop(&c->detection);
         timeout_stop(&c->silence);
+        timeout_stop(&c->vm_silence);
+        timeout_stop(&c->lifetime);
         c->mode = CLIENT_DEAD;
         buffer_clear(&c->unread);
-        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
-                    "client %s disconnected", c->peer.text);
+        if (!c->half_closed)
+                client_log_disconnected(c);
         console_remove_client(c->console, c);
         concentrator_bury_client(c->concentrator, c);
 }

@@ -5,6 +5,7 @@
 #include "telnet/com-port.h"
 #include "telnet/keyboard.h"
 #include "telnet/recognize.h"
+#include "telnet/replay.h"
 #include "telnet/session.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
@@ -40,6 +41,14 @@ typedef enum ClientMode {
 /* The same of one that has agreed on telnet, and has not waited for the answer before it began to type */
 #define CLIENT_TYPED_EARLY_MAX 4096U
 
+/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. It
+ * is closed when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken nothing, after
+ * CLIENT_HALF_CLOSED_USEC in any case, when its VM has more than CLIENT_HALF_CLOSED_MAX of them (the oldest
+ * goes), when somebody gets exclusive access, and when descriptors run out. */
+#define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
+#define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
+#define CLIENT_HALF_CLOSED_MAX 4U
+
 /* How a client comes. */
 typedef struct ClientRequest {
         Peer peer;
@@ -65,6 +74,7 @@ struct Client {
         TelnetKeyboard keyboard;
         ComPort com_port; /* what it has set, 0 otherwise */
         RingCursor cursor;
+        Replay replay; /* while cursor.position < replay.end, the cursor is in a replay */
         Peer peer;
         usec_t since; /* since 1970 */
 
@@ -72,6 +82,9 @@ struct Client {
         TelnetReading reading;
 
         bool awaits_binary;   /* it has not answered our WILL BINARY: output waits for that, for a while */
+        bool half_closed;     /* it has ended its sending side, and is in its console's list of such clients */
+        bool begun;           /* its first bytes have been looked at: they are our own offers, or are not */
+        bool null_modem;      /* they are: the port of another VM is at the other end, and the client stays raw */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
         bool shown_clash;     /* the same, of another VM at this console */
@@ -82,7 +95,8 @@ struct Client {
 
         Timeout silence;   /* since the last read; not of one that speaks telnet, nor while it is not read */
         Timeout detection; /* while its mode is not known; then while awaits_binary */
-        Client *prev, *next; /* of the console, or of the dead */
+        Timeout vm_silence, lifetime; /* while it is half-closed */
+        Client *prev, *next; /* of one of the console's lists, or of the dead */
 };
 
 /* Takes over @wire. The console must admit it, see console_admits(). */
@@ -107,6 +121,11 @@ void client_input_changed(Client *c);
 void client_detection_elapsed(Timeout *t);
 void client_binary_elapsed(Timeout *t);
 void client_silence_elapsed(Timeout *t);
+void client_vm_silence_elapsed(Timeout *t);
+void client_lifetime_elapsed(Timeout *t);
+
+/* If it is half-closed: its VM has said something, or it has taken something. */
+void client_break_vm_silence(Client *c);
 
 /* Gives it the access that it has now, the holders being others than before. */
 void client_update_access(Client *c);
@@ -141,6 +160,14 @@ void client_break(Client *c);
 /* It may be using COM-PORT from here on, or says something in it (client-com-port.c). Both may end it. */
 void client_begin_com_port(Client *c);
 void client_handle_com_port(Client *c, const TelnetEvent *event);
+/* "client 192.0.2.7:4711 disconnected" */
+void client_log_disconnected(const Client *c);
+
+/* Makes it a raw client (client-input.c). */
+void client_become_raw(Client *c);
+
+/* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
+void client_half_close(Client *c);
 
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
 void client_go_to_scrollback(Client *c);

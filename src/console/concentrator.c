@@ -77,10 +77,21 @@ static void on_orphan_expired(Timeout *t) {
         console_free(console);
 }
 
-/* Gives up one descriptor that is needed less than a new connection: the port of the VM that has been gone
- * for longest, or a connection that cannot bring itself to say who it is. */
+/* Gives up one descriptor that is needed less than a new connection. The first of these that there is goes: a
+ * connection that does not say who it is, the oldest half-closed client, the port of the VM that has been gone
+ * for longest. */
 static bool concentrator_reclaim(Concentrator *c) {
-        Timeout *t;
+        Timeout *t = c->handshakes.oldest;
+
+        if (t && event_now(c->event) - t->since >= HANDSHAKE_SLOW_USEC) {
+                link_end(container_of(t, Link, timeout));
+                return true;
+        }
+
+        if (c->half_closed.oldest) {
+                client_end(container_of(c->half_closed.oldest, Client, lifetime));
+                return true;
+        }
 
         DL_FOREACH(c->orphans.oldest, t) {
                 Console *console = container_of(t, Console, orphaned);
@@ -91,12 +102,7 @@ static bool concentrator_reclaim(Concentrator *c) {
                 }
         }
 
-        t = c->handshakes.oldest;
-        if (!t || event_now(c->event) - t->since < HANDSHAKE_SLOW_USEC)
-                return false;
-
-        link_end(container_of(t, Link, timeout));
-        return true;
+        return false;
 }
 
 static void concentrator_log_refusal(Concentrator *c) {
@@ -254,6 +260,8 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
                 {&c->binary_answers, CLIENT_BINARY_USEC, client_binary_elapsed},
                 {&c->silences, TELNET_SILENCE_USEC, client_silence_elapsed},
+                {&c->vm_silences, CLIENT_SILENCE_USEC, client_vm_silence_elapsed},
+                {&c->half_closed, CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
                 {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
                 {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
@@ -285,8 +293,8 @@ Concentrator *concentrator_free(Concentrator *c) {
         if (c->closer.poller)
                 closer_done(&c->closer);
 
-        TimeoutQueue *queues[] = {&c->handshakes,     &c->questions, &c->departures,       &c->detections,
-                                  &c->binary_answers, &c->silences,  &c->vmotion_timeouts, &c->successions,
+        TimeoutQueue *queues[] = {&c->handshakes, &c->questions,   &c->departures,  &c->detections,       &c->binary_answers,
+                                  &c->silences,   &c->vm_silences, &c->half_closed, &c->vmotion_timeouts, &c->successions,
                                   &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);

@@ -70,6 +70,8 @@ struct Concentrator {
         TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
         TimeoutQueue binary_answers; /* Client.detection: has not said whether it takes BINARY */
         TimeoutQueue silences;    /* Client.silence: has sent something, and does not speak telnet */
+        TimeoutQueue vm_silences; /* Client.vm_silence: half-closed, and its VM says nothing */
+        TimeoutQueue half_closed; /* Client.lifetime: half-closed */
         TimeoutQueue vmotion_timeouts;
         TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
@@ -143,9 +145,9 @@ bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
 
-/* To be called with the descriptor of each new socket, which is taken over. Near the limit mappings that nobody
- * uses are given up for it, and handshakes that do not get on. Returns: its descriptor, which may be another one
- * now, or -EMFILE if it had to be closed. */
+/* To be called with the descriptor of each new socket, which is taken over. Near the limit a handshake that does
+ * not get on, a half-closed client or a mapping that nobody uses is given up for it. Returns: its descriptor,
+ * which may be another one now, or -EMFILE if it had to be closed. */
 int concentrator_admit(Concentrator *c, int fd);
 
 /* Listens for clients on @port. Returns: a descriptor or a negative errno. */

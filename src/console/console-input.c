@@ -33,6 +33,16 @@ size_t console_input_space(const Console *c) {
         return space;
 }
 
+bool console_holds_input(const Console *c) {
+        const Link *l;
+
+        DL_FOREACH2(c->links, l, console_next)
+                if (link_takes_input(l) && l->stream.out.size > 0)
+                        return true;
+
+        return c->vmotions;
+}
+
 static void console_hold(Console *c, VMotion *v, const uint8_t *data, size_t n) {
         TelnetEncoder encoder = {.transmission = TELNET_8BIT};
 

@@ -176,12 +176,18 @@ void console_set_gone(Console *c, usec_t since) {
         concentrator_limit_orphans(c->concentrator);
 }
 
+static void console_end_half_closed(Console *c) {
+        while (c->half_closed)
+                client_end(c->half_closed);
+}
+
 Console *console_free(Console *c) {
         Concentrator *concentrator = c->concentrator;
 
         /* They take themselves out as they go. */
         while (c->clients)
                 client_end(c->clients);
+        console_end_half_closed(c);
         while (c->links)
                 link_end(c->links);
         while (c->doubtful)
@@ -271,6 +277,9 @@ void console_remove_vmotion(Console *c, VMotion *v) {
 }
 
 void console_add_client(Console *c, Client *client) {
+        if (client->access == ACCESS_EXCLUSIVE)
+                console_end_half_closed(c);
+
         DL_APPEND(c->clients, client);
         c->n_clients++;
         c->holders.n[client->access]++;
@@ -299,34 +308,63 @@ void console_change_access(Console *c, Client *client, Access access) {
         console_settle_access(c, before);
 }
 
-void console_remove_client(Console *c, Client *client) {
-        ring_leave(&c->ring, &client->cursor);
+/* Takes it out of the list of clients, and out of all counts. */
+static void console_discount_client(Console *c, Client *client) {
         DL_DELETE(c->clients, client);
         c->n_clients--;
         c->left = event_now_realtime(c->concentrator->event);
         c->holders.n[client->access]--;
         c->concentrator->n_clients--;
         c->concentrator->n_clients_gone -= client->access == ACCESS_NONE;
+}
 
+static void console_settle_departure(Console *c, const Client *client) {
         console_settle_access(c, client->access);
         console_settle(c);
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
+}
+
+void console_half_close_client(Console *c, Client *client) {
+        Client *other;
+        unsigned n;
+
+        console_discount_client(c, client);
+        client->half_closed = true;
+        DL_APPEND(c->half_closed, client);
+
+        /* Only now that the lists are in order: it may end any client that has fallen behind. */
+        DL_COUNT(c->half_closed, other, n);
+        if (n > CLIENT_HALF_CLOSED_MAX)
+                client_end(c->half_closed);
+        console_settle_departure(c, client);
+}
+
+void console_remove_client(Console *c, Client *client) {
+        ring_leave(&c->ring, &client->cursor);
+        if (client->half_closed) {
+                DL_DELETE(c->half_closed, client);
+                console_settle(c);
+                return;
+        }
+
+        console_discount_client(c, client);
+        console_settle_departure(c, client);
 }
 
 static void console_disconnect_clients(Console *c, const char *why) {
         /* They take themselves out as they go. */
         while (c->clients)
                 client_end_gently(c->clients, why);
+        while (c->half_closed)
+                client_end_gently(c->half_closed, why);
 }
 
 unsigned console_clear(Console *c, const Peer *by) {
         unsigned n = console_count_clients(c);
 
-        if (c->n_clients == 0)
-                return 0;
-
-        console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
-                    n == 1 ? "client" : "clients");
+        if (c->n_clients > 0)
+                console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
+                            n == 1 ? "client" : "clients");
         console_disconnect_clients(c, "disconnected by an administrator");
         return n;
 }
@@ -346,18 +384,27 @@ bool console_has_room(Console *c, size_t n) {
 }
 
 void console_output(Console *c, const uint8_t *data, size_t n) {
+        Client *client;
+
         c->concentrator->metrics.vm_bytes_received += n;
+        DL_FOREACH(c->half_closed, client)
+                client_break_vm_silence(client);
         if (ring_append(&c->ring, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for its output, %zu bytes are lost", n);
         concentrator_notify_output(c->concentrator, c, data, n);
 }
 
-void console_pump(Console *c) {
+static void console_flush_clients(Console *c) {
         Client *client, *next;
 
         DL_FOREACH_SAFE(c->clients, client, next)
                 client_flush(client);
+        DL_FOREACH_SAFE(c->half_closed, client, next)
+                client_flush(client);
+}
 
+void console_pump(Console *c) {
+        console_flush_clients(c);
         console_settle(c);
 }
 
@@ -417,7 +464,6 @@ static bool console_is_connected(const Console *c) {
 
 static void console_settle_connected(Console *c) {
         bool connected = console_is_connected(c);
-        Client *client, *next;
 
         if (connected == c->connected)
                 return;
@@ -426,9 +472,7 @@ static void console_settle_connected(Console *c) {
         c->since = event_now_realtime(c->concentrator->event);
         c->concentrator->n_connected += connected ? 1 : -1U;
         concentrator_notify(c->concentrator, c, connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED, NULL);
-
-        DL_FOREACH_SAFE(c->clients, client, next)
-                client_flush(client); /* tells it */
+        console_flush_clients(c); /* tells them */
 }
 
 static void console_settle_input(Console *c) {

@@ -43,6 +43,7 @@ struct Console {
         Link *links;     /* utlist */
         Link *doubtful;  /* utlist: those that wait to join, see link-identity.c */
         Client *clients; /* utlist */
+        Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */
         VMotion *vmotions; /* utlist: those that have begun */
         unsigned n_links, n_doubtful, n_clients;
         AccessHolders holders; /* of the clients */
@@ -100,6 +101,9 @@ void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
 
+/* Moves @client from the clients to those that are half-closed. May end it, or another of these. */
+void console_half_close_client(Console *c, Client *client);
+
 /* Those that are there: one that has gone may still have typed something that its VM has not taken. */
 unsigned console_count_clients(const Console *c);
 
@@ -153,6 +157,9 @@ size_t console_output_space(Console *c);
 void console_input(Console *c, const uint8_t *data, size_t n);
 void console_break(Console *c);
 size_t console_input_space(const Console *c);
+
+/* Whether input waits for the VM to take it, or for a vMotion to end. */
+bool console_holds_input(const Console *c);
 void console_flush_input(Console *c);
 
 /* Takes in settings that have changed while it runs. */

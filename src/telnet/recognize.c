@@ -4,6 +4,7 @@
 
 /* IAC, WILL and its like, the option */
 #define ANSWER_SIZE 3U
+#define OFFER_SIZE 3U
 
 /* What a telnet program says of its own accord, or because somebody has pressed something */
 #define LATE_COMMANDS_MAX 64U
@@ -88,6 +89,23 @@ static bool is_break(const uint8_t *p, size_t n, bool cut) {
 
         /* gdb: an acknowledgement, or a packet */
         return n <= GDB_WORDS_MAX && (p[length] == '+' || p[length] == '$');
+}
+
+TelnetRecognition telnet_recognize_offers(const TelnetPolicy *policy, const uint8_t *p, size_t n, size_t *ret_size) {
+        const size_t n_offers = policy->n_us_offered + policy->n_him_offered, size = n_offers * OFFER_SIZE;
+
+        for (size_t i = 0; i < n_offers; i++) {
+                bool is_ours = i < policy->n_us_offered;
+                int16_t option = is_ours ? policy->us[i] : policy->him[i - policy->n_us_offered];
+                const uint8_t offer[OFFER_SIZE] = {TELNET_IAC, is_ours ? TELNET_WILL : TELNET_DO, (uint8_t) option};
+                size_t at = MIN(i * OFFER_SIZE, n);
+
+                if (memcmp(p + at, offer, MIN(n - at, sizeof offer)) != 0)
+                        return TELNET_NOT_RECOGNIZED;
+        }
+
+        *ret_size = size;
+        return n < size ? TELNET_MAYBE : TELNET_RECOGNIZED;
 }
 
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "basic/time.h"
-#include "option.h"
+#include "session.h"
 
 /*
  * Tells a telnet client from a raw one by what it sends. A raw client's bytes may contain anything, IAC and
@@ -52,6 +52,10 @@ typedef struct TelnetReading {
 
 /* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */
 #define TELNET_TYPED_AHEAD_MAX 256U
+
+/* Whether a client's first bytes @p are the offers of @policy, as telnet_session_offer() sends them. Then the
+ * "client" is the port of another VM: something like socat joins the two ports. *ret_size: bytes of the offers. */
+TelnetRecognition telnet_recognize_offers(const TelnetPolicy *policy, const uint8_t *p, size_t n, size_t *ret_size);
 
 /* @p: what has been read, @n bytes, at least one, and not in the middle of something; @o: what we have offered. */
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n);

@@ -27,6 +27,8 @@ ESXI_KNOWN = bytes([0, 1, 2, 3, 40, 41, 43, 44, 45, 46, 48, 70, 71, 73, 80, 81, 
 
 ALL_BYTES = bytes(range(256))
 
+DETECTION_SEC = 0.5  # how long a client may take to show that it speaks telnet
+
 
 def double(data):
     return bytes(data).replace(b"\xff", b"\xff\xff")

@@ -548,8 +548,9 @@ class Attaching(BusTestCase):
         wait_for(lambda: bus.get(path_of(vm), VM, "BytesReceived") == 262, "the VM's output")
         with Attachment(bus, "web01") as a:
             a.wait_granted("free_for_all")
-            a.wait_data(b"before" + double(ALL_BYTES))
-            self.assertEqual(bytes(a.output), b"before" + double(ALL_BYTES))
+            replayed = b"before" + double(ALL_BYTES.replace(b"\x05", b""))  # ENQ asks the terminal who it is
+            a.wait_data(replayed)
+            self.assertEqual(bytes(a.output), replayed)
             a.send(double(ALL_BYTES) + bytes([IAC, BRK]))
             vm.wait_trace(("command", BRK))
             self.assertEqual(bytes(vm.data), ALL_BYTES)

@@ -377,7 +377,7 @@ class Refusals(ClientTestCase):
         for args, text in ((["show"], "which VM"), (["attach"], "which one VM"), (["attach", "a", "b"], "which one VM"),
                            (["list", "a"], "no more arguments"), (["--access=all", "a"], '"exclusive", "write"'),
                            (["--escape=ab", "a"], "--escape"), (["--json=yaml"], '"short" or "pretty"'),
-                           (["--timeout=soon", "a"], "time span"), (["metrics", "--format=xml"], "openmetrics"),
+                           (["--quiet-for=soon", "a"], "time span"), (["metrics", "--format=xml"], "openmetrics"),
                            (["--host=a", "list"], "exclude"), ([b"\xff"], "not UTF-8"), (["--frob"], "--help")):
             self.assertSays(run(server, *args), text)
 
@@ -1038,14 +1038,14 @@ class Pipes(ClientTestCase):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         vm.send(ALL_BYTES)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
-        self.assertSameBytes(process.stdout.read(), ALL_BYTES)
+        process = self.attached_with_pipes(vspcd, vm.name, "--quiet-for=2s", stdin=subprocess.DEVNULL)
+        self.assertSameBytes(process.stdout.read(), ALL_BYTES.replace(b"\x05", b""))  # ENQ asks the terminal who it is
         self.assertEqual(process.wait(PATIENCE_SEC), 0)
 
     def test_a_vm_that_goes_on_talking_is_not_silent(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
+        process = self.attached_with_pipes(vspcd, vm.name, "--quiet-for=2s", stdin=subprocess.DEVNULL)
         process.stderr.readline()
         began = time.monotonic()
         while time.monotonic() < began + 3:
@@ -1083,7 +1083,7 @@ class Pipes(ClientTestCase):
         server = self.attaching()
         with tempfile.TemporaryFile() as source:
             source.truncate(900 << 10)
-            process = self.attached_with_pipes(server, "web01", "--timeout=200ms", stdin=source)
+            process = self.attached_with_pipes(server, "web01", "--quiet-for=200ms", stdin=source)
             self.assertEqual(process.wait(PATIENCE_SEC), 1)
         self.assertIn(b" bytes of the input", process.stderr.read())
 
@@ -1116,7 +1116,7 @@ class Pipes(ClientTestCase):
     def test_slow_output_loses_nothing(self):
         vspcd = self.start(SlowClient="wait")
         vm = connected_vm(vspcd)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
+        process = self.attached_with_pipes(vspcd, vm.name, "--quiet-for=2s", stdin=subprocess.DEVNULL)
         process.stderr.readline()
         blob = ALL_BYTES * 16384
         sender = threading.Thread(target=lambda: vm.send(blob))
@@ -1127,7 +1127,7 @@ class Pipes(ClientTestCase):
     def test_closed_standard_descriptors(self):
         server = self.attaching()
         shell = 'exec "$0" "$@" <&- >&-'
-        result = subprocess.run(["sh", "-c", shell, CLIENT, *options_of(server), "web01", "--timeout=100ms"],
+        result = subprocess.run(["sh", "-c", shell, CLIENT, *options_of(server), "web01", "--quiet-for=100ms"],
                                 capture_output=True, check=False, env=environment(), timeout=PATIENCE_SEC)
         self.assertEqual((result.returncode, result.stdout), (0, b""), result.stderr)
 

@@ -267,7 +267,7 @@ class Strangers(TestCase):
         vspcd = self.start(ScrollbackSize="64K")
         vm = EsxiVm(vspcd)
         vm.negotiate()
-        early = b"BIOS " + bytes(range(256)) * 100
+        early = b"BIOS " + bytes(range(256)).replace(b"\x05", b"") * 100  # ENQ is left out of a replay
         vm.send(early)
         vm.send_raw(vm.do_proxy() + sub(99))
         vm.wait_suboption(UNKNOWN_2)

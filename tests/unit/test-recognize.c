@@ -227,6 +227,42 @@ static void test_a_subnegotiation_that_does_not_end_as_one_is_data(_unused_ void
         assert_recognized(BYTES(IAC SB "\x1f" "P" IAC "\x00"), TELNET_NOT_RECOGNIZED);
 }
 
+/* Two VM ports that are joined with each other each have the other's offers. */
+static void test_our_own_offers_are_no_clients(_unused_ void **state) {
+        const TelnetPolicy policy = {
+                .us = (const int16_t[]){TELNET_BINARY, TELNET_ECHO, TELNET_SGA, TELNET_OPTION_END},
+                .n_us_offered = 2,
+                .him = (const int16_t[]){TELNET_SGA, TELNET_OPTION_END},
+                .n_him_offered = 1,
+        };
+        _cleanup_(buffer_clear) Buffer offers = BUFFER_INIT(64);
+        TelnetSession s;
+        size_t size = 0;
+
+        telnet_session_init(&s, TELNET_CR_LF_IS_CR);
+        assert_int_equal(telnet_session_offer(&s, &policy, &offers), 0);
+        assert_memory_equal(buffer_data(&offers), IAC WILL BINARY IAC WILL ECHO IAC DO SGA, 9);
+        assert_int_equal(offers.size, 9);
+
+        for (size_t n = 0; n < offers.size; n++) {
+                _cleanup_free_ uint8_t *part = malloc(n + 1);
+
+                assert_non_null(part);
+                memcpy(part, buffer_data(&offers), n + 1);
+                assert_int_equal(telnet_recognize_offers(&policy, part, n + 1, &size),
+                                 n + 1 < offers.size ? TELNET_MAYBE : TELNET_RECOGNIZED);
+                part[n] ^= 4;
+                assert_int_equal(telnet_recognize_offers(&policy, part, n + 1, &size), TELNET_NOT_RECOGNIZED);
+        }
+
+        assert_int_equal(telnet_recognize_offers(&policy, BYTES(IAC WILL BINARY IAC WILL ECHO IAC DO SGA "data"),
+                                                 &size),
+                         TELNET_RECOGNIZED);
+        assert_int_equal(size, 9);
+        assert_int_equal(telnet_recognize_offers(&policy, BYTES(IAC DO BINARY), &size), TELNET_NOT_RECOGNIZED);
+        assert_int_equal(telnet_recognize_offers(&policy, BYTES("data"), &size), TELNET_NOT_RECOGNIZED);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_answer_is_found_behind_what_was_typed),
@@ -248,6 +284,7 @@ int main(void) {
                 cmocka_unit_test(test_the_beginning_of_a_command_waits_for_the_rest),
                 cmocka_unit_test(test_a_subnegotiation_that_does_not_end_as_one_is_data),
                 cmocka_unit_test(test_a_doubled_0xff_does_not_end_a_subnegotiation),
+                cmocka_unit_test(test_our_own_offers_are_no_clients),
         };
 
         return cmocka_run_group_tests_name("recognize", tests, NULL, NULL);
