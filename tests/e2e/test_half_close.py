@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Clients that end their sending side and read on, as scripts do: they get what their VM answers, and count for nothing from
-then on. How long they are kept is in tests/unit/test-client.c."""
+"""Clients that end their sending side and read on, as scripts do: they still get what their VM answers, but count for
+nothing. How long they are kept is tested in tests/unit/test-client.c."""
 
 import socket
 import subprocess
@@ -84,7 +84,7 @@ class Answers(TestCase):
         client.wait_data(b"answer")
 
     def test_one_whose_vm_takes_no_input_for_now(self):
-        """What it has typed last waits, and then the answer to it comes."""
+        """Its last words wait for the VM, and then it gets the answer."""
         vspcd = self.start()
         deaf = EsxiVm(vspcd, receive_buffer=SMALL).connect()
         typist, client, silent = raw(deaf), raw(deaf), raw(deaf)
@@ -184,7 +184,7 @@ class CountsForNothing(TestCase):
         writer.wait_data(b"answer")
 
     def test_exclusive_access_is_exclusive(self):
-        """Whoever gets it is alone: those who have only to read are sent away."""
+        """Who gets exclusive access is alone: half-closed clients are disconnected."""
         vm = connected_vm(self.start())
         client = half_close(raw(vm))
         holder = attached(vm, access="exclusive")
@@ -212,8 +212,8 @@ class CountsForNothing(TestCase):
         client.wait_closed()
 
     def test_it_does_not_hold_up_its_vm(self):
-        """SlowClient=wait is for those who are there: one that does not read for as long as the VM is silent, for it is not
-        read, is closed, and the VM goes on."""
+        """Not for long with SlowClient=wait: a client that takes nothing while the VM has to wait for it is closed, and
+        the VM goes on."""
         vspcd = self.start(SlowClient="wait", ClientBufferSize="64K")
         vm = connected_vm(vspcd)
         client = RawClient(vm, receive_buffer=SMALL)
@@ -291,10 +291,11 @@ class Room(TestCase):
 
 class RealPrograms(TestCase):
     def assertAnswers(self, *command, typed=b"uptime\r"):
-        """What it prints for what it is given, with pipes."""
+        """The program, with pipes, prints the VM's answer to what it is given."""
         vm = connected_vm(self.start())
         argv = [part.replace("PORT", str(vm.port)) for part in command]
-        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(argv, **pipes) as process:
             process.stdin.write(typed)
             process.stdin.close()
             vm.wait_data(typed)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What of a client takes time: how long one is kept that has ended its sending side, and that a long replay takes turns. The
- * durations are shortened in the concentrator's own queues. */
+/* How long a client is kept that has ended its sending side, and that a long replay takes turns with everything
+ * else. The tests shorten durations in the concentrator's own queues. */
 
 #include <sys/socket.h>
 
@@ -168,7 +168,7 @@ static void test_while_it_moves_its_vm_cannot_answer(_unused_ void **state) {
                 run_once();
 }
 
-/* In one turn nothing but queries would be skipped, which the connection never stops. */
+/* Of nothing but queries nothing is sent, so the connection never stops it. */
 static void test_a_long_replay_takes_turns(_unused_ void **state) {
         Console *console = new_console(1);
         static uint8_t queries[1 << 20];
