@@ -212,8 +212,8 @@ class CountsForNothing(TestCase):
         client.wait_closed()
 
     def test_it_does_not_hold_up_its_vm(self):
-        """Not for long with SlowClient=wait: a client that takes nothing while the VM has to wait for it is closed, and the
-        VM goes on."""
+        """Not for long with SlowClient=wait: a client that takes nothing while the VM has to wait for it is closed, and
+        the VM goes on."""
         vspcd = self.start(SlowClient="wait", ClientBufferSize="64K")
         vm = connected_vm(vspcd)
         client = RawClient(vm, receive_buffer=SMALL)

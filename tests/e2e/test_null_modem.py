@@ -39,11 +39,12 @@ class NullModem(TestCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
 
-    def relay_bytewise(self, *peers):
+    def relay(self, *peers, size):
+        """Joins two connections; passes on so many bytes at a time."""
         def pump(one, other):
             while data := one.recv(65536):
-                for byte in data:
-                    other.sendall(bytes([byte]))
+                for at in range(0, len(data), size):
+                    other.sendall(data[at:at + size])
 
         for peer in peers:
             peer.sock.setblocking(True)
@@ -60,23 +61,30 @@ class NullModem(TestCase):
     def test_one_of_which_comes_later(self):
         """By then the first port takes its client for a raw one, and its VM has said something."""
         vspcd = self.start()
+        one, two = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
+        first, witness = Peer(client_address(one)), RawClient(one)
+        one.send(b"early")
+        witness.wait_data(b"early")  # half a second has passed for both
+        witness.close()
+        self.relay(first, Peer(client_address(two)), size=65536)
+        two.wait_data(b"early")
+        self.assertEqual(two.take(), b"early")
+        self.assertJoined(one, two)
+
+    def test_one_whose_vm_comes_later(self):
+        vspcd = self.start()
         one = with_scrollback(vspcd, "one")
         self.socat(f"TCP:127.0.0.1:{one.port}", f"TCP:127.0.0.1:{one.port + 1},forever,interval=0.1")
         vspcd.wait_logged(r"VM one .* client .* connected")
-        raw = RawClient(one)
-        one.send(b"early")
-        raw.wait_data(b"early")  # half a second has passed for both
-        two = with_scrollback(vspcd, "two")
+        two = connected_vm(vspcd, "two")
         self.assertEqual(two.port, one.port + 1)
-        two.wait_data(b"early")
-        self.assertEqual(two.take(), b"early")
-        raw.close()
+        self.wait_joined(one, two)
         self.assertJoined(one, two)
 
     def test_byte_by_byte(self):
         vspcd = self.start()
         vms = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
-        self.relay_bytewise(*(Peer(client_address(vm)) for vm in vms))
+        self.relay(*(Peer(client_address(vm)) for vm in vms), size=1)
         self.wait_joined(*vms)
         self.assertJoined(*vms)
 
