@@ -168,8 +168,9 @@ class Guest(TestCase):
         self.boot()
         self.telnet.type("echo $((6*7))\r")
         self.telnet.wait_shown("^42\r\n" + PROMPT)
-        self.telnet.type("sleep 100000\r")
-        self.telnet.wait_shown("sleep 100000\r\n")
+        # That it runs it has to say itself: before that, the key would be the shell's.
+        self.telnet.type("sh -c 'echo run$((1)); exec sleep 100000'\r")
+        self.telnet.wait_shown("^run1\r\n")
         self.telnet.type("\x03")
         self.telnet.wait_shown(r"^\^C\r\n" + PROMPT)
         self.telnet.type("echo status-$?\r")
