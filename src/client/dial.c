@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "dial.h"
 
 void dial_done(Dial *d) {
@@ -17,12 +18,13 @@ const Target *dial_target(const Dial *d) {
 }
 
 static void fail(Dial *d, int error, const char *why) {
-        _cleanup_free_ char *before = TAKE_PTR(d->tried);
+        _cleanup_free_ char *before = TAKE_PTR(d->tried), *clean = NULL;
         char name[TARGET_TEXT_MAX];
 
         d->error = error;
-        if (asprintf(&d->tried, "%s%s%s: %s", before ?: "", before ? "; " : "",
-                     target_format(dial_target(d), name), why) < 0)
+        target_format(dial_target(d), name);
+        clean = text_sanitize(name, strlen(name), sizeof name);
+        if (asprintf(&d->tried, "%s%s%s: %s", before ?: "", before ? "; " : "", clean ?: "?", why) < 0)
                 d->tried = NULL;
 }
 

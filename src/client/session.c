@@ -3,8 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "basic/timeout-queue.h"
 #include "connection.h"
+#include "message.h"
 #include "refusal.h"
 #include "session-prompt.h"
 #include "terminal.h"
@@ -12,19 +14,19 @@
 #define INPUT_READ_MAX 4096U
 
 void session_say(Session *s, const char *format, ...) {
-        _cleanup_free_ char *text = NULL, *line = NULL;
+        _cleanup_free_ char *text = NULL, *clean = NULL, *line = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int n = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (n < 0) {
+        if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
+        va_end(ap);
+        clean = text ? message_clean(text) : NULL;
+        if (!clean)
                 return;
-        }
 
         bool alone = s->output.at_line_begin && !s->prompting;
-        if (asprintf(&line, "%svspc-client: %s\n", s->terminal && !alone ? "\n" : "", text) < 0) {
+        if (asprintf(&line, "%svspc-client: %s\n", s->terminal && !alone ? "\n" : "", clean) < 0) {
                 line = NULL;
                 return;
         }
@@ -364,8 +366,10 @@ static char *session_explain(Session *s, AttachmentEnd end, int error, const Var
         if (end == ATTACHMENT_REFUSED)
                 return refusal_explain(refusal, s->vm, session_targets(s), session_users(s), detail);
 
+        _cleanup_free_ char *asked = text_sanitize(s->vm, strlen(s->vm), SIZE_MAX);
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
-        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm,
+
+        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: asked ?: "?",
                      attachment_strerror(&s->attachment, error)) < 0)
                 return NULL;
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "basic/log.h"
 #include "inventory.h"
+#include "message.h"
 #include "verbs.h"
 #include "vm.h"
 
@@ -21,7 +21,7 @@ static int run_journalctl(const Arguments *a, const char *match, const char *uri
          * says: that field cannot be had otherwise, in whatever namespace. */
         if (asprintf(&unit_match, "_SYSTEMD_UNIT=%s%s", a->unit, strchr(a->unit, '.') ? "" : ".service") < 0) {
                 unit_match = NULL;
-                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
+                return complain(ENOMEM, "Cannot ask the journal: %m");
         }
 
         for (size_t i = 0; i < a->n_journal_options; i++)
@@ -33,7 +33,7 @@ static int run_journalctl(const Arguments *a, const char *match, const char *uri
 
         (void) fflush(stdout);
         execvp(argv[0], (char **) argv);
-        return log_error_errno(errno, "Cannot run journalctl, which has what consoles say: %m");
+        return complain(errno, "Cannot run journalctl, which has what consoles say: %m");
 }
 
 /* Whatever vspcd knows: the journal has what it knew. */
@@ -42,7 +42,7 @@ static int log_by_name(const Arguments *a, const char *name) {
 
         if (asprintf(&match, "VSPC_VM_NAME=%s", name) < 0) {
                 match = NULL;
-                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
+                return complain(ENOMEM, "Cannot ask the journal: %m");
         }
 
         return run_journalctl(a, match, NULL);
@@ -59,13 +59,13 @@ static int log_vm(const Arguments *a, const json_t *vm) {
         if (!streq(id, uuid) && asprintf(&uri_match, "VSPC_URI=%s", json_get_text(vm, "uri", "")) < 0)
                 uri_match = NULL;
         if (!match || (!streq(id, uuid) && !uri_match))
-                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
+                return complain(ENOMEM, "Cannot ask the journal: %m");
 
         return run_journalctl(a, match, uri_match);
 }
 
 static int log_unknown(const Arguments *a, const char *name) {
-        log_notice("Looking for a VM named \"%s\" in the journal.", name);
+        message("Looking for a VM named \"%s\" in the journal.", name);
         return log_by_name(a, name);
 }
 
@@ -78,12 +78,12 @@ int verb_log(const Arguments *a) {
 
         int r = connection_open(&a->targets, USEC_INFINITY, &c, &problem);
         if (r < 0) {
-                log_warning("%s", problem ?: "Out of memory");
+                message_lines(problem);
                 return log_unknown(a, name);
         }
 
         if (!c->same_machine)
-                return log_error_errno(EINVAL,
+                return complain(EINVAL,
                                        "The journal of another machine cannot be read from here: "
                                        "run \"vspc-client log %s\" there.",
                                        name);
@@ -96,12 +96,12 @@ int verb_log(const Arguments *a) {
                 return verb_refused(c, &refusal, name);
 
         if (json_array_size(vms) == 0) {
-                log_notice("vspcd does not know \"%s\" any more, or yet.", name);
+                message("vspcd does not know \"%s\" any more, or yet.", name);
                 return log_unknown(a, name);
         }
 
         if (json_array_size(vms) > 1)
-                return log_error_errno(EINVAL,
+                return complain(EINVAL,
                                        "\"%s\" names %zu VMs: \"vspc-client show %s\" tells them apart.",
                                        name, json_array_size(vms), name);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "basic/log.h"
 #include "inventory.h"
 #include "refusal.h"
 #include "show.h"

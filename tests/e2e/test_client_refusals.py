@@ -42,6 +42,13 @@ class Refusals(ClientTestCase):
         self.assertEqual(run(vspcd, "show", "twin").stdout.count("Name: twin"), 2)
         self.assertEqual(run(vspcd, "show", vms[0].id).returncode, 0)
 
+    def test_of_many_candidates_each_is_named_in_full(self):
+        vms = [a_vm("n" * 80 + str(i), i) for i in range(30)]
+        server = self.fake(Attach=error("AmbiguousVM", vm="n", uuids=[vm["id"] for vm in vms]), List=all_vms(vms))
+        result = run(server, "attach", "n")
+        self.assertSays(result, "may be any of these VMs", *[f"\n  {vm['name']}  {vm['id']}\n" for vm in vms[:20]])
+        self.assertTrue(result.stderr.endswith("\n  and 10 more\n"), result.stderr[-200:])
+
     def test_who_holds_the_access_that_is_denied(self):
         vm, _ = self.attached_to_vm("--access=write")
         result = run(vm.vspcd, "attach", vm.name, "--access=exclusive")
@@ -77,6 +84,32 @@ class Refusals(ClientTestCase):
         result = run(vspcd, "forget", "web01")
         self.assertEqual((result.returncode, result.stdout), (0, "web01: forgotten.\n"))
         self.assertEqual(run(vspcd).stdout, "No VMs.\n")
+
+    EVIL = "evil\x1b]0;title\x07\x9b31m\u202e\r\nfake"
+
+    def test_a_name_on_the_command_line_cannot_touch_the_terminal_either(self):
+        """A script may have it from a stranger."""
+        gone, closing = self.fake(), self.fake(**dict.fromkeys(("List", "Attach", "Clear", "Forget"),
+                                                               lambda caller, _: caller.sock.close()))
+        gone.close()
+        unknown = error("NoSuchVM", vm="x")
+        refusing = self.fake(List=all_vms([]), Attach=unknown, Clear=unknown, Forget=error("VMConnected", vm="x"))
+        for server in gone, closing, refusing:
+            for verb in "attach", "show", "clear", "forget", "log":
+                self.assertHarmless(run(server, verb, self.EVIL, env={"PATH": "/nonexistent"}))
+
+    def test_nor_can_the_value_of_an_option(self):
+        for options in (["--socket"], ["--host"], ["--access"], ["--escape"], ["--json"], ["--format"], ["--timeout"],
+                        ["--unit"], ["--tls", "--host=localhost:1", "--fingerprint"],
+                        ["--tls", "--host=localhost:1", "--ca"], ["--tls", "--host=localhost:1", "--cert"]):
+            self.assertHarmless(subprocess.run([CLIENT, *options[:-1], f"{options[-1]}={self.EVIL}"], encoding="utf-8",
+                                               capture_output=True, check=False, env=environment()))
+
+    def assertHarmless(self, result):
+        self.assertEqual(result.returncode, 1, result)
+        self.assertRegex(result.stderr, "^vspc-client: ")
+        self.assertNotRegex(result.stdout + result.stderr, "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
+        self.assertNotIn("\nfake", result.stdout + result.stderr)
 
     def test_an_older_vspcd(self):
         unknown = [{"error": "org.varlink.service.MethodNotFound", "parameters": {"method": "x"}}]
