@@ -39,12 +39,6 @@ int dial_distrust(Dial *d, const TlsSession *s) {
         return -EPROTO;
 }
 
-/* A local socket that is there but not for us is an answer. One that is not there is none. */
-static bool dial_may_go_on(const Dial *d) {
-        return d->n_tried == 0 || !target_is_local_socket(dial_target(d)) || d->error == -ENOENT ||
-               d->error == -ECONNREFUSED;
-}
-
 static int begin(const Target *t) {
         _cleanup_close_ int fd = socket(t->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                                         0);
@@ -58,7 +52,7 @@ static int begin(const Target *t) {
 }
 
 int dial_next(Dial *d) {
-        while (d->n_tried < d->targets->n && dial_may_go_on(d)) {
+        while (d->n_tried < d->targets->n) {
                 d->n_tried++;
 
                 int fd = begin(dial_target(d));
@@ -88,8 +82,8 @@ static const char *hint(const Dial *d) {
                 return "\nYou are not in group vspc: \"usermod -aG vspc USER\", and log in again.";
         if (target_is_local_socket(&d->targets->target[0]) &&
             (d->error == -ENOENT || d->error == -ECONNREFUSED))
-                return "\nIt is not running, or its sockets are elsewhere: "
-                       "\"systemctl start vspc.socket\", or say where it is with --host=HOST[:PORT].";
+                return "\nStart its sockets with \"systemctl start vspc.socket\", or say where it is: "
+                       "--host=HOST[:PORT] or --socket=PATH.";
         if (d->error == -ECONNREFUSED && d->targets->trust)
                 return "\nvspcd is there for others only if its vspc-admin-tls.socket is enabled.";
         if (d->error == -ECONNREFUSED)

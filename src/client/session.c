@@ -203,10 +203,6 @@ static void session_output_changed(Output *o) {
 
 /* The attachment */
 
-const Targets *session_targets(const Session *s) {
-        return s->targets.n > 0 ? &s->targets : &s->arguments->targets;
-}
-
 static int session_attach(Session *s) {
         json_t *parameters = json_pack("{s:s, s:s*}", "vm", s->vm, "access", s->arguments->access);
 
@@ -216,7 +212,7 @@ static int session_attach(Session *s) {
                 return -ENOMEM;
         }
 
-        return attachment_open(&s->attachment, session_targets(s), parameters);
+        return attachment_open(&s->attachment, &s->arguments->targets, parameters);
 }
 
 static int session_rest_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
@@ -278,18 +274,13 @@ static void session_tell_read_only(Session *s, const json_t *vm) {
 }
 
 static void session_tell_attached(Session *s, const json_t *vm, const char *granted) {
-        const Dial *dial = &s->attachment.dial;
         int c = s->arguments->escape;
-        char name[8], target[TARGET_TEXT_MAX], way[TARGET_TEXT_MAX + 16] = "";
-
-        /* Whoever expects the local socket is to see that it is not this. */
-        if (dial_has_gone_on(dial))
-                snprintf(way, sizeof way, " by way of %s", target_format(dial_target(dial), target));
+        char name[8];
 
         if (!s->terminal || c == ESCAPE_NONE)
-                session_say(s, "Connected to VM %s%s.", s->title, way);
+                session_say(s, "Connected to VM %s.", s->title);
         else
-                session_say(s, "Connected to VM %s%s. The escape character is %s.", s->title, way,
+                session_say(s, "Connected to VM %s. The escape character is %s.", s->title,
                             escape_name((uint8_t) c, name));
 
         if (streq(granted, "read_only"))
@@ -316,8 +307,6 @@ static void session_opened(Attachment *a, const VarlinkReply *reply) {
         s->vm = new_vm;
         s->title = new_title;
         free(TAKE_PTR(s->told));
-        if (s->targets.n == 0)
-                s->targets = targets_of_kind(&s->arguments->targets, dial_target(&a->dial));
         s->phase = SESSION_ATTACHED;
         session_note_activity(s);
         s->attached_at = s->active_at;
@@ -364,7 +353,7 @@ static char *session_explain(Session *s, AttachmentEnd end, int error, const Var
         if (end == ATTACHMENT_UNREACHABLE)
                 return attachment_explain(&s->attachment);
         if (end == ATTACHMENT_REFUSED)
-                return refusal_explain(refusal, s->vm, session_targets(s), session_users(s), detail);
+                return refusal_explain(refusal, s->vm, &s->arguments->targets, session_users(s), detail);
 
         _cleanup_free_ char *asked = text_sanitize(s->vm, strlen(s->vm), SIZE_MAX);
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";

@@ -143,6 +143,19 @@ class Reaching(ClientTestCase):
         self.assertSays(self.fails(f"--host=127.0.0.1:{port}"), f"127.0.0.1:{port}: Connection refused")
         self.assertSays(self.fails(f"--host=[::1]:{port}"), f"[::1]:{port}: ")
 
+    @skipUnless(os.getuid() == 0, "only root can have a /run of its own")
+    def test_without_the_local_socket_nobody_else_is_asked(self):
+        """Any local user may listen at 127.0.0.1:13371, and would see what root types."""
+        code = ("import os, socket, sys; s = socket.create_server(('127.0.0.1', 13371)); "
+                "os.set_inheritable(s.fileno(), True); os.execv(sys.argv[1], sys.argv[1:])")
+        script = 'mount -t tmpfs none /run && ip link set lo up && exec python3 -c "$1" "$0" web01'
+        if subprocess.run(["unshare", "-mn", "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("there are no namespaces here")
+        result = subprocess.run(["unshare", "-mn", "sh", "-c", script, CLIENT, code], capture_output=True, text=True,
+                                check=False, env=environment(), timeout=PATIENCE_SEC)
+        self.assertSays(result, "/run/vspc/admin.socket: No such file or directory", '"systemctl start vspc.socket"')
+        self.assertNotIn("127.0.0.1", result.stderr)
+
     def test_what_is_no_host(self):
         for text in "", ":13371", "[::1", "[::1]x", "host:0", "host:port", "host:70000", "[]":
             self.assertSays(self.fails(f"--host={text}"), f'"{text}" is not a host')
@@ -199,42 +212,6 @@ class Reaching(ClientTestCase):
             server = self.fake(List=all_vms([vm]), Attach=reply(vm=vm))
             for args in ["list"], ["show", "x"], ["list", "--json"]:
                 self.assertEqual(run(server, *args).returncode, 0)
-
-
-class Fallback(ClientTestCase):
-    """The loopback address, where vspcd is asked if there is no local socket."""
-
-    PORT = 13371
-
-    def setUp(self):
-        super().setUp()
-        if os.path.exists("/run/vspc/admin.socket"):
-            self.skipTest("vspcd runs here")
-        vm = a_vm("web01")
-        try:
-            self.server = self.fake(on_tcp=True, port=self.PORT, List=all_vms([vm]),
-                                    Attach=lambda _, parameters: reply(vm=vm, granted="free_for_all"))
-        except OSError:
-            self.skipTest("the port of vspcd is taken here")
-        self.server.options = []
-
-    def test_is_told(self):
-        terminal = self.attached(self.server, "web01")
-        self.assertRegex(terminal.shown, rb"Connected to VM web01 \(\S+\) by way of 127\.0\.0\.1:13371\.")
-
-    def test_is_not_told_where_it_was_asked_for(self):
-        self.server.options = [f"--host=127.0.0.1:{self.PORT}"]
-        self.assertNotIn(b"by way of", self.attached(self.server, "web01").shown)
-
-    def test_who_waits_stays_with_it(self):
-        terminal = self.attached(self.server, "web01", "--wait")
-        peer = self.server.wait_attached()
-        self.server.close()
-        peer.close()
-        terminal.wait_shown(b"Waiting until")
-        terminal.command(b"info")
-        terminal.wait_shown(b"Cannot reach vspcd: 127.0.0.1:13371: Connection refused")
-        self.assertNotIn(b"/run/vspc/admin.socket", terminal.shown)
 
 
 if __name__ == "__main__":
