@@ -7,6 +7,7 @@
 #include "arguments.h"
 #include "basic/parse.h"
 #include "message.h"
+#include "similar.h"
 #include "vm.h"
 
 #define ESCAPE_DEFAULT 0x1d /* ^] */
@@ -221,6 +222,14 @@ static int check_words(char **words, size_t n) {
         return 0;
 }
 
+static int refuse_verb(const char *word, const char *similar) {
+        if (similar)
+                return complain(EINVAL, "No verb \"%s\". Did you mean \"%s\"? \"vspc-client --help\" lists all verbs.", word,
+                                similar);
+
+        return complain(EINVAL, "No verb \"%s\". \"vspc-client --help\" lists the verbs.", word);
+}
+
 static const char *find_verb(const char *const *verbs, const char *word) {
         for (; word && *verbs; verbs++)
                 if (streq(*verbs, word))
@@ -389,6 +398,10 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
         a.verb = find_verb(verbs, argv[optind]);
         a.words = argv + optind + (a.verb ? 1 : 0);
         a.n_words = (size_t) (argv + argc - a.words);
+        a.similar_verb = a.verb || a.n_words == 0 ? NULL : similar_verb(verbs, a.words[0]);
+
+        if (!a.verb && a.n_words > 1)
+                return refuse_verb(a.words[0], a.similar_verb);
 
         int r = check_words(a.words, a.n_words);
         if (r < 0)

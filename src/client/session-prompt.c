@@ -87,6 +87,8 @@ static void session_obey(Session *s, PromptCommand command) {
                 session_close_prompt(s);
                 if (attachment_break(&s->attachment) < 0)
                         session_say(s, "No break was sent: not attached, or the VM takes no input");
+                else
+                        session_say(s, "Break sent to VM %s.", s->title);
                 break;
 
         case PROMPT_INFO:

@@ -22,6 +22,30 @@ int verb_refused(const Connection *c, const VarlinkReply *reply, const char *vm)
         return complain_lines(EREMOTEIO, text);
 }
 
+int verb_refuse_unknown(const Connection *c, const char *vm) {
+        VarlinkReply unknown = {.error = VARLINK_INTERFACE ".NoSuchVM"};
+
+        return verb_refused(c, &unknown, vm);
+}
+
+int verb_for_each(const Arguments *a, VerbForOne run) {
+        _cleanup_(connection_freep) Connection *c = NULL;
+        int result = 0;
+
+        int r = verb_connect(a, &c);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < a->n_words; i++) {
+                r = run(c, a->words[i], a);
+                if (r < 0 && r != -EREMOTEIO)
+                        return r;
+                result = MIN(result, r);
+        }
+
+        return result;
+}
+
 int verb_print_json(const json_t *value, JsonFormat format) {
         size_t style = format == JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT;
 

@@ -235,9 +235,10 @@ class Prompt(ClientTestCase):
         vm.wait_data(ESCAPE * 2)
 
     def test_break(self):
-        vm, terminal = self.attached_to_vm()
+        vm, terminal = self.attached_to_vm(name="web01")
         terminal.type(b"a")
         terminal.command(b"break")
+        terminal.wait_shown(f"vspc-client: Break sent to VM web01 ({vm.id}).\r\n".encode())
         terminal.type(b"b")
         vm.wait_data(b"ab")
         self.assertEqual([item for item in vm.trace if item == ("command", BRK)], [("command", BRK)])

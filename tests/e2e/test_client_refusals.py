@@ -124,6 +124,22 @@ class Refusals(ClientTestCase):
                            (["--host=a", "list"], "exclude"), ([b"\xff"], "not UTF-8"), (["--frob"], "--help")):
             self.assertSays(run(server, *args), text)
 
+    def test_an_unknown_verb_and_the_similar_one(self):
+        server = self.fake()
+        for word, verb in (("status", "show"), ("shwo", "show"), ("Attach", "attach"), ("logs", "log"), ("mon", "monitor"),
+                           ("ls", "list"), ("connect", "attach"), ("remove", "forget")):
+            self.assertSays(run(server, word, "web-1"), f'No verb "{word}". Did you mean "{verb}"?')
+        self.assertSays(run(server, "web-1", "web-2"), 'No verb "web-1". "vspc-client --help" lists the verbs.')
+        self.assertHarmless(run(server, self.EVIL, "web-1"))
+        self.assertEqual(server.calls, [])
+
+    def test_one_word_is_a_vm_and_maybe_a_verb_with_a_mistake(self):
+        server = self.fake(List=all_vms([]), Attach=error("NoSuchVM", vm="x"))
+        for word, verb in ("lst", "list"), ("metric", "metrics"), ("Monitor", "monitor"):
+            self.assertSays(run(server, word), f'no VM "{word}"', f'Did you mean the verb "{verb}"?')
+        for words in ["web-log-01"], ["attach", "lst"]:
+            self.assertNotIn("verb", run(server, *words).stderr)
+
     def test_help_and_version(self):
         for option in "--help", "-h", "--version":
             result = run(self.fake(), option)

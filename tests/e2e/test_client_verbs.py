@@ -154,6 +154,23 @@ class Show(ClientTestCase):
         out = run(server, "show", "b", "a", "--json").stdout
         self.assertEqual([json.loads(line) for line in out.splitlines()], [vms[1], vms[0]])
 
+    def test_what_there_is_of_several_is_shown_and_the_rest_is_a_failure(self):
+        vspcd = self.start()
+        for name in "web01", "web02":
+            connected_vm(vspcd, name)
+        result = run(vspcd, "show", "nope", "web01", "nor-this", "web02")
+        self.assertSays(result, 'no VM "nope"', 'no VM "nor-this"')
+        self.assertEqual(re.findall("Name: (.*)", result.stdout), ["web01", "web02"])
+
+    def test_messages_come_where_they_belong(self):
+        """In one file with the output, as in a terminal."""
+        vspcd = self.start()
+        connected_vm(vspcd, "web01")
+        command = [CLIENT, *options_of(vspcd), "show", "web01", "nope", "web01"]
+        shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                               env=environment()).stdout
+        self.assertRegex(shown, r'(?s)^ +Name: web01\n.*\nvspc-client: .*"nope".*\n +Name: web01\n')
+
 
 class Monitor(ClientTestCase):
     def monitor(self, vspcd, *args):
@@ -246,10 +263,46 @@ class Clear(ClientTestCase):
         vm = connected_vm(vspcd, "web01")
         clients = [TelnetClient(vm), TelnetClient(vm)]
         result = run(vspcd, "clear", str(vm.port))
-        self.assertEqual((result.returncode, result.stdout), (0, f"{vm.port}: 2 clients disconnected.\n"))
+        self.assertEqual((result.returncode, result.stdout), (0, "web01: 2 clients disconnected.\n"))
         for client in clients:
             client.wait_closed()
         self.assertEqual(run(vspcd, "clear", "web01").stdout, "web01: 0 clients disconnected.\n")
+
+    def test_all_but_those_that_cannot_be(self):
+        vspcd = self.start()
+        for name in "web01", "web02":
+            connected_vm(vspcd, name)
+        result = run(vspcd, "clear", "web01", "nope", "web02")
+        self.assertSays(result, 'no VM "nope"')
+        self.assertEqual(result.stdout, "web01: 0 clients disconnected.\nweb02: 0 clients disconnected.\n")
+
+
+class Forget(ClientTestCase):
+    def test_is_acknowledged_with_the_name_however_the_vm_was_named(self):
+        vspcd = self.start()
+        for i, name_of in enumerate((lambda vm: vm.name, lambda vm: vm.id, lambda vm: str(vm.port), lambda vm: vm.id[:-1])):
+            vm = connected_vm(vspcd, f"web{i}")
+            vm.close()
+            vspcd.wait_logged(f"web{i} .*its connection from .* has ended")
+            result = run(vspcd, "forget", name_of(vm))
+            self.assertEqual((result.returncode, result.stdout), (0, f"web{i}: forgotten.\n"), result)
+
+    def test_all_but_those_that_are_connected(self):
+        vspcd = self.start()
+        vms = [connected_vm(vspcd, f"web{i}") for i in range(3)]
+        for vm in vms[0], vms[2]:
+            vm.close()
+            vspcd.wait_logged(f"{vm.name} .*its connection from .* has ended")
+        result = run(vspcd, "forget", "web0", "web1", "web2")
+        self.assertSays(result, "VM web1 is connected")
+        self.assertEqual(result.stdout, "web0: forgotten.\nweb2: forgotten.\n")
+
+    def test_a_name_in_the_acknowledgement_cannot_touch_the_terminal(self):
+        vm = a_vm("evil\x1b[2J\r\nfake")
+        server = self.fake(List=all_vms([vm]), Forget=reply(), Clear=reply(disconnected=2))
+        self.assertEqual(run(server, "forget", "x").stdout, "evil\ufffd[2J\ufffd\ufffdfake: forgotten.\n")
+        self.assertEqual(run(server, "clear", "x").stdout, "evil\ufffd[2J\ufffd\ufffdfake: 2 clients disconnected.\n")
+        self.assertEqual([parameters["vm"] for method, parameters in server.calls if method != "List"], [vm["id"]] * 2)
 
 
 class Completion(ClientTestCase):
