@@ -50,6 +50,22 @@ class Faces(Scenario):
         self.wait_journal("^I am web01$", "-t", "vspc-console", "VSPC_VM_NAME=web01")
         self.assertNotIn("web02", self.journal("-t", "vspc-console", "VSPC_VM_NAME=web01"))
 
+    def test_vspc_client_says_whether_the_journal_has_nothing_or_may_not_be_read(self):
+        self.vm("web01")
+        self.nc(self.wait_vm("web01")).echo("I am web01")
+        self.wait_journal("^I am web01$", "-t", "vspc-console", "VSPC_VM_NAME=web01")
+        log = ("vspc-client", "log", "--no-pager", "--output=cat")
+        self.assertIn("I am web01\n", self.machine.out(*log, "web01"))
+        unknown = self.machine.run(*log, "web11", check=False)
+        self.assertIn("The journal has nothing that a VM named \"web11\" has said.", unknown.stderr)
+        for name in "web01", "web11":
+            hidden = self.machine.run(*log, name, user="bob", check=False)
+            self.assertIn("You may not read this machine's journal", hidden.stderr)
+            self.assertEqual((unknown.returncode, hidden.returncode, unknown.stdout + hidden.stdout), (1, 1, ""))
+        self.machine.run("gpasswd", "--add", "bob", "systemd-journal")
+        self.addCleanup(self.machine.run, "gpasswd", "--delete", "bob", "systemd-journal")
+        self.assertIn("I am web01\n", self.machine.run(*log, "web01", user="bob").stdout)
+
     def test_the_journal_explains_what_vspcd_logs(self):
         self.vm("web01")
         self.wait_vm("web01")
