@@ -14,7 +14,7 @@ import time
 from client_cases import CLIENT, ClientTestCase, environment, options_of, run
 from fake_varlink import a_client, a_vm, all_vms, error, reply
 from harness import PATIENCE_SEC, main, wait_for
-from peers import TelnetClient, connected_vm
+from peers import COM_PORT, TelnetClient, connected_vm, sub
 
 COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bash/vspc-client")
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
@@ -203,6 +203,60 @@ class Monitor(ClientTestCase):
         self.until(process, f"web01: client 127.0.0.1:{client.local_port} detached")
         vm.close()
         self.until(process, "web01: disconnected")
+
+    def told(self, *events):
+        """What is printed for these, without the time."""
+        server = self.fake(Monitor=[{"parameters": event, "continues": True} for event in events] + reply(event="ready"))
+        lines = run(server, "monitor").stdout.splitlines()
+        return [line.split(" ", 2)[2] for line in lines[:-1]]
+
+    def test_says_what_has_changed(self):
+        before = a_vm("web01")
+        for change, said in (({"port": 50007}, "port is now 50007"), ({"serial": "9600 7E1"}, "serial port is now 9600 7E1"),
+                             ({"uri": "s1"}, "port URI is now s1"), ({"vmotion": "accepted"}, "vMotion is now accepted"),
+                             ({"port": None, "serial": "9600 7E1"}, "port is now none, serial port is now 9600 7E1"),
+                             ({}, "changed"), ({"bytesSent": 7}, "changed")):
+            self.assertEqual(self.told({"event": "present", "vm": before},
+                                       {"event": "changed", "vm": {**before, **change}}), [f"web01: {said}"])
+
+    def test_compares_with_what_was_told_last(self):
+        vm = a_vm("web01")
+        away = {key: value for key, value in vm.items() if key != "serial"}
+        self.assertEqual(self.told({"event": "added", "vm": away}, {"event": "changed", "vm": vm},
+                                   {"event": "disconnected", "vm": away}, {"event": "changed", "vm": vm},
+                                   {"event": "removed", "vm": vm}, {"event": "changed", "vm": away}), [
+            "web01: added", "web01: serial port is now 115200 8N1", "web01: disconnected",
+            "web01: serial port is now 115200 8N1", "web01: removed", "web01: changed"])
+
+    def test_says_which_name_a_vm_had(self):
+        vm = a_vm("web01")
+        renamed = {"event": "renamed", "vm": {**vm, "name": "web02"}}
+        self.assertEqual(self.told({"event": "present", "vm": vm}, renamed), [f"web02: renamed, was web01 ({vm['id']})"])
+        self.assertEqual(self.told(renamed), [f"web02: renamed ({vm['id']})"])
+
+    def test_what_is_compared_cannot_touch_the_terminal(self):
+        vm = a_vm("web01\x1b[2J")
+        lines = self.told({"event": "present", "vm": vm},
+                          {"event": "changed", "vm": {**vm, "uri": "\x1b[2J\r\n" + "x" * 10000, "serial": 3}},
+                          {"event": "renamed", "vm": {**vm, "name": "\u202e"}}, {"event": "changed", "vm": {}},
+                          {"event": "changed", "vm": {"id": 3, "name": []}}, {"event": "changed"})
+        self.assertEqual(len(lines), 5)
+        self.assertNotRegex("".join(lines), "[\x00-\x1f\x7f-\x9f\u202e]")
+        self.assertLess(len(lines[0]), 1000)
+
+    def test_remembers_no_more_vms_than_there_can_be(self):
+        n = 65536  # that vspcd keeps
+        events = [{"event": "present", "vm": {"id": str(i), "name": str(i)}} for i in range(n + 1)]
+        last = [{"event": "changed", "vm": {"id": str(i), "name": str(i), "port": 1}} for i in (n - 1, n)]
+        self.assertEqual(self.told(*events, *last), [f"{n - 1}: port is now 1", f"{n}: changed"])
+
+    def test_a_real_serial_port_that_is_set(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd, "web01")
+        process = self.monitor(vspcd)
+        self.until(process, "Watching")
+        vm.send_raw(sub(1, (9600).to_bytes(4, "big"), option=COM_PORT))  # SET-BAUDRATE
+        self.until(process, "web01: serial port is now 9600 8N1")
 
     def test_as_json_a_line_each(self):
         vspcd = self.start()
