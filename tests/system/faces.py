@@ -143,6 +143,16 @@ class Faces(Scenario):
         self.assertIn("Permission denied", alice.stderr)
         bob.echo("still here")
 
+    def test_people_are_named_in_the_log_and_to_each_other(self):
+        self.vm("web01")
+        vm = self.wait_vm("web01")
+        self.talk("vspc-client", "web01", "--access=exclusive", user="bob").wait_shown("Connected to VM web01")
+        self.wait_journal(r"VM web01 .*: client bob \(pid \d+\) connected, with exclusive access$", "-u", "vspc")
+        self.talk("nc", "127.0.0.1", str(vm["port"])).wait_shown("[vspc: refused, bob (pid ")
+        self.assertRegex(self.machine.out("vspc-client", "show", "web01"), r" bob \(pid \d+\), exclusive, ")
+        self.machine.run("vspc-client", "clear", "web01")
+        self.wait_journal(r"VM web01 .*: root \(pid \d+\) disconnects its 1 client$", "-u", "vspc")
+
     def test_varlinkctl_knows_what_it_can_be_asked(self):
         self.need_varlinkctl()
         self.assertIn("org.vspc.Concentrator", self.machine.out("varlinkctl", "info", SOCKET))
