@@ -142,6 +142,23 @@ class Show(ClientTestCase):
         wait_for(lambda: "State: disconnected" in run(vspcd, "show", "web01").stdout, "the VM to be shown disconnected")
         self.assertRegex(run(vspcd, "show", "web01").stdout, r"Expires: .*; in 23h 59min")
 
+    def test_a_vm_that_expires_later_than_a_number_in_varlink_can_say(self):
+        for span in "10000000000000s", "18446744073708s":  # beyond 2⁶³ and, from now on, beyond 2⁶⁴ microseconds
+            vspcd = self.start(VMExpireSec=span)
+            connected_vm(vspcd, "web01").close()
+            wait_for(lambda: "State: disconnected" in run(vspcd, "show", "web01").stdout, "the VM to be shown disconnected")
+            self.assertNotIn("Expires", run(vspcd, "show", "web01").stdout)
+            self.assertNotIn("expires", json.loads(run(vspcd, "show", "web01", "--json").stdout))
+
+    def test_numbers_of_another_server_that_are_too_large(self):
+        vm = a_vm("web01", bytesSent=5)
+        for number in 2**63, 2**64 - 1, 10**30, -10**30:
+            server = self.fake(List=all_vms([{**vm, "expires": number, "bytesReceived": number}]))
+            result = run(server, "show", "web01")
+            self.assertIn("\n     Port: 50001\n", result.stdout)
+            self.assertIn("\n     Sent: 5B\n", result.stdout)
+            self.assertEqual(run(server, "list", "--no-legend").stdout.split()[:3], ["web01", vm["id"], "50001"])
+
     def test_the_id_if_it_is_more_than_the_uuid(self):
         vm = a_vm("web01")
         server = self.fake(List=all_vms([{**vm, "id": vm["uuid"] + "_s0"}]))
