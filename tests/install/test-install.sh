@@ -23,7 +23,7 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /usr/lib/vspc/vspc.conf \
     "$prefix"/share/man/man1/vspc-client.1 "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5 \
     "$prefix/share/man/man7/org.vspc.Concentrator.7" "$prefix/share/man/man5/org.vspc.Concentrator1.5" \
-    "$prefix"/share/man/man7/vspc.hooks.7 "$catalogdir/vspc.catalog" \
+    "$prefix"/share/man/man7/vspc{,.hooks}.7 "$catalogdir/vspc.catalog" \
     /usr/lib/vspc/{esxi-6,log-namespace,logrotate,reserved-ports}.conf \
     /usr/share/dbus-1/system.d/org.vspc.Concentrator1.conf /usr/share/polkit-1/actions/org.vspc.policy; do
     [ -f "$root$file" ] || problem "$file is not installed"
@@ -34,7 +34,7 @@ done
 
 # Each unit and each program has a page, if only one that leads to another.
 man=$root$prefix/share/man
-for name in vspcd vspc-client vspc-hooks $(cd "$root$unitdir" && ls); do
+for name in vspc vspcd vspc-client vspc-hooks import-vspcpy $(cd "$root$unitdir" && ls); do
     page=$(find "$man" -name "$name.[1-8]")
     [ -n "$page" ] || { problem "there is no manual page for $name"; continue; }
     target=$man/$(sed -n 's/^\.so //p' "$page")
