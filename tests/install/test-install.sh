@@ -39,7 +39,7 @@ for name in vspc vspcd vspc-client vspc-hooks import-vspcpy $(cd "$root$unitdir"
     [ -n "$page" ] || { problem "there is no manual page for $name"; continue; }
     target=$man/$(sed -n 's/^\.so //p' "$page")
     [ -f "$target" ] || target=$page
-    sed -n '/^\.SH NAME/{n;p}' "$target" | sed 's/\\-/-/g' | grep -qw -- "$name" || problem "$target is not about $name"
+    sed -n '/^\.SH NAME/,/ \\- /p' "$target" | sed 's/\\-/-/g' | grep -qw -- "$name" || problem "$target is not about $name"
 done
 
 [ ! -e "$root/etc" ] || problem "something is installed to /etc, which is the administrator's"
