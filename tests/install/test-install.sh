@@ -90,6 +90,14 @@ done
 if [ "$(id -u)" = 0 ]; then
     systemd-tmpfiles --root="$root/sysroot" --create "$root$tmpfilesdir/vspc.conf" ||
         problem "systemd-tmpfiles does not understand its snippet"
+    # Where an administrator's hooks and drop-ins go: the folders are there, and stay as he makes them.
+    for folder in /etc/vspc/hooks.d /etc/vspc/vspc.conf.d; do
+        [ "$(stat -c '%u:%g %a' "$root/sysroot$folder")" = "0:0 755" ] ||
+            problem "$folder is not made, or others than root may write there"
+    done
+    chmod 0700 "$root/sysroot/etc/vspc/hooks.d"
+    systemd-tmpfiles --root="$root/sysroot" --create "$root$tmpfilesdir/vspc.conf"
+    [ "$(stat -c %a "$root/sysroot/etc/vspc/hooks.d")" = 700 ] || problem "systemd-tmpfiles changes an administrator's folder"
     # systemd gives away what is at its sockets' paths, and vspcd reads a configuration here.
     [ "$(stat -c '%u:%g %a' "$root/sysroot/run/vspc")" = "0:0 755" ] ||
         problem "/run/vspc is not made, or others than root may write there"

@@ -131,11 +131,12 @@ class Faces(Scenario):
         client.wait_shown("Connection closed by foreign host.").wait_exit()
 
     def test_members_of_the_group_may_attach_and_others_may_not(self):
-        self.machine.run("systemctl", "stop", "vspc-admin.socket", "vspc.socket")
-        self.edit("vspc-admin.socket", readme_block("ListenStream=\nListenStream=/run/vspc/admin.socket"))
-        self.machine.run("systemctl", "start", "vspc.socket", "vspc-admin.socket")
         self.vm("web01")
         self.wait_vm("web01")
+        self.edit("vspc-admin.socket", readme_block("ListenStream=\nListenStream=/run/vspc/admin.socket"))
+        self.machine.sh(readme_block("vspc.service\nsystemctl start vspc.socket\n"))
+        self.wait_vm("web01")
+        self.assertNotEqual(self.machine.run("nc", "-z", "127.0.0.1", "13371", check=False).returncode, 0)
         bob = self.talk("vspc-client", "attach", "web01", user="bob")
         bob.wait_shown("Connected to VM web01").echo("hello")
         alice = self.machine.run("vspc-client", "attach", "web01", user="alice", check=False)
