@@ -149,8 +149,10 @@ class Removing(Packages):
         self.assertEqual([path for path in left if not re.match(f"{STATE}|{DEBIANS}", path)], [])
         self.assertIn(f"PORT={ports['web02']}\n", self.machine.sh("cat /var/lib/vspc/mappings/*.vm").stdout)
         self.assertTrue(self.machine.find("/var/log/vspc", "/web02"))
+        self.machine.run("rm", "/etc/vspc/hooks.d/50-nothing")
         self.remove("purge")
         self.assertEqual(self.left(), [])
+        self.assertEqual(self.machine.out("ls", "/etc/vspc").split(), ["vspc.conf", "vspc.conf.d", "vspc.crt", "vspc.key"])
 
         self.machine.run("systemctl", "stop", "peer-web01")
         self.apt("install", *self.packages)

@@ -22,6 +22,7 @@ AFTER = """
 for unit in vspc.socket vspc-admin.socket vspc-hooks.socket vspc-admin-tls.socket vspc.service vspc-hooks.service; do
     echo "$unit $(systemctl is-active $unit) $(systemctl is-enabled $unit)"
 done >/run/after-install
+ls -d /etc/vspc/* >>/run/after-install
 sysctl --quiet net.ipv4.ip_local_reserved_ports=50000-54095
 useradd --create-home alice
 useradd --create-home --groups vspc bob
