@@ -66,6 +66,22 @@ class Faces(Scenario):
         self.addCleanup(self.machine.run, "gpasswd", "--delete", "bob", "systemd-journal")
         self.assertIn("I am web01\n", self.machine.run(*log, "web01", user="bob").stdout)
 
+    def test_consoles_have_a_journal_of_their_own_where_log_namespace_conf_is_installed_as_it_says(self):
+        install, reload_and_restart, show = self.machine.sh(
+            "sed -n '/^#   install/,/^#$/s/^#   //p' /usr/lib/vspc/log-namespace.conf").stdout.splitlines()
+        self.vm("web01")
+        self.nc(self.wait_vm("web01")).echo("this is for everybody's journal")
+        self.wait_journal("^this is for everybody's journal$", "-t", "vspc-console")
+        self.machine.write("/etc/systemd/journald@vspc.conf", "[Journal]\nSystemMaxUse=20M\n")
+        self.machine.sh(install)
+        self.machine.sh(reload_and_restart)
+        self.nc(self.wait_vm("web01")).echo("this is for a journal of its own")
+        self.talk(*show.split()).wait_shown("this is for a journal of its own")
+        self.assertNotIn("of its own", self.journal())
+        self.assertRegex(self.machine.out("journalctl", "--namespace=vspc", "-t", "systemd-journald"), r"max 20(\.0)?M")
+        said = self.machine.out("vspc-client", "log", "web01", "--no-pager")
+        self.assertRegex(said, "(?s)this is for everybody's journal\n.*this is for a journal of its own\n")
+
     def test_the_journal_explains_what_vspcd_logs(self):
         self.vm("web01")
         self.wait_vm("web01")

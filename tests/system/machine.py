@@ -22,20 +22,33 @@ SOURCE = os.path.dirname(os.path.dirname(HERE))
 # How long anything may take on a busy machine before we say that it does not happen
 PATIENCE_SEC = 30
 
+# A few builds of the project
+CCACHE_MAX = "500M"
+
 # What a file or a process that has gone is noticed by
 GONE = (FileNotFoundError, NotADirectoryError, ProcessLookupError)
 
 
 def wait_for(predicate, what, timeout=PATIENCE_SEC):
-    """Waits until predicate() is true and returns what it returned."""
-    deadline = time.monotonic() + timeout
+    """Waits until predicate() is true and returns what it returned. It is mostly a program's answer: what takes long is
+    asked for less often, so that asking is not what holds it up."""
+    began = time.monotonic()
     while True:
         result = predicate()
         if result:
             return result
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > timeout:
             raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
-        time.sleep(0.02)
+        time.sleep(min(0.02 + waited / 8, 0.25))
+
+
+def cache(name):
+    """A folder that is kept for the next run, beside those of tools/debian-root"""
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = os.path.join(folder, "vspc", name)
+    os.makedirs(folder, exist_ok=True)
+    return folder
 
 
 def debian_root(release, kind):
@@ -93,6 +106,8 @@ class Overlay:
 
 
 class Machine(Overlay):
+    """binds: systemd-nspawn's options for what is seen in there of this machine"""
+
     def __init__(self, release, kind, binds=()):
         self.binds, self.nspawn_process, self.leader, self.slirp = binds, None, None, None
         super().__init__(release, kind)
@@ -106,7 +121,7 @@ class Machine(Overlay):
                 # BPF is for systemd, to filter addresses with (IPAddressDeny=).
                 self.nspawn("--boot", "--private-network", "--resolv-conf=off", "--machine=vspc-test",
                             "--kill-signal=SIGRTMIN+3", "--capability=CAP_BPF", "--system-call-filter=bpf",
-                            *(f"--bind-ro={source}:{place}" for source, place in self.binds)),
+                            *self.binds),
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
         self.leader = wait_for(self.find_leader, self.has_not_booted)
         wait_for(lambda: self.run("test", "-S", "/run/systemd/private", check=False).returncode == 0,
@@ -198,6 +213,12 @@ class Machine(Overlay):
         """Starts a command that is talked to. end() ends it, and all that it has started."""
         return subprocess.Popen(self.argv(*argv, user=user), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, start_new_session=True)
+
+    def shell(self):
+        """For somebody who sits at the terminal that this runs on, on a terminal of the machine's"""
+        argv = self.argv("env", f"TERM={os.environ.get('TERM', 'dumb')}", "SHELL=/bin/bash",
+                         "script", "--quiet", "--return", "--command", "cd; exec bash --login", "/dev/null")
+        subprocess.run(argv, check=False)
 
     def connect(self):
         """Gives it a way out to the network, for apt. Nobody outside can reach it, nor can it reach this machine."""

@@ -8,13 +8,14 @@ import subprocess
 import tempfile
 
 import isolation
-from machine import SOURCE, Overlay
+from machine import CCACHE_MAX, SOURCE, Overlay, cache
 
 BUILD_SEC = 600
 
-# vspc-sim is in none of the packages; what turns the clock, and what tries to execute things, is for tests only.
-SCRIPT = """
-/source/tools/build-packages --output=/built
+# With the source package, for lintian. vspc-sim is in none of the packages; what turns the clock, and what tries to execute
+# things, is for tests only.
+BUILD = """
+/source/tools/build-packages --source --output=/built
 meson setup /tmp/sim /source --buildtype=release -Dtests=disabled
 ninja -C /tmp/sim vspc-sim
 cp /tmp/sim/vspc-sim /built
@@ -22,33 +23,50 @@ cc -Wall -Wextra -Werror -O2 -shared -fPIC -o /built/jumping-clock.so /source/te
 cc -Wall -Wextra -Werror -O2 -o /built/execute /source/tests/system/execute.c
 """
 
+LINTIAN = "lintian --allow-root --display-info --pedantic /built/vspc_*.changes"
+
 
 class Project:
     def __init__(self, release):
         """Builds it. close() removes what was built."""
+        self.release = release
         self.folder = tempfile.TemporaryDirectory(prefix="built-", dir=isolation.FOLDER)
         os.chmod(self.folder.name, 0o755)
-        root = Overlay(release, "build")
+        result = self.run_where_it_is_built(BUILD)
+        if result.returncode != 0:
+            raise RuntimeError(f"the project cannot be built on {release}:\n{result.stdout[-5000:]}")
+
+    def run_where_it_is_built(self, script):
+        """In a root that has what debian/control asks for, and can write nowhere but into /built. meson takes ccache."""
+        root = Overlay(self.release, "build")
         try:
-            result = subprocess.run(
+            return subprocess.run(
                 root.nspawn("--as-pid2", f"--bind-ro={SOURCE}:/source", f"--bind={self.folder.name}:/built",
-                            "bash", "-euo", "pipefail", "-c", SCRIPT),
+                            f"--bind={cache(f'{self.release}-ccache')}:/ccache", "--setenv=CCACHE_DIR=/ccache", f"--setenv=CCACHE_MAXSIZE={CCACHE_MAX}",
+                            "bash", "-euo", "pipefail", "-c", script),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
                 timeout=BUILD_SEC)
         finally:
             root.close()
-        if result.returncode != 0:
-            raise RuntimeError(f"the project cannot be built on {release}:\n{result.stdout[-5000:]}")
+
+    def lintian(self):
+        """What the release's lintian has found: its exit status, and what it has said"""
+        result = self.run_where_it_is_built(LINTIAN)
+        return result.returncode, result.stdout
 
     @property
     def binds(self):
         """What a machine needs to have of it, and where"""
-        return [(self.folder.name, "/built"), (f"{self.folder.name}/vspc-sim", "/usr/local/bin/vspc-sim"),
-                (f"{self.folder.name}/execute", "/usr/local/bin/execute")]
+        return [f"--bind-ro={self.folder.name}:/built",
+                *(f"--bind-ro={self.folder.name}/{name}:/usr/local/bin/{name}" for name in ("vspc-sim", "execute"))]
+
+    def debs(self):
+        """Seen from out here"""
+        return sorted(glob.glob(f"{self.folder.name}/*.deb"))
 
     def packages(self):
-        return ["/built/" + os.path.basename(path) for path in sorted(glob.glob(f"{self.folder.name}/*.deb"))
-                if "dbgsym" not in path]
+        """What is installed on a machine, seen from in there"""
+        return ["/built/" + os.path.basename(path) for path in self.debs() if "dbgsym" not in path]
 
     def fetch_dependencies(self, machine):
         """While it is not booted yet and has the network of this machine: of Debian's packages only"""

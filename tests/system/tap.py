@@ -3,6 +3,7 @@
 """Scenarios as tests of their own: what they have come to is printed in the Test Anything Protocol, which meson
 reads."""
 
+import argparse
 import os
 import sys
 import time
@@ -18,8 +19,11 @@ def comment(text):
 
 
 class TapResult(unittest.TestResult):
-    def __init__(self, n_tests):
+    """on_failure() is called while the machine is still as it was when a scenario failed."""
+
+    def __init__(self, n_tests, on_failure):
         super().__init__()
+        self.on_failure = on_failure
         print(f"1..{n_tests}", flush=True)
 
     def startTest(self, test):
@@ -35,12 +39,16 @@ class TapResult(unittest.TestResult):
         super().addFailure(test, err)
         if not isinstance(test, unittest.TestCase):  # what a whole class needs
             raise err[1]
-        self.problems.append("".join(traceback.format_exception(*err)))
+        problem = "".join(traceback.format_exception(*err))
+        self.problems.append(problem)
         if len(self.problems) == 1 and hasattr(test, "evidence"):
             try:
                 self.problems.append(test.evidence())
             except Exception as e:  # pylint: disable=broad-except
                 self.problems.append(f"and there is no evidence of it: {e}")
+        if self.on_failure:
+            comment(problem)
+            self.on_failure()
 
     addError = addFailure
 
@@ -64,24 +72,33 @@ def tests_of(*classes):
     return [cls(name) for _, cls, name in sorted(tests, key=lambda test: (classes.index(test[1]), test[0]))]
 
 
-def main(run, classes):
-    """run(release, tests, result). Arguments: a release of Debian, and words of which the tests' names must have one.
+def argument_parser(description):
+    parser = argparse.ArgumentParser(description=description, epilog="Only root can do this.")
+    parser.add_argument("release", metavar="RELEASE", choices=["bookworm", "trixie"], help="bookworm or trixie")
+    parser.add_argument("words", metavar="WORD", nargs="*",
+                        help="run only those scenarios in whose names one of these words is")
+    return parser
 
-    Where no machine can be booted this is skipped, with the reason; but not in CI, where it can."""
-    release, *words = sys.argv[1:]
+
+def enter():
+    """Makes a place for machines, and goes on in there. Where there can be none the test is skipped, with the reason; but
+    not in CI, where there can."""
     why = isolation.why_impossible()
     if why and os.environ.get("CI") == "true":
         print(f"Bail out! {why}")
         sys.exit(1)
     if why:
         print(f"1..0 # SKIP {why}")
-        return
-
+        sys.exit()
     isolation.enter()
+
+
+def run(run_tests, classes, words, on_failure=None):
+    """run_tests(tests, result) runs them."""
     tests = [t for t in tests_of(*classes) if not words or any(word.lower() in name_of(t).lower() for word in words)]
-    result = TapResult(len(tests))
+    result = TapResult(len(tests), on_failure)
     try:
-        run(release, tests, result)
+        run_tests(tests, result)
     except Exception as e:  # pylint: disable=broad-except
         comment(traceback.format_exc())
         print(f"Bail out! {type(e).__name__}")

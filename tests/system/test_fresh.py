@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 """What README.md says to somebody who has just cloned this, on a machine with nothing prepared, word for word: a
-package that was forgotten is missing there. Usage: test_fresh.py RELEASE [WORD...]
+package that was forgotten is missing there.
 
 Each way has a machine of its own, for what one installs would be there for the next. What is tested is what is
 committed.
 """
 
+import glob
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import unittest
 
 import tap
 from conversation import Conversation
-from machine import SOURCE, Machine, wait_for
+from machine import CCACHE_MAX, SOURCE, Machine, cache, debian_root, wait_for
 from scenario import readme_block
 
 # With packages to get and to unpack, on a busy machine
@@ -24,30 +26,37 @@ ARCHIVES = "/var/cache/apt/archives"
 ARCHIVE_SEC = 30 * 24 * 60 * 60
 
 
-def archives(release):
-    """Where the packages are kept that apt has got, so that it need not get them each time"""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = f"{cache}/vspc/{release}-archives"
-    os.makedirs(folder, exist_ok=True)
-    return folder
+# What is compiled for one machine is not compiled for another: meson takes a ccache that it finds. That of the root that
+# packages are built in works here with the libraries that it has there, and nothing has to be installed for it.
+BUILDER = "/opt/builder"
+CCACHE = f"""#!/bin/sh
+export CCACHE_DIR=/opt/ccache CCACHE_MAXSIZE={CCACHE_MAX} CCACHE_NOHASHDIR=1
+exec {BUILDER}/lib*/ld-linux*.so.* --library-path "$(echo {BUILDER}/usr/lib/*-linux-gnu*)" {BUILDER}/usr/bin/ccache "$@"
+"""
 
 
 def lend_archives(machine):
-    """apt takes what has the checksum that it wants, and gets the rest, which keep_archives() keeps for next time."""
-    kept, here = archives(machine.release), machine.path(ARCHIVES)
-    for name in os.listdir(kept):
-        if time.time() - os.stat(f"{kept}/{name}").st_mtime > ARCHIVE_SEC:
-            os.unlink(f"{kept}/{name}")
-        elif name.endswith(".deb"):
-            shutil.copyfile(f"{kept}/{name}", f"{here}/{name}")
+    """So that apt need not get all packages each time. It takes what has the checksum that it wants, and gets the rest,
+    which keep_archives() keeps for next time."""
+    kept, here = cache(f"{machine.release}-archives"), machine.path(ARCHIVES)
+    for path in glob.glob(f"{kept}/*"):
+        try:
+            if time.time() - os.stat(path).st_mtime > ARCHIVE_SEC:
+                os.unlink(path)
+            elif path.endswith(".deb"):
+                shutil.copy(path, here)
+        except FileNotFoundError:
+            pass  # a test beside this one was first to remove it
 
 
 def keep_archives(machine):
-    kept, here = archives(machine.release), machine.path(ARCHIVES)
-    for name in os.listdir(here):
-        if name.endswith(".deb") and not os.path.exists(f"{kept}/{name}"):
-            shutil.copyfile(f"{here}/{name}", f"{kept}/{name}.new-{os.getpid()}")
-            os.rename(f"{kept}/{name}.new-{os.getpid()}", f"{kept}/{name}")
+    kept = cache(f"{machine.release}-archives")
+    for path in glob.glob(machine.path(f"{ARCHIVES}/*.deb")):
+        place = f"{kept}/{os.path.basename(path)}"
+        if not os.path.exists(place):
+            with tempfile.NamedTemporaryFile(dir=kept, delete=False) as new:
+                shutil.copyfile(path, new.name)
+            os.rename(new.name, place)
 
 
 class Fresh(unittest.TestCase):
@@ -56,9 +65,11 @@ class Fresh(unittest.TestCase):
 
     @classmethod
     def make_machine(cls):
-        machine = Machine(cls.release, "fresh")
+        machine = Machine(cls.release, "fresh", [f"--bind-ro={debian_root(cls.release, 'build')}:{BUILDER}",
+                                                 f"--bind={cache(f'{cls.release}-ccache')}:/opt/ccache"])
         # A person who is asked whether to go on says yes.
         machine.write("/etc/apt/apt.conf.d/90yes", 'APT::Get::Assume-Yes "true";\n')
+        machine.write("/usr/local/bin/ccache", CCACHE, 0o755)
         lend_archives(machine)
         clone = readme_block("git clone").replace("URL", f"file://{SOURCE}")
         subprocess.run(["bash", "-euc", clone], cwd=machine.path("/root"), stderr=subprocess.DEVNULL, check=True)
@@ -146,10 +157,12 @@ class Installing(Fresh):
                  "vspc.service to be active")
 
 
-def run(release, tests, result):
-    Fresh.release = release
-    unittest.TestSuite(tests).run(result)
+def main():
+    arguments = tap.argument_parser(__doc__).parse_args()
+    tap.enter()
+    Fresh.release = arguments.release
+    tap.run(lambda tests, result: unittest.TestSuite(tests).run(result), [Trying, Installing], arguments.words)
 
 
 if __name__ == "__main__":
-    tap.main(run, [Trying, Installing])
+    main()

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc under a real systemd, from its packages. Usage: test_system.py RELEASE [WORD...]: only the tests with such a
-word in their names."""
+"""vspc under a real systemd, from its packages, which are built before: scenarios on a machine of Debian 12 (bookworm) or
+13 (trixie) that is booted for them. With --shell, somebody who wants to look around in there has it to themselves."""
 
+import contextlib
+import sys
 import unittest
 
 import tap
+from debs import Debs
 from encryption import Encryption
 from faces import Faces
-from machine import Machine
+from machine import SOURCE, Machine
 from packages import Removing, Upgrading
 from project import Project
 from scenario import Scenario
 from service import Service
 from trouble import Trouble
+
+CLASSES = [Debs, Service, Faces, Encryption, Trouble, Upgrading, Removing]
 
 # What there is before and after the installation, for the scenarios that want to know; and people. Of so many connections
 # that are made here, one would have a VM's port sooner or later while vspcd is restarted.
@@ -28,24 +33,63 @@ useradd --create-home alice
 useradd --create-home --groups vspc bob
 """
 
+WELCOME = """
+A machine with vspc on it, and a way out to the network for apt. Nothing that happens in it is kept, and it is powered off
+when this shell ends. The tree is at /source, the packages are in /built. For a VM whose serial port is a shell:
 
-def run(release, tests, result):
+  systemd-run --unit=web01 vspc-sim --connect=127.0.0.1:13370 --name=web01 --exec='bash -i'
+  vspc-client attach web01
+"""
+
+
+@contextlib.contextmanager
+def machine_with_vspc(release):
     project = Project(release)
-    machine = Machine(release, "host", project.binds)
     try:
-        project.fetch_dependencies(machine)
-        machine.write("/etc/hostname", "vspc\n")
-        machine.write("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 vspc.example.com vspc\n")
-        machine.boot()
-        machine.sh(BEFORE)
-        project.install(machine)
-        machine.sh(AFTER)
-        Scenario.machine, Scenario.packages = machine, project.packages()
-        unittest.TestSuite(tests).run(result)
+        machine = Machine(release, "host", [*project.binds, f"--bind-ro={SOURCE}:/source"])
+        try:
+            project.fetch_dependencies(machine)
+            machine.write("/etc/hostname", "vspc\n")
+            machine.write("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 vspc.example.com vspc\n")
+            machine.boot()
+            machine.sh(BEFORE)
+            project.install(machine)
+            machine.sh(AFTER)
+            yield project, machine
+        finally:
+            machine.close()
     finally:
-        machine.close()
         project.close()
 
 
+def run(release, tests, result):
+    with machine_with_vspc(release) as (project, machine):
+        Scenario.machine, Scenario.packages, Debs.project = machine, project.packages(), project
+        unittest.TestSuite(tests).run(result)
+
+
+def look_around(release):
+    with machine_with_vspc(release) as (_, machine):
+        machine.connect()
+        print(WELCOME, flush=True)
+        machine.shell()
+
+
+def main():
+    parser = tap.argument_parser(__doc__)
+    parser.add_argument("--shell", action="store_true", help="run no scenario, but a shell, as root on the machine")
+    parser.add_argument("--shell-on-failure", action="store_true",
+                        help="run a shell on the machine when a scenario fails, before anything is cleaned up")
+    arguments = parser.parse_args()
+
+    tap.enter()
+    if arguments.shell:
+        look_around(arguments.release)
+        sys.exit()
+
+    tap.run(lambda tests, result: run(arguments.release, tests, result), CLASSES, arguments.words,
+            (lambda: Scenario.machine.shell()) if arguments.shell_on_failure else None)
+
+
 if __name__ == "__main__":
-    tap.main(run, [Service, Faces, Encryption, Trouble, Upgrading, Removing])
+    main()
