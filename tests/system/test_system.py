@@ -5,9 +5,8 @@
 
 import contextlib
 import sys
-import unittest
 
-import tap
+from arguments import argument_parser, enter, tap
 from debs import Debs
 from encryption import Encryption
 from faces import Faces
@@ -65,7 +64,7 @@ def machine_with_vspc(release):
 def run(release, tests, result):
     with machine_with_vspc(release) as (project, machine):
         Scenario.machine, Scenario.packages, Debs.project = machine, project.packages(), project
-        unittest.TestSuite(tests).run(result)
+        tests.run(result)
 
 
 def look_around(release):
@@ -76,18 +75,19 @@ def look_around(release):
 
 
 def main():
-    parser = tap.argument_parser(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--shell", action="store_true", help="run no scenario, but a shell, as root on the machine")
     parser.add_argument("--shell-on-failure", action="store_true",
                         help="run a shell on the machine when a scenario fails, before anything is cleaned up")
     arguments = parser.parse_args()
 
-    tap.enter()
+    enter()
     if arguments.shell:
         look_around(arguments.release)
         sys.exit()
 
-    tap.run(lambda tests, result: run(arguments.release, tests, result), CLASSES, arguments.words,
+    tap.run(tap.select(tap.tests_of(*CLASSES), arguments.words),
+            lambda tests, result: run(arguments.release, tests, result),
             (lambda: Scenario.machine.shell()) if arguments.shell_on_failure else None)
 
 
