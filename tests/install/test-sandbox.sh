@@ -50,6 +50,7 @@ cp "$build/units/vspc.service" "$unit"
 [ $problems = 0 ] || exit 1
 if [ "$(id -u)" != 0 ] || ! root=$("$source/tools/debian-root" trixie host); then
     echo "skipped for Debian 13: only root can make a root of it, see above"
+    [ "${CI-}" != true ] || exit 1
     exit 77
 fi
 

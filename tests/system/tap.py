@@ -80,9 +80,8 @@ def argument_parser(description):
     return parser
 
 
-def enter():
-    """Makes a place for machines, and goes on in there. Where there can be none the test is skipped, with the reason; but
-    not in CI, where there can."""
+def skip_where_impossible():
+    """Where no machine can be booted the test is skipped, with the reason; but not in CI, where it can."""
     why = isolation.why_impossible()
     if why and os.environ.get("CI") == "true":
         print(f"Bail out! {why}")
@@ -90,7 +89,6 @@ def enter():
     if why:
         print(f"1..0 # SKIP {why}")
         sys.exit()
-    isolation.enter()
 
 
 def run(run_tests, classes, words, on_failure=None):

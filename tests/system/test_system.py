@@ -7,6 +7,7 @@ import contextlib
 import sys
 import unittest
 
+import isolation
 import tap
 from debs import Debs
 from encryption import Encryption
@@ -81,11 +82,16 @@ def main():
                         help="run a shell on the machine when a scenario fails, before anything is cleaned up")
     arguments = parser.parse_args()
 
-    tap.enter()
     if arguments.shell:
+        why = isolation.why_impossible()
+        if why:
+            sys.exit(f"There can be no machine: {why}")
+        isolation.enter()
         look_around(arguments.release)
-        sys.exit()
+        return
 
+    tap.skip_where_impossible()
+    isolation.enter()
     tap.run(lambda tests, result: run(arguments.release, tests, result), CLASSES, arguments.words,
             (lambda: Scenario.machine.shell()) if arguments.shell_on_failure else None)
 
