@@ -7,11 +7,19 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libini
 # To try it out
 PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 
-# To test it: outside peers, sanitizers, fuzzers, packages
-PACKAGES_TEST="$PACKAGES_BUILD python3 python3-cryptography python3-gdbm python3-prometheus-client libcmocka-dev
-    libtelnet-dev openssl clang libclang-rt-dev llvm inetutils-telnet netcat-openbsd gdb gdbserver tmux
-    dbus-daemon dbus-bin iproute2 mandoc debootstrap systemd-container slirp4netns procps util-linux logrotate build-essential
-    debhelper lintian rpm rpmlint gnutls-bin socat telnet-ssl softhsm2"
+# To build the tests, and to run those of the suites unit and corpus: under sanitizers, with a symbolizer for their reports
+PACKAGES_UNIT="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev clang libclang-rt-dev llvm"
+
+# What the tests of each other suite need: outside peers, what makes and checks packages, and what boots a machine
+PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openssl inetutils-telnet netcat-openbsd gdb
+    gdbserver tmux dbus-daemon dbus-bin iproute2 procps util-linux logrotate gnutls-bin socat telnet-ssl softhsm2 debootstrap
+    putty-tools ckermit python3-serial gensio-bin ser2net"
+PACKAGES_INSTALL="mandoc debootstrap util-linux"
+PACKAGES_PACKAGE="build-essential debhelper lintian rpm rpmlint"
+PACKAGES_SYSTEM="debootstrap systemd-container slirp4netns util-linux procps"
+
+# … and with a real guest at a VM's serial port (tools/linux-guest), as the suite guest does
+PACKAGES_GUEST="qemu-system-x86 cpio python3 inetutils-telnet"
 
 # On a machine that it runs on, in the tests that boot one (tools/debian-root)
 PACKAGES_HOST="systemd systemd-sysv dbus polkitd iproute2 inetutils-telnet netcat-openbsd openssl"

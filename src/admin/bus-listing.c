@@ -80,8 +80,8 @@ static int append_node(Buffer *b, const char *path) {
 /* Bytes that a VM takes, rather too many than too few */
 static size_t listing_measure(const BusListing *l, const Console *c, const char *path) {
         static const size_t fixed[] = {
-                [BUS_LISTING_VMS] = 128,
-                [BUS_LISTING_OBJECTS] = 1024,
+                [BUS_LISTING_VMS] = 192,
+                [BUS_LISTING_OBJECTS] = 1024 + CONSOLE_CLASH_TEXT_MAX,
                 [BUS_LISTING_NODES] = 32,
         };
 

@@ -61,6 +61,7 @@ DEFINE_GETTER(since, "t", c->since)
 DEFINE_GETTER(peer, "s", text_of_peer(c))
 DEFINE_GETTER(tls, "s", text_of_tls(c, (char[TLS_TEXT_MAX]){}))
 DEFINE_GETTER(serial, "s", text_of_serial(c, (char[COM_PORT_TEXT_MAX]){}))
+DEFINE_GETTER(problem, "s", console_describe_clash(c, (char[CONSOLE_CLASH_TEXT_MAX]){}) ?: "")
 DEFINE_GETTER(vmotion, "s", vmotion_state_to_string(console_vmotion_state(c)))
 DEFINE_GETTER(clients, "u", console_count_clients(c))
 DEFINE_GETTER(access, "s", access_to_string(access_most(&c->holders)))
@@ -129,6 +130,7 @@ static const sd_bus_vtable vm_vtable[] = {
         SD_BUS_PROPERTY("Peer", "s", get_peer, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("TLS", "s", get_tls, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Serial", "s", get_serial, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Problem", "s", get_problem, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ExpiresUSec", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 
         /* They change with each byte. */

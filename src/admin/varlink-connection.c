@@ -9,6 +9,9 @@
 /* Bytes read at a time */
 #define READ_MAX 16384U
 
+/* What a pickle of Python's begins with, from protocol 2 on */
+#define PICKLE_PROTO 0x80
+
 static void connection_set_state(VarlinkConnection *c, VarlinkState state) {
         VarlinkConnection **lists = c->server->connections;
 
@@ -329,6 +332,11 @@ static void connection_log_problem(VarlinkConnection *c) {
         varlink_log_mistake(c, what);
 }
 
+/* vSPC.py's client sends a pickle and waits for one. No JSON begins with this byte. */
+static bool connection_is_pickle(const VarlinkConnection *c) {
+        return !c->asked && c->in.size > 0 && buffer_data(&c->in)[0] == PICKLE_PROTO;
+}
+
 static void connection_readable(Stream *stream) {
         VarlinkConnection *c = container_of(stream, VarlinkConnection, stream);
         size_t max = MIN((size_t) READ_MAX, buffer_space(&c->in));
@@ -353,6 +361,13 @@ static void connection_readable(Stream *stream) {
 
         if (c->state == VARLINK_WATCHING) {
                 buffer_clear(&c->in);
+                return;
+        }
+
+        if (connection_is_pickle(c)) {
+                varlink_log_mistake(c, "is from vSPC.py's vSPCClient (a pickle), which vspcd does not understand: use "
+                                       "vspc-client(1) or varlinkctl(1)");
+                varlink_close_gently(c);
                 return;
         }
 

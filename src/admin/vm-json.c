@@ -54,6 +54,8 @@ static void write_link(JsonWriter *w, const Link *link) {
 void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         const Link *link = console_speaker(console);
         usec_t expires = console_expires(console);
+        char text[CONSOLE_CLASH_TEXT_MAX];
+        const char *problem = console_describe_clash(console, text);
 
         json_writer_begin_object(w, key);
         json_writer_put_string(w, "id", console->id);
@@ -66,6 +68,8 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         json_writer_put_unsigned(w, "since", console->since);
         if (link)
                 write_link(w, link);
+        if (problem)
+                json_writer_put_string(w, "problem", problem);
         json_writer_put_string(w, "vmotion", vmotion_state_to_string(console_vmotion_state(console)));
         json_writer_put_unsigned(w, "clientCount", console_count_clients(console));
         write_clients(w, console);

@@ -124,16 +124,23 @@ static void tell(VmStream *s, VarlinkConnection *c) {
                 give_up(c);
 }
 
-/* So that all of them together have a bound. */
+/* A reader of events is in one of these states. */
+static const VarlinkState reader_states[] = {VARLINK_REPLYING, VARLINK_WATCHING};
+
+/* Bounds what is queued for all readers together. */
 static void give_up_furthest_behind(VmStream *s) {
         VarlinkConnection *c, *furthest = NULL;
         size_t total = 0;
 
-        DL_FOREACH(s->server->connections[VARLINK_WATCHING], c) {
-                total += c->stream.out.size;
-                if (!furthest || c->stream.out.size > furthest->stream.out.size)
-                        furthest = c;
-        }
+        for (size_t i = 0; i < ELEMENTSOF(reader_states); i++)
+                DL_FOREACH(s->server->connections[reader_states[i]], c) {
+                        if (!c->events)
+                                continue;
+
+                        total += c->stream.out.size;
+                        if (!furthest || c->stream.out.size > furthest->stream.out.size)
+                                furthest = c;
+                }
 
         if (total > VARLINK_EVENTS_MAX)
                 give_up(furthest);
@@ -158,7 +165,6 @@ static bool anybody_is_told(const VarlinkServer *server, const Console *console)
 }
 
 static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, const Client *client) {
-        static const VarlinkState states[] = {VARLINK_REPLYING, VARLINK_WATCHING};
         VarlinkConnection *c, *next;
 
         /* Written once, whoever gets it. */
@@ -173,8 +179,8 @@ static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, 
         if (w.error < 0 || buffer_append(&s->event, "", 1) < 0)
                 log_error("Cannot tell of VM %s: no memory", console->name);
         else
-                for (size_t i = 0; i < ELEMENTSOF(states); i++)
-                        DL_FOREACH_SAFE(s->server->connections[states[i]], c, next)
+                for (size_t i = 0; i < ELEMENTSOF(reader_states); i++)
+                        DL_FOREACH_SAFE(s->server->connections[reader_states[i]], c, next)
                                 if (is_told(c, console))
                                         tell(s, c);
 

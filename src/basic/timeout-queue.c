@@ -81,15 +81,23 @@ void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration) {
         timeout_queue_arm(q);
 }
 
-void timeout_start(TimeoutQueue *q, Timeout *t) {
+static void timeout_start_at(TimeoutQueue *q, Timeout *t, usec_t since) {
         timeout_stop(t);
 
         t->queue = q;
-        t->since = event_now(q->event);
+        t->since = since;
         DL_APPEND(q->oldest, t);
         q->n_started++;
         if (q->oldest == t)
                 timeout_queue_arm(q);
+}
+
+void timeout_start(TimeoutQueue *q, Timeout *t) {
+        timeout_start_at(q, t, event_now(q->event));
+}
+
+void timeout_start_now(TimeoutQueue *q, Timeout *t) {
+        timeout_start_at(q, t, now_monotonic());
 }
 
 void timeout_start_ago(TimeoutQueue *q, Timeout *t, usec_t ago) {

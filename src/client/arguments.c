@@ -51,8 +51,8 @@ static void help(void) {
                "     --no-scrollback      attach: only what the VM says from now on\n"
                "     --escape=CHAR        attach: a character, ^X for control-X, or none (default: ^])\n"
                "     --wait               attach: wait for vspcd and the VM, attach again if cut off\n"
-               "     --timeout=SPAN       attach: with a pipe or file for input, end once that has ended\n"
-               "                          and the VM has been silent for so long (default: 1s)\n"
+               "     --quiet-for=SPAN     attach: with a pipe or file for input, end once that has ended\n"
+               "                          and nothing has come or gone for so long (default: 1s)\n"
                "  -f --follow             log: go on as the VM goes on\n"
                "  -n --lines=N            log: the last N lines\n"
                "     --unit=UNIT          log: what this unit has logged (default: vspc.service)\n"
@@ -143,9 +143,9 @@ static int add_journal_option(Arguments *a, const char *name, const char *value)
         return 0;
 }
 
-static int get_timeout(const char *value, usec_t *ret) {
+static int get_quiet_for(const char *value, usec_t *ret) {
         if (parse_sec(value, ret) < 0)
-                return bad("timeout", value, "a time span such as 500ms, 10s, 5min or infinity");
+                return bad("quiet-for", value, "a time span such as 500ms, 10s, 5min or infinity");
 
         return 0;
 }
@@ -254,7 +254,7 @@ enum {
         OPTION_NO_SCROLLBACK,
         OPTION_ESCAPE,
         OPTION_WAIT,
-        OPTION_TIMEOUT,
+        OPTION_QUIET_FOR,
         OPTION_UNIT,
         OPTION_SINCE,
         OPTION_UNTIL,
@@ -279,7 +279,8 @@ static const struct option options[] = {
         {"no-scrollback", no_argument, NULL, OPTION_NO_SCROLLBACK},
         {"escape", required_argument, NULL, OPTION_ESCAPE},
         {"wait", no_argument, NULL, OPTION_WAIT},
-        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+        {"quiet-for", required_argument, NULL, OPTION_QUIET_FOR},
+        {"timeout", required_argument, NULL, OPTION_QUIET_FOR}, /* its first name */
         {"follow", no_argument, NULL, 'f'},
         {"lines", required_argument, NULL, 'n'},
         {"unit", required_argument, NULL, OPTION_UNIT},
@@ -354,9 +355,9 @@ static int take_option(int option, Arguments *a, Whereabouts *w) {
                 a->wait = true;
                 return 0;
 
-        case OPTION_TIMEOUT:
-                a->timeout_given = true;
-                return get_timeout(optarg, &a->timeout);
+        case OPTION_QUIET_FOR:
+                a->quiet_for_given = true;
+                return get_quiet_for(optarg, &a->quiet_for);
 
         case 'f':
                 return add_journal_option(a, "--follow", NULL);
@@ -386,7 +387,7 @@ static int take_option(int option, Arguments *a, Whereabouts *w) {
 }
 
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
-        Arguments a = {.escape = ESCAPE_DEFAULT, .timeout = USEC_PER_SEC, .unit = UNIT_DEFAULT};
+        Arguments a = {.escape = ESCAPE_DEFAULT, .quiet_for = USEC_PER_SEC, .unit = UNIT_DEFAULT};
         Whereabouts whereabouts = {};
         int option;
 

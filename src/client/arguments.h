@@ -38,8 +38,8 @@ typedef struct Arguments {
         bool no_scrollback;
         bool wait;
         int escape; /* a byte, or ESCAPE_NONE */
-        usec_t timeout;
-        bool timeout_given;
+        usec_t quiet_for;
+        bool quiet_for_given;
 
         const char *unit; /* "log": whose entries are believed; without a dot in it, ".service" is to follow */
         const char *journal_options[JOURNAL_OPTIONS_MAX];

@@ -37,7 +37,23 @@ void session_say(Session *s, const char *format, ...) {
 
 void session_finish(Session *s) {
         s->phase = SESSION_OVER;
-        (void) sd_event_exit(s->event, s->last_words ? -EREMOTEIO : 0);
+        (void) sd_event_exit(s->event, s->last_words || s->output.error < 0 ? -EREMOTEIO : 0);
+}
+
+static char *explain_errno(const char *what, int error) {
+        char *why;
+
+        return asprintf(&why, "%s: %s", what, strerror(-error)) < 0 ? NULL : why;
+}
+
+/* Ends it if everything has been written, or cannot be written, which is a failure. */
+static void session_finish_writing(Session *s) {
+        if (!output_is_done(&s->output))
+                return;
+
+        if (s->output.error < 0 && !s->last_words)
+                s->last_words = explain_errno("Cannot write to the standard output", s->output.error);
+        session_finish(s);
 }
 
 static void session_drain(Session *s) {
@@ -51,8 +67,7 @@ static void session_drain(Session *s) {
         /* So that ^C ends it even if the terminal takes nothing. */
         terminal_restore();
         output_release(&s->output);
-        if (output_is_done(&s->output))
-                session_finish(s);
+        session_finish_writing(s);
 }
 
 /* Ends it once everything has been written; @why is taken over. */
@@ -62,11 +77,7 @@ static void session_fail(Session *s, char *why) {
 }
 
 static void session_fail_errno(Session *s, const char *what, int error) {
-        char *why;
-
-        if (asprintf(&why, "%s: %s", what, strerror(-error)) < 0)
-                why = NULL;
-        session_fail(s, why);
+        session_fail(s, explain_errno(what, error));
 }
 
 static void session_update_input(Session *s) {
@@ -94,7 +105,7 @@ static void session_note_activity(Session *s) {
 /* The silence after the end of an input that was no terminal's */
 
 static usec_t session_silence_max(const Session *s) {
-        return s->input_begun || s->arguments->timeout_given ? s->arguments->timeout : USEC_INFINITY;
+        return s->input_begun || s->arguments->quiet_for_given ? s->arguments->quiet_for : USEC_INFINITY;
 }
 
 static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t scheduled, void *userdata) {
@@ -103,8 +114,8 @@ static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t sc
         usec_t max = session_silence_max(s), now = event_now(s->event);
         char *why;
 
-        /* While there is nobody who could speak there is no silence either. */
-        if (s->phase != SESSION_ATTACHED) {
+        /* It is not the VM that is silent while we are not attached, or do not listen for want of room. */
+        if (s->phase != SESSION_ATTACHED || s->attachment.paused) {
                 s->active_at = now;
                 max = MAX(max, SESSION_REST_MIN_USEC);
         }
@@ -141,6 +152,10 @@ static void session_input_ended(Session *s) {
 
         int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_at + max, 1,
                                   session_silence_elapsed, s);
+
+        /* Whatever has come is read first, also after this process was stopped (SIGSTOP) for a while. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(s->silence, SD_EVENT_PRIORITY_IDLE);
         if (r < 0)
                 session_fail_errno(s, "Cannot start a timer", r);
 }
@@ -190,11 +205,10 @@ static int session_watch_input(Session *s) {
 static void session_output_changed(Output *o) {
         Session *s = container_of(o, Session, output);
 
-        if (!session_is_going_on(s)) {
-                if (output_is_done(o))
-                        session_finish(s);
-        } else if (o->error < 0)
-                session_fail_errno(s, "Cannot write to the standard output", o->error);
+        if (!session_is_going_on(s))
+                session_finish_writing(s);
+        else if (o->error < 0)
+                session_drain(s);
         else
                 session_update_reading(s);
 }

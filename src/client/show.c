@@ -111,7 +111,7 @@ static void client_lines(FILE *f, const json_t *vm, usec_t now, Users users) {
 
 void show_vm(FILE *f, const json_t *vm, Users users) {
         const char *serial = json_get_text(vm, "serial", NULL), *peer = json_get_text(vm, "peer", NULL),
-                   *vmotion = json_get_text(vm, "vmotion", "none");
+                   *vmotion = json_get_text(vm, "vmotion", "none"), *problem = json_get_text(vm, "problem", NULL);
         const char *uuid = json_get_text(vm, "uuid", "?"), *id = json_get_text(vm, "id", uuid);
         usec_t now = now_realtime();
         uint64_t port;
@@ -129,6 +129,8 @@ void show_vm(FILE *f, const json_t *vm, Users users) {
                 text_line(f, "Port", "none");
 
         state_line(f, vm, now);
+        if (problem)
+                text_line(f, "Problem", problem);
         if (peer)
                 text_line(f, "Host", peer);
         tls_line(f, vm);

@@ -51,6 +51,23 @@ static size_t count_connected(const json_t *vms) {
         return n;
 }
 
+/* What is the matter, for those whose state says that something is */
+static void print_problems(const json_t *vms) {
+        for (size_t i = 0; i < json_array_size(vms); i++) {
+                const json_t *vm = json_array_get(vms, i);
+                const char *problem = json_get_text(vm, "problem", NULL);
+
+                if (!problem)
+                        continue;
+
+                putchar('\n');
+                print_text(stdout, json_get_text(vm, "name", "?"));
+                fputs(": ", stdout);
+                print_text(stdout, problem);
+                fputs(".\n", stdout);
+        }
+}
+
 static int print_table(const json_t *vms, const Arguments *a) {
         _cleanup_(table_freep) Table *t = NULL;
         size_t n = json_array_size(vms);
@@ -71,8 +88,10 @@ static int print_table(const json_t *vms, const Arguments *a) {
         if (r < 0)
                 return log_error_errno(r, "Cannot show the VMs: %m");
 
-        if (!a->no_legend)
+        if (!a->no_legend) {
+                print_problems(vms);
                 printf("\n%zu VM%s, %zu connected.\n", n, n == 1 ? "" : "s", count_connected(vms));
+        }
 
         return 0;
 }

@@ -38,6 +38,11 @@ const char *vm_state(const json_t *vm, Style *ret_style) {
                 return "migrating";
         }
 
+        if (json_get_text(vm, "problem", NULL)) {
+                *ret_style = STYLE_BUSY;
+                return "shared";
+        }
+
         bool connected = json_is_true(json_object_get(vm, "connected"));
         *ret_style = connected ? STYLE_GOOD : STYLE_FAINT;
         return connected ? "connected" : "disconnected";

@@ -21,7 +21,7 @@ bool json_get_number(const json_t *object, const char *key, uint64_t *ret);
 
 void print_text(FILE *f, const char *text);
 
-/* "connected", "disconnected", "migrating" */
+/* "connected", "disconnected", "migrating", "shared" */
 const char *vm_state(const json_t *vm, Style *ret_style);
 
 /* "web01 (5012abcd-…)", sanitised and to be freed; NULL if memory is short. */

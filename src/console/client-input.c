@@ -4,26 +4,41 @@
 
 #include "client.h"
 #include "message.h"
-#include "telnet/recognize.h"
 
 /* Its VM takes no input, and it has some. What the VM does not hear anyway need not wait. */
 static bool client_is_blocked(const Client *c) {
         return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
 }
 
+/* From now on it has to be silent for a while, for what comes next to mean a break. */
+static void client_await_silence(Client *c) {
+        if (c->mode == CLIENT_UNDECIDED || c->mode == CLIENT_RAW)
+                timeout_start_now(&c->concentrator->silences, &c->silence);
+}
+
+/* Whether it is silent is not known while it is not read. What has been kept of it has come before. */
+static void client_stop_listening(Client *c) {
+        timeout_stop(&c->silence);
+        if (c->unread.size == 0)
+                c->reading.after_silence = false;
+}
+
 void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
         bool wanted = !client_is_blocked(c) || (c->mode == CLIENT_UNDECIDED && c->unread.size == 0);
-        bool reading = c->mode != CLIENT_DEAD && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
+        bool reading = c->mode != CLIENT_DEAD && !c->half_closed && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
                 return;
 
-        if (reading)
+        if (reading) {
                 stream_resume(&c->stream);
-        else
+                client_await_silence(c);
+        } else {
                 stream_pause(&c->stream);
+                client_stop_listening(c);
+        }
 }
 
 /* Why its VM does not hear it, once for each time that somebody else has taken the right to write. */
@@ -45,19 +60,25 @@ static void client_input(Client *c, const uint8_t *data, size_t n) {
                 console_input(c->console, data, n);
 }
 
+void client_break(Client *c) {
+        if (c->access == ACCESS_READ_ONLY)
+                client_tell_read_only(c);
+        else
+                console_break(c->console);
+}
+
 /* How much of what it sends can be taken. */
 static size_t client_input_space(const Client *c) {
         return c->access == ACCESS_READ_ONLY ? CONCENTRATOR_READ_MAX : console_input_space(c->console);
 }
 
 static void client_command(Client *c, uint8_t command, bool *answered) {
+        uint8_t key;
+
         switch (command) {
 
         case TELNET_BRK:
-                if (c->access == ACCESS_READ_ONLY)
-                        client_tell_read_only(c);
-                else
-                        console_break(c->console);
+                client_break(c);
                 break;
 
         case TELNET_AYT:
@@ -68,16 +89,48 @@ static void client_command(Client *c, uint8_t command, bool *answered) {
                 break;
 
         default:
+                key = telnet_key(command);
+                if (key != 0)
+                        client_input(c, &key, 1);
                 break;
         }
+}
+
+/* What its user has typed, which lies in a buffer of ours. */
+static void client_typed(Client *c, const uint8_t *data, size_t n) {
+        client_input(c, data, telnet_keyboard_translate(&c->keyboard, &c->telnet, (uint8_t *) data, n));
+}
+
+/* Whether it takes 8 bits: what it gets depends on that. */
+static bool client_has_answered_binary(const Client *c) {
+        return telnet_option_state(&c->telnet.options, TELNET_US, TELNET_BINARY) != TELNET_Q_WANTYES;
+}
+
+static void client_negotiate(Client *c, const TelnetEvent *event) {
+        TelnetAnswer answer;
+
+        if (telnet_session_negotiate(&c->telnet, &client_policy, event, &c->stream.out, &answer) < 0)
+                client_end(c);
+        else if (c->awaits_binary && client_has_answered_binary(c)) {
+                c->awaits_binary = false;
+                timeout_stop(&c->detection);
+        }
+
+        if (c->mode != CLIENT_DEAD && event->option == TELNET_COM_PORT && answer.changed)
+                client_begin_com_port(c);
 }
 
 static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         bool answered = false;
 
+        if (c->concentrator->settings.windows_enter && !c->reading.cut &&
+            telnet_keyboard_is_enter(&c->keyboard, &c->telnet, p, n)) {
+                client_input(c, p, 1);
+                return;
+        }
+
         while (n > 0 && c->mode != CLIENT_DEAD) {
                 TelnetEvent event;
-                TelnetAnswer answer;
                 size_t used = telnet_decode(&c->telnet.in, p, n, &event);
 
                 p += used;
@@ -86,7 +139,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                 switch (event.type) {
 
                 case TELNET_EVENT_DATA:
-                        client_input(c, event.data, event.size);
+                        client_typed(c, event.data, event.size);
                         break;
 
                 case TELNET_EVENT_COMMAND:
@@ -94,9 +147,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         break;
 
                 case TELNET_EVENT_NEGOTIATION:
-                        if (telnet_session_negotiate(&c->telnet, &client_policy, &event, &c->stream.out,
-                                                     &answer) < 0)
-                                client_end(c);
+                        client_negotiate(c, &event);
                         break;
 
                 case TELNET_EVENT_OVERLONG:
@@ -106,16 +157,38 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         client_end(c);
                         break;
 
-                case TELNET_EVENT_SUBNEGOTIATION: /* of options that we have agreed to none has any */
+                case TELNET_EVENT_SUBNEGOTIATION: /* no other option that we agree to has any */
+                        if (event.option == TELNET_COM_PORT)
+                                client_handle_com_port(c, &event);
+                        break;
+
                 case TELNET_EVENT_NONE:
                         break;
                 }
         }
 }
 
-/* It may become a command yet. */
+/* An IAC after silence, which may be the first half of a break. */
+static bool client_unread_is_half_a_break(const Client *c) {
+        return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
+}
+
+/* It may become a command yet: more is waited for. */
 static bool client_unread_is_open(const Client *c) {
-        return c->mode == CLIENT_UNDECIDED && c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC;
+        if (c->mode != CLIENT_TELNET && c->detection.queue)
+                return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
+
+        return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
+}
+
+/* Returns: how many bytes the breaks were with which this begins. */
+static size_t client_deliver_breaks(Client *c, const uint8_t *p, size_t n) {
+        size_t length = telnet_breaks_length(p, n);
+
+        for (size_t i = 0; i < length; i += 2)
+                client_break(c);
+
+        return length;
 }
 
 /* What has been kept, once it is known what it is. What is left of it afterwards waits for its VM, which takes no
@@ -130,6 +203,8 @@ static void client_deliver_unread(Client *c) {
         while (c->mode != CLIENT_DEAD && (n = MIN(unread.size, client_input_space(c))) > 0) {
                 if (c->mode == CLIENT_TELNET)
                         client_receive_telnet(c, buffer_data(&unread), n);
+                else if (TAKE(c->reading.begins_with_break, false))
+                        n = client_deliver_breaks(c, buffer_data(&unread), unread.size);
                 else
                         client_input(c, buffer_data(&unread), n);
                 buffer_consume(&unread, n);
@@ -155,27 +230,60 @@ void client_take_typed(Client *c, const void *typed, size_t n) {
         client_deliver_unread(c);
 }
 
-void client_detection_elapsed(Timeout *t) {
+void client_become_raw(Client *c) {
+        timeout_stop(&c->detection);
+        c->mode = CLIENT_RAW;
+        c->reading.late = true;
+        c->telnet.out.transmission = TELNET_RAW;
+}
+
+void client_binary_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, detection);
         Console *console = c->console;
 
-        c->mode = CLIENT_RAW;
-        c->late = true;
-        c->telnet.out.transmission = TELNET_RAW;
-
-        client_deliver_unread(c);
+        c->awaits_binary = false;
         client_flush(c);
-        console_flush_input(console);
+        console_settle(console);
 }
 
 /* It speaks telnet: it gets the scrollback, unless it has had output already. */
 static void client_become_telnet(Client *c) {
-        timeout_stop(&c->detection);
+        c->awaits_binary = true;
+        timeout_start(&c->concentrator->binary_answers, &c->detection);
+        timeout_stop(&c->silence);
         c->mode = CLIENT_TELNET;
         c->telnet.out.transmission = TELNET_NVT;
 
         if (!c->got_output)
                 client_go_to_scrollback(c);
+}
+
+/* Decides what the client is from what it has sent so far: the time to wait for more is over. It may have sent
+ * what our own offers begin with, and no more. */
+static void client_decide(Client *c) {
+        TelnetReadFlags flags = c->reading.late ? TELNET_READ_LATE : 0;
+
+        c->begun |= c->unread.size > 0;
+        if (c->unread.size > 0 && !c->reading.begins_with_break &&
+            telnet_recognize(&c->telnet.options, flags, buffer_data(&c->unread), c->unread.size) == TELNET_RECOGNIZED)
+                client_become_telnet(c);
+        else
+                client_become_raw(c);
+
+        client_deliver_unread(c);
+}
+
+void client_detection_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, detection);
+        Console *console = c->console;
+
+        /* The loop may have been busy: what has come in time is read first. */
+        if (c->stream.reading && stream_has_unread(&c->stream))
+                client_readable(&c->stream);
+        if (c->mode == CLIENT_UNDECIDED || (c->mode == CLIENT_RAW && c->unread.size > 0))
+                client_decide(c);
+        client_flush(c);
+        console_flush_input(console);
 }
 
 static void client_keep(Client *c, const uint8_t *p, size_t n) {
@@ -185,7 +293,8 @@ static void client_keep(Client *c, const uint8_t *p, size_t n) {
 
 /* Not telnet, so far. */
 static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
-        c->late = true;
+        c->reading.late = true;
+        c->reading.after_silence = false;
 
         if (client_is_blocked(c))
                 client_keep(c, p, n);
@@ -193,9 +302,89 @@ static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
                 client_input(c, p, n);
 }
 
+/* Whether the beginning of a command may wait for the rest. A raw client's bytes wait for nothing, but for an IAC that
+ * may be the first half of a break. */
+static bool client_may_keep(const Client *c, size_t n, bool cut) {
+        if (c->mode == CLIENT_UNDECIDED)
+                return n <= CLIENT_PREFIX_MAX;
+
+        return n == 1 && c->reading.after_silence && !cut;
+}
+
+/* Breaks, and perhaps a key. It is what it was. */
+static void client_receive_break(Client *c, const uint8_t *p, size_t n) {
+        c->reading.after_silence = false;
+
+        if (client_is_blocked(c)) {
+                c->reading.begins_with_break = true;
+                client_keep(c, p, n);
+                return;
+        }
+
+        size_t length = client_deliver_breaks(c, p, n);
+        if (length < n)
+                client_receive_data(c, p + length, n - length);
+}
+
+void client_silence_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, silence);
+        Console *console = c->console;
+
+        if (!c->stream.reading)
+                return;
+
+        /* The loop has been busy, and something has come meanwhile. */
+        if (stream_has_unread(&c->stream)) {
+                client_await_silence(c);
+                return;
+        }
+
+        /* An IAC that has waited for its second byte is data. */
+        c->reading.cut = c->reading.after_silence = false;
+        client_deliver_unread(c);
+        c->reading.after_silence = c->unread.size == 0;
+        console_flush_input(console);
+}
+
+/* The port of another VM is at the other end. Scrollback and notices are for people: here they would be typed
+ * into that VM. */
+static void client_join(Client *c) {
+        c->null_modem = true;
+        client_become_raw(c);
+        console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is joined with the port of another VM",
+                    c->peer.text);
+}
+
+/* A raw client's first bytes wait for more only if at least one whole command of them is as in our offers. */
+#define LATE_BEGINNING_MIN 3U
+
+/* Looks whether the client's first bytes are our own offers. Returns: how many bytes need no further handling;
+ * all of them if more are needed to know. */
+static size_t client_take_beginning(Client *c, const uint8_t *p, size_t n) {
+        size_t size;
+        TelnetRecognition recognition = telnet_recognize_offers(&client_policy, p, n, &size);
+
+        if (recognition == TELNET_MAYBE && (c->mode == CLIENT_UNDECIDED || n >= LATE_BEGINNING_MIN)) {
+                if (c->mode == CLIENT_RAW)
+                        timeout_start(&c->concentrator->detections, &c->detection);
+                client_keep(c, p, n);
+                return n;
+        }
+
+        c->begun = true;
+        if (c->mode == CLIENT_RAW)
+                timeout_stop(&c->detection);
+        if (recognition != TELNET_RECOGNIZED)
+                return 0;
+
+        client_join(c);
+        return size;
+}
+
 /* Bytes from a client that has not spoken telnet so far. @cut: there may be more of them. */
 static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, bool cut) {
-        TelnetReadFlags flags = (c->late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0);
+        TelnetReadFlags flags = (c->reading.late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0) |
+                                (c->reading.after_silence ? TELNET_READ_AFTER_SILENCE : 0);
         _cleanup_free_ uint8_t *joined = NULL;
 
         if (c->unread.size > 0) {
@@ -211,12 +400,23 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, b
                 buffer_clear(&c->unread);
         }
 
-        TelnetRecognition recognition = telnet_recognize(&c->telnet.options, flags, p, n);
+        if (!c->begun) {
+                size_t taken = client_take_beginning(c, p, n);
+
+                p += taken;
+                n -= taken;
+        }
+        if (n == 0)
+                return;
+
+        TelnetRecognition recognition = c->null_modem ? TELNET_NOT_RECOGNIZED
+                                                      : telnet_recognize(&c->telnet.options, flags, p, n);
         if (recognition == TELNET_RECOGNIZED) {
                 client_become_telnet(c);
                 client_receive_telnet(c, p, n);
-        } else if (recognition == TELNET_MAYBE && c->mode == CLIENT_UNDECIDED && n <= CLIENT_PREFIX_MAX)
-                /* Held back only while it is open what the client is: a raw one's bytes wait for nothing. */
+        } else if (recognition == TELNET_BREAK)
+                client_receive_break(c, p, n);
+        else if (recognition == TELNET_MAYBE && client_may_keep(c, n, cut))
                 client_keep(c, p, n);
         else
                 client_receive_data(c, p, n);
@@ -227,14 +427,26 @@ static size_t client_read_max(const Client *c) {
         if (client_is_blocked(c))
                 return CLIENT_PREFIX_MAX - MIN(c->unread.size, (size_t) CLIENT_PREFIX_MAX);
 
-        /* What has been kept of it comes on top of this read. */
         size_t space = client_input_space(c);
+
+        /* A break has to be seen whole, and that nothing comes behind it. */
+        if (c->mode != CLIENT_TELNET && c->reading.after_silence)
+                space = MAX(space, (size_t) TELNET_BREAK_MAX + 1);
+
+        /* What has been kept of it comes on top of this read. */
         return c->unread.size > 0 ? MAX(space, c->unread.size + 1) - c->unread.size : space;
 }
 
 /* What it has sent and cannot be known to be telnet any more is input. */
 static void client_say_last_words(Client *c) {
-        if (c->unread.size > 0 && c->mode != CLIENT_TELNET)
+        if (c->mode == CLIENT_UNDECIDED)
+                client_decide(c);
+        if (c->unread.size == 0 || c->mode != CLIENT_RAW)
+                return;
+        if (TAKE(c->reading.begins_with_break, false))
+                buffer_consume(&c->unread, client_deliver_breaks(c, buffer_data(&c->unread), c->unread.size));
+
+        if (c->unread.size > 0)
                 client_input(c, buffer_data(&c->unread), c->unread.size);
 }
 
@@ -254,19 +466,24 @@ void client_readable(Stream *s) {
                 return;
         if (n <= 0) {
                 client_say_last_words(c);
-                client_end(c);
+                if (n == 0 && c->mode != CLIENT_DEAD)
+                        client_half_close(c);
+                else
+                        client_end(c);
                 console_flush_input(console);
                 return;
         }
 
-        bool continues = TAKE(c->cut, (size_t) n == max) && c->late && c->unread.size == 0;
+        client_await_silence(c);
+
+        bool continues = TAKE(c->reading.cut, (size_t) n == max) && c->reading.late && c->unread.size == 0;
 
         if (c->mode == CLIENT_TELNET)
                 client_receive_telnet(c, concentrator->input, (size_t) n);
         else if (continues) /* what it looks like, in the middle of something longer, means nothing */
                 client_receive_data(c, concentrator->input, (size_t) n);
         else
-                client_receive_unrecognized(c, concentrator->input, (size_t) n, c->cut);
+                client_receive_unrecognized(c, concentrator->input, (size_t) n, c->reading.cut);
 
         if (c->mode != CLIENT_DEAD)
                 client_flush(c);
@@ -284,12 +501,16 @@ static bool client_has_last_words(Client *c) {
         return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
 }
 
-/* It has gone while its VM takes no input. What it has typed last waits for the VM; what it held does not. */
+/* It has ended its sending side, or gone, while its VM takes no input. What it has typed last waits for the VM; what it
+ * held does not. */
 void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
+        uint8_t none;
 
         if (client_has_last_words(c))
                 console_change_access(c->console, c, ACCESS_NONE);
+        else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
+                client_half_close(c);
         else
                 client_end(c);
 }

@@ -8,16 +8,41 @@
 #include "client.h"
 #include "message.h"
 
+/* Bytes of a replay that are filtered and sent at a time */
+#define REPLAY_STEP (16384U + REPLAY_INPUT_MIN)
+
+/* Where a replay begins: at the scrollback's first line or character, if older output was cut. */
+static uint64_t ring_replay(const Ring *r) {
+        struct iovec iov[REPLAY_BEGIN_MAX / RING_BLOCK_SIZE + 1];
+        uint64_t position = ring_scrollback(r);
+
+        if (position == 0) /* nothing was cut */
+                return 0;
+
+        size_t n = ring_gather(r, position, iov, ELEMENTSOF(iov));
+        return position + replay_begin(iov, n, r->end - position);
+}
+
 void client_go_to_scrollback(Client *c) {
         Ring *ring = &c->console->ring;
-        uint64_t position = MIN(ring_scrollback(ring), c->cursor.position);
+        uint64_t live = c->cursor.position, position = MIN(ring_replay(ring), live);
 
+        c->replay = (Replay){.end = live};
         ring_move(ring, &c->cursor, MAX(position, ring->begin));
+}
+
+/* How it has to be sent its VM's output is not known yet. */
+static bool client_is_undecided(const Client *c) {
+        return c->mode == CLIENT_UNDECIDED || c->awaits_binary;
+}
+
+static bool client_is_replaying(const Client *c) {
+        return c->cursor.position < c->replay.end;
 }
 
 /* The ring has gone on without it. A raw client must not be fed a gap. */
 static bool client_may_skip(const Client *c) {
-        return c->mode == CLIENT_UNDECIDED ||
+        return client_is_undecided(c) ||
                (c->mode == CLIENT_TELNET && c->concentrator->settings.slow_client != SLOW_CLIENT_DROP);
 }
 
@@ -29,10 +54,11 @@ static void client_give_up(Client *c) {
 
 static void client_skip(Client *c) {
         Ring *ring = &c->console->ring;
-        uint64_t position = ring_scrollback(ring), n = position - c->cursor.position;
+        uint64_t position = ring_replay(ring), n = position - c->cursor.position;
 
+        c->replay = (Replay){.end = c->replay.end};
         ring_move(ring, &c->cursor, position);
-        if (c->mode == CLIENT_UNDECIDED) /* nothing has been sent yet, so nothing is missing */
+        if (client_is_undecided(c) && !c->got_output) /* nothing has been sent yet, so nothing is missing */
                 return;
 
         if (c->n_skipped == 0)
@@ -122,20 +148,59 @@ static ssize_t client_send_some(Client *c) {
         return client_send_encoded(c, iov, n);
 }
 
+/* Sends a copy of the output without the queries that a terminal would answer. Returns: how many bytes of the
+ * ring are done with; *ret_left_out: how many of them were not sent. */
+static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
+        uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
+        uint64_t left = c->replay.end - c->cursor.position;
+        size_t n = MIN(left, sizeof in), used;
+        Replay before = c->replay;
+
+        ring_read(&c->console->ring, c->cursor.position, in, n);
+        size_t size = replay_filter(&c->replay, in, n, n < left, out, sizeof out, &used);
+        ssize_t sent = size > 0 ? client_send_encoded(c, &(struct iovec){out, size}, 1) : 0;
+        if (sent < 0)
+                return sent;
+
+        /* Once more, to learn how much of the ring the bytes sent stand for. */
+        if ((size_t) sent < size) {
+                c->replay = before;
+                (void) replay_filter(&c->replay, in, n, n < left, out, (size_t) sent, &used);
+        }
+
+        *ret_left_out = used - (size_t) sent;
+        return (ssize_t) used;
+}
+
 /* Having caught up, it is told whether its VM is still there. */
 static void client_tell_connected(Client *c) {
         c->shown_connected = c->console->connected;
         client_notice(c, "VM %s", c->shown_connected ? "connected" : "disconnected");
 }
 
+/* So it is told whether its VM is alone at this console. */
+static void client_tell_clash(Client *c) {
+        char text[CONSOLE_CLASH_TEXT_MAX];
+        const char *clash = console_describe_clash(c->console, text);
+
+        c->shown_clash = c->console->clash;
+        client_notice(c, "%s", clash ?: "this console is that of one VM again");
+}
+
 static bool client_needs_telling(const Client *c) {
-        return c->mode == CLIENT_TELNET && c->shown_connected != c->console->connected;
+        return c->mode == CLIENT_TELNET &&
+               (c->shown_connected != c->console->connected || c->shown_clash != c->console->clash);
 }
 
 /* Returns: false if there is nothing more that could be done now. */
 static bool client_send_next(Client *c) {
         Ring *ring = &c->console->ring;
         bool lost = ring_has_lost(ring, &c->cursor);
+
+        if (c->half_closed && c->stream.broken) { /* it is not read any more, which would find that out */
+                client_end(c);
+                return false;
+        }
 
         if (lost && !client_may_skip(c)) {
                 client_give_up(c);
@@ -156,27 +221,38 @@ static bool client_send_next(Client *c) {
                 return true;
         }
 
-        if (c->mode == CLIENT_UNDECIDED)
+        if (client_is_undecided(c))
                 return false;
 
         if (c->cursor.position == ring->end) {
                 if (!client_needs_telling(c))
                         return false;
 
-                client_tell_connected(c);
+                if (c->shown_connected != c->console->connected)
+                        client_tell_connected(c);
+                else
+                        client_tell_clash(c);
                 return true;
         }
 
-        ssize_t n = client_send_some(c);
+        bool replaying = client_is_replaying(c);
+        size_t left_out = 0;
+        ssize_t n = replaying ? client_send_replay(c, &left_out) : client_send_some(c);
         if (n < 0) {
                 client_end(c);
                 return false;
         }
 
+        if (n > 0)
+                client_break_vm_silence(c);
         c->got_output = true;
-        c->n_sent += (uint64_t) n;
-        c->concentrator->metrics.client_bytes_sent += (uint64_t) n;
+        c->n_sent += (uint64_t) n - left_out;
+        c->concentrator->metrics.client_bytes_sent += (uint64_t) n - left_out;
         ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
+
+        /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
+        if (replaying && client_is_replaying(c) && !c->stream.blocked)
+                stream_yield(&c->stream);
         return true;
 }
 

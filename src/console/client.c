@@ -10,9 +10,9 @@
 #include "transport/socket.h"
 
 const TelnetPolicy client_policy = {
-        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_COM_PORT, TELNET_OPTION_END},
         .n_us_offered = 3,
-        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_COM_PORT, TELNET_OPTION_END},
         .n_him_offered = 2,
 };
 
@@ -71,6 +71,8 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->since = event_now_realtime(concentrator->event);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
+        c->reading.after_silence = true; /* it has sent nothing at all */
+        c->keyboard.exact = c->mode == CLIENT_TELNET;
         if (c->mode == CLIENT_TELNET)
                 telnet_session_assume(&c->telnet, &client_policy);
         console_add_client(console, c);
@@ -96,12 +98,20 @@ void client_free(Client *c) {
         free(c);
 }
 
-static void client_detach(Client *c) {
-        timeout_stop(&c->detection);
-        c->mode = CLIENT_DEAD;
-        buffer_clear(&c->unread);
+void client_log_disconnected(const Client *c) {
         console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
                     "client %s disconnected", c->peer.text);
+}
+
+static void client_detach(Client *c) {
+        timeout_stop(&c->detection);
+        timeout_stop(&c->silence);
+        timeout_stop(&c->vm_silence);
+        timeout_stop(&c->lifetime);
+        c->mode = CLIENT_DEAD;
+        buffer_clear(&c->unread);
+        if (!c->half_closed)
+                client_log_disconnected(c);
         console_remove_client(c->console, c);
         concentrator_bury_client(c->concentrator, c);
 }
@@ -150,6 +160,7 @@ void client_update_access(Client *c) {
 
         /* What it has typed in vain is not typed later. */
         buffer_clear(&c->unread);
+        c->reading.begins_with_break = false;
         console_change_access(c->console, c, access);
         if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
                 client_notice(c, "nobody holds write access any more: what you type is heard");

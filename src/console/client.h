@@ -2,6 +2,10 @@
 #pragma once
 
 #include "console.h"
+#include "telnet/com-port.h"
+#include "telnet/keyboard.h"
+#include "telnet/recognize.h"
+#include "telnet/replay.h"
 #include "telnet/session.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
@@ -20,6 +24,10 @@ typedef enum ClientMode {
 
 #define CLIENT_DETECTION_USEC (500 * USEC_PER_MSEC)
 
+/* How long a telnet client gets nothing while it has not answered whether it takes 8 bits. One that agrees may read
+ * everything behind our WILL BINARY as such. */
+#define CLIENT_BINARY_USEC (3 * USEC_PER_SEC)
+
 /* Answers and notices that a client has not read: beyond this it is not read either. */
 #define CLIENT_ANSWERS_MAX 4096U
 
@@ -32,6 +40,14 @@ typedef enum ClientMode {
 
 /* The same of one that has agreed on telnet, and has not waited for the answer before it began to type */
 #define CLIENT_TYPED_EARLY_MAX 4096U
+
+/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. It
+ * is closed when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken nothing, after
+ * CLIENT_HALF_CLOSED_USEC in any case, when its VM has more than CLIENT_HALF_CLOSED_MAX of them (the oldest
+ * goes), when somebody gets exclusive access, and when descriptors run out. */
+#define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
+#define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
+#define CLIENT_HALF_CLOSED_MAX 4U
 
 /* How a client comes. */
 typedef struct ClientRequest {
@@ -55,22 +71,32 @@ struct Client {
 
         Stream stream;
         TelnetSession telnet;
+        TelnetKeyboard keyboard;
+        ComPort com_port; /* what it has set, 0 otherwise */
         RingCursor cursor;
+        Replay replay; /* while cursor.position < replay.end, the cursor is in a replay */
         Peer peer;
         usec_t since; /* since 1970 */
 
         Buffer unread; /* what it has sent and nobody has had yet */
+        TelnetReading reading;
 
-        bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
-        bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
+        bool awaits_binary;   /* it has not answered our WILL BINARY: output waits for that, for a while */
+        bool half_closed;     /* it has ended its sending side, and is in its console's list of such clients */
+        bool begun;           /* its first bytes have been looked at: they are our own offers, or are not */
+        bool null_modem;      /* they are: the port of another VM is at the other end, and the client stays raw */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
+        bool shown_clash;     /* the same, of another VM at this console */
+        bool shown_modem;     /* it uses COM-PORT, and has been told of the modem lines */
         bool shown_read_only; /* it has been told why its VM does not hear it */
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
-        Timeout detection;
-        Client *prev, *next; /* of the console, or of the dead */
+        Timeout silence;   /* since the last read; not of one that speaks telnet, nor while it is not read */
+        Timeout detection; /* while its mode is not known; then while awaits_binary */
+        Timeout vm_silence, lifetime; /* while it is half-closed */
+        Client *prev, *next; /* of one of the console's lists, or of the dead */
 };
 
 /* Takes over @wire. The console must admit it, see console_admits(). */
@@ -93,6 +119,13 @@ void client_update_reading(Client *c);
 void client_input_changed(Client *c);
 
 void client_detection_elapsed(Timeout *t);
+void client_binary_elapsed(Timeout *t);
+void client_silence_elapsed(Timeout *t);
+void client_vm_silence_elapsed(Timeout *t);
+void client_lifetime_elapsed(Timeout *t);
+
+/* If it is half-closed: its VM has said something, or it has taken something. */
+void client_break_vm_silence(Client *c);
 
 /* Gives it the access that it has now, the holders being others than before. */
 void client_update_access(Client *c);
@@ -120,6 +153,21 @@ extern const TelnetPolicy client_policy;
 void client_readable(Stream *s);
 void client_hung_up(Stream *s);
 void client_writable(Stream *s);
+
+/* A break of its, for its VM if it may (client-input.c) */
+void client_break(Client *c);
+
+/* It may be using COM-PORT from here on, or says something in it (client-com-port.c). Both may end it. */
+void client_begin_com_port(Client *c);
+void client_handle_com_port(Client *c, const TelnetEvent *event);
+/* "client 192.0.2.7:4711 disconnected" */
+void client_log_disconnected(const Client *c);
+
+/* Makes it a raw client (client-input.c). */
+void client_become_raw(Client *c);
+
+/* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
+void client_half_close(Client *c);
 
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
 void client_go_to_scrollback(Client *c);

@@ -77,10 +77,21 @@ static void on_orphan_expired(Timeout *t) {
         console_free(console);
 }
 
-/* Gives up one descriptor that is needed less than a new connection: the port of the VM that has been gone
- * for longest, or a connection that cannot bring itself to say who it is. */
+/* Gives up one descriptor that is needed less than a new connection. The first of these that there is goes: a
+ * connection that does not say who it is, the oldest half-closed client, the port of the VM that has been gone
+ * for longest. */
 static bool concentrator_reclaim(Concentrator *c) {
-        Timeout *t;
+        Timeout *t = c->handshakes.oldest;
+
+        if (t && event_now(c->event) - t->since >= HANDSHAKE_SLOW_USEC) {
+                link_end(container_of(t, Link, timeout));
+                return true;
+        }
+
+        if (c->half_closed.oldest) {
+                client_end(container_of(c->half_closed.oldest, Client, lifetime));
+                return true;
+        }
 
         DL_FOREACH(c->orphans.oldest, t) {
                 Console *console = container_of(t, Console, orphaned);
@@ -91,12 +102,7 @@ static bool concentrator_reclaim(Concentrator *c) {
                 }
         }
 
-        t = c->handshakes.oldest;
-        if (!t || event_now(c->event) - t->since < HANDSHAKE_SLOW_USEC)
-                return false;
-
-        link_end(container_of(t, Link, timeout));
-        return true;
+        return false;
 }
 
 static void concentrator_log_refusal(Concentrator *c) {
@@ -249,8 +255,13 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 TimeoutHandler handler;
         } queues[] = {
                 {&c->handshakes, c->settings.handshake_timeout_usec, link_handshake_elapsed},
+                {&c->questions, VM_IDENTITY_ANSWER_USEC, link_question_elapsed},
                 {&c->departures, LINK_DEPARTURE_USEC, link_departure_elapsed},
                 {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
+                {&c->binary_answers, CLIENT_BINARY_USEC, client_binary_elapsed},
+                {&c->silences, TELNET_SILENCE_USEC, client_silence_elapsed},
+                {&c->vm_silences, CLIENT_SILENCE_USEC, client_vm_silence_elapsed},
+                {&c->half_closed, CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
                 {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
                 {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
@@ -282,8 +293,9 @@ Concentrator *concentrator_free(Concentrator *c) {
         if (c->closer.poller)
                 closer_done(&c->closer);
 
-        TimeoutQueue *queues[] = {&c->handshakes, &c->departures, &c->detections, &c->vmotion_timeouts,
-                                  &c->successions, &c->orphans};
+        TimeoutQueue *queues[] = {&c->handshakes, &c->questions,   &c->departures,  &c->detections,       &c->binary_answers,
+                                  &c->silences,   &c->vm_silences, &c->half_closed, &c->vmotion_timeouts, &c->successions,
+                                  &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
         acceptor_rests_done(&c->rests);
@@ -359,6 +371,46 @@ Console *concentrator_find(const Concentrator *c, const char *id) {
 
         HASH_FIND(handle, c->consoles, id, strlen(id), console);
         return console;
+}
+
+static Console *find_first_clone(const Concentrator *c, const uint8_t uuid[static 16]) {
+        Console *first;
+
+        HASH_FIND(clone_handle, c->clones, uuid, 16, first);
+        return first;
+}
+
+void concentrator_add_clone(Concentrator *c, Console *console) {
+        Console *first = find_first_clone(c, console->uuid);
+
+        if (!first)
+                HASH_ADD(clone_handle, c->clones, uuid, sizeof console->uuid, console);
+        DL_APPEND2(first, console, clone_prev, clone_next);
+}
+
+void concentrator_remove_clone(Concentrator *c, Console *console) {
+        Console *first = find_first_clone(c, console->uuid);
+
+        if (first == console)
+                HASH_DELETE(clone_handle, c->clones, console);
+        DL_DELETE2(first, console, clone_prev, clone_next);
+        if (first && first != find_first_clone(c, console->uuid))
+                HASH_ADD(clone_handle, c->clones, uuid, sizeof first->uuid, first);
+}
+
+bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]) {
+        char text[UUID_TEXT_MAX];
+
+        uuid_format(bios, text);
+        for (const Console *console = find_first_clone(c, uuid); console; console = console->clone_next)
+                if (streq(console->uuid_text + UUID_TEXT_MAX, text))
+                        return true;
+
+        return false;
+}
+
+bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]) {
+        return find_first_clone(c, uuid);
 }
 
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size) {

@@ -65,8 +65,13 @@ struct Concentrator {
         unsigned descriptor_limit; /* connections are refused from this descriptor number on */
 
         TimeoutQueue handshakes;  /* Link.timeout: not identified yet */
+        TimeoutQueue questions;   /* Link.question: its host has been asked for a UUID */
         TimeoutQueue departures;  /* Link.timeout: a vMotion's source that has not closed yet */
         TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
+        TimeoutQueue binary_answers; /* Client.detection: has not said whether it takes BINARY */
+        TimeoutQueue silences;    /* Client.silence: has sent something, and does not speak telnet */
+        TimeoutQueue vm_silences; /* Client.vm_silence: half-closed, and its VM says nothing */
+        TimeoutQueue half_closed; /* Client.lifetime: half-closed */
         TimeoutQueue vmotion_timeouts;
         TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
@@ -78,6 +83,7 @@ struct Concentrator {
 
         PortPool ports;
         Console *consoles;  /* uthash by identity */
+        Console *clones;    /* uthash by UUID: the first clone of each, see concentrator_add_clone() */
         VMotion *vmotions;  /* uthash by the secret's first half */
         Gate *gates;        /* utlist: the sockets on which ESXi connects */
         Link *links;        /* utlist: all, with or without a console */
@@ -125,12 +131,23 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
 
 Console *concentrator_find(const Concentrator *c, const char *id);
 
+/* Clones are consoles with a BIOS UUID in their identity, for another VM has their UUID. There may be any number of one
+ * UUID. To be called by them, as they come and go. */
+void concentrator_add_clone(Concentrator *c, Console *console);
+void concentrator_remove_clone(Concentrator *c, Console *console);
+
+/* Whether there is one of these UUIDs. */
+bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]);
+
+/* Whether there are any of this UUID: which VM is meant only the BIOS UUID tells then. */
+bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]);
+
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
 
-/* To be called with the descriptor of each new socket, which is taken over. Near the limit mappings that nobody
- * uses are given up for it, and handshakes that do not get on. Returns: its descriptor, which may be another one
- * now, or -EMFILE if it had to be closed. */
+/* To be called with the descriptor of each new socket, which is taken over. Near the limit a handshake that does
+ * not get on, a half-closed client or a mapping that nobody uses is given up for it. Returns: its descriptor,
+ * which may be another one now, or -EMFILE if it had to be closed. */
 int concentrator_admit(Concentrator *c, int fd);
 
 /* Listens for clients on @port. Returns: a descriptor or a negative errno. */

@@ -7,10 +7,13 @@
 #include "link.h"
 
 static bool link_takes_input(const Link *l) {
-        return l->state == LINK_LIVE && !l->vmotion && !l->stream.broken;
+        return l->state == LINK_LIVE && !(l->vmotion && vmotion_state_holds(l->vmotion->state)) && !l->stream.broken;
 }
 
 static size_t vmotion_input_space(const VMotion *v) {
+        if (!vmotion_state_holds(v->state))
+                return CONCENTRATOR_READ_MAX;
+
         /* Each byte may need two. */
         return v->held.size < VMOTION_HELD_MAX ? (VMOTION_HELD_MAX - v->held.size + 1) / 2 : 0;
 }
@@ -30,10 +33,20 @@ size_t console_input_space(const Console *c) {
         return space;
 }
 
+bool console_holds_input(const Console *c) {
+        const Link *l;
+
+        DL_FOREACH2(c->links, l, console_next)
+                if (link_takes_input(l) && l->stream.out.size > 0)
+                        return true;
+
+        return c->vmotions;
+}
+
 static void console_hold(Console *c, VMotion *v, const uint8_t *data, size_t n) {
         TelnetEncoder encoder = {.transmission = TELNET_8BIT};
 
-        if (telnet_put_data(&encoder, &v->held, data, n) < 0)
+        if (vmotion_state_holds(v->state) && telnet_put_data(&encoder, &v->held, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for input during vMotion, %zu bytes are lost", n);
 }
 
@@ -61,7 +74,8 @@ void console_break(Console *c) {
                         link_send_break(l);
 
         DL_FOREACH(c->vmotions, v)
-                (void) buffer_append(&v->held, (uint8_t[]){TELNET_IAC, TELNET_BRK}, 2);
+                if (vmotion_state_holds(v->state))
+                        (void) buffer_append(&v->held, (uint8_t[]){TELNET_IAC, TELNET_BRK}, 2);
 }
 
 void console_flush_input(Console *c) {

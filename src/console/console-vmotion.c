@@ -5,8 +5,10 @@
 #include "console-vmotion.h"
 #include "message.h"
 
-/* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over. */
+/* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over, and a target that has not
+ * won is closed. */
 static void vmotion_end(VMotion *v, Link *winner) {
+        Link *peer = v->peer != winner ? v->peer : NULL;
         Console *console = v->console;
 
         if (v->source)
@@ -22,6 +24,8 @@ static void vmotion_end(VMotion *v, Link *winner) {
         HASH_DELETE(handle, console->concentrator->vmotions, v);
         console_remove_vmotion(console, v);
         vmotion_free(v);
+        if (peer) /* not before: what closing it leads to may close the source as well */
+                link_end(peer);
         console_settle(console);
 }
 
@@ -67,6 +71,8 @@ static void vmotion_peer_wins(VMotion *v) {
         Link *peer = v->peer, *source = v->source;
 
         console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, peer->peer, "has moved to %s", peer->peer);
+        if (!peer->uri)
+                peer->uri = TAKE_PTR(v->uri);
         link_go_live(peer, source);
         if (source)
                 link_depart(source);
@@ -80,7 +86,6 @@ static void vmotion_source_wins(VMotion *v, const char *why) {
 
         console_log_said(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->peer, "stays on %s: %s",
                          v->source->peer, why);
-        vmotion_drop_peer(v);
         vmotion_end(v, v->source);
         vmotion_report(console, CONSOLE_VMOTION_ABORTED);
 }
@@ -88,10 +93,30 @@ static void vmotion_source_wins(VMotion *v, const char *why) {
 static void vmotion_nobody_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
-        console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
-                    "is gone in a vMotion: %s; %zu bytes of input are dropped", why, v->held.size);
+        if (v->held.size > 0)
+                console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
+                            "is gone in a vMotion: %s; %zu bytes of input are dropped", why, v->held.size);
+        else
+                console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, NULL, "is gone in a vMotion: %s", why);
         vmotion_end(v, NULL);
         vmotion_report(console, CONSOLE_VMOTION_ABORTED);
+}
+
+/* The source is typed to again, as it may be the VM for ever; the target may still come, or complete. */
+static void vmotion_hand_back(VMotion *v) {
+        Buffer held = TAKE(v->held, BUFFER_INIT(v->held.max));
+        Console *console = v->console;
+        Link *source = v->source;
+
+        console_log_said(console, LOG_NOTICE, VSPC_MESSAGE_VMOTION_OVERDUE, source->peer,
+                         "its vMotion takes longer than VMotionTimeoutSec=: until a target completes it, what is typed "
+                         "goes to %s again", source->peer);
+        concentrator_notify(console->concentrator, console, CONSOLE_CHANGED, NULL);
+
+        /* That may end the source, and with it the vMotion. */
+        link_send_held(source, &held);
+        link_flush(source);
+        console_settle(console);
 }
 
 static void vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const char *why) {
@@ -105,8 +130,9 @@ static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         Concentrator *c = v->console->concentrator;
 
         vmotion_drop_peer(v);
-        link_send_held(v->source, &v->held);
-        if (!v->source) /* it could not be sent that, and has been closed */
+        if (v->source)
+                link_send_held(v->source, &v->held);
+        if (!v->source) /* it could not be sent something, and has been closed */
                 return;
 
         HASH_DELETE(handle, c->vmotions, v);
@@ -139,7 +165,7 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         }
 
         if (!v) {
-                int r = vmotion_new(sequence, n, &v);
+                int r = vmotion_new(source->uri, sequence, n, &v);
                 if (r < 0) {
                         vmotion_not_now(source, sequence, n, strerror(-r));
                         return;
@@ -179,9 +205,21 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
                 vmotion_source_wins(v, "its host has called the vMotion off");
 }
 
+/* A target has come after the source had been sent input again: that is held once more, behind what the source has been
+ * sent so far. */
+static void vmotion_hold_again(VMotion *v) {
+        Console *console = v->console;
+
+        timeout_start(&console->concentrator->vmotion_timeouts, &v->timeout);
+        v->went_ahead = false; /* until what is queued has left */
+        link_flush(v->source); /* may end the source, and with it the vMotion */
+        console_settle(console);
+}
+
 void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         VMotion *v = target->state == LINK_HANDSHAKE ? concentrator_find_vmotion(target->concentrator, data, n)
                                                      : NULL;
+        bool overdue = v && v->state == VMOTION_OVERDUE;
         VMotionAction action = v ? vmotion_step(&v->state, VMOTION_ON_PEER) : VMOTION_IGNORE;
 
         if (action == VMOTION_IGNORE) {
@@ -205,6 +243,8 @@ void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
 
         if (target->state == LINK_PEER && action == VMOTION_PEER_WINS)
                 vmotion_peer_wins(v);
+        if (target->state == LINK_PEER && overdue)
+                vmotion_hold_again(v);
 }
 
 void vmotion_complete(Link *target, const uint8_t *sequence, size_t n) {
@@ -241,19 +281,33 @@ void vmotion_link_closed(VMotion *v, Link *link) {
                 break;
 
         default:
-                vmotion_nobody_wins(v, "the target has closed before it could be told that it is the VM now");
+                vmotion_nobody_wins(v, is_source ? "its host has closed the connection, and no target has come"
+                                                 : "the target has closed before it could be told that it is the VM "
+                                                   "now");
         }
 }
 
-void vmotion_link_came(Console *console, Link *link) {
-        VMotion *v, *next;
+/* A vMotion of the VM that has connected anew as @link; NULL: there is none. Where the source has gone its URI has to do. */
+static VMotion *vmotion_of_newcomer(const Console *console, const Link *link) {
+        VMotion *v;
 
-        DL_FOREACH_SAFE(console->vmotions, v, next) {
-                if (v->state != VMOTION_ORPHANED)
-                        continue;
+        DL_FOREACH(console->vmotions, v)
+                if (v->source ? link_is_same_port(v->source, link) : streq(v->uri, link->uri))
+                        return v;
+
+        return NULL;
+}
+
+void vmotion_link_came(Console *console, Link *link) {
+        VMotion *v;
+
+        while (link->state == LINK_LIVE && (v = vmotion_of_newcomer(console, link))) {
+                (void) vmotion_step(&v->state, VMOTION_ON_NEWCOMER);
 
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,
                             "has connected anew from %s, its vMotion is over", link->peer);
+                if (v->source)
+                        link_depart(v->source);
                 vmotion_end(v, link);
                 vmotion_report(console, CONSOLE_VMOTION_ABORTED);
         }
@@ -268,8 +322,8 @@ void vmotion_elapsed(Timeout *t) {
 
         switch (vmotion_step(&v->state, VMOTION_ON_TIMEOUT)) {
 
-        case VMOTION_SOURCE_WINS:
-                vmotion_source_wins(v, "the vMotion has not been completed in time");
+        case VMOTION_HAND_BACK:
+                vmotion_hand_back(v);
                 break;
 
         case VMOTION_NOBODY_WINS:

@@ -15,7 +15,8 @@ void vmotion_complete(Link *target, const uint8_t *sequence, size_t n);
 /* @link, the source or the peer of @v, has closed. */
 void vmotion_link_closed(VMotion *v, Link *link);
 
-/* A VM has connected anew while its vMotion waited for a target, the source being gone: it is that VM. */
+/* A VM has connected anew, and not as a target, while its vMotion is unfinished: what was held is sent to @link, and its
+ * source, whose host may have died without a word, is spoken to no more. */
 void vmotion_link_came(Console *console, Link *link);
 
 /* Ends it for nobody: its console goes. */

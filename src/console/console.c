@@ -74,10 +74,14 @@ void console_log_said(Console *c, int level, const char *message_id, const char 
         va_end(ap);
 }
 
-char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri) {
-        char text[UUID_TEXT_MAX], *id;
+char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri) {
+        char text[UUID_PAIR_TEXT_MAX], *id;
 
         uuid_format(uuid, text);
+        if (bios) {
+                strcat(text, "~");
+                uuid_format(bios, text + strlen(text));
+        }
         if (!settings->multi_console)
                 return strdup(text);
 
@@ -121,6 +125,18 @@ void console_apply_settings(Console *c) {
         console_settle(c);
 }
 
+/* The UUID, or both of a clone's, as the identity has them. */
+static void console_set_uuid_text(Console *c) {
+        bool clone = strlen(c->id) >= UUID_PAIR_TEXT_MAX - 1 && c->id[UUID_TEXT_MAX - 1] == '~';
+
+        uuid_format(c->uuid, c->uuid_text);
+        if (!clone)
+                return;
+
+        memcpy(c->uuid_text, c->id, UUID_PAIR_TEXT_MAX - 1);
+        concentrator_add_clone(c->concentrator, c);
+}
+
 int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret) {
         _cleanup_free_ Console *c = calloc(1, sizeof(Console));
@@ -131,7 +147,6 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         c->number = concentrator->n_consoles_ever++;
         c->since = event_now_realtime(concentrator->event);
         memcpy(c->uuid, uuid, sizeof c->uuid);
-        uuid_format(uuid, c->uuid_text);
         c->id = strdup(id);
         if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0) {
                 free(c->id);
@@ -139,6 +154,7 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
                 return -ENOMEM;
         }
 
+        console_set_uuid_text(c);
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
@@ -160,19 +176,29 @@ void console_set_gone(Console *c, usec_t since) {
         concentrator_limit_orphans(c->concentrator);
 }
 
+static void console_end_half_closed(Console *c) {
+        while (c->half_closed)
+                client_end(c->half_closed);
+}
+
 Console *console_free(Console *c) {
         Concentrator *concentrator = c->concentrator;
 
         /* They take themselves out as they go. */
         while (c->clients)
                 client_end(c->clients);
+        console_end_half_closed(c);
         while (c->links)
                 link_end(c->links);
+        while (c->doubtful)
+                link_leave_doubts(c->doubtful);
         while (c->vmotions)
                 vmotion_discard(c->vmotions);
 
         concentrator_notify(concentrator, c, CONSOLE_REMOVED, NULL);
         HASH_DELETE(handle, concentrator->consoles, c);
+        if (c->uuid_text[UUID_TEXT_MAX - 1])
+                concentrator_remove_clone(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
         ring_done(&c->ring);
@@ -230,12 +256,14 @@ int console_rename(Console *c, const char *name) {
 
 void console_add_link(Console *c, Link *link) {
         link->console = c;
+        c->links_changed = true;
         DL_APPEND2(c->links, link, console_prev, console_next);
         c->n_links++;
         timeout_stop(&c->orphaned);
 }
 
 void console_remove_link(Console *c, Link *link) {
+        c->links_changed = true;
         DL_DELETE2(c->links, link, console_prev, console_next);
         c->n_links--;
 }
@@ -249,6 +277,9 @@ void console_remove_vmotion(Console *c, VMotion *v) {
 }
 
 void console_add_client(Console *c, Client *client) {
+        if (client->access == ACCESS_EXCLUSIVE)
+                console_end_half_closed(c);
+
         DL_APPEND(c->clients, client);
         c->n_clients++;
         c->holders.n[client->access]++;
@@ -277,34 +308,63 @@ void console_change_access(Console *c, Client *client, Access access) {
         console_settle_access(c, before);
 }
 
-void console_remove_client(Console *c, Client *client) {
-        ring_leave(&c->ring, &client->cursor);
+/* Takes it out of the list of clients, and out of all counts. */
+static void console_discount_client(Console *c, Client *client) {
         DL_DELETE(c->clients, client);
         c->n_clients--;
         c->left = event_now_realtime(c->concentrator->event);
         c->holders.n[client->access]--;
         c->concentrator->n_clients--;
         c->concentrator->n_clients_gone -= client->access == ACCESS_NONE;
+}
 
+static void console_settle_departure(Console *c, const Client *client) {
         console_settle_access(c, client->access);
         console_settle(c);
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
+}
+
+void console_half_close_client(Console *c, Client *client) {
+        Client *other;
+        unsigned n;
+
+        console_discount_client(c, client);
+        client->half_closed = true;
+        DL_APPEND(c->half_closed, client);
+
+        /* Only now that the lists are in order: it may end any client that has fallen behind. */
+        DL_COUNT(c->half_closed, other, n);
+        if (n > CLIENT_HALF_CLOSED_MAX)
+                client_end(c->half_closed);
+        console_settle_departure(c, client);
+}
+
+void console_remove_client(Console *c, Client *client) {
+        ring_leave(&c->ring, &client->cursor);
+        if (client->half_closed) {
+                DL_DELETE(c->half_closed, client);
+                console_settle(c);
+                return;
+        }
+
+        console_discount_client(c, client);
+        console_settle_departure(c, client);
 }
 
 static void console_disconnect_clients(Console *c, const char *why) {
         /* They take themselves out as they go. */
         while (c->clients)
                 client_end_gently(c->clients, why);
+        while (c->half_closed)
+                client_end_gently(c->half_closed, why);
 }
 
 unsigned console_clear(Console *c, const Peer *by) {
         unsigned n = console_count_clients(c);
 
-        if (c->n_clients == 0)
-                return 0;
-
-        console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
-                    n == 1 ? "client" : "clients");
+        if (c->n_clients > 0)
+                console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
+                            n == 1 ? "client" : "clients");
         console_disconnect_clients(c, "disconnected by an administrator");
         return n;
 }
@@ -324,18 +384,27 @@ bool console_has_room(Console *c, size_t n) {
 }
 
 void console_output(Console *c, const uint8_t *data, size_t n) {
+        Client *client;
+
         c->concentrator->metrics.vm_bytes_received += n;
+        DL_FOREACH(c->half_closed, client)
+                client_break_vm_silence(client);
         if (ring_append(&c->ring, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for its output, %zu bytes are lost", n);
         concentrator_notify_output(c->concentrator, c, data, n);
 }
 
-void console_pump(Console *c) {
+static void console_flush_clients(Console *c) {
         Client *client, *next;
 
         DL_FOREACH_SAFE(c->clients, client, next)
                 client_flush(client);
+        DL_FOREACH_SAFE(c->half_closed, client, next)
+                client_flush(client);
+}
 
+void console_pump(Console *c) {
+        console_flush_clients(c);
         console_settle(c);
 }
 
@@ -395,7 +464,6 @@ static bool console_is_connected(const Console *c) {
 
 static void console_settle_connected(Console *c) {
         bool connected = console_is_connected(c);
-        Client *client, *next;
 
         if (connected == c->connected)
                 return;
@@ -404,9 +472,7 @@ static void console_settle_connected(Console *c) {
         c->since = event_now_realtime(c->concentrator->event);
         c->concentrator->n_connected += connected ? 1 : -1U;
         concentrator_notify(c->concentrator, c, connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED, NULL);
-
-        DL_FOREACH_SAFE(c->clients, client, next)
-                client_flush(client); /* tells it */
+        console_flush_clients(c); /* tells them */
 }
 
 static void console_settle_input(Console *c) {
@@ -455,4 +521,5 @@ void console_settle(Console *c) {
         console_settle_input(c);
         console_settle_output(c);
         console_settle_orphaned(c);
+        console_settle_clash(c);
 }

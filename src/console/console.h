@@ -24,9 +24,13 @@ struct Console {
         Concentrator *concentrator;
         UT_hash_handle handle; /* by id */
 
-        char *id;         /* the UUID, with "_URI" behind it under MultiConsole */
+        char *id;         /* uuid_text, with "_URI" behind it under MultiConsole */
         uint8_t uuid[16]; /* as ESXi sent it */
-        char uuid_text[UUID_TEXT_MAX];
+        char uuid_text[UUID_PAIR_TEXT_MAX]; /* the UUID; with "~BIOS UUID" behind it if another VM has the same */
+
+        /* Of a clone, which has "~" in its identity: by uuid, if it is the first, and all of that UUID */
+        UT_hash_handle clone_handle;
+        Console *clone_prev, *clone_next;
         char *uri;  /* of the serial port that connected last */
         char *name; /* a label for people: sanitised, not unique */
         char *former_name; /* during CONSOLE_RENAMED, else NULL */
@@ -37,9 +41,11 @@ struct Console {
 
         Ring ring;
         Link *links;     /* utlist */
+        Link *doubtful;  /* utlist: those that wait to join, see link-identity.c */
         Client *clients; /* utlist */
+        Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */
         VMotion *vmotions; /* utlist: those that have begun */
-        unsigned n_links, n_clients;
+        unsigned n_links, n_doubtful, n_clients;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
         LogBurst said; /* what is logged of what its VM's host says and can say without end */
@@ -54,10 +60,13 @@ struct Console {
         bool connected;
         bool input_blocked;  /* a link takes no more: clients are not read */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
+        bool clash;          /* two VMs that cannot be told apart are connected (console-clash.c) */
+        bool links_changed;  /* there are others, or what is known of them is: whether they clash is to be found out */
 };
 
-/* The identity of a serial port: its own under MultiConsole, else its VM's. To be freed by the caller. */
-char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const char *uri);
+/* The identity of a serial port: its own under MultiConsole, else its VM's. @bios: NULL unless another VM has the same
+ * UUID. To be freed by the caller. */
+char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri);
 
 /* Creates the console and opens its port: @port, or another if that is 0 or not to be had. @name is the VM's, see
  * console_rename(). */
@@ -91,6 +100,9 @@ void console_add_vmotion(Console *c, VMotion *v);
 void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
+
+/* Moves @client from the clients to those that are half-closed. May end it, or another of these. */
+void console_half_close_client(Console *c, Client *client);
 
 /* Those that are there: one that has gone may still have typed something that its VM has not taken. */
 unsigned console_count_clients(const Console *c);
@@ -145,10 +157,21 @@ size_t console_output_space(Console *c);
 void console_input(Console *c, const uint8_t *data, size_t n);
 void console_break(Console *c);
 size_t console_input_space(const Console *c);
+
+/* Whether input waits for the VM to take it, or for a vMotion to end. */
+bool console_holds_input(const Console *c);
 void console_flush_input(Console *c);
 
 /* Takes in settings that have changed while it runs. */
 void console_apply_settings(Console *c);
+
+/* What is the matter where two VMs share a console, and what to do; NULL: they do not. Returns: @buffer. */
+#define CONSOLE_CLASH_TEXT_MAX 384U
+const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_CLASH_TEXT_MAX]);
+
+/* Tells clients and log when two VMs begin to share a console, and when they do not any more (console-clash.c). A part
+ * of console_settle(). */
+void console_settle_clash(Console *c);
 
 /* Brings up to date what follows from links, clients and vMotions. To be called after any change to them. */
 void console_settle(Console *c);

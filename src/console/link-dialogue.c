@@ -1,81 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What ESXi says in option 232, and what it is answered. Until DO-PROXY, VM-VC-UUID and VM-NAME have come, in
- * whatever order, the link is a stranger's. */
+/* What ESXi says in option 232, and what it is answered. Until DO-PROXY, a UUID and VM-NAME have come, in whatever
+ * order, the link is a stranger's. */
 
 #include "basic/text.h"
 #include "console-vmotion.h"
 #include "link.h"
 #include "message.h"
 
-/* All questions at once, as vSPC.py has always put them to ESXi: what a VM is need not wait for where it wants to
- * go, and in a storm a round trip less for each VM is a quarter of all segments. */
-void link_ask(Link *l) {
-        link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
-        link_put(l, VMWARE_GET_VM_VC_UUID, NULL, 0);
-        link_put(l, VMWARE_GET_VM_NAME, NULL, 0);
-}
-
-static void link_wont_proxy(Link *l) {
+void link_wont_proxy(Link *l) {
         link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         link_end_gently(l);
-}
-
-static Console *link_find_or_make_console(Link *l) {
-        Concentrator *c = l->concentrator;
-        _cleanup_free_ char *id = console_make_id(&c->settings, l->uuid, l->uri);
-        if (!id)
-                return NULL;
-
-        Console *console = concentrator_find(c, id);
-        if (!console)
-                return console_new(c, id, l->uuid, l->name, l->uri, 0, &console) < 0 ? NULL : console;
-
-        console_open_port(console);
-        return console_set_uri(console, l->uri) < 0 ? NULL : console;
-}
-
-/* Once all is known, and not before, it joins its console. */
-static void link_identify(Link *l) {
-        if (l->state != LINK_HANDSHAKE || !l->uri || !l->has_uuid || !l->name)
-                return;
-
-        /* Its port may need a descriptor for which a handshake is given up: this one is over. */
-        timeout_stop(&l->timeout);
-
-        Console *console = link_find_or_make_console(l);
-        if (!console) {
-                link_log(l, LOG_ERR, VSPC_MESSAGE_VM_REFUSED, "no memory for another console, closing it");
-                link_end(l);
-                return;
-        }
-
-        if (console->n_links >= CONSOLE_LINKS_MAX) {
-                console_log(console, LOG_WARNING, VSPC_MESSAGE_VM_DISCONNECTED, console->links->peer,
-                            "has more than %u connections, closing the oldest", CONSOLE_LINKS_MAX);
-                link_end(console->links);
-        }
-
-        console_add_link(console, l);
-        link_go_live(l, NULL);
-        vmotion_link_came(console, l);
-
-        const char *how = l->stream.tls ? tls_session_version(l->stream.tls) : "", *in = *how ? " in " : "";
-
-        if (console->port > 0)
-                console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
-                            "connected from %s%s%s, its clients use port %u", l->peer, in, how, console->port);
-        else
-                console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
-                            "connected from %s%s%s, it has no port for clients", l->peer, in, how);
-
-        console_settle(console);
-}
-
-/* The URI is accepted and the UUID known: the concentrator serves this VM. */
-static void link_will_proxy(Link *l) {
-        if (l->state == LINK_HANDSHAKE && l->uri && l->has_uuid)
-                link_put(l, VMWARE_WILL_PROXY, NULL, 0);
 }
 
 static void link_do_proxy(Link *l, const uint8_t *data, size_t n) {
@@ -115,35 +50,6 @@ static void link_do_proxy(Link *l, const uint8_t *data, size_t n) {
         link_wont_proxy(l);
 }
 
-static void link_vc_uuid(Link *l, const uint8_t *data, size_t n) {
-        uint8_t uuid[16];
-
-        if (vmware_parse_uuid(data, n, uuid) < 0) {
-                _cleanup_free_ char *text = text_sanitize(data, n, 64);
-
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "its VM-VC-UUID \"%s\" is not 32 hex digits, closing it", text ?: "");
-                if (l->uri)
-                        link_wont_proxy(l);
-                else
-                        link_end(l);
-                return;
-        }
-
-        if (l->has_uuid) /* said once is said for good */
-                return;
-
-        l->has_uuid = true;
-        memcpy(l->uuid, uuid, sizeof uuid);
-
-        /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
-        if (l->console && memcmp(uuid, l->console->uuid, sizeof uuid) != 0)
-                link_log(l, LOG_NOTICE, NULL, "has another UUID since the vMotion, going on");
-
-        link_will_proxy(l);
-        link_identify(l);
-}
-
 static void link_name(Link *l, const uint8_t *data, size_t n) {
         char *name = text_sanitize(data, n, LINK_NAME_MAX);
 
@@ -155,9 +61,10 @@ static void link_name(Link *l, const uint8_t *data, size_t n) {
         free(l->name);
         l->name = name;
 
-        if (l->state == LINK_LIVE)
+        if (l->state == LINK_LIVE) {
+                l->console->links_changed = true;
                 link_rename_console(l);
-        else
+        } else
                 link_identify(l);
 }
 
@@ -171,22 +78,9 @@ static void link_unknown_suboption(Link *l, const uint8_t *data, size_t n) {
         if (n < 1)
                 return;
 
-        switch (data[0]) {
-
-        case VMWARE_GET_VM_VC_UUID:
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "its host cannot tell the VM's UUID (ESXi 4.1 or later can), closing it");
-                link_end(l);
-                break;
-
-        case VMWARE_GET_VM_NAME:
-                if (!l->name)
-                        link_name(l, NULL, 0);
-                break;
-
-        default:
-                link_log(l, LOG_DEBUG, NULL, "does not know %s (%u)", vmware_code_name(data[0]), data[0]);
-        }
+        link_log(l, LOG_DEBUG, NULL, "does not know %s (%u)", vmware_code_name(data[0]), data[0]);
+        if (data[0] == VMWARE_GET_VM_NAME && !l->name)
+                link_name(l, NULL, 0);
 }
 
 void link_handle_suboption(Link *l, const VMwareSuboption *s) {
@@ -196,8 +90,11 @@ void link_handle_suboption(Link *l, const VMwareSuboption *s) {
                 link_do_proxy(l, s->data, s->size);
                 break;
 
+        case VMWARE_KNOWN_SUBOPTIONS_1:
         case VMWARE_VM_VC_UUID:
-                link_vc_uuid(l, s->data, s->size);
+        case VMWARE_VM_BIOS_UUID:
+        case VMWARE_VM_LOCATION_UUID:
+                link_take_identity(l, s);
                 break;
 
         case VMWARE_VM_NAME:
@@ -222,12 +119,9 @@ void link_handle_suboption(Link *l, const VMwareSuboption *s) {
 
         case VMWARE_UNKNOWN_SUBOPTION_RCVD_1:
                 link_unknown_suboption(l, s->data, s->size);
+                if (l->state != LINK_DEAD)
+                        link_take_identity(l, s);
                 break;
-
-        case VMWARE_KNOWN_SUBOPTIONS_1:
-        case VMWARE_VM_BIOS_UUID:
-        case VMWARE_VM_LOCATION_UUID:
-                break; /* nothing depends on it */
 
         case VMWARE_KNOWN_SUBOPTIONS_2: /* ours to send: understood, and no use */
         case VMWARE_UNKNOWN_SUBOPTION_RCVD_2:

@@ -43,9 +43,11 @@ static void link_begin_tls(Link *l) {
         com_port_init(&l->com_port);
         buffer_clear(&l->pending);
         link_leave_strangers(l);
+        link_leave_doubts(l);
         free(TAKE_PTR(l->uri));
         free(TAKE_PTR(l->name));
-        l->has_uuid = false;
+        l->identity = (VmIdentity){};
+        timeout_stop(&l->question);
 
         int r = c->tls ? stream_start_tls(&l->stream, c->tls, NULL) : -ENOTSUP;
         if (r < 0)

@@ -149,6 +149,8 @@ static void link_close(Link *l) {
         l->console = NULL;
         l->state = LINK_DEAD;
         timeout_stop(&l->timeout);
+        timeout_stop(&l->question);
+        link_leave_doubts(l);
         link_leave_strangers(l);
         buffer_clear(&l->pending);
 
@@ -160,8 +162,10 @@ static void link_close(Link *l) {
                 console_remove_link(console, l);
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
-        if (console)
+        if (console) {
                 console_pump(console); /* also what a vMotion's target has said so far, if that has won */
+                link_settle_doubts(console);
+        }
 
         concentrator_bury_link(l->concentrator, l);
 }
@@ -261,7 +265,9 @@ static void link_writable(Stream *s) {
  * it would have been answered waits until it is known that it stays; if it departs it needs no answer.
  */
 static bool link_is_muted(const Link *l) {
-        return l->state == LINK_DEPARTED || (l->vmotion && l->vmotion->source == l && l->vmotion->went_ahead);
+        const VMotion *v = l->vmotion;
+
+        return l->state == LINK_DEPARTED || (v && v->source == l && v->went_ahead && vmotion_state_holds(v->state));
 }
 
 void link_flush(Link *l) {
@@ -291,10 +297,15 @@ void link_flush(Link *l) {
                 console_settle(l->console);
 }
 
+/* Nothing that it could say is waited for: what its VM says meanwhile would only fill its buffer. */
+static bool link_waits_for_others(const Link *l) {
+        return l->doubted_at && vm_identity_is_settled(&l->identity, VM_UUID_BIOS);
+}
+
 void link_update_reading(Link *l) {
         bool reading = l->state != LINK_DEAD &&
                        (link_is_identified(l) ? link_is_heard(l) && !l->console->output_blocked
-                                              : l->stream.out.size <= LINK_ANSWERS_MAX);
+                                              : l->stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l));
 
         if (reading == l->stream.reading)
                 return;
@@ -356,6 +367,7 @@ void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
 
 void link_go_live(Link *l, Link *predecessor) {
         l->state = LINK_LIVE;
+        l->console->links_changed = true;
         link_leave_strangers(l);
         l->concentrator->metrics.vm_connections++;
         timeout_stop(&l->timeout);
@@ -374,6 +386,7 @@ void link_go_live(Link *l, Link *predecessor) {
 
 void link_depart(Link *l) {
         l->state = LINK_DEPARTED;
+        l->console->links_changed = true;
         buffer_clear(&l->stream.out);
         timeout_start(&l->concentrator->departures, &l->timeout);
 }

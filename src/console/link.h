@@ -4,7 +4,7 @@
 #include "console.h"
 #include "telnet/com-port.h"
 #include "telnet/session.h"
-#include "telnet/vmware.h"
+#include "telnet/vm-identity.h"
 #include "transport/stream.h"
 
 /*
@@ -77,9 +77,8 @@ struct Link {
         char peer[ADDRESS_TEXT_MAX];
 
         /* What it has said of itself */
-        bool has_uuid;
-        uint8_t uuid[16];
-        char *uri;  /* from DO-PROXY, sanitised; NULL until then */
+        VmIdentity identity;
+        char *uri;  /* from DO-PROXY, or of the source of its vMotion, sanitised; NULL until then */
         char *name; /* sanitised; NULL until then */
 
         bool spoken;    /* something has been read */
@@ -98,8 +97,13 @@ struct Link {
         bool talked; /* as a vMotion's source: something has been read since its timer was started */
 
         Timeout timeout; /* of its handshake, or its departure */
+        Timeout question; /* a UUID has been asked for */
+
+        /* Another VM with its UUID and URI is connected to this console, and has yet to tell its BIOS UUID. */
+        Console *doubted_at;
+
         Link *prev, *next;                 /* of the concentrator */
-        Link *console_prev, *console_next; /* of the console */
+        Link *console_prev, *console_next; /* of the console, or of those that wait at it */
 };
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer);
@@ -140,6 +144,10 @@ void link_leave_strangers(Link *l);
 /* Is not spoken to any more. */
 void link_depart(Link *l);
 
+/* Whether both are connections of one VM's serial port, as far as their hosts have told. */
+bool link_is_same_port(const Link *a, const Link *b);
+
+void link_question_elapsed(Timeout *t);
 void link_handshake_elapsed(Timeout *t);
 void link_departure_elapsed(Timeout *t);
 void link_succession_elapsed(Timeout *t);
@@ -188,11 +196,29 @@ void link_ask_authentication(Link *l);
 void link_decline_tls(Link *l);
 void link_handle_authentication(Link *l, const TelnetEvent *event);
 
-/* Option 232 is in force: says what it knows, and asks who the VM is (link-dialogue.c). */
+/* Option 232 is in force: says what it knows, and asks who the VM is (link-identity.c). */
 void link_ask(Link *l);
+
+/* A suboption says something of the VM's UUIDs (link-identity.c). */
+void link_take_identity(Link *l, const VMwareSuboption *s);
+
+/* The URI is accepted and the UUID known, maybe: the host is told that its VM is served (link-identity.c). */
+void link_will_proxy(Link *l);
+
+/* Once all is known, and not before, it joins its console (link-identity.c). */
+void link_identify(Link *l);
+
+/* Those that wait at @c until others have told their BIOS UUIDs: they need not wait any more, maybe. */
+void link_settle_doubts(Console *c);
+
+/* Does not wait for others any more. */
+void link_leave_doubts(Link *l);
 
 /* A suboption of VMware's has come (link-dialogue.c). */
 void link_handle_suboption(Link *l, const VMwareSuboption *suboption);
+
+/* Tells the host that its VM is not served, and ends it. */
+void link_wont_proxy(Link *l);
 
 /* Its console takes on the name that this link's VM has, if it has told one. */
 void link_rename_console(Link *l);

@@ -5,7 +5,7 @@
 #include "lookup.h"
 
 static bool is_uuid_separator(char c) {
-        return c == '-' || c == ' ' || c == '{' || c == '}';
+        return c == '-' || c == ' ' || c == '{' || c == '}' || c == '~';
 }
 
 /* "5012…" with dashes, spaces or braces wherever they are, in either case. */
@@ -25,24 +25,31 @@ static void designation_read_digits(Designation *d) {
         d->n_digits = n;
 }
 
-static bool uuid_begins_with(const uint8_t uuid[static 16], const uint8_t *digits, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                if ((i % 2 == 0 ? uuid[i / 2] >> 4 : uuid[i / 2] & 0xf) != digits[i])
-                        return false;
+/* How much of @text, a console's UUID, is designated. */
+static Fit designation_fit_uuid(const Designation *d, const char *text) {
+        const char *p = text;
 
-        return true;
+        for (size_t i = 0; i < d->n_digits; p++) {
+                if (!*p)
+                        return FIT_NOT;
+                if (!is_uuid_separator(*p) && text_hex_digit(*p) != d->digits[i++])
+                        return FIT_NOT;
+        }
+
+        return d->n_digits == 0 ? FIT_NOT : *p ? FIT_UUID_PREFIX : FIT_UUID;
 }
 
 Fit designation_fit(const Designation *d, const Console *c) {
-        bool fits = d->n_digits > 0 && uuid_begins_with(c->uuid, d->digits, d->n_digits);
-        if (fits && d->n_digits == ELEMENTSOF(d->digits))
+        Fit fit = designation_fit_uuid(d, c->uuid_text);
+
+        if (fit == FIT_UUID)
                 return FIT_UUID;
         if (d->port > 0 && c->port == d->port)
                 return FIT_PORT;
         if (streq(c->name, d->text))
                 return FIT_NAME;
 
-        return fits ? FIT_UUID_PREFIX : FIT_NOT;
+        return fit;
 }
 
 void designation_parse(Designation *d, const char *text) {

@@ -6,7 +6,8 @@
 /*
  * Lookup: which VM somebody means. A VM is designated by its identity, its UUID in any usual spelling, its port,
  * its name, or the beginning of its UUID; the first of these that fits anything decides. Names come late, for who
- * owns a VM may call it what another VM's port is. They need not be unique, nor UUIDs under MultiConsole=.
+ * owns a VM may call it what another VM's port is. They need not be unique, nor UUIDs under MultiConsole=. Of VMs that
+ * have one UUID the first is designated by it, the others are by "UUID~BIOS UUID", which it is the beginning of.
  */
 #define LOOKUP_CANDIDATES_MAX 64U
 
@@ -23,7 +24,7 @@ typedef enum Fit {
 typedef struct Designation {
         const char *text; /* borrowed */
         uint64_t port;    /* 0: it is none */
-        uint8_t digits[2 * 16]; /* of a UUID, 0 to 15 each */
+        uint8_t digits[2 * 2 * 16]; /* of a UUID or two, 0 to 15 each */
         size_t n_digits;        /* 0: it is no UUID, nor the beginning of one */
 } Designation;
 

@@ -147,6 +147,19 @@ size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n
         return n;
 }
 
+void ring_read(const Ring *r, uint64_t position, void *data, size_t n) {
+        assert(position >= r->begin && position + n <= r->end);
+
+        while (n > 0) {
+                size_t offset = position % RING_BLOCK_SIZE;
+                size_t part = MIN(RING_BLOCK_SIZE - offset, n);
+
+                data = mempcpy(data, ring_slot(r, position)->block + offset, part);
+                position += part;
+                n -= part;
+        }
+}
+
 int ring_enter(Ring *r, RingCursor *c) {
         int k = ring_grow(r, r->end);
         if (k < 0)

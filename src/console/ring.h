@@ -61,6 +61,9 @@ uint64_t ring_scrollback(const Ring *r);
 /* Points @iov to what can be read from @position. Returns: how many of the @n_max have been used. */
 size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n_max);
 
+/* Copies the @n bytes from @position on, which must be there. */
+void ring_read(const Ring *r, uint64_t position, void *data, size_t n);
+
 /* A new cursor, at the end. Returns: 0 or -ENOMEM. */
 int ring_enter(Ring *r, RingCursor *c);
 

@@ -13,6 +13,7 @@ void settings_init(Settings *s) {
                 .scrollback_size = 16 * 1024,
                 .client_buffer_size = 1024 * 1024,
                 .slow_client = SLOW_CLIENT_SKIP,
+                .windows_enter = true,
                 .start_tls = true,
         };
 

@@ -10,9 +10,15 @@ const char *vmotion_state_to_string(VMotionState state) {
                 [VMOTION_BEGUN] = "begun",
                 [VMOTION_PEERED] = "accepted",
                 [VMOTION_ORPHANED] = "orphaned",
+                [VMOTION_OVERDUE] = "overdue",
+                [VMOTION_OVERDUE_PEERED] = "overdue",
         };
 
         return names[state];
+}
+
+bool vmotion_state_holds(VMotionState state) {
+        return state == VMOTION_BEGUN || state == VMOTION_PEERED || state == VMOTION_ORPHANED;
 }
 
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
@@ -30,7 +36,8 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_COMPLETE] =      {VMOTION_BEGUN, VMOTION_IGNORE},
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_AWAIT_PEER},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_BEGUN, VMOTION_IGNORE},
-                        [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE, VMOTION_HAND_BACK},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_PEERED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
@@ -39,7 +46,8 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE_PEERED, VMOTION_HAND_BACK},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_ORPHANED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_ORPHANED, VMOTION_IGNORE},
@@ -49,6 +57,27 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_IGNORE},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_ORPHANED, VMOTION_IGNORE},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_NOBODY_WINS},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
+                },
+                [VMOTION_OVERDUE] = {
+                        [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
+                        [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_ACCEPT_PEER},
+                        [VMOTION_ON_COMPLETE] =      {VMOTION_OVERDUE, VMOTION_IGNORE},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_NOBODY_WINS},
+                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_OVERDUE, VMOTION_IGNORE},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE, VMOTION_IGNORE},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
+                },
+                [VMOTION_OVERDUE_PEERED] = {
+                        [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
+                        [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_PEER] =          {VMOTION_OVERDUE_PEERED, VMOTION_IGNORE}, /* a used secret */
+                        [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_PEER_WINS},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
+                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE_PEERED, VMOTION_IGNORE},
+                        [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
         };
 
@@ -70,9 +99,13 @@ int vmotion_renew(VMotion *v, const uint8_t *sequence, size_t sequence_size) {
         return 0;
 }
 
-int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
+int vmotion_new(const char *uri, const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
         _cleanup_(vmotion_freep) VMotion *v = calloc(1, sizeof(VMotion));
         if (!v)
+                return -ENOMEM;
+
+        v->uri = strdup(uri);
+        if (!v->uri)
                 return -ENOMEM;
 
         v->held = BUFFER_INIT(VMOTION_HELD_MAX + VMOTION_HELD_EXTRA);
@@ -88,6 +121,7 @@ int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret) {
 VMotion *vmotion_free(VMotion *v) {
         timeout_stop(&v->timeout);
         buffer_clear(&v->held);
+        free(v->uri);
         explicit_bzero(v->secret, sizeof v->secret);
         free(v);
         return NULL;

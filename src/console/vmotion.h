@@ -12,6 +12,10 @@
  * From the go-ahead on, what clients type is held back: neither end may have it before it is known which of
  * them is the VM. A vMotion belongs to the link on which it began, the source, and is named by its sequence
  * and a secret, which the target's connection has to show, once.
+ *
+ * Hosts may take longer than VMotionTimeoutSec=. The source then gets what was held and is typed to as before, but the
+ * vMotion goes on until the source closes, calls it off or begins another: until then a target that knows the secret
+ * is the VM.
  */
 typedef struct Console Console;
 typedef struct Link Link;
@@ -21,6 +25,8 @@ typedef enum VMotionState {
         VMOTION_BEGUN,    /* GOAHEAD has been sent */
         VMOTION_PEERED,   /* the target has shown the secret */
         VMOTION_ORPHANED, /* the source has gone, the target has not come yet */
+        VMOTION_OVERDUE,  /* as BEGUN, but the timeout has elapsed: the source is sent input again */
+        VMOTION_OVERDUE_PEERED, /* as PEERED, likewise */
         _VMOTION_STATE_MAX,
 } VMotionState;
 
@@ -32,6 +38,7 @@ typedef enum VMotionEvent {
         VMOTION_ON_SOURCE_CLOSED,
         VMOTION_ON_PEER_CLOSED,   /* the accepted target */
         VMOTION_ON_TIMEOUT,
+        VMOTION_ON_NEWCOMER,      /* the VM has connected anew and said who it is, instead of moving */
         _VMOTION_EVENT_MAX,
 } VMotionEvent;
 
@@ -44,10 +51,15 @@ typedef enum VMotionAction {
         VMOTION_PEER_WINS,   /* the target is the VM, what was held goes to it */
         VMOTION_SOURCE_WINS, /* the source still is, what was held goes to it, the peer goes */
         VMOTION_NOBODY_WINS, /* the VM has gone, and what was held with it */
+        VMOTION_NEWCOMER_WINS, /* what was held goes to the new connection, the peer goes, the source is spoken to no more */
+        VMOTION_HAND_BACK,   /* what was held goes to the source, as all that is typed from now on; the target may come */
 } VMotionAction;
 
-/* "none", "begun", "accepted", "orphaned" */
+/* "none", "begun", "accepted", "orphaned", "overdue" */
 const char *vmotion_state_to_string(VMotionState state);
+
+/* Whether input is held in this state: the source is sent nothing then. */
+bool vmotion_state_holds(VMotionState state);
 
 /* The whole of the rules: moves *state and says what is to be done. */
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event);
@@ -74,6 +86,7 @@ typedef struct VMotion {
 
         Console *console;
         Link *source, *peer; /* NULL where there is none (any more, yet) */
+        char *uri;           /* of the source */
         bool went_ahead;     /* GOAHEAD has left: the source is sent nothing more, see link_flush() */
 
         /* Input, as a telnet stream in BINARY transmission: BRK has its place in it. */
@@ -85,7 +98,7 @@ typedef struct VMotion {
 } VMotion;
 
 /* A vMotion in state NONE with a fresh secret. Returns: 0, -ENOMEM, or what getrandom(2) says. */
-int vmotion_new(const uint8_t *sequence, size_t sequence_size, VMotion **ret);
+int vmotion_new(const char *uri, const uint8_t *sequence, size_t sequence_size, VMotion **ret);
 VMotion *vmotion_free(VMotion *v);
 DEFINE_TRIVIAL_CLEANUP_FUNC(VMotion *, vmotion_free);
 

@@ -222,6 +222,7 @@ static const ConfigKey keys[] = {
         SETTING("Concentrator", "ClientBufferSize", parse_client_buffer, settings.client_buffer_size,
                 "a size from 8K to 1G such as 1M"),
         SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
+        SETTING("Concentrator", "WindowsEnter", parse_flag, settings.windows_enter, "yes or no"),
         SETTING("Concentrator", "Backend", parse_backend, backend,
                 "memory, file or the name of a plug-in"),
         SETTING("ConsoleLog", "Journal", parse_flag, console_log.journal, "yes or no"),

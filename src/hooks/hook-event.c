@@ -192,7 +192,7 @@ int hook_event_from_json(json_t *object, HookEvent *ret) {
         int t = type_from_string(type);
         if (t < 0)
                 return t;
-        if (time < 0 || port < 0 || port > UINT16_MAX || strlen(uuid) >= UUID_TEXT_MAX ||
+        if (time < 0 || port < 0 || port > UINT16_MAX || strlen(uuid) >= sizeof ret->uuid ||
             strlen(peer) >= ADDRESS_TEXT_MAX)
                 return -EBADMSG;
         if (!is_text(id) || !is_text(uuid) || !is_text(name) || !is_text(uri) || !is_text(peer) || !is_text(old_name))

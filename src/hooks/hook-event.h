@@ -27,7 +27,7 @@ typedef struct HookEvent {
         usec_t time; /* since 1970 */
         char *id, *name, *uri;
         char *old_name; /* of HOOK_VM_RENAMED; else NULL */
-        char uuid[UUID_TEXT_MAX];
+        char uuid[UUID_PAIR_TEXT_MAX];
         char peer[ADDRESS_TEXT_MAX]; /* of HOOK_VM_CONNECTED and HOOK_VMOTION_COMPLETE; else "" */
         uint16_t port;               /* 0: none */
 } HookEvent;

@@ -5,9 +5,10 @@
 
 #include "basic/hash.h"
 #include "basic/text.h"
+#include "basic/uuid.h"
 #include "file-name.h"
 
-/* Bytes of a name once it is escaped. With the longest prefix, a UUID and ".log" there are 16 more to spare. */
+/* Bytes of a name once it is escaped; where there are two UUIDs it has less room. With the longest prefix, a UUID and ".log" there are 16 more to spare. */
 #define NAME_MAX_SIZE 132U
 
 /* "~" and 64 bits in hex, at the end of a name that has been cut */
@@ -57,10 +58,11 @@ static size_t escape(const char *name, char *ret, size_t size) {
 }
 
 void file_name_make(const char *prefix, const char *name, const char *uuid, char ret[static FILE_NAME_SIZE]) {
+        size_t max = NAME_MAX_SIZE - (strlen(uuid) - (UUID_TEXT_MAX - 1));
         char escaped[NAME_MAX_SIZE + 1];
 
-        if (name[escape(name, escaped, NAME_MAX_SIZE)]) {
-                (void) escape(name, escaped, NAME_MAX_SIZE - HASH_SIZE);
+        if (name[escape(name, escaped, max)]) {
+                (void) escape(name, escaped, max - HASH_SIZE);
                 snprintf(escaped + strlen(escaped), HASH_SIZE + 1, "~%016" PRIx64, fnv1a_text(name));
         }
 

@@ -12,7 +12,7 @@
 #define FILE_NAME_SIZE 256U /* NUL included; room is left for what logrotate appends */
 #define FILE_NAME_PREFIX_MAX 64U
 
-/* @prefix: see file_name_prefix_is_valid(), or NULL. @uuid: as uuid_format() has it. */
+/* @prefix: see file_name_prefix_is_valid(), or NULL. @uuid: as uuid_format() has it, or two of them (Console.uuid_text). */
 void file_name_make(const char *prefix, const char *name, const char *uuid, char ret[static FILE_NAME_SIZE]);
 
 /* Whether file names may begin with it: not empty, not hidden, not in another directory, not too long. */

@@ -28,14 +28,22 @@ int esxi_link_start_tls(EsxiLink *link) {
         return r < 0 ? r : esxi_link_offer(link);
 }
 
-/* ESXi holds its WILL 232 back until it knows whether there will be authentication. */
+static int offer_option(EsxiLink *link, uint8_t option) {
+        uint8_t command = telnet_option_enable(&link->telnet.options, TELNET_US, option);
+
+        return command == 0 ? 0
+                            : telnet_session_put(&link->telnet, &link->stream.out, (uint8_t[]){command, option}, 2);
+}
+
+/* ESXi holds its WILL 232 back until it knows whether there will be authentication, and says it then whether it has been
+ * asked or not: VMware's own concentrator never asks. */
 static int settle_authentication(EsxiLink *link) {
         TelnetEvent held = {.type = TELNET_EVENT_NEGOTIATION, .command = TELNET_DO, .option = TELNET_VMWARE};
         TelnetAnswer answer;
 
         link->settlement = SETTLEMENT_DONE;
         if (!TAKE(link->vmware_asked, false))
-                return 0;
+                return offer_option(link, TELNET_VMWARE);
 
         return telnet_session_negotiate(&link->telnet, &policy, &held, &link->stream.out, &answer);
 }
@@ -91,13 +99,9 @@ static int put_name(EsxiLink *link, const char *name) {
                 return r;
 
         link->named = true;
-        uint8_t command = telnet_option_enable(&link->telnet.options, TELNET_US, TELNET_COM_PORT);
-        if (command != 0) {
-                r = telnet_session_put(&link->telnet, &link->stream.out,
-                                       (uint8_t[]){command, TELNET_COM_PORT}, 2);
-                if (r < 0)
-                        return r;
-        }
+        r = offer_option(link, TELNET_COM_PORT);
+        if (r < 0)
+                return r;
 
         link->hosts->handler->named(link);
         return 0;
@@ -189,6 +193,10 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         int r = telnet_session_negotiate(&link->telnet, &policy, event, &link->stream.out, &answer);
         if (r < 0)
                 return r;
+
+        /* Who agrees to it, not having asked, waits for what we know. Who has asked says first what he knows. */
+        if (event->option == TELNET_VMWARE && event->command == TELNET_DO && answer.changed)
+                return link_introduce(link);
 
         if (event->option != TELNET_AUTHENTICATION || link->settlement != SETTLEMENT_OFFERED)
                 return 0;

@@ -19,7 +19,7 @@ struct GuestProgram {
         Poller *poller;
         const char *command;
         GuestProgramFlags flags;
-        const GuestProgramHandler *handler;
+        const GuestHandler *handler;
         void *userdata;
 
         Watch from, to; /* what it writes and what it reads; of a pty two descriptors of its master */
@@ -108,9 +108,12 @@ _Noreturn static void run(const GuestProgram *p, const int fds[static 2]) {
                 (void) setrlimit(RLIMIT_NOFILE, &files);
         }
 
+        /* As a guest has them after its boot, whatever has started us: where a script has, in the background, SIGINT and
+         * SIGQUIT are ignored, and with them ^C at the guest's terminal would be. */
+        for (int number = 1; number < NSIG; number++)
+                (void) signal(number, SIG_DFL);
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
         (void) prctl(PR_SET_PDEATHSIG, SIGHUP);
         (void) setsid();
 
@@ -216,7 +219,7 @@ static int on_restart(_unused_ sd_event_source *source, _unused_ usec_t usec, vo
 }
 
 int guest_program_new(Poller *poller, const char *command, GuestProgramFlags flags,
-                      const GuestProgramHandler *handler, void *userdata, GuestProgram **ret) {
+                      const GuestHandler *handler, void *userdata, GuestProgram **ret) {
         GuestProgram *p = malloc(sizeof(GuestProgram));
         if (!p)
                 return -ENOMEM;

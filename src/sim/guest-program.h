@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "guest.h"
 #include "transport/poller.h"
 
 /*
@@ -17,13 +18,8 @@ typedef enum GuestProgramFlags {
         GUEST_PROGRAM_ONCE = 1 << 1, /* does not begin anew */
 } GuestProgramFlags;
 
-typedef struct GuestProgramHandler {
-        void (*readable)(void *userdata); /* after guest_program_read() has returned 0 */
-        void (*writable)(void *userdata); /* after guest_program_write() has fallen short */
-} GuestProgramHandler;
-
 int guest_program_new(Poller *poller, const char *command, GuestProgramFlags flags,
-                      const GuestProgramHandler *handler, void *userdata, GuestProgram **ret);
+                      const GuestHandler *handler, void *userdata, GuestProgram **ret);
 
 /* Tells it to end; guest_program_free() waits for that, though not for long. */
 void guest_program_hang_up(GuestProgram *p);
@@ -32,5 +28,6 @@ GuestProgram *guest_program_free(GuestProgram *p);
 /* Returns: how many bytes it has written, 0 if there are none now. */
 size_t guest_program_read(GuestProgram *p, uint8_t *data, size_t n);
 
-/* Returns: how many bytes it has taken. One that has ended for good takes and ignores all. */
+/* Returns: how many bytes it has taken; if not all, writable() is called once it takes more. One that has ended for good
+ * takes and ignores all. */
 size_t guest_program_write(GuestProgram *p, const uint8_t *data, size_t n);

@@ -113,6 +113,8 @@ size_t serial_output_take(SerialOutput *o, usec_t now, uint8_t *data, size_t n) 
                 return 0;
         if (o->program)
                 return guest_program_read(o->program, data, n);
+        if (o->remote)
+                return remote_guest_read(o->remote, data, n);
         if (o->options->rate == RATE_NONE)
                 return 0;
 

@@ -3,11 +3,12 @@
 
 #include "basic/buffer.h"
 #include "guest-program.h"
+#include "remote-guest.h"
 #include "sim-options.h"
 
 /*
- * SerialOutput: what a VM's guest writes to its serial port: numbered lines, a file, what a program says,
- * and what clients have typed if it is to be echoed. One sequence of bytes, taken from piece by piece by
+ * SerialOutput: what a VM's guest writes to its serial port: numbered lines, a file, what a program or a machine
+ * elsewhere says, and what clients have typed if it is to be echoed. One sequence of bytes, taken from piece by piece by
  * whichever connection the VM has.
  */
 #define SERIAL_OUTPUT_NAME 20U /* bytes of the VM's name in each line */
@@ -16,6 +17,7 @@ typedef struct SerialOutput {
         const SimOptions *options;
         uint8_t name[SERIAL_OUTPUT_NAME]; /* padded with spaces */
         GuestProgram *program;   /* borrowed */
+        RemoteGuest *remote;     /* borrowed */
         int source_fd;           /* borrowed */
         Watch *source_watch;     /* borrowed; NULL: a file, which is read at our own offset */
         Poller *poller;

@@ -34,6 +34,8 @@ static void help(void) {
                "  -e --exec=CMD             Run a command on the serial port\n"
                "     --pipe                 … with pipes for it, 8-bit clean, instead of a pty\n"
                "     --exec-once            … and do not start it again once it has ended\n"
+               "     --serial=HOST:PORT     Join it to a machine whose serial port is a telnet server, such as QEMU\n"
+               "                            with -serial telnet:HOST:PORT,server\n"
                "\nvMotion:\n"
                "     --vmotion=EVERY        Move each VM so often\n"
                "     --vmotions=N           Stop moving after N vMotions of all VMs together\n"
@@ -57,13 +59,13 @@ static void help(void) {
                "     --for=SPAN             End after that time\n"
                "     --exit-when-connected  End once all VMs are connected and have told their names\n"
                "     --json                 Report as one JSON object\n"
-               "\nWithout --for, --sink, --echo and --exec it also ends once --source or --bytes have been sent and\n"
-               "--vmotions have been made. SPAN and EVERY: 500ms, 10s, 5min; N and RATE: 4096, 64K, 1M.\n",
+               "\nWithout --for, --sink, --echo, --exec and --serial it also ends once --source or --bytes have been\n"
+               "sent and --vmotions have been made. SPAN and EVERY: 500ms, 10s, 5min; N and RATE: 4096, 64K, 1M.\n",
                program_invocation_short_name);
 }
 
 /* "192.0.2.1:13370", "[2001:db8::1]:13370" */
-static int parse_concentrator(const char *text, SocketAddress *ret) {
+static int parse_host_and_port(const char *text, SocketAddress *ret) {
         const char *colon = strrchr(text, ':');
         char host[INET6_ADDRSTRLEN + 2];
         SocketAddress address;
@@ -179,8 +181,8 @@ static int get_split(const char *option, const char *value, size_t *ret) {
 static int check(const SimOptions *o) {
         const char *problem = NULL;
 
-        if ((o->source != NULL) + (o->command != NULL) + (o->rate != RATE_NONE && !o->source) > 1)
-                problem = "A VM's output is one of --rate, --source and --exec, not several of them "
+        if ((o->source != NULL) + (o->command != NULL) + o->serial_given + (o->rate != RATE_NONE && !o->source) > 1)
+                problem = "A VM's output is one of --rate, --source, --exec and --serial, not several of them "
                           "(--rate with --source limits its speed).";
         else if (o->bytes != UINT64_MAX && o->rate == RATE_NONE && !o->source)
                 problem = "--bytes says how much is written, but nothing is: add --rate=max or --source=FILE.";
@@ -188,14 +190,16 @@ static int check(const SimOptions *o) {
                 problem = "--pipe and --exec-once are about the command of --exec=CMD, which is missing.";
         else if (o->sink && o->count > 1)
                 problem = "--sink keeps what is typed to one VM, not to several: leave out --count.";
+        else if (o->serial_given && o->count > 1)
+                problem = "--serial joins one VM to one machine, not several of them: leave out --count.";
         else if (o->source && streq(o->source, "-") && o->count > 1)
                 problem = "--source=- can be read by one VM only: leave out --count, or name a file.";
         else if (o->sink && streq(o->sink, "-") && o->json)
                 problem = "--sink=- and --json both want the standard output: name a file for one of them.";
         else if ((o->abort_each > 0 || o->n_vmotions != UINT64_MAX) && o->vmotion_every == USEC_INFINITY)
                 problem = "--abort and --vmotions need --vmotion=EVERY to say how often.";
-        else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command))
-                problem = "--dead reads nothing, so it goes with none of --vmotion, --echo, --sink and --exec.";
+        else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command || o->serial_given))
+                problem = "--dead reads nothing, so it goes with none of --vmotion, --echo, --sink, --exec and --serial.";
         else if (o->hosts.count > 1 && (o->hosts.concentrator.any.sa_family != AF_INET ||
                                         !address_is_loopback(&o->hosts.concentrator)))
                 problem = "--hosts has addresses of the loopback network only, so the concentrator of --connect "
@@ -224,6 +228,7 @@ enum {
         ARG_ECHO,
         ARG_PIPE,
         ARG_EXEC_ONCE,
+        ARG_SERIAL,
         ARG_VMOTION,
         ARG_VMOTIONS,
         ARG_ABORT,
@@ -261,6 +266,7 @@ static const struct option options[] = {
         {"exec", required_argument, NULL, 'e'},
         {"pipe", no_argument, NULL, ARG_PIPE},
         {"exec-once", no_argument, NULL, ARG_EXEC_ONCE},
+        {"serial", required_argument, NULL, ARG_SERIAL},
         {"vmotion", required_argument, NULL, ARG_VMOTION},
         {"vmotions", required_argument, NULL, ARG_VMOTIONS},
         {"abort", optional_argument, NULL, ARG_ABORT},
@@ -298,7 +304,7 @@ static int take_option(int option, const char *name, SimOptions *o) {
                 return 0;
 
         case ARG_CONNECT:
-                if (parse_concentrator(optarg, &o->hosts.concentrator) < 0)
+                if (parse_host_and_port(optarg, &o->hosts.concentrator) < 0)
                         return bad(name, optarg, "an address and a port such as 127.0.0.1:13370 or [::1]:13370");
                 return 0;
 
@@ -357,6 +363,12 @@ static int take_option(int option, const char *name, SimOptions *o) {
 
         case ARG_EXEC_ONCE:
                 o->exec_once = true;
+                return 0;
+
+        case ARG_SERIAL:
+                if (parse_host_and_port(optarg, &o->serial) < 0)
+                        return bad(name, optarg, "an address and a port such as 127.0.0.1:4444 or [::1]:4444");
+                o->serial_given = true;
                 return 0;
 
         case ARG_VMOTION:
@@ -441,7 +453,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
         };
         int c, index;
 
-        (void) parse_concentrator(DEFAULT_CONNECT, &o.hosts.concentrator);
+        (void) parse_host_and_port(DEFAULT_CONNECT, &o.hosts.concentrator);
 
         while (index = -1, (c = getopt_long(argc, argv, "hvn:e:", options, &index)) >= 0) {
                 const char *name = index >= 0 ? options[index].name : c == 'n' ? "count" : "";

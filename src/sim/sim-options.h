@@ -27,6 +27,8 @@ typedef struct SimOptions {
         const char *source, *sink;
         const char *command;
         bool echo, pipe, exec_once;
+        SocketAddress serial;
+        bool serial_given;
 
         /* vMotion */
         usec_t vmotion_every; /* USEC_INFINITY: none */

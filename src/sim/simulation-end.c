@@ -14,7 +14,7 @@ static bool has_end(const Simulation *s) {
         const SimOptions *o = s->options;
 
         return (sim_options_output_ends(o) || o->n_vmotions != UINT64_MAX) && o->run_for == USEC_INFINITY &&
-               !o->sink && !o->echo && !o->command;
+               !o->sink && !o->echo && !o->command && !o->serial_given;
 }
 
 static bool is_done(const Simulation *s) {

@@ -46,13 +46,14 @@ static void vm_update_reading(VM *vm) {
         if (!vm->link || (vm->simulation->options->dead && vm->state == VM_CONNECTED && !vm->dropping))
                 return;
 
-        if (vm->input.size >= VM_INPUT_HIGH || vm->output.echo.size >= SERIAL_OUTPUT_ECHO_HIGH)
+        if (vm->input.size >= VM_INPUT_HIGH || vm->output.echo.size >= SERIAL_OUTPUT_ECHO_HIGH ||
+            (vm->remote && remote_guest_backlog(vm->remote) >= REMOTE_GUEST_BACKLOG_HIGH))
                 esxi_link_pause(vm->link);
         else
                 esxi_link_resume(vm->link);
 }
 
-static void on_program_readable(void *userdata) {
+static void on_guest_readable(void *userdata) {
         simulation_make_hungry(userdata);
 }
 
@@ -65,16 +66,17 @@ static void vm_feed_program(VM *vm) {
         }
 }
 
-static void on_program_writable(void *userdata) {
+static void on_guest_writable(void *userdata) {
         VM *vm = userdata;
 
-        vm_feed_program(vm);
+        if (vm->program)
+                vm_feed_program(vm);
         vm_update_reading(vm);
 }
 
-static const GuestProgramHandler program_handler = {
-        .readable = on_program_readable,
-        .writable = on_program_writable,
+static const GuestHandler guest_handler = {
+        .readable = on_guest_readable,
+        .writable = on_guest_writable,
 };
 
 int vm_init(VM *vm, Simulation *s, unsigned number) {
@@ -91,10 +93,17 @@ int vm_init(VM *vm, Simulation *s, unsigned number) {
                 int r = guest_program_new(s->poller, o->command,
                                           (o->pipe ? GUEST_PROGRAM_PIPE : 0) |
                                                   (o->exec_once ? GUEST_PROGRAM_ONCE : 0),
-                                          &program_handler, vm, &vm->program);
+                                          &guest_handler, vm, &vm->program);
                 if (r < 0)
                         return log_error_errno(r, "Cannot run \"%s\": %m", o->command);
                 vm->output.program = vm->program;
+        }
+
+        if (o->serial_given) {
+                int r = remote_guest_new(s->poller, &o->serial, &guest_handler, vm, &vm->remote);
+                if (r < 0)
+                        return log_error_errno(r, "Cannot join a serial port: %m");
+                vm->output.remote = vm->remote;
         }
 
         return 0;
@@ -104,6 +113,7 @@ void vm_done(VM *vm) {
         migration_free(vm->migration);
         vm->link = esxi_link_free(vm->link);
         vm->program = guest_program_free(vm->program);
+        vm->remote = remote_guest_free(vm->remote);
         timeout_stop(&vm->timeout);
         serial_output_done(&vm->output);
         buffer_clear(&vm->input);
@@ -301,6 +311,8 @@ static void vm_input(EsxiLink *link, const uint8_t *data, size_t n) {
                 r = buffer_append(&vm->input, data, n);
                 vm_feed_program(vm);
         }
+        if (vm->remote)
+                remote_guest_write(vm->remote, data, n);
         if (r < 0)
                 simulation_fail(s, r, "Cannot keep what has been typed: %m");
 
@@ -313,6 +325,11 @@ static void vm_brk(EsxiLink *link) {
 
         vm->simulation->report.breaks++;
         log_notice("%s: BRK%s", vm_name(vm, name), vm->program ? " (which means nothing to --exec)" : "");
+        if (!vm->remote)
+                return;
+
+        remote_guest_send_break(vm->remote);
+        vm_update_reading(vm);
 }
 
 static void vm_check_finished(VM *vm) {

@@ -39,7 +39,8 @@ typedef struct VM {
         usec_t since;         /* when it began to connect */
 
         SerialOutput output;
-        GuestProgram *program;
+        GuestProgram *program; /* NULL: no --exec */
+        RemoteGuest *remote;   /* NULL: no --serial */
         Buffer input; /* what the program has yet to read */
 } VM;
 

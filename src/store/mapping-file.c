@@ -8,8 +8,6 @@
 #include "basic/uuid.h"
 #include "mapping-file.h"
 
-#define UUID_DIGITS 32U
-
 static bool is_plain(char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
 }
@@ -73,25 +71,6 @@ int mapping_file_format(const Mapping *m, Buffer *out) {
         return r;
 }
 
-/* Only what uuid_format() would have written: an ID begins with the same. */
-static int parse_uuid(const char *text, uint8_t ret[static 16]) {
-        static const char digits[] = "0123456789abcdef";
-        char again[UUID_TEXT_MAX];
-        unsigned n = 0;
-
-        for (const char *p = text; *p && n < UUID_DIGITS; p++) {
-                const char *digit = strchr(digits, *p);
-                if (!digit)
-                        continue;
-
-                ret[n / 2] = (uint8_t) (n % 2 == 0 ? (digit - digits) << 4 : ret[n / 2] | (digit - digits));
-                n++;
-        }
-
-        uuid_format(ret, again);
-        return n == UUID_DIGITS && streq(again, text) ? 0 : -EINVAL;
-}
-
 /* The values found, NULL for those that are not there */
 typedef struct Values {
         const char *version, *id, *uuid, *uri, *name, *port, *stored, *gone;
@@ -135,7 +114,7 @@ static const char *parse_values(const Values *v, Mapping *m) {
 
         if (!v->version || !streq(v->version, "1"))
                 return "VERSION= is not 1";
-        if (!v->uuid || parse_uuid(v->uuid, m->uuid) < 0)
+        if (!v->uuid || strlen(v->uuid) != UUID_TEXT_MAX - 1 || uuid_parse(v->uuid, m->uuid) < 0)
                 return "UUID= is not 32 hex digits as 8-4-4-4-12";
         if (v->port && (parse_unsigned(v->port, UINT16_MAX, &port) < 0 || port == 0))
                 return "PORT= is not a port";

@@ -16,6 +16,8 @@
  *     STORED=1795345745504572
  *     GONE=1795345745504572
  *
+ * The ID is the UUID; it may have "~" and a BIOS UUID behind it, and "_" and the URI (see Console).
+ *
  * A value is all that is behind the first "=" up to the line's end. Lines that begin with "#" are comments, keys that
  * are not known are passed over. PORT is missing where there is none, GONE while the VM is connected. Times are
  * microseconds since 1970.

@@ -19,18 +19,26 @@ static bool is_clean(const char *text, size_t max) {
 
 /* See console_make_id(). */
 static bool is_id(const char *id, const uint8_t uuid[static 16], const char *uri) {
-        char text[UUID_TEXT_MAX];
+        uint8_t first[16], bios[16];
 
-        uuid_format(uuid, text);
-        size_t n = strlen(text);
-        return strncmp(id, text, n) == 0 && (!id[n] || (id[n] == '_' && streq(id + n + 1, uri)));
+        if (uuid_parse(id, first) < 0 || memcmp(first, uuid, sizeof first) != 0)
+                return false;
+
+        id += UUID_TEXT_MAX - 1;
+        if (*id == '~') {
+                if (uuid_parse(id + 1, bios) < 0)
+                        return false;
+                id += UUID_TEXT_MAX;
+        }
+
+        return !*id || (*id == '_' && streq(id + 1, uri));
 }
 
 const char *mapping_problem(const Mapping *m) {
         if (!m->uri || !is_clean(m->uri, URI_MAX))
                 return "URI= is missing, or not clean text";
         if (!m->id || !is_id(m->id, m->uuid, m->uri))
-                return "ID= is neither the UUID nor the UUID, \"_\" and the URI";
+                return "ID= is neither the UUID, nor that with \"~\" and a BIOS UUID, or \"_\" and the URI, behind it";
         if (!m->name || !*m->name || !is_clean(m->name, NAME_MAX_BYTES))
                 return "NAME= is missing, or not clean text";
 

@@ -32,7 +32,8 @@ extern "C" {
 
 /* Strings are UTF-8 without control characters, never NULL. */
 typedef struct VspcMapping {
-        const char *id;      /* the key: the UUID as 8-4-4-4-12, "_" and the URI behind it with MultiConsole=yes */
+        const char *id;      /* the key: the UUID as 8-4-4-4-12, behind it "~" and the BIOS UUID if it is a second VM with
+                              * that UUID, and "_" and the URI with MultiConsole=yes */
         uint8_t uuid[16];    /* as ESXi sent it */
         const char *uri;     /* the Port URI of the serial port, at most 3066 bytes */
         const char *name;    /* the VM's, at most 1536 bytes, "_" and the URI behind it as above; not unique, not "" */

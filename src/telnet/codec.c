@@ -121,6 +121,7 @@ static size_t decode_command(TelnetDecoder *d, const uint8_t *p, TelnetEvent *re
                 d->state = STATE_SUBNEGOTIATION;
                 break;
 
+        case TELNET_EOF ... TELNET_ABORT:
         case TELNET_NOP ... TELNET_GA:
                 *ret = (TelnetEvent){.type = TELNET_EVENT_COMMAND, .command = *p};
                 break;
@@ -194,6 +195,10 @@ size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *
         }
 
         return used;
+}
+
+bool telnet_decoder_is_in_data(const TelnetDecoder *d) {
+        return d->state == STATE_DATA;
 }
 
 typedef struct Pieces {

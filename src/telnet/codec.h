@@ -12,8 +12,11 @@
  * Nothing here looks at bytes one by one where a run of them can be found with memchr().
  */
 
-/* RFC 854, commands */
+/* RFC 854, commands; EOF, SUSP and ABORT are RFC 1184's */
 enum {
+        TELNET_EOF = 236,
+        TELNET_SUSP = 237,
+        TELNET_ABORT = 238,
         TELNET_SE = 240,
         TELNET_NOP = 241,
         TELNET_DM = 242,
@@ -56,7 +59,7 @@ typedef enum TelnetTransmission {
 typedef enum TelnetEventType {
         TELNET_EVENT_NONE,           /* more bytes are needed */
         TELNET_EVENT_DATA,           /* data, size: points into the input */
-        TELNET_EVENT_COMMAND,        /* command: any of NOP … GA */
+        TELNET_EVENT_COMMAND,        /* command: any of NOP … GA, EOF … ABORT */
         TELNET_EVENT_NEGOTIATION,    /* command: WILL, WONT, DO or DONT; option */
         TELNET_EVENT_SUBNEGOTIATION, /* option; data, size: valid until the next call */
         TELNET_EVENT_OVERLONG,       /* option: its subnegotiation exceeds the bound; the rest of it is skipped */
@@ -101,6 +104,9 @@ void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end);
  * Returns: how many bytes of @p have been used, at least 1 if @n is.
  */
 size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret);
+
+/* Whether what comes next is data or the beginning of a command, and nothing that has been begun. */
+bool telnet_decoder_is_in_data(const TelnetDecoder *d);
 
 /*
  * Encodes as much of @in as fits into @out. It may stop in the middle of a sequence of two bytes; the encoder

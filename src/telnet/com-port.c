@@ -5,7 +5,7 @@
 
 #include "com-port.h"
 
-/* RFC 2217, section 3: what the client (the VM) sends. Our answer's code is 100 more. */
+/* RFC 2217, section 3: what the client (the VM, or a client of its console) sends. Our answer's code is 100 more. */
 enum {
         COM_PORT_SIGNATURE = 0,
         COM_PORT_SET_BAUDRATE = 1,
@@ -22,6 +22,12 @@ enum {
         COM_PORT_PURGE_DATA = 12,
         COM_PORT_ANSWER = 100,
 };
+
+/* SET-CONTROL */
+#define CONTROL_BREAK_ON 5
+
+/* NOTIFY-MODEMSTATE: carrier detect, data set ready, clear to send */
+#define MODEM_STATE (0x80 | 0x20 | 0x10)
 
 static const char signature[] = "vspc";
 
@@ -59,8 +65,9 @@ static int set_byte(uint8_t *setting, uint8_t value, uint8_t min, uint8_t max, u
         return answer(out, code, setting, 1);
 }
 
-/* RFC 2217's values of SET-CONTROL are groups of a question and its possible answers. */
-static int set_control(ComPort *c, uint8_t value, Buffer *out) {
+/* RFC 2217's values of SET-CONTROL are groups of a question and its possible answers. Returns: where the setting of
+ * @value's group is, *ret_asks whether @value is its question; NULL: there is no such value. */
+static uint8_t *find_control(ComPort *c, uint8_t value, bool *ret_asks) {
         const struct {
                 uint8_t question, min, max;
                 uint8_t *setting;
@@ -76,11 +83,24 @@ static int set_control(ComPort *c, uint8_t value, Buffer *out) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(groups); i++)
-                if (value == groups[i].question || (value >= groups[i].min && value <= groups[i].max))
-                        return set_byte(groups[i].setting, value, groups[i].min, groups[i].max,
-                                        COM_PORT_SET_CONTROL, out);
+                if (value == groups[i].question || (value >= groups[i].min && value <= groups[i].max)) {
+                        *ret_asks = value == groups[i].question;
+                        return groups[i].setting;
+                }
 
-        return 0;
+        return NULL;
+}
+
+static int set_control(ComPort *c, uint8_t value, Buffer *out) {
+        bool asks;
+        uint8_t *setting = find_control(c, value, &asks);
+
+        if (!setting)
+                return 0;
+        if (!asks)
+                *setting = value;
+
+        return answer(out, COM_PORT_SET_CONTROL, setting, 1);
 }
 
 static int set_baud_rate(ComPort *c, const uint8_t *data, Buffer *out) {
@@ -133,6 +153,82 @@ int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out) {
         default: /* FLOWCONTROL-SUSPEND and -RESUME have no answer; TCP does flow control here */
                 return 0;
         }
+}
+
+/* A client's setting of one byte; 0 asks for it. */
+static int confirm_byte(uint8_t code, uint8_t value, uint8_t *wish, uint8_t present, Buffer *out) {
+        if (value != 0)
+                *wish = value;
+
+        return answer(out, code, *wish != 0 ? wish : &present, 1);
+}
+
+static int confirm_control(ComPort *wish, ComPort vm, uint8_t value, Buffer *out) {
+        bool asks;
+        uint8_t *setting = find_control(wish, value, &asks);
+
+        if (!setting)
+                return 0;
+
+        return confirm_byte(COM_PORT_SET_CONTROL, asks ? 0 : value, setting, *find_control(&vm, value, &asks), out);
+}
+
+static int confirm_baud_rate(ComPort *wish, const ComPort *vm, const uint8_t *data, Buffer *out) {
+        uint32_t baud_rate;
+
+        memcpy(&baud_rate, data, sizeof baud_rate);
+        if (baud_rate != 0)
+                wish->baud_rate = ntohl(baud_rate);
+
+        baud_rate = htonl(wish->baud_rate != 0 ? wish->baud_rate : vm->baud_rate);
+        return answer(out, COM_PORT_SET_BAUDRATE, &baud_rate, sizeof baud_rate);
+}
+
+int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out, bool *ret_break) {
+        *ret_break = false;
+        if (event->size == 0)
+                return 0;
+
+        uint8_t code = event->data[0];
+        const uint8_t *data = event->data + 1;
+        size_t n = event->size - 1;
+
+        switch (code) {
+
+        case COM_PORT_SIGNATURE:
+                return n == 0 ? answer(out, code, signature, sizeof signature - 1) : 0;
+
+        case COM_PORT_SET_BAUDRATE:
+                return n >= sizeof(uint32_t) ? confirm_baud_rate(wish, vm, data, out) : 0;
+
+        case COM_PORT_SET_DATASIZE:
+                return n >= 1 ? confirm_byte(code, data[0], &wish->data_size, vm->data_size, out) : 0;
+
+        case COM_PORT_SET_PARITY:
+                return n >= 1 ? confirm_byte(code, data[0], &wish->parity, vm->parity, out) : 0;
+
+        case COM_PORT_SET_STOPSIZE:
+                return n >= 1 ? confirm_byte(code, data[0], &wish->stop_size, vm->stop_size, out) : 0;
+
+        case COM_PORT_SET_CONTROL:
+                *ret_break = n >= 1 && data[0] == CONTROL_BREAK_ON;
+                return n >= 1 ? confirm_control(wish, *vm, data[0], out) : 0;
+
+        case COM_PORT_NOTIFY_MODEMSTATE: /* pyserial asks for the modem lines in this way */
+                return com_port_put_modem_state(out);
+
+        case COM_PORT_SET_LINESTATE_MASK:
+        case COM_PORT_SET_MODEMSTATE_MASK:
+        case COM_PORT_PURGE_DATA:
+                return n >= 1 ? answer(out, code, data, 1) : 0;
+
+        default:
+                return 0;
+        }
+}
+
+int com_port_put_modem_state(Buffer *out) {
+        return answer(out, COM_PORT_NOTIFY_MODEMSTATE, &(uint8_t){MODEM_STATE}, 1);
 }
 
 const char *com_port_format(const ComPort *c, char buffer[static COM_PORT_TEXT_MAX]) {

@@ -6,6 +6,8 @@
 /*
  * COM-PORT control (RFC 2217), option 44. The VM tells how its guest has set up the serial port. There is no
  * real port behind it, so every setting is accepted and remembered, and confirmed as section 3 asks.
+ *
+ * Clients may use it as well, to open a VM's console as a serial port. What they set has no effect.
  */
 
 typedef enum ComPortParity {
@@ -36,6 +38,14 @@ void com_port_init(ComPort *c);
 /* Takes in a TELNET_EVENT_SUBNEGOTIATION of option 44 and appends the answer that RFC 2217 wants, if any.
  * What it does not understand it passes over. Returns: 0, -ENOBUFS, -ENOMEM. */
 int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out);
+
+/* The same for a client. What it sets is confirmed as it was set, whatever that is, for programs give up otherwise, and
+ * Kermit asks once more. It is kept in @wish, where 0 is what has not been set: that is answered from @vm.
+ * *ret_break: whether it begins a break. */
+int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out, bool *ret_break);
+
+/* Appends the state of the modem lines: all are on, as a null modem has them. */
+int com_port_put_modem_state(Buffer *out);
 
 /* "115200 8N1" */
 #define COM_PORT_TEXT_MAX sizeof("4294967295 8N1.5")

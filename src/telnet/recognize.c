@@ -4,9 +4,13 @@
 
 /* IAC, WILL and its like, the option */
 #define ANSWER_SIZE 3U
+#define OFFER_SIZE 3U
 
 /* What a telnet program says of its own accord, or because somebody has pressed something */
 #define LATE_COMMANDS_MAX 64U
+
+/* What gdb may say in one read with a break: it asks what the other end supports. */
+#define GDB_WORDS_MAX 512U
 
 static bool is_negotiation(uint8_t command) {
         return command >= TELNET_WILL && command <= TELNET_DONT;
@@ -63,12 +67,56 @@ static bool contains_answers(const TelnetOptions *o, unsigned n_wanted, const ui
         return false;
 }
 
+size_t telnet_breaks_length(const uint8_t *p, size_t n) {
+        size_t length = 0;
+
+        while (n - length >= 2 && p[length] == TELNET_IAC && p[length + 1] == TELNET_BRK)
+                length += 2;
+
+        return length;
+}
+
+/* @cut: there may be more of it. */
+static bool is_break(const uint8_t *p, size_t n, bool cut) {
+        size_t length = telnet_breaks_length(p, n);
+
+        if (length == 0)
+                return false;
+        if (length < n && p[length] == 'g')
+                length++;
+        if (length == n)
+                return n <= TELNET_BREAK_MAX && !cut;
+
+        /* gdb: an acknowledgement, or a packet */
+        return n <= GDB_WORDS_MAX && (p[length] == '+' || p[length] == '$');
+}
+
+TelnetRecognition telnet_recognize_offers(const TelnetPolicy *policy, const uint8_t *p, size_t n, size_t *ret_size) {
+        const size_t n_offers = policy->n_us_offered + policy->n_him_offered, size = n_offers * OFFER_SIZE;
+
+        for (size_t i = 0; i < n_offers; i++) {
+                bool is_ours = i < policy->n_us_offered;
+                int16_t option = is_ours ? policy->us[i] : policy->him[i - policy->n_us_offered];
+                const uint8_t offer[OFFER_SIZE] = {TELNET_IAC, is_ours ? TELNET_WILL : TELNET_DO, (uint8_t) option};
+                size_t at = MIN(i * OFFER_SIZE, n);
+
+                if (memcmp(p + at, offer, MIN(n - at, sizeof offer)) != 0)
+                        return TELNET_NOT_RECOGNIZED;
+        }
+
+        *ret_size = size;
+        return n < size ? TELNET_MAYBE : TELNET_RECOGNIZED;
+}
+
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n) {
         const bool late = flags & TELNET_READ_LATE;
-        const bool short_and_whole = !(flags & TELNET_READ_CUT) && n <= LATE_COMMANDS_MAX;
+        const bool cut = flags & TELNET_READ_CUT, sudden = !late || (flags & TELNET_READ_AFTER_SILENCE);
+        const bool means_something = sudden && !cut && n <= LATE_COMMANDS_MAX && telnet_breaks_length(p, n) < n;
         const unsigned n_wanted = late ? 2 : 1;
         unsigned n_answers = 0;
 
+        if (sudden && is_break(p, n, cut))
+                return TELNET_BREAK;
         if (n <= TELNET_TYPED_AHEAD_MAX && contains_answers(o, n_wanted, p, n))
                 return TELNET_RECOGNIZED;
 
@@ -88,5 +136,5 @@ TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags
                 n -= length;
         }
 
-        return !late || n_answers > 0 || short_and_whole ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
+        return !late || n_answers > 0 || means_something ? TELNET_RECOGNIZED : TELNET_NOT_RECOGNIZED;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "option.h"
+#include "basic/time.h"
+#include "session.h"
 
 /*
  * Tells a telnet client from a raw one by what it sends. A raw client's bytes may contain anything, IAC and
@@ -13,22 +14,51 @@
  * Who has sent data already may be in the middle of a gigabyte of it, of which some read will look like that by chance.
  * Then two answers are wanted, one right after the other if anything else comes first (a telnet program has all our
  * offers at once, and answers them all); one is enough where all of the read is commands, the last of which may be
- * incomplete; and commands that answer nothing have to be short and whole. Such as IAC BRK alone: who sends just
- * these two bytes means a break.
+ * incomplete; and commands that answer nothing have to be short and whole, and to come after silence.
+ *
+ * A break is no sign of telnet. gdb and agent-proxy, which are raw clients, interrupt a kernel by IAC BRK and then "g",
+ * and go on as before. But these two bytes occur once in 64 KiB of random data, and there they are data: they are a break
+ * only as the first thing that a client sends, or after silence, and only if nothing else comes with them but "g" and
+ * what gdb says when it connects ("set remote interrupt-on-connect on"). Silence is TELNET_SILENCE_USEC in which the
+ * connection was watched and nothing came; the time in which we did not read does not count. An IAC alone waits for its
+ * second byte until there has been silence.
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
         TELNET_MAYBE, /* a beginning: the next bytes will tell */
         TELNET_RECOGNIZED,
+        TELNET_BREAK, /* IAC BRK, or several, and perhaps "g": breaks and data of a client that may be raw or not */
 } TelnetRecognition;
 
 typedef enum TelnetReadFlags {
         TELNET_READ_LATE = 1 << 0, /* it has sent data, or nothing for so long that it will hardly speak telnet */
         TELNET_READ_CUT = 1 << 1,  /* there may be more of it than was read */
+        TELNET_READ_AFTER_SILENCE = 1 << 2,
 } TelnetReadFlags;
+
+/* What is known of a client's stream before the next read of it. With what has been kept of the last reads it says what
+ * that means; the clock has no part in it any more. A plain record without pointers. */
+typedef struct TelnetReading {
+        bool late;          /* it has sent data, or nothing for so long that it will hardly speak telnet */
+        bool cut;           /* the last read was: what comes next is not the beginning of what it says */
+        bool after_silence; /* what comes next, or what has been kept, comes after silence */
+        bool begins_with_break; /* what has been kept has been recognized as TELNET_BREAK */
+} TelnetReading;
+
+#define TELNET_SILENCE_USEC (50 * USEC_PER_MSEC)
+
+/* The longest read that is nothing but breaks and "g" */
+#define TELNET_BREAK_MAX 8U
 
 /* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */
 #define TELNET_TYPED_AHEAD_MAX 256U
 
+/* Whether a client's first bytes @p are the offers of @policy, as telnet_session_offer() sends them. Then the
+ * "client" is the port of another VM: something like socat joins the two ports. *ret_size: bytes of the offers. */
+TelnetRecognition telnet_recognize_offers(const TelnetPolicy *policy, const uint8_t *p, size_t n, size_t *ret_size);
+
 /* @p: what has been read, @n bytes, at least one, and not in the middle of something; @o: what we have offered. */
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n);
+
+/* Returns: the length of the breaks with which @p begins. */
+size_t telnet_breaks_length(const uint8_t *p, size_t n);

@@ -21,6 +21,7 @@ void socket_tune(int fd) {
         set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
         set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
         set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
 void socket_set_user_timeout(int fd) {
@@ -34,6 +35,9 @@ int socket_listen(const SocketAddress *a) {
 
         /* Connections of its former owner that linger in TIME-WAIT are no reason not to have a port. */
         set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+        /* Connections inherit this, so it is in force before their first byte comes. */
+        set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
         if (bind(fd, &a->any, address_length(a)) < 0 || listen(fd, SOMAXCONN) < 0)
                 return -errno;
 

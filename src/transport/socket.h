@@ -7,7 +7,8 @@
 
 /*
  * Sets what every connection is to have: no delay, and keepalive, by which a peer that has died is found within
- * about a minute and a half. The connections of a listening socket inherit it (tcp(7)).
+ * about a minute and a half; and urgent data stays where it is in the stream, for a telnet program sends half of a
+ * command as such (RFC 854, Synch). The connections of a listening socket inherit it (tcp(7)).
  */
 void socket_tune(int fd);
 

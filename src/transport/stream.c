@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -296,6 +297,16 @@ bool stream_has_unread(const Stream *s) {
         return stream_is_ready(s) || (ioctl(s->watch.fd, FIONREAD, &n) >= 0 && n > 0);
 }
 
+bool stream_end_reading(Stream *s) {
+        struct pollfd p = {.fd = s->watch.fd};
+
+        s->reading = false;
+        s->hung_up = true;
+        (void) stream_update(s);
+
+        return poll(&p, 1, 0) == 0;
+}
+
 void stream_pause(Stream *s) {
         s->reading = false;
         (void) stream_update(s);
@@ -381,6 +392,11 @@ int stream_flush(Stream *s) {
 
         buffer_consume(&s->out, (size_t) k);
         return stream_is_flushed(s);
+}
+
+void stream_yield(Stream *s) {
+        s->blocked = true;
+        (void) stream_update(s);
 }
 
 int stream_shutdown(Stream *s) {

@@ -79,6 +79,10 @@ ssize_t stream_read(Stream *s, void *data, size_t n);
 /* Whether there is something that could be read. */
 bool stream_has_unread(const Stream *s);
 
+/* To be called once the end has been read: from now on only writing is watched. Returns: false if the peer is
+ * known to have gone, and reads nothing either. */
+bool stream_end_reading(Stream *s);
+
 /* While paused nothing is read and the peer's TCP is told to wait. */
 void stream_pause(Stream *s);
 void stream_resume(Stream *s);
@@ -98,6 +102,9 @@ bool stream_is_flushed(const Stream *s);
 /* Sends from where the data lies and queues nothing; only while the queue is empty. Returns: bytes taken
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);
+
+/* There is more to send, but others have their turn first: writable() is called when the loop comes round. */
+void stream_yield(Stream *s);
 
 /* Nothing more will be sent: to be called once all is flushed, and again does nothing. The peer is told as soon as the
  * socket takes that; for how long this may take is for its owner to say. Returns: 0 or a negative errno. */

@@ -6,17 +6,22 @@ Nothing here sleeps for a fixed time: wait_for() waits for a condition and says 
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import resource
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
 import time
 import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import tap  # pylint: disable=wrong-import-position
 
 VSPCD = os.environ.get("VSPCD", "build/vspcd")
 VSPC_SIM = os.environ.get("VSPC_SIM", "build/vspc-sim")
@@ -53,6 +58,12 @@ def wait_for(predicate, what, timeout=None):
         time.sleep(0.005)
 
 
+def quick_round(play):
+    """What play() returns, as soon as that is something. It plays a round anew in which this machine was too busy to send in
+    time what belongs together: such a round proves nothing."""
+    return wait_for(play, "a round that is quick enough")
+
+
 def recent_logs():
     return "\n".join(f"--- the last that vspcd (pid {c.pid}) logged:\n" + "\n".join(c.log[-30:]) for c in running)
 
@@ -67,8 +78,6 @@ class TestCase(unittest.TestCase):
 
     def setUp(self):
         self.addCleanup(close_sockets)
-        began = time.monotonic()
-        self.addCleanup(lambda: print(f"({time.monotonic() - began:.1f} s)", end=" ", file=sys.stderr))
 
     def start(self, *args, **kwargs):
         """Starts vspcd for this test; it is stopped, and must have been healthy, when the test ends."""
@@ -158,6 +167,27 @@ class Faults:
                 yield lambda: os.fstat(gate.fileno()).st_size
             finally:
                 os.unlink(path)
+
+
+def queued(local, remote):
+    """Bytes that the TCP socket at @local has not read of @remote, and bytes that it has sent and that have not arrived; none if
+    there is no such socket. The kernel is asked for this one socket (sock_diag(7)): its table of all of them may be long."""
+    def address(host):
+        return socket.inet_aton(host).ljust(16, b"\0")
+
+    request = struct.pack("=BBBxI2s2s16s16sIII", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xffffffff,
+                          local[1].to_bytes(2, "big"), remote[1].to_bytes(2, "big"), address(local[0]), address(remote[0]),
+                          0, 0xffffffff, 0xffffffff)  # on any interface, with any cookie
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4) as diag:  # NETLINK_SOCK_DIAG
+        diag.send(struct.pack("=IHHII", 16 + len(request), 20, 1, 0, 0) + request)  # SOCK_DIAG_BY_FAMILY
+        answer = diag.recv(4096)
+    kind, = struct.unpack_from("=H", answer, 4)
+    if kind == 2:  # NLMSG_ERROR
+        error, = struct.unpack_from("=i", answer, 16)
+        if error != -errno.ENOENT:
+            raise OSError(-error, os.strerror(-error))
+        return 0, 0
+    return struct.unpack_from("=II", answer, 16 + 56)
 
 
 def listener(address="127.0.0.1"):
@@ -374,12 +404,17 @@ class Concentrator:
     def wait_read(self, port, sender=None):
         """Waits until it has read all that has been sent to @port, or what @sender has."""
         def n_unread():
+            if sender:
+                return queued(sender.sock.getpeername(), sender.sock.getsockname())[0]
             sockets = [line.split() for line in self.proc("net/tcp").splitlines()]
             return sum(int(s[4].split(":")[1], 16) for s in sockets
-                       if s[1].endswith(f":{port:04X}") and s[3] != "0A"  # that listens
-                       and (not sender or s[2].endswith(f":{sender.local_port:04X}")))
+                       if s[1].endswith(f":{port:04X}") and s[3] != "0A")  # that listens
 
         wait_for(lambda: n_unread() == 0, f"all that was sent to port {port} to be read")
+
+    def n_unsent(self, receiver):
+        """Bytes that it has sent to @receiver and that have not arrived, as far as the kernel knows of them."""
+        return queued(receiver.sock.getpeername(), receiver.sock.getsockname())[1]
 
     def n_descriptors(self):
         """But for the one that tells STATUS=: it is there for a moment, and not when a connection is accepted."""
@@ -446,6 +481,4 @@ class Concentrator:
             self.folder.cleanup()
 
 
-def main():
-    sys.stdout.reconfigure(line_buffering=True)
-    unittest.main(verbosity=2)
+main = tap.main

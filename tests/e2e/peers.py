@@ -20,12 +20,14 @@ KNOWN_1, KNOWN_2, UNKNOWN_1, UNKNOWN_2 = 0, 1, 2, 3
 BEGIN, GOAHEAD, NOTNOW, PEER, PEER_OK, COMPLETE, ABORT = 40, 41, 43, 44, 45, 46, 48
 DO_PROXY, WILL_PROXY, WONT_PROXY = 70, 71, 73
 VC_UUID, GET_VC_UUID, NAME, GET_NAME = 80, 81, 82, 83
-BIOS_UUID, LOCATION_UUID = 84, 86
+BIOS_UUID, GET_BIOS_UUID, LOCATION_UUID, GET_LOCATION_UUID = 84, 85, 86, 87
 
 # What ESXi lists in KNOWN-SUBOPTIONS-1
 ESXI_KNOWN = bytes([0, 1, 2, 3, 40, 41, 43, 44, 45, 46, 48, 70, 71, 73, 80, 81, 82, 83, 84, 85, 86, 87])
 
 ALL_BYTES = bytes(range(256))
+
+DETECTION_SEC = 0.5  # how long a client may take to show that it speaks telnet
 
 
 def double(data):
@@ -59,17 +61,18 @@ def await_input(sock, seconds):
 
 
 class Peer:
-    """One end of a TCP connection."""
+    """One end of a TCP connection: of a new one or, accepted, of one that the other end has made."""
 
-    def __init__(self, address, *, receive_buffer=None, source=None):
-        self.sock = socket.socket()
+    def __init__(self, address, *, receive_buffer=None, source=None, accepted=None):
+        self.sock = accepted or socket.socket()
         sockets.append(self.sock)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(PATIENCE_SEC)
         if source:
             self.sock.bind(source)
-        self.sock.connect(address)
+        if not accepted:
+            self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
         self.local_port = self.sock.getsockname()[1]
@@ -249,11 +252,14 @@ class TelnetPeer(Peer):
 
 
 class EsxiVm(TelnetPeer):
-    """An ESXi host's connection for one serial port of one VM."""
+    """An ESXi host's connection for one serial port of one VM. bios: the digits with which it answers when it is asked
+    for the BIOS UUID; without them it does not."""
 
-    def __init__(self, vspcd, name=None, *, digits=None, uri="s0", **kwargs):
+    def __init__(self, vspcd, name=None, *, digits=None, uri="s0", bios=None, **kwargs):
         super().__init__(vspcd.vm_address, **kwargs)
         n = next(numbers)
+        self.bios = bios
+        self.is_clone = False  # another VM of its UUID came first
         self.vspcd = vspcd
         self.name = name or f"vm{n}"
         self.digits = digits or f"5012{n:028x}"
@@ -262,7 +268,7 @@ class EsxiVm(TelnetPeer):
 
     @property
     def id(self):
-        return uuid_shown(self.digits)
+        return uuid_shown(self.digits) + (f"~{uuid_shown(self.bios)}" if self.is_clone else "")
 
     def send(self, data):
         """Serial output of the VM, as BINARY has it."""
@@ -275,6 +281,10 @@ class EsxiVm(TelnetPeer):
 
     def wait_suboption(self, code, n=1):
         return self.wait(lambda: self.suboptions(code)[n - 1:n], f"suboption {code}")[0]
+
+    def on_subnegotiation(self, option, data):
+        if option == VMWARE and data == bytes([GET_BIOS_UUID]) and self.bios is not None:
+            self.send_raw(sub(BIOS_UUID, uuid_text(self.bios)))
 
     def do_proxy(self):
         return sub(DO_PROXY, b"S" + self.uri.encode())
@@ -307,7 +317,8 @@ class EsxiVm(TelnetPeer):
 
     def wait_connected(self):
         """Until vspcd says that the VM is there; learns its clients' port."""
-        found = self.vspcd.wait_logged(rf"connected from 127\.0\.0\.1:{self.local_port}(?: in TLS [0-9.]+)?, "
+        host = re.escape(self.sock.getsockname()[0])
+        found = self.vspcd.wait_logged(rf"connected from {host}:{self.local_port}(?: in TLS [0-9.]+)?, "
                                        r"(its clients use port (\d+)|it has no port)")
         self.port = int(found[2]) if found[2] else None
         return self
@@ -341,6 +352,16 @@ class EsxiVm(TelnetPeer):
 
 def connected_vm(vspcd, *args, **kwargs):
     return EsxiVm(vspcd, *args, **kwargs).connect()
+
+
+def connected_clone(vm, name):
+    """Another VM that has the UUID and the URI of @vm and another BIOS UUID."""
+    vm.send_raw(sub(BIOS_UUID, uuid_text("564d" + "0a" * 14)))
+    clone = EsxiVm(vm.vspcd, name, digits=vm.digits, uri=vm.uri, bios="564d" + "0b" * 14)
+    clone.is_clone = True
+    clone.negotiate()
+    clone.send_raw(sub(BIOS_UUID, uuid_text(clone.bios)) + clone.do_proxy() + clone.vc_uuid() + clone.vm_name())
+    return clone.wait_connected()
 
 
 def migration_target(vm):

@@ -2,7 +2,9 @@
 
 """What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
 
+import contextlib
 import ctypes
+import errno
 import itertools
 import os
 import re
@@ -75,6 +77,15 @@ class LastWords(TestCase):
 
         client.wait(lambda: len(client.data) >= sent + 4 * 30000, "all of it")
         self.assertEqual((client.data.count(b"x"), client.data.count(b"y")), (sent, 4 * 30000))
+
+    def test_what_a_vm_sends_before_it_is_known_has_room_however_small_the_buffer_of_clients_is(self):
+        vspcd = self.start(SlowClient="wait", ClientBufferSize="8K", ScrollbackSize="0")
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        again = EsxiVm(vspcd, vm.name, digits=vm.digits)
+        again.negotiate()
+        again.send_raw(b"y" * PENDING_MAX + again.do_proxy() + again.vc_uuid() + again.vm_name())
+        client.wait_data(b"y" * PENDING_MAX)
 
 
 class Bounds(TestCase):
@@ -312,17 +323,22 @@ class DeadPeers(TestCase):
     MINUTE = 60
 
     def socket_to(self, vspcd, peer):
-        """vspcd's end of the connection"""
-        ours = "%02X%02X%02X%02X:%04X" % (*reversed(socket.inet_aton(peer.sock.getsockname()[0])), peer.local_port)
-        with open(f"/proc/{vspcd.pid}/net/tcp", encoding="ascii") as table:
-            inode = next(line.split()[9] for line in table if line.split()[2] == ours)
-        fd = next(fd for fd in os.listdir(f"/proc/{vspcd.pid}/fd")
-                  if os.readlink(f"/proc/{vspcd.pid}/fd/{fd}") == f"socket:[{inode}]")
-        pidfd = os.pidfd_open(vspcd.pid)
-        copy = ctypes.CDLL(None, use_errno=True).syscall(self.PIDFD_GETFD, pidfd, int(fd), 0)
-        self.assertGreaterEqual(copy, 0, os.strerror(ctypes.get_errno()))
-        os.close(pidfd)
-        return self.enterContext(socket.socket(fileno=copy))
+        """vspcd's end of the connection, looked for among its descriptors: the machine's table of connections may have the
+        peer's port more than once, for connections to other places and for those that are over."""
+        ours, pidfd = peer.sock.getsockname(), os.pidfd_open(vspcd.pid)
+        self.addCleanup(os.close, pidfd)
+        for fd, what in vspcd.descriptors():
+            if not what.startswith("socket:"):
+                continue
+            copy = ctypes.CDLL(None, use_errno=True).syscall(self.PIDFD_GETFD, pidfd, int(fd), 0)
+            if copy < 0:
+                self.assertEqual(ctypes.get_errno(), errno.EBADF)  # closed since
+                continue
+            connection = self.enterContext(socket.socket(fileno=copy))
+            with contextlib.suppress(OSError):  # it is not connected
+                if connection.getpeername() == ours:
+                    return connection
+        return self.fail(f"vspcd has no connection to {ours}, having {vspcd.descriptors()}")
 
     def assertFoundByKeepalive(self, connection):
         def tcp(option):

@@ -18,7 +18,8 @@ import xml.etree.ElementTree as ElementTree
 
 from certificates import Authority
 from harness import PATIENCE_SEC, VSPC_SIM, TestCase, clean_environment, main, recent_logs, wait_for
-from peers import ALL_BYTES, BRK, BEGIN, IAC, EsxiVm, RawClient, TelnetClient, connected_vm, double, sub
+from peers import (ALL_BYTES, BEGIN, BIOS_UUID, BRK, IAC, EsxiVm, RawClient, TelnetClient, connected_clone, connected_vm,
+                   double, sub, uuid_text)
 from tls_peers import TlsVm, client_context
 
 BUS_ATTACH = os.environ.get("BUS_ATTACH", "build/tests/e2e/bus-attach")
@@ -36,6 +37,7 @@ IS_ROOT = os.geteuid() == 0
 needs_root = unittest.skipUnless(IS_ROOT, "wants to be somebody else for a while")
 
 NEWS_PER_SECOND = 4
+CLIENTS_LISTED_MAX = 64
 
 ANYTHING_GOES = """
   <policy context="default">
@@ -312,8 +314,8 @@ class Reading(BusTestCase):
 
         name, text = bus.error(PATH, MANAGER, "GetVM", "web02")
         self.assertEqual((name, text), (NAME + ".NoSuchVM", 'There is no VM "web02"'))
-        name, _ = bus.error(PATH, MANAGER, "GetVM", "é" * 3000)
-        self.assertEqual(name, NAME + ".NoSuchVM")
+        name, text = bus.error(PATH, MANAGER, "GetVM", "é" * 3000)
+        self.assertEqual((name, text), (NAME + ".NoSuchVM", 'There is no VM "' + "é" * 128 + '"'))
 
         name, text = bus.error(PATH, MANAGER, "Clear", "twin")
         self.assertEqual(name, NAME + ".AmbiguousVM")
@@ -322,6 +324,50 @@ class Reading(BusTestCase):
 
         name, _ = bus.error(PATH + "/vm/_35012", VM, "Clear")
         self.assertRegex(name, r"^org\.freedesktop\.DBus\.Error\.Unknown")
+
+    def test_of_many_vms_that_could_be_meant_eight_are_named(self):
+        bus, vspcd = self.start_both()
+        twins = [connected_vm(vspcd, "twin") for _ in range(10)]
+        name, text = bus.error(PATH, MANAGER, "GetVM", "twin")
+        self.assertEqual(name, NAME + ".AmbiguousVM")
+        self.assertEqual([twin for twin in twins if twin.id in text], twins[:8])
+        self.assertRegex(text, " and others$")
+
+    def test_of_many_clients_of_a_vm_the_first_are_listed(self):
+        bus, vspcd = self.start_both()
+        vm = connected_vm(vspcd)
+        clients = [RawClient(vm) for _ in range(CLIENTS_LISTED_MAX + 6)]
+        listed = bus.call(path_of(vm), VM, "ListClients")
+        self.assertEqual([client[0] for client in listed],
+                         [f"127.0.0.1:{client.local_port}" for client in clients[:CLIENTS_LISTED_MAX]])
+        self.assertEqual(bus.get(path_of(vm), VM, "Clients"), len(clients))
+
+    def test_vms_of_one_uuid_have_an_object_each(self):
+        bus, vspcd = self.start_both()
+        vm = connected_vm(vspcd, "web01")
+        clone = connected_clone(vm, "web02")
+        for each in (vm, clone):
+            self.assertEqual(bus.call(PATH, MANAGER, "GetVM", each.id), path_of(each))
+            for name, value in {"Id": each.id, "UUID": each.id, "Name": each.name, "Port": each.port}.items():
+                self.assertEqual(bus.get(path_of(each), VM, name), value, name)
+        self.assertEqual(sorted(row[0] for row in bus.call(PATH, MANAGER, "ListVMs")), [vm.id, clone.id])
+
+    def test_a_console_that_two_vms_share_has_a_problem(self):
+        bus, vspcd = self.start_both()
+        monitor = self.enterContext(Monitor(bus))
+        vm = connected_vm(vspcd, "web01")
+        monitor.wait_signal("VMAdded", vm.id)
+        self.assertEqual(bus.get(path_of(vm), VM, "Problem"), "")
+        bios = sub(BIOS_UUID, uuid_text("564d" + "0a" * 14))
+        vm.send_raw(bios)
+        other = EsxiVm(vspcd, "web02", digits=vm.digits)
+        other.negotiate()
+        other.send_raw(bios + other.do_proxy() + other.vc_uuid() + other.vm_name())
+        other.wait_connected()
+        wait_for(lambda: "give one of them a new UUID" in bus.get(path_of(vm), VM, "Problem"), "the problem")
+        monitor.wait(lambda: any(name == "Problem" for name, _ in monitor.changes(path_of(vm))), "its signal")
+        other.close()
+        self.wait_property(bus, vm, "Problem", "")
 
     def test_whether_its_connection_is_in_tls_is_a_property_of_the_vm(self):
         authority = self.enterContext(Authority())
@@ -502,8 +548,9 @@ class Attaching(BusTestCase):
         wait_for(lambda: bus.get(path_of(vm), VM, "BytesReceived") == 262, "the VM's output")
         with Attachment(bus, "web01") as a:
             a.wait_granted("free_for_all")
-            a.wait_data(b"before" + double(ALL_BYTES))
-            self.assertEqual(bytes(a.output), b"before" + double(ALL_BYTES))
+            replayed = b"before" + double(ALL_BYTES.replace(b"\x05", b""))  # ENQ asks the terminal who it is
+            a.wait_data(replayed)
+            self.assertEqual(bytes(a.output), replayed)
             a.send(double(ALL_BYTES) + bytes([IAC, BRK]))
             vm.wait_trace(("command", BRK))
             self.assertEqual(bytes(vm.data), ALL_BYTES)
@@ -537,6 +584,16 @@ class Attaching(BusTestCase):
             name, text = a.wait_refused()
             self.assertEqual(name, "org.freedesktop.DBus.Error.InvalidArgs")
             self.assertIn("free_for_all_fallback", text)
+
+    def test_of_many_who_are_in_the_way_four_are_named(self):
+        bus, vspcd = self.start_both()
+        vm = connected_vm(vspcd, "web01")
+        clients = [RawClient(vm) for _ in range(6)]
+        with Attachment(bus, "web01", "exclusive") as a:
+            _, text = a.wait_refused()
+        named = re.findall(r"127\.0\.0\.1:(\d+) has free-for-all access since", text)
+        self.assertEqual(named, [str(client.local_port) for client in clients[:4]], text)
+        self.assertRegex(text, "; and others$")
 
     def test_clear_and_forget(self):
         bus, vspcd = self.start_both()

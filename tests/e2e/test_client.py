@@ -178,6 +178,16 @@ class List(ClientTestCase):
         self.assertTrue(all(line.endswith(" ago") for line in lines[1:4]), lines)
         self.assertEqual(lines[4:], ["", "3 VMs, 2 connected.", ""])
 
+    def test_what_is_the_matter_is_said_below(self):
+        problem = "two VMs have this UUID\x1b: give one of them a new UUID"
+        server = self.fake(List=all_vms([a_vm("db", 3, problem=problem), *self.VMS[:2]]))
+        lines = run(server, "list").stdout.split("\n")
+        self.assertEqual([line.split()[3] for line in lines[1:4]], ["shared", "disconnected", "connected"])
+        self.assertEqual(lines[4:], ["", "db: two VMs have this UUID\ufffd: give one of them a new UUID.", "",
+                                     "3 VMs, 2 connected.", ""])
+        self.assertEqual(len(run(server, "list", "--no-legend").stdout.splitlines()), 3)
+        self.assertIn("  Problem: two VMs have this UUID\ufffd: give", run(server, "show", "db").stdout)
+
     def test_is_what_no_verb_means(self):
         server = self.fake(List=all_vms(self.VMS))
         self.assertEqual(run(server).stdout, run(server, "list").stdout)
@@ -367,7 +377,7 @@ class Refusals(ClientTestCase):
         for args, text in ((["show"], "which VM"), (["attach"], "which one VM"), (["attach", "a", "b"], "which one VM"),
                            (["list", "a"], "no more arguments"), (["--access=all", "a"], '"exclusive", "write"'),
                            (["--escape=ab", "a"], "--escape"), (["--json=yaml"], '"short" or "pretty"'),
-                           (["--timeout=soon", "a"], "time span"), (["metrics", "--format=xml"], "openmetrics"),
+                           (["--quiet-for=soon", "a"], "time span"), (["metrics", "--format=xml"], "openmetrics"),
                            (["--host=a", "list"], "exclude"), ([b"\xff"], "not UTF-8"), (["--frob"], "--help")):
             self.assertSays(run(server, *args), text)
 
@@ -1028,14 +1038,14 @@ class Pipes(ClientTestCase):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         vm.send(ALL_BYTES)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
-        self.assertSameBytes(process.stdout.read(), ALL_BYTES)
+        process = self.attached_with_pipes(vspcd, vm.name, "--quiet-for=2s", stdin=subprocess.DEVNULL)
+        self.assertSameBytes(process.stdout.read(), ALL_BYTES.replace(b"\x05", b""))  # ENQ asks the terminal who it is
         self.assertEqual(process.wait(PATIENCE_SEC), 0)
 
     def test_a_vm_that_goes_on_talking_is_not_silent(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
+        process = self.attached_with_pipes(vspcd, vm.name, "--quiet-for=2s", stdin=subprocess.DEVNULL)
         process.stderr.readline()
         began = time.monotonic()
         while time.monotonic() < began + 3:
@@ -1073,7 +1083,7 @@ class Pipes(ClientTestCase):
         server = self.attaching()
         with tempfile.TemporaryFile() as source:
             source.truncate(900 << 10)
-            process = self.attached_with_pipes(server, "web01", "--timeout=200ms", stdin=source)
+            process = self.attached_with_pipes(server, "web01", "--quiet-for=200ms", stdin=source)
             self.assertEqual(process.wait(PATIENCE_SEC), 1)
         self.assertIn(b" bytes of the input", process.stderr.read())
 
@@ -1106,7 +1116,7 @@ class Pipes(ClientTestCase):
     def test_slow_output_loses_nothing(self):
         vspcd = self.start(SlowClient="wait")
         vm = connected_vm(vspcd)
-        process = self.attached_with_pipes(vspcd, vm.name, "--timeout=2s", stdin=subprocess.DEVNULL)
+        process = self.attached_with_pipes(vspcd, vm.name, "--quiet-for=2s", stdin=subprocess.DEVNULL)
         process.stderr.readline()
         blob = ALL_BYTES * 16384
         sender = threading.Thread(target=lambda: vm.send(blob))
@@ -1117,7 +1127,7 @@ class Pipes(ClientTestCase):
     def test_closed_standard_descriptors(self):
         server = self.attaching()
         shell = 'exec "$0" "$@" <&- >&-'
-        result = subprocess.run(["sh", "-c", shell, CLIENT, *options_of(server), "web01", "--timeout=100ms"],
+        result = subprocess.run(["sh", "-c", shell, CLIENT, *options_of(server), "web01", "--quiet-for=100ms"],
                                 capture_output=True, check=False, env=environment(), timeout=PATIENCE_SEC)
         self.assertEqual((result.returncode, result.stdout), (0, b""), result.stderr)
 

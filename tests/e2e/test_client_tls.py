@@ -632,7 +632,7 @@ class Attaching(TlsTestCase):
         blobs = random.Random(1).randbytes(3 << 20), random.Random(2).randbytes(3 << 20)
         for version in TLS_1_2, TLS_1_3:
             server = self.serving(context(version=version))
-            process = self.attached_with_pipes(server, "--timeout=3s")
+            process = self.attached_with_pipes(server, "--quiet-for=3s")
             peer = server.wait_attached()
             self.assertEqual(peer.sock.version(), version.name.replace("_", "."))
 

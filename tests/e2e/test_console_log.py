@@ -22,8 +22,8 @@ import tempfile
 import time
 import unittest
 
-from harness import SANITIZED, TestCase, clean_environment, main, wait_for
-from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_vm, migration_target, sub
+from harness import SANITIZED, TestCase, clean_environment, main, tap, wait_for
+from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_clone, connected_vm, migration_target, sub
 
 CLIENT = os.environ.get("VSPC_CLIENT", "build/vspc-client")
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -48,8 +48,7 @@ def enter_namespace():
     root = [] if os.getuid() == 0 else ["--map-root-user"]
     command = ["unshare", *root, "--mount", "--propagation=private"]
     if subprocess.run([*command, "true"], check=False).returncode != 0:
-        print("Skipping: no mount namespace of our own, in which there could be a journal", file=sys.stderr)
-        sys.exit(77)
+        tap.skip_all("no mount namespace of our own, in which there could be a journal")
     os.execvp(command[0], [*command, "sh", "-c", become, "sh", sys.executable, *sys.argv])
 
 
@@ -181,6 +180,15 @@ class Journal(JournalCase):
         for i, vm in enumerate(vms):
             journal.wait_lines(vm, [f"I am {i}"])
         self.assertEqual(len(journal.entries("VSPC_VM_NAME=web01")), 2)
+
+    def test_vms_of_one_uuid_are_told_apart(self):
+        journal = self.journal()
+        vm = connected_vm(self.start(), "web")
+        clone = connected_clone(vm, "web")
+        for each in (vm, clone):
+            each.send(each.id.encode() + b"\n")
+        for each in (vm, clone):
+            journal.wait_lines(each, [each.id])
 
     def test_a_vm_that_moves_goes_on_in_the_middle_of_its_line(self):
         journal = self.journal()
@@ -466,12 +474,7 @@ class FilesCase(TestCase):
 
     def n_open(self, vspcd):
         """How many files it has open there."""
-        def leads_to(fd):
-            try:
-                return os.readlink(f"/proc/{vspcd.pid}/fd/{fd}")
-            except FileNotFoundError:  # closed meanwhile
-                return ""
-        return sum(leads_to(fd).startswith(self.folder) for fd in os.listdir(f"/proc/{vspcd.pid}/fd"))
+        return sum(what.startswith(self.folder) for _, what in vspcd.descriptors())
 
     def small_disk(self, size):
         """The folder is a disk of that size from now on."""
@@ -516,6 +519,14 @@ class Files(FilesCase):
                     return f.read()
             wait_for(lambda i=i: text() == b"I am %d" % i, "what the VM has said")
         self.assertEqual(len(os.listdir(self.folder)), len(vms))
+
+    def test_vms_of_one_uuid_have_a_file_each(self):
+        vm = connected_vm(self.start(), "web")
+        clone = connected_clone(vm, "web")
+        for each in (vm, clone):
+            each.send(each.id.encode())
+        for each in (vm, clone):
+            self.wait_content(each, each.id.encode())
 
     def test_a_vm_that_is_renamed_goes_on_in_another_file(self):
         vspcd = self.start()

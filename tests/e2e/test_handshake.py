@@ -132,14 +132,6 @@ class Dialogue(TestCase):
         self.assertIn(("dont", AUTHENTICATION), vm.trace)
         self.assertNotIn(("do", AUTHENTICATION), vm.trace)
 
-    def test_a_host_that_cannot_tell_the_uuid_is_closed_with_a_reason(self):
-        vspcd = self.start()
-        vm = EsxiVm(vspcd)
-        vm.negotiate()
-        vm.send_raw(vm.do_proxy() + sub(UNKNOWN_1, bytes([GET_VC_UUID])))
-        vm.wait_closed()
-        vspcd.wait_logged("cannot tell the VM's UUID")
-
     def test_a_host_that_cannot_tell_the_name_is_served_under_its_uuid(self):
         vspcd = self.start()
         vm = EsxiVm(vspcd)
@@ -190,7 +182,7 @@ class Refusals(TestCase):
 
     def test_uuids_that_are_none(self):
         vspcd = self.start()
-        for text in (b"", b"50 12 34", uuid_text("a" * 32)[:-1], uuid_text("b" * 32) + b"0",
+        for text in (b"50 12 34", uuid_text("a" * 32)[:-1], uuid_text("b" * 32) + b"0",
                      uuid_text("c" * 32).replace(b"c", b"g", 1), b"\xff" * 32, b"\n" + uuid_text("d" * 32)):
             with self.subTest(text=text):
                 vm = EsxiVm(vspcd)
@@ -275,7 +267,7 @@ class Strangers(TestCase):
         vspcd = self.start(ScrollbackSize="64K")
         vm = EsxiVm(vspcd)
         vm.negotiate()
-        early = b"BIOS " + bytes(range(256)) * 100
+        early = b"BIOS " + bytes(range(256)).replace(b"\x05", b"") * 100  # ENQ is left out of a replay
         vm.send(early)
         vm.send_raw(vm.do_proxy() + sub(99))
         vm.wait_suboption(UNKNOWN_2)

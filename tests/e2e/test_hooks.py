@@ -17,8 +17,9 @@ import tempfile
 import threading
 import time
 
-from harness import PATIENCE_SEC, SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, spawn, wait_for
-from peers import NAME, RawClient, TelnetClient, connected_vm, migration_target, sub
+from harness import (PATIENCE_SEC, SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, spawn, tap,
+                     wait_for)
+from peers import NAME, RawClient, TelnetClient, connected_clone, connected_vm, migration_target, sub
 
 VSPC_HOOKS = os.environ.get("VSPC_HOOKS", "build/vspc-hooks")
 
@@ -234,6 +235,16 @@ class Events(HooksTest):
         self.assertNotIn("VSPC_PORT", told.environment)
         self.assertNotIn("port", told.json)
 
+    def test_vms_of_one_uuid_are_told_apart(self):
+        self.hook("50-record")
+        vspcd = self.start()
+        vm = connected_vm(vspcd, "web01")
+        clone = connected_clone(vm, "web02")
+        told = self.wait_told(4)
+        self.assertEqual({(t.event, t.vm, t.environment["VSPC_VM_UUID"], t.json["uuid"]) for t in told},
+                         {(event, each.id, each.id, each.id) for each in (vm, clone)
+                          for event in ("vm-added", "vm-connected")})
+
     def test_hostile_names_are_text_and_nothing_else(self):
         self.hook("50-record")
         vspcd = self.start()
@@ -362,7 +373,7 @@ class Behind(HooksTest):
         vspcd.reload()
         for _ in range(3):
             rss, latency = self.rss_of_storm(vspcd)
-        print(f"({(rss - without) >> 10} KiB, {latency * 1e3:.1f} ms)", end=" ", file=sys.stderr)
+        tap.comment(f"{(rss - without) >> 10} KiB, {latency * 1e3:.1f} ms")
         self.assertLess(rss - without, (64 if SANITIZED else 24) << 20)
         self.assertLess(latency, 0.1)
 
@@ -525,6 +536,13 @@ class Folders(HooksTest):
         vspcd = self.start()
         connected_vm(vspcd)
         self.assertFalse(vspcd.has_logged("[Hh]ook"))
+
+    def test_more_hooks_than_are_run_are_left_out(self):
+        for i in range(66):
+            self.hook(f"{i:02}-hook", "#!/bin/sh\n")
+        vspcd = self.start()
+        vspcd.wait_logged("There are more than 64 hooks, those from 64-hook on are not run$")
+        vspcd.wait_logged("64 hooks are told what happens to VMs")
 
 
 class Misbehaviour(HooksTest):
@@ -877,7 +895,7 @@ class Protocol(HooksTest):
         broken = [b"{", b"[]", b"{}", b'{"load":-1}', b'{"load":"1"}', b'{"load":1,"event":"vm-added"}',
                   b'{"told":"1"}', event, b"x" * 40000, b'{"load":1,"load":2}']
         for key, value in (("event", "vm-exploded"), ("name", "a\nb"), ("name", "\u0000"), ("port", 65536),
-                           ("time", -1), ("uuid", "1" * 64), ("peer", "1" * 200), ("path", "/bin/sh"),
+                           ("time", -1), ("uuid", "1" * 74), ("peer", "1" * 200), ("path", "/bin/sh"),
                            ("oldName", "\x7f")):
             broken.append(json.dumps({**self.EVENT, key: value}).encode())
         for i, message in enumerate(broken):

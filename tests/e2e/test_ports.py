@@ -10,6 +10,8 @@ import sys
 from harness import PortBlock, TestCase, is_port_free, main, wait_for
 from peers import EsxiVm, RawClient, TelnetClient, connected_vm
 
+PORT_TRIES_MAX = 256
+
 
 def hold(port, address="127.0.0.1"):
     """Another program's listening socket."""
@@ -97,6 +99,16 @@ class Ports(TestCase):
         self.assertEqual(vm.port, vspcd.block.first + 2)
         for port in (vspcd.block.first, vspcd.block.first + 1):
             vspcd.wait_logged(f"Port {port} is in use by another program")
+
+    def test_so_many_ports_of_other_programs_are_tried_for_a_vm(self):
+        """Whoever has all of them must not hold up everybody else."""
+        vspcd = self.start(ports=PORT_TRIES_MAX + 4)
+        for i in range(PORT_TRIES_MAX):
+            self.enterContext(hold(vspcd.block.first + i))
+        vm = connected_vm(vspcd)
+        self.assertIsNone(vm.port)
+        vspcd.wait_logged(rf"VM {vm.name} \(.*has no port: Address already in use")
+        self.assertEqual(connected_vm(vspcd).port, vspcd.block.first + PORT_TRIES_MAX)
 
     def test_without_a_free_port_a_vm_is_served_all_the_same(self):
         vspcd = self.start(ports=2)

@@ -16,7 +16,7 @@ import time
 import types
 
 from harness import (SANITIZED, VSPC_SIM, VSPCD, Concentrator, PortBlock, TestCase, clean_environment, listener, main,
-                     wait_for)
+                     tap, wait_for)
 from peers import NAME, EsxiVm, RawClient, TelnetClient, connected_vm, sub, uuid_shown
 from test_ports import disconnect, hold
 
@@ -354,6 +354,14 @@ class Ports(StoreTest):
         self.assertEqual([vms[i].get("port") for i in ids], [first + 1, first, None])
 
 
+    def test_a_name_that_is_too_long_is_cut_and_the_port_kept(self):
+        vspcd = self.begin()
+        vm = connected_vm(vspcd, b"\xff" * 1000)
+        self.assertEqual(self.wait_stored(vm.id).name, "\ufffd" * 512)
+        vspcd.end()
+        self.assertEqual(list_vms(self.begin())[vm.id]["port"], vm.port)
+
+
 class BadStarts(StoreTest):
     """What is wrong for one start is not what is stored."""
 
@@ -376,11 +384,14 @@ class BadStarts(StoreTest):
         self.keeps_its_port(VMPorts="no")
 
     def test_descriptors_that_are_too_few_for_all(self):
+        block = PortBlock(64)
+        self.addCleanup(block.release)
         for n in range(60):
-            self.store(n, port=self.block.first + n % 30 if n < 30 else None)
-        vspcd = self.begin(nofile=100)
-        self.assertEqual(len(list_vms(vspcd)), 60)
+            self.store(n, port=block.first + n if n < 30 else None)
+        vspcd = self.begin(nofile=100, VMPortRangeStart=block.first, VMPortRangeEnd=block.last)
+        vspcd.wait_logged("60 VMs restored")
         self.assertFalse(vspcd.logged("is given up"))
+        self.assertTrue(vspcd.logged("refused: all 68 descriptors are in use"))
         vspcd.end()
         self.assertEqual(len(self.mappings()), 60)
 
@@ -821,7 +832,7 @@ class Kill(StoreTest):
             n_left += sum(1 for name in os.listdir(self.folder) if name[0] == ".")
 
         self.assertGreater(n_expected, 10 * rounds)
-        print(f"{rounds} rounds, {n_expected} mappings, {n_left} half-written files", end=" ", flush=True)
+        tap.comment(f"{rounds} rounds, {n_expected} mappings, {n_left} half-written files")
 
 
 class PlugIns(StoreTest):

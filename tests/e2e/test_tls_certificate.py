@@ -91,7 +91,7 @@ class Sources(CertificateTestCase):
                                env={"CREDENTIALS_DIRECTORY": folder})
             self.assertEqual(shown_fingerprint(vspcd), self.first.sha256)
 
-    @unittest.skipIf(SANITIZED, "SoftHSM's own leaks would be ours")
+    @unittest.skipIf(SANITIZED, "SoftHSM leaks memory, which the sanitizer reports")
     def test_the_key_may_be_in_a_token_that_does_not_give_it_away(self):
         tokens = os.path.join(self.folder, "tokens")
         os.mkdir(tokens)

@@ -2,6 +2,7 @@
 
 """Callers that err or mean harm: what each is answered, what it can make vspcd keep, and that nobody else notices."""
 
+import pickle
 import resource
 import socket
 import time
@@ -54,6 +55,17 @@ class Errors(TestCase):
         client.send(b"end")
         vm.wait_data(b"end")
         self.assertSameBytes(vm.data, b"end")
+
+    def test_the_client_of_vspc_py_is_told_apart(self):
+        """It sends a pickle and waits for one."""
+        vspcd = self.start()
+        for said in pickle.dumps(["version", 2], 2), b"\x80", pickle.dumps("x" * 100000, 4):
+            caller = Caller(vspcd)
+            caller.send_some(said)
+            caller.wait_closed()
+            self.assertEqual(bytes(caller.raw), b"")
+        vspcd.wait_logged(r"Query from \S+:\d+ is from vSPC\.py's vSPCClient \(a pickle\), .* use vspc-client\(1\)")
+        assert_answers(self, vspcd)
 
     def test_what_a_browser_is_talked_into_posting(self):
         self.check_closed(b"POST / HTTP/1.1\r\nHost: 127.0.0.1:13371\r\nContent-Type: text/plain\r\n\r\n")

@@ -6,16 +6,13 @@
 import json
 import os
 import subprocess
-import sys
-import unittest
 
-from harness import PATIENCE_SEC, TestCase
+from harness import PATIENCE_SEC, TestCase, main, tap
 from peers import NAME, RawClient, connected_vm, sub
 from varlink_peer import ADMIN, CONCENTRATOR, SERVICE, Interface, read_definition
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEBIAN_ROOT = os.path.join(HERE, "../../tools/debian-root")
-SKIPPED = 77  # meson's word for it
 
 root = None
 
@@ -29,11 +26,6 @@ def command(*arguments):
 def run(*arguments, data=None):
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, input=data,
                           timeout=PATIENCE_SEC)
-
-
-def skip(why):
-    print("skipped:", why)
-    sys.exit(SKIPPED)
 
 
 class Varlinkctl(TestCase):
@@ -117,10 +109,9 @@ class Varlinkctl(TestCase):
 if __name__ == "__main__":
     made = subprocess.run([DEBIAN_ROOT, "trixie", "fresh"], capture_output=True, text=True, check=False)
     if made.returncode != 0:
-        skip(made.stderr.strip())
+        tap.skip_all(made.stderr.strip())
     root = made.stdout.strip()
     works = run("--version")
     if works.returncode != 0:
-        skip(f"varlinkctl cannot be run in {root}: {works.stderr.strip()}")
-    sys.stdout.reconfigure(line_buffering=True)
-    unittest.main(verbosity=2)
+        tap.skip_all(f"varlinkctl cannot be run in {root}: {works.stderr.strip()}")
+    main()

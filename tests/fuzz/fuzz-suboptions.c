@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A connection's stream, up to where its suboptions are understood: negotiation, VMware's suboptions, UUIDs,
- * names as they are shown, COM-PORT control. A peer may say what it likes: it never makes us say more than a
+ * A connection's stream, up to where its suboptions are understood: negotiation, VMware's suboptions, UUIDs and which
+ * of them a VM is known by, names as they are shown, COM-PORT control. A peer may say what it likes: it never makes us say more than a
  * little for each thing it says, what we say is well-formed, and what people see is fit for them.
  */
 
@@ -11,7 +11,7 @@
 #include "fuzz.h"
 #include "telnet/com-port.h"
 #include "telnet/session.h"
-#include "telnet/vmware.h"
+#include "telnet/vm-identity.h"
 #include "trace.h"
 #include "utf8.h"
 
@@ -56,7 +56,30 @@ static void test_uuid(const uint8_t *data, size_t n) {
         assert(memcmp(uuid, again, sizeof uuid) == 0);
 }
 
-static void test_vmware(const TelnetEvent *event) {
+/* Whatever a host says, it is asked three things at most, and what it has told of its VM stays true. */
+static void test_identity(VmIdentity *i, const VMwareSuboption *s, unsigned *n_questions) {
+        VmIdentity before = *i;
+        VMwareCode question;
+
+        int r = vm_identity_handle(i, s);
+        assert(r == 0 || s->code == VMWARE_VM_VC_UUID);
+        while (vm_identity_ask_next(i, &question))
+                (*n_questions)++;
+        assert(*n_questions <= _VM_UUID_KIND_MAX);
+
+        for (VmUuidKind kind = 0; kind < _VM_UUID_KIND_MAX; kind++) {
+                const uint8_t *old = vm_identity_get(&before, kind), *new = vm_identity_get(i, kind);
+
+                assert(!old || (new && memcmp(old, new, 16) == 0));
+        }
+        assert(!vm_identity_is_hopeless(i) || (!vm_identity_uuid(i) && !vm_identity_is_waiting(i)));
+
+        /* A question that is a UUID's code is one that the host does not answer in time. */
+        if (s->code == VMWARE_GET_VM_VC_UUID)
+                vm_identity_give_up(i);
+}
+
+static void test_vmware(VmIdentity *identity, unsigned *n_questions, const TelnetEvent *event) {
         _cleanup_(buffer_clear) Buffer out = BUFFER_INIT(4096);
         _cleanup_trace_ Trace got = {}, want = {};
         TelnetDecoder d = trace_decoder(TELNET_8BIT, TELNET_CR_LF_KEPT);
@@ -68,6 +91,7 @@ static void test_vmware(const TelnetEvent *event) {
         assert(vmware_code_name(s.code));
         test_uuid(s.data, s.size);
         test_text(s.data, s.size);
+        test_identity(identity, &s, n_questions);
 
         if (vmware_put(&out, s.code, s.data, s.size) < 0)
                 abort();
@@ -100,9 +124,23 @@ static void test_answer(const Buffer *out) {
         assert(streq(text + strlen(text) - 3, "NOP"));
 }
 
+/* The same from a client: it is answered at most what fits twice into what it has said. */
+static void test_com_port_client(ComPort *wish, const ComPort *vm, const TelnetEvent *event) {
+        _cleanup_(buffer_clear) Buffer out = BUFFER_INIT(ANSWER_MAX);
+        bool is_break;
+
+        if (com_port_confirm(wish, vm, event, &out, &is_break) < 0)
+                abort();
+        assert(!is_break || (event->size >= 2 && event->data[0] == 5 && event->data[1] == 5));
+        assert(out.size <= 2 * (event->size + 5));
+        test_answer(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        VmIdentity identity = {};
+        unsigned n_questions = 0;
         TelnetSession session;
-        ComPort com_port;
+        ComPort com_port, wish = {};
 
         if (size > 65536)
                 return 0;
@@ -130,9 +168,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         if (telnet_session_negotiate(&session, &policy, &e, &out, &answer) < 0)
                                 abort();
                 } else if (e.type == TELNET_EVENT_SUBNEGOTIATION && e.option == TELNET_VMWARE)
-                        test_vmware(&e);
-                else if (e.type == TELNET_EVENT_SUBNEGOTIATION && e.option == TELNET_COM_PORT)
+                        test_vmware(&identity, &n_questions, &e);
+                else if (e.type == TELNET_EVENT_SUBNEGOTIATION && e.option == TELNET_COM_PORT) {
                         test_com_port(&com_port, &e, &out);
+                        test_com_port_client(&wish, &com_port, &e);
+                }
         }
 
         return 0;

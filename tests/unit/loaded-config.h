@@ -111,6 +111,8 @@ static inline char *show(const Config *c, const char *key) {
                 n = asprintf(&text, "%llu", (unsigned long long) s->client_buffer_size);
         else if (streq(key, "SlowClient"))
                 n = asprintf(&text, "%s", slow_client[s->slow_client]);
+        else if (streq(key, "WindowsEnter"))
+                n = asprintf(&text, "%s", s->windows_enter ? "yes" : "no");
         else if (streq(key, "Backend"))
                 n = asprintf(&text, "%s", c->backend);
         else if (streq(key, "Journal"))

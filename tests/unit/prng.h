@@ -16,7 +16,7 @@ static inline Prng prng_init(void) {
         const char *s = getenv("TEST_SEED");
         uint64_t seed = s ? strtoull(s, NULL, 0) : 1;
 
-        printf("TEST_SEED=%llu\n", (unsigned long long) seed);
+        printf("# TEST_SEED=%llu\n", (unsigned long long) seed);
         return (Prng){seed};
 }
 

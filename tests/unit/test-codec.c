@@ -71,8 +71,8 @@ static const Transcript transcripts[] = {
 
         {"commands between characters", TELNET_NVT, TELNET_CR_LF_IS_CR,
          BYTES("a" IAC NOP "b" IAC "\xf2" IAC BRK "c" IAC "\xf4" IAC "\xf5" IAC AYT
-               IAC "\xf7" IAC "\xf8" IAC "\xf9"),
-         "<a> | NOP | <b> | DM | BRK | <c> | IP | AO | AYT | EC | EL | GA"},
+               IAC "\xf7" IAC "\xf8" IAC "\xf9" IAC "\xec" IAC "\xed" IAC "\xee"),
+         "<a> | NOP | <b> | DM | BRK | <c> | IP | AO | AYT | EC | EL | GA | EOF | SUSP | ABORT"},
 
         {"commands that do not exist", TELNET_8BIT, TELNET_CR_LF_KEPT,
          BYTES("a" IAC "\x00" "b" IAC "\x7f" IAC SE "c" IAC "\xef" "d"), "<abcd>"},

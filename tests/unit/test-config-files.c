@@ -111,7 +111,7 @@ static void write_map(const char *path, unsigned id) {
                 trouble(path);
 }
 
-static int enter_namespace(_unused_ void **state) {
+static int enter_namespace(void) {
         uid_t uid = geteuid();
         gid_t gid = getegid();
 
@@ -168,7 +168,7 @@ static void require_namespace(void) {
         if (!namespace_trouble)
                 return;
 
-        print_message("Skipping: no mount namespace of our own to put files into /etc, /run and /usr/lib, %s: %s\n",
+        print_message("# Skipping: no mount namespace of our own to put files into /etc, /run and /usr/lib, %s: %s\n",
                       namespace_trouble, strerror(namespace_error));
         skip();
 }
@@ -340,6 +340,12 @@ static void test_a_range_over_several_files_that_ends_before_it_starts(_unused_ 
         assert_defaults(&c, NULL);
 }
 
+static int set_up(void **state) {
+        int r = create_folder(state);
+
+        return r < 0 ? r : enter_namespace();
+}
+
 #define SYSTEM_TEST(name) cmocka_unit_test_setup_teardown(name, hide_system, show_system)
 
 int main(void) {
@@ -347,8 +353,6 @@ int main(void) {
                 cmocka_unit_test(test_a_file_is_read_and_named),
                 cmocka_unit_test(test_what_cannot_be_read_is_an_error_and_changes_nothing),
                 cmocka_unit_test(test_a_directory_is_no_configuration),
-        };
-        static const struct CMUnitTest system_tests[] = {
                 SYSTEM_TEST(test_a_system_without_files),
                 SYSTEM_TEST(test_of_the_main_files_only_the_first_counts),
                 SYSTEM_TEST(test_drop_ins_come_after_the_main_file_in_the_order_of_their_names),
@@ -365,6 +369,5 @@ int main(void) {
         log_open("test");
         clean_environment(NULL);
 
-        int n_failed = cmocka_run_group_tests_name("config-file", tests, create_folder, remove_folder);
-        return n_failed + cmocka_run_group_tests_name("config-system", system_tests, enter_namespace, NULL);
+        return cmocka_run_group_tests_name("config-files", tests, set_up, remove_folder);
 }

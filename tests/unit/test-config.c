@@ -120,6 +120,9 @@ static const struct {
         {"SlowClient", "waiting", NULL},
         {"SlowClient", "0", NULL},
 
+        {"WindowsEnter", "no", "no"},
+        {"WindowsEnter", "maybe", NULL},
+
         {"Backend", "memory", "memory"},
         {"Backend", "file:/srv/vspc with spaces", "file:/srv/vspc with spaces"},
         {"Backend", "My-SQL2", "My-SQL2"},

@@ -13,6 +13,7 @@
 #include "prng.h"
 
 #define UUID "50123456-789a-bcde-f012-3456789abcde"
+#define UUIDS UUID "~564d3456-789a-bcde-f012-3456789abcde"
 
 static const char *make(const char *prefix, const char *name) {
         static char ret[FILE_NAME_SIZE];
@@ -76,6 +77,12 @@ static void test_a_long_name_is_cut_and_told_apart(_unused_ void **state) {
                 assert_string_not_equal(a, b);
                 assert_in_range(strlen(a), 100, FILE_NAME_SIZE - 1 - 16);
                 assert_string_equal(a + strlen(a) - 5 - strlen(UUID), "-" UUID ".log");
+
+                file_name_make(longest, x, UUIDS, a);
+                file_name_make(longest, y, UUIDS, b);
+                assert_string_not_equal(a, b);
+                assert_in_range(strlen(a), 100, FILE_NAME_SIZE - 1 - 16);
+                assert_string_equal(a + strlen(a) - 5 - strlen(UUIDS), "-" UUIDS ".log");
         }
 }
 

@@ -114,7 +114,7 @@ static void test_the_other_messages_arrive_too_and_then_the_end(void **state) {
 /* Names of 512 bytes and a port URI of 1024, of characters that JSON doubles: as long as they can be */
 static void test_the_longest_are_taken_as_many_as_may_be_on_their_way(void **state) {
         Fixture *f = *state;
-        char name[513], uri[1025], id[37 + sizeof uri];
+        char name[513], uri[1025], id[UUID_PAIR_TEXT_MAX + sizeof uri];
         HookEvent e = make_event();
         HookMessage m;
 
@@ -122,6 +122,8 @@ static void test_the_longest_are_taken_as_many_as_may_be_on_their_way(void **sta
         name[sizeof name - 1] = 0;
         memset(uri, '\\', sizeof uri - 1);
         uri[sizeof uri - 1] = 0;
+        strcat(e.uuid, "~564d3456-789a-bcde-f012-3456789abcde");
+        assert_int_equal(strlen(e.uuid), sizeof e.uuid - 1);
         snprintf(id, sizeof id, "%s_%s", e.uuid, uri);
         e.name = e.old_name = name;
         e.uri = uri;

@@ -260,6 +260,30 @@ static void test_it_is_bounded_and_what_does_not_fit_is_counted(void **state) {
         assert_true(f->queue.size <= HOOK_QUEUE_MAX);
 }
 
+/* The last room may be less than any VM takes, and a VM that is in may still get another name. */
+static void test_it_is_bounded_to_the_last_byte(void **state) {
+        Fixture *f = *state;
+        char id[16], old_name[512];
+        unsigned n = 0;
+
+        memset(old_name, 'o', sizeof old_name - 1);
+        old_name[sizeof old_name - 1] = 0;
+
+        do {
+                snprintf(id, sizeof id, "%u", n++);
+                assert_true(f->queue.size <= HOOK_QUEUE_MAX);
+        } while (add_named(f, id, HOOK_VM_ADDED, "", NULL) == 0);
+        assert_in_range(f->queue.size, HOOK_QUEUE_MAX - 1024, HOOK_QUEUE_MAX);
+        assert_int_equal(f->queue.n_dropped, 1);
+
+        for (unsigned i = 0; i < 100; i++) {
+                snprintf(id, sizeof id, "%u", i);
+                (void) add_named(f, id, HOOK_VM_RENAMED, "", old_name);
+                assert_true(f->queue.size <= HOOK_QUEUE_MAX);
+        }
+        assert_in_range(f->queue.n_dropped, 98, 101);
+}
+
 static void test_usual_names_of_sixteen_thousand_vms_fit(void **state) {
         Fixture *f = *state;
         char id[37];
@@ -362,6 +386,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_more_ends_than_beginnings_are_dropped_and_counted, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_it_is_bounded_and_what_does_not_fit_is_counted, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_it_is_bounded_to_the_last_byte, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_usual_names_of_sixteen_thousand_vms_fit, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_whatever_happens_the_story_is_possible, setup, teardown),
         };

@@ -67,7 +67,7 @@ static void on_event(_unused_ telnet_t *telnet, telnet_event_t *e, void *userdat
 
         switch (e->type) {
         case TELNET_EV_IAC:
-                if (e->iac.cmd >= TELNET_NOP)
+                if (e->iac.cmd >= TELNET_NOP || (e->iac.cmd >= TELNET_EOF && e->iac.cmd <= TELNET_ABORT))
                         trace_command(&p->received, e->iac.cmd);
                 break;
         case TELNET_EV_WILL:

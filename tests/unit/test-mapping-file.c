@@ -13,6 +13,7 @@
 #include "utf8.h"
 
 #define UUID "50123456-789a-bcde-f012-3456789abcde"
+#define BIOS "564d3456-789a-bcde-f012-3456789abcde"
 
 static Mapping web01(void) {
         return (Mapping){
@@ -94,6 +95,8 @@ static void test_a_name_is_the_uuid_and_the_escaped_uri(_unused_ void **state) {
                 {UUID "_%2F", UUID "_%252F.vm"},
                 {UUID "_a_b", UUID "_a%5Fb.vm"},
                 {UUID "_a~b", UUID "_a%7Eb.vm"},
+                {UUID "~" BIOS, UUID "%7E" BIOS ".vm"},
+                {UUID "~" BIOS "_s0", UUID "%7E" BIOS "_s0.vm"},
                 {UUID "_ ", UUID "_%20.vm"},
                 {UUID "_\xef\xbf\xbd", UUID "_%EF%BF%BD.vm"},
         };
@@ -296,6 +299,21 @@ static void test_people_may_comment_and_rearrange(_unused_ void **state) {
         assert_same(&p.mapping, &m);
 }
 
+/* VMs that have one UUID, and their serial ports */
+static void test_every_kind_of_identity_is_read_back(_unused_ void **state) {
+        static const char *const ids[] = {UUID, UUID "_s0", UUID "~" BIOS, UUID "~" BIOS "_s0", UUID "~" UUID};
+
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++) {
+                Mapping m = web01();
+                m.id = ids[i];
+                _cleanup_free_ char *text = format(&m);
+                _cleanup_parsed_ Parsed p = parse(text, strlen(text));
+
+                assert_int_equal(p.result, 0);
+                assert_same(&p.mapping, &m);
+        }
+}
+
 /* One change to a text that is fine, and what is said of it */
 static const struct {
         const char *from, *to, *problem;
@@ -321,6 +339,13 @@ static const struct {
         {"\nID=" UUID, "\nID=" UUID "_s1", "ID= is neither"},
         {"\nID=" UUID, "\nID=../../" UUID, "ID= is neither"},
         {"\nID=50123456-789a-bcde", "\nID=50123456-789A-BCDE", "ID= is neither"},
+        {"\nID=" UUID, "\nID=" UUID "~", "ID= is neither"},
+        {"\nID=" UUID, "\nID=" UUID "~564d", "ID= is neither"},
+        {"\nID=" UUID, "\nID=" UUID "~564D3456-789a-bcde-f012-3456789abcde", "ID= is neither"},
+        {"\nID=" UUID, "\nID=" UUID "~" BIOS "~" BIOS, "ID= is neither"},
+        {"\nID=" UUID, "\nID=" UUID "~" BIOS "_s1", "ID= is neither"},
+        {"\nID=" UUID, "\nID=" UUID "_s0~" BIOS, "ID= is neither"},
+        {"\nUUID=" UUID, "\nUUID=" UUID "~" BIOS, "UUID= is not"},
         {"URI=s0\n", "", "URI= is missing, or not clean"},
         {"URI=s0", "URI=s\x1b[2J", "URI= is missing, or not clean"},
         {"URI=s0", "URI=\xff\xfe", "URI= is missing, or not clean"},
@@ -420,6 +445,7 @@ static void test_random_damage(_unused_ void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_every_kind_of_identity_is_read_back),
                 cmocka_unit_test(test_a_name_is_the_uuid_and_the_escaped_uri),
                 cmocka_unit_test(test_no_id_leaves_the_folder_or_overruns_the_buffer),
                 cmocka_unit_test(test_different_ids_have_different_names),

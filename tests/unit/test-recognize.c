@@ -37,6 +37,12 @@ static void assert_after_data(const uint8_t *p, size_t n, TelnetRecognition want
         assert_recognition(TELNET_READ_LATE, p, n, want);
 }
 
+#define AFTER_SILENCE (TELNET_READ_LATE | TELNET_READ_AFTER_SILENCE)
+
+static void assert_after_silence(const uint8_t *p, size_t n, TelnetRecognition want) {
+        assert_recognition(AFTER_SILENCE, p, n, want);
+}
+
 static void test_an_answer_to_an_open_offer_is_telnet_whatever_follows(_unused_ void **state) {
         assert_recognized(BYTES(IAC DO BINARY "data"), TELNET_RECOGNIZED);
         assert_recognized(BYTES(IAC DONT ECHO "data"), TELNET_RECOGNIZED);
@@ -52,7 +58,6 @@ static void test_after_data_one_answer_may_be_chance_and_two_are_none(_unused_ v
         assert_after_data(BYTES(IAC DO BINARY IAC DONT ECHO "data"), TELNET_RECOGNIZED);
         assert_after_data(BYTES(IAC NOP IAC DO BINARY IAC NOP IAC DONT ECHO "data"), TELNET_RECOGNIZED);
         assert_after_data(BYTES(IAC DO BINARY), TELNET_RECOGNIZED);
-        assert_after_data(BYTES(IAC BRK), TELNET_RECOGNIZED);
 }
 
 static void test_after_data_an_answer_and_a_beginning_are_telnet(_unused_ void **state) {
@@ -62,19 +67,84 @@ static void test_after_data_an_answer_and_a_beginning_are_telnet(_unused_ void *
 }
 
 /* Which is what a person presses, or a program has to say of a sudden. */
-static void test_after_data_nothing_but_commands_is_telnet_if_it_is_short_and_whole(_unused_ void **state) {
+static void test_after_data_commands_are_telnet_if_they_are_short_and_whole_and_come_after_silence(_unused_ void **state) {
         uint8_t commands[66];
 
         for (size_t i = 0; i < sizeof commands; i += 2)
                 memcpy(commands + i, IAC NOP, 2);
 
-        assert_after_data(commands, 64, TELNET_RECOGNIZED);
-        assert_after_data(commands, 66, TELNET_NOT_RECOGNIZED);
+        assert_after_silence(commands, 2, TELNET_RECOGNIZED);
+        assert_after_silence(commands, 64, TELNET_RECOGNIZED);
+        assert_after_silence(commands, 66, TELNET_NOT_RECOGNIZED);
+        assert_after_data(commands, 2, TELNET_NOT_RECOGNIZED);
 
-        const TelnetReadFlags cut = TELNET_READ_LATE | TELNET_READ_CUT;
-        assert_recognition(cut, commands, 64, TELNET_NOT_RECOGNIZED);
-        assert_recognition(cut, BYTES(IAC DO BINARY), TELNET_RECOGNIZED);
+        assert_recognition(AFTER_SILENCE | TELNET_READ_CUT, commands, 64, TELNET_NOT_RECOGNIZED);
+        assert_recognition(AFTER_SILENCE | TELNET_READ_CUT, BYTES(IAC DO BINARY), TELNET_RECOGNIZED);
         assert_recognized(commands, 66, TELNET_RECOGNIZED);
+}
+
+/* It tells nothing about what the client speaks. */
+static void test_a_break_is_a_break_after_silence_and_as_the_first_thing(_unused_ void **state) {
+        static const struct {
+                const uint8_t *p;
+                size_t n;
+        } breaks[] = {
+                {BYTES(IAC BRK)},
+                {BYTES(IAC BRK "g")},
+                {BYTES(IAC BRK IAC BRK)},
+                {BYTES(IAC BRK IAC BRK IAC BRK IAC BRK)},
+                {BYTES(IAC BRK IAC BRK IAC BRK "g")},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(breaks); i++) {
+                assert_recognized(breaks[i].p, breaks[i].n, TELNET_BREAK);
+                assert_recognition(TELNET_READ_AFTER_SILENCE, breaks[i].p, breaks[i].n, TELNET_BREAK);
+                assert_after_silence(breaks[i].p, breaks[i].n, TELNET_BREAK);
+                assert_after_data(breaks[i].p, breaks[i].n, TELNET_NOT_RECOGNIZED);
+                assert_recognition(AFTER_SILENCE | TELNET_READ_CUT, breaks[i].p, breaks[i].n, TELNET_NOT_RECOGNIZED);
+        }
+}
+
+static void test_a_break_with_something_else_is_data(_unused_ void **state) {
+        assert_after_silence(BYTES(IAC BRK "h"), TELNET_NOT_RECOGNIZED);
+        assert_after_silence(BYTES(IAC BRK "\x00"), TELNET_NOT_RECOGNIZED);
+        assert_after_silence(BYTES(IAC BRK "gg"), TELNET_NOT_RECOGNIZED);
+        assert_after_silence(BYTES("g" IAC BRK), TELNET_NOT_RECOGNIZED);
+        assert_after_silence(BYTES(IAC IAC BRK), TELNET_NOT_RECOGNIZED);
+        assert_after_silence(BYTES(IAC BRK IAC BRK IAC BRK IAC BRK "g"), TELNET_NOT_RECOGNIZED);
+        assert_after_silence(BYTES(IAC BRK IAC BRK IAC BRK IAC BRK IAC BRK), TELNET_NOT_RECOGNIZED);
+}
+
+/* gdb sends all of this at once if it is to interrupt the kernel when it connects. Of what it asks there may be more than
+ * has been read. */
+static void test_a_break_may_come_with_what_gdb_says_when_it_connects(_unused_ void **state) {
+        uint8_t read[513] = IAC BRK "g+$qSupported:";
+
+        memset(read + 15, 'x', sizeof read - 15);
+        assert_recognized(BYTES(IAC BRK "g+$qSupported#37"), TELNET_BREAK);
+        assert_recognized(BYTES(IAC BRK "+$qSupported#37"), TELNET_BREAK);
+        assert_after_silence(BYTES(IAC BRK "g$"), TELNET_BREAK);
+        assert_recognition(AFTER_SILENCE | TELNET_READ_CUT, BYTES(IAC BRK "g+$q"), TELNET_BREAK);
+        assert_after_silence(read, 512, TELNET_BREAK);
+        assert_after_silence(read, 513, TELNET_NOT_RECOGNIZED);
+        assert_after_data(BYTES(IAC BRK "g+$qSupported#37"), TELNET_NOT_RECOGNIZED);
+}
+
+static void test_a_break_among_other_commands_is_one_of_them(_unused_ void **state) {
+        assert_recognized(BYTES(IAC BRK IAC NOP), TELNET_RECOGNIZED);
+        assert_recognized(BYTES(IAC BRK IAC DO BINARY), TELNET_RECOGNIZED);
+        assert_after_silence(BYTES(IAC BRK IAC NOP), TELNET_RECOGNIZED);
+        assert_after_silence(BYTES(IAC BRK IAC), TELNET_MAYBE);
+        assert_after_silence(BYTES(IAC), TELNET_MAYBE);
+}
+
+static void test_how_long_the_breaks_at_the_beginning_are(_unused_ void **state) {
+        assert_int_equal(telnet_breaks_length(BYTES("")), 0);
+        assert_int_equal(telnet_breaks_length(BYTES(IAC)), 0);
+        assert_int_equal(telnet_breaks_length(BYTES(IAC BRK)), 2);
+        assert_int_equal(telnet_breaks_length(BYTES(IAC BRK IAC)), 2);
+        assert_int_equal(telnet_breaks_length(BYTES(IAC BRK IAC BRK "g" IAC BRK)), 4);
+        assert_int_equal(telnet_breaks_length(BYTES("g" IAC BRK)), 0);
 }
 
 static void test_what_was_not_offered_or_is_answered_is_no_answer(_unused_ void **state) {
@@ -157,6 +227,42 @@ static void test_a_subnegotiation_that_does_not_end_as_one_is_data(_unused_ void
         assert_recognized(BYTES(IAC SB "\x1f" "P" IAC "\x00"), TELNET_NOT_RECOGNIZED);
 }
 
+/* Two VM ports that are joined with each other each have the other's offers. */
+static void test_our_own_offers_are_no_clients(_unused_ void **state) {
+        const TelnetPolicy policy = {
+                .us = (const int16_t[]){TELNET_BINARY, TELNET_ECHO, TELNET_SGA, TELNET_OPTION_END},
+                .n_us_offered = 2,
+                .him = (const int16_t[]){TELNET_SGA, TELNET_OPTION_END},
+                .n_him_offered = 1,
+        };
+        _cleanup_(buffer_clear) Buffer offers = BUFFER_INIT(64);
+        TelnetSession s;
+        size_t size = 0;
+
+        telnet_session_init(&s, TELNET_CR_LF_IS_CR);
+        assert_int_equal(telnet_session_offer(&s, &policy, &offers), 0);
+        assert_memory_equal(buffer_data(&offers), IAC WILL BINARY IAC WILL ECHO IAC DO SGA, 9);
+        assert_int_equal(offers.size, 9);
+
+        for (size_t n = 0; n < offers.size; n++) {
+                _cleanup_free_ uint8_t *part = malloc(n + 1);
+
+                assert_non_null(part);
+                memcpy(part, buffer_data(&offers), n + 1);
+                assert_int_equal(telnet_recognize_offers(&policy, part, n + 1, &size),
+                                 n + 1 < offers.size ? TELNET_MAYBE : TELNET_RECOGNIZED);
+                part[n] ^= 4;
+                assert_int_equal(telnet_recognize_offers(&policy, part, n + 1, &size), TELNET_NOT_RECOGNIZED);
+        }
+
+        assert_int_equal(telnet_recognize_offers(&policy, BYTES(IAC WILL BINARY IAC WILL ECHO IAC DO SGA "data"),
+                                                 &size),
+                         TELNET_RECOGNIZED);
+        assert_int_equal(size, 9);
+        assert_int_equal(telnet_recognize_offers(&policy, BYTES(IAC DO BINARY), &size), TELNET_NOT_RECOGNIZED);
+        assert_int_equal(telnet_recognize_offers(&policy, BYTES("data"), &size), TELNET_NOT_RECOGNIZED);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_answer_is_found_behind_what_was_typed),
@@ -165,7 +271,12 @@ int main(void) {
                 cmocka_unit_test(test_an_answer_to_an_open_offer_is_telnet_whatever_follows),
                 cmocka_unit_test(test_after_data_one_answer_may_be_chance_and_two_are_none),
                 cmocka_unit_test(test_after_data_an_answer_and_a_beginning_are_telnet),
-                cmocka_unit_test(test_after_data_nothing_but_commands_is_telnet_if_it_is_short_and_whole),
+                cmocka_unit_test(test_after_data_commands_are_telnet_if_they_are_short_and_whole_and_come_after_silence),
+                cmocka_unit_test(test_a_break_is_a_break_after_silence_and_as_the_first_thing),
+                cmocka_unit_test(test_a_break_with_something_else_is_data),
+                cmocka_unit_test(test_a_break_may_come_with_what_gdb_says_when_it_connects),
+                cmocka_unit_test(test_a_break_among_other_commands_is_one_of_them),
+                cmocka_unit_test(test_how_long_the_breaks_at_the_beginning_are),
                 cmocka_unit_test(test_what_was_not_offered_or_is_answered_is_no_answer),
                 cmocka_unit_test(test_nothing_but_commands_is_telnet),
                 cmocka_unit_test(test_data_is_not_telnet_even_with_commands_in_it),
@@ -173,6 +284,7 @@ int main(void) {
                 cmocka_unit_test(test_the_beginning_of_a_command_waits_for_the_rest),
                 cmocka_unit_test(test_a_subnegotiation_that_does_not_end_as_one_is_data),
                 cmocka_unit_test(test_a_doubled_0xff_does_not_end_a_subnegotiation),
+                cmocka_unit_test(test_our_own_offers_are_no_clients),
         };
 
         return cmocka_run_group_tests_name("recognize", tests, NULL, NULL);

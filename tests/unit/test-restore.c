@@ -289,6 +289,25 @@ static void test_as_many_are_restored_as_may_be_gone_and_none_is_given_up(_unuse
         assert_int_equal(n_stored, CONCENTRATOR_ORPHANS_MAX + 3); /* nor is any removed */
 }
 
+/* Whatever has made it go: there need not have been a connection that ends. */
+static void test_one_vm_too_many_that_is_gone_makes_the_one_gone_for_longest_go(_unused_ void **state) {
+        const unsigned n = CONCENTRATOR_ORPHANS_MAX;
+        Console *late;
+
+        for (unsigned i = 0; i < n; i++)
+                put(i, TODAY, TODAY - HOUR + i);
+        Run run = begin(false);
+        assert_int_equal(console_new(run.concentrator, id_of(n), (const uint8_t[16]){}, "late", "s0", 0, &late), 0);
+        console_set_gone(late, TODAY);
+        for (unsigned i = 0; i < 3; i++)
+                assert_true(sd_event_run(run.event, 0) >= 0);
+
+        assert_int_equal(HASH_CNT(handle, run.concentrator->consoles), n);
+        assert_null(concentrator_find(run.concentrator, id_of(0)));
+        assert_ptr_equal(concentrator_find(run.concentrator, id_of(n)), late);
+        end(&run);
+}
+
 /* The size of the table of descriptors, as it was when the first port was opened */
 static unsigned first_table_size;
 int __real_socket_listen(const SocketAddress *a);
@@ -333,6 +352,8 @@ int main(void) {
                 cmocka_unit_test_teardown(test_what_is_not_as_it_was_put_is_passed_over, forget_all),
                 cmocka_unit_test_teardown(test_what_is_not_there_is_passed_over, forget_all),
                 cmocka_unit_test_teardown(test_as_many_are_restored_as_may_be_gone_and_none_is_given_up, forget_all),
+                cmocka_unit_test_teardown(test_one_vm_too_many_that_is_gone_makes_the_one_gone_for_longest_go,
+                                          forget_all),
                 cmocka_unit_test_teardown(test_the_table_of_descriptors_has_room_for_all_ports_from_the_first_on,
                                           forget_all),
         };

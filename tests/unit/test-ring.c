@@ -115,8 +115,20 @@ static void assert_sound(const Ring *r) {
         assert_int_equal(n_allocations, count_blocks(r) + (r->n_slots > 0));
 }
 
-/* Reads what ring_gather() says is at @position, with @n_max vectors at a time, up to the end. */
+/* Reads from @position up to the end: what ring_read() copies, and what ring_gather() says is there, with @n_max
+ * vectors at a time. */
 static void assert_readable(const Ring *r, uint64_t position, size_t n_max) {
+        static uint8_t copy[3 * BLOCK / 2];
+
+        for (uint64_t p = position; p < r->end; p += sizeof copy) {
+                size_t n = MIN(r->end - p, sizeof copy);
+
+                ring_read(r, p, copy, n);
+                for (size_t i = 0; i < n; i++)
+                        if (copy[i] != byte_at(p + i))
+                                fail_msg("wrong byte copied from %llu", (unsigned long long) (p + i));
+        }
+
         while (position < r->end) {
                 struct iovec iov[16];
                 size_t n = ring_gather(r, position, iov, MIN(n_max, ELEMENTSOF(iov)));

@@ -118,7 +118,7 @@ static void test_every_kind_of_handshake_succeeds_and_openssl_signs(_unused_ voi
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 Pair p;
 
-                print_message("%s\n", cases[i].priority);
+                print_message("# %s\n", cases[i].priority);
                 pair_open(&p, cases[i].priority);
                 check(pair_shake_hands(&p));
                 assert_int_equal(n_signed_by_openssl, cases[i].n_signed_by_openssl);

@@ -183,34 +183,40 @@ static void test_a_sink_that_hangs_when_it_is_late_makes_one_gap_all_the_same(_u
         assert_in_range(stream.n_written, SPOOL_STREAM_MAX - 65536, SPOOL_STREAM_MAX);
 }
 
-/* A thousand VMs that shout for as long as the sink hangs; then one that has been silent says something. */
+/* A thousand VMs shout for as long as the sink hangs, and then one more that would take all that they have left; then
+ * one that has been silent says something. */
 static void test_all_streams_together_are_bounded_and_leave_room_for_one_that_whispers(_unused_ void **state) {
         static Stream streams[1000];
         static uint64_t position[ELEMENTSOF(streams)];
-        uint64_t whispered = 0;
-        Stream quiet;
+        uint64_t shouted = 0, whispered = 0;
+        Stream late, quiet;
         Sink s;
 
         sink_start(&s);
         for (size_t i = 0; i < ELEMENTSOF(streams); i++)
                 stream_open(&s, &streams[i]);
+        stream_open(&s, &late);
         stream_open(&s, &quiet);
 
         hold(&s);
         for (unsigned round = 0; round < 5; round++)
                 for (size_t i = 0; i < ELEMENTSOF(streams); i++)
                         put(&s, &streams[i], &position[i], 65536);
-        assert_in_range(s.spool.used, SPOOL_MAX / 2, SPOOL_MAX);
+        put(&s, &late, &shouted, 4 * SPOOL_STREAM_MAX);
+        size_t used = s.spool.used;
         put(&s, &quiet, &whispered, 1000);
         release(&s);
 
         for (size_t i = 0; i < ELEMENTSOF(streams); i++)
                 spool_end(&s.spool, &streams[i].spool);
+        spool_end(&s.spool, &late.spool);
         spool_end(&s.spool, &quiet.spool);
         sink_stop(&s);
 
+        assert_in_range(used, SPOOL_MAX / 2, SPOOL_MAX);
         assert_complete(&quiet, whispered);
         assert_int_equal(quiet.n_missing, 0);
+        assert_complete(&late, shouted);
         for (size_t i = 0; i < ELEMENTSOF(streams); i++)
                 assert_complete(&streams[i], position[i]);
 }

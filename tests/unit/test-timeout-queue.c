@@ -346,6 +346,20 @@ static void test_one_that_began_earlier_can_be_stopped_and_started_anew(_unused_
         assert_int_equal(f.a.n_elapsed + f.b.n_elapsed, 0);
 }
 
+/* The loop has woken up a while ago, and has been busy since. */
+static void test_one_that_is_started_now_does_not_count_what_the_loop_has_spent_before(_unused_ void **state) {
+        timeout_start(&f.queue, &f.a.timeout);
+        run_until_elapsed(&f.a, 1);
+        while (now_monotonic() < event_now(f.event) + 5 * MSEC)
+                ;
+
+        usec_t before = now_monotonic();
+        timeout_start_now(&f.queue, &f.b.timeout);
+        assert_true(timeout_deadline(&f.b.timeout) >= before + MSEC);
+        run_until_elapsed(&f.b, 1);
+        assert_true(f.b.at >= before + MSEC);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -375,6 +389,7 @@ int main(void) {
                 TEST(test_one_may_have_begun_before_the_clock),
                 TEST(test_they_elapse_in_the_order_of_their_beginnings),
                 TEST(test_one_that_began_earlier_can_be_stopped_and_started_anew),
+                TEST(test_one_that_is_started_now_does_not_count_what_the_loop_has_spent_before),
         };
 
         return cmocka_run_group_tests_name("timeout-queue", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * vMotion's rules. First every ordering that ESXi is known to produce, as a story; then all sequences of up to five
+ * vMotion's rules. First every ordering that ESXi is known to produce, as a story; then all sequences of up to six
  * events, against the rules written down a second time as conditions on what has happened before, and against what
  * must hold whatever the rules: one winner at most, and a secret that opens once. Then the secrets themselves.
  */
@@ -12,7 +12,7 @@
 #include "prng.h"
 
 #define STORY_MAX 8U
-#define WALK_MAX 5U
+#define WALK_MAX 6U
 
 /* The field's words, short */
 enum {
@@ -23,6 +23,7 @@ enum {
         SOURCE_CLOSED = VMOTION_ON_SOURCE_CLOSED,
         PEER_CLOSED = VMOTION_ON_PEER_CLOSED,
         TIMEOUT = VMOTION_ON_TIMEOUT,
+        NEWCOMER = VMOTION_ON_NEWCOMER,
 };
 
 static const char *const event_names[] = {
@@ -33,6 +34,7 @@ static const char *const event_names[] = {
         [SOURCE_CLOSED] = "SOURCE-CLOSED",
         [PEER_CLOSED] = "PEER-CLOSED",
         [TIMEOUT] = "TIMEOUT",
+        [NEWCOMER] = "NEWCOMER",
 };
 static_assert(ELEMENTSOF(event_names) == _VMOTION_EVENT_MAX, "an event without a name");
 
@@ -45,6 +47,8 @@ static const char *const action_names[] = {
         [VMOTION_PEER_WINS] = "peer-wins",
         [VMOTION_SOURCE_WINS] = "source-wins",
         [VMOTION_NOBODY_WINS] = "nobody-wins",
+        [VMOTION_HAND_BACK] = "hand-back",
+        [VMOTION_NEWCOMER_WINS] = "newcomer-wins",
 };
 
 static const struct {
@@ -92,12 +96,32 @@ static const struct {
               {ABORT, VMOTION_IGNORE}),
 
         STORY("no peer shows up, then another attempt succeeds",
-              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_SOURCE_WINS}, {BEGIN, VMOTION_GO_AHEAD},
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {BEGIN, VMOTION_RESTART},
               {PEER, VMOTION_ACCEPT_PEER}, {COMPLETE, VMOTION_PEER_WINS}),
 
+        STORY("no peer shows up, and the source is the VM until it closes",
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {SOURCE_CLOSED, VMOTION_NOBODY_WINS},
+              {PEER, VMOTION_IGNORE}),
+
+        STORY("the peer comes after the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {PEER, VMOTION_ACCEPT_PEER},
+              {COMPLETE, VMOTION_PEER_WINS}),
+
+        STORY("called off after the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {ABORT, VMOTION_SOURCE_WINS},
+              {PEER, VMOTION_IGNORE}),
+
+        STORY("the peer completes after the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {TIMEOUT, VMOTION_HAND_BACK},
+              {PEER, VMOTION_IGNORE}, {COMPLETE, VMOTION_PEER_WINS}),
+
+        STORY("each of its halves takes longer than the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {PEER, VMOTION_ACCEPT_PEER},
+              {TIMEOUT, VMOTION_HAND_BACK}, {SOURCE_CLOSED, VMOTION_PEER_WINS}),
+
         STORY("a peer that never completes",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {TIMEOUT, VMOTION_SOURCE_WINS},
-              {COMPLETE, VMOTION_IGNORE}),
+              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {TIMEOUT, VMOTION_HAND_BACK},
+              {PEER_CLOSED, VMOTION_SOURCE_WINS}, {COMPLETE, VMOTION_IGNORE}),
 
         STORY("a new BEGIN without any ABORT replaces the old",
               {BEGIN, VMOTION_GO_AHEAD}, {BEGIN, VMOTION_RESTART}, {PEER, VMOTION_ACCEPT_PEER},
@@ -120,9 +144,26 @@ static const struct {
               {BEGIN, VMOTION_GO_AHEAD}, {COMPLETE, VMOTION_IGNORE}, {PEER, VMOTION_ACCEPT_PEER},
               {COMPLETE, VMOTION_PEER_WINS}),
 
+        STORY("the host dies without a word, and HA starts the VM on another",
+              {BEGIN, VMOTION_GO_AHEAD}, {NEWCOMER, VMOTION_NEWCOMER_WINS}, {PEER, VMOTION_IGNORE},
+              {ABORT, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}),
+
+        STORY("it does so after the target has come",
+              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {COMPLETE, VMOTION_IGNORE}, {PEER_CLOSED, VMOTION_IGNORE}),
+
+        STORY("it does so after the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {PEER, VMOTION_IGNORE}),
+
+        STORY("the VM connects anew instead of the target",
+              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_PEER}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {PEER, VMOTION_IGNORE}),
+
         STORY("nothing has begun",
               {ABORT, VMOTION_IGNORE}, {PEER, VMOTION_IGNORE}, {COMPLETE, VMOTION_IGNORE},
-              {PEER_CLOSED, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE}),
+              {PEER_CLOSED, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE},
+              {NEWCOMER, VMOTION_IGNORE}),
 #undef STORY
 };
 
@@ -145,6 +186,7 @@ static void test_stories(_unused_ void **state) {
 typedef struct History {
         bool under_way, source, peer;
         bool used; /* the secret of the last go-ahead */
+        bool overdue; /* the timeout has elapsed since it was last held */
         unsigned n_winners, n_accepted; /* since the last go-ahead */
 } History;
 
@@ -163,11 +205,16 @@ static VMotionAction rule(const History *h, int event) {
         case COMPLETE:
                 return h->peer ? VMOTION_PEER_WINS : VMOTION_IGNORE;
         case SOURCE_CLOSED:
-                return !h->source ? VMOTION_IGNORE : h->peer ? VMOTION_PEER_WINS : VMOTION_AWAIT_PEER;
+                return !h->source   ? VMOTION_IGNORE
+                       : h->peer    ? VMOTION_PEER_WINS
+                       : h->overdue ? VMOTION_NOBODY_WINS
+                                    : VMOTION_AWAIT_PEER;
         case PEER_CLOSED:
                 return h->peer ? VMOTION_SOURCE_WINS : VMOTION_IGNORE;
         case TIMEOUT:
-                return h->source ? VMOTION_SOURCE_WINS : VMOTION_NOBODY_WINS;
+                return h->overdue ? VMOTION_IGNORE : h->source ? VMOTION_HAND_BACK : VMOTION_NOBODY_WINS;
+        case NEWCOMER:
+                return VMOTION_NEWCOMER_WINS;
         default:
                 abort();
         }
@@ -183,7 +230,11 @@ static void record(History *h, int event, VMotionAction action) {
                 return;
         case VMOTION_ACCEPT_PEER:
                 h->peer = h->used = true;
+                h->overdue = false;
                 h->n_accepted++;
+                return;
+        case VMOTION_HAND_BACK:
+                h->overdue = true;
                 return;
         case VMOTION_AWAIT_PEER:
                 h->source = false;
@@ -191,6 +242,7 @@ static void record(History *h, int event, VMotionAction action) {
         case VMOTION_PEER_WINS:
         case VMOTION_SOURCE_WINS:
         case VMOTION_NOBODY_WINS:
+        case VMOTION_NEWCOMER_WINS:
                 h->under_way = false;
                 h->n_accepted += event == PEER;
                 h->n_winners++;
@@ -213,10 +265,14 @@ static const char *violation(const History *before, const History *after, int ev
                 return "a peer won that has never come";
         if (action == VMOTION_SOURCE_WINS && (!before->source || event == SOURCE_CLOSED))
                 return "a source won that has gone";
-        if (action == VMOTION_NOBODY_WINS && before->source)
+        if (action == VMOTION_NOBODY_WINS && before->source && event != SOURCE_CLOSED)
                 return "nobody won though the source is there";
-        if (before->under_way && event == TIMEOUT && after->under_way)
-                return "a timeout that did not end it";
+        if (action == VMOTION_HAND_BACK && !before->source)
+                return "input given to a source that has gone";
+        if (event == TIMEOUT && vmotion_state_holds(state))
+                return "input is held after a timeout";
+        if (vmotion_state_holds(state) != (after->under_way && !after->overdue))
+                return "a state that does not say whether input is held";
         if ((state == VMOTION_NONE) == after->under_way)
                 return "a state that does not say whether it is under way";
         return NULL;
@@ -246,18 +302,23 @@ static void walk(VMotionState state, const History *h, int *events, size_t n, si
         }
 }
 
-static void test_all_sequences_of_five_events(_unused_ void **state) {
+static void test_all_sequences_of_six_events(_unused_ void **state) {
         int events[WALK_MAX];
         size_t n_walked = 0;
 
         walk(VMOTION_NONE, &(History){}, events, 0, &n_walked);
-        assert_int_equal(n_walked, 7 + 49 + 343 + 2401 + 16807);
+        size_t n_expected = 0, n_of_length = 1;
+        for (size_t i = 0; i < WALK_MAX; i++) {
+                n_of_length *= _VMOTION_EVENT_MAX;
+                n_expected += n_of_length;
+        }
+        assert_int_equal(n_walked, n_expected);
 }
 
 static VMotion *new_vmotion(const uint8_t *sequence, size_t n) {
         VMotion *v = NULL;
 
-        assert_int_equal(vmotion_new(sequence, n, &v), 0);
+        assert_int_equal(vmotion_new("s0", sequence, n, &v), 0);
         assert_non_null(v);
         return v;
 }
@@ -407,7 +468,7 @@ static void test_renewing_makes_the_old_secret_and_sequence_worthless(_unused_ v
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_stories),
-                cmocka_unit_test(test_all_sequences_of_five_events),
+                cmocka_unit_test(test_all_sequences_of_six_events),
                 cmocka_unit_test(test_a_new_one_has_not_begun_and_holds_nothing),
                 cmocka_unit_test(test_a_sequence_is_any_bytes_up_to_its_bound),
                 cmocka_unit_test(test_a_longer_sequence_of_the_same_beginning_is_another),

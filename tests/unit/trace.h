@@ -80,11 +80,12 @@ static inline void trace_data(Trace *t, const uint8_t *p, size_t n) {
 }
 
 static inline void trace_command(Trace *t, uint8_t command) {
-        static const char *const names[] = {"NOP", "DM", "BRK", "IP", "AO", "AYT", "EC", "EL", "GA"};
+        static const char *const names[] = {"EOF", "SUSP", "ABORT", NULL, NULL, "NOP", "DM", "BRK", "IP", "AO", "AYT",
+                                            "EC",  "EL",   "GA"};
 
-        assert(command >= 241 && command <= 249);
+        assert(command >= 236 && command <= 249 && names[command - 236]);
         trace_item(t);
-        trace_put(t, names[command - 241]);
+        trace_put(t, names[command - 236]);
 }
 
 static inline void trace_negotiation(Trace *t, uint8_t command, uint8_t option) {

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* COM-PORT (RFC 2217): programs that open a VM's console as a serial port. They set a speed, send breaks and look at the
+ * modem lines. Of all this the VM hears the breaks. */
+
+#include "client.h"
+#include "link.h"
+
+static bool client_uses_com_port(const Client *c) {
+        return telnet_option_enabled(&c->telnet.options, TELNET_US, TELNET_COM_PORT) ||
+               telnet_option_enabled(&c->telnet.options, TELNET_HIM, TELNET_COM_PORT);
+}
+
+void client_begin_com_port(Client *c) {
+        if (!client_uses_com_port(c) || TAKE(c->shown_modem, true))
+                return;
+
+        if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 || com_port_put_modem_state(&c->stream.out) < 0)
+                client_end(c);
+}
+
+void client_handle_com_port(Client *c, const TelnetEvent *event) {
+        const Link *speaker = console_speaker(c->console);
+        ComPort vm;
+        bool is_break = false;
+
+        if (!client_uses_com_port(c))
+                return;
+
+        if (speaker)
+                vm = speaker->com_port;
+        else
+                com_port_init(&vm);
+
+        if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||
+            com_port_confirm(&c->com_port, &vm, event, &c->stream.out, &is_break) < 0)
+                client_end(c);
+        else if (is_break)
+                client_break(c);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Two VMs that share a console: they have one UUID and one Port URI, and their BIOS UUIDs do not tell them apart (see
+ * link-identity.c). Both are heard, both are spoken to; whoever types is told so, and so are the log and those who ask
+ * for the VM. It is over once one of them closes, is renamed, or tells who it is. */
+
+#include <stdio.h>
+#include <utlist.h>
+
+#include "basic/text.h"
+#include "client.h"
+#include "link.h"
+#include "message.h"
+
+#define NAME_SHOWN_MAX 32U
+
+/* Of an address, without the port */
+static size_t host_size(const char *peer) {
+        const char *colon = strrchr(peer, ':');
+
+        return colon ? (size_t) (colon - peer) : strlen(peer);
+}
+
+static bool links_have_one_host(const Link *a, const Link *b) {
+        size_t n = host_size(a->peer);
+
+        return n == host_size(b->peer) && memcmp(a->peer, b->peer, n) == 0;
+}
+
+/* A host that answers on the newer connection and not on the older one has lost that: it is no other VM, but one that
+ * has been renamed and has connected anew. */
+static bool link_is_lost(const Link *older, const Link *newer) {
+        return older->identity.uuids[VM_UUID_BIOS].state == VM_UUID_SILENT &&
+               newer->identity.uuids[VM_UUID_BIOS].state == VM_UUID_TOLD && links_have_one_host(older, newer);
+}
+
+static bool links_clash(const Link *older, const Link *newer) {
+        return older->state == LINK_LIVE && newer->state == LINK_LIVE && older->uri && newer->uri &&
+               older->name && newer->name && streq(older->uri, newer->uri) && !streq(older->name, newer->name) &&
+               !link_is_lost(older, newer);
+}
+
+static bool console_find_clash(const Console *c, const Link **ret_older, const Link **ret_newer) {
+        for (const Link *older = c->links; older; older = older->console_next)
+                for (const Link *newer = older->console_next; newer; newer = newer->console_next)
+                        if (links_clash(older, newer)) {
+                                *ret_older = older;
+                                *ret_newer = newer;
+                                return true;
+                        }
+
+        return false;
+}
+
+const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_CLASH_TEXT_MAX]) {
+        const Link *a, *b;
+
+        if (!c->clash || !console_find_clash(c, &a, &b))
+                return NULL;
+
+        snprintf(buffer, CONSOLE_CLASH_TEXT_MAX,
+                 "two VMs have this UUID and share this console, both get what is typed: give one of them a new UUID; "
+                 "they are %.*s (host %s) and %.*s (host %s)", (int) text_fit(a->name, NAME_SHOWN_MAX), a->name, a->peer,
+                 (int) text_fit(b->name, NAME_SHOWN_MAX), b->name, b->peer);
+        return buffer;
+}
+
+void console_settle_clash(Console *c) {
+        char text[CONSOLE_CLASH_TEXT_MAX];
+        Client *client, *next;
+        const Link *a, *b;
+
+        if (!TAKE(c->links_changed, false) || console_find_clash(c, &a, &b) == c->clash)
+                return;
+
+        c->clash = !c->clash;
+        if (c->clash)
+                console_log_said(c, LOG_WARNING, VSPC_MESSAGE_VM_SAME_UUID, NULL, "%s", console_describe_clash(c, text));
+        else
+                console_log_said(c, LOG_INFO, NULL, NULL, "does not share its console with another VM any more");
+
+        concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
+        DL_FOREACH_SAFE(c->clients, client, next)
+                client_flush(client); /* tells it */
+}

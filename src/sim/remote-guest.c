@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "basic/log.h"
+#include "remote-guest.h"
+#include "telnet/session.h"
+#include "transport/socket.h"
+#include "transport/stream.h"
+
+#define RECONNECT_USEC USEC_PER_SEC
+
+/* The high mark, what two connections may have read at once with each byte doubled, and answers to options. */
+#define OUT_MAX (REMOTE_GUEST_BACKLOG_HIGH + 2 * 2 * 65536U + 65536U)
+
+struct RemoteGuest {
+        Poller *poller;
+        const SocketAddress *address;
+        const GuestHandler *handler;
+        void *userdata;
+
+        Stream stream; /* its descriptor is -1 between two connections */
+        TelnetSession telnet;
+        sd_event_source *reconnect;
+        bool joined;   /* the connection has been made */
+        bool reported; /* that there is no machine; not said again until one has been there */
+};
+
+static const TelnetPolicy policy = {
+        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .n_us_offered = 1,
+        .n_him_offered = 1,
+};
+
+static void connect_to_machine(RemoteGuest *g);
+
+static int on_reconnect(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        RemoteGuest *g = userdata;
+
+        g->reconnect = sd_event_source_disable_unref(g->reconnect);
+        connect_to_machine(g);
+        return 0;
+}
+
+/* @error: 0 if the machine has closed the connection */
+static void report_absence(RemoteGuest *g, int error) {
+        char address[ADDRESS_TEXT_MAX];
+
+        if (TAKE(g->reported, true))
+                return;
+
+        log_warning("%s %s: %s. Trying again every second.",
+                    g->joined ? "The machine has gone from" : "No machine yet at",
+                    address_format(g->address, address),
+                    error < 0 ? strerror(-error) : "it has closed the connection");
+}
+
+static void end_connection(RemoteGuest *g, int error) {
+        report_absence(g, error);
+        g->joined = false;
+        stream_close(&g->stream);
+
+        int r = sd_event_add_time_relative(poller_event(g->poller), &g->reconnect, CLOCK_MONOTONIC, RECONNECT_USEC, 0,
+                                           on_reconnect, g);
+        if (r < 0)
+                log_error_errno(r, "Cannot set a timer to connect to the machine again: %m");
+
+        /* Its backlog has gone with the connection. */
+        g->handler->writable(g->userdata);
+}
+
+/* Sends what is queued; the first time that this succeeds, the connection has been made. */
+static void flush(RemoteGuest *g) {
+        char address[ADDRESS_TEXT_MAX];
+
+        int r = stream_flush(&g->stream);
+        if (r < 0) {
+                end_connection(g, r);
+                return;
+        }
+
+        if (r == 0 || g->joined || g->stream.broken)
+                return;
+
+        g->joined = true;
+        g->reported = false;
+        log_info("Joined to the serial port at %s", address_format(g->address, address));
+}
+
+static void on_readable(Stream *s) {
+        RemoteGuest *g = container_of(s, RemoteGuest, stream);
+        uint8_t first;
+
+        /* A connection that ends without a word, or cannot be made, is made again even while nobody takes output. */
+        ssize_t k = stream_peek(s, &first);
+        if (k == -EAGAIN)
+                return;
+        if (k <= 0) {
+                end_connection(g, (int) k);
+                return;
+        }
+
+        stream_pause(s);
+        g->handler->readable(g->userdata);
+}
+
+static void on_writable(Stream *s) {
+        RemoteGuest *g = container_of(s, RemoteGuest, stream);
+
+        flush(g);
+        g->handler->writable(g->userdata);
+}
+
+static const StreamHandler stream_handler = {
+        .readable = on_readable,
+        .writable = on_writable,
+};
+
+static int open_connection(RemoteGuest *g) {
+        _cleanup_close_ int fd = socket(g->address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+
+        socket_tune(fd);
+        if (connect(fd, &g->address->any, address_length(g->address)) < 0 && errno != EINPROGRESS)
+                return -errno;
+
+        int r = stream_open(&g->stream, g->poller, WIRE_PLAIN(TAKE_FD(fd)), OUT_MAX, &stream_handler);
+        if (r < 0)
+                return r;
+
+        telnet_session_init(&g->telnet, TELNET_CR_LF_KEPT);
+        return telnet_session_offer(&g->telnet, &policy, &g->stream.out);
+}
+
+static void connect_to_machine(RemoteGuest *g) {
+        int r = open_connection(g), error = 0;
+
+        /* On this machine it is refused at once, and who sends is not told why. */
+        if (r >= 0 && getsockopt(g->stream.watch.fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error}) >= 0)
+                r = -error;
+
+        if (r < 0)
+                end_connection(g, r);
+        else
+                flush(g);
+}
+
+int remote_guest_new(Poller *poller, const SocketAddress *address, const GuestHandler *handler, void *userdata,
+                     RemoteGuest **ret) {
+        RemoteGuest *g = malloc(sizeof(RemoteGuest));
+        if (!g)
+                return -ENOMEM;
+
+        *g = (RemoteGuest){
+                .poller = poller,
+                .address = address,
+                .handler = handler,
+                .userdata = userdata,
+                .stream.watch.fd = -1,
+        };
+
+        connect_to_machine(g);
+        *ret = g;
+        return 0;
+}
+
+RemoteGuest *remote_guest_free(RemoteGuest *g) {
+        if (!g)
+                return NULL;
+
+        sd_event_source_disable_unref(g->reconnect);
+        stream_close(&g->stream);
+        free(g);
+        return NULL;
+}
+
+/* Moves what is serial data to the beginning of @data and takes in the rest. Returns: its size, or a negative errno. */
+static ssize_t decode(RemoteGuest *g, uint8_t *data, size_t n) {
+        size_t size = 0;
+
+        for (size_t used = 0; used < n;) {
+                TelnetAnswer answer;
+                TelnetEvent event;
+                int r = 0;
+
+                used += telnet_decode(&g->telnet.in, data + used, n - used, &event);
+                if (event.type == TELNET_EVENT_DATA) {
+                        memmove(data + size, event.data, event.size);
+                        size += event.size;
+                } else if (event.type == TELNET_EVENT_NEGOTIATION)
+                        r = telnet_session_negotiate(&g->telnet, &policy, &event, &g->stream.out, &answer);
+                if (r < 0)
+                        return r;
+        }
+
+        return (ssize_t) size;
+}
+
+size_t remote_guest_read(RemoteGuest *g, uint8_t *data, size_t n) {
+        if (g->stream.watch.fd < 0)
+                return 0;
+
+        ssize_t k = stream_read(&g->stream, data, n);
+        if (k == -EAGAIN || k == -EINTR) {
+                stream_resume(&g->stream);
+                return 0;
+        }
+
+        ssize_t size = k > 0 ? decode(g, data, (size_t) k) : k;
+        if (k <= 0 || size < 0) {
+                end_connection(g, (int) size);
+                return 0;
+        }
+
+        flush(g);
+        if (size == 0)
+                stream_resume(&g->stream);
+        return (size_t) size;
+}
+
+/* After something has been queued, or could not be: @r */
+static void queued(RemoteGuest *g, int r) {
+        if (r < 0)
+                end_connection(g, r);
+        else
+                flush(g);
+}
+
+void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n) {
+        if (!g->joined)
+                return;
+
+        int r = telnet_put_data(&g->telnet.out, &g->stream.out, data, n);
+
+        /* What a CR at the end still asks for is not left to what is typed next. */
+        if (r >= 0)
+                r = telnet_session_settle(&g->telnet, &g->stream.out);
+        queued(g, r);
+}
+
+void remote_guest_send_break(RemoteGuest *g) {
+        if (g->joined)
+                queued(g, telnet_session_put(&g->telnet, &g->stream.out, (uint8_t[]){TELNET_BRK}, 1));
+}
+
+size_t remote_guest_backlog(const RemoteGuest *g) {
+        return g->stream.out.size;
+}

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Clients that end their sending side and read on, as scripts do: they still get what their VM answers, but count for
+nothing. How long they are kept is tested in tests/unit/test-client.c."""
+
+import socket
+import subprocess
+
+from harness import PATIENCE_SEC, TestCase, main, wait_for
+from peers import EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, connected_vm, console_of, migration_target
+from test_slow_clients import MEGABYTE, SMALL, numbered, repeated, send_until_stuck
+from varlink_peer import Caller, attached
+
+HALF_CLOSED_MAX = 4  # at a VM
+
+
+def half_close(client):
+    """Returns the client once vspcd knows of it."""
+    client.sock.shutdown(socket.SHUT_WR)
+    if getattr(client, "local_port", None):
+        client.vspcd.wait_logged(rf"client \S+:{client.local_port} disconnected")
+    return client
+
+
+def raw(vm):
+    client = RawClient(vm)
+    client.vspcd = vm.vspcd
+    return client
+
+
+def telnet(vm):
+    client = TelnetClient(vm)
+    client.vspcd = vm.vspcd
+    return client
+
+
+class Answers(TestCase):
+    def assertAnswered(self, vm, client):
+        client.send(b"uptime\r")
+        half_close(client)
+        vm.wait_data(b"uptime\r")
+        for answer in b"up 5 days\r\n", b"# ":
+            vm.send(answer)
+            client.wait_data(answer)
+        self.assertFalse(client.eof)
+
+    def test_a_raw_client_that_has_sent_all_it_has_at_once(self):
+        vm = connected_vm(self.start())
+        client = TelnetPeer(("127.0.0.1", vm.port))
+        client.send_raw(b"uptime\r")
+        client.sock.shutdown(socket.SHUT_WR)
+        vm.wait_data(b"uptime\r")
+        vm.send(b"up \xff 5 days\r\n")
+        client.wait(lambda: client.raw.endswith(b"up \xff 5 days\r\n"), "the answer, as a raw client gets it")
+
+    def test_a_raw_client(self):
+        vm = connected_vm(self.start())
+        self.assertAnswered(vm, raw(vm))
+
+    def test_a_telnet_client(self):
+        vm = connected_vm(self.start())
+        self.assertAnswered(vm, telnet(vm))
+
+    def test_one_that_came_by_way_of_varlink(self):
+        vm = connected_vm(self.start(local=True))
+        for local in False, True:
+            client = attached(vm, local=local)
+            self.assertAnswered(vm, client)
+            vm.take()
+
+    def test_one_that_says_nothing_is_shown_what_the_vm_says(self):
+        vm = connected_vm(self.start())
+        client = half_close(raw(vm))
+        vm.send(b"login: ")
+        client.wait_data(b"login: ")
+
+    def test_a_byte_that_might_have_become_a_command_is_typed(self):
+        vm = connected_vm(self.start())
+        client = raw(vm)
+        client.send(b"\xff")
+        half_close(client)
+        vm.wait_data(b"\xff")
+        vm.send(b"answer")
+        client.wait_data(b"answer")
+
+    def test_one_whose_vm_takes_no_input_for_now(self):
+        """Its last words wait for the VM, and then it gets the answer."""
+        vspcd = self.start()
+        deaf = EsxiVm(vspcd, receive_buffer=SMALL).connect()
+        typist, client, silent = raw(deaf), raw(deaf), raw(deaf)
+        deaf.send(b"#")
+        for peer in typist, client, silent:
+            peer.wait_data(b"#")  # raw by now
+        sent = send_until_stuck(typist, b"k" * MEGABYTE)
+        client.send(b"last words")
+        client.sock.shutdown(socket.SHUT_WR)
+        half_close(silent)
+        deaf.wait_size(sent + len(b"last words"))
+        deaf.send(b"answer")
+        for peer in client, silent:
+            peer.wait_data(b"answer")
+            self.assertFalse(peer.eof)
+
+    def test_one_whose_vm_moves_meanwhile(self):
+        vm = connected_vm(self.start())
+        client = raw(vm)
+        secret = vm.begin(b"\0\0\0\1")
+        client.send(b"uptime\r")
+        half_close(client)
+        target = migration_target(vm).peer(b"\0\0\0\1", secret)
+        target.complete(b"\0\0\0\1")
+        vm.close()
+        target.wait_data(b"uptime\r")
+        target.send(b"up 5 days\r\n")
+        client.wait_data(b"up 5 days\r\n")
+
+    def test_one_that_resets_its_connection_is_gone_at_once(self):
+        vm = connected_vm(self.start())
+        client = raw(vm)
+        client.abort()
+        vm.vspcd.wait_logged(f"{client.local_port} disconnected")
+        n = vm.vspcd.n_descriptors()
+        vm.send(b"nobody hears it")
+        vm.vspcd.wait_read(vm.vspcd.vm_address[1], vm)
+        self.assertEqual(vm.vspcd.n_descriptors(), n)
+
+    def test_one_that_goes_altogether_is_noticed_when_its_vm_says_something(self):
+        vm = connected_vm(self.start())
+        before = vm.vspcd.n_descriptors()
+        client = raw(vm)
+        vm.send(b"#")
+        client.wait_data(b"#")
+        client.close()
+        vm.vspcd.wait_logged(f"{client.local_port} disconnected")
+
+        def gone():
+            vm.send(b".")
+            return vm.vspcd.n_descriptors() == before
+
+        wait_for(gone, "its descriptor to be closed")
+
+    def test_on_a_local_socket_that_is_known_without(self):
+        vm = connected_vm(self.start(local=True))
+        before = vm.vspcd.n_descriptors()
+        attached(vm, local=True).close()
+        wait_for(lambda: vm.vspcd.n_descriptors() == before, "its descriptor to be closed")
+        self.assertFalse(vm.eof)
+
+
+class CountsForNothing(TestCase):
+    def test_in_the_list(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        monitor = Caller(vspcd)
+        monitor.monitor()
+        client = raw(vm)
+        monitor.wait_event("client_attached")
+        half_close(client)
+        self.assertEqual(monitor.wait_event("client_detached")["vm"]["clientCount"], 0)
+        vspcd.wait_status("1 VM, 0 clients")
+        shown = Caller(vspcd).vm(vm.name)
+        self.assertEqual((shown["clientCount"], shown["clients"]), (0, []))
+        vm.send(b"answer")
+        client.wait_data(b"answer")
+        self.assertEqual(Caller(vspcd).get("GetMetrics")["clients"], 0)
+
+    def test_for_the_limit(self):
+        vm = connected_vm(self.start(ClientLimit=1))
+        for _ in range(3):
+            client = half_close(raw(vm))
+            vm.send(b"answer")
+            client.wait_data(b"answer")
+
+    def test_for_locks(self):
+        vm = connected_vm(self.start())
+        writer, other = attached(vm, access="write"), telnet(vm)
+        other.send(b"in vain")
+        other.wait_data(b"read-only: ")
+        half_close(writer)
+        other.wait_data(b"nobody holds write access any more")
+        other.send(b"heard")
+        vm.wait_data(b"heard")
+        vm.send(b"answer")
+        writer.wait_data(b"answer")
+
+    def test_exclusive_access_is_exclusive(self):
+        """Who gets exclusive access is alone: half-closed clients are disconnected."""
+        vm = connected_vm(self.start())
+        client = half_close(raw(vm))
+        holder = attached(vm, access="exclusive")
+        client.wait_closed()
+        half_close(holder)
+        attached(vm, access="exclusive")
+        holder.wait_closed()
+
+    def test_for_the_time_after_which_a_vm_is_forgotten(self):
+        vspcd = self.start(VMExpireSec="1d")
+        vm = connected_vm(vspcd)
+        client = half_close(raw(vm))
+        vm.close()
+        vspcd.wait_logged(console_of(vspcd, vm) + "its connection from .* has ended")
+        vspcd.reload(VMExpireSec="1ms")
+        vspcd.wait_logged(console_of(vspcd, vm) + "has been gone for VMExpireSec=")
+        client.wait_closed()
+
+    def test_clear_disconnects_it(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = half_close(telnet(vm))
+        raw(vm)
+        self.assertEqual(Caller(vspcd).get("Clear", {"vm": vm.id}), {"disconnected": 1})
+        client.wait_closed()
+
+    def test_it_does_not_hold_up_its_vm(self):
+        """Not for long with SlowClient=wait: a client that takes nothing while the VM has to wait for it is closed, and
+        the VM goes on."""
+        vspcd = self.start(SlowClient="wait", ClientBufferSize="64K")
+        vm = connected_vm(vspcd)
+        client = RawClient(vm, receive_buffer=SMALL)
+        client.vspcd = vspcd
+        half_close(client)
+        send_until_stuck(vm, numbered(MEGABYTE))
+        vm.send_raw(numbered(8 * MEGABYTE))
+        other = TelnetClient(vm)
+        vm.send(b"<alive>")
+        other.wait_data(b"<alive>")
+
+    def test_but_what_it_reads_slowly_it_gets(self):
+        vspcd = self.start(SlowClient="wait", ClientBufferSize="64K")
+        vm = connected_vm(vspcd)
+        client = RawClient(vm, receive_buffer=SMALL)
+        client.vspcd = vspcd
+        half_close(client)
+        sent = send_until_stuck(vm, numbered(MEGABYTE))
+        client.wait_size(sent)
+        self.assertSameBytes(client.data, repeated(numbered(MEGABYTE), sent))
+
+
+class Room(TestCase):
+    def test_a_vm_has_so_many_and_the_oldest_goes(self):
+        vm, clients = connected_vm(self.start()), []
+        for _ in range(HALF_CLOSED_MAX + 2):
+            clients.append(half_close(raw(vm)))
+        for client in clients[:2]:
+            client.wait_closed()
+        vm.send(b"answer")
+        for client in clients[2:]:
+            client.wait_data(b"answer")
+
+    def test_each_vm_for_itself(self):
+        vspcd = self.start()
+        vms = [connected_vm(vspcd) for _ in range(2)]
+        clients = [half_close(raw(vm)) for vm in vms for _ in range(HALF_CLOSED_MAX)]
+        for vm in vms:
+            vm.send(b"answer")
+        for client in clients:
+            client.wait_data(b"answer")
+
+    def test_when_descriptors_run_out_they_go_before_the_port_of_a_vm_that_is_away(self):
+        vspcd = self.start(nofile=128, ports=64)  # of which 32 are kept back
+        vm, away = connected_vm(vspcd, "here"), connected_vm(vspcd, "away")
+        away.close()
+        vspcd.wait_status("1 VM, 0 clients")
+        clients = []
+        while vspcd.n_descriptors() < 94:
+            clients.append(raw(vm))
+        leaving = [half_close(raw(vm)) for _ in range(2)]
+        raw(vm)
+        leaving[0].wait_closed()
+        raw(vm)
+        leaving[1].wait_closed()
+        self.assertFalse(vspcd.logged("is given up"))  # that a client has connected is logged later
+        raw(vm)
+        vspcd.wait_logged("VM away .* is given up")
+
+    def test_and_after_a_connection_that_does_not_say_who_it_is(self):
+        """Not for five seconds: a handshake takes milliseconds."""
+        vspcd = self.start(nofile=128, ports=64)
+        vm = connected_vm(vspcd, "here")
+        silent = Peer(vspcd.vm_address)
+        silent.wait(lambda: len(silent.raw) >= 18, "the offers")
+        half_close(raw(vm)).wait_closed()  # its VM has been silent for as long
+        while vspcd.n_descriptors() < 95:
+            raw(vm)
+        leaving = half_close(raw(vm))
+        raw(vm)
+        silent.wait_closed()
+        vm.send(b"answer")
+        leaving.wait_data(b"answer")
+
+
+class RealPrograms(TestCase):
+    def assertAnswers(self, *command, typed=b"uptime\r"):
+        """The program, with pipes, prints the VM's answer to what it is given."""
+        vm = connected_vm(self.start())
+        argv = [part.replace("PORT", str(vm.port)) for part in command]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(argv, **pipes) as process:
+            process.stdin.write(typed)
+            process.stdin.close()
+            vm.wait_data(typed)
+            vm.vspcd.wait_logged("client .* disconnected")
+            vm.send(b"up 5 days\r\n")
+            vm.vspcd.wait_read(vm.vspcd.vm_address[1], vm)
+            output = process.stdout.read()
+            self.assertEqual(process.wait(PATIENCE_SEC), 0)
+        self.assertIn(b"up 5 days\r\n", output)
+
+    def test_nc(self):
+        self.assertAnswers("nc", "-N", "127.0.0.1", "PORT")
+
+    def test_socat(self):
+        self.assertAnswers("socat", "-t", "30", "STDIO", "TCP:127.0.0.1:PORT")
+
+
+if __name__ == "__main__":
+    main()

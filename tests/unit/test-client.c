@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* How long a client is kept that has ended its sending side, and that a long replay takes turns with everything
+ * else. The tests shorten durations in the concentrator's own queues. */
+
+#include <sys/socket.h>
+
+#include "harness.h"
+
+#include "console/client.h"
+
+#define SHORT (5 * USEC_PER_MSEC)
+
+static sd_event *event;
+static Concentrator *concentrator;
+
+static int begin(_unused_ void **state) {
+        Settings settings;
+
+        settings_init(&settings);
+        settings.vm_ports = false;
+        settings.scrollback_size = 1 << 20;
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(concentrator_new(event, &settings, 1000, &concentrator), 0);
+        return 0;
+}
+
+static int end(_unused_ void **state) {
+        concentrator = concentrator_free(concentrator);
+        event = sd_event_unref(event);
+        return 0;
+}
+
+static Console *new_console(uint8_t n) {
+        const uint8_t uuid[16] = {n};
+        char id[UUID_TEXT_MAX];
+        Console *console;
+
+        uuid_format(uuid, id);
+        assert_int_equal(console_new(concentrator, id, uuid, "web01", "s0", 0, &console), 0);
+        return console;
+}
+
+/* Returns: the other end of its connection. */
+static int new_client(Console *console, ClientMode mode) {
+        ClientRequest request = {
+                .access = ACCESS_MODE_FREE_FOR_ALL,
+                .granted = ACCESS_FREE_FOR_ALL,
+                .mode = mode,
+                .scrollback = true,
+        };
+        int pair[2];
+
+        peer_init_local(&request.peer, 0, 1);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+        assert_int_equal(client_new(console, WIRE_PLAIN(pair[0]), &request), 0);
+        return pair[1];
+}
+
+/* Reads what there is. Returns: whether that was the end. */
+static bool read_all(int fd) {
+        uint8_t data[4096];
+        ssize_t n;
+
+        do
+                n = read(fd, data, sizeof data);
+        while (n > 0);
+
+        return n == 0;
+}
+
+static void run_once(void) {
+        assert_true(sd_event_run(event, USEC_PER_SEC / 10) >= 0);
+}
+
+/* Ends its sending side. Returns: the client, of which the console has no other. */
+static Client *half_close(Console *console, int fd) {
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        while (!console->half_closed)
+                run_once();
+        assert_null(console->clients);
+        return console->half_closed;
+}
+
+static void test_the_times(_unused_ void **state) {
+        assert_int_equal(concentrator->vm_silences.duration, 5 * USEC_PER_SEC);
+        assert_int_equal(concentrator->half_closed.duration, 60 * USEC_PER_SEC);
+}
+
+static void test_it_is_closed_when_its_vm_is_silent(_unused_ void **state) {
+        Console *console = new_console(1);
+        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+
+        timeout_queue_set_duration(&concentrator->half_closed, USEC_INFINITY);
+        (void) half_close(console, fd);
+        timeout_queue_set_duration(&concentrator->vm_silences, SHORT);
+        while (!read_all(fd))
+                run_once();
+        assert_null(console->half_closed);
+        assert_int_equal(concentrator->half_closed.n_started, 0);
+}
+
+static void test_and_in_the_end_whatever_its_vm_says(_unused_ void **state) {
+        Console *console = new_console(1);
+        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+
+        timeout_queue_set_duration(&concentrator->vm_silences, USEC_INFINITY);
+        (void) half_close(console, fd);
+        timeout_queue_set_duration(&concentrator->half_closed, SHORT);
+        while (!read_all(fd)) {
+                console_output(console, (const uint8_t *) "words", 5);
+                console_pump(console);
+                run_once();
+        }
+        assert_null(console->half_closed);
+        assert_int_equal(concentrator->vm_silences.n_started, 0);
+}
+
+static void test_what_its_vm_says_breaks_the_silence(_unused_ void **state) {
+        Console *console = new_console(1), *other = new_console(2);
+        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET), at_other = new_client(other, CLIENT_TELNET);
+        Client *first = half_close(console, fd), *second = half_close(other, at_other);
+
+        assert_ptr_equal(concentrator->vm_silences.oldest, &first->vm_silence);
+        console_output(console, (const uint8_t *) "words", 5);
+        assert_ptr_equal(concentrator->vm_silences.oldest, &second->vm_silence);
+        assert_ptr_equal(concentrator->half_closed.oldest, &first->lifetime);
+}
+
+static void test_so_does_what_it_takes_of_what_its_vm_has_said(_unused_ void **state) {
+        Console *console = new_console(1), *other = new_console(2);
+        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET), at_other = new_client(other, CLIENT_TELNET);
+        Client *first = half_close(console, fd);
+        static uint8_t much[1 << 20];
+
+        console_output(console, much, sizeof much);
+        console_pump(console);
+        assert_true(first->stream.blocked);
+
+        Client *second = half_close(other, at_other);
+        assert_ptr_equal(concentrator->vm_silences.oldest, &first->vm_silence);
+        while (concentrator->vm_silences.oldest != &second->vm_silence) {
+                (void) read_all(fd);
+                run_once();
+        }
+}
+
+static void test_while_it_moves_its_vm_cannot_answer(_unused_ void **state) {
+        Console *console = new_console(1);
+        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+        Client *c = half_close(console, fd);
+        VMotion *v;
+
+        assert_int_equal(vmotion_new("s0", (const uint8_t *) "1234", 4, &v), 0);
+        console_add_vmotion(console, v);
+        timeout_queue_set_duration(&concentrator->vm_silences, SHORT);
+        for (unsigned n = 0; n < 3; n++) {
+                usec_t since = c->vm_silence.since;
+
+                while (c->vm_silence.since == since)
+                        run_once();
+                assert_ptr_equal(console->half_closed, c);
+        }
+
+        console_remove_vmotion(console, v);
+        vmotion_free(v);
+        while (!read_all(fd))
+                run_once();
+}
+
+/* Of nothing but queries nothing is sent, so the connection never stops it. */
+static void test_a_long_replay_takes_turns(_unused_ void **state) {
+        Console *console = new_console(1);
+        static uint8_t queries[1 << 20];
+
+        memset(queries, 0x05, sizeof queries);
+        console_output(console, queries, sizeof queries);
+        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+        Client *c = console->clients;
+
+        assert_false(read_all(fd));
+        assert_in_range(c->cursor.position, 1, 65536);
+        for (uint64_t last = 0; c->cursor.position < console->ring.end; last = c->cursor.position) {
+                assert_in_range(c->cursor.position, last, last + 65536);
+                run_once();
+        }
+        assert_int_equal(c->n_sent, 0);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_the_times, begin, end),
+                cmocka_unit_test_setup_teardown(test_it_is_closed_when_its_vm_is_silent, begin, end),
+                cmocka_unit_test_setup_teardown(test_and_in_the_end_whatever_its_vm_says, begin, end),
+                cmocka_unit_test_setup_teardown(test_what_its_vm_says_breaks_the_silence, begin, end),
+                cmocka_unit_test_setup_teardown(test_so_does_what_it_takes_of_what_its_vm_has_said, begin, end),
+                cmocka_unit_test_setup_teardown(test_while_it_moves_its_vm_cannot_answer, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_long_replay_takes_turns, begin, end),
+        };
+
+        return cmocka_run_group_tests_name("client", tests, NULL, NULL);
+}
