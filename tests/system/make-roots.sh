@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Has all Debian roots made that tests need, if they are not there yet, so that no test has to wait for that within a time
-# that is meant for itself. Usage: make-roots.sh SOURCE
+# Has Debian roots made that tests need, if they are not there yet, so that no test has to wait for that within a time that
+# is meant for itself. Usage: make-roots.sh SOURCE "RELEASE KIND..."...
 
 set -eu
 source=$1
+shift
 
 # Not in CI, where nothing that is needed may be missing
 skip() {
@@ -17,9 +18,10 @@ skip() {
 command -v debootstrap >/dev/null || skip "debootstrap is missing (Debian package debootstrap)"
 
 makers=()
-for release in bookworm trixie; do
+for roots in "$@"; do
+    read -r release kinds <<<"$roots"
     (
-        for kind in fresh host build; do
+        for kind in $kinds; do
             "$source/tools/debian-root" "$release" "$kind" # prints where it is
         done
     ) &

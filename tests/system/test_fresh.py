@@ -136,6 +136,11 @@ class Trying(Fresh):
         self.assertEqual(test.wait_exit(APT_AND_BUILD_SEC), 0, test.shown[-5000:])
         self.assertRegex(test.shown.splitlines()[-1], r"^\d+ passed, 0 failed$")
 
+    def test_all_packages_that_tests_may_need_are_there(self):
+        """The unit tests need few of them. To install all, only to see whether there are any, would take too long as well."""
+        self.machine.sh("apt-get update; cd ~/vspc; . tools/packages.sh; "
+                        "for list in ${!PACKAGES_*}; do apt-get install --simulate ${!list}; done", timeout=APT_AND_BUILD_SEC)
+
 
 class Installing(Fresh):
     def test_packages_are_built_and_installed(self):
