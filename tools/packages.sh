@@ -15,7 +15,7 @@ PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openss
     gdbserver tmux dbus-daemon dbus-bin iproute2 procps util-linux logrotate gnutls-bin socat telnet-ssl softhsm2 debootstrap
     putty-tools ckermit python3-serial gensio-bin ser2net"
 PACKAGES_INSTALL="mandoc debootstrap util-linux"
-PACKAGES_PACKAGE="rpm rpmlint"
+PACKAGES_PACKAGE="dpkg-dev rpm rpmlint"
 PACKAGES_SYSTEM="debootstrap systemd-container slirp4netns util-linux procps"
 
 # … and with a real guest at a VM's serial port (tools/linux-guest), as the suite guest does

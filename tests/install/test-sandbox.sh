@@ -48,8 +48,9 @@ sed -i '/^ProtectSystem=/d' "$unit"
 cp "$build/units/vspc.service" "$unit"
 
 [ $problems = 0 ] || exit 1
-if [ "$(id -u)" != 0 ] || ! root=$("$source/tools/debian-root" trixie host); then
+if [ "$(id -u)" != 0 ] || ! root=$("$source/tools/debian-root" trixie fresh); then
     echo "skipped for Debian 13: only root can make a root of it, see above"
+    [ "${CI-}" != true ] || exit 1
     exit 77
 fi
 

@@ -33,9 +33,10 @@ class Conversation:
         self.shown += self.decoder.decode(data)
         return len(data) > 0
 
-    def wait_shown(self, text, timeout=PATIENCE_SEC):
+    def wait_shown(self, text, timeout=PATIENCE_SEC, after=0):
+        """after: of how much has been shown before does not count"""
         deadline = time.monotonic() + timeout
-        while text not in self.shown:
+        while text not in self.shown[after:]:
             if time.monotonic() > deadline or not self.read(0.1):
                 raise AssertionError(f"{' '.join(self.argv)} has not shown {text!r}, but {self.shown[-2000:]!r}")
         return self
@@ -53,5 +54,5 @@ class Conversation:
 
     def echo(self, text):
         """Types a line and waits until the guest has said it too."""
-        self.type(text + "\n")
-        return self.wait_shown(text)
+        before = len(self.shown)
+        return self.type(text + "\n").wait_shown(text, after=before)

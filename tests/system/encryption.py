@@ -50,7 +50,7 @@ class Encryption(Scenario):
     def returned(self, before):
         """All VMs, once each has come back"""
         vms = self.vms()
-        return vms if all(vms[name]["connected"] and vms[name]["peer"] != before[name]["peer"] for name in before) else None
+        return vms if all(vms[name]["connected"] and vms[name]["since"] > before[name]["since"] for name in before) else None
 
     def assert_resume(self, before):
         after = wait_for(lambda: self.returned(before), "all VMs to come back")

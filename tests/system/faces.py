@@ -47,7 +47,8 @@ class Faces(Scenario):
         for name in "web01", "web02":
             self.vm(name)
             self.nc(self.wait_vm(name)).echo(f"I am {name}")
-        self.wait_journal("^I am web01$", "-t", "vspc-console", "VSPC_VM_NAME=web01")
+        for name in "web01", "web02":
+            self.wait_journal(f"^I am {name}$", "-t", "vspc-console", f"VSPC_VM_NAME={name}")
         self.assertNotIn("web02", self.journal("-t", "vspc-console", "VSPC_VM_NAME=web01"))
 
     def test_vspc_client_says_whether_the_journal_has_nothing_or_may_not_be_read(self):
@@ -77,6 +78,7 @@ class Faces(Scenario):
         self.machine.sh(reload_and_restart)
         self.nc(self.wait_vm("web01")).echo("this is for a journal of its own")
         self.talk(*show.split()).wait_shown("this is for a journal of its own")
+        self.sync_journal()
         self.assertNotIn("of its own", self.journal())
         self.assertRegex(self.machine.out("journalctl", "--namespace=vspc", "-t", "systemd-journald"), r"max 20(\.0)?M")
         said = self.machine.out("vspc-client", "log", "web01", "--no-pager")

@@ -10,6 +10,7 @@ import glob
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,9 @@ FOLDER = os.environ.get(INSIDE)
 PROGRAMS = {"systemd-nspawn": "systemd-container", "debootstrap": "debootstrap", "unshare": "util-linux",
             "nsenter": "util-linux", "slirp4netns": "slirp4netns"}
 KILLED_SEC = 10
+# Where Debian's packages are, as tools/debian-root has it
+MIRROR = "deb.debian.org", 80
+MIRROR_SEC = 30
 
 
 def why_impossible():
@@ -36,6 +40,10 @@ def why_impossible():
                             check=False)
     if result.returncode != 0:
         return f"there can be no namespaces here: {result.stderr.strip()}"
+    try:
+        socket.create_connection(MIRROR, timeout=MIRROR_SEC).close()
+    except OSError as e:
+        return f"{MIRROR[0]}, which has Debian's packages, cannot be reached: {e}"
     return None
 
 

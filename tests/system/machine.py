@@ -22,9 +22,6 @@ SOURCE = os.path.dirname(os.path.dirname(HERE))
 # How long anything may take on a busy machine before we say that it does not happen
 PATIENCE_SEC = 30
 
-# A few builds of the project
-CCACHE_MAX = "500M"
-
 # What a file or a process that has gone is noticed by
 GONE = (FileNotFoundError, NotADirectoryError, ProcessLookupError)
 
@@ -48,6 +45,14 @@ def cache(name):
     folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = os.path.join(folder, "vspc", name)
     os.makedirs(folder, exist_ok=True)
+    return folder
+
+
+def ccache(release):
+    """Its folder. Where something is compiled is not to count, and a few builds of the project fit."""
+    folder = cache(f"{release}-ccache")
+    with open(f"{folder}/ccache.conf", "w", encoding="ascii") as f:
+        f.write("hash_dir = false\nmax_size = 500M\n")
     return folder
 
 
@@ -83,7 +88,8 @@ class Overlay:
             os.mkdir(folder)
         subprocess.run(["mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", "overlay",
                         self.root], check=True)
-        self.write("/etc/apt/apt.conf.d/90vspc-tests", 'Dpkg::Options {"--force-unsafe-io";};\n')
+        self.write("/etc/apt/apt.conf.d/90vspc-tests",
+                   'Dpkg::Options {"--force-unsafe-io";};\nAcquire::Retries "3";\n')
 
     def path(self, path):
         """Where it is, seen from out here"""

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 import isolation
-from machine import CCACHE_MAX, SOURCE, Overlay, cache
+from machine import SOURCE, Overlay, ccache
 
 BUILD_SEC = 600
 
@@ -42,7 +42,7 @@ class Project:
         try:
             return subprocess.run(
                 root.nspawn("--as-pid2", f"--bind-ro={SOURCE}:/source", f"--bind={self.folder.name}:/built",
-                            f"--bind={cache(f'{self.release}-ccache')}:/ccache", "--setenv=CCACHE_DIR=/ccache", f"--setenv=CCACHE_MAXSIZE={CCACHE_MAX}",
+                            f"--bind={ccache(self.release)}:/ccache", "--setenv=CCACHE_DIR=/ccache",
                             "bash", "-euo", "pipefail", "-c", script),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
                 timeout=BUILD_SEC)

@@ -39,17 +39,23 @@ class Scenario(unittest.TestCase):
             self.machine.write(f"/run/systemd/system/{unit}.d/strict.conf", STRICT)
         self.began = self.cursor()
         self.machine.sh(RESET)
-        self.began = self.cursor()
+        self.began = self.cursor()  # with what the last scenario has left behind it
         self.killed_on_purpose = False
 
     def tearDown(self):
+        self.sync_journal()
         killed = [line for line in self.journal("--identifier=systemd", "-o", "cat").splitlines()
                   if re.search(r"vspc.*: (Main|Control) process exited, code=(killed|dumped)", line)]
         if not self.killed_on_purpose:
             self.assertEqual(killed, [], "it must not have been killed, by a system call filter or by anything else")
         self.assertFalse([line for line in killed if "SYS" in line], "a system call was not allowed")
 
+    def sync_journal(self):
+        """Waits until journald has written down all that it has been told."""
+        self.machine.run("journalctl", "--sync")
+
     def cursor(self):
+        self.sync_journal()
         return self.machine.out("journalctl", "--lines=0", "--show-cursor").split("cursor: ")[-1].strip()
 
     def evidence(self):

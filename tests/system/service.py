@@ -53,6 +53,7 @@ class Service(Scenario):
         self.edit("vspc.service", SLOW_START)
         self.vm("first")
         self.wait_active(state="activating")
+        wait_for(lambda: self.machine.run("test", "-p", "/run/vspc-gate", check=False).returncode == 0, "the pipe")
         self.vm("second")
         wait_for(lambda: self.n_established() == 2, "both to have connected")
         self.assertEqual(self.is_active("vspc.service"), "activating")
@@ -144,12 +145,16 @@ class Service(Scenario):
             result = self.machine.run("ln", "-s", "/etc/shadow", "/run/vspc/l", user="vspc", check=False)
             self.assertIn("Permission denied", result.stderr)
 
+    def have_another_address(self):
+        """What is connected there ends first: goodbyes would not arrive any more, and be waited for."""
+        self.machine.run("ip", "address", "add", "192.0.2.10", "dev", "lo")
+        self.addCleanup(self.machine.sh, "systemctl stop 'peer-*' vspc.service; ip address delete 192.0.2.10/32 dev lo")
+
     def test_the_socket_is_moved_as_the_readme_says(self):
         """While it is in use"""
         self.vm("web00")
         self.wait_vm("web00")
-        self.machine.sh("ip address add 192.0.2.10 dev lo")
-        self.addCleanup(self.machine.run, "ip", "address", "delete", "192.0.2.10/32", "dev", "lo")
+        self.have_another_address()
         self.edit("vspc.socket", readme_block("192.0.2.10:13370"))
         self.machine.sh(readme_command("systemctl restart vspc.socket"))
         self.vm("web01", connect="192.0.2.10:13370")
@@ -158,8 +163,7 @@ class Service(Scenario):
 
     def listen_elsewhere(self):
         """VM ports are at another address. Returns that of the VM web01."""
-        self.machine.sh("ip address add 192.0.2.10 dev lo")
-        self.addCleanup(self.machine.run, "ip", "address", "delete", "192.0.2.10/32", "dev", "lo")
+        self.have_another_address()
         self.configure("VMPortAddress=192.0.2.10\n")
         self.vm("web01")
         return "192.0.2.10", str(self.wait_vm("web01")["port"])
