@@ -501,15 +501,16 @@ static bool client_has_last_words(Client *c) {
         return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
 }
 
-/* It has ended its sending side, or gone, while its VM takes no input. What it has typed last waits for the VM; what it
- * held does not. */
+/* It has ended its sending side, or gone, while its VM takes no input, or while it does not read its answers. What it
+ * has typed last waits for the VM; what it held does not. If it may only read it stays so: its VM must not hear it. */
 void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
         uint8_t none;
 
-        if (client_has_last_words(c))
-                console_change_access(c->console, c, ACCESS_NONE);
-        else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
+        if (client_has_last_words(c)) {
+                if (c->access != ACCESS_READ_ONLY)
+                        console_change_access(c->console, c, ACCESS_NONE);
+        } else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
                 client_half_close(c);
         else
                 client_end(c);
