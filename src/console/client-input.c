@@ -16,13 +16,6 @@ static void client_await_silence(Client *c) {
                 timeout_start_now(&c->concentrator->silences, &c->silence);
 }
 
-/* Whether it is silent is not known while it is not read. What has been kept of it has come before. */
-static void client_stop_listening(Client *c) {
-        timeout_stop(&c->silence);
-        if (c->unread.size == 0)
-                c->reading.after_silence = false;
-}
-
 void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
@@ -37,7 +30,10 @@ void client_update_reading(Client *c) {
                 client_await_silence(c);
         } else {
                 stream_pause(&c->stream);
-                client_stop_listening(c);
+
+                /* Whether it is silent is not known from here on. What has been kept of it has come before. */
+                if (c->unread.size == 0)
+                        c->reading.after_silence = false;
         }
 }
 

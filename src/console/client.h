@@ -79,7 +79,7 @@ struct Client {
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
-        Timeout silence;   /* since the last read; not of one that speaks telnet, nor while it is not read */
+        Timeout silence;   /* since the last read; not of one that speaks telnet */
         Timeout detection; /* while its mode is not known; then while awaits_binary */
         Client *prev, *next; /* of the console, or of the dead */
 };
