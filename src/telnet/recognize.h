@@ -16,12 +16,12 @@
  * offers at once, and answers them all); one is enough where all of the read is commands, the last of which may be
  * incomplete; and commands that answer nothing have to be short and whole, and to come after silence.
  *
- * A break is no sign of telnet. gdb and agent-proxy are raw clients: they interrupt a kernel by IAC BRK and then "g", and
- * go on as before. But these two bytes occur once in 64 KiB of random data, and there they are data. So IAC BRK is a break
- * only as the first thing that a client sends, or after silence, and only if nothing else is in the read but "g" and what
- * gdb says when it connects ("set remote interrupt-on-connect on"). Silence is TELNET_SILENCE_USEC in which the connection
- * was watched and nothing came; time in which we did not read does not count. An IAC alone waits for its second byte until
- * there has been silence.
+ * A break is no sign of telnet. gdb and agent-proxy are raw clients: they interrupt a kernel by IAC BRK and then "g",
+ * and go on as before. But these two bytes occur once in 64 KiB of random data, and there they are data. So IAC BRK
+ * is a break only as the first thing that a client sends, or after silence, and only if nothing else is in the read
+ * but "g" and what gdb says when it connects ("set remote interrupt-on-connect on"). Silence is TELNET_SILENCE_USEC
+ * in which the connection was watched and nothing came; time in which we did not read does not count. An IAC alone
+ * waits for its second byte until there has been silence.
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
