@@ -332,7 +332,7 @@ static void connection_log_problem(VarlinkConnection *c) {
         varlink_log_mistake(c, what);
 }
 
-/* vSPC.py's client speaks another protocol at this port, and would wait for its answer. No JSON begins like that. */
+/* vSPC.py's client sends a pickle and waits for one. No JSON begins with this byte. */
 static bool connection_is_pickle(const VarlinkConnection *c) {
         return !c->asked && c->in.size > 0 && buffer_data(&c->in)[0] == PICKLE_PROTO;
 }

@@ -46,7 +46,7 @@ static char *explain_errno(const char *what, int error) {
         return asprintf(&why, "%s: %s", what, strerror(-error)) < 0 ? NULL : why;
 }
 
-/* Ends it if everything is written, or cannot be: that is no success. */
+/* Ends it if everything has been written, or cannot be written, which is a failure. */
 static void session_finish_writing(Session *s) {
         if (!output_is_done(&s->output))
                 return;
@@ -114,7 +114,7 @@ static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t sc
         usec_t max = session_silence_max(s), now = event_now(s->event);
         char *why;
 
-        /* While nobody is there who could speak, or we do not listen for want of room, there is no silence either. */
+        /* It is not the VM that is silent while we are not attached, or do not listen for want of room. */
         if (s->phase != SESSION_ATTACHED || s->attachment.paused) {
                 s->active_at = now;
                 max = MAX(max, SESSION_REST_MIN_USEC);
@@ -153,7 +153,7 @@ static void session_input_ended(Session *s) {
         int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_at + max, 1,
                                   session_silence_elapsed, s);
 
-        /* What has come by then is read first, also if we were stopped for longer than that. */
+        /* Whatever has come is read first, also after this process was stopped (SIGSTOP) for a while. */
         if (r >= 0)
                 r = sd_event_source_set_priority(s->silence, SD_EVENT_PRIORITY_IDLE);
         if (r < 0)

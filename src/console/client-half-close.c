@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A client that has ended its sending side, as "printf 'uptime\\r' | nc -N" does. Whether it still reads shows only once it is
- * sent something: so it gets what its VM says, for a while. */
+/* Clients that have ended their sending side, as "printf 'uptime\\r' | nc -N" does. A client that has gone
+ * altogether looks the same until it is sent something. So either gets its VM's output for a while. */
 
 #include "client.h"
 
@@ -13,11 +13,7 @@ void client_half_close(Client *c) {
                 return;
         }
 
-        /* What it has not said by now it never says. */
         buffer_clear(&c->unread);
-        if (c->mode == CLIENT_UNDECIDED)
-                client_become_raw(c);
-
         client_log_disconnected(c);
         timeout_start(&concentrator->silences, &c->silence);
         timeout_start(&concentrator->half_closed, &c->lifetime);
@@ -33,7 +29,7 @@ void client_break_silence(Client *c) {
 void client_silence_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, silence);
 
-        /* The VM has not heard yet what it is to answer. */
+        /* The VM has not got yet what it is to answer. */
         if (console_holds_input(c->console))
                 client_break_silence(c);
         else

@@ -113,9 +113,9 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
-/* It may become a command yet. */
+/* It may become a command yet: more is waited for. */
 static bool client_unread_is_open(const Client *c) {
-        return c->mode == CLIENT_UNDECIDED && c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC;
+        return c->detection.queue && c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC;
 }
 
 /* What has been kept, once it is known what it is. What is left of it afterwards waits for its VM, which takes no
@@ -155,7 +155,7 @@ void client_take_typed(Client *c, const void *typed, size_t n) {
         client_deliver_unread(c);
 }
 
-void client_become_raw(Client *c) {
+static void client_become_raw(Client *c) {
         timeout_stop(&c->detection);
         c->mode = CLIENT_RAW;
         c->late = true;
@@ -172,8 +172,8 @@ static void client_become_telnet(Client *c) {
                 client_go_to_scrollback(c);
 }
 
-/* Nothing more is waited for: what it is shows in what it has said so far. That may be no more than what our own offers begin
- * with as well. */
+/* Decides what the client is from what it has sent so far: the time to wait for more is over. It may have sent
+ * what our own offers begin with, and no more. */
 static void client_decide(Client *c) {
         TelnetReadFlags flags = c->late ? TELNET_READ_LATE : 0;
 
@@ -211,8 +211,8 @@ static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
                 client_input(c, p, n);
 }
 
-/* The port of another VM is at the other end: two machines talk. Neither is to have the other's scrollback, or what is said to
- * people, typed into it. */
+/* The port of another VM is at the other end. Scrollback and notices are for people: here they would be typed
+ * into that VM. */
 static void client_join(Client *c) {
         c->null_modem = true;
         client_become_raw(c);
@@ -220,10 +220,11 @@ static void client_join(Client *c) {
                     c->peer.text);
 }
 
-/* A raw client's first bytes wait only if they look so much like the port of another VM: a command is complete. */
+/* A raw client's first bytes wait for more only if at least one whole command of them is as in our offers. */
 #define LATE_BEGINNING_MIN 3U
 
-/* What it says first. Returns: how many bytes of that are not to be looked at further: all while it is not known. */
+/* Looks whether the client's first bytes are our own offers. Returns: how many bytes need no further handling;
+ * all of them if more are needed to know. */
 static size_t client_take_beginning(Client *c, const uint8_t *p, size_t n) {
         size_t size;
         TelnetRecognition recognition = telnet_recognize_offers(&client_policy, p, n, &size);

@@ -8,15 +8,15 @@
 #include "client.h"
 #include "message.h"
 
-/* Bytes of a replay that are looked at at a time */
+/* Bytes of a replay that are filtered and sent at a time */
 #define REPLAY_STEP (16384U + REPLAY_INPUT_MIN)
 
-/* Where somebody begins to read to whom all older output is lost. */
-static uint64_t ring_resume(const Ring *r) {
+/* Where a replay begins: at the scrollback's first line or character, if older output was cut. */
+static uint64_t ring_replay(const Ring *r) {
         struct iovec iov[REPLAY_BEGIN_MAX / RING_BLOCK_SIZE + 1];
         uint64_t position = ring_scrollback(r);
 
-        if (position == 0) /* none is */
+        if (position == 0) /* nothing was cut */
                 return 0;
 
         size_t n = ring_gather(r, position, iov, ELEMENTSOF(iov));
@@ -25,7 +25,7 @@ static uint64_t ring_resume(const Ring *r) {
 
 void client_go_to_scrollback(Client *c) {
         Ring *ring = &c->console->ring;
-        uint64_t live = c->cursor.position, position = MIN(ring_resume(ring), live);
+        uint64_t live = c->cursor.position, position = MIN(ring_replay(ring), live);
 
         c->replay = (Replay){.end = live};
         ring_move(ring, &c->cursor, MAX(position, ring->begin));
@@ -49,7 +49,7 @@ static void client_give_up(Client *c) {
 
 static void client_skip(Client *c) {
         Ring *ring = &c->console->ring;
-        uint64_t position = ring_resume(ring), n = position - c->cursor.position;
+        uint64_t position = ring_replay(ring), n = position - c->cursor.position;
 
         c->replay = (Replay){.end = c->replay.end};
         ring_move(ring, &c->cursor, position);
@@ -143,7 +143,8 @@ static ssize_t client_send_some(Client *c) {
         return client_send_encoded(c, iov, n);
 }
 
-/* By way of a copy in which what a terminal would answer is left out. */
+/* Sends a copy of the output without the queries that a terminal would answer. Returns: how many bytes of the
+ * ring are done with; *ret_left_out: how many of them were not sent. */
 static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
         uint64_t left = c->replay.end - c->cursor.position;
@@ -181,7 +182,7 @@ static bool client_send_next(Client *c) {
         Ring *ring = &c->console->ring;
         bool lost = ring_has_lost(ring, &c->cursor);
 
-        if (c->half_closed && c->stream.broken) { /* there is nothing left to be read that would say so */
+        if (c->half_closed && c->stream.broken) { /* it is not read any more, which would find that out */
                 client_end(c);
                 return false;
         }
@@ -231,7 +232,7 @@ static bool client_send_next(Client *c) {
         c->concentrator->metrics.client_bytes_sent += (uint64_t) n - left_out;
         ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
 
-        /* A replay that consists of queries is never held up by the connection. */
+        /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
         if (replaying && client_is_replaying(c) && !c->stream.blocked)
                 stream_yield(&c->stream);
         return true;

@@ -34,9 +34,10 @@ typedef enum ClientMode {
 /* The same of one that has agreed on telnet, and has not waited for the answer before it began to type */
 #define CLIENT_TYPED_EARLY_MAX 4096U
 
-/* A client that has ended its sending side gets what its VM answers, and counts for nothing any more. It is kept until its VM
- * has been silent, and it has taken nothing, for the first of these, and for the second at most; of a VM's the oldest goes if
- * there are more, and of all when room is needed. */
+/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. It
+ * is closed when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken nothing, after
+ * CLIENT_HALF_CLOSED_USEC in any case, when its VM has more than CLIENT_HALF_CLOSED_MAX of them (the oldest
+ * goes), when somebody gets exclusive access, and when descriptors run out. */
 #define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_MAX 4U
@@ -64,16 +65,16 @@ struct Client {
         Stream stream;
         TelnetSession telnet;
         RingCursor cursor;
-        Replay replay; /* of what the cursor has before it, up to where live output begins */
+        Replay replay; /* while cursor.position < replay.end, the cursor is in a replay */
         Peer peer;
         usec_t since; /* since 1970 */
 
         Buffer unread; /* what it has sent and nobody has had yet */
 
-        bool half_closed;     /* it has ended its sending side: in its console's other list */
+        bool half_closed;     /* it has ended its sending side, and is in its console's list of such clients */
         bool late;            /* it has sent data, or nothing for too long: it will hardly speak telnet */
-        bool begun;           /* it is known what it has begun with */
-        bool null_modem;      /* the port of another VM is at its other end: raw for good, for nobody is there to be told anything */
+        bool begun;           /* its first bytes have been looked at: they are our own offers, or are not */
+        bool null_modem;      /* they are: the port of another VM is at the other end, and the client stays raw */
         bool cut;             /* the last read of it was: what comes next is not the beginning of what it says */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the last it was told of its VM */
@@ -109,7 +110,7 @@ void client_detection_elapsed(Timeout *t);
 void client_silence_elapsed(Timeout *t);
 void client_lifetime_elapsed(Timeout *t);
 
-/* Its VM has said something, or it has taken something: the silence begins anew, if it is half-closed. */
+/* If it is half-closed: its VM has said something, or it has taken something. */
 void client_break_silence(Client *c);
 
 /* Gives it the access that it has now, the holders being others than before. */
@@ -142,10 +143,7 @@ void client_writable(Stream *s);
 /* "client 192.0.2.7:4711 disconnected" */
 void client_log_disconnected(const Client *c);
 
-/* It will not speak telnet, so far (client-input.c). */
-void client_become_raw(Client *c);
-
-/* It has ended its sending side (client-half-close.c). May end it. */
+/* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
 void client_half_close(Client *c);
 
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */

@@ -77,8 +77,9 @@ static void on_orphan_expired(Timeout *t) {
         console_free(console);
 }
 
-/* Gives up one descriptor that is needed less than a new connection: a connection that does not say who it is, the client
- * that has been half-closed for longest, or the port of the VM that has been gone for longest. */
+/* Gives up one descriptor that is needed less than a new connection. The first of these that there is goes: a
+ * connection that does not say who it is, the oldest half-closed client, the port of the VM that has been gone
+ * for longest. */
 static bool concentrator_reclaim(Concentrator *c) {
         Timeout *t = c->handshakes.oldest;
 

@@ -130,9 +130,9 @@ Console *concentrator_find(const Concentrator *c, const char *id);
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
 
-/* To be called with the descriptor of each new socket, which is taken over. Near the limit others are given up for it: a
- * handshake that does not get on, else a half-closed client, else a mapping that nobody uses. Returns: its descriptor, which may be another one
- * now, or -EMFILE if it had to be closed. */
+/* To be called with the descriptor of each new socket, which is taken over. Near the limit a handshake that does
+ * not get on, a half-closed client or a mapping that nobody uses is given up for it. Returns: its descriptor,
+ * which may be another one now, or -EMFILE if it had to be closed. */
 int concentrator_admit(Concentrator *c, int fd);
 
 /* Listens for clients on @port. Returns: a descriptor or a negative errno. */

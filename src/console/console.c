@@ -286,7 +286,7 @@ void console_change_access(Console *c, Client *client, Access access) {
         console_settle_access(c, before);
 }
 
-/* It counts no more. */
+/* Takes it out of the list of clients, and out of all counts. */
 static void console_discount_client(Console *c, Client *client) {
         DL_DELETE(c->clients, client);
         c->n_clients--;
@@ -306,13 +306,14 @@ void console_half_close_client(Console *c, Client *client) {
         Client *other;
         unsigned n;
 
-        DL_COUNT(c->half_closed, other, n);
-        if (n >= CLIENT_HALF_CLOSED_MAX)
-                client_end(c->half_closed);
-
         console_discount_client(c, client);
         client->half_closed = true;
         DL_APPEND(c->half_closed, client);
+
+        /* Only now that the lists are in order: it may end any client that has fallen behind. */
+        DL_COUNT(c->half_closed, other, n);
+        if (n > CLIENT_HALF_CLOSED_MAX)
+                client_end(c->half_closed);
         console_settle_departure(c, client);
 }
 

@@ -38,7 +38,7 @@ struct Console {
         Ring ring;
         Link *links;     /* utlist */
         Client *clients; /* utlist */
-        Client *half_closed; /* utlist, the oldest first: have ended their sending side, and count for nothing */
+        Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */
         VMotion *vmotions; /* utlist: those that have begun */
         unsigned n_links, n_clients;
         AccessHolders holders; /* of the clients */
@@ -93,7 +93,7 @@ void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
 
-/* @client has ended its sending side: it is one of those from now on, and none of the others. */
+/* Moves @client from the clients to those that are half-closed. May end it, or another of these. */
 void console_half_close_client(Console *c, Client *client);
 
 /* Those that are there: one that has gone may still have typed something that its VM has not taken. */
@@ -150,7 +150,7 @@ void console_input(Console *c, const uint8_t *data, size_t n);
 void console_break(Console *c);
 size_t console_input_space(const Console *c);
 
-/* Whether something that was typed has not gone to the VM yet. */
+/* Whether input waits for the VM to take it, or for a vMotion to end. */
 bool console_holds_input(const Console *c);
 void console_flush_input(Console *c);
 

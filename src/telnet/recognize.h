@@ -30,8 +30,8 @@ typedef enum TelnetReadFlags {
 /* What may be typed, or sent by a script, ahead of the answers to our offers and in one read with them */
 #define TELNET_TYPED_AHEAD_MAX 256U
 
-/* Whether a client begins with just what telnet_session_offer() sends first: then it is no client but another end of our kind,
- * as where a null modem joins two VM ports. @p: the first that it has ever sent. *ret_size: how many bytes that takes. */
+/* Whether a client's first bytes @p are the offers of @policy, as telnet_session_offer() sends them. Then the
+ * "client" is the port of another VM: something like socat joins the two ports. *ret_size: bytes of the offers. */
 TelnetRecognition telnet_recognize_offers(const TelnetPolicy *policy, const uint8_t *p, size_t n, size_t *ret_size);
 
 /* @p: what has been read, @n bytes, at least one, and not in the middle of something; @o: what we have offered. */

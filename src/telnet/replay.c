@@ -4,16 +4,17 @@
 #include "replay.h"
 #include "terminal-query.h"
 
-#define CAN 0x18 /* ends a sequence that is not complete; shows nothing */
+#define CAN 0x18 /* ends an incomplete sequence and shows nothing */
 
-/* Bytes of a UTF-8 character that can follow its first one */
+/* Bytes of a UTF-8 character after its first one */
 #define CONTINUATIONS_MAX 3U
 
 static bool is_continuation(uint8_t byte) {
         return (byte & 0xc0) == 0x80;
 }
 
-/* How many bytes of a character whose beginning was cut there are; 0 too if there are more than any character has. */
+/* How many bytes are left of a character whose first byte was cut off. More than a character can have are none:
+ * the text is not UTF-8. */
 static size_t count_continuations(const struct iovec *iov, size_t n_iov) {
         size_t n = 0;
 
@@ -45,7 +46,7 @@ size_t replay_begin(const struct iovec *iov, size_t n_iov, size_t size) {
         return count_continuations(iov, n_iov);
 }
 
-/* What @in + @at is preceded by, and itself */
+/* The byte at @in + @at and the three before it */
 static void look_back(const Replay *r, const uint8_t *in, size_t at, uint8_t ret[static CONTINUATIONS_MAX + 1]) {
         for (size_t i = 0; i <= CONTINUATIONS_MAX; i++) {
                 size_t back = CONTINUATIONS_MAX - i;
@@ -54,7 +55,7 @@ static void look_back(const Replay *r, const uint8_t *in, size_t at, uint8_t ret
         }
 }
 
-/* Whether this byte is the last of a UTF-8 character */
+/* Whether the byte at @in + @at is the last one of a UTF-8 character */
 static bool ends_character(const Replay *r, const uint8_t *in, size_t at) {
         uint8_t bytes[CONTINUATIONS_MAX + 1];
         uint32_t c;

@@ -6,34 +6,35 @@
 #include "basic/macro.h"
 
 /*
- * Replay: the last of a VM's output, for somebody who attaches later. It is for a person to read and not for a terminal to
- * answer: where older output was cut it begins with a line or at least with a character, and what a terminal would answer
- * (telnet/terminal-query.h) is left out. The guest asked that long ago, and would take the answer for what somebody types.
+ * Replay: a VM's last output, as somebody gets it who attaches later. A person reads it, and no terminal is to
+ * answer it: the guest asked its questions long ago and would take the answers for keys. So queries
+ * (telnet/terminal-query.h) are left out, and where older output was cut the replay begins with a line, or at
+ * least with a whole character.
  *
- * Pure functions of a position in the output and this record, which has no pointers: a replay can be resumed anywhere.
+ * Pure functions of a position in the output and of this record, which has no pointers: a replay can be stopped
+ * at any byte and resumed later, by another process too.
  */
 typedef struct Replay {
-        uint64_t end;      /* where live output begins; 0: there is no replay */
-        uint16_t cut_ahead; /* so many bytes on a sequence is cut by the next one, and 1; 0: none is */
-        uint8_t last[3];   /* the last bytes before the position, for UTF-8 characters */
+        uint64_t end;       /* position of the first live byte; 0: there is no replay */
+        uint16_t cut_ahead; /* 1 + how far ahead another sequence cuts off the present one; 0: none does */
+        uint8_t last[3];    /* the bytes before the position: a UTF-8 character may have begun there */
 } Replay;
 
-/* So far into a replay, and no further than its first quarter, a line's end is looked for. */
+/* An end of line is looked for in the first quarter of a replay, but no further than this. */
 #define REPLAY_BEGIN_MAX 4096U
 
-/* replay_filter() needs to see so many bytes, unless the replay has fewer. */
+/* replay_filter() has to be given at least so many bytes, or all that are left of the replay. */
 #define REPLAY_INPUT_MIN 4096U
 
-/* @iov: the first bytes of a replay of @size bytes before which older output was cut, REPLAY_BEGIN_MAX or all. Returns: how
- * many of them it does without. */
+/* @iov: the first REPLAY_BEGIN_MAX bytes, or all, of a replay of @size bytes whose older output was cut.
+ * Returns: how many bytes to leave out at its beginning. */
 size_t replay_begin(const struct iovec *iov, size_t n_iov, size_t size);
 
 /*
- * Copies the replay from @in, its bytes from the position on, to @out, but for queries. @more: there are more bytes of it than
- * these @n. A query is left out as a whole or not at all; one that cuts off another sequence, which would go on with what
- * follows, becomes a CAN.
+ * Copies output from @in, which begins at the position, to @out and leaves out queries that are complete and
+ * not longer than TERMINAL_QUERY_MAX. @more: the replay goes on beyond these @n bytes. A query that cuts off an
+ * incomplete sequence becomes a CAN: without it that sequence would go on with what follows the query.
  *
- * Returns: bytes written to @out, at most @n_out; *ret_used: the bytes of @in that they stand for, to which the position is to
- * be moved.
+ * Returns: how many bytes are in @out, at most @n_out; *ret_used: how far to move the position.
  */
 size_t replay_filter(Replay *r, const uint8_t *in, size_t n, bool more, uint8_t *out, size_t n_out, size_t *ret_used);

@@ -21,10 +21,10 @@ enum {
 
 #define C1_OFFSET 0x40 /* ESC and a byte are the control character that is so much above it */
 
-/* DECID in one byte is none of these: it is a letter in most character sets that are not UTF-8. */
+/* Not DECID in one byte: that is a letter in most character sets other than UTF-8. */
 static const uint8_t introducers[] = {ESC, ENQ, C1_LEAD, CSI, OSC, DCS};
 
-/* While several bytes are looked for, a search for the one runs past the others; within so many bytes that is cheap. */
+/* A search for one byte runs past the others. Within so many bytes that is cheap. */
 #define SEARCH_WINDOW 512U
 
 size_t terminal_find_introducer(const uint8_t *p, size_t n) {
@@ -52,7 +52,7 @@ typedef struct Scanner {
 
 #define SCANNER_END (-1)
 
-/* Control characters within a sequence are carried out, or ignored, and the sequence goes on. */
+/* A terminal carries out or ignores these within a sequence, and the sequence goes on. */
 static bool is_skipped(uint8_t byte) {
         return (byte < 0x20 && byte != BEL && byte != CAN && byte != SUB && byte != ESC) || byte == DEL;
 }
@@ -68,7 +68,7 @@ static int next_byte(Scanner *s) {
         return SCANNER_END;
 }
 
-/* The same where BEL ends nothing, and rings */
+/* The same outside of strings, where BEL ends nothing */
 static int next_past_bell(Scanner *s) {
         int byte;
 
@@ -79,8 +79,8 @@ static int next_past_bell(Scanner *s) {
         return byte;
 }
 
-/* The second byte of a UTF-8 character. Of what is skipped only ENQ may be between: it is left out everywhere, and the
- * two then come together. */
+/* The second byte of a UTF-8 character. ENQ may be in between: it is left out everywhere, so that the two bytes
+ * come together. */
 static int next_of_character(Scanner *s) {
         while (s->at < s->n && s->p[s->at] == ENQ)
                 s->at++;
@@ -88,7 +88,7 @@ static int next_of_character(Scanner *s) {
         return s->at < s->n ? s->p[s->at++] : SCANNER_END;
 }
 
-/* @byte does not belong to the sequence that has been read up to there. */
+/* The sequence does not go on with @byte, which has been read. */
 static TerminalSequence end_at(const Scanner *s, int byte) {
         if (byte == SCANNER_END)
                 return (TerminalSequence){TERMINAL_OPEN, 0};
@@ -107,14 +107,14 @@ static TerminalSequence complete(const Scanner *s, bool is_query) {
 typedef struct Csi {
         uint8_t prefix;       /* one of "<=>?"; 0: none */
         uint8_t intermediate; /* 0: none */
-        bool odd;             /* a terminal ignores it */
+        bool odd;             /* not well-formed: terminals ignore it */
         bool has_parameters;
         bool is_zero;         /* all parameters are 0, or there are none */
         bool first_ended;
         unsigned first;       /* the first parameter */
 } Csi;
 
-/* First parameters of XTWINOPS that ask: state, position, sizes, titles. Others set something. */
+/* First parameters of XTWINOPS that ask for state, position, sizes, titles. Other parameters set something. */
 #define WINDOW_REPORTS                                                                                       \
         (1U << 11 | 1U << 13 | 1U << 14 | 1U << 15 | 1U << 16 | 1U << 18 | 1U << 19 | 1U << 20 | 1U << 21)
 
@@ -239,7 +239,7 @@ static void string_take_osc(TerminalString *t, char c) {
         else if (!t->is_numbered && c == ';' && t->size > 0)
                 t->is_numbered = true;
         else if (!t->is_numbered)
-                t->is_osc = false; /* something else, such as a colour of Linux's console, which no ST ends */
+                t->is_osc = false; /* for example "ESC ] P nrrggbb", a colour of Linux's console, which no ST ends */
         else if (c == ';')
                 string_end_parameter(t);
         else {
@@ -257,7 +257,7 @@ static void string_take(TerminalString *t, char c) {
         t->size++;
 }
 
-/* @introducer: what it begins with, as a control character in one byte */
+/* @introducer: DCS, OSC and so on, as a control character in one byte */
 static bool string_is_query(TerminalString *t, uint8_t introducer) {
         if (t->is_osc) {
                 string_end_parameter(t);
@@ -297,7 +297,7 @@ static TerminalSequence parse_string(Scanner *s, uint8_t introducer) {
         }
 }
 
-/* What a control character from 0x80 on begins. */
+/* The sequence after a control character from 0x80 on */
 static TerminalSequence parse_c1(Scanner *s, int c1) {
         switch (c1) {
 
@@ -319,7 +319,8 @@ static TerminalSequence parse_c1(Scanner *s, int c1) {
         }
 }
 
-/* After ESC: intermediate bytes and a final byte, or what stands for a control character from 0x80 on */
+/* The sequence after ESC: a byte that makes it a control character from 0x80 on, or intermediate bytes and a
+ * final byte */
 static TerminalSequence parse_escape(Scanner *s) {
         bool is_plain = true;
 

@@ -4,22 +4,23 @@
 #include "basic/macro.h"
 
 /*
- * Finds what a terminal answers in a VM's output: where the cursor is (DSR), what kind of terminal it is (DA, DECID,
- * ENQ, XTVERSION, XTGETTCAP), its size and titles (window reports), its modes (DECRQM, DECRQSS, the kitty keyboard
- * protocol), its colours, clipboard and titles (OSC with a parameter "?"). The sequences are those of ECMA-48, DEC's
- * manuals and xterm's ctlseqs; control characters within one are skipped as terminals skip them.
+ * Finds queries in a VM's output, that is, sequences that a terminal answers: the cursor's position (DSR), the
+ * kind of terminal (DA, DECID, ENQ, XTVERSION, XTGETTCAP), its size and titles (window reports), its modes
+ * (DECRQM, DECRQSS, the kitty keyboard protocol), colours, clipboard and titles (OSC with a parameter "?").
+ * Sources: ECMA-48, DEC's manuals, xterm's ctlseqs. Control characters within a sequence are skipped, as
+ * terminals do.
  *
- * Pure functions: where a sequence begins is found with memchr(), and only the sequence is read byte by byte.
+ * Pure functions. memchr() finds where a sequence may begin; only the sequence is read byte by byte.
  */
 
-/* Bytes of a query. A longer one is not looked for. */
+/* Longer queries are not recognized. */
 #define TERMINAL_QUERY_MAX 4096U
 
 typedef enum TerminalSequenceType {
-        TERMINAL_OTHER, /* asks nothing, or is no sequence at all */
+        TERMINAL_OTHER, /* no query, or no sequence at all */
         TERMINAL_QUERY, /* size: its length */
-        TERMINAL_CUT,   /* asks nothing because another sequence begins before it is complete; size: where */
-        TERMINAL_OPEN,  /* not complete: the next bytes will tell */
+        TERMINAL_CUT,   /* not complete where another sequence begins; size: the offset of that */
+        TERMINAL_OPEN,  /* not complete where the bytes end */
 } TerminalSequenceType;
 
 typedef struct TerminalSequence {
@@ -27,14 +28,14 @@ typedef struct TerminalSequence {
         size_t size;
 } TerminalSequence;
 
-/* Returns: how many bytes there are before the next that can begin a query, @n if there is none. */
+/* Returns: the offset of the next byte with which a query can begin, @n if there is none. */
 size_t terminal_find_introducer(const uint8_t *p, size_t n);
 
-/* What @p begins with, which terminal_find_introducer() has found. A control character from 0x80 on counts as one: whether
- * it is the end of a UTF-8 character is for the caller to know, see terminal_is_eight_bit(). */
+/* Reads the sequence at @p, which terminal_find_introducer() has found. The caller makes sure that a byte for
+ * which terminal_is_eight_bit() holds is not part of a UTF-8 character. */
 TerminalSequence terminal_parse(const uint8_t *p, size_t n);
 
-/* Whether this byte is a control character only where the text is not UTF-8. */
+/* Control characters in one byte (C1), which are also continuation bytes of UTF-8 characters */
 static inline bool terminal_is_eight_bit(uint8_t byte) {
         return byte >= 0x80 && byte <= 0x9f;
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The ports of two VMs joined with each other, as a null modem joins two machines for PPP or kgdb: what the one VM says is
-typed into the other, and nothing else is, whichever port was connected to first."""
+"""Two VMs' ports joined with each other, as a null modem joins two machines for PPP or kgdb. Each VM gets the other's
+output and nothing else, whichever port was connected to first."""
 
 import subprocess
 import threading
@@ -24,6 +24,9 @@ class NullModem(TestCase):
     def assertJoined(self, *vms):
         """All bytes, and no other."""
         for one, other in (vms, vms[::-1]):
+            one.send(ANSWERS)  # alone, as a telnet program would
+            other.wait_data(ANSWERS)
+            self.assertSameBytes(other.take(), ANSWERS)
             one.send(b"<" + one.name.encode() + b">" + ALL_BYTES * 16 + ANSWERS + b"\xff" * 99 + b"</>")
             other.wait_data(b"</>")
             self.assertSameBytes(other.take(), b"<" + one.name.encode() + b">" + ALL_BYTES * 16 + ANSWERS + b"\xff" * 99
@@ -38,11 +41,12 @@ class NullModem(TestCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
 
-    def relay_bytewise(self, *peers):
+    def relay(self, *peers, size):
+        """Joins two connections; passes on so many bytes at a time."""
         def pump(one, other):
             while data := one.recv(65536):
-                for byte in data:
-                    other.sendall(bytes([byte]))
+                for at in range(0, len(data), size):
+                    other.sendall(data[at:at + size])
 
         for peer in peers:
             peer.sock.setblocking(True)
@@ -57,25 +61,33 @@ class NullModem(TestCase):
         self.assertJoined(*vms)
 
     def test_one_of_which_comes_later(self):
-        """The first has been taken for a raw client by then, and its VM has said something."""
+        """By then the first port takes its client for a raw one, and its VM has said something."""
+        for size in 65536, 4:
+            vspcd = self.start()
+            one, two = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
+            first, witness = Peer(client_address(one)), RawClient(one)
+            one.send(b"early")
+            witness.wait_data(b"early")  # half a second has passed for both
+            witness.close()
+            self.relay(first, Peer(client_address(two)), size=size)
+            two.wait_data(b"early")
+            self.assertEqual(two.take(), b"early")
+            self.assertJoined(one, two)
+
+    def test_one_whose_vm_comes_later(self):
         vspcd = self.start()
         one = with_scrollback(vspcd, "one")
         self.socat(f"TCP:127.0.0.1:{one.port}", f"TCP:127.0.0.1:{one.port + 1},forever,interval=0.1")
         vspcd.wait_logged(r"VM one .* client .* connected")
-        raw = RawClient(one)
-        one.send(b"early")
-        raw.wait_data(b"early")  # half a second has passed for both
-        two = with_scrollback(vspcd, "two")
+        two = connected_vm(vspcd, "two")
         self.assertEqual(two.port, one.port + 1)
-        two.wait_data(b"early")
-        self.assertEqual(two.take(), b"early")
-        raw.close()
+        self.wait_joined(one, two)
         self.assertJoined(one, two)
 
     def test_byte_by_byte(self):
         vspcd = self.start()
         vms = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
-        self.relay_bytewise(*(Peer(client_address(vm)) for vm in vms))
+        self.relay(*(Peer(client_address(vm)) for vm in vms), size=1)
         self.wait_joined(*vms)
         self.assertJoined(*vms)
 
@@ -101,7 +113,7 @@ class NullModem(TestCase):
 
 
 class NoNullModem(TestCase):
-    """Who only begins like it speaks telnet."""
+    """A telnet program whose answers begin as our own offers do is a telnet program."""
 
     def assertTelnet(self, *parts):
         vspcd = self.start()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-client with a pipe or a file for its input: it ends once the VM has been silent, and never with success while it has
-not written all that the VM has said."""
+"""vspc-client with a pipe or a file for its input: it ends when the VM has been silent for a while, and with success
+only if it has written all that the VM said."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ class QuietFor(test_client.ClientTestCase):
             self.assertEqual(process.wait(PATIENCE_SEC), 0)
 
     def test_who_reads_its_output_slowly_gets_all_of_it(self):
-        """While it has no room it does not listen, and the VM's silence cannot be known."""
+        """While it has no room for output it does not listen to the VM, and cannot know whether the VM is silent."""
         peer, process = self.asked(QUIET)
         blob = os.urandom(4 * MEGABYTE).replace(b"\xff", b"\xfe")
         sender = threading.Thread(target=peer.send, args=(blob,))
@@ -77,7 +77,7 @@ class QuietFor(test_client.ClientTestCase):
             self.assertEqual(process.wait(PATIENCE_SEC), 1)
 
     def test_output_that_cannot_be_written_in_the_end_is_a_failure(self):
-        """The VM has been silent, what it said is not written yet, and then nobody reads it any more."""
+        """The VM is silent and the connection is closed, but the reader goes before it has taken all of the output."""
         peer, process = self.asked(QUIET, restore_signals=False,
                                    preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN))
         peer.send(b"x" * (MEGABYTE // 2))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The scrollback as somebody gets it who attaches: it begins where a person can begin to read, and it makes the person's
-terminal answer no question that the guest asked earlier. Live output is never touched."""
+"""The scrollback as somebody gets it who attaches: it begins with a line or a whole character, and has nothing in it
+that the person's terminal would answer. Live output is never changed."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import tempfile
 
 from harness import PATIENCE_SEC, TestCase, clean_environment, main, wait_for
 from peers import RawClient, TelnetClient, connected_vm
-from test_slow_clients import SMALL
+from test_slow_clients import SKIPPED, SMALL, numbered
 from varlink_peer import attached
 
 CLIENT = os.path.abspath(os.environ.get("VSPC_CLIENT", "build/vspc-client"))
@@ -95,9 +95,10 @@ class Queries(TestCase):
         self.assertSameBytes(replay_of(vm, longer + b"|"), b"|" + longer + b"|")
 
     def test_nothing_is_asked_because_something_was_left_out(self):
-        """What is before a query and what is behind it must not be one when they come together."""
+        """The output before a query and that behind it must not become a query when the two come together."""
         vm = connected_vm(self.start())
-        say_to_nobody(vm, b"\x1b[\x1b[6n6n|\x1b]10;\x1b[6n?\x07|\x1b\x1b[6n[6n|\x1b[\x056n|\x1b[\x051m|\x1b[\x05\x1bZ6n|")
+        say_to_nobody(vm, b"\x1b[\x1b[6n6n|\x1b]10;\x1b[6n?\x07|\x1b\x1b[6n[6n|\x1b[\x056n|\x1b[\x051m|"
+                      b"\x1b[\x05\x1bZ6n|")
         self.assertSameBytes(replay_of(vm, b"6n|"), b"\x1b[\x186n|\x1b]10;\x18?\x07|\x1b\x18[6n||\x1b[1m|\x1b[\x186n|")
 
     def test_by_way_of_varlink_as_well(self):
@@ -108,7 +109,7 @@ class Queries(TestCase):
         self.assertSameBytes(client.data, b"login: ")
 
     def test_who_reads_slowly_gets_the_same(self):
-        """It is resumed wherever the connection takes no more; meanwhile the VM goes on, and that is live."""
+        """The replay stops wherever the connection takes no more, and goes on later. The VM's output meanwhile is live."""
         vm = connected_vm(self.start(ScrollbackSize="8M", ClientBufferSize="8M"))
         one = "line \u2500\u011b6n\u2502\x1b[1mbold\x1b[0m\r\n".encode()
         many = (b"".join(QUERIES) + one * 40) * 3000
@@ -133,7 +134,7 @@ class Queries(TestCase):
             client.close()
 
     def test_a_real_terminal_is_not_asked(self):
-        """tmux is a terminal that answers: what it is asked live is answered, and nothing else is."""
+        """tmux, which is a terminal, answers what the guest asks live, and nothing else."""
         vspcd = self.start()
         vm = connected_vm(vspcd, "web01")
         say_to_nobody(vm, b"\x1b[c\x1b[6n\x1b[>c\x1b[5n\x05\x1bZ\x1b[18t\x1b]11;?\x07\r\nlogin: ")
@@ -197,6 +198,20 @@ class Beginning(TestCase):
                 got = self.replayed(vspcd, output)
                 self.assertTrue(got.startswith(character.encode()), (character, n, got[:8]))
                 self.assertGreater(len(got), SCROLLBACK - 4)
+
+    def test_who_has_missed_output_goes_on_with_a_line(self):
+        vspcd = self.start(ClientBufferSize="64K", ScrollbackSize="4K")
+        vm = connected_vm(vspcd)
+        slow = TelnetClient(vm, receive_buffer=SMALL)
+        for i in range(40):
+            vm.send_raw(numbered(250_000, i * 25_000))
+            vspcd.wait_read(vspcd.vm_address[1], vm)
+        vm.send(b"THE END")
+        slow.wait_data(b"THE END")
+        _, *later = SKIPPED.split(bytes(slow.data))
+        self.assertTrue(later)
+        for text in later[1::2]:
+            self.assertRegex(text, rb"^\d{9}\n")
 
     def test_what_is_no_utf_8_is_not_cut_further(self):
         output = bytes(range(128, 192)) * 1000 + b"#"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A VM's output of any bytes, replayed. The first two bytes say how it is cut; the rest is the output. However a replay is
- * resumed it is the same, and up to the length of the longest query it is what a model of a terminal says: the model reads
- * characters one by one, after Paul Williams' diagram of DEC's parsers, and knows queries by regular expressions.
+ * Replays output of any bytes. The first two bytes of an input seed how the replay is cut, the rest is the
+ * output. The replay is the same however it is cut. If the output is not longer than the longest query, the
+ * replay is also what a model of a terminal expects: the model reads one character after the other, after Paul
+ * Williams' diagram of DEC's parsers, and has regular expressions for queries.
  */
 
 #include <regex.h>
@@ -55,7 +56,8 @@ static bool csi_asks(const char *text) {
 }
 
 static bool string_asks(char kind, const char *text) {
-        static const char osc[] = "^[0-9]+;(.*;)?[?](;.*)?$", kitty[] = "^0*21;(.*;)?[^;]*=[?](;.*)?$", dcs[] = "^[+$]q";
+        static const char osc[] = "^[0-9]+;(.*;)?[?](;.*)?$", kitty[] = "^0*21;(.*;)?[^;]*=[?](;.*)?$",
+                          dcs[] = "^[+$]q";
 
         return (kind == ']' && (matches(osc, text) || matches(kitty, text))) || (kind == 'P' && matches(dcs, text));
 }
@@ -146,7 +148,7 @@ static void take_character(Model *m, uint32_t c, size_t begin, size_t end) {
         }
 }
 
-/* One in a byte of its own begins something only if it is one of three. */
+/* A byte that is part of no character: a control character if it is one of these */
 static uint32_t take_junk(uint8_t byte) {
         return byte == 0x90 || (byte >= 0x9b && byte <= 0x9d) ? byte : JUNK + byte;
 }

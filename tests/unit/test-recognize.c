@@ -185,7 +185,8 @@ static void test_our_own_offers_are_no_clients(_unused_ void **state) {
                 assert_int_equal(telnet_recognize_offers(&policy, part, n + 1, &size), TELNET_NOT_RECOGNIZED);
         }
 
-        assert_int_equal(telnet_recognize_offers(&policy, BYTES(IAC WILL BINARY IAC WILL ECHO IAC DO SGA "data"), &size),
+        assert_int_equal(telnet_recognize_offers(&policy, BYTES(IAC WILL BINARY IAC WILL ECHO IAC DO SGA "data"),
+                                                 &size),
                          TELNET_RECOGNIZED);
         assert_int_equal(size, 9);
         assert_int_equal(telnet_recognize_offers(&policy, BYTES(IAC DO BINARY), &size), TELNET_NOT_RECOGNIZED);

@@ -115,7 +115,8 @@ static void assert_sound(const Ring *r) {
         assert_int_equal(n_allocations, count_blocks(r) + (r->n_slots > 0));
 }
 
-/* Reads what ring_read() copies from @position, and what ring_gather() says is there, with @n_max vectors at a time, up to the end. */
+/* Reads from @position up to the end: what ring_read() copies, and what ring_gather() says is there, with @n_max
+ * vectors at a time. */
 static void assert_readable(const Ring *r, uint64_t position, size_t n_max) {
         static uint8_t copy[3 * BLOCK / 2];
 
