@@ -226,7 +226,7 @@ void client_take_typed(Client *c, const void *typed, size_t n) {
         client_deliver_unread(c);
 }
 
-void client_become_raw(Client *c) {
+static void client_become_raw(Client *c) {
         timeout_stop(&c->detection);
         c->mode = CLIENT_RAW;
         c->reading.late = true;

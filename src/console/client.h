@@ -164,9 +164,6 @@ void client_handle_com_port(Client *c, const TelnetEvent *event);
 /* "client 192.0.2.7:4711 disconnected" */
 void client_log_disconnected(const Client *c);
 
-/* Makes it a raw client (client-input.c). */
-void client_become_raw(Client *c);
-
 /* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
 void client_half_close(Client *c);
 
