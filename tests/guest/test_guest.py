@@ -238,7 +238,7 @@ def prepare(folder):
         return f"Debian packages are missing: {' '.join(missing)}"
     made = subprocess.run([f"{SOURCE}/tools/linux-guest"], capture_output=True, text=True, check=False)
     if made.returncode != 0:
-        return "there is no kernel for the guest: " + "; ".join(made.stderr.split("\n")).strip("; ")
+        return "there is no kernel for the guest: " + "; ".join(made.stderr.strip().split("\n")[-2:])
     os.symlink(f"{made.stdout.strip()}/vmlinuz", f"{folder}/vmlinuz")
     make_initramfs(folder, f"{made.stdout.strip()}/busybox")
     return None
