@@ -62,10 +62,12 @@ def select(tests, words):
 
 
 class Result(unittest.TestResult):
-    """Prints what has come of each test as it ends. A failed one that has a method evidence() shows what it returns."""
+    """Prints what has come of each test as it ends. A failed one that has a method evidence() shows what it returns.
+    on_failure() is called before anything is cleaned up."""
 
-    def __init__(self, n_tests):
+    def __init__(self, n_tests, on_failure=None):
         super().__init__()
+        self.on_failure = on_failure
         print(f"1..{n_tests}", flush=True)
 
     def startTest(self, test):
@@ -82,12 +84,16 @@ class Result(unittest.TestResult):
     def add_problem(self, test, err):
         if not isinstance(test, unittest.TestCase):  # what a whole class needs
             raise err[1]
-        self.problems.append("".join(traceback.format_exception(*err)))
+        problem = "".join(traceback.format_exception(*err))
+        self.problems.append(problem)
         if len(self.problems) == 1 and hasattr(test, "evidence"):
             try:
                 self.problems.append(test.evidence())
             except Exception as e:  # pylint: disable=broad-except
                 self.problems.append(f"and there is no evidence of it: {e}")
+        if self.on_failure:
+            comment(problem)
+            self.on_failure()
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
@@ -112,10 +118,10 @@ class Result(unittest.TestResult):
         sys.stdout.flush()
 
 
-def run(tests, runner=lambda tests, result: tests.run(result)):
+def run(tests, runner=lambda tests, result: tests.run(result), on_failure=None):
     """Runs the tests, by way of runner(tests, result), and exits."""
     tests = unittest.TestSuite(tests)
-    result = Result(tests.countTestCases())
+    result = Result(tests.countTestCases(), on_failure)
     try:
         runner(tests, result)
     except Exception as e:  # pylint: disable=broad-except

@@ -8,6 +8,7 @@
 #include "vm-stream.h"
 
 struct Admin {
+        UserNames *user_names;
         VarlinkServer *server;
         VmStream stream;
         Bus *bus;
@@ -24,12 +25,16 @@ int admin_new(Concentrator *concentrator, Admin **ret) {
         if (!a)
                 return -ENOMEM;
 
-        int r = varlink_server_new(concentrator, interfaces, &a->server);
+        int r = user_names_new(concentrator->poller, &a->user_names);
+        if (r < 0)
+                return r;
+
+        r = varlink_server_new(concentrator, interfaces, a->user_names, &a->server);
         if (r < 0)
                 return r;
 
         vm_stream_init(&a->stream, a->server);
-        r = bus_new(concentrator, &a->bus);
+        r = bus_new(concentrator, a->user_names, &a->bus);
         if (r < 0)
                 return r;
 
@@ -42,6 +47,7 @@ Admin *admin_free(Admin *a) {
         if (a->server)
                 vm_stream_done(&a->stream);
         varlink_server_freep(&a->server);
+        user_names_freep(&a->user_names);
         free(a);
         return NULL;
 }

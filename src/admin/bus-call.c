@@ -20,6 +20,7 @@ static void call_free(BusCall *call) {
 
         DL_DELETE(calls->first, call);
         calls->n--;
+        user_names_cancel(&call->user_name);
         sd_bus_slot_unref(call->answer);
         sd_bus_slot_unref(call->departure);
         sd_bus_message_unref(call->message);
@@ -178,14 +179,11 @@ static int call_ask_polkit(BusCall *call, const Console *console) {
         return 0;
 }
 
-static int on_caller_known(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        BusCall *call = userdata;
+static void on_caller_named(UserNameQuery *query, const char *name) {
+        BusCall *call = container_of(query, BusCall, user_name);
         Bus *b = call->bus;
 
-        if (bus_read_credentials(m, &call->peer) < 0) {
-                call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED, "The bus does not say who calls");
-                return 0;
-        }
+        peer_set_user_name(&call->peer, name);
 
         const Console *console = concentrator_find(b->concentrator, call->id);
         if (call->peer.uid == 0 || !console)
@@ -194,6 +192,15 @@ static int on_caller_known(sd_bus_message *m, void *userdata, _unused_ sd_bus_er
                 call_refuse(call, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls wait for polkit");
         else if (call_ask_polkit(call, console) < 0)
                 call_refuse(call, SD_BUS_ERROR_NO_MEMORY, "polkit cannot be asked");
+}
+
+static int on_caller_known(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        BusCall *call = userdata;
+
+        if (bus_read_credentials(m, &call->peer) < 0)
+                call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED, "The bus does not say who calls");
+        else
+                user_names_ask(call->bus->user_names, &call->user_name, call->peer.uid, on_caller_named);
 
         return 0;
 }

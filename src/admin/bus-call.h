@@ -4,6 +4,7 @@
 #include <systemd/sd-bus.h>
 
 #include "console/console.h"
+#include "transport/user-names.h"
 
 /*
  * BusCall: a method call that not everybody may make, from its coming until it is answered. The bus is asked
@@ -42,6 +43,7 @@ struct BusCall {
         char *id;          /* the VM's */
         AccessMode access; /* that is asked for, if the action is to attach */
         Peer peer;         /* once it is known */
+        UserNameQuery user_name;
 
         sd_bus_slot *answer;    /* of what it waits for: the bus, or polkit */
         sd_bus_slot *departure; /* the caller's */

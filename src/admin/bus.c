@@ -60,6 +60,7 @@ static void bus_disconnect(Bus *b) {
         bus_news_clear(b);
         bus_listings_clear(b);
         bus_calls_clear(b);
+        user_names_cancel(&b->owner_name);
         b->connection = sd_bus_close_unref(b->connection);
 }
 
@@ -101,12 +102,26 @@ static int on_name_acquired(_unused_ sd_bus_message *m, void *userdata, _unused_
         return 0;
 }
 
-static int on_owner_known(sd_bus_message *m, _unused_ void *userdata, _unused_ sd_bus_error *error) {
-        Peer owner = {.text = "somebody else"};
+static void log_owner(const char *owner) {
+        log_warning("On the system bus %s is called " BUS_NAME ": nobody can ask us until that ends", owner);
+}
 
-        (void) bus_read_credentials(m, &owner);
-        log_warning("On the system bus %s is called " BUS_NAME ": nobody can ask us until that ends",
-                    owner.text);
+static void on_owner_named(UserNameQuery *query, const char *name) {
+        Bus *b = container_of(query, Bus, owner_name);
+
+        peer_set_user_name(&b->owner, name);
+        log_owner(b->owner.text);
+}
+
+static int on_owner_known(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        Bus *b = userdata;
+
+        user_names_cancel(&b->owner_name);
+        if (bus_read_credentials(m, &b->owner) < 0)
+                log_owner("somebody else");
+        else
+                user_names_ask(b->user_names, &b->owner_name, b->owner.uid, on_owner_named);
+
         return 0;
 }
 
@@ -206,12 +221,13 @@ static void on_console_event(ConcentratorObserver *observer, Console *console, C
                 bus_fail(b, BUS_AWAY, r);
 }
 
-int bus_new(Concentrator *c, Bus **ret) {
+int bus_new(Concentrator *c, UserNames *user_names, Bus **ret) {
         _cleanup_(bus_freep) Bus *b = calloc(1, sizeof(Bus));
         if (!b)
                 return -ENOMEM;
 
         b->concentrator = c;
+        b->user_names = user_names;
         b->retry_delay = BUS_RETRY_MIN_USEC;
         b->observer.notify = on_console_event;
         concentrator_observe(c, &b->observer);

@@ -37,9 +37,12 @@ typedef enum BusCondition {
 
 struct Bus {
         Concentrator *concentrator;
+        UserNames *user_names;
         ConcentratorObserver observer;
         sd_bus *connection; /* NULL: none */
         BusCondition condition;
+        Peer owner; /* of our name, in BUS_TAKEN */
+        UserNameQuery owner_name;
 
         sd_event_source *retry_timer;
         usec_t retry_delay;
@@ -49,8 +52,8 @@ struct Bus {
         BusCalls calls;
 };
 
-/* Gets onto the bus as the loop runs, and stays there. */
-int bus_new(Concentrator *c, Bus **ret);
+/* Gets onto the bus as the loop runs, and stays there. @user_names: borrowed. */
+int bus_new(Concentrator *c, UserNames *user_names, Bus **ret);
 Bus *bus_free(Bus *b);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Bus *, bus_free);
 

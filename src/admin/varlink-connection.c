@@ -44,6 +44,7 @@ static void connection_leave(VarlinkConnection *c) {
         connection_set_ready(c, false);
         timeout_stop(&c->call_timeout);
         timeout_stop(&c->stall_timeout);
+        user_names_cancel(&c->user_name);
         buffer_clear(&c->in);
         connection_set_state(c, VARLINK_CLOSED);
         c->server->n_connections--;
@@ -121,7 +122,8 @@ static void connection_settle(VarlinkConnection *c) {
         bool can_send = c->stream.out.size > 0 && !c->stream.blocked;
         connection_set_ready(c, can_send || (has_work && connection_has_room(c)));
 
-        bool reading = !c->ended && (c->state == VARLINK_WATCHING || (!has_work && buffer_space(&c->in) > 0));
+        bool reading = !c->ended && !user_names_is_asked(&c->user_name) &&
+                       (c->state == VARLINK_WATCHING || (!has_work && buffer_space(&c->in) > 0));
         if (reading && !c->stream.reading)
                 stream_resume(&c->stream);
         else if (!reading && c->stream.reading)
@@ -402,6 +404,13 @@ void varlink_stall_elapsed(Timeout *t) {
         varlink_close(c);
 }
 
+static void connection_user_named(UserNameQuery *query, const char *name) {
+        VarlinkConnection *c = container_of(query, VarlinkConnection, user_name);
+
+        peer_set_user_name(&c->peer, name);
+        connection_settle(c);
+}
+
 int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *address, TlsContext *tls) {
         VarlinkConnection *c = calloc(1, sizeof(VarlinkConnection));
         if (!c) {
@@ -423,6 +432,8 @@ int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *addres
         peer_init(&c->peer, fd, address);
         DL_APPEND(s->connections[VARLINK_IDLE], c);
         s->n_connections++;
+        if (c->peer.uid != PEER_UID_NONE && s->user_names)
+                user_names_ask(s->user_names, &c->user_name, c->peer.uid, connection_user_named);
         connection_settle(c);
         return 0;
 }

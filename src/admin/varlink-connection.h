@@ -8,6 +8,7 @@
 #include "json-writer.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
+#include "transport/user-names.h"
 
 /*
  * VarlinkConnection: somebody who asks in Varlink (https://varlink.org), the calls that come from there, and the
@@ -79,6 +80,7 @@ struct VarlinkConnection {
         VarlinkServer *server;
         Stream stream;
         Peer peer;
+        UserNameQuery user_name; /* of a local user: nothing is read before it is answered */
         VarlinkState state;
 
         Buffer in;        /* what has come and has not been handled */

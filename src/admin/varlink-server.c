@@ -132,7 +132,7 @@ void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls) {
         tls_context_unref(old);
 }
 
-int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces,
+int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces, UserNames *user_names,
                        VarlinkServer **ret) {
         _cleanup_(varlink_server_freep) VarlinkServer *s = calloc(1, sizeof(VarlinkServer));
         if (!s)
@@ -140,6 +140,7 @@ int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const
 
         s->concentrator = concentrator;
         s->interfaces = interfaces;
+        s->user_names = user_names;
 
         s->worker = (Watch){.fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), .handler = on_work};
         if (s->worker.fd < 0)

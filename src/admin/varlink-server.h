@@ -22,6 +22,7 @@ typedef struct VarlinkGate VarlinkGate;
 struct VarlinkServer {
         Concentrator *concentrator;
         const VarlinkInterface *const *interfaces; /* NULL-terminated */
+        UserNames *user_names; /* or NULL */
 
         TlsContext *tls;                                    /* NULL: there is no certificate */
         VarlinkGate *gates;                                 /* utlist */
@@ -35,8 +36,10 @@ struct VarlinkServer {
         TimeoutQueue call_timeouts, stall_timeouts;
 };
 
-/* @interfaces: static; the last is followed by NULL. */
-int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces, VarlinkServer **ret);
+/* @interfaces: static; the last is followed by NULL. @user_names: borrowed; NULL: users are
+ * told apart by their numbers. */
+int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces, UserNames *user_names,
+                       VarlinkServer **ret);
 VarlinkServer *varlink_server_free(VarlinkServer *s);
 DEFINE_TRIVIAL_CLEANUP_FUNC(VarlinkServer *, varlink_server_free);
 

@@ -75,7 +75,7 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         write_clients(w, console);
         json_writer_put_unsigned(w, "bytesReceived", console->ring.end);
         json_writer_put_unsigned(w, "bytesSent", console->bytes_sent);
-        if (expires != USEC_INFINITY)
+        if (expires <= INT64_MAX) /* Varlink has no larger numbers; in 292,000 years is never */
                 json_writer_put_unsigned(w, "expires", expires);
         json_writer_end_object(w);
 }

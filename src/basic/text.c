@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <syslog.h>
+
 #include "text.h"
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
@@ -101,6 +103,17 @@ const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret) {
         }
 
         return ret;
+}
+
+int text_take_priority(const char **line, size_t *n) {
+        const char *p = *line;
+
+        if (*n < 3 || p[0] != '<' || p[1] < '0' || p[1] > '7' || p[2] != '>')
+                return LOG_INFO;
+
+        *line += 3;
+        *n -= 3;
+        return MAX(p[1] - '0', LOG_ALERT);
 }
 
 int text_hex_digit(char c) {

@@ -30,6 +30,11 @@ bool text_is_harmless(uint32_t c);
 /* "A1:B2:…", as fingerprints are shown. @ret: 3 bytes for each of the @n, of which there is one at least. Returns: @ret. */
 const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret);
 
+/* Takes a priority such as "<4>", as the kernel and sd-daemon(3) write it, off the beginning of a line; *line and *n are
+ * moved behind it. It comes from strangers: <0> counts as 1, for journald writes what has 0 to the terminals of
+ * everybody who is logged in. Returns: the priority; LOG_INFO if the line has none. */
+int text_take_priority(const char **line, size_t *n);
+
 /* What a hex digit, of either case, stands for. Returns: that, or -1 if it is none. */
 int text_hex_digit(char c);
 

@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 #include "arguments.h"
-#include "basic/log.h"
 #include "basic/parse.h"
-#include "basic/text.h"
+#include "message.h"
+#include "similar.h"
 #include "vm.h"
 
 #define ESCAPE_DEFAULT 0x1d /* ^] */
@@ -33,9 +33,8 @@ static void help(void) {
                "\n"
                "  -h --help               Show this help and exit\n"
                "     --version            Show the version and exit\n"
-               "  -H --host=HOST[:PORT]   Ask vspcd on this host (default: /run/vspc/admin.socket, then\n"
-               "                          127.0.0.1:13371)\n"
-               "     --socket=PATH        Ask at this local socket\n"
+               "  -H --host=HOST[:PORT]   Ask vspcd on this host (default port: 13371)\n"
+               "     --socket=PATH        Ask at this local socket (default: /run/vspc/admin.socket)\n"
                "     --tls                Ask the host in TLS (default port: 13372)\n"
                "     --ca=FILE            with --tls: certificates to trust instead of the system's\n"
                "     --fingerprint=SHA256 with --tls: its certificate is this one\n"
@@ -63,8 +62,7 @@ static void help(void) {
 }
 
 static int bad(const char *option, const char *value, const char *wanted) {
-        log_error("--%s: \"%s\" is not %s.", option, value, wanted);
-        return -EINVAL;
+        return complain(EINVAL, "--%s: \"%s\" is not %s.", option, value, wanted);
 }
 
 static int get_json(const char *value, JsonFormat *ret) {
@@ -132,10 +130,8 @@ static int get_unit(const char *value, const char **ret) {
 
 /* For journalctl, which says itself what is wrong with it. @value: NULL if it has none. */
 static int add_journal_option(Arguments *a, const char *name, const char *value) {
-        if (a->n_journal_options + 2 > JOURNAL_OPTIONS_MAX) {
-                log_error("There are too many options for journalctl.");
-                return -E2BIG;
-        }
+        if (a->n_journal_options + 2 > JOURNAL_OPTIONS_MAX)
+                return complain(E2BIG, "There are too many options for journalctl.");
 
         a->journal_options[a->n_journal_options++] = name;
         if (value)
@@ -170,19 +166,17 @@ static int check_whereabouts(const Whereabouts *w) {
         const char *of_tls = find_trust_option(&w->trust);
 
         if (w->host && w->path)
-                log_error("--host and --socket exclude each other: vspcd is in one place.");
-        else if (!w->tls && of_tls)
-                log_error("--%s is about TLS: it wants --tls.", of_tls);
-        else if (w->tls && w->path)
-                log_error("--tls and --socket exclude each other: the local socket is not in TLS.");
-        else if (w->tls && !w->host)
-                log_error("--tls wants to know where vspcd is: --host=HOST[:PORT].");
-        else if (w->trust.key && !w->trust.certificate)
-                log_error("--key is a certificate's: it wants --cert=FILE.");
-        else
-                return 0;
+                return complain(EINVAL, "--host and --socket exclude each other: vspcd is in one place.");
+        if (!w->tls && of_tls)
+                return complain(EINVAL, "--%s is about TLS: it wants --tls.", of_tls);
+        if (w->tls && w->path)
+                return complain(EINVAL, "--tls and --socket exclude each other: the local socket is not in TLS.");
+        if (w->tls && !w->host)
+                return complain(EINVAL, "--tls wants to know where vspcd is: --host=HOST[:PORT].");
+        if (w->trust.key && !w->trust.certificate)
+                return complain(EINVAL, "--key is a certificate's: it wants --cert=FILE.");
 
-        return -EINVAL;
+        return 0;
 }
 
 static int find_host(const Whereabouts *w, Arguments *a) {
@@ -193,7 +187,7 @@ static int find_host(const Whereabouts *w, Arguments *a) {
         if (r >= 0 && w->tls)
                 r = trust_new(&w->trust, host, &a->trust, &problem);
         if (r < 0)
-                return log_error_errno(r, "%s", problem ?: "Out of memory");
+                return complain(r, "%s", problem ?: "Out of memory");
 
         a->targets.trust = a->trust;
         return 0;
@@ -220,15 +214,20 @@ static int find_vspcd(const Whereabouts *w, Arguments *a) {
 static int check_words(char **words, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 json_t *text = json_string(words[i]);
-                if (!text) {
-                        _cleanup_free_ char *shown = text_sanitize(words[i], strlen(words[i]), 256);
-
-                        return log_error_errno(EINVAL, "\"%s\" names no VM: it is not UTF-8.", shown ?: "?");
-                }
+                if (!text)
+                        return complain(EINVAL, "\"%s\" names no VM: it is not UTF-8.", words[i]);
                 json_decref(text);
         }
 
         return 0;
+}
+
+static int refuse_verb(const char *word, const char *similar) {
+        if (similar)
+                return complain(EINVAL, "No verb \"%s\". Did you mean \"%s\"? \"vspc-client --help\" lists all verbs.", word,
+                                similar);
+
+        return complain(EINVAL, "No verb \"%s\". \"vspc-client --help\" lists the verbs.", word);
 }
 
 static const char *find_verb(const char *const *verbs, const char *word) {
@@ -400,6 +399,10 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
         a.verb = find_verb(verbs, argv[optind]);
         a.words = argv + optind + (a.verb ? 1 : 0);
         a.n_words = (size_t) (argv + argc - a.words);
+        a.similar_verb = a.verb || a.n_words == 0 ? NULL : similar_verb(verbs, a.words[0]);
+
+        if (!a.verb && a.n_words > 1)
+                return refuse_verb(a.words[0], a.similar_verb);
 
         int r = check_words(a.words, a.n_words);
         if (r < 0)

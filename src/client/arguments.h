@@ -27,6 +27,7 @@ typedef struct Arguments {
         const char *verb; /* NULL: none, then words has at most a VM */
         char **words;     /* what comes after it */
         size_t n_words;
+        const char *similar_verb; /* that may have been meant by that VM, or NULL */
 
         Targets targets;
         Trust *trust; /* NULL: no TLS */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "dial.h"
 
 void dial_done(Dial *d) {
@@ -17,12 +18,13 @@ const Target *dial_target(const Dial *d) {
 }
 
 static void fail(Dial *d, int error, const char *why) {
-        _cleanup_free_ char *before = TAKE_PTR(d->tried);
+        _cleanup_free_ char *before = TAKE_PTR(d->tried), *clean = NULL;
         char name[TARGET_TEXT_MAX];
 
         d->error = error;
-        if (asprintf(&d->tried, "%s%s%s: %s", before ?: "", before ? "; " : "",
-                     target_format(dial_target(d), name), why) < 0)
+        target_format(dial_target(d), name);
+        clean = text_sanitize(name, strlen(name), sizeof name);
+        if (asprintf(&d->tried, "%s%s%s: %s", before ?: "", before ? "; " : "", clean ?: "?", why) < 0)
                 d->tried = NULL;
 }
 
@@ -35,12 +37,6 @@ int dial_distrust(Dial *d, const TlsSession *s) {
         d->problem = trust_explain(d->targets->trust, s);
         fail(d, -EPROTO, d->problem ?: "Out of memory");
         return -EPROTO;
-}
-
-/* A local socket that is there but not for us is an answer. One that is not there is none. */
-static bool dial_may_go_on(const Dial *d) {
-        return d->n_tried == 0 || !target_is_local_socket(dial_target(d)) || d->error == -ENOENT ||
-               d->error == -ECONNREFUSED;
 }
 
 static int begin(const Target *t) {
@@ -56,7 +52,7 @@ static int begin(const Target *t) {
 }
 
 int dial_next(Dial *d) {
-        while (d->n_tried < d->targets->n && dial_may_go_on(d)) {
+        while (d->n_tried < d->targets->n) {
                 d->n_tried++;
 
                 int fd = begin(dial_target(d));
@@ -86,8 +82,8 @@ static const char *hint(const Dial *d) {
                 return "\nYou are not in group vspc: \"usermod -aG vspc USER\", and log in again.";
         if (target_is_local_socket(&d->targets->target[0]) &&
             (d->error == -ENOENT || d->error == -ECONNREFUSED))
-                return "\nIt is not running, or its sockets are elsewhere: "
-                       "\"systemctl start vspc.socket\", or say where it is with --host=HOST[:PORT].";
+                return "\nStart its sockets with \"systemctl start vspc.socket\", or say where it is: "
+                       "--host=HOST[:PORT] or --socket=PATH.";
         if (d->error == -ECONNREFUSED && d->targets->trust)
                 return "\nvspcd is there for others only if its vspc-admin-tls.socket is enabled.";
         if (d->error == -ECONNREFUSED)

@@ -12,7 +12,7 @@ typedef struct Dial {
         const Targets *targets; /* borrowed */
         size_t n_tried;
         int error;     /* of the last that failed, negative */
-        char *tried;   /* "/run/vspc/admin.socket: No such file or directory; 127.0.0.1:13371: …" */
+        char *tried;   /* "192.0.2.1:13371: Connection refused; [2001:db8::1]:13371: …" */
         char *problem; /* of TLS with the last, once that was reached; as trust_explain() has it */
 } Dial;
 
@@ -33,12 +33,8 @@ void dial_failed(Dial *d, int error);
  * Returns: -EPROTO. */
 int dial_distrust(Dial *d, const TlsSession *s);
 
-/* The target at which it is, and whether another one was tried before. */
+/* The target at which it is. */
 const Target *dial_target(const Dial *d);
-
-static inline bool dial_has_gone_on(const Dial *d) {
-        return d->n_tried > 1;
-}
 
 /* Why vspcd cannot be reached, and what could be done about it; to be freed. NULL if memory is short. */
 char *dial_explain(const Dial *d);

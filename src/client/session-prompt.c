@@ -49,7 +49,7 @@ static void session_show(Session *s, char *text) {
 
 static void session_clear(Session *s) {
         bool cleared;
-        char *text = aside_clear(session_targets(s), s->vm, &cleared);
+        char *text = aside_clear(&s->arguments->targets, s->vm, &cleared);
 
         if (!cleared) {
                 session_show(s, text);
@@ -87,10 +87,12 @@ static void session_obey(Session *s, PromptCommand command) {
                 session_close_prompt(s);
                 if (attachment_break(&s->attachment) < 0)
                         session_say(s, "No break was sent: not attached, or the VM takes no input");
+                else
+                        session_say(s, "Break sent to VM %s.", s->title);
                 break;
 
         case PROMPT_INFO:
-                session_show(s, aside_info(session_targets(s), s->vm));
+                session_show(s, aside_info(&s->arguments->targets, s->vm));
                 break;
 
         case PROMPT_CLEAR:

@@ -3,8 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "basic/timeout-queue.h"
 #include "connection.h"
+#include "message.h"
 #include "refusal.h"
 #include "session-prompt.h"
 #include "terminal.h"
@@ -12,19 +14,19 @@
 #define INPUT_READ_MAX 4096U
 
 void session_say(Session *s, const char *format, ...) {
-        _cleanup_free_ char *text = NULL, *line = NULL;
+        _cleanup_free_ char *text = NULL, *clean = NULL, *line = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int n = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (n < 0) {
+        if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
+        va_end(ap);
+        clean = text ? message_clean(text) : NULL;
+        if (!clean)
                 return;
-        }
 
         bool alone = s->output.at_line_begin && !s->prompting;
-        if (asprintf(&line, "%svspc-client: %s\n", s->terminal && !alone ? "\n" : "", text) < 0) {
+        if (asprintf(&line, "%svspc-client: %s\n", s->terminal && !alone ? "\n" : "", clean) < 0) {
                 line = NULL;
                 return;
         }
@@ -215,10 +217,6 @@ static void session_output_changed(Output *o) {
 
 /* The attachment */
 
-const Targets *session_targets(const Session *s) {
-        return s->targets.n > 0 ? &s->targets : &s->arguments->targets;
-}
-
 static int session_attach(Session *s) {
         json_t *parameters = json_pack("{s:s, s:s*}", "vm", s->vm, "access", s->arguments->access);
 
@@ -228,7 +226,7 @@ static int session_attach(Session *s) {
                 return -ENOMEM;
         }
 
-        return attachment_open(&s->attachment, session_targets(s), parameters);
+        return attachment_open(&s->attachment, &s->arguments->targets, parameters);
 }
 
 static int session_rest_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
@@ -290,18 +288,13 @@ static void session_tell_read_only(Session *s, const json_t *vm) {
 }
 
 static void session_tell_attached(Session *s, const json_t *vm, const char *granted) {
-        const Dial *dial = &s->attachment.dial;
         int c = s->arguments->escape;
-        char name[8], target[TARGET_TEXT_MAX], way[TARGET_TEXT_MAX + 16] = "";
-
-        /* Whoever expects the local socket is to see that it is not this. */
-        if (dial_has_gone_on(dial))
-                snprintf(way, sizeof way, " by way of %s", target_format(dial_target(dial), target));
+        char name[8];
 
         if (!s->terminal || c == ESCAPE_NONE)
-                session_say(s, "Connected to VM %s%s.", s->title, way);
+                session_say(s, "Connected to VM %s.", s->title);
         else
-                session_say(s, "Connected to VM %s%s. The escape character is %s.", s->title, way,
+                session_say(s, "Connected to VM %s. The escape character is %s.", s->title,
                             escape_name((uint8_t) c, name));
 
         if (streq(granted, "read_only"))
@@ -328,8 +321,6 @@ static void session_opened(Attachment *a, const VarlinkReply *reply) {
         s->vm = new_vm;
         s->title = new_title;
         free(TAKE_PTR(s->told));
-        if (s->targets.n == 0)
-                s->targets = targets_of_kind(&s->arguments->targets, dial_target(&a->dial));
         s->phase = SESSION_ATTACHED;
         session_note_activity(s);
         s->attached_at = s->active_at;
@@ -376,10 +367,12 @@ static char *session_explain(Session *s, AttachmentEnd end, int error, const Var
         if (end == ATTACHMENT_UNREACHABLE)
                 return attachment_explain(&s->attachment);
         if (end == ATTACHMENT_REFUSED)
-                return refusal_explain(refusal, s->vm, session_targets(s), session_users(s), detail);
+                return refusal_explain(refusal, s->vm, &s->arguments->targets, session_users(s), detail);
 
+        _cleanup_free_ char *asked = text_sanitize(s->vm, strlen(s->vm), SIZE_MAX);
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
-        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: s->vm,
+
+        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: asked ?: "?",
                      attachment_strerror(&s->attachment, error)) < 0)
                 return NULL;
 

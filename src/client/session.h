@@ -30,7 +30,6 @@ typedef struct Session {
         SessionPhase phase;
 
         Attachment attachment;
-        Targets targets; /* once attached: those of the kind that it was by */
         Output output;
         Prompt prompt;
         bool prompting;
@@ -68,9 +67,6 @@ int session_run(Session *s);
 
 /* Tells the person something, on lines of its own. */
 void session_say(Session *s, const char *format, ...) _printf_(2, 3);
-
-/* Where vspcd is for this session: once it was reached by one kind of target no other is taken for it. */
-const Targets *session_targets(const Session *s);
 
 /* Reads from vspcd or does not, as there is room for it. */
 void session_update_reading(Session *s);

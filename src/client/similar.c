@@ -62,3 +62,38 @@ int similar_distance(const char *wanted, const char *name) {
         unsigned distance = edit_distance(wanted, n_wanted, name, n_name);
         return distance <= most ? (int) distance + 1 : -1;
 }
+
+/* Of verbs only the beginning counts: a VM called web-log-01 has nothing to do with one. */
+static int verb_distance(const char *word, const char *verb) {
+        size_t n = MIN(strlen(word), strlen(verb));
+        int distance = similar_distance(word, verb);
+
+        return distance == 1 && strncasecmp(word, verb, n) != 0 ? -1 : distance;
+}
+
+const char *similar_verb(const char *const *verbs, const char *word) {
+        static const struct {
+                const char *word, *verb;
+        } elsewhere[] = {
+                {"connect", "attach"},   {"console", "attach"}, {"disconnect", "clear"}, {"kick", "clear"},
+                {"info", "show"},        {"status", "show"},    {"journal", "log"},      {"ls", "list"},
+                {"remove", "forget"},    {"rm", "forget"},      {"stats", "metrics"},    {"watch", "monitor"},
+        };
+        const char *best = NULL;
+        int least = INT32_MAX;
+
+        for (size_t i = 0; i < ELEMENTSOF(elsewhere); i++)
+                if (strcasecmp(word, elsewhere[i].word) == 0)
+                        return elsewhere[i].verb;
+
+        for (; *verbs; verbs++) {
+                int distance = verb_distance(word, *verbs);
+
+                if (distance >= 0 && distance < least) {
+                        best = *verbs;
+                        least = distance;
+                }
+        }
+
+        return best;
+}

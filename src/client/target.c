@@ -10,14 +10,6 @@
 void targets_default(Targets *t) {
         int r = targets_local(t, TARGET_DEFAULT_SOCKET);
         assert(r >= 0);
-
-        Target *loopback = &t->target[t->n++];
-        *loopback = (Target){.size = sizeof loopback->address.in};
-        loopback->address.in = (struct sockaddr_in){
-                .sin_family = AF_INET,
-                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                .sin_port = htons(TARGET_DEFAULT_PORT),
-        };
 }
 
 int targets_local(Targets *t, const char *path) {
@@ -123,14 +115,4 @@ const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]) 
 
 bool target_is_of_this_machine(const Target *t) {
         return target_is_local_socket(t) || address_is_loopback(&t->address);
-}
-
-Targets targets_of_kind(const Targets *t, const Target *like) {
-        Targets those = {.trust = t->trust};
-
-        for (size_t i = 0; i < t->n; i++)
-                if (target_is_local_socket(&t->target[i]) == target_is_local_socket(like))
-                        those.target[those.n++] = t->target[i];
-
-        return those;
 }

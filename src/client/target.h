@@ -27,7 +27,7 @@ typedef struct Targets {
         const Trust *trust; /* borrowed; NULL: they are spoken to in plain */
 } Targets;
 
-/* The local socket, and 127.0.0.1 for when that is not there */
+/* The local socket, and nothing else: at a port of this machine any local user may listen. */
 void targets_default(Targets *t);
 
 /* Returns: 0, or -ENAMETOOLONG if @path is no path for a socket. */
@@ -45,9 +45,6 @@ const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]);
 
 /* Whether only somebody on this machine can be there */
 bool target_is_of_this_machine(const Target *t);
-
-/* Those of @t that are, or are not, local sockets, as @like is one. */
-Targets targets_of_kind(const Targets *t, const Target *like);
 
 static inline bool target_is_local_socket(const Target *t) {
         return t->address.any.sa_family == AF_UNIX;

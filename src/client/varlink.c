@@ -30,7 +30,12 @@ int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
         if (n_tokens > VARLINK_TOKENS_MAX)
                 return -E2BIG;
 
-        _cleanup_json_ json_t *message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+        json_error_t problem;
+        _cleanup_json_ json_t *message = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+
+        /* One number that is too large makes no number useless: what is large is approximate, then. */
+        if (!message && json_error_code(&problem) == json_error_numeric_overflow)
+                message = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
         if (!json_is_object(message))
                 return -EBADMSG;
 

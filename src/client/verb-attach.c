@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "basic/log.h"
+#include "message.h"
 #include "session.h"
 #include "verbs.h"
 
@@ -13,5 +13,8 @@ int verb_attach(const Arguments *a) {
         if (r >= 0)
                 return 0;
 
-        return log_error_errno(r, "%s", s && s->last_words ? s->last_words : strerror(-r));
+        message_lines(s && s->last_words ? s->last_words : strerror(-r));
+        if (a->similar_verb && !(s && s->title))
+                message("Did you mean the verb \"%s\"?", a->similar_verb);
+        return r;
 }

@@ -3,50 +3,70 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "inventory.h"
 #include "verbs.h"
 #include "vm.h"
 
-/* clear and forget: what is done to VMs, one after the other, up to the first that cannot be. */
-static int do_to_each(const Arguments *a, const char *method,
-                      void (*report)(const char *vm, const VarlinkReply *)) {
-        _cleanup_(connection_freep) Connection *c = NULL;
+/* clear and forget: what is done to a VM. It is acknowledged with its name, however it was named: so that is asked for
+ * first. */
+static int do_to(Connection *c, const char *wanted, const char *method, json_t **ret_vm, VarlinkReply *ret_reply) {
+        _cleanup_reply_ VarlinkReply refusal = {};
+        _cleanup_json_ json_t *vms = NULL;
 
-        int r = verb_connect(a, &c);
+        int r = inventory_fetch(c, wanted, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
-                return r;
+                return verb_failed(c, r);
+        if (refusal.error)
+                return verb_refused(c, &refusal, wanted);
+        if (json_array_size(vms) == 0)
+                return verb_refuse_unknown(c, wanted);
 
-        for (size_t i = 0; i < a->n_words; i++) {
-                _cleanup_reply_ VarlinkReply reply = {};
+        /* Of several vspcd says that the name is ambiguous. */
+        json_t *vm = json_array_get(vms, 0);
+        const char *id = json_array_size(vms) == 1 ? json_get_text(vm, "id", wanted) : wanted;
 
-                r = connection_ask(c, method, json_pack("{s:s}", "vm", a->words[i]), &reply);
-                if (r < 0)
-                        return verb_failed(c, r);
-                if (reply.error)
-                        return verb_refused(c, &reply, a->words[i]);
+        r = connection_ask(c, method, json_pack("{s:s}", "vm", id), ret_reply);
+        if (r < 0)
+                return verb_failed(c, r);
+        if (ret_reply->error)
+                return verb_refused(c, ret_reply, wanted);
 
-                report(a->words[i], &reply);
-        }
-
+        *ret_vm = json_incref(vm);
         return 0;
 }
 
-static void report_cleared(const char *vm, const VarlinkReply *reply) {
+static int clear(Connection *c, const char *wanted, _unused_ const Arguments *a) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_json_ json_t *vm = NULL;
         uint64_t n = 0;
 
-        (void) json_get_number(reply->parameters, "disconnected", &n);
-        print_text(stdout, vm);
+        int r = do_to(c, wanted, "Clear", &vm, &reply);
+        if (r < 0)
+                return r;
+
+        (void) json_get_number(reply.parameters, "disconnected", &n);
+        print_text(stdout, json_get_text(vm, "name", "?"));
         printf(": %" PRIu64 " client%s disconnected.\n", n, n == 1 ? "" : "s");
+        return 0;
 }
 
-static void report_forgotten(const char *vm, _unused_ const VarlinkReply *reply) {
-        print_text(stdout, vm);
+static int forget(Connection *c, const char *wanted, _unused_ const Arguments *a) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_json_ json_t *vm = NULL;
+
+        int r = do_to(c, wanted, "Forget", &vm, &reply);
+        if (r < 0)
+                return r;
+
+        print_text(stdout, json_get_text(vm, "name", "?"));
         puts(": forgotten.");
+        return 0;
 }
 
 int verb_clear(const Arguments *a) {
-        return do_to_each(a, "Clear", report_cleared);
+        return verb_for_each(a, clear);
 }
 
 int verb_forget(const Arguments *a) {
-        return do_to_each(a, "Forget", report_forgotten);
+        return verb_for_each(a, forget);
 }

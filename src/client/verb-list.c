@@ -2,9 +2,9 @@
 
 #include <inttypes.h>
 
-#include "basic/log.h"
 #include "human.h"
 #include "inventory.h"
+#include "message.h"
 #include "table.h"
 #include "verbs.h"
 #include "vm.h"
@@ -86,7 +86,7 @@ static int print_table(const json_t *vms, const Arguments *a) {
                 r = table_print(t, stdout, table_terminal_width(),
                                 a->no_legend ? TABLE_PLAIN : TABLE_HEADER);
         if (r < 0)
-                return log_error_errno(r, "Cannot show the VMs: %m");
+                return complain(r, "Cannot show the VMs: %m");
 
         if (!a->no_legend) {
                 print_problems(vms);

@@ -1,72 +1,190 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "basic/log.h"
 #include "inventory.h"
+#include "message.h"
 #include "verbs.h"
 #include "vm.h"
 
-/* The journal, and the namespace that log-namespace.conf makes for consoles; three matches, and what the user wants
- * besides */
-#define JOURNALCTL_WORDS_MAX (9U + JOURNAL_OPTIONS_MAX)
+/* The journal, and the namespace that log-namespace.conf makes for consoles */
+#define NAMESPACE "--namespace=+vspc"
 
-static int run_journalctl(const Arguments *a, const char *match, const char *uri_match) {
-        const char *argv[JOURNALCTL_WORDS_MAX] = {"journalctl", "--namespace=+vspc", "-t", "vspc-console"};
-        _cleanup_free_ char *unit_match = NULL;
-        size_t n = 4;
+/* journalctl's own name, three words that are always the same, three matches, and what the user wants besides */
+#define JOURNALCTL_WORDS_MAX (8U + JOURNAL_OPTIONS_MAX)
 
-        /* Any local user may write entries that look like a console's. Who has written them is what journald itself
-         * says: that field cannot be had otherwise, in whatever namespace. */
-        if (asprintf(&unit_match, "_SYSTEMD_UNIT=%s%s", a->unit, strchr(a->unit, '.') ? "" : ".service") < 0) {
-                unit_match = NULL;
-                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
-        }
+/* Which entries are shown */
+typedef struct Matches {
+        char *unit; /* who has written them */
+        char *vm;
+        char *uri; /* NULL: whatever it is */
+} Matches;
 
-        for (size_t i = 0; i < a->n_journal_options; i++)
-                argv[n++] = a->journal_options[i];
-        argv[n++] = unit_match;
-        argv[n++] = match;
-        if (uri_match)
-                argv[n++] = uri_match;
+static void matches_done(Matches *m) {
+        free(m->unit);
+        free(m->vm);
+        free(m->uri);
+}
 
+static char *match(const char *field, const char *value, const char *suffix) {
+        char *text;
+
+        return asprintf(&text, "%s=%s%s", field, value, suffix) >= 0 ? text : NULL;
+}
+
+/* Any local user may write entries that look like a console's. Who has written them is what journald itself says: that
+ * field cannot be had otherwise, in whatever namespace. */
+static char *match_unit(const Arguments *a) {
+        return match("_SYSTEMD_UNIT", a->unit, strchr(a->unit, '.') ? "" : ".service");
+}
+
+static void put_words(const char *argv[static JOURNALCTL_WORDS_MAX], const char *const *options, size_t n_options,
+                      const Matches *m) {
+        size_t n = 0;
+
+        argv[n++] = "journalctl";
+        argv[n++] = NAMESPACE;
+        argv[n++] = "-t";
+        argv[n++] = "vspc-console";
+        for (size_t i = 0; i < n_options; i++)
+                argv[n++] = options[i];
+        argv[n++] = m->unit;
+        argv[n++] = m->vm;
+        if (m->uri)
+                argv[n++] = m->uri;
+        argv[n] = NULL;
+}
+
+static int complain_about_journalctl(int error) {
+        return complain(error, "Cannot run journalctl, which has what consoles say: %m");
+}
+
+static int spawn(const char *const *argv, int output, pid_t *ret) {
+        posix_spawn_file_actions_t actions;
+
+        int r = posix_spawn_file_actions_init(&actions);
+        if (r != 0)
+                return -r;
+
+        if ((r = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)) == 0 &&
+            (r = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)) == 0)
+                r = posix_spawnp(ret, argv[0], &actions, NULL, (char *const *) argv, environ);
+
+        posix_spawn_file_actions_destroy(&actions);
+        return -r;
+}
+
+/* Returns: whether journalctl prints anything, or a negative errno, which has been said. */
+static int prints_anything(const char *const *argv) {
+        _cleanup_close_ int from = -1, to = -1;
+        int fds[2];
+        pid_t pid;
+        ssize_t n;
+        char byte;
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return complain_about_journalctl(errno);
+
+        from = fds[0];
+        to = fds[1];
+        int r = spawn(argv, to, &pid);
+        if (r < 0)
+                return complain_about_journalctl(r);
+
+        to = safe_close(to);
+        do
+                n = read(from, &byte, 1);
+        while (n < 0 && errno == EINTR);
+
+        from = safe_close(from);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+
+        return n > 0;
+}
+
+static int has_entries(const Matches *m) {
+        static const char *const options[] = {"--quiet", "--lines=1", "--output=cat"};
+        const char *argv[JOURNALCTL_WORDS_MAX];
+
+        put_words(argv, options, ELEMENTSOF(options), m);
+        return prints_anything(argv);
+}
+
+/* The journal of a machine is never empty: who finds nothing in it at all may not read it. */
+static int is_readable(void) {
+        static const char *const argv[] = {"journalctl", NAMESPACE, "--quiet",      "--lines=1",
+                                           "--output=cat", "--system", NULL};
+
+        return prints_anything(argv);
+}
+
+static int complain_about_access(void) {
+        if (geteuid() == 0)
+                return complain(ENOENT, "There is no journal on this machine.");
+
+        return complain(EACCES, "You may not read this machine's journal, which has what consoles say: ask as root, or "
+                                "join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
+}
+
+/* Returns: > 0 if there is something, 0 if there is not, or a negative errno, which has been said. */
+static int look_for(const Matches *m) {
+        int r = has_entries(m);
+        if (r != 0)
+                return r;
+
+        r = is_readable();
+        return r == 0 ? complain_about_access() : MIN(r, 0);
+}
+
+/* Becomes journalctl. Returns: a negative errno. */
+static int show(const Arguments *a, const Matches *m) {
+        const char *argv[JOURNALCTL_WORDS_MAX];
+
+        put_words(argv, a->journal_options, a->n_journal_options, m);
         (void) fflush(stdout);
         execvp(argv[0], (char **) argv);
-        return log_error_errno(errno, "Cannot run journalctl, which has what consoles say: %m");
+        return complain_about_journalctl(errno);
 }
 
-/* Whatever vspcd knows: the journal has what it knew. */
-static int log_by_name(const Arguments *a, const char *name) {
-        _cleanup_free_ char *match = NULL;
-
-        if (asprintf(&match, "VSPC_VM_NAME=%s", name) < 0) {
-                match = NULL;
-                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
-        }
-
-        return run_journalctl(a, match, NULL);
-}
-
-static int log_vm(const Arguments *a, const json_t *vm) {
+static int log_known(const Arguments *a, const json_t *vm) {
         const char *id = json_get_text(vm, "id", ""), *uuid = json_get_text(vm, "uuid", "");
-        _cleanup_free_ char *match = NULL, *uri_match = NULL;
+        bool one_of_several = !streq(id, uuid); /* with MultiConsole= it is one of the VM's serial ports */
+        _cleanup_(matches_done) Matches m = {
+                .unit = match_unit(a),
+                .vm = match("VSPC_VM_UUID", uuid, ""),
+                .uri = one_of_several ? match("VSPC_URI", json_get_text(vm, "uri", ""), "") : NULL,
+        };
 
-        if (asprintf(&match, "VSPC_VM_UUID=%s", uuid) < 0)
-                match = NULL;
+        if (!m.unit || !m.vm || (one_of_several && !m.uri))
+                return complain(ENOMEM, "Cannot ask the journal: %m");
 
-        /* With MultiConsole= it is one of the VM's serial ports. */
-        if (!streq(id, uuid) && asprintf(&uri_match, "VSPC_URI=%s", json_get_text(vm, "uri", "")) < 0)
-                uri_match = NULL;
-        if (!match || (!streq(id, uuid) && !uri_match))
-                return log_error_errno(ENOMEM, "Cannot ask the journal: %m");
-
-        return run_journalctl(a, match, uri_match);
+        /* It may have said nothing yet. */
+        int r = look_for(&m);
+        return r < 0 ? r : show(a, &m);
 }
 
-static int log_unknown(const Arguments *a, const char *name) {
-        log_notice("Looking for a VM named \"%s\" in the journal.", name);
-        return log_by_name(a, name);
+/* Whatever vspcd knows: the journal has what it knew. @c: NULL if vspcd is not there. */
+static int log_unknown(const Arguments *a, const char *name, const Connection *c) {
+        _cleanup_(matches_done) Matches m = {.unit = match_unit(a), .vm = match("VSPC_VM_NAME", name, "")};
+
+        if (!m.unit || !m.vm)
+                return complain(ENOMEM, "Cannot ask the journal: %m");
+
+        message("Looking for a VM named \"%s\" in the journal.", name);
+        int r = look_for(&m);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return show(a, &m);
+
+        if (c)
+                (void) verb_refuse_unknown(c, name);
+        return complain(ENOENT, "The journal has nothing that a VM named \"%s\" has said.", name);
 }
 
 int verb_log(const Arguments *a) {
@@ -78,15 +196,15 @@ int verb_log(const Arguments *a) {
 
         int r = connection_open(&a->targets, USEC_INFINITY, &c, &problem);
         if (r < 0) {
-                log_warning("%s", problem ?: "Out of memory");
-                return log_unknown(a, name);
+                message_lines(problem);
+                return log_unknown(a, name, NULL);
         }
 
         if (!c->same_machine)
-                return log_error_errno(EINVAL,
-                                       "The journal of another machine cannot be read from here: "
-                                       "run \"vspc-client log %s\" there.",
-                                       name);
+                return complain(EINVAL,
+                                "The journal of another machine cannot be read from here: run \"vspc-client log %s\" "
+                                "there.",
+                                name);
 
         r = inventory_fetch(c, name, INVENTORY_MAX, &vms, &refusal);
         if (r < 0)
@@ -95,15 +213,12 @@ int verb_log(const Arguments *a) {
         if (refusal.error && !varlink_reply_is_error(&refusal, "NoSuchVM"))
                 return verb_refused(c, &refusal, name);
 
-        if (json_array_size(vms) == 0) {
-                log_notice("vspcd does not know \"%s\" any more, or yet.", name);
-                return log_unknown(a, name);
-        }
+        if (json_array_size(vms) == 0)
+                return log_unknown(a, name, c);
 
         if (json_array_size(vms) > 1)
-                return log_error_errno(EINVAL,
-                                       "\"%s\" names %zu VMs: \"vspc-client show %s\" tells them apart.",
-                                       name, json_array_size(vms), name);
+                return complain(EINVAL, "\"%s\" names %zu VMs: \"vspc-client show %s\" tells them apart.", name,
+                                json_array_size(vms), name);
 
-        return log_vm(a, json_array_get(vms, 0));
+        return log_known(a, json_array_get(vms, 0));
 }

@@ -1,20 +1,105 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "human.h"
 #include "verbs.h"
 #include "vm.h"
 
+/* What is remembered of VMs: of so many, and so many bytes of each text. vspcd keeps no more VMs. */
+#define VMS_MAX 65536U
+#define FIELD_MAX 128U
+
+/* What an event "changed" may be about */
+static const struct {
+        const char *key, *title;
+} fields[] = {
+        {"port", "port"},
+        {"serial", "serial port"},
+        {"vmotion", "vMotion"},
+        {"uri", "port URI"},
+};
+
 typedef struct Watching {
         size_t n_vms, n_connected; /* when it began */
+        json_t *vms;               /* by id: name and fields[] of each VM, as texts, when it was last told of */
         Users users;
 } Watching;
 
+static json_t *field_text(const json_t *vm, const char *key) {
+        const char *text = json_get_text(vm, key, NULL);
+        char digits[sizeof("18446744073709551615")];
+        uint64_t number;
+
+        if (json_get_number(vm, key, &number)) {
+                snprintf(digits, sizeof digits, "%" PRIu64, number);
+                text = digits;
+        }
+
+        _cleanup_free_ char *clean = text ? text_sanitize(text, strlen(text), FIELD_MAX) : NULL;
+        return json_string(clean ?: "none");
+}
+
+/* Returns: a new object, or NULL. */
+static json_t *summarize(const json_t *vm) {
+        json_t *summary = json_object();
+
+        (void) json_object_set_new(summary, "name", field_text(vm, "name"));
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
+                (void) json_object_set_new(summary, fields[i].key, field_text(vm, fields[i].key));
+
+        return summary;
+}
+
+/* Without memory, or of more VMs than there can be, what has changed cannot be told. */
+static void remember(Watching *w, const char *event, const json_t *vm) {
+        const char *id = json_get_text(vm, "id", "");
+
+        if (streq(event, "removed"))
+                (void) json_object_del(w->vms, id);
+        else if (*id && strlen(id) <= FIELD_MAX &&
+                 (json_object_get(w->vms, id) || json_object_size(w->vms) < VMS_MAX))
+                (void) json_object_set_new(w->vms, id, summarize(vm));
+}
+
+/* @before: what was remembered of @vm, or NULL */
+static void print_changes(const json_t *before, const json_t *vm) {
+        _cleanup_json_ json_t *now = summarize(vm);
+        unsigned n = 0;
+
+        for (size_t i = 0; before && i < ELEMENTSOF(fields); i++) {
+                const char *text = json_get_text(now, fields[i].key, "?");
+
+                if (!streq(text, json_get_text(before, fields[i].key, "?")))
+                        printf("%s%s is now %s", n++ > 0 ? ", " : "", fields[i].title, text);
+        }
+
+        if (n == 0)
+                fputs("changed", stdout);
+}
+
+static void print_renamed(const json_t *before, const json_t *vm) {
+        fputs("renamed", stdout);
+        if (before)
+                printf(", was %s", json_get_text(before, "name", "?"));
+        fputs(" (", stdout);
+        print_text(stdout, json_get_text(vm, "id", "?"));
+        putchar(')');
+}
+
+static void print_client_event(const json_t *client, const char *what, Users users) {
+        fputs("client ", stdout);
+        print_client(stdout, client, users);
+        printf(" %s", what);
+}
+
 /* "web01: " and what goes with each event */
-static void print_vm_event(const VarlinkReply *reply, const char *event, Users users) {
+static void print_vm_event(const VarlinkReply *reply, const char *event, const Watching *w) {
         const json_t *vm = json_object_get(reply->parameters, "vm"),
-                     *client = json_object_get(reply->parameters, "client");
+                     *client = json_object_get(reply->parameters, "client"),
+                     *before = json_object_get(w->vms, json_get_text(vm, "id", ""));
 
         print_text(stdout, json_get_text(vm, "name", "?"));
         fputs(": ", stdout);
@@ -22,10 +107,11 @@ static void print_vm_event(const VarlinkReply *reply, const char *event, Users u
         if (streq(event, "connected")) {
                 fputs("connected from ", stdout);
                 print_text(stdout, json_get_text(vm, "peer", "somewhere"));
-        } else if (streq(event, "renamed")) {
-                fputs("this is its new name; its UUID is ", stdout);
-                print_text(stdout, json_get_text(vm, "id", "?"));
-        } else if (streq(event, "vmotion_begin"))
+        } else if (streq(event, "renamed"))
+                print_renamed(before, vm);
+        else if (streq(event, "changed"))
+                print_changes(before, vm);
+        else if (streq(event, "vmotion_begin"))
                 fputs("vMotion begins", stdout);
         else if (streq(event, "vmotion_complete")) {
                 fputs("vMotion complete, now at ", stdout);
@@ -33,15 +119,11 @@ static void print_vm_event(const VarlinkReply *reply, const char *event, Users u
         } else if (streq(event, "vmotion_abort"))
                 fputs("vMotion aborted", stdout);
         else if (streq(event, "client_attached")) {
-                fputs("client ", stdout);
-                print_client(stdout, client, users);
-                fputs(" attached, ", stdout);
+                print_client_event(client, "attached, ", w->users);
                 print_text(stdout, access_for_people(json_get_text(client, "access", "?")));
-        } else if (streq(event, "client_detached")) {
-                fputs("client ", stdout);
-                print_client(stdout, client, users);
-                fputs(" detached", stdout);
-        } else /* added, removed, disconnected, and what a later version may tell */
+        } else if (streq(event, "client_detached"))
+                print_client_event(client, "detached", w->users);
+        else /* added, removed, disconnected, and what a later version may tell */
                 print_text(stdout, event);
 }
 
@@ -55,6 +137,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         if (streq(event, "present")) {
                 w->n_vms++;
                 w->n_connected += json_is_true(json_object_get(vm, "connected"));
+                remember(w, event, vm);
                 return;
         }
 
@@ -63,8 +146,10 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         if (streq(event, "ready"))
                 printf("Watching %zu VM%s, %zu connected.", w->n_vms, w->n_vms == 1 ? "" : "s",
                        w->n_connected);
-        else
-                print_vm_event(reply, event, w->users);
+        else {
+                print_vm_event(reply, event, w);
+                remember(w, event, vm);
+        }
         putchar('\n');
 }
 
@@ -92,12 +177,13 @@ static int next_event(Connection *c, const Arguments *a, Watching *w) {
 
 int verb_monitor(const Arguments *a) {
         _cleanup_(connection_freep) Connection *c = NULL;
+        _cleanup_json_ json_t *vms = json_object();
 
         int r = verb_connect(a, &c);
         if (r < 0)
                 return r;
 
-        Watching w = {.users = connection_users(c)};
+        Watching w = {.vms = vms, .users = connection_users(c)};
 
         r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
         if (r < 0)

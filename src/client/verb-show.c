@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "basic/log.h"
 #include "inventory.h"
-#include "refusal.h"
 #include "show.h"
 #include "verbs.h"
 
-static int refuse_unknown(const Connection *c, const char *name) {
-        VarlinkReply none = {.error = VARLINK_INTERFACE ".NoSuchVM"};
-
-        return verb_refused(c, &none, name);
-}
-
 /* Prints all VMs of that name. */
-static int show(Connection *c, const char *name, const Arguments *a, size_t *n_shown) {
+static int show(Connection *c, const char *name, const Arguments *a) {
+        static bool shown = false;
         _cleanup_reply_ VarlinkReply refusal = {};
         _cleanup_json_ json_t *vms = NULL;
 
@@ -23,7 +16,7 @@ static int show(Connection *c, const char *name, const Arguments *a, size_t *n_s
         if (refusal.error)
                 return verb_refused(c, &refusal, name);
         if (json_array_size(vms) == 0)
-                return refuse_unknown(c, name);
+                return verb_refuse_unknown(c, name);
 
         for (size_t i = 0; i < json_array_size(vms); i++) {
                 const json_t *vm = json_array_get(vms, i);
@@ -35,8 +28,9 @@ static int show(Connection *c, const char *name, const Arguments *a, size_t *n_s
                         continue;
                 }
 
-                if ((*n_shown)++ > 0)
+                if (shown)
                         putchar('\n');
+                shown = true;
                 show_vm(stdout, vm, connection_users(c));
         }
 
@@ -44,12 +38,5 @@ static int show(Connection *c, const char *name, const Arguments *a, size_t *n_s
 }
 
 int verb_show(const Arguments *a) {
-        _cleanup_(connection_freep) Connection *c = NULL;
-        size_t n_shown = 0;
-
-        int r = verb_connect(a, &c);
-        for (size_t i = 0; r >= 0 && i < a->n_words; i++)
-                r = show(c, a->words[i], a, &n_shown);
-
-        return r;
+        return verb_for_each(a, show);
 }

@@ -16,11 +16,16 @@ const char *json_get_text(const json_t *object, const char *key, const char *oth
 
 bool json_get_number(const json_t *object, const char *key, uint64_t *ret) {
         const json_t *value = json_object_get(object, key);
+        double real = json_real_value(value);
 
-        if (!json_is_integer(value) || json_integer_value(value) < 0)
+        /* Integers are reals where one of them was too large (varlink_parse_reply()). */
+        if (json_is_real(value) && real >= 0 && real < (double) INT64_MAX)
+                *ret = (uint64_t) real;
+        else if (json_is_integer(value) && json_integer_value(value) >= 0)
+                *ret = (uint64_t) json_integer_value(value);
+        else
                 return false;
 
-        *ret = (uint64_t) json_integer_value(value);
         return true;
 }
 

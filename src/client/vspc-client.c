@@ -4,7 +4,7 @@
 #include <locale.h>
 #include <stdio.h>
 
-#include "basic/log.h"
+#include "message.h"
 #include "verbs.h"
 
 /* vspc-client: asks vspcd about VMs, and attaches to their consoles. */
@@ -43,10 +43,8 @@ static int run(const Arguments *a) {
                 if (!streq(verbs[i].name, name))
                         continue;
 
-                if (a->n_words < verbs[i].least_words || a->n_words > verbs[i].most_words) {
-                        log_error("%s %s.", name, verbs[i].wanted);
-                        return -EINVAL;
-                }
+                if (a->n_words < verbs[i].least_words || a->n_words > verbs[i].most_words)
+                        return complain(EINVAL, "%s %s.", name, verbs[i].wanted);
 
                 return verbs[i].run(a);
         }
@@ -60,7 +58,6 @@ int main(int argc, char *argv[]) {
         _cleanup_(arguments_done) Arguments arguments = {};
 
         open_standard_descriptors();
-        log_open("vspc-client");
 
         /* Only for the width of characters: our texts are UTF-8, whatever the user's are. */
         (void) setlocale(LC_CTYPE, "C.UTF-8");
@@ -73,7 +70,7 @@ int main(int argc, char *argv[]) {
                 r = run(&arguments);
 
         if (fflush(stdout) != 0 || ferror(stdout))
-                r = log_error_errno(errno ?: EIO, "Cannot write to the standard output: %m");
+                r = complain(errno ?: EIO, "Cannot write to the standard output: %m");
 
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

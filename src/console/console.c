@@ -455,7 +455,8 @@ usec_t console_expires(const Console *c) {
         if (deadline == USEC_INFINITY)
                 return USEC_INFINITY;
 
-        return event_now_realtime(event) + (deadline - MIN(deadline, event_now(event)));
+        usec_t expires, left = deadline - MIN(deadline, event_now(event));
+        return __builtin_add_overflow(event_now_realtime(event), left, &expires) ? USEC_INFINITY : expires;
 }
 
 static bool console_is_connected(const Console *c) {

@@ -6,30 +6,20 @@
 #include "basic/text.h"
 #include "hook-output.h"
 
-/* "<3>text" is an error. Returns: the text. */
-static const char *parse_priority(const char *line, size_t *n, int *level) {
-        if (*n < 3 || line[0] != '<' || line[1] < '0' || line[1] > '7' || line[2] != '>')
-                return line;
-
-        *level = line[1] - '0';
-        *n -= 3;
-        return line + 3;
-}
-
 static void output_end_line(HookOutput *o) {
         size_t n = TAKE(o->size, 0);
-        int level = LOG_INFO;
 
         if (n > 0 && o->line[n - 1] == '\r')
                 n--;
         if (n == 0 || o->n_lines++ >= HOOK_OUTPUT_LINES_MAX)
                 return;
 
-        const char *text = parse_priority(o->line, &n, &level);
         for (size_t i = 0; i < n; i++)
-                if (text[i] == '\t')
-                        o->line[text - o->line + i] = ' ';
+                if (o->line[i] == '\t')
+                        o->line[i] = ' ';
 
+        const char *text = o->line;
+        int level = text_take_priority(&text, &n);
         _cleanup_free_ char *clean = text_sanitize(text, n, n);
         if (clean)
                 hook_log_line(o->log, level, o->path, o->event, clean);

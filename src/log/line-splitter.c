@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <syslog.h>
-
 #include "basic/text.h"
 #include "line-splitter.h"
 
@@ -45,31 +43,21 @@ static void forget_line(LineSplitter *s) {
         s->n_cells = s->size = s->column = 0;
 }
 
-/* Takes "<4>" off the line's beginning, if it is there. Returns: the priority. */
-static int take_priority(const uint32_t **begin, const uint32_t *end) {
-        const uint32_t *p = *begin;
-
-        if (end - p < 3 || p[0] != '<' || p[1] < '0' || p[1] > '7' || p[2] != '>')
-                return LOG_INFO;
-
-        *begin += 3;
-
-        /* Not 0, which journald tells everybody who is logged in: a guest is not to write to the host's terminals. */
-        return MAX((int) (p[1] - '0'), LOG_ALERT);
-}
-
 static void show_line(const LineSplitter *s, const Output *output) {
         const uint32_t *begin = s->cell, *end = s->cell + s->n_cells;
         char text[LINE_MAX_SIZE], *p = text;
+        const char *line = text;
 
         while (end > begin && end[-1] == ' ')
                 end--;
 
-        int priority = take_priority(&begin, end);
         for (; begin < end; begin++)
                 p = character_write(p, *begin);
-        if (p > text)
-                output->handler(text, (size_t) (p - text), priority, output->userdata);
+
+        size_t n = (size_t) (p - text);
+        int priority = text_take_priority(&line, &n);
+        if (n > 0)
+                output->handler(line, n, priority, output->userdata);
 }
 
 static void end_line(LineSplitter *s, const Output *output) {

@@ -32,5 +32,10 @@ void peer_set_name(Peer *p, const char *name) {
 void peer_init_local(Peer *p, uid_t uid, pid_t pid) {
         p->uid = uid;
         p->pid = pid;
-        snprintf(p->text, sizeof p->text, "local user %u, process %d", uid, pid);
+        snprintf(p->text, sizeof p->text, "uid %u (pid %d)", uid, pid);
+}
+
+void peer_set_user_name(Peer *p, const char *name) {
+        if (name)
+                snprintf(p->text, sizeof p->text, "%.*s (pid %d)", (int) text_fit(name, PEER_NAME_MAX), name, p->pid);
 }

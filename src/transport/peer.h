@@ -5,8 +5,8 @@
 
 /*
  * Peer: who is at the other end of a connection, for the log and for whoever asks. Of a local socket that is the
- * user and the process that connected (SO_PEERCRED, unix(7)). No user name: finding it may mean to ask a
- * directory server, which an event loop must not wait for.
+ * user and the process that connected (SO_PEERCRED, unix(7)). The user's name is not known to begin with: UserNames
+ * finds it.
  */
 #define PEER_NAME_MAX 128U
 #define PEER_TEXT_MAX (PEER_NAME_MAX + sizeof(", ") - 1 + ADDRESS_TEXT_MAX)
@@ -14,7 +14,7 @@
 #define PEER_UID_NONE ((uid_t) -1)
 
 typedef struct Peer {
-        char text[PEER_TEXT_MAX]; /* "192.0.2.7:4711", "alice, 192.0.2.7:4711", "local user 1000, process 4711" */
+        char text[PEER_TEXT_MAX]; /* "192.0.2.7:4711", "alice, 192.0.2.7:4711", "alice (pid 4711)" */
         uid_t uid;                /* PEER_UID_NONE: not a local user's */
         pid_t pid;                /* of a local user; may have ended meanwhile */
 } Peer;
@@ -24,4 +24,9 @@ void peer_init(Peer *p, int fd, const SocketAddress *address);
 
 /* By a certificate it is called @name, which is fit for people. Once. */
 void peer_set_name(Peer *p, const char *name);
+
+/* A local user, "uid 1000 (pid 4711)" until it is known what it is called. */
 void peer_init_local(Peer *p, uid_t uid, pid_t pid);
+
+/* A local user is called @name, which is fit for people; NULL: nobody knows. */
+void peer_set_user_name(Peer *p, const char *name);

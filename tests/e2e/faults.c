@@ -7,7 +7,8 @@
  *
  * By syscall(2) and not by dlsym(3): sanitizers call write() before anything can be looked up.
  *
- * And has handshakes of TLS wait for as long as somebody has locked $FAULTS.gate, see flock(2), if there is that.
+ * And has handshakes of TLS wait for as long as somebody has locked $FAULTS.gate, see flock(2), if there is that; and
+ * whoever looks for a user's name for as long as somebody has locked $FAULTS.names.
  */
 
 #include <dlfcn.h>
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,11 +89,11 @@ int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned
 }
 
 /* Each that arrives at the gate leaves a byte in it. */
-static void wait_at_gate(void) {
+static void wait_at_gate(const char *name) {
         const char *control = getenv("FAULTS");
         char path[PATH_MAX];
 
-        snprintf(path, sizeof path, "%s.gate", control ? control : "");
+        snprintf(path, sizeof path, "%s.%s", control ? control : "", name);
         int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
         if (fd < 0)
                 return;
@@ -106,6 +108,14 @@ static void wait_at_gate(void) {
 int gnutls_handshake(gnutls_session_t session) {
         int (*handshake)(gnutls_session_t) = (int (*)(gnutls_session_t)) dlsym(RTLD_NEXT, "gnutls_handshake");
 
-        wait_at_gate();
+        wait_at_gate("gate");
         return handshake(session);
+}
+
+int getpwuid_r(uid_t uid, struct passwd *record, char *buffer, size_t size, struct passwd **result) {
+        int (*look_up)(uid_t, struct passwd *, char *, size_t, struct passwd **) =
+                (int (*)(uid_t, struct passwd *, char *, size_t, struct passwd **)) dlsym(RTLD_NEXT, "getpwuid_r");
+
+        wait_at_gate("names");
+        return look_up(uid, record, buffer, size, result);
 }

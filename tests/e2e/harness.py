@@ -156,10 +156,17 @@ class Faults:
     def clear(self):
         self.inject()
 
-    @contextlib.contextmanager
     def held_handshakes(self):
         """Until it ends, whoever calls gnutls_handshake() has to wait. Gives a function: how many have called it."""
-        path = self.path + ".gate"
+        return self.held("gate")
+
+    def held_names(self):
+        """Until it ends, whoever looks for the name of a user has to wait. Gives a function: how many have."""
+        return self.held("names")
+
+    @contextlib.contextmanager
+    def held(self, name):
+        path = f"{self.path}.{name}"
         with open(path + ".new", "wb") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             os.rename(path + ".new", path)

@@ -5,6 +5,7 @@ the VM's port, and what becomes of the others when a lock begins and ends."""
 
 import itertools
 import os
+import pwd
 import time
 
 from harness import TestCase, main, wait_for
@@ -166,7 +167,7 @@ class Refusal(TestCase):
     def test_it_names_a_local_user(self):
         vm = connected_vm(self.start(local=True))
         attached(vm, local=True, access="exclusive")
-        self.check_port(vm, f"local user {os.getuid()}, process {os.getpid()}")
+        self.check_port(vm, rf"{pwd.getpwuid(os.getuid()).pw_name} \(pid {os.getpid()}\)")
 
     def test_it_names_the_one_who_is_in_the_way_and_not_the_first(self):
         vm = connected_vm(self.start())

@@ -5,6 +5,7 @@ a dbus-daemon of the test's own."""
 
 import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -32,6 +33,7 @@ MANAGER, VM = NAME + ".Manager", NAME + ".VM"
 ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 LIMITS_EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded"
 
+ME = pwd.getpwuid(os.geteuid()).pw_name
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 needs_root = unittest.skipUnless(IS_ROOT, "wants to be somebody else for a while")
@@ -556,8 +558,8 @@ class Attaching(BusTestCase):
             self.assertEqual(bytes(vm.data), ALL_BYTES)
             vm.send(b"after")
             a.wait_data(b"after")
-        vspcd.wait_logged(rf"client local user {os.geteuid()}, process \d+ connected")
-        vspcd.wait_logged(rf"client local user {os.geteuid()}, process \d+ disconnected")
+        vspcd.wait_logged(rf"client {ME} \(pid \d+\) connected")
+        vspcd.wait_logged(rf"client {ME} \(pid \d+\) disconnected")
 
     def test_who_is_in_the_way_is_told(self):
         bus, vspcd = self.start_both(ClientLimit=2)
@@ -568,9 +570,9 @@ class Attaching(BusTestCase):
             with Attachment(bus, "web01", "exclusive") as b:
                 name, text = b.wait_refused()
             self.assertEqual(name, NAME + ".AccessDenied")
-            self.assertRegex(text, rf"^VM web01: local user {os.geteuid()}, process {a.process.pid} has write access "
+            self.assertRegex(text, rf"^VM web01: {ME} \(pid {a.process.pid}\) has write access "
                                    r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$")
-            vspcd.wait_logged("refused: local user")
+            vspcd.wait_logged(f"refused: {ME} ")
             with Attachment(bus, "web01", "free-for-all-fallback") as b:
                 b.wait_granted("read_only")
                 with Attachment(bus, "web01", "") as c:
@@ -636,7 +638,7 @@ class Authorization(BusTestCase):
         for method, arguments in {"Clear": (), "Forget": (), "Attach": ("",)}.items():
             name, text = self.bus.error(self.path, VM, method, *arguments, uid=NOBODY)
             self.assertEqual(name, ACCESS_DENIED, method)
-            self.assertRegex(text, rf"^Only root may do this, .*local user {NOBODY}, process \d+ may .*PolicyKit1")
+            self.assertRegex(text, rf"^Only root may do this, .*nobody \(pid \d+\) may .*PolicyKit1")
         self.assertEqual(self.bus.call(PATH, MANAGER, "Clear", "web01"), 0)
 
     def test_polkit_is_asked_about_the_caller_and_the_vm(self):
@@ -647,7 +649,7 @@ class Authorization(BusTestCase):
             self.assertRegex(asked["subject"], r"^system-bus-name name=:1\.\d+$")
             self.assertEqual((asked["action"], asked["vm"], asked["uuid"], asked["flags"]),
                              ("org.vspc.manage", "web01", self.vm.id, "1"))
-            self.vspcd.wait_logged(rf"local user {NOBODY}, process \d+ disconnects")
+            self.vspcd.wait_logged(rf"nobody \(pid \d+\) disconnects")
             self.bus.call(self.path, VM, "Attach", "write", uid=NOBODY)
             self.assertEqual(polkit.wait_asked(2)["action"], "org.vspc.attach")
 
@@ -660,7 +662,7 @@ class Authorization(BusTestCase):
         with Polkit(self.bus, "no"):
             name, text = self.bus.error(self.path, VM, "Clear", uid=NOBODY)
         self.assertEqual(name, ACCESS_DENIED)
-        self.assertRegex(text, rf"^polkit does not allow local user {NOBODY}, process \d+ .*org\.vspc\.manage")
+        self.assertRegex(text, rf"^polkit does not allow nobody \(pid \d+\) .*org\.vspc\.manage")
 
     def test_polkit_may_want_a_person_who_cannot_be_asked(self):
         with Polkit(self.bus, "challenge") as polkit:
@@ -744,7 +746,7 @@ class Connection(BusTestCase):
         bus = self.start_bus()
         first = self.serve(bus)
         second = self.start(env={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
-        second.wait_logged(rf"bus local user {os.geteuid()}, process {first.pid} is called {NAME}: nobody")
+        second.wait_logged(rf"bus {ME} \(pid {first.pid}\) is called {NAME}: nobody")
         vm = connected_vm(second, "web02")
         first.signal(signal.SIGTERM)
         second.wait_logged(f"On the system bus as {NAME}$")

@@ -19,12 +19,13 @@ import warnings
 from unittest import skipUnless
 
 import test_client
+import test_client_verbs
 from certificates import CLIENT as FOR_CLIENTS
 from certificates import DAY, RSA_2048, RSA_4096, Authority
+from client_cases import CLIENT, ClientTestCase, environment, run
 from fake_varlink import FakeVspcd, a_vm, all_vms, reply
 from harness import PATIENCE_SEC, listener, main, wait_for
 from peers import double
-from test_client import CLIENT, ClientTestCase, environment, run
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 FINGERPRINT = re.compile(r"--fingerprint=[0-9A-F]{2}(?::[0-9A-F]{2}){31}$", re.MULTILINE)
@@ -394,7 +395,7 @@ class Options(TlsTestCase):
         self.assertSaysOf([host], "127.77.13.3:13371: Connection refused")
 
     def test_are_completed(self):
-        complete = test_client.Completion.complete
+        complete = test_client_verbs.Completion.complete
         self.assertEqual(complete(self, None, "--fi"), ["--fingerprint="])
         self.assertEqual(complete(self, None, "--tl"), ["--tls"])
         self.assertIn("certificates.py", complete(self, None, f"--ca={os.path.dirname(__file__)}/certif")[0])
@@ -761,11 +762,11 @@ class HostilityInTls(InTls, test_client.Hostility):
     pass
 
 
-class MonitorInTls(InTls, test_client.Monitor):
+class MonitorInTls(InTls, test_client_verbs.Monitor):
     pass
 
 
-class ClearInTls(InTls, test_client.Clear):
+class ClearInTls(InTls, test_client_verbs.Clear):
     pass
 
 

@@ -68,7 +68,7 @@ class Varlinkctl(TestCase):
         self.assertEqual(self.call("GetMetrics", {})["vms"], 1)
         RawClient(vm)
         self.assertEqual(self.call("Clear", {"vm": vm.id}), {"disconnected": 1})
-        vspcd.wait_logged(r"local user 0, process \d+ disconnects its 1 client")
+        vspcd.wait_logged(r"root \(pid \d+\) disconnects its 1 client")
 
     def test_a_call_that_fails(self):
         vspcd = self.start_inside()

@@ -3,10 +3,13 @@
 """Those who query vspcd over Varlink, in bytes: what is sent is written out here, and what comes back is read by
 Python's json and held against the interface definitions in the tree."""
 
+import fcntl
 import json
 import os
 import re
 import socket
+import struct
+import termios
 
 from harness import PATIENCE_SEC, recent_logs, sockets
 from peers import TelnetPeer, double
@@ -149,6 +152,10 @@ class Caller(TelnetPeer):
         self.raw = bytearray()
         self.eof = self.reset = False
         self.data, self.trace, self.rest = bytearray(), [], b""
+
+    def n_unread(self):
+        """Bytes that have come and that pump() has not taken"""
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, b"\0" * 4))[0]
 
     def feed(self, data):
         if self.attached:

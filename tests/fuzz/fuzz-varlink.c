@@ -74,7 +74,7 @@ static void world_init(World *w) {
         settings.client_limit = 2;
         check(sd_event_new(&w->event) >= 0);
         check(concentrator_new(w->event, &settings, 1024, &w->concentrator) >= 0);
-        check(varlink_server_new(w->concentrator, interfaces, &w->server) >= 0);
+        check(varlink_server_new(w->concentrator, interfaces, NULL, &w->server) >= 0);
         vm_stream_init(&w->stream, w->server);
         check(varlink_server_listen(w->server, listen_locally(w), VARLINK_PLAIN) >= 0);
 

@@ -23,7 +23,7 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /usr/lib/vspc/vspc.conf \
     "$prefix"/share/man/man1/vspc-client.1 "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5 \
     "$prefix/share/man/man7/org.vspc.Concentrator.7" "$prefix/share/man/man5/org.vspc.Concentrator1.5" \
-    "$prefix"/share/man/man7/vspc.{clients,hooks}.7 "$catalogdir/vspc.catalog" \
+    "$prefix"/share/man/man7/vspc{,.clients,.hooks}.7 "$catalogdir/vspc.catalog" \
     /usr/lib/vspc/{esxi-6,log-namespace,logrotate,reserved-ports}.conf \
     /usr/share/dbus-1/system.d/org.vspc.Concentrator1.conf /usr/share/polkit-1/actions/org.vspc.policy; do
     [ -f "$root$file" ] || problem "$file is not installed"
@@ -34,12 +34,12 @@ done
 
 # Each unit and each program has a page, if only one that leads to another.
 man=$root$prefix/share/man
-for name in vspcd vspc-client vspc-hooks $(cd "$root$unitdir" && ls); do
+for name in vspc vspcd vspc-client vspc-hooks import-vspcpy $(cd "$root$unitdir" && ls); do
     page=$(find "$man" -name "$name.[1-8]")
     [ -n "$page" ] || { problem "there is no manual page for $name"; continue; }
     target=$man/$(sed -n 's/^\.so //p' "$page")
     [ -f "$target" ] || target=$page
-    sed -n '/^\.SH NAME/{n;p}' "$target" | sed 's/\\-/-/g' | grep -qw -- "$name" || problem "$target is not about $name"
+    sed -n '/^\.SH NAME/,/ \\- /p' "$target" | sed 's/\\-/-/g' | grep -qw -- "$name" || problem "$target is not about $name"
 done
 
 [ ! -e "$root/etc" ] || problem "something is installed to /etc, which is the administrator's"
@@ -90,6 +90,14 @@ done
 if [ "$(id -u)" = 0 ]; then
     systemd-tmpfiles --root="$root/sysroot" --create "$root$tmpfilesdir/vspc.conf" ||
         problem "systemd-tmpfiles does not understand its snippet"
+    # Where an administrator's hooks and drop-ins go: the folders are there, and stay as he makes them.
+    for folder in /etc/vspc/hooks.d /etc/vspc/vspc.conf.d; do
+        [ "$(stat -c '%u:%g %a' "$root/sysroot$folder")" = "0:0 755" ] ||
+            problem "$folder is not made, or others than root may write there"
+    done
+    chmod 0700 "$root/sysroot/etc/vspc/hooks.d"
+    systemd-tmpfiles --root="$root/sysroot" --create "$root$tmpfilesdir/vspc.conf"
+    [ "$(stat -c %a "$root/sysroot/etc/vspc/hooks.d")" = 700 ] || problem "systemd-tmpfiles changes an administrator's folder"
     # systemd gives away what is at its sockets' paths, and vspcd reads a configuration here.
     [ "$(stat -c '%u:%g %a' "$root/sysroot/run/vspc")" = "0:0 755" ] ||
         problem "/run/vspc is not made, or others than root may write there"

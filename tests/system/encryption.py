@@ -5,7 +5,7 @@
 import re
 
 from machine import wait_for
-from scenario import Scenario, readme_block
+from scenario import Scenario, readme_block, readme_command
 
 
 class Encryption(Scenario):
@@ -108,7 +108,7 @@ class Encryption(Scenario):
         self.machine.sh("chown root:root /etc/vspc/vspc.key; chmod 0600 /etc/vspc/vspc.key; "
                         "rm /etc/vspc/vspc.conf.d/tls.conf")
         self.edit("vspc.service", readme_block("LoadCredential="))
-        self.machine.run("systemctl", "restart", "vspc.service")
+        self.machine.sh(readme_command("systemctl restart vspc.service"))
         self.assertNotEqual(self.machine.run("cat", "/etc/vspc/vspc.key", user="vspc", check=False).returncode, 0)
         self.assertEqual(self.presented(), thumbprint)
         self.vm("web01", "--tls")

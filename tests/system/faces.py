@@ -51,6 +51,22 @@ class Faces(Scenario):
             self.wait_journal(f"^I am {name}$", "-t", "vspc-console", f"VSPC_VM_NAME={name}")
         self.assertNotIn("web02", self.journal("-t", "vspc-console", "VSPC_VM_NAME=web01"))
 
+    def test_vspc_client_says_whether_the_journal_has_nothing_or_may_not_be_read(self):
+        self.vm("web01")
+        self.nc(self.wait_vm("web01")).echo("I am web01")
+        self.wait_journal("^I am web01$", "-t", "vspc-console", "VSPC_VM_NAME=web01")
+        log = ("vspc-client", "log", "--no-pager", "--output=cat")
+        self.assertIn("I am web01\n", self.machine.out(*log, "web01"))
+        unknown = self.machine.run(*log, "web11", check=False)
+        self.assertIn("The journal has nothing that a VM named \"web11\" has said.", unknown.stderr)
+        for name in "web01", "web11":
+            hidden = self.machine.run(*log, name, user="bob", check=False)
+            self.assertIn("You may not read this machine's journal", hidden.stderr)
+            self.assertEqual((unknown.returncode, hidden.returncode, unknown.stdout + hidden.stdout), (1, 1, ""))
+        self.machine.run("gpasswd", "--add", "bob", "systemd-journal")
+        self.addCleanup(self.machine.run, "gpasswd", "--delete", "bob", "systemd-journal")
+        self.assertIn("I am web01\n", self.machine.run(*log, "web01", user="bob").stdout)
+
     def test_consoles_have_a_journal_of_their_own_where_log_namespace_conf_is_installed_as_it_says(self):
         install, reload_and_restart, show = self.machine.sh(
             "sed -n '/^#   install/,/^#$/s/^#   //p' /usr/lib/vspc/log-namespace.conf").stdout.splitlines()
@@ -133,17 +149,28 @@ class Faces(Scenario):
         client.wait_shown("Connection closed by foreign host.").wait_exit()
 
     def test_members_of_the_group_may_attach_and_others_may_not(self):
-        self.machine.run("systemctl", "stop", "vspc-admin.socket", "vspc.socket")
-        self.edit("vspc-admin.socket", readme_block("ListenStream=\nListenStream=/run/vspc/admin.socket"))
-        self.machine.run("systemctl", "start", "vspc.socket", "vspc-admin.socket")
         self.vm("web01")
         self.wait_vm("web01")
+        self.edit("vspc-admin.socket", readme_block("ListenStream=\nListenStream=/run/vspc/admin.socket"))
+        self.machine.sh(readme_block("vspc.service\nsystemctl start vspc.socket\n"))
+        self.wait_vm("web01")
+        self.assertNotEqual(self.machine.run("nc", "-z", "127.0.0.1", "13371", check=False).returncode, 0)
         bob = self.talk("vspc-client", "attach", "web01", user="bob")
         bob.wait_shown("Connected to VM web01").echo("hello")
         alice = self.machine.run("vspc-client", "attach", "web01", user="alice", check=False)
         self.assertNotEqual(alice.returncode, 0)
         self.assertIn("Permission denied", alice.stderr)
         bob.echo("still here")
+
+    def test_people_are_named_in_the_log_and_to_each_other(self):
+        self.vm("web01")
+        vm = self.wait_vm("web01")
+        self.talk("vspc-client", "web01", "--access=exclusive", user="bob").wait_shown("Connected to VM web01")
+        self.wait_journal(r"VM web01 .*: client bob \(pid \d+\) connected, with exclusive access$", "-u", "vspc")
+        self.talk("nc", "127.0.0.1", str(vm["port"])).wait_shown("[vspc: refused, bob (pid ")
+        self.assertRegex(self.machine.out("vspc-client", "show", "web01"), r" bob \(pid \d+\), exclusive, ")
+        self.machine.run("vspc-client", "clear", "web01")
+        self.wait_journal(r"VM web01 .*: root \(pid \d+\) disconnects its 1 client$", "-u", "vspc")
 
     def test_varlinkctl_knows_what_it_can_be_asked(self):
         self.need_varlinkctl()

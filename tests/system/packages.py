@@ -154,8 +154,10 @@ class Removing(Packages):
         self.wait_nothing_left(f"{STATE}|{DEBIANS}")
         self.assertIn(f"PORT={ports['web02']}\n", self.machine.sh("cat /var/lib/vspc/mappings/*.vm").stdout)
         self.assertTrue(self.machine.find("/var/log/vspc", "/web02"))
+        self.machine.run("rm", "/etc/vspc/hooks.d/50-nothing")
         self.remove("purge")
         self.wait_nothing_left()
+        self.assertEqual(self.machine.out("ls", "/etc/vspc").split(), ["vspc.conf", "vspc.conf.d", "vspc.crt", "vspc.key"])
 
         self.machine.run("systemctl", "stop", "peer-web01")
         self.apt("install", *self.packages)

@@ -149,3 +149,10 @@ def readme_block(containing):
                   if containing in block]
     assert len(blocks) == 1, f"README.md has {len(blocks)} blocks of code with {containing!r}"
     return blocks[0]
+
+
+def readme_command(command):
+    """@command, which README.md has in the midst of a sentence"""
+    with open(f"{SOURCE}/README.md", encoding="utf-8") as f:
+        assert f"`{command}`" in f.read(), f"README.md does not mention {command}"
+    return command

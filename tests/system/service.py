@@ -6,7 +6,7 @@ import re
 import unittest
 
 from machine import wait_for
-from scenario import Scenario, readme_block
+from scenario import Scenario, readme_block, readme_command
 
 # What somebody can do who has broken vspcd: this runs in its place.
 BROKEN = """[Service]
@@ -29,10 +29,14 @@ class Service(Scenario):
         return len(shown.splitlines())
 
     def test_installing_it_starts_the_sockets_and_nothing_else(self):
-        self.assertEqual(self.machine.out("cat", "/run/after-install").splitlines(),
+        self.assertEqual(self.machine.out("cat", "/run/after-install").splitlines()[:-2],
                          ["vspc.socket active enabled", "vspc-admin.socket active enabled",
                           "vspc-hooks.socket active enabled", "vspc-admin-tls.socket inactive disabled",
                           "vspc.service inactive static", "vspc-hooks.service inactive static"])
+
+    def test_installing_it_makes_the_folders_for_hooks_and_drop_ins(self):
+        self.assertEqual(self.machine.out("cat", "/run/after-install").splitlines()[-2:],
+                         ["/etc/vspc/hooks.d", "/etc/vspc/vspc.conf.d"])
 
     def test_the_first_connection_starts_the_service(self):
         self.machine.run("systemctl", "stop", "vspc.socket", "vspc-admin.socket")
@@ -147,11 +151,12 @@ class Service(Scenario):
         self.addCleanup(self.machine.sh, "systemctl stop 'peer-*' vspc.service; ip address delete 192.0.2.10/32 dev lo")
 
     def test_the_socket_is_moved_as_the_readme_says(self):
-        block = readme_block("192.0.2.10:13370")
+        """While it is in use"""
+        self.vm("web00")
+        self.wait_vm("web00")
         self.have_another_address()
-        self.machine.run("systemctl", "stop", "vspc.socket")
-        self.edit("vspc.socket", block)
-        self.machine.run("systemctl", "start", "vspc.socket")
+        self.edit("vspc.socket", readme_block("192.0.2.10:13370"))
+        self.machine.sh(readme_command("systemctl restart vspc.socket"))
         self.vm("web01", connect="192.0.2.10:13370")
         self.wait_vm("web01")
         self.assertNotEqual(self.machine.run("nc", "-z", "127.0.0.1", "13370", check=False).returncode, 0)
@@ -179,7 +184,7 @@ class Service(Scenario):
         elsewhere = self.listen_elsewhere()
         self.wait_journal("where clients may connect from has to be in IPAddressAllow= of vspc.service", "-u", "vspc")
         self.edit("vspc.service", readme_block("IPAddressAllow=192.0.2.0/24"))
-        self.machine.run("systemctl", "restart", "vspc.service")
+        self.machine.sh(readme_command("systemctl restart vspc.service"))
         self.wait_vm("web01")
         self.talk("nc", *elsewhere).echo("hello")
 

@@ -15,8 +15,7 @@ import tempfile
 import time
 import unittest
 
-import isolation
-import tap
+from arguments import argument_parser, enter, tap
 from conversation import Conversation
 from machine import SOURCE, Machine, cache, ccache, debian_root, wait_for
 from scenario import readme_block
@@ -164,11 +163,10 @@ class Installing(Fresh):
 
 
 def main():
-    arguments = tap.argument_parser(__doc__).parse_args()
-    tap.skip_where_impossible()
-    isolation.enter()
+    arguments = argument_parser(__doc__).parse_args()
+    enter()
     Fresh.release = arguments.release
-    tap.run(lambda tests, result: unittest.TestSuite(tests).run(result), [Trying, Installing], arguments.words)
+    tap.run(tap.select(tap.tests_of(Trying, Installing), arguments.words))
 
 
 if __name__ == "__main__":

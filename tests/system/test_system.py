@@ -5,10 +5,8 @@
 
 import contextlib
 import sys
-import unittest
 
-import isolation
-import tap
+from arguments import argument_parser, enter, tap
 from debs import Debs
 from encryption import Encryption
 from faces import Faces
@@ -28,6 +26,7 @@ AFTER = """
 for unit in vspc.socket vspc-admin.socket vspc-hooks.socket vspc-admin-tls.socket vspc.service vspc-hooks.service; do
     echo "$unit $(systemctl is-active $unit) $(systemctl is-enabled $unit)"
 done >/run/after-install
+ls -d /etc/vspc/* >>/run/after-install
 sysctl --quiet net.ipv4.ip_local_reserved_ports=50000-54095
 useradd --create-home alice
 useradd --create-home --groups vspc bob
@@ -65,7 +64,7 @@ def machine_with_vspc(release):
 def run(release, tests, result):
     with machine_with_vspc(release) as (project, machine):
         Scenario.machine, Scenario.packages, Debs.project = machine, project.packages(), project
-        unittest.TestSuite(tests).run(result)
+        tests.run(result)
 
 
 def look_around(release):
@@ -76,23 +75,19 @@ def look_around(release):
 
 
 def main():
-    parser = tap.argument_parser(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--shell", action="store_true", help="run no scenario, but a shell, as root on the machine")
     parser.add_argument("--shell-on-failure", action="store_true",
                         help="run a shell on the machine when a scenario fails, before anything is cleaned up")
     arguments = parser.parse_args()
 
+    enter()
     if arguments.shell:
-        why = isolation.why_impossible()
-        if why:
-            sys.exit(f"There can be no machine: {why}")
-        isolation.enter()
         look_around(arguments.release)
-        return
+        sys.exit()
 
-    tap.skip_where_impossible()
-    isolation.enter()
-    tap.run(lambda tests, result: run(arguments.release, tests, result), CLASSES, arguments.words,
+    tap.run(tap.select(tap.tests_of(*CLASSES), arguments.words),
+            lambda tests, result: run(arguments.release, tests, result),
             (lambda: Scenario.machine.shell()) if arguments.shell_on_failure else None)
 
 

@@ -33,7 +33,7 @@ static int begin(void **state) {
         settings_init(&settings);
         assert_true(sd_event_new(&w->event) >= 0);
         assert_int_equal(concentrator_new(w->event, &settings, DESCRIPTORS, &w->concentrator), 0);
-        assert_int_equal(varlink_server_new(w->concentrator, none, &w->server), 0);
+        assert_int_equal(varlink_server_new(w->concentrator, none, NULL, &w->server), 0);
         *state = w;
         return 0;
 }

@@ -52,7 +52,7 @@ static int begin(void **state) {
         settings.vm_ports = false;
         assert_true(sd_event_new(&w->event) >= 0);
         assert_int_equal(concentrator_new(w->event, &settings, 8192, &w->concentrator), 0);
-        assert_int_equal(varlink_server_new(w->concentrator, none, &w->server), 0);
+        assert_int_equal(varlink_server_new(w->concentrator, none, NULL, &w->server), 0);
         vm_stream_init(&w->stream, w->server);
         add_console(w);
         *state = w;

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <pthread.h>
+#include <pwd.h>
+#include <sys/eventfd.h>
+#include <utlist.h>
+
+#include "basic/text.h"
+#include "user-names.h"
+
+/* Of the files and directories that NSS asks, what they say about one user */
+#define RECORD_MAX 16384U
+
+typedef enum LookupState {
+        LOOKUP_IDLE,
+        LOOKUP_WANTED,
+        LOOKUP_RUNNING,
+        LOOKUP_DONE,
+} LookupState;
+
+/* What the loop and the thread share. The thread frees it once the loop has abandoned it: NSS may hang. */
+typedef struct Lookup {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        LookupState state;
+        bool abandoned;
+        int done_fd; /* an eventfd of the loop's; not to be touched once it is abandoned */
+        uid_t uid;
+        char *name; /* NULL: none */
+} Lookup;
+
+typedef enum UserState {
+        USER_FREE, /* the entry is nobody's */
+        USER_WANTED,
+        USER_ASKED, /* the thread is looking for it */
+        USER_KNOWN,
+} UserState;
+
+typedef struct User {
+        UserState state;
+        uid_t uid;
+        usec_t since;           /* in this state */
+        char *name;             /* NULL: none */
+        UserNameQuery *waiting; /* utlist */
+} User;
+
+struct UserNames {
+        Poller *poller;
+        Watch done;
+        TimeoutQueue timeouts;
+        Lookup *lookup; /* NULL: there is no thread yet */
+        bool is_stuck;  /* somebody has waited in vain, and there has been no answer since */
+        User users[USER_NAMES_MAX];
+};
+
+static void lookup_free(Lookup *l) {
+        pthread_cond_destroy(&l->changed);
+        pthread_mutex_destroy(&l->lock);
+        free(l->name);
+        free(l);
+}
+
+/* The only place that may block. */
+static char *find_name(uid_t uid) {
+        struct passwd record, *found = NULL;
+        char buffer[RECORD_MAX];
+
+        if (getpwuid_r(uid, &record, buffer, sizeof buffer, &found) != 0 || !found || !*found->pw_name)
+                return NULL;
+
+        return text_sanitize(found->pw_name, strlen(found->pw_name), USER_NAME_MAX);
+}
+
+static void *look_up(void *userdata) {
+        Lookup *l = userdata;
+
+        pthread_mutex_lock(&l->lock);
+        while (!l->abandoned) {
+                if (l->state != LOOKUP_WANTED) {
+                        pthread_cond_wait(&l->changed, &l->lock);
+                        continue;
+                }
+
+                uid_t uid = l->uid;
+                l->state = LOOKUP_RUNNING;
+                pthread_mutex_unlock(&l->lock);
+                char *name = find_name(uid);
+                pthread_mutex_lock(&l->lock);
+
+                l->name = name;
+                l->state = LOOKUP_DONE;
+                if (!l->abandoned)
+                        (void) eventfd_write(l->done_fd, 1);
+        }
+        pthread_mutex_unlock(&l->lock);
+
+        lookup_free(l);
+        return NULL;
+}
+
+static Lookup *lookup_new(int done_fd) {
+        pthread_t thread;
+
+        Lookup *l = calloc(1, sizeof(Lookup));
+        if (!l)
+                return NULL;
+
+        pthread_mutex_init(&l->lock, NULL);
+        pthread_cond_init(&l->changed, NULL);
+        l->done_fd = done_fd;
+
+        if (pthread_create(&thread, NULL, look_up, l) != 0) {
+                lookup_free(l);
+                return NULL;
+        }
+
+        (void) pthread_setname_np(thread, "user-names");
+        (void) pthread_detach(thread);
+        return l;
+}
+
+static void lookup_abandon(Lookup *l) {
+        pthread_mutex_lock(&l->lock);
+        l->abandoned = true;
+        pthread_cond_signal(&l->changed);
+        pthread_mutex_unlock(&l->lock);
+}
+
+/* Returns: whether the thread has nothing else to do. */
+static bool lookup_start(Lookup *l, uid_t uid) {
+        pthread_mutex_lock(&l->lock);
+        bool idle = l->state == LOOKUP_IDLE;
+        if (idle) {
+                l->uid = uid;
+                l->state = LOOKUP_WANTED;
+                pthread_cond_signal(&l->changed);
+        }
+        pthread_mutex_unlock(&l->lock);
+
+        return idle;
+}
+
+/* Returns: whether there is an answer. */
+static bool lookup_finish(Lookup *l, char **ret_name) {
+        pthread_mutex_lock(&l->lock);
+        bool done = l->state == LOOKUP_DONE;
+        if (done) {
+                *ret_name = TAKE_PTR(l->name);
+                l->state = LOOKUP_IDLE;
+        }
+        pthread_mutex_unlock(&l->lock);
+
+        return done;
+}
+
+static User *find_user(UserNames *n, uid_t uid) {
+        for (size_t i = 0; i < USER_NAMES_MAX; i++)
+                if (n->users[i].state != USER_FREE && n->users[i].uid == uid)
+                        return &n->users[i];
+
+        return NULL;
+}
+
+/* The one that has been in this state for longest; NULL if there is none. */
+static User *find_oldest(UserNames *n, UserState state) {
+        User *oldest = NULL;
+
+        for (size_t i = 0; i < USER_NAMES_MAX; i++) {
+                User *u = &n->users[i];
+
+                if (u->state == state && (!oldest || u->since < oldest->since))
+                        oldest = u;
+        }
+
+        return oldest;
+}
+
+static void set_state(UserNames *n, User *u, UserState state) {
+        u->state = state;
+        u->since = event_now(poller_event(n->poller));
+}
+
+static void query_leave(UserNameQuery *q) {
+        if (!TAKE_PTR(q->names))
+                return;
+
+        DL_DELETE(*q->waiting, q);
+        timeout_stop(&q->timeout);
+}
+
+static void answer(User *u) {
+        while (u->waiting) {
+                UserNameQuery *q = u->waiting;
+
+                query_leave(q);
+                q->answered(q, u->name);
+        }
+}
+
+static void ask_next(UserNames *n) {
+        User *u = find_oldest(n, USER_WANTED);
+
+        if (u && lookup_start(n->lookup, u->uid))
+                set_state(n, u, USER_ASKED);
+}
+
+static void on_done(Watch *watch, _unused_ uint32_t events) {
+        UserNames *n = container_of(watch, UserNames, done);
+        User *u = find_oldest(n, USER_ASKED);
+        eventfd_t count;
+        char *name;
+
+        (void) eventfd_read(watch->fd, &count);
+        if (!lookup_finish(n->lookup, &name))
+                return;
+
+        n->is_stuck = false;
+        u->name = name;
+        set_state(n, u, USER_KNOWN);
+        ask_next(n);
+        answer(u);
+}
+
+static void on_timeout(Timeout *t) {
+        UserNameQuery *q = container_of(t, UserNameQuery, timeout);
+
+        q->names->is_stuck = true;
+        query_leave(q);
+        q->answered(q, NULL);
+}
+
+/* Returns: what is known or about to be known of @uid, or NULL. */
+static User *get_user(UserNames *n, uid_t uid) {
+        User *u = find_user(n, uid);
+
+        if (u && (u->state != USER_KNOWN || event_now(poller_event(n->poller)) - u->since < USER_NAMES_KEPT_USEC))
+                return u;
+
+        u = u ?: find_oldest(n, USER_FREE) ?: find_oldest(n, USER_KNOWN);
+        if (!u || (!n->lookup && !(n->lookup = lookup_new(n->done.fd))))
+                return NULL;
+
+        free(TAKE_PTR(u->name));
+        u->uid = uid;
+        set_state(n, u, USER_WANTED);
+        ask_next(n);
+        return u;
+}
+
+void user_names_ask(UserNames *n, UserNameQuery *query, uid_t uid, UserNameHandler answered) {
+        User *u = get_user(n, uid);
+
+        if (!u || u->state == USER_KNOWN || n->is_stuck) {
+                answered(query, u ? u->name : NULL);
+                return;
+        }
+
+        *query = (UserNameQuery){.names = n, .answered = answered, .waiting = &u->waiting};
+        DL_APPEND(u->waiting, query);
+        timeout_start(&n->timeouts, &query->timeout);
+}
+
+void user_names_cancel(UserNameQuery *query) {
+        query_leave(query);
+}
+
+int user_names_new(Poller *poller, UserNames **ret) {
+        _cleanup_(user_names_freep) UserNames *n = calloc(1, sizeof(UserNames));
+        if (!n)
+                return -ENOMEM;
+
+        n->poller = poller;
+        n->done = (Watch){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .handler = on_done};
+        if (n->done.fd < 0)
+                return -errno;
+
+        int r = timeout_queue_init(&n->timeouts, poller_event(poller), USER_NAMES_WAIT_USEC, on_timeout);
+        if (r >= 0)
+                r = poller_watch(poller, &n->done, EPOLLIN);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(n);
+        return 0;
+}
+
+UserNames *user_names_free(UserNames *n) {
+        if (n->lookup)
+                lookup_abandon(n->lookup);
+        if (n->done.fd >= 0)
+                poller_close(n->poller, &n->done);
+        timeout_queue_done(&n->timeouts);
+
+        for (size_t i = 0; i < USER_NAMES_MAX; i++) {
+                assert(!n->users[i].waiting);
+                free(n->users[i].name);
+        }
+
+        free(n);
+        return NULL;
+}
