@@ -23,6 +23,19 @@ static void client_stop_listening(Client *c) {
                 c->reading.after_silence = false;
 }
 
+/* An IAC after silence, which may be the first half of a break. */
+static bool client_unread_is_half_a_break(const Client *c) {
+        return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
+}
+
+/* It may become a command yet: more is waited for. */
+static bool client_unread_is_open(const Client *c) {
+        if (c->mode != CLIENT_TELNET && c->detection.queue)
+                return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
+
+        return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
+}
+
 void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
@@ -168,19 +181,6 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
-/* An IAC after silence, which may be the first half of a break. */
-static bool client_unread_is_half_a_break(const Client *c) {
-        return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
-}
-
-/* It may become a command yet: more is waited for. */
-static bool client_unread_is_open(const Client *c) {
-        if (c->mode != CLIENT_TELNET && c->detection.queue)
-                return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
-
-        return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
-}
-
 /* Returns: how many bytes the breaks were with which this begins. */
 static size_t client_deliver_breaks(Client *c, const uint8_t *p, size_t n) {
         size_t length = telnet_breaks_length(p, n);
@@ -219,6 +219,14 @@ void client_input_changed(Client *c) {
         client_deliver_unread(c);
         if (c->mode != CLIENT_DEAD)
                 client_update_reading(c);
+}
+
+void client_forget_typed(Client *c) {
+        if (client_unread_is_open(c))
+                return;
+
+        buffer_clear(&c->unread);
+        c->reading.begins_with_break = false;
 }
 
 void client_take_typed(Client *c, const void *typed, size_t n) {

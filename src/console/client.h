@@ -175,6 +175,9 @@ void client_go_to_scrollback(Client *c);
 /* It has sent this before it became a client (client-input.c). May end it. */
 void client_take_typed(Client *c, const void *typed, size_t n);
 
+/* What it has typed in vain is not typed later; what may become a command is kept (client-input.c). */
+void client_forget_typed(Client *c);
+
 /* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. Ends it if it has not
  * read so many that there is no room. */
 void client_notice(Client *c, const char *format, ...) _printf_(2, 3);
