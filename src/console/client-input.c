@@ -39,7 +39,9 @@ static bool client_unread_is_open(const Client *c) {
 void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
-        bool wanted = !client_is_blocked(c) || (c->mode == CLIENT_UNDECIDED && c->unread.size == 0);
+        bool unknown = c->mode == CLIENT_UNDECIDED && (c->unread.size == 0 || client_unread_is_open(c)) &&
+                       c->unread.size < CLIENT_PREFIX_MAX;
+        bool wanted = !client_is_blocked(c) || unknown;
         bool reading = c->mode != CLIENT_DEAD && !c->half_closed && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
@@ -458,6 +460,18 @@ static void client_say_last_words(Client *c) {
                 client_input(c, buffer_data(&c->unread), c->unread.size);
 }
 
+/* Whether it has said something for which its VM has no room: that waits, and so does the end of the connection, which
+ * client_hung_up() finds. */
+static bool client_postpones_end(Client *c) {
+        if (!client_is_blocked(c))
+                return false;
+
+        if (c->mode == CLIENT_UNDECIDED)
+                client_decide(c);
+        client_update_reading(c);
+        return c->mode != CLIENT_DEAD && c->unread.size > 0;
+}
+
 void client_readable(Stream *s) {
         Client *c = container_of(s, Client, stream);
         Concentrator *concentrator = c->concentrator;
@@ -473,6 +487,9 @@ void client_readable(Stream *s) {
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
+                if (client_postpones_end(c))
+                        return;
+
                 client_say_last_words(c);
                 if (n == 0 && c->mode != CLIENT_DEAD)
                         client_half_close(c);

@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 from harness import PATIENCE_SEC, TestCase, main, wait_for
-from peers import EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, connected_vm, console_of, migration_target
+from peers import EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, client_address, connected_vm, console_of, migration_target
 from test_slow_clients import MEGABYTE, SMALL, numbered, repeated, send_until_stuck
 from varlink_peer import Caller, attached
 
@@ -100,6 +100,20 @@ class Answers(TestCase):
         for peer in client, silent:
             peer.wait_data(b"answer")
             self.assertFalse(peer.eof)
+
+    def test_what_might_have_become_a_command_waits_for_room_as_well(self):
+        vm = EsxiVm(self.start(), receive_buffer=SMALL).connect()
+        typist, caller = raw(vm), Caller(vm.vspcd)
+        sent = send_until_stuck(typist, b"k" * MEGABYTE)
+        before = caller.vm(vm.id)["bytesSent"]
+        for _ in range(2):
+            newcomer = Peer(client_address(vm))
+            newcomer.send_raw(b"\xff\xfa last words")
+            newcomer.sock.shutdown(socket.SHUT_WR)
+            wait_for(lambda: caller.vm(vm.id)["clientCount"] == 1, "the newcomer to count for nothing")
+        self.assertEqual(caller.vm(vm.id)["bytesSent"], before)
+        vm.wait_size(sent + 2 * len(b"\xff\xfa last words"))
+        self.assertSameBytes(vm.data.replace(b"k", b""), b"\xff\xfa last words" * 2)
 
     def test_one_whose_vm_moves_meanwhile(self):
         vm = connected_vm(self.start())
