@@ -169,6 +169,9 @@ void client_become_raw(Client *c);
 /* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
 void client_half_close(Client *c);
 
+/* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */
+bool client_is_shut_out(const Client *c);
+
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
 void client_go_to_scrollback(Client *c);
 

@@ -7,7 +7,8 @@ import socket
 import subprocess
 
 from harness import PATIENCE_SEC, TestCase, main, wait_for
-from peers import EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, client_address, connected_vm, console_of, migration_target
+from peers import (BINARY, EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, client_address, connected_vm, console_of,
+                   migration_target)
 from test_slow_clients import MEGABYTE, SMALL, numbered, repeated, send_until_stuck
 from varlink_peer import Caller, attached
 
@@ -206,6 +207,26 @@ class CountsForNothing(TestCase):
         half_close(holder)
         attached(vm, access="exclusive")
         holder.wait_closed()
+
+    def test_and_is_so_while_last_words_wait_and_afterwards(self):
+        """The VM hears them, as they have come first. What it says is for the one who has exclusive access."""
+        vm = EsxiVm(self.start(), receive_buffer=SMALL).connect()
+        typist, client = raw(vm), telnet(vm)
+        client.wait_trace(("do", BINARY))
+        send_until_stuck(typist, b"k" * MEGABYTE)
+        client.send(b"last words")
+        client.sock.shutdown(socket.SHUT_WR)
+        typist.abort()
+        caller = Caller(vm.vspcd)
+        wait_for(lambda: caller.vm(vm.id)["clientCount"] == 0, "the clients to count for nothing")
+        holder = attached(vm, access="exclusive")
+        vm.send(b"<while they wait>")
+        holder.wait_data(b"<while they wait>")
+        vm.wait_data(b"last words")
+        vm.send(b"<afterwards>")
+        holder.wait_data(b"<afterwards>")
+        client.wait_closed()
+        self.assertEqual(client.data, b"")
 
     def test_for_the_time_after_which_a_vm_is_forgotten(self):
         vspcd = self.start(VMExpireSec="1d")
