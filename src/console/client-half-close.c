@@ -5,10 +5,14 @@
 
 #include "client.h"
 
+bool client_is_shut_out(const Client *c) {
+        return c->access != ACCESS_EXCLUSIVE && c->console->holders.n[ACCESS_EXCLUSIVE] > 0;
+}
+
 void client_half_close(Client *c) {
         Concentrator *concentrator = c->concentrator;
 
-        if (!stream_end_reading(&c->stream)) {
+        if (client_is_shut_out(c) || !stream_end_reading(&c->stream)) {
                 client_end(c);
                 return;
         }

@@ -16,10 +16,25 @@ static void client_await_silence(Client *c) {
                 timeout_start_now(&c->concentrator->silences, &c->silence);
 }
 
+/* Whether an IAC has been kept that came after silence: the second byte of a break may follow. */
+static bool client_unread_is_half_a_break(const Client *c) {
+        return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
+}
+
+/* It may become a command yet: more is waited for. */
+static bool client_unread_is_open(const Client *c) {
+        if (c->mode != CLIENT_TELNET && c->detection.queue)
+                return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
+
+        return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
+}
+
 void client_update_reading(Client *c) {
         /* Whether it speaks telnet has to be known even if its VM takes no input: who comes to look at a VM that
          * hangs wants its last words. */
-        bool wanted = !client_is_blocked(c) || (c->mode == CLIENT_UNDECIDED && c->unread.size == 0);
+        bool unknown = c->mode == CLIENT_UNDECIDED && (c->unread.size == 0 || client_unread_is_open(c)) &&
+                       c->unread.size < CLIENT_PREFIX_MAX;
+        bool wanted = !client_is_blocked(c) || unknown;
         bool reading = c->mode != CLIENT_DEAD && !c->half_closed && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
@@ -164,19 +179,6 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
-/* Whether an IAC has been kept that came after silence: the second byte of a break may follow. */
-static bool client_unread_is_half_a_break(const Client *c) {
-        return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
-}
-
-/* It may become a command yet: more is waited for. */
-static bool client_unread_is_open(const Client *c) {
-        if (c->mode != CLIENT_TELNET && c->detection.queue)
-                return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
-
-        return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
-}
-
 /* Sends the VM the breaks at the beginning of @p. Returns: how many bytes these were. */
 static size_t client_deliver_breaks(Client *c, const uint8_t *p, size_t n) {
         size_t length = telnet_breaks_length(p, n);
@@ -215,6 +217,14 @@ void client_input_changed(Client *c) {
         client_deliver_unread(c);
         if (c->mode != CLIENT_DEAD)
                 client_update_reading(c);
+}
+
+void client_forget_typed(Client *c) {
+        if (client_unread_is_open(c))
+                return;
+
+        buffer_clear(&c->unread);
+        c->reading.begins_with_break = false;
 }
 
 void client_take_typed(Client *c, const void *typed, size_t n) {
@@ -443,6 +453,18 @@ static void client_say_last_words(Client *c) {
                 client_input(c, buffer_data(&c->unread), c->unread.size);
 }
 
+/* Whether it has said something for which its VM has no room: that waits, and so does the end of the connection, which
+ * client_hung_up() finds. */
+static bool client_postpones_end(Client *c) {
+        if (!client_is_blocked(c))
+                return false;
+
+        if (c->mode == CLIENT_UNDECIDED)
+                client_decide(c);
+        client_update_reading(c);
+        return c->mode != CLIENT_DEAD && c->unread.size > 0;
+}
+
 void client_readable(Stream *s) {
         Client *c = container_of(s, Client, stream);
         Concentrator *concentrator = c->concentrator;
@@ -458,6 +480,9 @@ void client_readable(Stream *s) {
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
+                if (client_postpones_end(c))
+                        return;
+
                 client_say_last_words(c);
                 if (n == 0 && c->mode != CLIENT_DEAD)
                         client_half_close(c);

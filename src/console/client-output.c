@@ -195,6 +195,10 @@ static bool client_needs_telling(const Client *c) {
 /* Returns: false if there is nothing more that could be done now. */
 static bool client_send_next(Client *c) {
         Ring *ring = &c->console->ring;
+
+        if (client_is_shut_out(c))
+                ring_move(ring, &c->cursor, ring->end);
+
         bool lost = ring_has_lost(ring, &c->cursor);
 
         if (c->half_closed && c->stream.broken) { /* it is not read any more, which would find that out */

@@ -158,8 +158,7 @@ void client_update_access(Client *c) {
         if (c->mode == CLIENT_DEAD || c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
                 return;
 
-        /* What it has typed in vain is not typed later. */
-        buffer_clear(&c->unread);
+        client_forget_typed(c);
         console_change_access(c->console, c, access);
         if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
                 client_notice(c, "nobody holds write access any more: what you type is heard");

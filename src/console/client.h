@@ -167,11 +167,17 @@ void client_log_disconnected(const Client *c);
 /* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
 void client_half_close(Client *c);
 
+/* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */
+bool client_is_shut_out(const Client *c);
+
 /* What it is sent next is the scrollback, as far as it has not had that (client-output.c). */
 void client_go_to_scrollback(Client *c);
 
 /* It has sent this before it became a client (client-input.c). May end it. */
 void client_take_typed(Client *c, const void *typed, size_t n);
+
+/* What it has typed in vain is not typed later; what may become a command is kept (client-input.c). */
+void client_forget_typed(Client *c);
 
 /* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. Ends it if it has not
  * read so many that there is no room. */

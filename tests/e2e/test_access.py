@@ -10,7 +10,8 @@ import socket
 import time
 
 from harness import TestCase, main, queued, wait_for
-from peers import AYT, BRK, DO, IAC, SGA, Peer, RawClient, TelnetClient, connected_vm, console_of, say
+from peers import (AYT, BINARY, BRK, DO, IAC, SGA, WILL, Peer, RawClient, TelnetClient, client_address, connected_vm,
+                   console_of, say)
 from test_slow_clients import send_until_stuck
 from varlink_peer import Caller, attached
 
@@ -319,6 +320,19 @@ class ReadOnly(TestCase):
         reader.wait_data(b"what you type is heard]\r\n")
         hears(vm, reader, b"<heard>")
         self.assertEqual(bytes(vm.data), b"<heard>")
+
+
+    def test_what_it_has_said_of_telnet_is_not_in_vain(self):
+        """It begins with an answer that might be the first of our own offers, so that more is waited for."""
+        vm = connected_vm(self.start())
+        writer, reader = attached(vm, access="write"), Peer(client_address(vm))
+        reader.send_raw(say(WILL, BINARY))
+        vm.vspcd.wait_read(vm.port, reader)
+        writer.close()
+        wait_for(lambda: accesses(vm) == ["free_for_all"], "the lock to end")
+        vm.send(b"\xff.")
+        reader.wait(lambda: reader.raw.endswith(b"."), "the VM's output")
+        self.assertSameBytes(reader.raw, RawClient.OFFERS + b"\xff\xff.")
 
 
 class Locks(TestCase):

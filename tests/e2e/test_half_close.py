@@ -8,7 +8,8 @@ import subprocess
 
 from certificates import Authority
 from harness import PATIENCE_SEC, TestCase, main, wait_for
-from peers import EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, connected_vm, console_of, migration_target
+from peers import (BINARY, EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, client_address, connected_vm, console_of,
+                   migration_target)
 from test_slow_clients import MEGABYTE, SMALL, numbered, repeated, send_until_stuck
 from tls_peers import TlsInMemory
 from varlink_peer import Caller, attached, message
@@ -137,6 +138,20 @@ class Answers(TestCase):
             peer.wait_data(b"answer")
             self.assertFalse(peer.eof)
 
+    def test_what_might_have_become_a_command_waits_for_room_as_well(self):
+        vm = EsxiVm(self.start(), receive_buffer=SMALL).connect()
+        typist, caller = raw(vm), Caller(vm.vspcd)
+        sent = send_until_stuck(typist, b"k" * MEGABYTE)
+        before = caller.vm(vm.id)["bytesSent"]
+        for _ in range(2):
+            newcomer = Peer(client_address(vm))
+            newcomer.send_raw(b"\xff\xfa last words")
+            newcomer.sock.shutdown(socket.SHUT_WR)
+            wait_for(lambda: caller.vm(vm.id)["clientCount"] == 1, "the newcomer to count for nothing")
+        self.assertEqual(caller.vm(vm.id)["bytesSent"], before)
+        vm.wait_size(sent + 2 * len(b"\xff\xfa last words"))
+        self.assertSameBytes(vm.data.replace(b"k", b""), b"\xff\xfa last words" * 2)
+
     def test_one_whose_vm_moves_meanwhile(self):
         vm = connected_vm(self.start())
         client = raw(vm)
@@ -221,6 +236,26 @@ class CountsForNothing(TestCase):
         half_close(holder)
         attached(vm, access="exclusive")
         wait_sent_away(vm, holder)
+
+    def test_and_is_so_while_last_words_wait_and_afterwards(self):
+        """The VM hears them, as they have come first. What it says is for the one who has exclusive access."""
+        vm = EsxiVm(self.start(), receive_buffer=SMALL).connect()
+        typist, client = raw(vm), telnet(vm)
+        client.wait_trace(("do", BINARY))
+        send_until_stuck(typist, b"k" * MEGABYTE)
+        client.send(b"last words")
+        client.sock.shutdown(socket.SHUT_WR)
+        typist.abort()
+        caller = Caller(vm.vspcd)
+        wait_for(lambda: caller.vm(vm.id)["clientCount"] == 0, "the clients to count for nothing")
+        holder = attached(vm, access="exclusive")
+        vm.send(b"<while they wait>")
+        holder.wait_data(b"<while they wait>")
+        vm.wait_data(b"last words")
+        vm.send(b"<afterwards>")
+        holder.wait_data(b"<afterwards>")
+        client.wait_closed()
+        self.assertEqual(client.data, b"")
 
     def test_for_the_time_after_which_a_vm_is_forgotten(self):
         vspcd = self.start(VMExpireSec="1d")

@@ -6,8 +6,9 @@ and what a hostile peer can make vspcd keep is bounded."""
 import re
 import time
 
-from harness import SANITIZED, TestCase, main, wait_for
-from peers import (AYT, BINARY, DO, IAC, SGA, WILL, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, say, sub)
+from harness import SANITIZED, TestCase, main, quick_round, wait_for
+from peers import (AYT, BINARY, DO, IAC, SGA, WILL, EsxiVm, Peer, RawClient, TelnetClient, client_address, connected_vm, say,
+                   sub)
 from varlink_peer import Caller
 
 SMALL = 4096  # a receive buffer that makes a peer slow at once
@@ -221,6 +222,27 @@ class DeafVm(TestCase):
         deaf.wait_size(sent)
         newcomer.wait_data(b"is data")
         self.assertSameBytes(newcomer.data, b"#\xff\xfb\x01 is data")
+
+    def test_nor_is_one_whose_first_answer_comes_in_two_pieces(self):
+        deaf = EsxiVm(self.start(), receive_buffer=SMALL).connect()
+        typist = RawClient(deaf)
+        sent = send_until_stuck(typist, b"k" * MEGABYTE)
+
+        def play():
+            since = time.monotonic()
+            newcomer = Peer(client_address(deaf))
+            newcomer.send_raw(bytes([IAC, DO]))
+            deaf.vspcd.wait_read(deaf.port, newcomer)
+            newcomer.send_raw(bytes([SGA]))
+            return newcomer if time.monotonic() - since < DETECTION_SEC / 2 else newcomer.close()
+
+        newcomer, raw = quick_round(play), RawClient(deaf)
+        deaf.send(b"#")
+        raw.wait_data(b"#")  # half a second has passed for the newcomer as well
+        deaf.wait_size(sent)
+        deaf.send(b"\xff.")
+        newcomer.wait(lambda: newcomer.raw.endswith(b"."), "the VM's output")
+        self.assertSameBytes(newcomer.raw, RawClient.OFFERS + b"#\xff\xff.")
 
     def test_what_many_have_typed_early_comes_in_its_order_though_it_is_more_than_there_is_room_for(self):
         vm = connected_vm(self.start())
