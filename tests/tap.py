@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Tests of unittest, told in the Test Anything Protocol: meson and tools/test count each of them, and say which are
-skipped and why."""
+"""Runs tests of unittest and reports them in the Test Anything Protocol, so that meson and tools/test count each of them
+and show which were skipped and why."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ def bail_out(why):
 
 
 def unavailable(why):
-    """What all of the tests need is not there. On a developer's machine they are skipped; in CI it has to be there."""
+    """Something that all tests of the program need is missing. That skips them on a developer's machine and fails in CI."""
     if os.environ.get("CI") == "true":
         bail_out(why)
     skip_all(why)
@@ -37,7 +37,7 @@ def name_of(test):
 
 
 def tests_of(*classes):
-    """In the order in which they are written"""
+    """The tests of these classes, in the order in which they are written"""
     tests = [(n, cls.__dict__[name].__code__.co_firstlineno, cls, name) for n, cls in enumerate(classes)
              for name in cls.__dict__ if name.startswith("test_")]
     return [cls(name) for _, _, cls, name in sorted(tests, key=lambda test: test[:2])]
@@ -52,8 +52,8 @@ def flatten(suite):
 
 
 def select(tests, words):
-    """Those whose class or name contains one of the words, or all if there are none. A word may be written as a name is
-    shown, or as it is in the source."""
+    """The tests whose class or name contains one of the words, or all tests if there are no words. A word may be written
+    with spaces, as in the output, or with underscores, as in the source."""
     words = [word.lower().replace(" ", "_") for word in words]
     chosen = [test for test in tests if not words or any(word in test.id().lower() for word in words)]
     if not chosen:
@@ -62,8 +62,8 @@ def select(tests, words):
 
 
 class Result(unittest.TestResult):
-    """Prints what has come of each test as it ends. A failed one that has a method evidence() shows what it returns.
-    on_failure() is called before anything is cleaned up."""
+    """Prints the result of each test as it ends. If a test that fails has a method evidence(), what this returns is printed
+    too. on_failure() is called before anything is cleaned up."""
 
     def __init__(self, n_tests, on_failure=None):
         super().__init__()
@@ -82,7 +82,7 @@ class Result(unittest.TestResult):
         self.reason = reason
 
     def add_problem(self, test, err):
-        if not isinstance(test, unittest.TestCase):  # what a whole class needs
+        if not isinstance(test, unittest.TestCase):  # setUpClass() has failed
             raise err[1]
         problem = "".join(traceback.format_exception(*err))
         self.problems.append(problem)
@@ -90,7 +90,7 @@ class Result(unittest.TestResult):
             try:
                 self.problems.append(test.evidence())
             except Exception as e:  # pylint: disable=broad-except
-                self.problems.append(f"and there is no evidence of it: {e}")
+                self.problems.append(f"evidence() has failed: {e}")
         if self.on_failure:
             comment(problem)
             self.on_failure()

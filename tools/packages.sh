@@ -18,10 +18,10 @@ PACKAGES_INSTALL="mandoc debootstrap util-linux"
 PACKAGES_PACKAGE="dpkg-dev rpm rpmlint"
 PACKAGES_SYSTEM="debootstrap systemd-container slirp4netns util-linux procps"
 
-# … and with a real guest at a VM's serial port (tools/linux-guest), as the suite guest does
+# The suite guest, and tools/linux-guest: a real Linux at a VM's serial port
 PACKAGES_GUEST="qemu-system-x86 cpio python3 inetutils-telnet"
 
-# On a machine that it runs on, in the tests that boot one (tools/debian-root)
+# Installed on the machines that tests boot and on which vspc runs (tools/debian-root)
 PACKAGES_HOST="systemd systemd-sysv dbus polkitd iproute2 inetutils-telnet netcat-openbsd openssl"
 
 # find_root COMPLAINT: puts into $become_root what makes a command run as root; or complains, if nothing can.
@@ -36,7 +36,7 @@ find_root() {
     fi
 }
 
-# need_packages PACKAGE...: installs those that are missing, or says which they are.
+# need_packages PACKAGE...: installs those that are missing, or fails and names them.
 need_packages() {
     missing=
     for package in "$@"; do

@@ -7,8 +7,7 @@
 #include "link.h"
 
 static bool client_uses_com_port(const Client *c) {
-        return telnet_option_enabled(&c->telnet.options, TELNET_US, TELNET_COM_PORT) ||
-               telnet_option_enabled(&c->telnet.options, TELNET_HIM, TELNET_COM_PORT);
+        return telnet_option_in_use(&c->telnet.options, TELNET_COM_PORT);
 }
 
 void client_begin_com_port(Client *c) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Clients that have ended their sending side, as "printf 'uptime\\r' | nc -N" does. A client that has gone
- * altogether looks the same until it is sent something. So either gets its VM's output for a while. */
+/* Clients that have ended their sending side, as "printf 'uptime\r' | nc -N" does. A client that has closed its
+ * connection altogether looks the same until it is sent something, so both are sent their VM's output for a while. */
 
 #include "client.h"
 
@@ -33,7 +33,7 @@ void client_break_vm_silence(Client *c) {
 void client_vm_silence_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, vm_silence);
 
-        /* The VM has not got yet what it is to answer. */
+        /* The VM cannot answer yet: it has not received all input. */
         if (console_holds_input(c->console))
                 client_break_vm_silence(c);
         else

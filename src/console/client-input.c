@@ -10,18 +10,18 @@ static bool client_is_blocked(const Client *c) {
         return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
 }
 
-/* Begins to measure silence: TELNET_SILENCE_USEC from now, unless something comes. */
+/* Starts the timer for silence: it elapses unless something comes within TELNET_SILENCE_USEC. */
 static void client_await_silence(Client *c) {
         if (c->mode == CLIENT_UNDECIDED || c->mode == CLIENT_RAW)
                 timeout_start_now(&c->concentrator->silences, &c->silence);
 }
 
-/* Whether an IAC has been kept that came after silence: the second byte of a break may follow. */
+/* Whether the only byte that was kept is an IAC that came after silence: the second byte of a break may follow. */
 static bool client_unread_is_half_a_break(const Client *c) {
         return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
 }
 
-/* It may become a command yet: more is waited for. */
+/* Whether the bytes that were kept may still become a command, so that they wait for more. */
 static bool client_unread_is_open(const Client *c) {
         if (c->mode != CLIENT_TELNET && c->detection.queue)
                 return c->unread.size > 0 && buffer_data(&c->unread)[0] == TELNET_IAC && !c->reading.begins_with_break;
@@ -46,7 +46,8 @@ void client_update_reading(Client *c) {
         } else {
                 stream_pause(&c->stream);
 
-                /* A client that is not read may send anything. Bytes that were kept came before. */
+                /* What the client sends while it is not read is not seen, so there is no silence to speak of. Bytes
+                 * that were kept came before. */
                 if (c->unread.size == 0)
                         c->reading.after_silence = false;
         }
@@ -168,7 +169,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         client_end(c);
                         break;
 
-                case TELNET_EVENT_SUBNEGOTIATION: /* no other option that we agree to has any */
+                case TELNET_EVENT_SUBNEGOTIATION: /* of the options that we agree to, only COM-PORT has any */
                         if (event.option == TELNET_COM_PORT)
                                 client_handle_com_port(c, &event);
                         break;
@@ -264,8 +265,8 @@ static void client_become_telnet(Client *c) {
                 client_go_to_scrollback(c);
 }
 
-/* Decides what the client is from what it has sent so far: the time to wait for more is over. It may have sent
- * what our own offers begin with, and no more. */
+/* The time to wait for more is over: decides whether the client is telnet or raw by what it has sent so far. That may be
+ * the beginning of our own offers. */
 static void client_decide(Client *c) {
         TelnetReadFlags flags = c->reading.late ? TELNET_READ_LATE : 0;
 
@@ -297,7 +298,7 @@ static void client_keep(Client *c, const uint8_t *p, size_t n) {
                 client_end(c);
 }
 
-/* Not telnet, so far. */
+/* These bytes are data: the client has not spoken telnet so far. */
 static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
         c->reading.late = true;
         c->reading.after_silence = false;
@@ -314,7 +315,7 @@ static bool client_may_keep(const Client *c, size_t n) {
         return c->mode == CLIENT_UNDECIDED ? n <= CLIENT_PREFIX_MAX : n == 1 && c->reading.after_silence;
 }
 
-/* The client stays raw, or undecided. */
+/* @p begins with breaks, see TELNET_BREAK. The client stays raw, or undecided. */
 static void client_receive_break(Client *c, const uint8_t *p, size_t n) {
         c->reading.after_silence = false;
 
@@ -358,11 +359,12 @@ static void client_join(Client *c) {
                     c->peer.text);
 }
 
-/* A raw client's first bytes wait for more only if at least one whole command of them is as in our offers. */
+/* A raw client's first bytes wait for more only if they have at least one whole command (IAC WILL option) of our
+ * offers. */
 #define LATE_BEGINNING_MIN 3U
 
-/* Looks whether the client's first bytes are our own offers. Returns: how many bytes need no further handling;
- * all of them if more are needed to know. */
+/* Looks whether the client's first bytes are our own offers. Returns: how many bytes the caller need not handle; all
+ * of them if they are kept because more are needed to know. */
 static size_t client_take_beginning(Client *c, const uint8_t *p, size_t n) {
         size_t size;
         TelnetRecognition recognition = telnet_recognize_offers(&client_policy, p, n, &size);

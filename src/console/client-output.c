@@ -31,7 +31,7 @@ void client_go_to_scrollback(Client *c) {
         ring_move(ring, &c->cursor, MAX(position, ring->begin));
 }
 
-/* Whether it is not known yet how the VM's output has to be encoded for this client. */
+/* Whether the encoding of the VM's output for this client is not known yet: raw, NVT or BINARY. */
 static bool client_is_undecided(const Client *c) {
         return c->mode == CLIENT_UNDECIDED || c->awaits_binary;
 }
@@ -148,8 +148,8 @@ static ssize_t client_send_some(Client *c) {
         return client_send_encoded(c, iov, n);
 }
 
-/* Sends a copy of the output without the queries that a terminal would answer. Returns: how many bytes of the
- * ring are done with; *ret_left_out: how many of them were not sent. */
+/* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
+ * cursor moves in the ring; *ret_left_out: how many of them were not sent. */
 static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
         uint64_t left = c->replay.end - c->cursor.position;
@@ -178,7 +178,7 @@ static void client_tell_connected(Client *c) {
         client_notice(c, "VM %s", c->shown_connected ? "connected" : "disconnected");
 }
 
-/* So it is told whether its VM is alone at this console. */
+/* Tells it whether two VMs share this console. */
 static void client_tell_clash(Client *c) {
         char text[CONSOLE_CLASH_TEXT_MAX];
         const char *clash = console_describe_clash(c->console, text);

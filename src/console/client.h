@@ -38,7 +38,7 @@ typedef enum ClientMode {
  * no input. It is more than a telnet program's first answers. */
 #define CLIENT_PREFIX_MAX 64U
 
-/* The same of one that has agreed on telnet, and has not waited for the answer before it began to type */
+/* The same for a client that attaches by way of the admin sockets and begins to type before it has our answer */
 #define CLIENT_TYPED_EARLY_MAX 4096U
 
 /* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. It
@@ -72,30 +72,30 @@ struct Client {
         Stream stream;
         TelnetSession telnet;
         TelnetKeyboard keyboard;
-        ComPort com_port; /* what it has set, 0 otherwise */
+        ComPort com_port; /* what it has set as a user of COM-PORT; 0: not set */
         RingCursor cursor;
         Replay replay; /* while cursor.position < replay.end, the cursor is in a replay */
         Peer peer;
         usec_t since; /* since 1970 */
 
-        Buffer unread; /* what it has sent and nobody has had yet */
+        Buffer unread; /* bytes it has sent that are neither understood nor delivered yet */
         TelnetReading reading;
 
         bool awaits_binary;   /* it has not answered our WILL BINARY: its output waits for CLIENT_BINARY_USEC at most */
         bool half_closed;     /* it has ended its sending side, and is in its console's list of such clients */
-        bool begun;           /* its first bytes have been looked at: they are our own offers, or are not */
-        bool null_modem;      /* they are: the port of another VM is at the other end, and the client stays raw */
+        bool begun;           /* its first bytes have been compared with our own offers */
+        bool null_modem;      /* they were our own offers: it is the port of another VM, and stays raw */
         bool got_output;      /* the scrollback would come too late */
-        bool shown_connected; /* the last it was told of its VM */
-        bool shown_clash;     /* the same, of another VM at this console */
-        bool shown_modem;     /* it uses COM-PORT, and has been told of the modem lines */
+        bool shown_connected; /* the value of console->connected that it was told last */
+        bool shown_clash;     /* the same for console->clash */
+        bool shown_modem;     /* it uses COM-PORT and has been sent the state of the modem lines */
         bool shown_read_only; /* it has been told why its VM does not hear it */
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
-        Timeout silence;   /* since the last read; not of one that speaks telnet */
-        Timeout detection; /* while its mode is not known; then while awaits_binary */
-        Timeout vm_silence, lifetime; /* while it is half-closed */
+        Timeout silence;   /* runs since the last read, unless it speaks telnet */
+        Timeout detection; /* runs while its mode is not known; then while awaits_binary */
+        Timeout vm_silence, lifetime; /* run while it is half-closed */
         Client *prev, *next; /* of one of the console's lists, or of the dead */
 };
 
@@ -124,7 +124,7 @@ void client_silence_elapsed(Timeout *t);
 void client_vm_silence_elapsed(Timeout *t);
 void client_lifetime_elapsed(Timeout *t);
 
-/* If it is half-closed: its VM has said something, or it has taken something. */
+/* Its VM has said something, or it has taken something: vm_silence starts again if it is half-closed. */
 void client_break_vm_silence(Client *c);
 
 /* Gives it the access that it has now, the holders being others than before. */
@@ -161,10 +161,11 @@ void client_break(Client *c);
  * client. */
 void client_begin_com_port(Client *c);
 void client_handle_com_port(Client *c, const TelnetEvent *event);
+
 /* "client 192.0.2.7:4711 disconnected" */
 void client_log_disconnected(const Client *c);
 
-/* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
+/* It has ended its sending side, and everything it sent has been read (client-half-close.c). May end it. */
 void client_half_close(Client *c);
 
 /* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */

@@ -131,15 +131,15 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
 
 Console *concentrator_find(const Concentrator *c, const char *id);
 
-/* Clones are consoles with a BIOS UUID in their identity, for another VM has their UUID. There may be any number of one
- * UUID. To be called by them, as they come and go. */
+/* Clones are consoles whose identity has the BIOS UUID in it, because another VM has the same UUID. Any number of clones
+ * may have the same UUID. Consoles call these when they come and go. */
 void concentrator_add_clone(Concentrator *c, Console *console);
 void concentrator_remove_clone(Concentrator *c, Console *console);
 
-/* Whether there is one of these UUIDs. */
+/* Whether there is a clone with these two UUIDs. */
 bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]);
 
-/* Whether there are any of this UUID: which VM is meant only the BIOS UUID tells then. */
+/* Whether there are clones with this UUID. Then a link's VM can only be told by its BIOS UUID. */
 bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]);
 
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */

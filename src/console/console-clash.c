@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Two VMs that share a console: they have one UUID and one Port URI, and their BIOS UUIDs do not tell them apart (see
- * link-identity.c). Both are heard, both are spoken to; whoever types is told so, and so are the log and those who ask
- * for the VM. It is over once one of them closes, is renamed, or tells who it is. */
+/* A clash: two VMs share a console, because they have the same UUID and Port URI and their BIOS UUIDs do not tell them
+ * apart (see link-identity.c). The output of both is shown and both get what is typed. Clients, the log and those who
+ * query the VM are told. The clash ends when one of the two closes its connection, gets the name of the other, or is
+ * found to be a connection that its host has lost. */
 
 #include <stdio.h>
 #include <utlist.h>
@@ -14,7 +15,7 @@
 
 #define NAME_SHOWN_MAX 32U
 
-/* Of an address, without the port */
+/* The size of an address without its port */
 static size_t host_size(const char *peer) {
         const char *colon = strrchr(peer, ':');
 
@@ -27,8 +28,8 @@ static bool links_have_one_host(const Link *a, const Link *b) {
         return n == host_size(b->peer) && memcmp(a->peer, b->peer, n) == 0;
 }
 
-/* A host that answers on the newer connection and not on the older one has lost that: it is no other VM, but one that
- * has been renamed and has connected anew. */
+/* Whether the host has lost the older connection: it answers on the newer one only. Then both are of one VM, which has
+ * been renamed and has connected anew. */
 static bool link_is_lost(const Link *older, const Link *newer) {
         return older->identity.uuids[VM_UUID_BIOS].state == VM_UUID_SILENT &&
                newer->identity.uuids[VM_UUID_BIOS].state == VM_UUID_TOLD && links_have_one_host(older, newer);

@@ -24,7 +24,7 @@ static void vmotion_end(VMotion *v, Link *winner) {
         HASH_DELETE(handle, console->concentrator->vmotions, v);
         console_remove_vmotion(console, v);
         vmotion_free(v);
-        if (peer) /* not before: what closing it leads to may close the source as well */
+        if (peer) /* only now: closing the peer may lead to the source being closed as well */
                 link_end(peer);
         console_settle(console);
 }
@@ -102,7 +102,7 @@ static void vmotion_nobody_wins(VMotion *v, const char *why) {
         vmotion_report(console, CONSOLE_VMOTION_ABORTED);
 }
 
-/* The source is typed to again, as it may be the VM for ever; the target may still come, or complete. */
+/* Sends input to the source again, as it may stay the VM for ever. The target may still come, or complete. */
 static void vmotion_hand_back(VMotion *v) {
         Buffer held = TAKE(v->held, BUFFER_INIT(v->held.max));
         Console *console = v->console;
@@ -205,8 +205,8 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
                 vmotion_source_wins(v, "its host has called the vMotion off");
 }
 
-/* A target has come after the source had been sent input again: that is held once more, behind what the source has been
- * sent so far. */
+/* A target has come when its vMotion was overdue and the source had been sent input again: from now on input is held
+ * back once more. What has been queued for the source still leaves. */
 static void vmotion_hold_again(VMotion *v) {
         Console *console = v->console;
 
@@ -288,7 +288,8 @@ void vmotion_link_closed(VMotion *v, Link *link) {
         }
 }
 
-/* A vMotion of the VM that has connected anew as @link; NULL: there is none. Where the source has gone its URI has to do. */
+/* Finds a vMotion of the VM that has connected anew as @link; NULL: there is none. If the source has closed, the URI
+ * alone decides. */
 static VMotion *vmotion_of_newcomer(const Console *console, const Link *link) {
         VMotion *v;
 

@@ -15,8 +15,8 @@ void vmotion_complete(Link *target, const uint8_t *sequence, size_t n);
 /* @link, the source or the peer of @v, has closed. */
 void vmotion_link_closed(VMotion *v, Link *link);
 
-/* A VM has connected anew, and not as a target, while its vMotion is unfinished: what was held is sent to @link, and its
- * source, whose host may have died without a word, is spoken to no more. */
+/* @link is a new connection of a VM, not a vMotion's target. If a vMotion of this VM is unfinished, @link gets what was
+ * held, and the source, whose host may have died, gets no more input. */
 void vmotion_link_came(Console *console, Link *link);
 
 /* Ends it for nobody: its console goes. */

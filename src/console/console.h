@@ -26,9 +26,9 @@ struct Console {
 
         char *id;         /* uuid_text, with "_URI" behind it under MultiConsole */
         uint8_t uuid[16]; /* as ESXi sent it */
-        char uuid_text[UUID_PAIR_TEXT_MAX]; /* the UUID; with "~BIOS UUID" behind it if another VM has the same */
+        char uuid_text[UUID_PAIR_TEXT_MAX]; /* the UUID; of a clone, with "~BIOS UUID" behind it */
 
-        /* Of a clone, which has "~" in its identity: by uuid, if it is the first, and all of that UUID */
+        /* Of a clone: the first one of a UUID is in the concentrator's table, and all of that UUID are in a list. */
         UT_hash_handle clone_handle;
         Console *clone_prev, *clone_next;
         char *uri;  /* of the serial port that connected last */
@@ -41,7 +41,7 @@ struct Console {
 
         Ring ring;
         Link *links;     /* utlist */
-        Link *doubtful;  /* utlist: those that wait to join, see link-identity.c */
+        Link *doubtful;  /* utlist: links that wait until it is known whether they are this VM, see link-identity.c */
         Client *clients; /* utlist */
         Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */
         VMotion *vmotions; /* utlist: those that have begun */
@@ -61,7 +61,7 @@ struct Console {
         bool input_blocked;  /* a link takes no more: clients are not read */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
         bool clash;          /* two VMs that cannot be told apart are connected (console-clash.c) */
-        bool links_changed;  /* there are others, or what is known of them is: whether they clash is to be found out */
+        bool links_changed;  /* the links, or what is known of them, have changed since `clash` was brought up to date */
 };
 
 /* The identity of a serial port: its own under MultiConsole, else its VM's. @bios: NULL unless another VM has the same
@@ -104,7 +104,7 @@ void console_remove_client(Console *c, Client *client);
 /* Moves @client from the clients to those that are half-closed. May end it, or another of these. */
 void console_half_close_client(Console *c, Client *client);
 
-/* Those that are there: one that has gone may still have typed something that its VM has not taken. */
+/* Clients that are connected, without one that has closed and whose last input the VM has not taken yet. */
 unsigned console_count_clients(const Console *c);
 
 /* Whether a client may come. */
@@ -165,12 +165,12 @@ void console_flush_input(Console *c);
 /* Takes in settings that have changed while it runs. */
 void console_apply_settings(Console *c);
 
-/* What is the matter where two VMs share a console, and what to do; NULL: they do not. Returns: @buffer. */
+/* A text that says which two VMs share this console, and what to do. Returns: @buffer; NULL: no VMs share it. */
 #define CONSOLE_CLASH_TEXT_MAX 384U
 const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_CLASH_TEXT_MAX]);
 
-/* Tells clients and log when two VMs begin to share a console, and when they do not any more (console-clash.c). A part
- * of console_settle(). */
+/* Tells clients and the log when two VMs begin to share this console and when that ends (console-clash.c). Called by
+ * console_settle(). */
 void console_settle_clash(Console *c);
 
 /* Brings up to date what follows from links, clients and vMotions. To be called after any change to them. */

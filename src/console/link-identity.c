@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which VM a link is: its UUIDs are asked for, and it joins its VM's console.
+/* Finds out which VM a link belongs to: asks its host for UUIDs, and lets the link join the VM's console.
  *
- * Two VMs may have one UUID and one Port URI: a copy made by hand, or VMs of two vCenters. Where two connections are
- * live that go by different names, both are asked for the BIOS UUID. If those differ the second VM has a console of its
- * own, UUID~BIOS. A link waits for both answers, for VM_IDENTITY_ANSWER_USEC at most; if these do not tell the VMs apart
- * it joins the console that there is, and whom that concerns is told (console-clash.c). */
+ * Two VMs may have the same UUID and the same Port URI: copies made by hand, or VMs of two vCenters. When a link comes
+ * whose VM has another name than the VM of a live link, both hosts are asked for the BIOS UUID. If the BIOS UUIDs differ,
+ * the second VM is a "clone" and gets a console of its own, UUID~BIOS. The new link waits for both answers ("doubtful"),
+ * for VM_IDENTITY_ANSWER_USEC at most. If these do not tell the VMs apart, it joins the existing console, and clients
+ * and log are told that two VMs share it (console-clash.c). */
 
 #include <utlist.h>
 
@@ -27,8 +28,8 @@ static void link_ask_next(Link *l) {
                 link_put_question(l, question);
 }
 
-/* All questions at once, as vSPC.py has always put them to ESXi: what a VM is need not wait for where it wants to
- * go, and in a storm a round trip less for each VM is a quarter of all segments. */
+/* Asks all questions at once, as vSPC.py has always done. UUID and name do not depend on the URI, and one round trip less
+ * for each VM saves a quarter of all segments when all hosts connect at once. */
 void link_ask(Link *l) {
         link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
         link_ask_next(l);
@@ -67,7 +68,7 @@ static void link_enter_doubts(Link *l, Console *console) {
 }
 
 void link_settle_doubts(Console *c) {
-        /* Each once: those that still have to wait are at the end again. */
+        /* Each link once: one that still has to wait goes to the end of the list. */
         for (unsigned n = c->n_doubtful; n > 0 && c->doubtful; n--)
                 link_identify(c->doubtful);
 }
@@ -82,8 +83,8 @@ static bool link_has_told_bios(Link *l) {
         return vm_identity_is_settled(&l->identity, VM_UUID_BIOS);
 }
 
-/* A live connection of another VM to the serial port @l wants to be; NULL if there is none, or if one of @l's own VM is
- * live as well: @l has connected anew. */
+/* Finds a live link of another VM that has @l's UUID and URI. Returns: NULL if there is none, or if a link of @l's own VM
+ * is live as well: then @l's VM has merely connected anew. */
 static Link *console_find_other_vm(const Console *c, const Link *l) {
         Link *other = NULL, *m;
 
@@ -98,7 +99,7 @@ static Link *console_find_other_vm(const Console *c, const Link *l) {
         return other;
 }
 
-/* The same, asked for its BIOS UUID. Asking may end a link: then it is another one, or none. */
+/* The same, and asks its host for the BIOS UUID. Asking may end the link: then the next one is tried. */
 static Link *console_ask_other_vm(Console *c, const Link *l) {
         Link *other;
 
@@ -112,7 +113,8 @@ static Link *console_ask_other_vm(Console *c, const Link *l) {
         return other;
 }
 
-/* Whether @l is not the VM that has its UUID alone, its BIOS UUID being known. @other: see console_ask_other_vm(). */
+/* Whether @l's VM is a clone, that is, known by its UUID and BIOS UUID together. Its BIOS UUID must have been told.
+ * @other: see console_ask_other_vm(). */
 static bool link_is_clone(const Link *l, const Link *other, const char *clone_id) {
         Concentrator *c = l->concentrator;
         const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios = vm_identity_get(&l->identity, VM_UUID_BIOS);
@@ -121,11 +123,12 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
         if (other_bios && memcmp(bios, other_bios, 16) != 0)
                 return true;
 
-        /* It is already known to be one, as another serial port maybe. */
+        /* It has been a clone before, perhaps at another of its serial ports. */
         return concentrator_find(c, clone_id) || (c->settings.multi_console && concentrator_has_clone(c, uuid, bios));
 }
 
-/* Which console is @l's: *ret_id is its identity. Returns: 0, or -EAGAIN: it has to wait, or has ended; or -ENOMEM. */
+/* Finds the identity of @l's console; *ret_other: a live link of the VM that @l's VM is a clone of, or NULL.
+ * Returns: 0; -EAGAIN if @l has to wait for answers, or has ended; -ENOMEM. */
 static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Concentrator *c = l->concentrator;
         const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios;
@@ -174,7 +177,7 @@ static int link_find_or_make_console(Link *l, Console **ret) {
         if (r < 0)
                 return r;
 
-        /* Its port may need a descriptor for which a handshake is given up: this one is over. */
+        /* Opening a port may need a descriptor for which a slow handshake is given up: not this one. */
         timeout_stop(&l->timeout);
 
         Console *console = concentrator_find(c, id);
@@ -243,7 +246,8 @@ static void link_refuse_without_uuid(Link *l) {
                 link_end(l);
 }
 
-/* What is known of its UUIDs has changed. @was_known: the one that it goes by was, before. */
+/* Acts on a change of what is known of the VM's UUIDs. @was_known: whether the UUID by which it is known was known before
+ * the change. */
 static void link_identity_changed(Link *l, bool was_known) {
         if (l->state != LINK_HANDSHAKE) {
                 if (l->console) {
@@ -296,7 +300,7 @@ void link_question_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, question);
         bool was_known = vm_identity_uuid(&l->identity);
 
-        link_log(l, LOG_DEBUG, NULL, "has not been told a UUID that its host was asked for");
+        link_log(l, LOG_DEBUG, NULL, "its host has not answered a question for a UUID");
         vm_identity_give_up(&l->identity);
         link_identity_changed(l, was_known);
         link_flush(l);

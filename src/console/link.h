@@ -96,14 +96,15 @@ struct Link {
         Timeout succession;
         bool talked; /* as a vMotion's source: something has been read since its timer was started */
 
-        Timeout timeout; /* of its handshake, or its departure */
-        Timeout question; /* a UUID has been asked for */
+        Timeout timeout;  /* of its handshake, or its departure */
+        Timeout question; /* runs while the answer to a question for a UUID is awaited */
 
-        /* Another VM with its UUID and URI is connected to this console, and has yet to tell its BIOS UUID. */
+        /* The console at whose `doubtful` list this link waits; NULL: it does not wait. Another VM with the same UUID and
+         * URI is connected there and has yet to tell its BIOS UUID. */
         Console *doubted_at;
 
         Link *prev, *next;                 /* of the concentrator */
-        Link *console_prev, *console_next; /* of the console, or of those that wait at it */
+        Link *console_prev, *console_next; /* of the console's links, or of its doubtful ones */
 };
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer);
@@ -199,19 +200,19 @@ void link_handle_authentication(Link *l, const TelnetEvent *event);
 /* Option 232 is in force: says what it knows, and asks who the VM is (link-identity.c). */
 void link_ask(Link *l);
 
-/* A suboption says something of the VM's UUIDs (link-identity.c). */
+/* Takes in a suboption that may be about the VM's UUIDs (link-identity.c). */
 void link_take_identity(Link *l, const VMwareSuboption *s);
 
-/* The URI is accepted and the UUID known, maybe: the host is told that its VM is served (link-identity.c). */
+/* Tells the host that its VM is served, once the URI is accepted and the UUID is known (link-identity.c). */
 void link_will_proxy(Link *l);
 
-/* Once all is known, and not before, it joins its console (link-identity.c). */
+/* Joins its VM's console, if URI, UUID and name are known (link-identity.c). */
 void link_identify(Link *l);
 
-/* Those that wait at @c until others have told their BIOS UUIDs: they need not wait any more, maybe. */
+/* Looks again whether the doubtful links of @c can join a console: what they wait for may have come. */
 void link_settle_doubts(Console *c);
 
-/* Does not wait for others any more. */
+/* Takes the link out of the list of doubtful links, if it is in one. */
 void link_leave_doubts(Link *l);
 
 /* A suboption of VMware's has come (link-dialogue.c). */

@@ -13,9 +13,9 @@
  * them is the VM. A vMotion belongs to the link on which it began, the source, and is named by its sequence
  * and a secret, which the target's connection has to show, once.
  *
- * Hosts may take longer than VMotionTimeoutSec=. The source then gets what was held and is typed to as before, but the
- * vMotion goes on until the source closes, calls it off or begins another: until then a target that knows the secret
- * is the VM.
+ * A vMotion that takes longer than VMotionTimeoutSec= is overdue: the source gets what was held, and what is typed goes to
+ * it as before. But the vMotion goes on until the source closes, calls it off or begins another one: until then a target
+ * that knows the secret can still become the VM.
  */
 typedef struct Console Console;
 typedef struct Link Link;
@@ -38,7 +38,7 @@ typedef enum VMotionEvent {
         VMOTION_ON_SOURCE_CLOSED,
         VMOTION_ON_PEER_CLOSED,   /* the accepted target */
         VMOTION_ON_TIMEOUT,
-        VMOTION_ON_NEWCOMER,      /* the VM has connected anew and said who it is, instead of moving */
+        VMOTION_ON_NEWCOMER,      /* the VM has connected anew, as if there were no vMotion */
         _VMOTION_EVENT_MAX,
 } VMotionEvent;
 
@@ -51,14 +51,14 @@ typedef enum VMotionAction {
         VMOTION_PEER_WINS,   /* the target is the VM, what was held goes to it */
         VMOTION_SOURCE_WINS, /* the source still is, what was held goes to it, the peer goes */
         VMOTION_NOBODY_WINS, /* the VM has gone, and what was held with it */
-        VMOTION_NEWCOMER_WINS, /* what was held goes to the new connection, the peer goes, the source is spoken to no more */
-        VMOTION_HAND_BACK,   /* what was held goes to the source, as all that is typed from now on; the target may come */
+        VMOTION_NEWCOMER_WINS, /* the new connection gets what was held, the peer is closed, the source gets no input */
+        VMOTION_HAND_BACK,   /* the source gets what was held and what is typed from now on; the target may still come */
 } VMotionAction;
 
 /* "none", "begun", "accepted", "orphaned", "overdue" */
 const char *vmotion_state_to_string(VMotionState state);
 
-/* Whether input is held in this state: the source is sent nothing then. */
+/* Whether input is held back in this state, so that the source is sent nothing. */
 bool vmotion_state_holds(VMotionState state);
 
 /* The whole of the rules: moves *state and says what is to be done. */

@@ -35,8 +35,8 @@ static int offer_option(EsxiLink *link, uint8_t option) {
                             : telnet_session_put(&link->telnet, &link->stream.out, (uint8_t[]){command, option}, 2);
 }
 
-/* ESXi holds its WILL 232 back until it knows whether there will be authentication, and says it then whether it has been
- * asked or not: VMware's own concentrator never asks. */
+/* ESXi holds back its WILL VMWARE until it knows whether there will be authentication. Then it sends it even if it was not
+ * asked: VMware's own concentrator never asks. */
 static int settle_authentication(EsxiLink *link) {
         TelnetEvent held = {.type = TELNET_EVENT_NEGOTIATION, .command = TELNET_DO, .option = TELNET_VMWARE};
         TelnetAnswer answer;
@@ -194,7 +194,7 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         if (r < 0)
                 return r;
 
-        /* Who agrees to it, not having asked, waits for what we know. Who has asked says first what he knows. */
+        /* A concentrator that agrees without having asked waits for our suboptions. One that has asked sends its own first. */
         if (event->option == TELNET_VMWARE && event->command == TELNET_DO && answer.changed)
                 return link_introduce(link);
 

@@ -108,8 +108,8 @@ _Noreturn static void run(const GuestProgram *p, const int fds[static 2]) {
                 (void) setrlimit(RLIMIT_NOFILE, &files);
         }
 
-        /* As a guest has them after its boot, whatever has started us: where a script has, in the background, SIGINT and
-         * SIGQUIT are ignored, and with them ^C at the guest's terminal would be. */
+        /* All signals have their default effect, as in a guest that has just booted. A script that starts us in the background
+         * has us ignore SIGINT and SIGQUIT; inherited, ^C at the guest's terminal would do nothing. */
         for (int number = 1; number < NSIG; number++)
                 (void) signal(number, SIG_DFL);
         sigemptyset(&none);

@@ -28,6 +28,6 @@ GuestProgram *guest_program_free(GuestProgram *p);
 /* Returns: how many bytes it has written, 0 if there are none now. */
 size_t guest_program_read(GuestProgram *p, uint8_t *data, size_t n);
 
-/* Returns: how many bytes it has taken; if not all, writable() is called once it takes more. One that has ended for good
- * takes and ignores all. */
+/* Returns: how many bytes it has taken; if not all, writable() is called once it takes more. A program that has ended for
+ * good takes everything and ignores it. */
 size_t guest_program_write(GuestProgram *p, const uint8_t *data, size_t n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a GuestProgram and a RemoteGuest tell the VM at whose serial port they are */
+/* GuestHandler: how a GuestProgram or a RemoteGuest calls back the VM at whose serial port it is. */
 typedef struct GuestHandler {
-        void (*readable)(void *userdata); /* after reading from it has returned 0 */
-        void (*writable)(void *userdata); /* it takes more again of what is typed */
+        void (*readable)(void *userdata); /* there is output again, after reading has returned 0 */
+        void (*writable)(void *userdata); /* it takes more input again */
 } GuestHandler;

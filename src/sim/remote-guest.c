@@ -8,7 +8,7 @@
 
 #define RECONNECT_USEC USEC_PER_SEC
 
-/* The high mark, what two connections may have read at once with each byte doubled, and answers to options. */
+/* The backlog up to its mark, one read of each of two connections with each byte doubled, and answers to options */
 #define OUT_MAX (REMOTE_GUEST_BACKLOG_HIGH + 2 * 2 * 65536U + 65536U)
 
 struct RemoteGuest {
@@ -21,7 +21,7 @@ struct RemoteGuest {
         TelnetSession telnet;
         sd_event_source *reconnect;
         bool joined;   /* the connection has been made */
-        bool reported; /* that there is no machine; not said again until one has been there */
+        bool reported; /* the absence of a machine has been logged: once until one has been there again */
 };
 
 static const TelnetPolicy policy = {
@@ -49,7 +49,7 @@ static void report_absence(RemoteGuest *g, int error) {
                 return;
 
         log_warning("%s %s: %s. Trying again every second.",
-                    g->joined ? "The machine has gone from" : "No machine yet at",
+                    g->joined ? "Lost the machine at" : "No machine yet at",
                     address_format(g->address, address),
                     error < 0 ? strerror(-error) : "it has closed the connection");
 }
@@ -64,7 +64,7 @@ static void end_connection(RemoteGuest *g, int error) {
         if (r < 0)
                 log_error_errno(r, "Cannot set a timer to connect to the machine again: %m");
 
-        /* Its backlog has gone with the connection. */
+        /* The connection's backlog is gone, so there is room again. */
         g->handler->writable(g->userdata);
 }
 
@@ -90,7 +90,7 @@ static void on_readable(Stream *s) {
         RemoteGuest *g = container_of(s, RemoteGuest, stream);
         uint8_t first;
 
-        /* A connection that ends without a word, or cannot be made, is made again even while nobody takes output. */
+        /* The end of a connection is noticed here, so that it is made again even while nobody takes the output. */
         ssize_t k = stream_peek(s, &first);
         if (k == -EAGAIN)
                 return;
@@ -135,7 +135,7 @@ static int open_connection(RemoteGuest *g) {
 static void connect_to_machine(RemoteGuest *g) {
         int r = open_connection(g), error = 0;
 
-        /* On this machine it is refused at once, and who sends is not told why. */
+        /* An address of this machine may have refused already, and sending would not tell why. */
         if (r >= 0 && getsockopt(g->stream.watch.fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error}) >= 0)
                 r = -error;
 
@@ -174,7 +174,8 @@ RemoteGuest *remote_guest_free(RemoteGuest *g) {
         return NULL;
 }
 
-/* Moves what is serial data to the beginning of @data and takes in the rest. Returns: its size, or a negative errno. */
+/* Moves the serial data to the beginning of @data and acts on telnet's commands. Returns: the size of the serial data, or a
+ * negative errno. */
 static ssize_t decode(RemoteGuest *g, uint8_t *data, size_t n) {
         size_t size = 0;
 
@@ -218,7 +219,7 @@ size_t remote_guest_read(RemoteGuest *g, uint8_t *data, size_t n) {
         return (size_t) size;
 }
 
-/* After something has been queued, or could not be: @r */
+/* @r: the result of queuing something for the machine */
 static void queued(RemoteGuest *g, int r) {
         if (r < 0)
                 end_connection(g, r);
@@ -232,7 +233,7 @@ void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n) {
 
         int r = telnet_put_data(&g->telnet.out, &g->stream.out, data, n);
 
-        /* What a CR at the end still asks for is not left to what is typed next. */
+        /* A CR at the end gets the byte that telnet wants behind it now, not only with what is typed next. */
         if (r >= 0)
                 r = telnet_session_settle(&g->telnet, &g->stream.out);
         queued(g, r);

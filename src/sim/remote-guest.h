@@ -13,8 +13,8 @@
  * The connection is made again a second after it has ended or failed, so the machine may come later than the VM, and
  * may be switched off and on. While there is no machine, what clients type is lost, as it is at any serial port.
  *
- * A machine whose output nobody takes waits. A machine that does not read what clients type shows that by its backlog:
- * it is for the owner to read no more from them.
+ * A machine whose output nobody takes waits. If a machine does not read what clients type, its backlog grows: the owner
+ * looks at that and stops reading from clients.
  */
 typedef struct RemoteGuest RemoteGuest;
 
@@ -26,8 +26,8 @@ RemoteGuest *remote_guest_free(RemoteGuest *g);
 /* Returns: how many bytes it has written, 0 if there are none now; readable() is called once there are some. */
 size_t remote_guest_read(RemoteGuest *g, uint8_t *data, size_t n);
 
-/* Queues all of @data, or a break. While the backlog is less than REMOTE_GUEST_BACKLOG_HIGH there is room for what is
- * read from two connections at a time; where there is no room for it, the connection ends. */
+/* Queues all of @data, or a break. While the backlog is less than REMOTE_GUEST_BACKLOG_HIGH there is room for one read of
+ * each of two connections. If there is no room, the connection ends. */
 void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n);
 void remote_guest_send_break(RemoteGuest *g);
 

@@ -191,7 +191,7 @@ static int check(const SimOptions *o) {
         else if (o->sink && o->count > 1)
                 problem = "--sink keeps what is typed to one VM, not to several: leave out --count.";
         else if (o->serial_given && o->count > 1)
-                problem = "--serial joins one VM to one machine, not several of them: leave out --count.";
+                problem = "--serial joins one VM to one machine, not several VMs: leave out --count.";
         else if (o->source && streq(o->source, "-") && o->count > 1)
                 problem = "--source=- can be read by one VM only: leave out --count, or name a file.";
         else if (o->sink && streq(o->sink, "-") && o->json)

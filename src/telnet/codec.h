@@ -105,7 +105,7 @@ void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end);
  */
 size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret);
 
-/* Whether what comes next is data or the beginning of a command, and nothing that has been begun. */
+/* Whether the decoder is between two sequences: the next byte is data or begins a command. */
 bool telnet_decoder_is_in_data(const TelnetDecoder *d);
 
 /*

@@ -65,8 +65,8 @@ static int set_byte(uint8_t *setting, uint8_t value, uint8_t min, uint8_t max, u
         return answer(out, code, setting, 1);
 }
 
-/* RFC 2217's values of SET-CONTROL are groups of a question and its possible answers. Returns: where the setting of
- * @value's group is, *ret_asks whether @value is its question; NULL: there is no such value. */
+/* RFC 2217's values of SET-CONTROL are groups of a question and its possible answers. Returns: the setting of the group
+ * that @value is in, or NULL if it is in none; *ret_asks: whether @value is the group's question. */
 static uint8_t *find_control(ComPort *c, uint8_t value, bool *ret_asks) {
         const struct {
                 uint8_t question, min, max;

@@ -39,14 +39,14 @@ void com_port_init(ComPort *c);
  * What it does not understand it passes over. Returns: 0, -ENOBUFS, -ENOMEM. */
 int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out);
 
-/* The same for a client. What it sets is confirmed as it was set, whatever that is, for programs give up otherwise, and
- * Kermit asks once more. It is kept in @wish, where 0 is what has not been set: that is answered from @vm. */
+/* The same for a client. What it sets is confirmed, whatever the VM's settings are: some programs give up otherwise.
+ * @wish keeps what it has set, as Kermit asks for it afterwards; a setting that is 0 in @wish is answered from @vm. */
 int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out);
 
 /* Whether the client begins a break. */
 bool com_port_is_break(const TelnetEvent *event);
 
-/* Appends the state of the modem lines: all are on, as a null modem has them. */
+/* Appends the state of the modem lines: all are on, as at a null modem. */
 int com_port_put_modem_state(Buffer *out);
 
 /* "115200 8N1" */

@@ -22,8 +22,7 @@ uint8_t telnet_key(uint8_t command) {
 }
 
 static bool has_keyboard(const TelnetKeyboard *k, const TelnetSession *s) {
-        return !k->exact && !telnet_option_enabled(&s->options, TELNET_US, TELNET_COM_PORT) &&
-               !telnet_option_enabled(&s->options, TELNET_HIM, TELNET_COM_PORT);
+        return !k->exact && !telnet_option_in_use(&s->options, TELNET_COM_PORT);
 }
 
 /* We have offered both options to every client, so one that is off has been declined. */

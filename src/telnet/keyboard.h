@@ -9,9 +9,10 @@
  *
  *  - A client in line mode, which has declined our SGA or our ECHO, ends lines with LF or CR LF, with BINARY and
  *    without.
- *  - Windows' telnet agrees to BINARY and sends CR LF all the same. With BINARY bytes are data, so this is taken for
- *    Enter only as long as all that the client sends looks like that program: every CR came with an LF and the two alone
- *    in a read, there was no NUL, no other CR or LF, and no other read of two bytes (an upload in writes of two bytes).
+ *  - Windows' telnet agrees to BINARY and sends CR LF for Enter all the same. With BINARY a CR LF may just as well be
+ *    data, so it is taken for Enter only while everything from this client looks like Windows' telnet: each CR LF was a
+ *    read of its own, there was no NUL, no other CR or LF, and no other read of two bytes (as uploads in writes of two
+ *    bytes would have).
  *
  * A client that uses COM-PORT (RFC 2217) has a serial port and no keyboard: its data is left alone.
  *
@@ -26,7 +27,8 @@ typedef struct TelnetKeyboard {
 /* Returns: the byte that a terminal sends for the key that @command stands for; 0 if @command is not a key. */
 uint8_t telnet_key(uint8_t command);
 
-/* To be called with each whole read before it is decoded. Returns: whether the read is Windows' Enter, CR LF for CR. */
+/* To be called with each whole read before it is decoded. Returns: whether the read is the Enter key of Windows' telnet,
+ * for which the VM gets CR. */
 bool telnet_keyboard_is_enter(TelnetKeyboard *k, const TelnetSession *s, const uint8_t *p, size_t n);
 
 /* Translates the data of a TELNET_EVENT_DATA, in place. Returns: how many bytes are left of it. */

@@ -48,6 +48,11 @@ static inline bool telnet_option_enabled(const TelnetOptions *o, TelnetSide side
         return telnet_option_state(o, side, option) == TELNET_Q_YES;
 }
 
+/* Whether either side has @option. */
+static inline bool telnet_option_in_use(const TelnetOptions *o, uint8_t option) {
+        return telnet_option_enabled(o, TELNET_US, option) || telnet_option_enabled(o, TELNET_HIM, option);
+}
+
 /* Which side's option a received command is about. */
 static inline TelnetSide telnet_command_side(uint8_t command) {
         return command == TELNET_WILL || command == TELNET_WONT ? TELNET_HIM : TELNET_US;

@@ -6,10 +6,10 @@
 #define ANSWER_SIZE 3U
 #define OFFER_SIZE 3U
 
-/* What a telnet program says of its own accord, or because somebody has pressed something */
+/* Commands that answer nothing: what a telnet program sends of its own accord, or when a key is pressed */
 #define LATE_COMMANDS_MAX 64U
 
-/* What gdb may say in one read with a break: it asks what the other end supports. */
+/* The longest read with a break and with packets of gdb, in which it asks what the other end supports */
 #define GDB_WORDS_MAX 512U
 
 static bool is_negotiation(uint8_t command) {
@@ -49,7 +49,7 @@ static size_t command_length(const uint8_t *p, size_t n) {
         return n + 1;
 }
 
-/* One after the other, anywhere in it */
+/* Whether there are @n_wanted answers anywhere in @p, one right after the other */
 static bool contains_answers(const TelnetOptions *o, unsigned n_wanted, const uint8_t *p, size_t n) {
         const uint8_t *const end = p + n;
 

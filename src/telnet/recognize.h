@@ -11,10 +11,12 @@
  *  - something short with such an answer in it: what was typed ahead comes before the answers,
  *  - nothing but commands, from the first byte of a read to the last.
  *
- * Who has sent data already may be in the middle of a gigabyte of it, of which some read will look like that by chance.
- * Then two answers are wanted, one right after the other if anything else comes first (a telnet program has all our
- * offers at once, and answers them all); one is enough where all of the read is commands, the last of which may be
- * incomplete; and commands that answer nothing have to be short and whole, and to come after silence.
+ * A client that has sent data already may be in the middle of a gigabyte of it, and some read will look like telnet by
+ * chance. So more is asked of its reads:
+ *  - two answers are needed, since a telnet program gets all our offers at once and answers them all: one right after the
+ *    other, or both among the commands with which the read begins,
+ *  - a read of nothing but commands, the last of which may be incomplete, needs one answer,
+ *  - commands that answer nothing have to be short and complete, and to come after silence.
  *
  * A break is no sign of telnet. gdb and agent-proxy are raw clients: they interrupt a kernel by IAC BRK and then "g",
  * and go on as before. But these two bytes occur once in 64 KiB of random data, and there they are data. So IAC BRK
@@ -27,7 +29,7 @@ typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
         TELNET_MAYBE, /* a beginning: the next bytes will tell */
         TELNET_RECOGNIZED,
-        TELNET_BREAK, /* one or more IAC BRK are breaks, the rest of the read is data; the client may still be either */
+        TELNET_BREAK, /* one or more IAC BRK are breaks, the rest of the read is data; telnet or raw is still open */
 } TelnetRecognition;
 
 typedef enum TelnetReadFlags {

@@ -13,8 +13,8 @@ static bool is_continuation(uint8_t byte) {
         return (byte & 0xc0) == 0x80;
 }
 
-/* How many bytes are left of a character whose first byte was cut off. More than a character can have are none:
- * the text is not UTF-8. */
+/* How many continuation bytes come first: the rest of a character whose first byte was cut off. 0 if there are more
+ * than a character can have: then the text is not UTF-8. */
 static size_t count_continuations(const struct iovec *iov, size_t n_iov) {
         size_t n = 0;
 

@@ -6,17 +6,16 @@
 #include "basic/macro.h"
 
 /*
- * Replay: a VM's last output, as somebody gets it who attaches later. A person reads it, and no terminal is to
- * answer it: the guest asked its questions long ago and would take the answers for keys. So queries
- * (telnet/terminal-query.h) are left out, and where older output was cut the replay begins with a line, or at
- * least with a whole character.
+ * Replay: a VM's last output, as it is sent to a client that attaches later. Queries (telnet/terminal-query.h) are left
+ * out: the guest sent them long ago, and would take a terminal's answers for keys. Where older output was cut, the
+ * replay begins with a whole line, or at least with a whole character.
  *
  * Pure functions of a position in the output and of this record, which has no pointers: a replay can be stopped
  * at any byte and resumed later, by another process too.
  */
 typedef struct Replay {
         uint64_t end;       /* position of the first live byte; 0: there is no replay */
-        uint16_t cut_ahead; /* 1 + how far ahead another sequence cuts off the present one; 0: none does */
+        uint16_t cut_ahead; /* 1 + the distance to a sequence that cuts off the present one; 0: there is none */
         uint8_t last[3];    /* the bytes before the position: a UTF-8 character may have begun there */
 } Replay;
 

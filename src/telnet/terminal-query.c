@@ -10,7 +10,7 @@ enum {
         ESC = 0x1b,
         DEL = 0x7f,
 
-        /* In one byte where the text is not UTF-8; where it is, behind C1_LEAD */
+        /* C1: one byte where the text is not UTF-8; behind C1_LEAD where it is */
         DCS = 0x90,
         DECID = 0x9a,
         CSI = 0x9b,
@@ -19,9 +19,9 @@ enum {
         C1_LEAD = 0xc2,
 };
 
-#define C1_OFFSET 0x40 /* ESC and a byte are the control character that is so much above it */
+#define C1_OFFSET 0x40 /* ESC and a byte mean the same as the C1 control character byte + 0x40 */
 
-/* Not DECID in one byte: that is a letter in most character sets other than UTF-8. */
+/* DECID in one byte is not among them: that byte is a letter in most character sets other than UTF-8. */
 static const uint8_t introducers[] = {ESC, ENQ, C1_LEAD, CSI, OSC, DCS};
 
 /* A search for one byte runs past the others. Within so many bytes that is cheap. */
@@ -68,7 +68,7 @@ static int next_byte(Scanner *s) {
         return SCANNER_END;
 }
 
-/* The same outside of strings, where BEL ends nothing */
+/* The same, but skips BEL too, which ends only strings */
 static int next_past_bell(Scanner *s) {
         int byte;
 
@@ -79,8 +79,8 @@ static int next_past_bell(Scanner *s) {
         return byte;
 }
 
-/* The second byte of a UTF-8 character. ENQ may be in between: it is left out everywhere, so that the two bytes
- * come together. */
+/* The second byte of a UTF-8 character. ENQ before it is skipped: every ENQ is left out of the replay, so there the two
+ * bytes are neighbours. */
 static int next_of_character(Scanner *s) {
         while (s->at < s->n && s->p[s->at] == ENQ)
                 s->at++;
@@ -221,8 +221,8 @@ typedef struct TerminalString {
         unsigned number; /* of an OSC: the first parameter */
         bool is_numbered;
         size_t parameter_size; /* of the parameter that is being read */
-        char last[2];          /* of its bytes */
-        bool asks;             /* a parameter does */
+        char last[2];          /* the last bytes of that parameter */
+        bool asks;             /* a parameter is a question */
 } TerminalString;
 
 #define OSC_KITTY_COLORS 21U /* its parameters are "key=?" */

@@ -40,19 +40,19 @@ typedef struct VmIdentity { /* all zero: nothing has been asked or told */
  * stays as it is. Returns: 0, or -EBADMSG for a VM-VC-UUID that is neither empty nor a UUID. */
 int vm_identity_handle(VmIdentity *i, const VMwareSuboption *s);
 
-/* Whether this UUID has yet to be asked for; it counts as asked for then, and *ret_code is the question. */
+/* Returns: whether the host is to be asked for this UUID now; then *ret_code is the question, which counts as asked. */
 bool vm_identity_ask(VmIdentity *i, VmUuidKind kind, VMwareCode *ret_code);
 
-/* The same for the UUID on which it depends now who the VM is. */
+/* The same for the first kind of UUID that the VM has or may have. */
 bool vm_identity_ask_next(VmIdentity *i, VMwareCode *ret_code);
 
-/* What has been asked for and not been told is not waited for any more. */
+/* Stops waiting for answers: what has been asked for and not been told is SILENT. */
 void vm_identity_give_up(VmIdentity *i);
 
 /* Whether the answer to a question is still to come. */
 bool vm_identity_is_waiting(const VmIdentity *i);
 
-/* Whether it is known whether there is this UUID. */
+/* Whether the host has told this UUID, has said that there is none, or has been given up. */
 bool vm_identity_is_settled(const VmIdentity *i, VmUuidKind kind);
 
 /* A UUID that has been told, else NULL. */
@@ -61,6 +61,6 @@ const uint8_t *vm_identity_get(const VmIdentity *i, VmUuidKind kind);
 /* The UUID by which the VM is known; NULL: it is not known yet. */
 const uint8_t *vm_identity_uuid(const VmIdentity *i);
 
-/* Whether the host has said of all UUIDs that there are none. One that is silent may be a vMotion's target, which says
- * first that it is. */
+/* Whether the host has said of all UUIDs that there are none. A host that is silent is not hopeless: the link may be a
+ * vMotion's target, which does not answer before it has said so. */
 bool vm_identity_is_hopeless(const VmIdentity *i);

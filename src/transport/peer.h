@@ -25,8 +25,8 @@ void peer_init(Peer *p, int fd, const SocketAddress *address);
 /* By a certificate it is called @name, which is fit for people. Once. */
 void peer_set_name(Peer *p, const char *name);
 
-/* A local user, "uid 1000 (pid 4711)" until it is known what it is called. */
+/* The peer is a local user: "uid 1000 (pid 4711)" until the name is known. */
 void peer_init_local(Peer *p, uid_t uid, pid_t pid);
 
-/* A local user is called @name, which is fit for people; NULL: nobody knows. */
+/* Replaces the uid of a local user by @name, which is fit for people; NULL: no name was found, the uid stays. */
 void peer_set_user_name(Peer *p, const char *name);

@@ -6,9 +6,9 @@
 /* TCP sockets: how they are opened, and what is set on them. */
 
 /*
- * Sets what every connection is to have: no delay, and keepalive, by which a peer that has died is found within
- * about a minute and a half; and urgent data stays where it is in the stream, for a telnet program sends half of a
- * command as such (RFC 854, Synch). The connections of a listening socket inherit it (tcp(7)).
+ * Sets what every connection is to have: no delay; keepalive, by which a peer that has died is found within about a
+ * minute and a half; urgent data read in its place in the stream, as telnet's Synch (RFC 854) sends half a command as
+ * urgent data. The connections of a listening socket inherit this (tcp(7)).
  */
 void socket_tune(int fd);
 

@@ -79,8 +79,8 @@ ssize_t stream_read(Stream *s, void *data, size_t n);
 /* Whether there is something that could be read. */
 bool stream_has_unread(const Stream *s);
 
-/* To be called once the end has been read: from now on only writing is watched. Returns: false if the peer is
- * known to have gone, and reads nothing either. */
+/* To be called once the end has been read: from now on only writing is watched. Returns: false if the peer is known to
+ * have closed the connection altogether. */
 bool stream_end_reading(Stream *s);
 
 /* While paused nothing is read and the peer's TCP is told to wait. */
@@ -103,7 +103,8 @@ bool stream_is_flushed(const Stream *s);
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);
 
-/* There is more to send, but others have their turn first: writable() is called when the loop comes round. */
+/* Lets other connections have their turn although there is more to send: writable() is called in the next round of the
+ * loop. */
 void stream_yield(Stream *s);
 
 /* Nothing more will be sent: to be called once all is flushed, and again does nothing. The peer is told as soon as the

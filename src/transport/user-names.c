@@ -8,7 +8,7 @@
 #include "basic/text.h"
 #include "user-names.h"
 
-/* Of the files and directories that NSS asks, what they say about one user */
+/* The longest passwd record of one user */
 #define RECORD_MAX 16384U
 
 typedef enum LookupState {
@@ -18,7 +18,7 @@ typedef enum LookupState {
         LOOKUP_DONE,
 } LookupState;
 
-/* What the loop and the thread share. The thread frees it once the loop has abandoned it: NSS may hang. */
+/* What the loop and the thread share. As NSS may hang, the loop abandons it instead of waiting, and the thread frees it. */
 typedef struct Lookup {
         pthread_mutex_t lock;
         pthread_cond_t changed;
@@ -49,7 +49,7 @@ struct UserNames {
         Watch done;
         TimeoutQueue timeouts;
         Lookup *lookup; /* NULL: there is no thread yet */
-        bool is_stuck;  /* somebody has waited in vain, and there has been no answer since */
+        bool is_stuck;  /* a query has waited in vain, and NSS has not answered since */
         User users[USER_NAMES_MAX];
 };
 
@@ -60,7 +60,7 @@ static void lookup_free(Lookup *l) {
         free(l);
 }
 
-/* The only place that may block. */
+/* Runs in the thread: it may block. */
 static char *find_name(uid_t uid) {
         struct passwd record, *found = NULL;
         char buffer[RECORD_MAX];
@@ -126,7 +126,7 @@ static void lookup_abandon(Lookup *l) {
         pthread_mutex_unlock(&l->lock);
 }
 
-/* Returns: whether the thread has nothing else to do. */
+/* Returns: whether the thread was idle and now looks for @uid. */
 static bool lookup_start(Lookup *l, uid_t uid) {
         pthread_mutex_lock(&l->lock);
         bool idle = l->state == LOOKUP_IDLE;
@@ -226,10 +226,10 @@ static void on_timeout(Timeout *t) {
 
         n->is_stuck = true;
         for (size_t i = 0; i < USER_NAMES_MAX; i++)
-                answer(&n->users[i]); /* nobody waits for a name that is there */
+                answer(&n->users[i]); /* without a name: queries wait only for names that are not known */
 }
 
-/* Returns: what is known or about to be known of @uid, or NULL. */
+/* Finds the entry of @uid, or makes one and has the name looked up. Returns: NULL if that is impossible. */
 static User *get_user(UserNames *n, uid_t uid) {
         User *u = find_user(n, uid);
 

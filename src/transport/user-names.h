@@ -7,13 +7,12 @@
 #include "poller.h"
 
 /*
- * UserNames: what the users of this machine are called. To find a name may mean to ask a directory server, which takes
- * seconds if that is away, so a thread of its own asks NSS (getpwuid(3)), for one user after the other. Whoever needs a
- * name waits USER_NAMES_WAIT_USEC for it at most, and goes on without. If that happens, nobody else waits until NSS
- * answers again.
+ * UserNames: finds the names of this machine's users. NSS (getpwuid(3)) may ask a directory server, which takes seconds
+ * if the server is away, so a thread asks it, for one user after the other. A query waits USER_NAMES_WAIT_USEC at most,
+ * and is then answered without a name. From then on no query waits, until NSS answers again.
  *
- * Names are remembered for USER_NAMES_KEPT_USEC. USER_NAMES_MAX users can be remembered or be looked up; of more no
- * name is found while they are.
+ * Names are remembered for USER_NAMES_KEPT_USEC. At most USER_NAMES_MAX users are remembered or looked up at a time. The
+ * oldest remembered name makes room for another user; while all are being looked up, another user has no name.
  */
 typedef struct UserNames UserNames;
 typedef struct UserNameQuery UserNameQuery;
@@ -23,13 +22,13 @@ typedef struct UserNameQuery UserNameQuery;
 #define USER_NAMES_KEPT_USEC (60 * USEC_PER_SEC)
 #define USER_NAMES_WAIT_USEC (500 * USEC_PER_MSEC)
 
-/* @name: fit for people, and not the handler's; NULL if the user has none, or it takes too long to find out. No other
- * name may be asked for from within. */
+/* @name: fit for people, borrowed; NULL if the user has none or the answer takes too long. The handler must not ask for
+ * another name. */
 typedef void (*UserNameHandler)(UserNameQuery *query, const char *name);
 
-/* Embedded in its owner, all zero to begin with; to be cancelled before that goes. */
+/* Embedded in its owner, all zero to begin with; to be cancelled before the owner is freed. */
 struct UserNameQuery {
-        UserNames *names; /* NULL unless it waits */
+        UserNames *names; /* NULL: it does not wait for an answer */
         UserNameHandler answered;
         UserNameQuery **waiting; /* the list that it waits in */
         UserNameQuery *prev, *next;
@@ -38,17 +37,17 @@ struct UserNameQuery {
 
 int user_names_new(Poller *poller, UserNames **ret);
 
-/* All queries have been answered or cancelled. A lookup that hangs is not waited for. */
+/* All queries must have been answered or cancelled. Does not wait for a lookup that hangs. */
 UserNames *user_names_free(UserNames *n);
 DEFINE_TRIVIAL_CLEANUP_FUNC(UserNames *, user_names_free);
 
-/* Has @answered called once: at once if the answer is known, else later on the loop. */
+/* Calls @answered once: immediately if the answer is known, else later from the event loop. */
 void user_names_ask(UserNames *n, UserNameQuery *query, uid_t uid, UserNameHandler answered);
 
-/* If it has not been answered yet it never will be. */
+/* Afterwards `answered` is not called any more. */
 void user_names_cancel(UserNameQuery *query);
 
-/* Whether it is to be answered yet. */
+/* Whether it waits for an answer. */
 static inline bool user_names_is_asked(const UserNameQuery *query) {
         return query->names;
 }

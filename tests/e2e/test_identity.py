@@ -58,7 +58,7 @@ class WithoutInstanceUuid(TestCase):
         vm = self.connect(known=WITHOUT_VC_UUID, debug=True)
         vm.bios = BIOS
         self.assert_known_by(vm, BIOS)
-        self.assertFalse(self.vspcd.has_logged("has not been told a UUID"), "it has been waited for")
+        self.assertFalse(self.vspcd.has_logged("has not answered a question for a UUID"), "it has been waited for")
 
     def test_a_host_may_not_answer(self):
         vm = self.connect()

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What a client sends, up to where it is known what it means: telnet or raw, a break or data, keys or bytes. The first
- * byte of an input chooses what is known of the client before, the second how reads are cut; the rest is what it sends.
+ * Recognizes and translates what a client sends: telnet or raw, breaks or data, keys or bytes. The first byte of an input
+ * has flags of what is known of the client, the second seeds how reads are cut, the rest is what the client sends.
  */
 
 #include "fuzz.h"
@@ -21,7 +21,7 @@ enum {
         MODE_EXACT = 1 << 7,
 };
 
-/* A copy that ends where the bytes do, so that a sanitizer sees who looks too far */
+/* A copy of exactly this size, so that AddressSanitizer finds reads behind its end */
 static uint8_t *copy_of(const uint8_t *data, size_t n) {
         uint8_t *copy = malloc(MAX(n, (size_t) 1));
 
@@ -45,7 +45,7 @@ static void test_recognition(uint8_t mode, const uint8_t *data, size_t n) {
 
         switch (telnet_recognize(&offered, flags, read, n)) {
 
-        case TELNET_BREAK: /* never in the middle of something */
+        case TELNET_BREAK: /* never in the middle of data */
                 assert(breaks > 0);
                 assert(!(flags & TELNET_READ_LATE) || (flags & TELNET_READ_AFTER_SILENCE));
                 assert(breaks == n || strchr("g+$", read[breaks]));
@@ -55,7 +55,7 @@ static void test_recognition(uint8_t mode, const uint8_t *data, size_t n) {
                 assert(read[0] == TELNET_IAC);
                 break;
 
-        case TELNET_RECOGNIZED: /* never by nothing but a break, after data */
+        case TELNET_RECOGNIZED: /* after data, breaks alone are not enough */
                 assert(memchr(read, TELNET_IAC, n));
                 assert(!(flags & TELNET_READ_LATE) || breaks < n);
                 break;
@@ -106,7 +106,7 @@ static TelnetSession session_of(uint8_t mode) {
         return s;
 }
 
-/* Keys mean the same however they are cut into reads, except that Windows' Enter has to come alone. */
+/* The VM gets the same bytes however they are cut into reads, except for Windows' Enter, which is a read of its own. */
 static void test_keys(uint8_t mode, uint64_t seed, const uint8_t *data, size_t n) {
         const bool exact = mode & (MODE_EXACT | MODE_COM_PORT), lines = !exact && (mode & (MODE_NO_SGA | MODE_NO_ECHO));
         _cleanup_free_ uint8_t *whole = malloc(n), *cut = malloc(n);
@@ -129,7 +129,7 @@ static void test_keys(uint8_t mode, uint64_t seed, const uint8_t *data, size_t n
         if (lines)
                 assert(!memchr(whole, '\n', size));
 
-        /* What is exact is what the codec says. */
+        /* Without translation the VM gets the codec's data. */
         if (exact) {
                 TelnetSession plain = session_of(mode);
                 _cleanup_free_ uint8_t *read = copy_of(data, n);

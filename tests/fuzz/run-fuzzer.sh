@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Runs a fuzzer for FUZZ_SEC seconds. New inputs go to a folder of the build: the corpus in the tree is chosen by hand.
+# Runs a fuzzer for FUZZ_SEC seconds. New inputs go to the folder FOUND; the corpus in the tree is chosen by hand.
 # Usage: run-fuzzer.sh FUZZER CORPUS FOUND
 
 set -eu
@@ -13,7 +13,7 @@ status=0
     -artifact_prefix="$found/" "$found" "$corpus" >"$found.log" 2>&1 || status=$?
 if [ $status != 0 ]; then
     tail -n 60 "$found.log"
-    echo "To try it again: $fuzzer FILE, with the file that is named above"
+    echo "To run it again: $fuzzer FILE, where FILE is the one named above"
     exit $status
 fi
 

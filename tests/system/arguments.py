@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What the programs of this folder are started with, and where they run"""
+"""The arguments that the programs of this folder have in common, and the check whether they can run here"""
 
 import argparse
 import os
@@ -13,10 +13,10 @@ import tap  # pylint: disable=wrong-import-position
 
 
 def argument_parser(description):
-    parser = argparse.ArgumentParser(description=description, epilog="Only root can do this.")
+    parser = argparse.ArgumentParser(description=description, epilog="Needs root.")
     parser.add_argument("release", metavar="RELEASE", choices=["bookworm", "trixie"], help="bookworm or trixie")
     parser.add_argument("words", metavar="WORD", nargs="*",
-                        help="run only those scenarios whose class or name contains one of these words")
+                        help="run only the scenarios whose class or name contains one of these words")
     return parser
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc under a real systemd, from its packages, which are built before: scenarios on a machine of Debian 12 (bookworm) or
-13 (trixie) that is booted for them. With --shell, somebody who wants to look around in there has it to themselves."""
+"""Scenarios with vspc under a real systemd: builds the packages, boots a machine with Debian 12 (bookworm) or 13 (trixie)
+and installs them there. With --shell, gives a shell on that machine instead."""
 
 import contextlib
 import sys
@@ -20,8 +20,9 @@ from trouble import Trouble
 
 CLASSES = [Debs, Service, Faces, Encryption, Trouble, Upgrading, Removing]
 
-# What there is before and after the installation, for the scenarios that want to know; and people. Of so many connections
-# that are made here, one would have a VM's port sooner or later while vspcd is restarted.
+# Shell commands for the machine. They record what is installed before vspc and what its installation has made, for the
+# scenarios that compare these, and add users. Ports of VMs are reserved: otherwise one of the many outgoing connections
+# made here would take one sooner or later while vspcd is restarted.
 BEFORE = "dpkg-query -W -f '${Package}\\n' | sort >/run/before-install"
 AFTER = """
 for unit in vspc.socket vspc-admin.socket vspc-hooks.socket vspc-admin-tls.socket vspc.service vspc-hooks.service; do
@@ -34,8 +35,8 @@ useradd --create-home --groups vspc bob
 """
 
 WELCOME = """
-A machine with vspc on it, and a way out to the network for apt. Nothing that happens in it is kept, and it is powered off
-when this shell ends. The tree is at /source, the packages are in /built. For a VM whose serial port is a shell:
+A machine with vspc on it, and with access to the network for apt. It is powered off when this shell ends, and nothing in it
+is kept. The tree is at /source, the packages are in /built. To simulate a VM whose serial port is a shell:
 
   systemd-run --unit=web01 vspc-sim --connect=127.0.0.1:13370 --name=web01 --exec='bash -i'
   vspc-client attach web01
@@ -77,7 +78,7 @@ def look_around(release):
 
 def main():
     parser = argument_parser(__doc__)
-    parser.add_argument("--shell", action="store_true", help="run no scenario, but a shell, as root on the machine")
+    parser.add_argument("--shell", action="store_true", help="run no scenarios, but a root shell on the machine")
     parser.add_argument("--shell-on-failure", action="store_true",
                         help="run a shell on the machine when a scenario fails, before anything is cleaned up")
     arguments = parser.parse_args()
@@ -85,7 +86,7 @@ def main():
     if arguments.shell:
         why = isolation.why_impossible()
         if why:
-            sys.exit(f"There can be no machine: {why}")
+            sys.exit(f"Cannot boot a machine: {why}")
         isolation.enter()
         look_around(arguments.release)
         return
