@@ -59,7 +59,7 @@ struct BusNewsItem {
 };
 
 static void item_free(BusNews *news, BusNewsItem *item) {
-        HASH_DELETE(handle, news->by_id, item);
+        HASH_REMOVE(handle, news->by_id, item);
         DL_DELETE(news->oldest, item);
         news->n_gone -= item->gone;
         free(item->id);
@@ -76,7 +76,11 @@ static BusNewsItem *item_new(BusNews *news, const char *id, usec_t now) {
                 return NULL;
 
         item->since = now;
-        HASH_ADD_KEYPTR(handle, news->by_id, item->id, strlen(item->id), item);
+        if (HASH_TRY_ADD(handle, news->by_id, item->id, strlen(item->id), item) < 0) {
+                free(item->id);
+                return NULL;
+        }
+
         DL_APPEND(news->oldest, item);
         return TAKE_PTR(item);
 }

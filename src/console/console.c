@@ -133,15 +133,16 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         memcpy(c->uuid, uuid, sizeof c->uuid);
         uuid_format(uuid, c->uuid_text);
         c->id = strdup(id);
-        if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0) {
+        if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0 ||
+            HASH_TRY_ADD(handle, concentrator->consoles, c->id, strlen(c->id), c) < 0) {
                 free(c->id);
                 free(c->uri);
+                free(c->name);
                 return -ENOMEM;
         }
 
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
-        HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
         c->own_port = port;
         console_open_port(c);
         concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
@@ -172,7 +173,7 @@ Console *console_free(Console *c) {
                 vmotion_discard(c->vmotions);
 
         concentrator_notify(concentrator, c, CONSOLE_REMOVED, NULL);
-        HASH_DELETE(handle, concentrator->consoles, c);
+        HASH_REMOVE(handle, concentrator->consoles, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
         ring_done(&c->ring);
