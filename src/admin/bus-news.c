@@ -19,13 +19,14 @@ enum {
         CHANGED_PEER = 1 << 8,
         CHANGED_SERIAL = 1 << 9,
         CHANGED_EXPIRES = 1 << 10,
-        CHANGED_LINK = CHANGED_URI | CHANGED_PORT | CHANGED_PEER | CHANGED_SERIAL,
+        CHANGED_TLS = 1 << 11,
+        CHANGED_LINK = CHANGED_URI | CHANGED_PORT | CHANGED_PEER | CHANGED_SERIAL | CHANGED_TLS,
 };
 
 /* Their names, in the same order */
 static const char *const property_names[] = {
         "Name", "Connected", "SinceUSec", "VMotion", "Clients", "Access",
-        "URI",  "Port",      "Peer",      "Serial",  "ExpiresUSec",
+        "URI",  "Port",      "Peer",      "Serial",  "ExpiresUSec", "TLS",
 };
 
 static unsigned changed_by(ConsoleEvent event) {

@@ -27,7 +27,7 @@ typedef enum ConsoleEvent {
         CONSOLE_CONNECTED,
         CONSOLE_DISCONNECTED,
         CONSOLE_RENAMED,
-        CONSOLE_CHANGED,         /* its URI, its port, its serial settings, or how far a vMotion is */
+        CONSOLE_CHANGED,         /* its URI, its port, its serial settings, how far a vMotion is, or its speaker */
         CONSOLE_REMOVED,         /* expired, given up or forgotten; the console is still valid during the call */
         CONSOLE_CLIENT_ATTACHED,
         CONSOLE_CLIENT_DETACHED,

@@ -56,6 +56,7 @@ static void link_identify(Link *l) {
                 link_end(console->links);
         }
 
+        bool has_another = console_speaker(console);
         console_add_link(console, l);
         link_go_live(l, NULL);
         vmotion_link_came(console, l);
@@ -70,6 +71,8 @@ static void link_identify(Link *l) {
                             "connected from %s%s%s, it has no port for clients", l->peer, in, how);
 
         console_settle(console);
+        if (has_another) /* otherwise it counts as a VM that connects */
+                concentrator_notify(l->concentrator, console, CONSOLE_CHANGED, NULL);
 }
 
 /* The URI is accepted and the UUID known: the concentrator serves this VM. */

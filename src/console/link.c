@@ -134,11 +134,12 @@ static void link_succeed(Link *l) {
 
 static void link_close(Link *l) {
         Console *console = l->console;
+        bool was_live = l->state == LINK_LIVE;
 
         if (!console)
                 l->concentrator->metrics.vm_connections_refused++;
 
-        if (l->state == LINK_LIVE)
+        if (was_live)
                 link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
 
         if (l->predecessor)
@@ -162,6 +163,8 @@ static void link_close(Link *l) {
                 vmotion_link_closed(l->vmotion, l);
         if (console)
                 console_pump(console); /* also what a vMotion's target has said so far, if that has won */
+        if (was_live && console_speaker(console)) /* the VM has another connection, whose peer is told from now on */
+                concentrator_notify(l->concentrator, console, CONSOLE_CHANGED, NULL);
 
         concentrator_bury_link(l->concentrator, l);
 }
