@@ -301,10 +301,7 @@ Concentrator *concentrator_free(Concentrator *c) {
 }
 
 void concentrator_set_settings(Concentrator *c, Settings *settings) {
-        if (settings->multi_console != c->settings.multi_console) {
-                log_warning("MultiConsole= cannot change at run time, it takes effect after a restart");
-                settings->multi_console = c->settings.multi_console;
-        }
+        settings->multi_console = c->settings.multi_console;
 
         bool moved = !address_equal(&settings->vm_port_address, &c->settings.vm_port_address);
 
@@ -329,6 +326,10 @@ void concentrator_set_tls(Concentrator *c, TlsContext *tls) {
 
         c->tls = tls ? tls_context_ref(tls) : NULL;
         tls_context_unref(old);
+}
+
+void concentrator_set_closed(Concentrator *c, bool closed) {
+        c->closed = closed;
 }
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer) {

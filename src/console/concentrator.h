@@ -75,6 +75,7 @@ struct Concentrator {
 
         TlsWorker *tls_worker; /* for all contexts, whoever has them */
         TlsContext *tls;       /* of ESXi hosts; NULL: there is no certificate */
+        bool closed;           /* all ESXi hosts that connect are refused */
 
         PortPool ports;
         Console *consoles;  /* uthash by identity */
@@ -108,12 +109,15 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
 Concentrator *concentrator_free(Concentrator *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
 
-/* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays, and is
- * logged. Takes over what @settings points to. */
+/* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays. Takes over what
+ * @settings points to. */
 void concentrator_set_settings(Concentrator *c, Settings *settings);
 
 /* TLS is spoken like this with hosts that connect from now on; NULL: not at all. Takes a reference. */
 void concentrator_set_tls(Concentrator *c, TlsContext *tls);
+
+/* ESXi hosts that connect from now on are refused, or not, whatever the settings are. */
+void concentrator_set_closed(Concentrator *c, bool closed);
 
 /* ESXi hosts connect to the listening socket @fd from now on. It is taken over, and closed if this fails. */
 int concentrator_add_gate(Concentrator *c, int fd);

@@ -91,7 +91,9 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         timeout_start(&c->handshakes, &l->timeout);
 
         /* Where it may be TLS, nothing can be said before the host has. */
-        if (!c->tls)
+        if (c->closed)
+                link_refuse_closed(l);
+        else if (!c->tls)
                 link_begin_plain(l);
 
         /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one. */

@@ -69,7 +69,7 @@ sed 's/^#\([A-Z]\)/\1/' "$root/usr/lib/vspc/vspc.conf" >"$root/all.conf"
 units=$root/units
 mkdir "$units"
 cp "$root$unitdir"/vspc* "$units"
-sed -i "s|^ExecStart=|&$root|" "$units"/vspc{,-hooks}.service
+sed -i -E "s/^Exec(Start|Reload)=/&${root//\//\\/}/" "$units"/vspc{,-hooks}.service
 mkdir "$units/vspc.service.d"
 cp "$root/usr/lib/vspc/log-namespace.conf" "$units/vspc.service.d"
 output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --man=no "$units"/vspc*.{service,socket} 2>&1 |
