@@ -131,12 +131,6 @@ static int parse_file(const char *value, void *target) {
         return *value == '/' ? parse_text(value, target) : -EINVAL;
 }
 
-/* What it means only GnuTLS knows. An assignment, which a line that is indented may have made a part of this, it is
- * not. */
-static int parse_priority(const char *value, void *target) {
-        return strchr(value, '=') ? -EINVAL : parse_text(value, target);
-}
-
 /* A file or, where GnuTLS can, something in a token */
 static int parse_location(const char *value, void *target) {
         return gnutls_url_is_supported(value) ? parse_text(value, target) : parse_file(value, target);
@@ -252,7 +246,7 @@ static const ConfigKey keys[] = {
         GUARD(CONFIG_SECTION_TLS, "RequireVMTLS", parse_flag, settings.require_vm_tls, DOOR_VM, "yes or no"),
         GUARD(CONFIG_SECTION_TLS, "RequireVMCertificate", parse_flag, settings.require_vm_certificate, DOOR_VM,
               "yes or no"),
-        GUARD(CONFIG_SECTION_TLS, "Priority", parse_priority, tls.priority, DOOR_VM_TLS, "a GnuTLS priority string"),
+        GUARD(CONFIG_SECTION_TLS, "Priority", parse_text, tls.priority, DOOR_VM_TLS, "a GnuTLS priority string"),
 };
 
 static_assert(ELEMENTSOF(keys) <= 64, "each has a bit in Config.bad_keys");
@@ -311,7 +305,7 @@ bool config_key_is_bad(const ConfigKey *key, const Config *c) {
 
 static bool key_is_text(const ConfigKey *key) {
         return key->parse == parse_text || key->parse == parse_prefix || key->parse == parse_file ||
-               key->parse == parse_location || key->parse == parse_priority;
+               key->parse == parse_location;
 }
 
 static int key_copy_uris(Config *to, const Config *from) {

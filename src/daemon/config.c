@@ -79,7 +79,8 @@ typedef struct Reader {
         FILE *file;
         unsigned line;
         size_t size;
-        bool in_tls;  /* the line is in [TLS], or in what may have been meant to be that */
+        bool in_tls;   /* the line is in [TLS], or in what may have been meant to be that */
+        bool indented; /* the line is, and for inih goes on with the value above it */
         bool pending; /* the line has to be an assignment, and has not been one yet */
         int error;
 } Reader;
@@ -105,11 +106,15 @@ static bool is_in_tls(const char *section) {
         return strcasecmp(section, CONFIG_SECTION_TLS) == 0;
 }
 
+static bool is_of_tls(const ConfigKey *key) {
+        return streq(key->section, CONFIG_SECTION_TLS);
+}
+
 /* It may be a key of [TLS] in the wrong place, or below a section that was to be [TLS]. */
 static void refuse_key(Reader *r, const char *section, const char *name, bool section_known) {
         const ConfigKey *meant = config_key_guess(name, strlen(name));
 
-        if (meant && streq(meant->section, CONFIG_SECTION_TLS))
+        if (meant && is_of_tls(meant))
                 problems_doubt(r->problems, meant->doors, "%s:%u: %s= belongs into section [TLS], written like this", r->name,
                                r->line, meant->name);
         else if (is_in_tls(section))
@@ -126,15 +131,13 @@ static void refuse_key(Reader *r, const char *section, const char *name, bool se
                               r->line, name);
 }
 
-/* What looks like an assignment may be one, of whatever key of [TLS], that has become a part of this value because its
- * line is indented. */
 static void refuse_value(Reader *r, const ConfigKey *key, const char *value) {
         size_t n = config_key_shown(key, value);
         const char *rest = value[n] ? "…" : "";
 
-        if (streq(key->section, CONFIG_SECTION_TLS))
-                problems_doubt(r->problems, strchr(value, '=') ? DOOR_ALL : key->doors, "%s:%u: %s= wants %s, not \"%.*s%s\"",
-                               r->name, r->line, key->name, key->wants, (int) n, value, rest);
+        if (is_of_tls(key))
+                problems_doubt(r->problems, key->doors, "%s:%u: %s= wants %s, not \"%.*s%s\"", r->name, r->line, key->name,
+                               key->wants, (int) n, value, rest);
         else
                 problems_warn(r->problems, "%s:%u: %s= wants %s, not \"%.*s%s\", ignoring it", r->name, r->line, key->name,
                               key->wants, (int) n, value, rest);
@@ -160,6 +163,8 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
 
         if (!key)
                 refuse_key(r, section, name, section_known);
+        else if (is_of_tls(key) && r->indented) /* who knows what it was meant to be */
+                refuse_line(r, "This is indented, but %s= has one line only", key->name);
         else if (!value || !*value)
                 take_back(r->config, key);
         else {
@@ -251,6 +256,7 @@ static char *read_line(char *buffer, int size, void *userdata) {
         }
 
         unindent(buffer);
+        r->indented = *buffer && strchr(" \t\r\v\f", *buffer);
         r->pending = wants_assignment(r, buffer);
         return buffer;
 }

@@ -23,6 +23,23 @@ char **problems_take_texts(Problems *p) {
         return texts;
 }
 
+/* PINs of tokens (RFC 7512): problems are shown to everybody, in the status of the service. Makes the text no longer. */
+static void hide_pins(char *text) {
+        static const char attribute[] = "pin-value=", hidden[] = "…";
+
+        for (char *p = text; (p = strcasestr(p, attribute));) {
+                p += strlen(attribute);
+                size_t n = strcspn(p, "&;? \"");
+
+                if (n < strlen(hidden)) {
+                        memset(p, '.', n);
+                        continue;
+                }
+                memcpy(p, hidden, strlen(hidden));
+                memmove(p + strlen(hidden), p + n, strlen(p + n) + 1);
+        }
+}
+
 /* Returns: the text, to be freed; NULL if memory is short. */
 static char *problems_add(Problems *p, int level, const char *format, va_list ap) _printf_(3, 0);
 static char *problems_add(Problems *p, int level, const char *format, va_list ap) {
@@ -31,6 +48,9 @@ static char *problems_add(Problems *p, int level, const char *format, va_list ap
         int n = vasprintf(&text, format, ap);
         if (n < 0)
                 text = NULL;
+
+        if (text)
+                hide_pins(text);
 
         char *clean = text ? text_sanitize(text, (size_t) n, LOG_MESSAGE_MAX) : NULL;
         (void) log_full(level, 0, NULL, "%s", clean ?: "There is no memory to say what is wrong with the configuration");

@@ -106,11 +106,13 @@ static int report(const Buffer *answer) {
                 return log_error_errno(EBADMSG, "vspcd gives an answer that is not Varlink");
         }
 
-        const json_t *parameters = json_object_get(message, "parameters");
+        const json_t *parameters = json_object_get(message, "parameters"), *warnings = json_object_get(parameters, "warnings");
         const char *error = json_string_value(json_object_get(message, "error"));
-        int r = error ? report_error(error, parameters) : 0;
+        int r = error                       ? report_error(error, parameters)
+                : json_is_array(warnings) ? 0
+                                            : log_error_errno(EBADMSG, "vspcd gives an answer that is none to Reload()");
         if (r >= 0)
-                log_texts(LOG_WARNING, json_object_get(parameters, "warnings"));
+                log_texts(LOG_WARNING, warnings);
 
         json_decref(message);
         return r;

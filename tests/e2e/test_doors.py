@@ -157,7 +157,7 @@ class Start(DoorsTestCase):
     def test_a_credential_does_not_make_up_for_a_mistake(self):
         folder = self.enterContext(self.folder_of(**{"vspc.crt": self.certificate.path, "vspc.key": self.certificate.key}))
         for keys, effect in (({"TrustedCAFile": "ca.pem"}, QUERIES), ({"RequireVMTLS": "yse"}, HOSTS),
-                             ({"CertificateFile": "crt.pem"}, NO_TLS), ({"Priority": "a=b"}, BOTH)):
+                             ({"CertificateFile": "crt.pem"}, NO_TLS)):
             vspcd = self.start(sockets=SOCKETS, tls={"TrustedCAFile": self.authority.path, **keys},
                                env={"CREDENTIALS_DIRECTORY": folder})
             vspcd.wait_logged(f"has succeeded, {effect}: ")
@@ -169,6 +169,12 @@ class Start(DoorsTestCase):
         for name, target in links.items():
             os.symlink(target, os.path.join(folder.name, name))
         return folder
+
+    def test_the_pin_of_a_token_is_not_for_the_status(self):
+        vspcd = self.start(tls={**self.good, "KeyFile": "pkcs11:token=none;object=key?pin-value=SECRET"})
+        vspcd.wait_logged("The key in pkcs11:token=none;object=key.pin-value=… is of no use: ")
+        self.assertFalse(vspcd.logged("SECRET"))
+        self.assertNotIn("SECRET", "\n".join(vspcd.notifications))
 
     def test_without_an_admin_tls_socket_nobody_is_said_to_be_refused_there(self):
         vspcd = self.start(tls={**self.good, "TrustedCAFile": "ca.pem"})
@@ -395,6 +401,8 @@ class Client(TestCase):
                 (b"", "does not answer: Connection reset by peer"),
                 (b"hello\0", "gives an answer that is not Varlink"),
                 (b"[]\0", "gives an answer that is not Varlink"),
+                (b"{}\0", "gives an answer that is none to Reload()"),
+                (b'{"error":1,"parameters":{}}\0', "gives an answer that is none to Reload()"),
                 (b'{"error":"org.varlink.service.MethodNotFound"}\0', "vspcd answers org.varlink.service.MethodNotFound"),
                 (b'{"error":"org.vspc.Concentrator.TooManyReloads","parameters":{"limit":8}}\0', "too many reloads"),
                 (b'{"error":"\\u001b[2J"}\0', "vspcd answers \ufffd[2J"),

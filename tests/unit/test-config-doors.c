@@ -43,9 +43,10 @@ static const struct {
         {"[TLS]\n[Concentrator\nClientLimit=4", DOOR_ALL},
         {"[TLS] RequireVMTLS=yes", DOOR_ALL}, /* inih takes no notice of what is behind a section's name */
 
-        /* What is a part of another value, because of its indentation */
+        /* What would be a part of another value, because of its indentation */
         {"[TLS]\nStartTLS=no\n  RequireVMTsl=yes", DOOR_ALL},
-        {"[TLS]\nPriority=NORMAL\n  RequireVMTsl=yes", DOOR_ALL},
+        {"[TLS]\nPriority=NORMAL\n\tRequireVMTLS yes", DOOR_ALL},
+        {"[TLS]\nRequireVMTLS=yes\n no", DOOR_ALL},
 };
 
 static void test_what_is_wrong_in_tls_closes_the_doors_that_it_guards(_unused_ void **state) {
@@ -63,6 +64,27 @@ static void test_what_is_wrong_in_tls_closes_the_doors_that_it_guards(_unused_ v
                 if (problems.n == 1)
                         assert_null(strstr(logged, "ignoring"));
                 assert_shows(&c, "ClientLimit", "3");
+        }
+}
+
+/* It is in the status of the service, which everybody may read. */
+static void test_of_a_pin_nothing_is_said(_unused_ void **state) {
+        static const char *const texts[] = {
+                "[TLS]\nKeyFile=pcks11:object=key?pin-value=SECRET", "[TLS]\nKeyFile=x?pin-value=SECRET&module-name=y",
+                "[TLS]\nKeyFile=x?Pin-Value=SECRET;pin-value=SECRET",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_config_ Config c;
+
+                init(&c);
+                assert_int_equal(load_text(&c, texts[i]), 1);
+                assert_null(strstr(logged, "SECRET"));
+                assert_null(strstr(problems.in_tls, "SECRET"));
+                assert_null(strstr(problems.text[0], "SECRET"));
+                assert_said("KeyFile= wants");
+                if (i == 1)
+                        assert_said("x?pin-value=…&module-name=y\"");
         }
 }
 
@@ -147,7 +169,7 @@ static void test_a_key_with_a_bad_value_keeps_the_one_that_it_had(_unused_ void 
                 {"VMPorts", "2"}, {"VMPortAddress", "localhost"}, {"VMExpireSec", "never"}, {"VMotionTimeoutSec", "0"},
                 {"HookTimeoutSec", "soon"}, {"ClientLimit", "x"}, {"ScrollbackSize", "1T"}, {"SlowClient", "x"},
                 {"Backend", "my_sql"}, {"Journal", "maybe"}, {"Prefix", "../x"}, {"Mode", "999"},
-                {"CertificateFile", "x"}, {"Priority", "a=b"}, {"RequireVMTLS", "yse"},
+                {"CertificateFile", "x"}, {"RequireVMTLS", "yse"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++) {
@@ -223,6 +245,7 @@ static void test_a_range_that_is_kept_in_part_is_a_range(_unused_ void **state) 
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_what_is_wrong_in_tls_closes_the_doors_that_it_guards),
+                TEST(test_of_a_pin_nothing_is_said),
                 TEST(test_what_is_wrong_elsewhere_closes_none),
                 TEST(test_indentation_makes_no_part_of_a_value_of_what_is_none),
                 TEST(test_the_first_32_problems_are_kept),

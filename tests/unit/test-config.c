@@ -178,8 +178,7 @@ static const struct {
         {"RequireVMCertificate", "yes", "yes"},
         {"RequireVMCertificate", "yse", NULL},
 
-        /* What it means only GnuTLS knows, unless it is an assignment. */
-        {"Priority", "RequireVMTLS=yes", NULL},
+        /* What it means only GnuTLS knows. */
         {"Priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.3"},
         {"Priority", "@SYSTEM", "@SYSTEM"},
 };

@@ -2,7 +2,7 @@
 
 /*
  * One allocation fails, whichever it is: what was asked for may be refused, and everything goes on. VMs connect and
- * move over sockets to a concentrator, events are queued for hooks, mappings for a backend.
+ * move over sockets to a concentrator, events are queued for hooks, mappings for a backend, a configuration is read.
  */
 
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include "basic/log.h"
 #include "console/console.h"
 #include "console/link.h"
+#include "daemon/config.h"
 #include "hooks/hook-queue.h"
 #include "store/store.h"
 #include "store/write-queue.h"
@@ -270,12 +271,47 @@ static void test_mappings_wait_to_be_written(_unused_ void **state) {
         assert_in_range(fail_each(mappings_wait_to_be_written), 1000, 10000);
 }
 
+/* What it says of who may come in is in force, or doors are closed, or it is not used at all. */
+static void a_configuration_is_read(void) {
+        static const char text[] = "[Concentrator]\nServiceURI=a b c\nClientLimit=x\n[ConsoleLog]\nPrefix=prod\n"
+                                   "[TLS]\nRequireVMTLS=yes\nTrustedCAFile=/ca.pem\nVMTrustedCAFile=/ca.pem\nRequireVMTsl=yes\n";
+        Problems problems = {};
+        Config config, before, copy;
+
+        config_init(&config, &problems);
+        config_init(&before, &problems);
+        int r = config_load_text(&config, "vspc.conf", text, strlen(text), &problems);
+        if (r >= 0)
+                r = config_keep(&config, &before, &problems);
+        if (r >= 0)
+                r = config_copy(&config, &copy);
+        if (r >= 0) {
+                assert_true(copy.settings.require_vm_tls);
+                assert_string_equal(copy.tls.trusted_ca_file, "/ca.pem");
+                assert_string_equal(copy.tls.vm_trusted_ca_file, "/ca.pem");
+                assert_in_range(problems.n, 2, 3); /* whether a Prefix= is good cannot be said without memory */
+                assert_int_equal(problems.n_in_tls, 1);
+                assert_int_equal(problems.doors, DOOR_ALL);
+                config_done(&copy);
+        } else
+                assert_int_equal(r, -ENOMEM);
+
+        config_done(&config);
+        config_done(&before);
+        problems_done(&problems);
+}
+
+static void test_a_configuration_is_read(_unused_ void **state) {
+        assert_in_range(fail_each(a_configuration_is_read), 10, 1000);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_vms_connect_and_move),
                 cmocka_unit_test(test_hooks_are_told),
                 cmocka_unit_test(test_mappings_are_kept_in_memory),
                 cmocka_unit_test(test_mappings_wait_to_be_written),
+                cmocka_unit_test(test_a_configuration_is_read),
         };
 
         log_set_max_level(LOG_EMERG);
