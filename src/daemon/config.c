@@ -102,8 +102,13 @@ static void refuse_line(Reader *r, const char *format, ...) {
                 problems_warn(r->problems, "%s:%u: %s, ignoring it", r->name, r->line, text ?: "Out of memory");
 }
 
+/* However it is written */
 static bool is_in_tls(const char *section) {
-        return strcasecmp(section, CONFIG_SECTION_TLS) == 0;
+        static const char blanks[] = " \t";
+        size_t n = strlen(CONFIG_SECTION_TLS);
+
+        section += strspn(section, blanks);
+        return strncasecmp(section, CONFIG_SECTION_TLS, n) == 0 && !section[n + strspn(section + n, blanks)];
 }
 
 static bool is_of_tls(const ConfigKey *key) {

@@ -195,6 +195,8 @@ static int manager_try_reload(Manager *m, Problems *p) {
 /* @who: wants it; NULL: a signal. Returns as manager_try_reload() does. */
 static int manager_reload(Manager *m, const Peer *who, Problems *p) {
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic());
+        if (who)
+                log_info("Reload requested by %s", who->text);
 
         int r = manager_try_reload(m, p);
         m->reload_refused = r < 0;
@@ -205,11 +207,11 @@ static int manager_reload(Manager *m, const Peer *who, Problems *p) {
                 (void) log_full(LOG_ERR, 0, &fields, "The configuration stays as it was: %s", m->problem ?: "see above");
         } else {
                 manager_advise(m);
-                log_info("Configuration reloaded%s%s", who ? ", as wanted by " : "", who ? who->text : "");
+                log_info("Configuration reloaded");
         }
 
         console_log_reopen(m->console_log); /* logrotate relies on it */
-        manager_update_status(m);
+        (void) on_status(NULL, 0, m);
         (void) sd_notify(false, "READY=1");
         return r;
 }
@@ -397,8 +399,9 @@ static void manager_log_problem(const Manager *m) {
         const LogFields fields = {.message_id = VSPC_MESSAGE_DOOR_CLOSED};
 
         if (m->has_problem)
-                (void) log_full(LOG_ERR, 0, &fields, "Until the configuration is mended, and \"systemctl reload vspc.service\" has "
-                                                     "succeeded, %s: %s", manager_describe_effect(m), m->problem ?: "see above");
+                (void) log_full(LOG_ERR, 0, &fields, "Because of a mistake in the configuration %s: %s; correct it, then run "
+                                                     "\"systemctl reload vspc.service\"",
+                                manager_describe_effect(m), m->problem ?: "see above");
 }
 
 int manager_run(Manager *m) {

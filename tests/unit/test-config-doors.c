@@ -34,6 +34,7 @@ static const struct {
         {"[tls]\nRequireVMTLS=yes", DOOR_VM},
         {"[TSL]\nRequireVMTLS=yes", DOOR_VM},
         {"[ TLS ]\nTrustedCAFile=/ca.pem", DOOR_ADMIN_TLS},
+        {"[ tls\t]\nnonsense=yes", DOOR_ALL},
         {"[Concentrator]\nTrustedCAFile=/ca.pem", DOOR_ADMIN_TLS},
         {"[TLS\nRequireVMTLS=yes", DOOR_ALL},
         {"RequireVMTLS=yes", DOOR_VM},
