@@ -11,7 +11,8 @@ found=$(cd "$1/src" && grep -rl --include='*.[ch]' '<uthash\.h>' . | sort)
     exit 1
 }
 
-found=$(cd "$1/src" && grep -rnE --include='*.[ch]' '\bHASH_(ADD|REPLACE|DELETE|DEL|SELECT)' . | grep -v '^./basic/hash-table\.h:' || true)
+cd "$1/src"
+found=$(grep -rnE --include='*.[ch]' '\bHASH_(ADD|REPLACE|DELETE|DEL|SELECT)' . | grep -v '^./basic/hash-table\.h:' || true)
 [ -z "$found" ] || {
     echo "HASH_TRY_ADD() and HASH_REMOVE() of basic/hash-table.h say when memory is short, these do not:" "$found" >&2
     exit 1
