@@ -28,9 +28,10 @@ struct Console {
         uint8_t uuid[16]; /* as ESXi sent it */
         char uuid_text[UUID_PAIR_TEXT_MAX]; /* the UUID; with "~BIOS UUID" behind it if another VM has the same */
 
-        /* Of a clone, which has "~" in its identity: by uuid, if it is the first, and all of that UUID */
-        UT_hash_handle clone_handle;
+        /* Of a clone, which has "~" in its identity: all of that UUID. For the concentrator. */
+        CloneGroup *clone_group;
         Console *clone_prev, *clone_next;
+
         char *uri;  /* of the serial port that connected last */
         char *name; /* a label for people: sanitised, not unique */
         char *former_name; /* during CONSOLE_RENAMED, else NULL */
