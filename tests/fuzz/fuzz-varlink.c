@@ -242,7 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         /* One who has attached is kept until its VM has been silent. */
         (void) shutdown(hostile->fd, SHUT_WR);
         run(&w, callers, _CALLERS_MAX);
-        timeout_queue_set_duration(&w.concentrator->silences, 0);
+        timeout_queue_set_duration(&w.concentrator->vm_silences, 0);
         run(&w, callers, _CALLERS_MAX);
         check(hostile->ended);
         /* Who types too much too early loses what is unsent. */
