@@ -63,3 +63,11 @@ int admin_listen_tls(Admin *a, int fd) {
 void admin_set_tls(Admin *a, TlsContext *tls) {
         varlink_server_set_tls(a->server, tls);
 }
+
+void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata) {
+        varlink_server_set_reload(a->server, handler, userdata);
+}
+
+void admin_close_tls(Admin *a) {
+        varlink_server_close_tls(a->server);
+}

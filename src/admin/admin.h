@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console/concentrator.h"
+#include "transport/peer.h"
 
 /*
  * Admin: the faces of a concentrator for those who query and attach: Varlink on the sockets that it is given, and
@@ -20,5 +21,17 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Admin *, admin_free);
 int admin_listen(Admin *a, int fd);
 int admin_listen_tls(Admin *a, int fd);
 
-/* How TLS is spoken with those who connect from now on; NULL: not at all, they are refused. Takes a reference. */
+/* How TLS is spoken with those who connect from now on; NULL: not at all, they are refused for want of a certificate.
+ * Takes a reference. */
 void admin_set_tls(Admin *a, TlsContext *tls);
+
+/* Reads the configuration anew, because @who wants it. *ret_problems: what is wrong with it, each a text, then a NULL; to
+ * be freed by the caller with the texts; NULL if nothing is. Returns: 0, or a negative errno if the configuration stays
+ * as it was for one of these reasons. */
+typedef int (*AdminReloadHandler)(const Peer *who, void *userdata, char ***ret_problems);
+
+/* Reload() calls it from now on. */
+void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata);
+
+/* They are refused until admin_set_tls() is called: it is not certain who may come in. */
+void admin_close_tls(Admin *a);

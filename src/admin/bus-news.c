@@ -20,13 +20,14 @@ enum {
         CHANGED_SERIAL = 1 << 9,
         CHANGED_EXPIRES = 1 << 10,
         CHANGED_PROBLEM = 1 << 11,
-        CHANGED_LINK = CHANGED_URI | CHANGED_PORT | CHANGED_PEER | CHANGED_SERIAL | CHANGED_PROBLEM,
+        CHANGED_TLS = 1 << 12,
+        CHANGED_LINK = CHANGED_URI | CHANGED_PORT | CHANGED_PEER | CHANGED_SERIAL | CHANGED_PROBLEM | CHANGED_TLS,
 };
 
 /* Their names, in the same order */
 static const char *const property_names[] = {
         "Name", "Connected", "SinceUSec", "VMotion", "Clients", "Access",
-        "URI",  "Port",      "Peer",      "Serial",  "ExpiresUSec", "Problem",
+        "URI",  "Port",      "Peer",      "Serial",  "ExpiresUSec", "Problem", "TLS",
 };
 
 static unsigned changed_by(ConsoleEvent event) {
@@ -60,7 +61,7 @@ struct BusNewsItem {
 };
 
 static void item_free(BusNews *news, BusNewsItem *item) {
-        HASH_DELETE(handle, news->by_id, item);
+        HASH_REMOVE(handle, news->by_id, item);
         DL_DELETE(news->oldest, item);
         news->n_gone -= item->gone;
         free(item->id);
@@ -77,7 +78,11 @@ static BusNewsItem *item_new(BusNews *news, const char *id, usec_t now) {
                 return NULL;
 
         item->since = now;
-        HASH_ADD_KEYPTR(handle, news->by_id, item->id, strlen(item->id), item);
+        if (HASH_TRY_ADD(handle, news->by_id, item->id, strlen(item->id), item) < 0) {
+                free(item->id);
+                return NULL;
+        }
+
         DL_APPEND(news->oldest, item);
         return TAKE_PTR(item);
 }

@@ -240,6 +240,62 @@ static void method_monitor(VarlinkConnection *c, const VarlinkCall *call) {
         }
 }
 
+/* Whoever can connect to a local socket is let in by its owner and mode; of all others nothing of the kind is known. */
+static bool may_reload(const Peer *peer) {
+        return peer->uid != PEER_UID_NONE;
+}
+
+static bool reload_passes_limit(VarlinkServer *s, const Peer *peer) {
+        usec_t now = event_now(s->concentrator->event);
+
+        if (peer->uid == 0 || peer->uid == geteuid())
+                return true;
+
+        if (s->n_reloads == 0 || now - s->reloads_since >= VARLINK_RELOADS_USEC) {
+                s->reloads_since = now;
+                s->n_reloads = 0;
+        }
+
+        return s->n_reloads < VARLINK_RELOADS_MAX && ++s->n_reloads > 0;
+}
+
+static void reply_too_many_reloads(VarlinkConnection *c) {
+        JsonWriter w = varlink_error_begin(c, INTERFACE ".TooManyReloads");
+
+        json_writer_put_unsigned(&w, "limit", VARLINK_RELOADS_MAX);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+static void method_reload(VarlinkConnection *c, const VarlinkCall *call) {
+        VarlinkServer *s = c->server;
+        char **problems = NULL;
+
+        if (!varlink_take_parameters(c, call, NULL, 0))
+                return;
+
+        if (!may_reload(&c->peer)) {
+                varlink_reply_permission_denied(c);
+                return;
+        }
+
+        if (!reload_passes_limit(s, &c->peer)) {
+                reply_too_many_reloads(c);
+                return;
+        }
+
+        int r = s->reload(&c->peer, s->reload_userdata, &problems);
+
+        JsonWriter w = r < 0 ? varlink_error_begin(c, INTERFACE ".ConfigurationRefused") : varlink_reply_begin(c);
+        json_writer_begin_array(&w, r < 0 ? "problems" : "warnings");
+        for (char **p = problems; p && *p; p++) {
+                json_writer_put_string(&w, NULL, *p);
+                free(*p);
+        }
+        free(problems);
+        json_writer_end_array(&w);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
 static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
         const Concentrator *concentrator = c->server->concentrator;
         const Metrics *m = &concentrator->metrics;
@@ -288,6 +344,7 @@ const VarlinkInterface varlink_concentrator = {
                 {"Clear", method_clear, VARLINK_ACTS},
                 {"Forget", method_forget, VARLINK_ACTS},
                 {"Monitor", method_monitor},
+                {"Reload", method_reload, VARLINK_ACTS},
                 {"GetMetrics", method_get_metrics},
                 {},
         },

@@ -124,6 +124,7 @@ void varlink_reply_interface_not_found(VarlinkConnection *c, const char *interfa
 void varlink_reply_method_not_found(VarlinkConnection *c, const char *method);
 void varlink_reply_invalid_parameter(VarlinkConnection *c, const char *parameter);
 void varlink_reply_expected_more(VarlinkConnection *c);
+void varlink_reply_permission_denied(VarlinkConnection *c);
 
 /* What a method takes. */
 typedef struct VarlinkParameter {

@@ -62,6 +62,10 @@ void varlink_reply_expected_more(VarlinkConnection *c) {
         reply_error(c, "org.varlink.service.ExpectedMore", NULL, NULL);
 }
 
+void varlink_reply_permission_denied(VarlinkConnection *c) {
+        reply_error(c, "org.varlink.service.PermissionDenied", NULL, NULL);
+}
+
 void varlink_reply_interface_not_found(VarlinkConnection *c, const char *interface) {
         reply_error(c, "org.varlink.service.InterfaceNotFound", "interface", interface);
 }

@@ -67,12 +67,13 @@ static void server_log_refusal(VarlinkServer *s) {
                 log_warning("Queries are refused: %u connections are being answered already", s->n_connections);
 }
 
-static void server_log_missing_certificate(VarlinkServer *s, const SocketAddress *address) {
+static void server_log_closed(VarlinkServer *s, const SocketAddress *address) {
         char peer[ADDRESS_TEXT_MAX];
 
         if (log_rate_limit_pass(&s->mistakes, event_now(s->concentrator->event)) > 0)
-                log_warning("Query from %s is refused: there is no certificate for TLS, see CertificateFile=",
-                            address_format(address, peer));
+                log_warning("Query from %s is refused: %s", address_format(address, peer),
+                            s->tls_in_doubt ? "something is wrong in [TLS] of the configuration, see the status of the service"
+                                            : "there is no certificate for TLS, see CertificateFile=");
 }
 
 static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
@@ -90,7 +91,7 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
         }
 
         if (gate->transport == VARLINK_IN_TLS && !s->tls) {
-                server_log_missing_certificate(s, address);
+                server_log_closed(s, address);
                 safe_close(fd);
                 return;
         }
@@ -129,7 +130,18 @@ void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls) {
         TlsContext *old = s->tls;
 
         s->tls = tls ? tls_context_ref(tls) : NULL;
+        s->tls_in_doubt = false;
         tls_context_unref(old);
+}
+
+void varlink_server_set_reload(VarlinkServer *s, AdminReloadHandler handler, void *userdata) {
+        s->reload = handler;
+        s->reload_userdata = userdata;
+}
+
+void varlink_server_close_tls(VarlinkServer *s) {
+        varlink_server_set_tls(s, NULL);
+        s->tls_in_doubt = true;
 }
 
 int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const *interfaces, UserNames *user_names,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "admin.h"
 #include "transport/acceptor.h"
 #include "varlink-connection.h"
 
@@ -19,12 +20,18 @@ typedef struct VarlinkGate VarlinkGate;
 /* When so many bytes of events wait for all of them together, the reader who is furthest behind is disconnected. */
 #define VARLINK_EVENTS_MAX (64U * 1024U * 1024U)
 
+/* A reload holds up the loop for as long as it takes to read some files. Local users, but for root and who runs vspcd,
+ * may want so many within so long, all together. */
+#define VARLINK_RELOADS_MAX 8U
+#define VARLINK_RELOADS_USEC (10 * USEC_PER_SEC)
+
 struct VarlinkServer {
         Concentrator *concentrator;
         const VarlinkInterface *const *interfaces; /* NULL-terminated */
         UserNames *user_names; /* or NULL */
 
-        TlsContext *tls;                                    /* NULL: there is no certificate */
+        TlsContext *tls;                                    /* NULL: whoever queries in TLS is refused */
+        bool tls_in_doubt;                                  /* … because something is wrong in [TLS] */
         VarlinkGate *gates;                                 /* utlist */
         VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
@@ -32,6 +39,10 @@ struct VarlinkServer {
         unsigned n_watchers;                                /* of these, those that get events, now or soon */
         LogRateLimit refusals;                              /* for want of room */
         LogRateLimit mistakes;                              /* of strangers */
+        AdminReloadHandler reload;                          /* NULL: the configuration cannot be read anew */
+        void *reload_userdata;
+        usec_t reloads_since;                               /* when the first of n_reloads was called for */
+        unsigned n_reloads;                                 /* of VARLINK_RELOADS_MAX */
         Watch worker;                                       /* always readable; watched while there is work */
         TimeoutQueue call_timeouts, stall_timeouts;
 };
@@ -54,9 +65,16 @@ typedef enum VarlinkTransport {
 /* Connections are taken from the listening socket @fd from now on. It is taken over, and closed if this fails. */
 int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport);
 
-/* TLS is spoken like this with those who connect from now on; NULL: not at all, they are refused. Takes a
- * reference. */
+/* TLS is spoken like this with those who connect from now on; NULL: not at all, they are refused for want of a
+ * certificate. Takes a reference. */
 void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls);
+
+/* Reload() calls it from now on. */
+void varlink_server_set_reload(VarlinkServer *s, AdminReloadHandler handler, void *userdata);
+
+/* Those who connect in TLS from now on are refused, until varlink_server_set_tls() is called: it is not certain who may
+ * come in. */
+void varlink_server_close_tls(VarlinkServer *s);
 
 /* Has the poller call on whoever is ready or to be freed, or not, as there is somebody. For connections. */
 void varlink_server_set_working(VarlinkServer *s);

@@ -313,10 +313,7 @@ Concentrator *concentrator_free(Concentrator *c) {
 }
 
 void concentrator_set_settings(Concentrator *c, Settings *settings) {
-        if (settings->multi_console != c->settings.multi_console) {
-                log_warning("MultiConsole= cannot change at run time, it takes effect after a restart");
-                settings->multi_console = c->settings.multi_console;
-        }
+        settings->multi_console = c->settings.multi_console;
 
         bool moved = !address_equal(&settings->vm_port_address, &c->settings.vm_port_address);
 
@@ -341,6 +338,10 @@ void concentrator_set_tls(Concentrator *c, TlsContext *tls) {
 
         c->tls = tls ? tls_context_ref(tls) : NULL;
         tls_context_unref(old);
+}
+
+void concentrator_set_closed(Concentrator *c, bool closed) {
+        c->closed = closed;
 }
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer) {
@@ -373,36 +374,59 @@ Console *concentrator_find(const Concentrator *c, const char *id) {
         return console;
 }
 
-static Console *find_first_clone(const Concentrator *c, const uint8_t uuid[static 16]) {
-        Console *first;
+/* All clones of one UUID. Made with the first and freed with the last: a clone that goes needs no memory. */
+struct CloneGroup {
+        UT_hash_handle handle; /* by uuid */
+        uint8_t uuid[16];
+        Console *clones; /* utlist, never empty */
+};
 
-        HASH_FIND(clone_handle, c->clones, uuid, 16, first);
-        return first;
+static CloneGroup *concentrator_find_clones(const Concentrator *c, const uint8_t uuid[static 16]) {
+        CloneGroup *g;
+
+        HASH_FIND(handle, c->clones, uuid, 16, g);
+        return g;
 }
 
-void concentrator_add_clone(Concentrator *c, Console *console) {
-        Console *first = find_first_clone(c, console->uuid);
+static CloneGroup *concentrator_make_clones(Concentrator *c, const uint8_t uuid[static 16]) {
+        _cleanup_free_ CloneGroup *g = calloc(1, sizeof(CloneGroup));
+        if (!g)
+                return NULL;
 
-        if (!first)
-                HASH_ADD(clone_handle, c->clones, uuid, sizeof console->uuid, console);
-        DL_APPEND2(first, console, clone_prev, clone_next);
+        memcpy(g->uuid, uuid, sizeof g->uuid);
+        return HASH_TRY_ADD(handle, c->clones, g->uuid, sizeof g->uuid, g) < 0 ? NULL : TAKE_PTR(g);
+}
+
+int concentrator_add_clone(Concentrator *c, Console *console) {
+        CloneGroup *g = concentrator_find_clones(c, console->uuid) ?: concentrator_make_clones(c, console->uuid);
+        if (!g)
+                return -ENOMEM;
+
+        DL_APPEND2(g->clones, console, clone_prev, clone_next);
+        console->clone_group = g;
+        return 0;
 }
 
 void concentrator_remove_clone(Concentrator *c, Console *console) {
-        Console *first = find_first_clone(c, console->uuid);
+        CloneGroup *g = TAKE_PTR(console->clone_group);
 
-        if (first == console)
-                HASH_DELETE(clone_handle, c->clones, console);
-        DL_DELETE2(first, console, clone_prev, clone_next);
-        if (first && first != find_first_clone(c, console->uuid))
-                HASH_ADD(clone_handle, c->clones, uuid, sizeof first->uuid, first);
+        if (!g)
+                return;
+
+        DL_DELETE2(g->clones, console, clone_prev, clone_next);
+        if (g->clones)
+                return;
+
+        HASH_REMOVE(handle, c->clones, g);
+        free(g);
 }
 
 bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]) {
+        const CloneGroup *g = concentrator_find_clones(c, uuid);
         char text[UUID_TEXT_MAX];
 
         uuid_format(bios, text);
-        for (const Console *console = find_first_clone(c, uuid); console; console = console->clone_next)
+        for (const Console *console = g ? g->clones : NULL; console; console = console->clone_next)
                 if (streq(console->uuid_text + UUID_TEXT_MAX, text))
                         return true;
 
@@ -410,7 +434,7 @@ bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16]
 }
 
 bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]) {
-        return find_first_clone(c, uuid);
+        return concentrator_find_clones(c, uuid);
 }
 
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size) {

@@ -18,6 +18,7 @@
  * It knows nothing of configuration files, storage or query interfaces: these observe it.
  */
 typedef struct Client Client;
+typedef struct CloneGroup CloneGroup;
 typedef struct Concentrator Concentrator;
 typedef struct ConcentratorObserver ConcentratorObserver;
 typedef struct Gate Gate;
@@ -27,7 +28,7 @@ typedef enum ConsoleEvent {
         CONSOLE_CONNECTED,
         CONSOLE_DISCONNECTED,
         CONSOLE_RENAMED,
-        CONSOLE_CHANGED,         /* its URI, its port, its serial settings, or how far a vMotion is */
+        CONSOLE_CHANGED,         /* its URI, its port, its serial settings, how far a vMotion is, or its speaker */
         CONSOLE_REMOVED,         /* expired, given up or forgotten; the console is still valid during the call */
         CONSOLE_CLIENT_ATTACHED,
         CONSOLE_CLIENT_DETACHED,
@@ -80,10 +81,11 @@ struct Concentrator {
 
         TlsWorker *tls_worker; /* for all contexts, whoever has them */
         TlsContext *tls;       /* of ESXi hosts; NULL: there is no certificate */
+        bool closed;           /* all ESXi hosts that connect are refused */
 
         PortPool ports;
         Console *consoles;  /* uthash by identity */
-        Console *clones;    /* uthash by UUID: the first clone of each, see concentrator_add_clone() */
+        CloneGroup *clones; /* uthash by UUID, see concentrator_add_clone() */
         VMotion *vmotions;  /* uthash by the secret's first half */
         Gate *gates;        /* utlist: the sockets on which ESXi connects */
         Link *links;        /* utlist: all, with or without a console */
@@ -114,12 +116,15 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
 Concentrator *concentrator_free(Concentrator *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
 
-/* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays, and is
- * logged. Takes over what @settings points to. */
+/* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays. Takes over what
+ * @settings points to. */
 void concentrator_set_settings(Concentrator *c, Settings *settings);
 
 /* TLS is spoken like this with hosts that connect from now on; NULL: not at all. Takes a reference. */
 void concentrator_set_tls(Concentrator *c, TlsContext *tls);
+
+/* ESXi hosts that connect from now on are refused, or not, whatever the settings are. */
+void concentrator_set_closed(Concentrator *c, bool closed);
 
 /* ESXi hosts connect to the listening socket @fd from now on. It is taken over, and closed if this fails. */
 int concentrator_add_gate(Concentrator *c, int fd);
@@ -132,8 +137,9 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
 Console *concentrator_find(const Concentrator *c, const char *id);
 
 /* Clones are consoles whose identity has the BIOS UUID in it, because another VM has the same UUID. Any number of clones
- * may have the same UUID. Consoles call these when they come and go. */
-void concentrator_add_clone(Concentrator *c, Console *console);
+ * may have the same UUID. Consoles call these when they come and go; removing one that was not added does nothing. Returns: 0
+ * or -ENOMEM. */
+int concentrator_add_clone(Concentrator *c, Console *console);
 void concentrator_remove_clone(Concentrator *c, Console *console);
 
 /* Whether there is a clone with these two UUIDs. */

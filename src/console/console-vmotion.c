@@ -21,7 +21,7 @@ static void vmotion_end(VMotion *v, Link *winner) {
                 link_flush(winner);
         }
 
-        HASH_DELETE(handle, console->concentrator->vmotions, v);
+        HASH_REMOVE(handle, console->concentrator->vmotions, v);
         console_remove_vmotion(console, v);
         vmotion_free(v);
         if (peer) /* only now: closing the peer may lead to the source being closed as well */
@@ -135,9 +135,10 @@ static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         if (!v->source) /* it could not be sent something, and has been closed */
                 return;
 
-        HASH_DELETE(handle, c->vmotions, v);
+        HASH_REMOVE(handle, c->vmotions, v);
         int r = vmotion_renew(v, sequence, n);
-        HASH_ADD(handle, c->vmotions, secret, VMOTION_HANDLE_SIZE, v);
+        if (r >= 0)
+                r = HASH_TRY_ADD(handle, c->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
         if (r < 0) {
                 Console *console = v->console;
 
@@ -166,7 +167,10 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
 
         if (!v) {
                 int r = vmotion_new(source->uri, sequence, n, &v);
+                if (r >= 0)
+                        r = HASH_TRY_ADD(handle, console->concentrator->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
                 if (r < 0) {
+                        vmotion_freep(&v);
                         vmotion_not_now(source, sequence, n, strerror(-r));
                         return;
                 }
@@ -175,7 +179,6 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                 v->source = source;
                 source->vmotion = v;
                 console_add_vmotion(console, v);
-                HASH_ADD(handle, console->concentrator->vmotions, secret, VMOTION_HANDLE_SIZE, v);
         }
 
         console_log_said(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",

@@ -126,15 +126,15 @@ void console_apply_settings(Console *c) {
 }
 
 /* The UUID, or both of a clone's, as the identity has them. */
-static void console_set_uuid_text(Console *c) {
+static int console_set_uuid_text(Console *c) {
         bool clone = strlen(c->id) >= UUID_PAIR_TEXT_MAX - 1 && c->id[UUID_TEXT_MAX - 1] == '~';
 
         uuid_format(c->uuid, c->uuid_text);
         if (!clone)
-                return;
+                return 0;
 
         memcpy(c->uuid_text, c->id, UUID_PAIR_TEXT_MAX - 1);
-        concentrator_add_clone(c->concentrator, c);
+        return concentrator_add_clone(c->concentrator, c);
 }
 
 int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[static 16], const char *name,
@@ -148,16 +148,17 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         c->since = event_now_realtime(concentrator->event);
         memcpy(c->uuid, uuid, sizeof c->uuid);
         c->id = strdup(id);
-        if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0) {
+        if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0 ||
+            HASH_TRY_ADD(handle, concentrator->consoles, c->id, strlen(c->id), c) < 0 || console_set_uuid_text(c) < 0) {
+                HASH_REMOVE(handle, concentrator->consoles, c);
                 free(c->id);
                 free(c->uri);
+                free(c->name);
                 return -ENOMEM;
         }
 
-        console_set_uuid_text(c);
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
-        HASH_ADD_KEYPTR(handle, concentrator->consoles, c->id, strlen(c->id), c);
         c->own_port = port;
         console_open_port(c);
         concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
@@ -196,9 +197,8 @@ Console *console_free(Console *c) {
                 vmotion_discard(c->vmotions);
 
         concentrator_notify(concentrator, c, CONSOLE_REMOVED, NULL);
-        HASH_DELETE(handle, concentrator->consoles, c);
-        if (c->uuid_text[UUID_TEXT_MAX - 1])
-                concentrator_remove_clone(concentrator, c);
+        HASH_REMOVE(handle, concentrator->consoles, c);
+        concentrator_remove_clone(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
         ring_done(&c->ring);

@@ -28,9 +28,10 @@ struct Console {
         uint8_t uuid[16]; /* as ESXi sent it */
         char uuid_text[UUID_PAIR_TEXT_MAX]; /* the UUID; of a clone, with "~BIOS UUID" behind it */
 
-        /* Of a clone: the first one of a UUID is in the concentrator's table, and all of that UUID are in a list. */
-        UT_hash_handle clone_handle;
+        /* Of a clone, which has "~" in its identity: all clones of that UUID. For the concentrator. */
+        CloneGroup *clone_group;
         Console *clone_prev, *clone_next;
+
         char *uri;  /* of the serial port that connected last */
         char *name; /* a label for people: sanitised, not unique */
         char *former_name; /* during CONSOLE_RENAMED, else NULL */

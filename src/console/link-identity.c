@@ -218,6 +218,7 @@ void link_identify(Link *l) {
                 link_end(console->links);
         }
 
+        bool has_another = console_speaker(console);
         console_add_link(console, l);
         link_go_live(l, NULL);
 
@@ -232,6 +233,8 @@ void link_identify(Link *l) {
 
         vmotion_link_came(console, l);
         console_pump(console);
+        if (has_another) /* otherwise it counts as a VM that connects */
+                concentrator_notify(l->concentrator, console, CONSOLE_CHANGED, NULL);
 }
 
 void link_will_proxy(Link *l) {

@@ -7,29 +7,31 @@
 #include "message.h"
 #include "telnet/authentication.h"
 
+void link_refuse_closed(Link *l) {
+        link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                 "is refused: something is wrong in [TLS] of the configuration, see the status of the service");
+        link_refuse(l, "This concentrator takes no VMs: its configuration has to be mended first\r\n");
+}
+
 static void link_refuse_plain(Link *l) {
-        if (!l->concentrator->tls) {
-                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                         "is refused: RequireVMTLS=yes, but there is no certificate, see CertificateFile=");
-                link_refuse(l, "This concentrator takes TLS only, and has no certificate for that yet\r\n");
-                return;
-        }
+        const Settings *settings = &l->concentrator->settings;
 
         link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                 "does not speak TLS, which RequireVMTLS= wants: the vSPC URI has to begin with telnets://");
+                 "does not speak TLS, which %s= wants: the vSPC URI has to begin with telnets://",
+                 settings->require_vm_certificate ? "RequireVMCertificate" : "RequireVMTLS");
         link_refuse(l, "This concentrator takes TLS only: the vSPC URI has to begin with telnets://\r\n");
 }
 
 void link_begin_plain(Link *l) {
         const Settings *settings = &l->concentrator->settings;
-        bool may_start = l->concentrator->tls && settings->start_tls;
+        bool may_start = l->concentrator->tls && settings->start_tls, must = settings_require_tls(settings);
 
-        if (settings->require_vm_tls && !may_start) {
+        if (must && !may_start) {
                 link_refuse_plain(l);
                 return;
         }
 
-        l->security = settings->require_vm_tls ? LINK_MUST_START_TLS : may_start ? LINK_MAY_START_TLS : LINK_PLAIN;
+        l->security = must ? LINK_MUST_START_TLS : may_start ? LINK_MAY_START_TLS : LINK_PLAIN;
         link_offer(l);
 }
 

@@ -91,7 +91,9 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         timeout_start(&c->handshakes, &l->timeout);
 
         /* Where it may be TLS, nothing can be said before the host has. */
-        if (!c->tls)
+        if (c->closed)
+                link_refuse_closed(l);
+        else if (!c->tls)
                 link_begin_plain(l);
 
         /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one. */
@@ -134,11 +136,12 @@ static void link_succeed(Link *l) {
 
 static void link_close(Link *l) {
         Console *console = l->console;
+        bool was_live = l->state == LINK_LIVE;
 
         if (!console)
                 l->concentrator->metrics.vm_connections_refused++;
 
-        if (l->state == LINK_LIVE)
+        if (was_live)
                 link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
 
         if (l->predecessor)
@@ -164,6 +167,8 @@ static void link_close(Link *l) {
                 vmotion_link_closed(l->vmotion, l);
         if (console) {
                 console_pump(console); /* also what a vMotion's target has said so far, if that has won */
+                if (was_live && console_speaker(console)) /* the VM has another connection, whose peer is told from now on */
+                        concentrator_notify(l->concentrator, console, CONSOLE_CHANGED, NULL);
                 link_settle_doubts(console);
         }
 

@@ -191,6 +191,7 @@ bool link_begin(Link *l);
 
 /* It speaks telnet, or nothing but telnet is spoken here. */
 void link_begin_plain(Link *l);
+void link_refuse_closed(Link *l);
 
 /* AUTHENTICATION is in force, or not any more, or something is said in it. */
 void link_ask_authentication(Link *l);

@@ -28,6 +28,10 @@ void settings_done(Settings *s) {
         s->service_uris = NULL;
 }
 
+bool settings_require_tls(const Settings *s) {
+        return s->require_vm_tls || s->require_vm_certificate;
+}
+
 bool settings_accept_uri(const Settings *s, const char *uri) {
         if (!s->service_uris)
                 return true;

@@ -32,10 +32,14 @@ typedef struct Settings {
         bool windows_enter;  /* CR LF may be the Enter key of Windows' telnet, see TelnetKeyboard */
         bool start_tls;      /* a VM that speaks plain telnet is asked to go on in TLS, if there is a certificate */
         bool require_vm_tls; /* it must */
+        bool require_vm_certificate; /* it must, and its host must show a certificate */
 } Settings;
 
 void settings_init(Settings *s);
 void settings_done(Settings *s);
+
+/* Whether a VM must speak TLS. */
+bool settings_require_tls(const Settings *s);
 
 /* Whether a VM whose serial port has this Port URI is served. */
 bool settings_accept_uri(const Settings *s, const char *uri);

@@ -194,8 +194,9 @@ static int parse_uris(const char *value, void *target) {
         return 0;
 }
 
-#define SETTING(section, name, parse, member, wants)                                                        \
-        {section, name, parse, offsetof(Config, member), sizeof(((Config *) NULL)->member), wants}
+#define GUARD(section, name, parse, member, doors, wants)                                                   \
+        {section, name, parse, offsetof(Config, member), sizeof(((Config *) NULL)->member), doors, wants}
+#define SETTING(section, name, parse, member, wants) GUARD(section, name, parse, member, DOOR_NONE, wants)
 
 static const ConfigKey keys[] = {
         SETTING("Concentrator", "ServiceURI", parse_uris, settings.service_uris,
@@ -231,17 +232,25 @@ static const ConfigKey keys[] = {
                 "at most 64 bytes of text that a file's name can begin with"),
         SETTING("ConsoleLog", "Mode", parse_mode, console_log.mode,
                 "an octal file mode that lets its owner write, such as 0640"),
-        SETTING("TLS", "CertificateFile", parse_location, tls.certificate_file,
-                "the absolute path of a PEM file, or a pkcs11: URI"),
-        SETTING("TLS", "KeyFile", parse_location, tls.key_file,
-                "the absolute path of a PEM file, or a pkcs11: URI"),
-        SETTING("TLS", "TrustedCAFile", parse_file, tls.trusted_ca_file, "the absolute path of a PEM file"),
-        SETTING("TLS", "VMTrustedCAFile", parse_file, tls.vm_trusted_ca_file,
-                "the absolute path of a PEM file"),
-        SETTING("TLS", "StartTLS", parse_flag, settings.start_tls, "yes or no"),
-        SETTING("TLS", "RequireVMTLS", parse_flag, settings.require_vm_tls, "yes or no"),
-        SETTING("TLS", "Priority", parse_text, tls.priority, "a GnuTLS priority string"),
+
+        /* What is in [TLS] and is none of these closes all doors. StartTLS= guards none: a bad value leaves it at yes,
+         * which is the stricter one. */
+        GUARD(CONFIG_SECTION_TLS, "CertificateFile", parse_location, tls.certificate_file, DOOR_VM_TLS | DOOR_ADMIN_TLS,
+              "the absolute path of a PEM file, or a pkcs11: URI"),
+        GUARD(CONFIG_SECTION_TLS, "KeyFile", parse_location, tls.key_file, DOOR_VM_TLS | DOOR_ADMIN_TLS,
+              "the absolute path of a PEM file, or a pkcs11: URI"),
+        GUARD(CONFIG_SECTION_TLS, "TrustedCAFile", parse_file, tls.trusted_ca_file, DOOR_ADMIN_TLS,
+              "the absolute path of a PEM file"),
+        GUARD(CONFIG_SECTION_TLS, "VMTrustedCAFile", parse_file, tls.vm_trusted_ca_file, DOOR_VM,
+              "the absolute path of a PEM file"),
+        GUARD(CONFIG_SECTION_TLS, "StartTLS", parse_flag, settings.start_tls, DOOR_NONE, "yes or no"),
+        GUARD(CONFIG_SECTION_TLS, "RequireVMTLS", parse_flag, settings.require_vm_tls, DOOR_VM, "yes or no"),
+        GUARD(CONFIG_SECTION_TLS, "RequireVMCertificate", parse_flag, settings.require_vm_certificate, DOOR_VM,
+              "yes or no"),
+        GUARD(CONFIG_SECTION_TLS, "Priority", parse_text, tls.priority, DOOR_VM_TLS, "a GnuTLS priority string"),
 };
+
+static_assert(ELEMENTSOF(keys) <= 64, "each has a bit in Config.bad_keys");
 
 const ConfigKey *config_key_find(const char *section, const char *name, bool *ret_section_known) {
         *ret_section_known = false;
@@ -257,8 +266,42 @@ const ConfigKey *config_key_find(const char *section, const char *name, bool *re
         return NULL;
 }
 
+const ConfigKey *config_key_guess(const char *name, size_t n) {
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (strlen(keys[i].name) == n && strncasecmp(keys[i].name, name, n) == 0)
+                        return &keys[i];
+
+        return NULL;
+}
+
+int config_key_foreach(int (*f)(const ConfigKey *key, Config *to, const Config *from), Config *to, const Config *from) {
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                int r = f(&keys[i], to, from);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
 int config_key_assign(const ConfigKey *key, Config *c, const char *value) {
-        return key->parse(value, (uint8_t *) c + key->offset);
+        int r = key->parse(value, (uint8_t *) c + key->offset);
+        if (r < 0)
+                config_key_set_bad(key, c);
+
+        return r;
+}
+
+static uint64_t key_bit(const ConfigKey *key) {
+        return UINT64_C(1) << (key - keys);
+}
+
+void config_key_set_bad(const ConfigKey *key, Config *c) {
+        c->bad_keys |= key_bit(key);
+}
+
+bool config_key_is_bad(const ConfigKey *key, const Config *c) {
+        return c->bad_keys & key_bit(key);
 }
 
 static bool key_is_text(const ConfigKey *key) {
@@ -266,13 +309,45 @@ static bool key_is_text(const ConfigKey *key) {
                key->parse == parse_location;
 }
 
-void config_key_reset(const ConfigKey *key, Config *c, const Config *defaults) {
-        if (key->parse == parse_uris)
-                settings_done(&c->settings);
-        else if (key_is_text(key))
-                free(*(char **) ((uint8_t *) c + key->offset));
+static int key_copy_uris(Config *to, const Config *from) {
+        char *const *uris = from->settings.service_uris;
+        Settings copy = {};
+        size_t n = 0;
 
-        memcpy((uint8_t *) c + key->offset, (const uint8_t *) defaults + key->offset, key->size);
+        while (uris && uris[n])
+                n++;
+        if (n > 0 && !(copy.service_uris = calloc(n + 1, sizeof(char *))))
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++) {
+                copy.service_uris[i] = strdup(uris[i]);
+                if (!copy.service_uris[i]) {
+                        settings_done(&copy);
+                        return -ENOMEM;
+                }
+        }
+
+        settings_done(&to->settings);
+        to->settings.service_uris = copy.service_uris;
+        return 0;
+}
+
+int config_key_copy(const ConfigKey *key, Config *to, const Config *from) {
+        if (key->parse == parse_uris)
+                return key_copy_uris(to, from);
+
+        if (!key_is_text(key)) {
+                memcpy((uint8_t *) to + key->offset, (const uint8_t *) from + key->offset, key->size);
+                return 0;
+        }
+
+        const char *text = *(char *const *) ((const uint8_t *) from + key->offset);
+        char **place = (char **) ((uint8_t *) to + key->offset);
+        if (text)
+                return parse_text(text, place);
+
+        free(TAKE_PTR(*place));
+        return 0;
 }
 
 size_t config_key_shown(const ConfigKey *key, const char *value) {

@@ -8,24 +8,36 @@
  * be said of a bad one.
  */
 
-/* Takes a value to its place. Returns: 0, or a negative errno for what is no such value. */
+/* Takes a value to its place. Returns: 0, -ENOMEM, or another negative errno for what is no such value. */
 typedef int (*ConfigParser)(const char *value, void *target);
 
 typedef struct ConfigKey {
         const char *section, *name;
         ConfigParser parse;
         size_t offset, size; /* of the place in a Config */
+        Doors doors;         /* of a key of [TLS]: which it guards */
         const char *wants;   /* completes "wants …" */
 } ConfigKey;
+
+#define CONFIG_SECTION_TLS "TLS"
 
 /* NULL if there is no such key; *ret_section_known: whether there is such a section. */
 const ConfigKey *config_key_find(const char *section, const char *name, bool *ret_section_known);
 
-/* Returns: as ConfigParser does. */
+/* The key whose name this is, in whatever section and whatever case. @n: bytes of @name. NULL if there is none. */
+const ConfigKey *config_key_guess(const char *name, size_t n);
+
+/* Calls for all of them. Returns: 0, or the first negative errno that @f returns, which ends it. */
+int config_key_foreach(int (*f)(const ConfigKey *key, Config *to, const Config *from), Config *to, const Config *from);
+
+/* Returns: as ConfigParser does; a value that the key does not take is noted in @c. */
 int config_key_assign(const ConfigKey *key, Config *c, const char *value);
 
-/* Makes it what it is in @defaults, which has no text for any key. */
-void config_key_reset(const ConfigKey *key, Config *c, const Config *defaults);
+void config_key_set_bad(const ConfigKey *key, Config *c);
+bool config_key_is_bad(const ConfigKey *key, const Config *c);
+
+/* Makes it in @to what it is in @from. Returns: 0 or -ENOMEM, and then nothing has changed. */
+int config_key_copy(const ConfigKey *key, Config *to, const Config *from);
 
 /* How much of a bad value is for the log: enough to find it by, and not what is behind the colon of Backend=, which
  * may be a password. */

@@ -4,6 +4,7 @@
 #include <ini.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "basic/log.h"
 #include "basic/text.h"
@@ -35,19 +36,18 @@ static int take_variable(Config *c, size_t i) {
 }
 
 static void set_built_in(Config *c) {
+        *c = (Config){.hook_timeout_usec = 30 * USEC_PER_SEC};
         settings_init(&c->settings);
         strcpy(c->backend, BACKEND_DEFAULT);
-        c->hook_timeout_usec = 30 * USEC_PER_SEC;
         console_log_settings_init(&c->console_log);
-        c->tls = (TlsSettings){};
 }
 
-void config_init(Config *c) {
+void config_init(Config *c, Problems *p) {
         set_built_in(c);
         for (size_t i = 0; i < ELEMENTSOF(environment); i++)
                 if (take_variable(c, i) < 0)
-                        log_warning("Environment: %s= wants %s, not \"%s\"", environment[i].variable,
-                                    environment[i].wants, getenv(environment[i].variable));
+                        problems_warn(p, "Environment: %s= wants %s, not \"%s\"", environment[i].variable,
+                                      environment[i].wants, getenv(environment[i].variable));
 }
 
 void config_done(Config *c) {
@@ -56,36 +56,99 @@ void config_done(Config *c) {
         tls_settings_done(&c->tls);
 }
 
+int config_copy(const Config *c, Config *ret) {
+        Config copy;
+
+        set_built_in(&copy);
+        int r = config_key_foreach(config_key_copy, &copy, c);
+        if (r < 0) {
+                config_done(&copy);
+                return r;
+        }
+
+        copy.bad_keys = c->bad_keys;
+        *ret = copy;
+        return 0;
+}
+
 /* Where the reader is, for messages */
 typedef struct Reader {
         Config *config;
+        Problems *problems;
         const char *name;
         FILE *file;
         unsigned line;
         size_t size;
+        bool in_tls;   /* the line is in [TLS], or in what may have been meant to be that */
+        bool indented; /* the line is, and for inih goes on with the value above it */
         bool pending; /* the line has to be an assignment, and has not been one yet */
         int error;
-        int n_problems;
 } Reader;
 
-static void problem(Reader *r, const char *format, ...) _printf_(2, 3);
-static void problem(Reader *r, const char *format, ...) {
-        _cleanup_free_ char *message = NULL, *clean = NULL;
+/* Of a line of which it is not known what it says */
+static void refuse_line(Reader *r, const char *format, ...) _printf_(2, 3);
+static void refuse_line(Reader *r, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int n = vasprintf(&message, format, ap);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
         va_end(ap);
-        if (n < 0)
-                message = NULL;
-        else
-                clean = text_sanitize(message, (size_t) n, LOG_MESSAGE_MAX);
 
-        log_warning("%s:%u: %s", r->name, r->line, clean ?: "out of memory");
-        r->n_problems++;
+        if (r->in_tls)
+                problems_doubt(r->problems, DOOR_ALL, "%s:%u: %s", r->name, r->line, text ?: "Out of memory");
+        else
+                problems_warn(r->problems, "%s:%u: %s, ignoring it", r->name, r->line, text ?: "Out of memory");
 }
 
-/* An empty value takes back what was assigned before. */
+/* However it is written */
+static bool is_in_tls(const char *section) {
+        static const char blanks[] = " \t";
+        size_t n = strlen(CONFIG_SECTION_TLS);
+
+        section += strspn(section, blanks);
+        return strncasecmp(section, CONFIG_SECTION_TLS, n) == 0 && !section[n + strspn(section + n, blanks)];
+}
+
+static bool is_of_tls(const ConfigKey *key) {
+        return streq(key->section, CONFIG_SECTION_TLS);
+}
+
+/* It may be a key of [TLS] in the wrong place, or below a section that was to be [TLS]. */
+static void refuse_key(Reader *r, const char *section, const char *name, bool section_known) {
+        const ConfigKey *meant = config_key_guess(name, strlen(name));
+
+        if (meant && is_of_tls(meant))
+                problems_doubt(r->problems, meant->doors, "%s:%u: %s= belongs into section [TLS], written like this", r->name,
+                               r->line, meant->name);
+        else if (is_in_tls(section))
+                problems_doubt(r->problems, DOOR_ALL, "%s:%u: Unknown key %s= in section [%s]", r->name, r->line, name,
+                               section);
+        else if (section_known)
+                problems_warn(r->problems, "%s:%u: Unknown key %s= in section [%s], ignoring it", r->name, r->line, name,
+                              section);
+        else if (*section)
+                problems_warn(r->problems, "%s:%u: Unknown section [%s], ignoring %s= in it", r->name, r->line, section,
+                              name);
+        else
+                problems_warn(r->problems, "%s:%u: %s= stands before any section, it belongs below [Concentrator]", r->name,
+                              r->line, name);
+}
+
+static void refuse_value(Reader *r, const ConfigKey *key, const char *value) {
+        size_t n = config_key_shown(key, value);
+        const char *rest = value[n] ? "…" : "";
+
+        if (is_of_tls(key))
+                problems_doubt(r->problems, key->doors, "%s:%u: %s= wants %s, not \"%.*s%s\"", r->name, r->line, key->name,
+                               key->wants, (int) n, value, rest);
+        else
+                problems_warn(r->problems, "%s:%u: %s= wants %s, not \"%.*s%s\", ignoring it", r->name, r->line, key->name,
+                              key->wants, (int) n, value, rest);
+}
+
+/* An empty value takes back what was assigned before. There is no text among the defaults, so memory is not needed. */
 static void take_back(Config *c, const ConfigKey *key) {
         Config defaults;
 
@@ -93,14 +156,7 @@ static void take_back(Config *c, const ConfigKey *key) {
         for (size_t i = 0; i < ELEMENTSOF(environment); i++)
                 (void) take_variable(&defaults, i); /* what is wrong with it has been logged */
 
-        config_key_reset(key, c, &defaults);
-}
-
-static void refuse_value(Reader *r, const ConfigKey *key, const char *value) {
-        size_t n = config_key_shown(key, value);
-
-        problem(r, "%s= wants %s, not \"%.*s%s\", ignoring it", key->name, key->wants, (int) n, value,
-                value[n] ? "…" : "");
+        (void) config_key_copy(key, c, &defaults);
 }
 
 static int on_assignment(void *userdata, const char *section, const char *name, const char *value) {
@@ -110,17 +166,20 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
         r->pending = false;
         const ConfigKey *key = config_key_find(section, name, &section_known);
 
-        if (!key) {
-                if (section_known)
-                        problem(r, "Unknown key %s= in section [%s], ignoring it", name, section);
-                else if (*section)
-                        problem(r, "Unknown section [%s], ignoring %s= in it", section, name);
-                else
-                        problem(r, "%s= stands before any section, it belongs below [Concentrator]", name);
-        } else if (!value || !*value)
+        if (!key)
+                refuse_key(r, section, name, section_known);
+        else if (is_of_tls(key) && r->indented) /* who knows what it was meant to be */
+                refuse_line(r, "This is indented, but %s= has one line only", key->name);
+        else if (!value || !*value)
                 take_back(r->config, key);
-        else if (config_key_assign(key, r->config, value) < 0)
-                refuse_value(r, key, value);
+        else {
+                int k = config_key_assign(key, r->config, value);
+
+                if (k == -ENOMEM)
+                        r->error = k;
+                else if (k < 0)
+                        refuse_value(r, key, value);
+        }
 
         return 1;
 }
@@ -128,10 +187,31 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
 /* inih tells only which was the first line that it could make nothing of. */
 static void check_pending(Reader *r) {
         if (TAKE(r->pending, false))
-                problem(r, "This is neither a [Section] nor Key=Value");
+                refuse_line(r, "This is neither a [Section] nor Key=Value");
 }
 
-static bool wants_assignment(const Reader *r, const char *line) {
+/* An indented line goes on with the value above it, for inih. For systemd indentation means nothing: so it is with what
+ * cannot have been meant to be a part of a value. */
+static void unindent(char *line) {
+        const char *start = line + strspn(line, " \t\r\v\f");
+        size_t n = strcspn(start, " \t=:");
+        const char *behind = start + n + strspn(start + n, " \t");
+
+        bool section = *start == '[' && strchr(start, ']');
+        bool assignment = (*behind == '=' || *behind == ':') && config_key_guess(start, n);
+        if (section || assignment)
+                memmove(line, start, strlen(start) + 1);
+}
+
+/* Returns: whether the line is as it should be: inih takes no notice of what follows behind the section's name. */
+static bool enter_section(Reader *r, const char *line) {
+        const char *end = strchr(line, ']'), *behind = end ? end + 1 + strspn(end + 1, " \t\r\v\f") : "";
+
+        r->in_tls = strcasestr(line, CONFIG_SECTION_TLS);
+        return end && (!*behind || strchr(";#", *behind));
+}
+
+static bool wants_assignment(Reader *r, const char *line) {
         static const char bom[] = "\xef\xbb\xbf";
 
         if (r->line == 1 && strncmp(line, bom, strlen(bom)) == 0)
@@ -139,7 +219,7 @@ static bool wants_assignment(const Reader *r, const char *line) {
 
         line += strspn(line, " \t\r\v\f");
         if (*line == '[')
-                return !strchr(line, ']');
+                return !enter_section(r, line);
 
         return *line && !strchr(";#", *line);
 }
@@ -168,58 +248,82 @@ static char *read_line(char *buffer, int size, void *userdata) {
         r->line++;
         buffer[n] = 0;
         if (n > size - 2)
-                problem(r, "The line is longer than %d bytes, ignoring it", size - 2);
+                refuse_line(r, "The line is longer than %d bytes", size - 2);
         else if (has_nul)
-                problem(r, "The line contains a NUL byte, ignoring it");
+                refuse_line(r, "The line contains a NUL byte");
         if (n > size - 2 || has_nul)
                 buffer[0] = 0;
 
         if (r->size > CONFIG_FILE_SIZE_MAX) {
-                problem(r, "The file is larger than %u bytes, ignoring the rest", CONFIG_FILE_SIZE_MAX);
+                problems_doubt(r->problems, DOOR_ALL, "%s:%u: The file is larger than %u bytes: what follows is not read",
+                               r->name, r->line, CONFIG_FILE_SIZE_MAX);
                 return NULL;
         }
 
+        unindent(buffer);
+        r->indented = *buffer && strchr(" \t\r\v\f", *buffer);
         r->pending = wants_assignment(r, buffer);
         return buffer;
 }
 
-/* To be called when all files have been read: one may give one end of the range, another the other. */
-static int check_range(Config *c, const char *name) {
-        Settings *s = &c->settings, defaults;
+/* To be called when all files have been read: one may give one end of the range, another the other. Both ends are then
+ * those of @good. */
+static void check_range(Config *c, const Config *good, const char *name, Problems *p) {
+        Settings *s = &c->settings;
+        bool section_known;
 
         if (s->vm_port_range_start <= s->vm_port_range_end)
-                return 0;
+                return;
 
-        settings_init(&defaults);
-        log_warning("%s: VMPortRangeStart=%u is beyond VMPortRangeEnd=%u, using %u to %u", name,
-                    s->vm_port_range_start, s->vm_port_range_end, defaults.vm_port_range_start,
-                    defaults.vm_port_range_end);
-        s->vm_port_range_start = defaults.vm_port_range_start;
-        s->vm_port_range_end = defaults.vm_port_range_end;
-        return 1;
+        problems_warn(p, "%s: VMPortRangeStart=%u is beyond VMPortRangeEnd=%u, ignoring both", name, s->vm_port_range_start,
+                      s->vm_port_range_end);
+        s->vm_port_range_start = good->settings.vm_port_range_start;
+        s->vm_port_range_end = good->settings.vm_port_range_end;
+        config_key_set_bad(config_key_find("Concentrator", "VMPortRangeStart", &section_known), c);
+        config_key_set_bad(config_key_find("Concentrator", "VMPortRangeEnd", &section_known), c);
 }
 
-static int load_stream(Config *c, const char *name, FILE *file) {
-        Reader r = {.config = c, .name = name, .file = file};
+static void check_range_alone(Config *c, const char *name, Problems *p) {
+        Config defaults;
+
+        set_built_in(&defaults);
+        check_range(c, &defaults, name, p);
+}
+
+static int keep_if_bad(const ConfigKey *key, Config *c, const Config *before) {
+        return config_key_is_bad(key, c) ? config_key_copy(key, c, before) : 0;
+}
+
+int config_keep(Config *c, const Config *before, Problems *p) {
+        int r = config_key_foreach(keep_if_bad, c, before);
+        if (r < 0)
+                return r;
+
+        check_range(c, before, "With what was there before", p);
+        return 0;
+}
+
+static int load_stream(Config *c, const char *name, FILE *file, Problems *p) {
+        Reader r = {.config = c, .problems = p, .name = name, .file = file};
 
         if (ini_parse_stream(read_line, &r, on_assignment, &r) < 0)
                 return -ENOMEM;
 
         check_pending(&r);
-        return r.error < 0 ? r.error : r.n_problems;
+        return r.error;
 }
 
-static int load_file(Config *c, const char *path) {
+static int load_file(Config *c, const char *path, Problems *p) {
         FILE *file = fopen(path, "re");
         if (!file)
                 return -errno;
 
-        int n = load_stream(c, path, file);
+        int r = load_stream(c, path, file, p);
         fclose(file);
-        return n;
+        return r;
 }
 
-int config_load_text(Config *c, const char *name, const char *text, size_t size) {
+int config_load_text(Config *c, const char *name, const char *text, size_t size, Problems *p) {
         /* fmemopen() takes no empty buffer. */
         if (size == 0)
                 return 0;
@@ -228,15 +332,10 @@ int config_load_text(Config *c, const char *name, const char *text, size_t size)
         if (!file)
                 return -errno;
 
-        int n = load_stream(c, name, file);
+        int r = load_stream(c, name, file, p);
         fclose(file);
-        return n < 0 ? n : n + check_range(c, name);
-}
-
-int config_load_file(Config *c, const char *path) {
-        int n = load_file(c, path);
-
-        return n < 0 ? n : n + check_range(c, path);
+        check_range_alone(c, name, p);
+        return r;
 }
 
 static const char *file_name(const char *path) {
@@ -252,41 +351,78 @@ static int compare_paths(const void *a, const void *b) {
         return strcmp(file_name(x), file_name(y)) ?: strcmp(x, y);
 }
 
-/* One that is there but cannot be read is a problem too. */
-static int load_existing(Config *c, const char *path, bool *ret_found) {
-        int n = load_file(c, path);
+/* Of what is in it nothing is known. */
+static void refuse_file(const char *path, int error, Problems *p) {
+        problems_doubt(p, DOOR_ALL, "Cannot read %s: %s", path, strerror(error));
+}
 
-        *ret_found = n != -ENOENT;
-        if (n >= 0 || n == -ENOENT)
-                return MAX(n, 0);
+/* One that is there but cannot be read is a problem, and so is a link that leads nowhere. Returns: 1 if it is there, 0
+ * if not, or -ENOMEM. */
+static int load_existing(Config *c, const char *path, Problems *p) {
+        struct stat st;
 
-        log_error_errno(n, "Cannot read %s, going on without it: %m", path);
+        int r = load_file(c, path, p);
+        if (r == -ENOMEM)
+                return r;
+        if (r == -ENOENT && lstat(path, &st) < 0 && errno == ENOENT)
+                return 0;
+        if (r < 0)
+                refuse_file(path, -r, p);
+
         return 1;
 }
 
-int config_load_system(Config *c) {
-        int n_problems = 0;
-        bool found = false;
-        char path[256];
+static Problems *glob_problems; /* glob(3) takes no userdata */
 
-        for (size_t i = 0; i < ELEMENTSOF(config_folders) && !found; i++) {
+static int on_glob_error(const char *path, int error) {
+        if (error != ENOENT)
+                refuse_file(path, error, glob_problems);
+
+        return 0;
+}
+
+static int load_drop_ins(Config *c, char **paths, size_t n, Problems *p) {
+        if (n > 0)
+                qsort(paths, n, sizeof(char *), compare_paths);
+
+        for (size_t i = 0; i < n; i++) {
+                if (i > 0 && streq(file_name(paths[i - 1]), file_name(paths[i])))
+                        continue;
+
+                int r = load_existing(c, paths[i], p);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int load_system(Config *c, Problems *p) {
+        char path[256];
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(config_folders) && r == 0; i++) {
                 snprintf(path, sizeof path, "%s/vspc.conf", config_folders[i]);
-                n_problems += load_existing(c, path, &found);
+                r = load_existing(c, path, p);
         }
 
         glob_t drop_ins = {};
-        for (size_t i = 0; i < ELEMENTSOF(config_folders); i++) {
+        glob_problems = p;
+        for (size_t i = 0; i < ELEMENTSOF(config_folders) && r >= 0; i++) {
                 snprintf(path, sizeof path, "%s/vspc.conf.d/*.conf", config_folders[i]);
-                (void) glob(path, i > 0 ? GLOB_APPEND : 0, NULL, &drop_ins);
+                if (glob(path, i > 0 ? GLOB_APPEND : 0, on_glob_error, &drop_ins) == GLOB_NOSPACE)
+                        r = -ENOMEM;
         }
 
-        char **paths = drop_ins.gl_pathv;
-        if (drop_ins.gl_pathc > 0)
-                qsort(paths, drop_ins.gl_pathc, sizeof(char *), compare_paths);
-        for (size_t i = 0; i < drop_ins.gl_pathc; i++)
-                if (i == 0 || !streq(file_name(paths[i - 1]), file_name(paths[i])))
-                        n_problems += load_existing(c, paths[i], &found);
-
+        if (r >= 0)
+                r = load_drop_ins(c, drop_ins.gl_pathv, drop_ins.gl_pathc, p);
         globfree(&drop_ins);
-        return n_problems + check_range(c, "vspc.conf and its drop-ins");
+        return r;
+}
+
+int config_load(Config *c, const char *path, Problems *p) {
+        int r = path ? load_file(c, path, p) : load_system(c, p);
+
+        check_range_alone(c, path ?: "vspc.conf and its drop-ins", p);
+        return r;
 }

@@ -3,6 +3,7 @@
 
 #include "console/settings.h"
 #include "log/console-log.h"
+#include "problems.h"
 #include "tls.h"
 
 /* Bytes of Backend=, a NUL included */
@@ -13,7 +14,7 @@
  * the first found in /etc, /run, /usr/lib; then come the *.conf in vspc.conf.d of all three in the order of
  * their names, one in /etc hiding its namesake in /run and that its namesake in /usr/lib.
  *
- * What is wrong in a file is logged with its place and what would be right, and the default stays.
+ * What is wrong in a file is a problem that says where it is and what would be right.
  */
 typedef struct Config {
         Settings settings;
@@ -21,6 +22,7 @@ typedef struct Config {
         usec_t hook_timeout_usec;
         ConsoleLogSettings console_log;
         TlsSettings tls;
+        uint64_t bad_keys; /* a bit for each key (config-key.c) that was given a value which it does not take */
 } Config;
 
 /* A bound on what one file may hold */
@@ -28,14 +30,19 @@ typedef struct Config {
 
 /* Built-in defaults, and those from the environment that vSPC.py's users have (SUPPORT_MULTI_CONSOLE=,
  * VM_CLIENT_LIMIT=). */
-void config_init(Config *c);
+void config_init(Config *c, Problems *p);
 void config_done(Config *c);
 
-/* Returns: the number of problems found, or a negative errno if @path cannot be read. */
-int config_load_file(Config *c, const char *path);
+/* Returns: 0 or -ENOMEM, and then *ret is not touched. */
+int config_copy(const Config *c, Config *ret);
 
-/* The files of the system. Returns: the number of problems found. */
-int config_load_system(Config *c);
+/* Adds what @path says or, where that is NULL, what the files of the system say. Returns: 0, or a negative errno if
+ * @path cannot be read or memory is short. */
+int config_load(Config *c, const char *path, Problems *p);
 
-/* For tests: from memory; @name stands for the file in messages. Returns as config_load_file() does. */
-int config_load_text(Config *c, const char *name, const char *text, size_t size);
+/* For tests: from memory; @name stands for the file in messages. Returns as config_load() does. */
+int config_load_text(Config *c, const char *name, const char *text, size_t size, Problems *p);
+
+/* For a reload: keys that were given a value which they do not take get the value that they have in @before. Returns:
+ * 0 or -ENOMEM. */
+int config_keep(Config *c, const Config *before, Problems *p);

@@ -6,6 +6,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "admin/admin.h"
+#include "basic/text.h"
+#include "console/message.h"
 #include "hooks/hooks.h"
 #include "manager.h"
 #include "store/plug-in.h"
@@ -13,9 +15,13 @@
 /* STATUS= follows what happens, but not each of a thousand VMs that connect at once. */
 #define STATUS_DELAY_USEC (200 * USEC_PER_MSEC)
 
+/* Bytes of a problem in it */
+#define STATUS_PROBLEM_MAX 512U
+
 struct Manager {
         sd_event *event;
         const char *config_path;
+        Config config; /* that is in force */
         Concentrator *concentrator;
         char backend[CONFIG_BACKEND_MAX]; /* as it was at the start */
         Store *store;
@@ -23,27 +29,18 @@ struct Manager {
         ConsoleLog *console_log;
         Admin *admin;
         TicketKey *ticket_key;
-        bool tls_failed;      /* the certificate could not be loaded */
-        bool admin_in_tls;    /* there is an admin-tls socket */
-        bool admin_is_open;   /* … where nobody has to show a certificate */
+        bool admin_in_tls;  /* there is an admin-tls socket */
+        bool admin_is_open; /* … where nobody has to show a certificate */
+
+        /* What is wrong in [TLS], with what is in force or, if that is nothing, with what was last to be reloaded */
+        Doors closed;
+        bool vm_tls_failed;
+        char *problem; /* NULL: nothing, or there was no memory for it */
+        bool has_problem, reload_refused;
 
         ConcentratorObserver observer;
         sd_event_source *status_timer;
 };
-
-static int config_reload(const Manager *m, Config *ret) {
-        Config config;
-
-        config_init(&config);
-        int r = m->config_path ? config_load_file(&config, m->config_path) : config_load_system(&config);
-        if (r < 0) {
-                config_done(&config);
-                return r;
-        }
-
-        *ret = config;
-        return 0;
-}
 
 /* All descriptors that the system lets us have, for a VM may need two. */
 static unsigned raise_descriptor_limit(void) {
@@ -59,19 +56,43 @@ static unsigned raise_descriptor_limit(void) {
         return (unsigned) MIN(limit.rlim_cur, (rlim_t) INT32_MAX);
 }
 
-/* A certificate that is of no use leaves what there was: the old one, or none. */
-static void manager_load_tls(Manager *m, const TlsSettings *settings) {
-        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
+static void manager_set_problem(Manager *m, Problems *p) {
+        free(m->problem);
+        m->problem = TAKE_PTR(p->in_tls);
+        m->has_problem = p->n_in_tls > 0;
+}
 
-        m->tls_failed = tls_contexts_load(settings, m->concentrator->tls_worker, m->ticket_key, &contexts) < 0;
-        if (m->tls_failed)
-                log_error("%s", m->concentrator->tls ? "TLS goes on with the certificate that it had"
-                                                     : "There is no TLS until this is mended and reloaded");
-        else {
-                concentrator_set_tls(m->concentrator, contexts.vm);
-                admin_set_tls(m->admin, contexts.admin);
-                m->admin_is_open = contexts.admin && !tls_context_wants_certificate(contexts.admin);
-        }
+/* [TLS], with the doors closed that its problems close */
+static void manager_set_tls(Manager *m, const TlsContexts *contexts, Problems *p) {
+        TlsContext *vm = p->doors & DOOR_VM_TLS ? NULL : contexts->vm;
+
+        m->closed = tls_closed_doors(&m->config.tls, &m->config.settings, p);
+        m->vm_tls_failed = p->doors & DOOR_VM_TLS;
+        manager_set_problem(m, p);
+
+        concentrator_set_tls(m->concentrator, vm);
+        concentrator_set_closed(m->concentrator, m->closed & DOOR_VM);
+        if (m->closed & DOOR_ADMIN_TLS)
+                admin_close_tls(m->admin);
+        else
+                admin_set_tls(m->admin, contexts->admin);
+        tls_contexts_log(contexts);
+        m->admin_is_open = !(m->closed & DOOR_ADMIN_TLS) && contexts->admin &&
+                           !tls_context_wants_certificate(contexts->admin);
+}
+
+/* What follows from the problem, for people */
+static const char *manager_describe_effect(const Manager *m) {
+        bool vm = m->closed & DOOR_VM, admin = m->admin_in_tls && m->closed & DOOR_ADMIN_TLS;
+
+        if (vm)
+                return admin ? "ESXi hosts and queries in TLS are refused" : "ESXi hosts are refused";
+        if (admin)
+                return m->vm_tls_failed ? "there is no TLS, and queries in TLS are refused" : "queries in TLS are refused";
+        if (m->vm_tls_failed)
+                return "there is no TLS with ESXi hosts";
+
+        return m->reload_refused ? "the configuration could not be reloaded" : "something is wrong in [TLS]";
 }
 
 static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
@@ -80,13 +101,16 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
 
         unsigned n_clients = c->n_clients - c->n_clients_gone;
         int store = store_error(m->store), files = console_log_error(m->console_log);
+        const char *problem = m->problem ?: "see the log";
 
-        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s%s%s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
+        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s%s%s%s%s%.*s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
                           n_clients, n_clients == 1 ? "client" : "clients",
                           store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
                           files < 0 ? ", consoles cannot be logged to files: " : "",
                           files < 0 ? strerror(-files) : "",
-                          m->tls_failed ? ", the certificate cannot be loaded" : "");
+                          m->has_problem ? ", " : "", m->has_problem ? manager_describe_effect(m) : "",
+                          m->has_problem ? ": " : "",
+                          m->has_problem ? (int) text_fit(problem, STATUS_PROBLEM_MAX) : 0, problem);
         return 0;
 }
 
@@ -106,7 +130,6 @@ static void manager_update_status(Manager *m) {
 static void manager_advise(const Manager *m) {
         const Settings *settings = &m->concentrator->settings;
 
-        (void) tls_check_required(settings, m->concentrator->tls);
         if (m->admin_in_tls && m->admin_is_open)
                 log_warning("Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set");
         if (settings->vm_ports && !address_is_loopback(&settings->vm_port_address) && getenv("INVOCATION_ID"))
@@ -114,31 +137,100 @@ static void manager_advise(const Manager *m) {
                            "from has to be in IPAddressAllow= of vspc.service, see vspc.conf(5)");
 }
 
-static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si,
-                     void *userdata) {
-        Manager *m = userdata;
-        Config config;
-
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic());
-
-        int r = config_reload(m, &config);
+/* Reads all of the new configuration. Returns: 0, or -EINVAL if it cannot replace the one in force; then @config and
+ * @contexts are not to be used. */
+static int manager_read_config(const Manager *m, Config *config, TlsContexts *contexts, Problems *p) {
+        config_init(config, p);
+        int r = config_load(config, m->config_path, p);
+        if (r >= 0)
+                r = config_keep(config, &m->config, p);
         if (r < 0)
-                log_error_errno(r, "Cannot read %s, the configuration stays as it was: %m", m->config_path);
-        else {
-                if (!streq(config.backend, m->backend))
-                        log_warning("Backend= cannot change at run time, it takes effect after a restart");
-                concentrator_set_settings(m->concentrator, &config.settings);
-                hooks_reload(m->hooks, config.hook_timeout_usec);
-                console_log_reload(m->console_log, &config.console_log);
-                manager_load_tls(m, &config.tls);
-                manager_advise(m);
-                manager_update_status(m);
+                problems_doubt(p, DOOR_NONE, "Cannot read %s: %s", m->config_path ?: "the configuration", strerror(-r));
+        else
+                tls_contexts_load(&config->tls, &config->settings, m->concentrator->tls_worker, m->ticket_key, p, contexts);
+
+        if (p->n_in_tls == 0)
+                return 0;
+
+        tls_contexts_done(contexts);
+        config_done(config);
+        return -EINVAL;
+}
+
+static void warn_of_what_cannot_change(const Manager *m, const Config *config, Problems *p) {
+        if (!streq(config->backend, m->backend))
+                problems_warn(p, "Backend= cannot change at run time, it takes effect after a restart");
+        if (config->settings.multi_console != m->concentrator->settings.multi_console)
+                problems_warn(p, "MultiConsole= cannot change at run time, it takes effect after a restart");
+}
+
+/* All of the new configuration comes into force, or nothing of it. Returns: 0, or -EINVAL. */
+static int manager_try_reload(Manager *m, Problems *p) {
+        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
+        Config config, given;
+
+        int r = manager_read_config(m, &config, &contexts, p);
+        if (r < 0)
+                return r;
+
+        r = config_copy(&config, &given);
+        if (r < 0) {
+                problems_doubt(p, DOOR_NONE, "Cannot take over the configuration: %s", strerror(-r));
                 config_done(&config);
+                return -EINVAL;
+        }
+
+        warn_of_what_cannot_change(m, &config, p);
+        concentrator_set_settings(m->concentrator, &given.settings);
+        hooks_reload(m->hooks, given.hook_timeout_usec);
+        console_log_set_settings(m->console_log, &given.console_log);
+        config_done(&given);
+
+        config_done(&m->config);
+        m->config = config;
+        manager_set_tls(m, &contexts, p);
+        return 0;
+}
+
+/* @who: wants it; NULL: a signal. Returns as manager_try_reload() does. */
+static int manager_reload(Manager *m, const Peer *who, Problems *p) {
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic());
+        if (who)
+                log_info("Reload requested by %s", who->text);
+
+        int r = manager_try_reload(m, p);
+        m->reload_refused = r < 0;
+        if (r < 0) {
+                const LogFields fields = {.message_id = VSPC_MESSAGE_RELOAD_REFUSED};
+
+                manager_set_problem(m, p);
+                (void) log_full(LOG_ERR, 0, &fields, "The configuration stays as it was: %s", m->problem ?: "see above");
+        } else {
+                manager_advise(m);
                 log_info("Configuration reloaded");
         }
 
+        console_log_reopen(m->console_log); /* logrotate relies on it */
+        (void) on_status(NULL, 0, m);
         (void) sd_notify(false, "READY=1");
+        return r;
+}
+
+static int on_reload_signal(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
+        Problems problems = {};
+
+        (void) manager_reload(userdata, NULL, &problems);
+        problems_done(&problems);
         return 0;
+}
+
+static int on_reload_call(const Peer *who, void *userdata, char ***ret_problems) {
+        Problems problems = {};
+
+        int r = manager_reload(userdata, who, &problems);
+        *ret_problems = problems_take_texts(&problems);
+        problems_done(&problems);
+        return r;
 }
 
 static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event,
@@ -166,14 +258,25 @@ static int manager_open_store(Manager *m, const char *name) {
         return store_new(backend, argument, m->concentrator, on_error_changed, m, &m->store);
 }
 
-int manager_new(Config *config, const char *config_path, Manager **ret) {
+/* What is wrong in [TLS] is no reason not to start: the consoles are needed most when everything else is broken. */
+static void manager_load_tls(Manager *m, Problems *p) {
+        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
+
+        tls_contexts_load(&m->config.tls, &m->config.settings, m->concentrator->tls_worker, m->ticket_key, p, &contexts);
+        manager_set_tls(m, &contexts, p);
+}
+
+int manager_new(Config *config, const char *config_path, Problems *problems, Manager **ret) {
         _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(Manager));
         if (!m)
                 return log_error_errno(ENOMEM, "Cannot start: %m");
 
         m->config_path = config_path;
+        int r = config_copy(config, &m->config);
+        if (r < 0)
+                return log_error_errno(r, "Cannot start: %m");
 
-        int r = sd_event_new(&m->event);
+        r = sd_event_new(&m->event);
         if (r < 0)
                 return log_error_errno(r, "Cannot make an event loop: %m");
 
@@ -188,7 +291,7 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         } signals[] = {
                 {SIGTERM, NULL}, /* ends the loop */
                 {SIGINT, NULL},
-                {SIGHUP, on_reload},
+                {SIGHUP, on_reload_signal},
         };
         for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
                 r = sd_event_add_signal(m->event, NULL, signals[i].signal, signals[i].handler,
@@ -227,7 +330,8 @@ int manager_new(Config *config, const char *config_path, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Cannot have VMs resume sessions of TLS: %m");
 
-        manager_load_tls(m, &config->tls);
+        manager_load_tls(m, problems);
+        admin_set_reload(m->admin, on_reload_call, m);
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
 
@@ -247,6 +351,8 @@ Manager *manager_free(Manager *m) {
 
         sd_event_source_disable_unref(m->status_timer);
         sd_event_unref(m->event);
+        config_done(&m->config);
+        free(m->problem);
         free(m);
         return NULL;
 }
@@ -289,8 +395,18 @@ int manager_add_socket(Manager *m, const PassedSocket *socket) {
         return 0;
 }
 
+static void manager_log_problem(const Manager *m) {
+        const LogFields fields = {.message_id = VSPC_MESSAGE_DOOR_CLOSED};
+
+        if (m->has_problem)
+                (void) log_full(LOG_ERR, 0, &fields, "Because of a mistake in the configuration %s: %s; correct it, then run "
+                                                     "\"systemctl reload vspc.service\"",
+                                manager_describe_effect(m), m->problem ?: "see above");
+}
+
 int manager_run(Manager *m) {
         manager_advise(m);
+        manager_log_problem(m);
         (void) on_status(NULL, 0, m);
         (void) sd_notify(false, "READY=1");
 

@@ -10,8 +10,9 @@
  */
 typedef struct Manager Manager;
 
-/* @config_path: the only file to be read, or NULL for those of the system. Takes over what @config points to. */
-int manager_new(Config *config, const char *config_path, Manager **ret);
+/* @config_path: the only file to be read, or NULL for those of the system. @problems: of reading it; those of [TLS]
+ * keep doors closed. Takes over what @config points to, and what @problems does. */
+int manager_new(Config *config, const char *config_path, Problems *problems, Manager **ret);
 Manager *manager_free(Manager *m);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Manager *, manager_free);
 

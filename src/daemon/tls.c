@@ -18,77 +18,106 @@ void tls_settings_done(TlsSettings *s) {
 void tls_contexts_done(TlsContexts *c) {
         c->vm = tls_context_unref(c->vm);
         c->admin = tls_context_unref(c->admin);
+        free(TAKE_PTR(c->file));
 }
 
 /* *ret: the path of this credential, to be freed, or NULL if there is none. */
-static int find_credential(const char *name, char **ret) {
+static int find_credential(const char *name, Problems *p, char **ret) {
         const char *folder = getenv("CREDENTIALS_DIRECTORY");
-        _cleanup_free_ char *path = NULL;
+        char *path = NULL;
 
         *ret = NULL;
         if (!folder || !*folder)
                 return 0;
-        if (asprintf(&path, "%s/%s", folder, name) < 0)
-                return log_error_errno(ENOMEM, "Cannot look for the credential %s: %m", name);
 
-        if (access(path, F_OK) >= 0)
-                *ret = TAKE_PTR(path);
-        else if (errno != ENOENT)
-                return log_error_errno(errno, "Cannot look for the credential %s: %m", name);
+        if (asprintf(&path, "%s/%s", folder, name) < 0) {
+                path = NULL;
+                errno = ENOMEM;
+        } else if (access(path, F_OK) >= 0) {
+                *ret = path;
+                return 0;
+        }
 
-        return 0;
+        int r = -errno;
+        free(path);
+        if (r == -ENOENT)
+                return 0;
+
+        problems_doubt(p, DOOR_VM_TLS | DOOR_ADMIN_TLS, "Cannot look for the credential %s: %s", name, strerror(-r));
+        return r;
 }
 
-static int make_context(const char *whom, const TlsParameters *parameters, TlsContext **ret) {
-        _cleanup_free_ char *problem = NULL;
+/* *ret_problem: NULL, or what is wrong, to be freed; it may be NULL though there is no context. */
+static TlsContext *make_context(const TlsParameters *parameters, char **ret_problem) {
+        TlsContext *c = NULL;
 
-        int r = tls_context_new(parameters, ret, &problem);
-        if (r < 0)
-                return log_full(LOG_ERR, r, NULL, "TLS with %s: %s", whom, problem ?: strerror(-r));
-
-        return 0;
+        return tls_context_new(parameters, &c, ret_problem) >= 0 ? c : NULL;
 }
 
-static void describe(const TlsContext *c, const char *file) {
-        const char *problem = tls_context_validity_problem(c, time(NULL));
+/* What is wrong with the certificate is wrong with both. */
+static void check_contexts(const TlsContexts *c, const char *vm_problem, const char *admin_problem, Problems *p) {
+        static const char unknown[] = "Out of memory";
+        const char *vm = vm_problem ?: unknown, *admin = admin_problem ?: unknown;
+
+        if (!c->vm && !c->admin && streq(vm, admin))
+                problems_doubt(p, DOOR_VM_TLS | DOOR_ADMIN_TLS, "%s", vm);
+        else {
+                if (!c->vm)
+                        problems_doubt(p, DOOR_VM_TLS, "TLS with ESXi hosts: %s", vm);
+                if (!c->admin)
+                        problems_doubt(p, DOOR_ADMIN_TLS, "TLS with those who query: %s", admin);
+        }
+}
+
+static void check_validity(const TlsContexts *c, const char *file, Problems *p) {
+        const TlsContext *any = c->vm ?: c->admin;
+        const char *problem = any ? tls_context_validity_problem(any, time(NULL)) : NULL;
 
         if (problem)
-                log_warning("The certificate in %s %s", file, problem);
-        log_info("The certificate for TLS is that in %s, its thumbprint is %s", file, tls_context_thumbprint(c));
+                problems_warn(p, "The certificate in %s %s", file, problem);
 }
 
-/* Returns: how many of them there are. */
-static int warn_of_settings_without_certificate(const TlsSettings *s, const char *credential_key) {
+void tls_contexts_log(const TlsContexts *c) {
+        const TlsContext *any = c->vm ?: c->admin;
+
+        if (any)
+                log_info("The certificate for TLS is that in %s, its thumbprint is %s", c->file ?: "?",
+                         tls_context_thumbprint(any));
+}
+
+/* Whoever has set these believes that there is TLS. */
+static void check_settings_without_certificate(const TlsSettings *s, const Settings *settings, const char *credential_key,
+                                               Problems *p) {
         const struct {
                 const char *name, *value;
-        } settings[] = {
-                {"The credential vspc.key", credential_key},
-                {"KeyFile=", s->key_file},
-                {"TrustedCAFile=", s->trusted_ca_file},
-                {"VMTrustedCAFile=", s->vm_trusted_ca_file},
+                Doors doors;
+        } keys[] = {
+                {"The credential vspc.key", credential_key, DOOR_VM_TLS | DOOR_ADMIN_TLS},
+                {"KeyFile=", s->key_file, DOOR_VM_TLS | DOOR_ADMIN_TLS},
+                {"TrustedCAFile=", s->trusted_ca_file, DOOR_ADMIN_TLS},
+                {"VMTrustedCAFile=", s->vm_trusted_ca_file, DOOR_VM},
         };
 
-        int n = 0;
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (keys[i].value)
+                        problems_doubt(p, keys[i].doors, "%s means nothing without a certificate: CertificateFile= is missing",
+                                       keys[i].name);
 
-        for (size_t i = 0; i < ELEMENTSOF(settings); i++)
-                if (settings[i].value) {
-                        log_warning("%s means nothing without a certificate: CertificateFile= is missing",
-                                    settings[i].name);
-                        n++;
-                }
-
-        return n;
+        if (settings->require_vm_tls)
+                problems_doubt(p, DOOR_VM, "RequireVMTLS=yes, but there is no certificate: CertificateFile= is missing");
 }
 
-int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TicketKey *ticket_key, TlsContexts *ret) {
+void tls_contexts_load(const TlsSettings *s, const Settings *settings, TlsWorker *worker, TicketKey *ticket_key,
+                       Problems *p, TlsContexts *ret) {
         _cleanup_free_ char *credential = NULL, *credential_key = NULL;
-        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
-        int r = find_credential("vspc.crt", &credential);
-        if (r >= 0)
-                r = find_credential("vspc.key", &credential_key);
-        if (r < 0)
-                return r;
+        *ret = (TlsContexts){};
+        if (settings->require_vm_certificate && !s->vm_trusted_ca_file)
+                problems_doubt(p, DOOR_VM, "RequireVMCertificate=yes, but VMTrustedCAFile= does not say whose certificates are "
+                                           "good");
+
+        if (find_credential("vspc.crt", p, &credential) < 0 || find_credential("vspc.key", p, &credential_key) < 0)
+                return;
 
         TlsParameters parameters = {
                 .role = TLS_SERVER,
@@ -97,36 +126,35 @@ int tls_contexts_load(const TlsSettings *s, TlsWorker *worker, TicketKey *ticket
                 .worker = worker,
         };
         if (!parameters.certificate_file) {
-                *ret = (TlsContexts){};
-                return warn_of_settings_without_certificate(s, credential_key);
+                if (!(p->doors & DOOR_VM_TLS)) /* it is not missing if something is wrong with it */
+                        check_settings_without_certificate(s, settings, credential_key, p);
+                return;
         }
 
         parameters.ticket_key = ticket_key;
         parameters.priority = s->priority;
         parameters.trusted_ca_file = s->vm_trusted_ca_file;
-        parameters.peer_check = s->vm_trusted_ca_file ? TLS_PEER_IF_PRESENT : TLS_PEER_ANY;
-        r = make_context("ESXi hosts", &parameters, &contexts.vm);
-        if (r < 0)
-                return r;
+        parameters.peer_check = !s->vm_trusted_ca_file             ? TLS_PEER_ANY
+                                : settings->require_vm_certificate ? TLS_PEER_REQUIRED
+                                                                   : TLS_PEER_IF_PRESENT;
+        _cleanup_free_ char *vm_problem = NULL, *admin_problem = NULL;
+        ret->vm = make_context(&parameters, &vm_problem);
 
         /* There are few of them, and who they are is found out each time. What old hosts need is not for them. */
         parameters.ticket_key = NULL;
         parameters.priority = NULL;
         parameters.trusted_ca_file = s->trusted_ca_file;
         parameters.peer_check = s->trusted_ca_file ? TLS_PEER_REQUIRED : TLS_PEER_ANY;
-        r = make_context("those who query", &parameters, &contexts.admin);
-        if (r < 0)
-                return r;
+        ret->admin = make_context(&parameters, &admin_problem);
 
-        describe(contexts.vm, parameters.certificate_file);
-        *ret = TAKE(contexts, (TlsContexts){});
-        return 0;
+        check_contexts(ret, vm_problem, admin_problem, p);
+        check_validity(ret, parameters.certificate_file, p);
+        ret->file = strdup(parameters.certificate_file);
 }
 
-int tls_check_required(const Settings *settings, const TlsContext *vm) {
-        if (!settings->require_vm_tls || vm)
-                return 0;
+Doors tls_closed_doors(const TlsSettings *s, const Settings *settings, const Problems *p) {
+        bool vms_in_tls_only = settings->require_vm_tls || settings->require_vm_certificate || s->vm_trusted_ca_file;
+        Doors closed = p->doors & (DOOR_VM | DOOR_ADMIN_TLS);
 
-        log_warning("RequireVMTLS=yes, but there is no certificate: all VMs are refused");
-        return -ENOKEY;
+        return p->doors & DOOR_VM_TLS && vms_in_tls_only ? closed | DOOR_VM : closed;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console/settings.h"
+#include "problems.h"
 #include "transport/tls-context.h"
 
 /*
@@ -18,20 +19,23 @@ typedef struct TlsSettings {
 void tls_settings_done(TlsSettings *s);
 
 typedef struct TlsContexts {
-        TlsContext *vm, *admin; /* NULL: there is no certificate */
+        TlsContext *vm, *admin; /* NULL: there is no certificate, or a problem */
+        char *file;             /* in which the certificate is; NULL: there is none, or no memory for it */
 } TlsContexts;
 
 void tls_contexts_done(TlsContexts *c);
 
 /*
- * Reads certificates and keys. Credentials (vspc.crt and vspc.key in $CREDENTIALS_DIRECTORY, see
- * systemd.exec(5)) come before CertificateFile= and KeyFile=, each by itself; KeyFile= is not for the
- * certificate of a credential. Logs what is wrong, and what the certificate is.
+ * Reads certificates and keys, and adds what is wrong to @p. Credentials (vspc.crt and vspc.key in
+ * $CREDENTIALS_DIRECTORY, see systemd.exec(5)) come before CertificateFile= and KeyFile=, each by itself; KeyFile= is
+ * not for the certificate of a credential.
  * @worker: does the handshakes. @ticket_key: of ESXi hosts' session tickets. Both NULL: they are only tried out.
- * Returns: the number of settings that have no effect for want of a certificate, or a negative errno.
  */
-int tls_contexts_load(const TlsSettings *settings, TlsWorker *worker, TicketKey *ticket_key, TlsContexts *ret);
+void tls_contexts_load(const TlsSettings *tls, const Settings *settings, TlsWorker *worker, TicketKey *ticket_key,
+                       Problems *p, TlsContexts *ret);
 
-/* @vm: NULL if there is no certificate. Returns: -ENOKEY, after having logged it, if TLS is required of VMs
- * (RequireVMTLS=) and cannot be had; or 0. */
-int tls_check_required(const Settings *settings, const TlsContext *vm);
+/* Logs which certificate it is, if there is one. */
+void tls_contexts_log(const TlsContexts *c);
+
+/* Which of the doors of @p are closed with these settings: DOOR_VM and DOOR_ADMIN_TLS, or one of them, or none. */
+Doors tls_closed_doors(const TlsSettings *tls, const Settings *settings, const Problems *p);

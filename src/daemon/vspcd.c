@@ -6,9 +6,12 @@
 #include "basic/log.h"
 #include "basic/signals.h"
 #include "manager.h"
+#include "reload-client.h"
+#include "store/plug-in.h"
 
 typedef struct Arguments {
         const char *config_path;
+        const char *reload_socket; /* where the vspcd is that is to reload; NULL: none is */
         bool check_config;
 } Arguments;
 
@@ -21,6 +24,9 @@ static void help(void) {
                "     --version      Show the version and exit\n"
                "     --config=FILE  Read this file instead of vspc.conf and its drop-ins\n"
                "     --check-config Say what is wrong with the configuration, if anything, and exit\n"
+               "     --reload[=SOCKET]\n"
+               "                    Have the vspcd that runs read its configuration again, say what is\n"
+               "                    wrong with it, and exit (default: /run/vspc/admin.socket)\n"
                "\n"
                "Its sockets come from systemd: \"systemctl start vspc.socket\" starts it. To try it out:\n"
                "  systemd-socket-activate -l 127.0.0.1:13370 --fdname=vm -E STATE_DIRECTORY=. vspcd\n"
@@ -30,12 +36,13 @@ static void help(void) {
 
 /* Returns: 1 to go on, 0 if all is done, a negative errno. */
 static int parse_arguments(int argc, char *argv[], Arguments *ret) {
-        enum { OPTION_VERSION = 256, OPTION_CONFIG, OPTION_CHECK_CONFIG };
+        enum { OPTION_VERSION = 256, OPTION_CONFIG, OPTION_CHECK_CONFIG, OPTION_RELOAD };
         static const struct option options[] = {
                 {"help", no_argument, NULL, 'h'},
                 {"version", no_argument, NULL, OPTION_VERSION},
                 {"config", required_argument, NULL, OPTION_CONFIG},
                 {"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},
+                {"reload", optional_argument, NULL, OPTION_RELOAD},
                 {},
         };
         Arguments a = {};
@@ -60,6 +67,10 @@ static int parse_arguments(int argc, char *argv[], Arguments *ret) {
                         a.check_config = true;
                         break;
 
+                case OPTION_RELOAD:
+                        a.reload_socket = optarg ?: RELOAD_SOCKET_DEFAULT;
+                        break;
+
                 default: /* getopt has said why */
                         fputs("Try \"vspcd --help\".\n", stderr);
                         return -EINVAL;
@@ -73,36 +84,32 @@ static int parse_arguments(int argc, char *argv[], Arguments *ret) {
         return 1;
 }
 
-/* Returns: the number of problems, or a negative errno. */
-static int load_config(Config *config, const char *path) {
-        if (!path)
-                return config_load_system(config);
-
-        int r = config_load_file(config, path);
+static int load_config(Config *config, const char *path, Problems *problems) {
+        config_init(config, problems);
+        int r = config_load(config, path, problems);
         if (r < 0)
-                return log_error_errno(r, "Cannot read %s: %m", path);
+                return log_error_errno(r, "Cannot read %s: %m", path ?: "the configuration");
 
-        return r;
+        return 0;
 }
 
-/* Returns: the number of problems, or a negative errno. */
-static int check_config(const Config *config, int n_problems) {
+/* All that a start looks at: what would make it fail, and what would keep doors closed. What has been stored, and whether
+ * more can be, is not the configuration's. */
+static int check_config(const Config *config, Problems *problems) {
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
+        const StoreBackend *backend;
+        const char *argument;
 
-        if (n_problems < 0)
-                return n_problems;
+        tls_contexts_load(&config->tls, &config->settings, NULL, NULL, problems, &contexts);
+        int r = backend_find(config->backend, &backend, &argument); /* says itself what is wrong */
+        if (r < 0 || problems->n > 0)
+                return -EINVAL;
 
-        int r = tls_contexts_load(&config->tls, NULL, NULL, &contexts);
-        if (r >= 0 && tls_check_required(&config->settings, contexts.vm) < 0)
-                r++;
-        n_problems += r < 0 ? 1 : r;
-
-        if (n_problems == 0)
-                puts("The configuration is fine.");
-        return n_problems;
+        puts("The configuration is fine.");
+        return 0;
 }
 
-static int run(Config *config, const Arguments *arguments) {
+static int run(Config *config, const Arguments *arguments, Problems *problems) {
         _cleanup_(manager_freep) Manager *m = NULL;
         _cleanup_free_ PassedSocket *sockets = NULL;
 
@@ -110,7 +117,7 @@ static int run(Config *config, const Arguments *arguments) {
         if (n_sockets < 0)
                 return n_sockets;
 
-        int r = manager_new(config, arguments->config_path, &m);
+        int r = manager_new(config, arguments->config_path, problems, &m);
         if (r < 0)
                 return r;
 
@@ -123,6 +130,18 @@ static int run(Config *config, const Arguments *arguments) {
         return manager_run(m);
 }
 
+static int serve(Config *config, const Arguments *arguments, Problems *problems) {
+        leave_signals_to_loop(SIGTERM, SIGINT, SIGHUP);
+        int r = log_start_worker();
+        if (r < 0)
+                log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
+
+        r = run(config, arguments, problems);
+
+        log_stop_worker();
+        return r;
+}
+
 static void set_log_level(void) {
         const char *level = getenv("VSPC_LOG_LEVEL");
 
@@ -132,6 +151,7 @@ static void set_log_level(void) {
 
 int main(int argc, char *argv[]) {
         Arguments arguments = {};
+        Problems problems = {};
         Config config;
 
         log_open("vspcd");
@@ -141,23 +161,14 @@ int main(int argc, char *argv[]) {
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        config_init(&config);
-        r = load_config(&config, arguments.config_path);
-        if (r < 0 || arguments.check_config) {
-                if (arguments.check_config)
-                        r = check_config(&config, r);
-                config_done(&config);
-                return r != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        }
+        if (arguments.reload_socket)
+                return reload_vspcd(arguments.reload_socket) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        leave_signals_to_loop(SIGTERM, SIGINT, SIGHUP);
-        r = log_start_worker();
-        if (r < 0)
-                log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
+        r = load_config(&config, arguments.config_path, &problems);
+        if (r >= 0)
+                r = arguments.check_config ? check_config(&config, &problems) : serve(&config, &arguments, &problems);
 
-        r = run(&config, &arguments);
-
-        log_stop_worker();
         config_done(&config);
+        problems_done(&problems);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

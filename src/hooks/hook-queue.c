@@ -94,7 +94,7 @@ static void vm_settle(HookQueue *q, HookVM *vm) {
         if (vm->n_pending > 0 || vm->busy)
                 return;
 
-        HASH_DELETE(handle, q->vms, vm);
+        HASH_REMOVE(handle, q->vms, vm);
         q->size -= sizeof(HookVM) + vm->size;
         hook_event_done(&vm->facts);
         free(vm);
@@ -207,8 +207,13 @@ static HookVM *vm_new(HookQueue *q, const HookEvent *e) {
                 return NULL;
         }
 
+        if (HASH_TRY_ADD(handle, q->vms, vm->facts.id, strlen(vm->facts.id), vm) < 0) {
+                free(vm->facts.id);
+                free(vm);
+                return NULL;
+        }
+
         q->size += sizeof(HookVM);
-        HASH_ADD_KEYPTR(handle, q->vms, vm->facts.id, strlen(vm->facts.id), vm);
         return vm;
 }
 

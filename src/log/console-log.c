@@ -220,7 +220,7 @@ static bool settings_equal(const ConsoleLogSettings *a, const ConsoleLogSettings
                streq(a->prefix ?: "", b->prefix ?: "");
 }
 
-void console_log_reload(ConsoleLog *l, ConsoleLogSettings *settings) {
+void console_log_set_settings(ConsoleLog *l, ConsoleLogSettings *settings) {
         bool changed = !settings_equal(&l->settings, settings);
 
         console_log_settings_done(&l->settings);
@@ -229,7 +229,9 @@ void console_log_reload(ConsoleLog *l, ConsoleLogSettings *settings) {
                 free_records(l);
                 start_sinks(l);
         }
+}
 
+void console_log_reopen(ConsoleLog *l) {
         if (l->files)
                 file_sink_reopen(l->files);
 }

@@ -36,5 +36,8 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(ConsoleLog *, console_log_free);
 /* Returns: 0, or a negative errno while consoles cannot be logged to files. */
 int console_log_error(const ConsoleLog *l);
 
-/* New settings, which it takes over what they point to of, and files that may have been rotated away. */
-void console_log_reload(ConsoleLog *l, ConsoleLogSettings *settings);
+/* New settings; takes over what @settings points to. */
+void console_log_set_settings(ConsoleLog *l, ConsoleLogSettings *settings);
+
+/* Files may have been rotated away: they are opened anew. */
+void console_log_reopen(ConsoleLog *l);

@@ -34,7 +34,7 @@ static void memory_close(void *state) {
         MemoryEntry *e, *next;
 
         HASH_ITER(handle, m->entries, e, next) {
-                HASH_DELETE(handle, m->entries, e);
+                HASH_REMOVE(handle, m->entries, e);
                 entry_free(e);
         }
 
@@ -62,7 +62,7 @@ static int memory_remove(void *state, const char *id) {
         if (!e)
                 return -ENOENT;
 
-        HASH_DELETE(handle, m->entries, e);
+        HASH_REMOVE(handle, m->entries, e);
         entry_free(e);
         return 0;
 }
@@ -78,9 +78,11 @@ static int memory_put(void *state, const Mapping *mapping) {
                 return -ENOMEM;
 
         (void) memory_remove(m, mapping->id);
-        HASH_ADD_KEYPTR(handle, m->entries, e->mapping->id, strlen(e->mapping->id), e);
-        TAKE_PTR(e);
-        return 0;
+        int r = HASH_TRY_ADD(handle, m->entries, e->mapping->id, strlen(e->mapping->id), e);
+        if (r >= 0)
+                TAKE_PTR(e);
+
+        return r;
 }
 
 const StoreBackend store_memory = {

@@ -36,7 +36,7 @@ struct WriteQueue {
         Entry *queue;   /* utlist: the same, oldest first */
         size_t n_removals, n_failed;
         uint64_t n_removals_dropped;
-        unsigned n_lost; /* could not be written while it was stopping */
+        unsigned n_lost; /* could not be written while it was stopping, or kept for want of memory */
         int error;
 };
 
@@ -61,17 +61,22 @@ static Entry *entry_new(const Mapping *mapping, bool removal) {
 }
 
 static void queue_unlink(WriteQueue *q, Entry *e) {
-        HASH_DELETE(handle, q->entries, e);
+        HASH_REMOVE(handle, q->entries, e);
         DL_DELETE(q->queue, e);
         q->n_removals -= e->removal;
         q->n_failed -= e->failed;
 }
 
-static void queue_link(WriteQueue *q, Entry *e) {
-        HASH_ADD_KEYPTR(handle, q->entries, e->mapping->id, strlen(e->mapping->id), e);
+/* Takes over @e if that succeeds. Returns: 0 or -ENOMEM. */
+static int queue_link(WriteQueue *q, Entry *e) {
+        int r = HASH_TRY_ADD(handle, q->entries, e->mapping->id, strlen(e->mapping->id), e);
+        if (r < 0)
+                return r;
+
         DL_APPEND(q->queue, e);
         q->n_removals += e->removal;
         q->n_failed += e->failed;
+        return 0;
 }
 
 static Entry *queue_find(WriteQueue *q, const char *id) {
@@ -81,8 +86,10 @@ static Entry *queue_find(WriteQueue *q, const char *id) {
         return e;
 }
 
-/* In place of what was to be written of the same VM. */
-static void queue_add(WriteQueue *q, Entry *e) {
+/* In place of what was to be written of the same VM. Returns: 0 or -ENOMEM; @e is taken over in any case. */
+static int queue_add(WriteQueue *q, Entry *e) {
+        int r = 0;
+
         pthread_mutex_lock(&q->lock);
 
         Entry *old = queue_find(q, e->mapping->id);
@@ -91,23 +98,22 @@ static void queue_add(WriteQueue *q, Entry *e) {
                 entry_free(old);
         }
 
-        if (e->removal && q->n_removals >= STORE_REMOVALS_MAX) {
+        bool drop = e->removal && q->n_removals >= STORE_REMOVALS_MAX;
+        if (!drop)
+                r = queue_link(q, e);
+        if (drop || (r < 0 && e->removal))
                 q->n_removals_dropped++;
+        if (drop || r < 0)
                 entry_free(e);
-        } else
-                queue_link(q, e);
 
         pthread_cond_broadcast(&q->changed);
         pthread_mutex_unlock(&q->lock);
+        return r;
 }
 
 int write_queue_put(WriteQueue *q, const Mapping *mapping) {
         Entry *e = entry_new(mapping, false);
-        if (!e)
-                return -ENOMEM;
-
-        queue_add(q, e);
-        return 0;
+        return e ? queue_add(q, e) : -ENOMEM;
 }
 
 void write_queue_remove(WriteQueue *q, const char *id) {
@@ -115,7 +121,7 @@ void write_queue_remove(WriteQueue *q, const char *id) {
 
         /* Without memory it stays stored, and expires after the next start. */
         if (e)
-                queue_add(q, e);
+                (void) queue_add(q, e);
 }
 
 static Entry *queue_take_batch(WriteQueue *q) {
@@ -133,10 +139,8 @@ static Entry *queue_take_batch(WriteQueue *q) {
 
 /* What could not be written waits again, behind the others. */
 static void queue_return(WriteQueue *q, Entry *e) {
-        if (!q->stopping) {
-                queue_link(q, e);
+        if (!q->stopping && queue_link(q, e) >= 0)
                 return;
-        }
 
         q->n_lost++;
         entry_free(e);

@@ -21,7 +21,7 @@ from certificates import Authority
 from harness import PATIENCE_SEC, VSPC_SIM, TestCase, clean_environment, main, recent_logs, wait_for
 from peers import (ALL_BYTES, BEGIN, BIOS_UUID, BRK, IAC, EsxiVm, RawClient, TelnetClient, connected_clone, connected_vm,
                    double, sub, uuid_text)
-from tls_peers import TlsVm, client_context
+from tls_peers import DecliningVm, TlsVm, client_context
 
 BUS_ATTACH = os.environ.get("BUS_ATTACH", "build/tests/e2e/bus-attach")
 FAKE_POLKIT = os.environ.get("FAKE_POLKIT", "build/tests/e2e/fake-polkit")
@@ -502,6 +502,53 @@ class Signals(BusTestCase):
             bus.call(path_of(away), VM, "Forget")
             self.assertEqual(monitor.wait_signal("InterfacesRemoved", path_of(away)), [path_of(away), [VM]])
             self.assertEqual(monitor.wait_signal("VMRemoved", away.id), [away.id, path_of(away)])
+
+    def test_how_a_vm_s_connection_is_encrypted_is_told_when_it_goes_and_when_it_is_back(self):
+        authority = self.enterContext(Authority())
+        bus, vspcd = self.start_both(tls={"CertificateFile": authority.issue("vspc.example").both})
+        with Monitor(bus) as monitor:
+            vm = TlsVm(vspcd).connect()
+            monitor.wait_signal("VMAdded", vm.id)
+            vm.close()
+            monitor.wait_change(path_of(vm), "TLS", "")
+            TlsVm(vspcd, digits=vm.digits).connect()
+            monitor.wait_change(path_of(vm), "TLS", bus.get(path_of(vm), VM, "TLS"))
+
+    def test_another_connection_of_a_vm_s_is_told_of_as_it_comes_and_as_it_goes(self):
+        """As after a host has lost its connection and vspcd has not noticed yet: the latest one counts."""
+        authority = self.enterContext(Authority())
+        bus, vspcd = self.start_both(tls={"CertificateFile": authority.issue("vspc.example").both})
+        with Monitor(bus) as monitor:
+            first = DecliningVm(vspcd).connect()
+            path = path_of(first)
+            monitor.wait_signal("VMAdded", first.id)
+            second = TlsVm(vspcd, digits=first.digits).connect()
+            monitor.wait_change(path, "Peer", f"127.0.0.1:{second.local_port}")
+            monitor.wait_change(path, "TLS", bus.get(path, VM, "TLS"))
+            second.close()
+            monitor.wait_change(path, "Peer", f"127.0.0.1:{first.local_port}")
+            monitor.wait_change(path, "TLS", "")
+
+    def test_each_property_that_is_said_to_signal_does(self):
+        bus, vspcd = self.start_both()
+        with Monitor(bus) as monitor:
+            vm = connected_vm(vspcd, "web01")
+            path = path_of(vm)
+            monitor.wait_signal("VMAdded", vm.id)
+            description = ElementTree.fromstring(bus.call(path, "org.freedesktop.DBus.Introspectable", "Introspect"))
+            signalling = {p.get("name") for p in description.findall(f"interface[@name='{VM}']/property")
+                          if p.find("annotation[@name='org.freedesktop.DBus.Property.EmitsChangedSignal']") is None}
+            self.assertIn("Name", signalling)
+            self.assertNotIn("Id", signalling)
+
+            vm.name = "db01"
+            vm.send_raw(vm.vm_name())
+            monitor.wait_change(path, "Name", "db01")
+            TelnetClient(vm)
+            monitor.wait_change(path, "Clients", 1)
+            vm.close()
+            monitor.wait_change(path, "Connected", False)
+            self.assertEqual({name for name, _ in monitor.changes(path)}, signalling)
 
     def test_changes_to_a_vm_are_told_a_few_times_a_second(self):
         bus, vspcd = self.start_both()

@@ -32,7 +32,7 @@ class CommandLine(TestCase):
     def test_help(self):
         result = run("--help")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        for option in ("--help", "--version", "--config=", "--check-config"):
+        for option in ("--help", "--version", "--config=", "--check-config", "--reload"):
             self.assertIn(option, result.stdout)
 
     def test_version(self):
@@ -76,6 +76,11 @@ class CheckConfig(TestCase):
                                                 (6, "VMPortAddress="), (8, "[Nowhere]")]):
             self.assertTrue(line.startswith(f"vspcd: {name}:{number}: "), line)
             self.assertIn(text, line)
+
+    def test_what_vspc_py_s_users_have_set_is_looked_at(self):
+        result = run("--config=/dev/null", "--check-config", VM_CLIENT_LIMIT="-1")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("VM_CLIENT_LIMIT= wants a number", result.stderr)
 
     def test_a_file_that_cannot_be_read(self):
         result = run("--config=/nonexistent/vspc.conf", "--check-config")
@@ -262,7 +267,7 @@ class Reload(TestCase):
         since = len(vspcd.notifications)
         vspcd.signal(signal.SIGHUP)
         vspcd.wait_notified("READY=1", since)
-        vspcd.wait_logged(f"Cannot read {vspcd.config_path}, the configuration stays as it was")
+        vspcd.wait_logged(f"The configuration stays as it was: Cannot read {vspcd.config_path}: No such file or directory")
         RawClient(vm)
         second = Peer(("127.0.0.1", vm.port))
         second.wait_closed()

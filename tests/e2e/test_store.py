@@ -911,17 +911,21 @@ class PlugIns(StoreTest):
         vspcd.wait_logged(f"Backend=odd has not stored everything within {STOP_SEC} s")
 
     def test_check_config(self):
-        for backend, good in (("mysql", True), ("file:/srv", True), ("../evil", False), (":x", False), ("a b", False)):
+        bad = "Backend= wants memory, file or the name of a plug-in, not \"{}\""
+        for backend, problem in (("file:/srv", None), ("memory", None), ("example:/srv/mappings.txt", None),
+                                 ("../evil", bad.format("../evil")), (":x", bad.format("…")), ("a b", bad.format("a b")),
+                                 ("mysql:PASSWORD", f"there is no plug-in {PLUG_INS}/backend-mysql.so"),
+                                 ("wrong-abi", "is for version 2 of the interface")):
             path = os.path.join(self.state, "vspc.conf")
             with open(path, "w", encoding="utf-8") as f:
                 f.write(f"[Concentrator]\nBackend={backend}\n")
             result = subprocess.run([VSPCD, f"--config={path}", "--check-config"], capture_output=True, text=True,
-                                    timeout=30, check=False, env=clean_environment())
-            self.assertEqual(result.returncode == 0, good, result.stderr)
-            if not good:
-                shown = backend.replace(":x", "…")
-                self.assertIn(f"{path}:2: Backend= wants memory, file or the name of a plug-in, not \"{shown}\"",
-                              result.stderr)
+                                    timeout=30, check=False, env=clean_environment(VSPC_BACKEND_PATH=PLUG_INS))
+            self.assertEqual((result.returncode, result.stdout), (1, "") if problem else (0, "The configuration is fine.\n"),
+                             result.stderr)
+            self.assertIn(problem or "", result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1 if problem else 0)
+            self.assertNotIn("PASSWORD", result.stderr)
 
 
 if __name__ == "__main__":

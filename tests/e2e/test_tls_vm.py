@@ -11,7 +11,7 @@ from harness import main
 from peers import (ALL_BYTES, AUTHENTICATION, BINARY, COM_PORT, DO, DO_PROXY, ECHO, NAME, SGA, VC_UUID, VMWARE, WILL,
                    WILL_PROXY, WONT, EsxiVm, Peer, RawClient, TelnetClient, say, sub, uuid_text)
 from tls_peers import (ACCEPT_TLS, ASK_TLS, DECLINE_TLS, NEEDS_TLS, START_TLS, DecliningVm, StartingVm,
-                       TlsTestCase, TlsVm, client_context)
+                       TlsSocket, TlsTestCase, TlsVm, client_context)
 from varlink_peer import Caller, known_vms
 
 PENDING_MAX, STRANGERS_PENDING_MAX = 32 * 1024, 32 << 20
@@ -164,6 +164,91 @@ class Required(VmTestCase):
         late.send_raw(say(WONT, AUTHENTICATION))
         late.wait_closed()
         self.assertTrue(late.raw.endswith(NEEDS_TLS))
+
+
+class RequiredCertificates(VmTestCase):
+    """RequireVMCertificate=yes"""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.good = cls.authority.issue("esx1.example", purpose=CLIENT)
+
+    def setUp(self):
+        super().setUp()
+        self.keys = {"VMTrustedCAFile": self.authority.path, "RequireVMCertificate": "yes"}
+        self.vspcd = self.start_tls(tls=self.keys)
+
+    def check_refused_in_tls(self, vspcd, **kwargs):
+        vspcd = vspcd or self.vspcd
+        since = len(vspcd.log)
+        try:
+            vm = TlsVm(vspcd, **kwargs)
+            vm.send_raw(say(WILL, AUTHENTICATION))
+            vm.wait_closed()
+            self.assertEqual(bytes(vm.raw), b"")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        vspcd.wait_logged("TLS has failed: it has no certificate$", since)
+        self.assertEqual([v for v in known_vms(vspcd) if v["connected"]], [])
+
+    def test_a_host_with_a_good_one_is_served(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            vm = TlsVm(self.vspcd, context=client_context(self.good, version=version)).connect()
+            self.assertEqual(Caller(self.vspcd).vm(vm.id)["tls"]["peer"], "esx1.example")
+            self.assertFlows(vm)
+
+    def test_a_host_without_one_is_refused(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            self.check_refused_in_tls(self.vspcd, context=client_context(version=version))
+
+    def test_a_host_without_one_that_begins_in_telnet_is_refused(self):
+        vm = StartingVm(self.vspcd)
+        try:
+            vm.handshake()
+        except (ssl.SSLError, ConnectionError, AssertionError):
+            pass
+        self.vspcd.wait_logged("TLS has failed: it has no certificate$")
+        self.assertEqual(known_vms(self.vspcd), [])
+
+    def test_plain_text_is_no_way_around_it(self):
+        vm = EsxiVm(self.vspcd)
+        vm.send_raw(say(WILL, AUTHENTICATION) + DECLINE_TLS)
+        vm.wait_closed()
+        self.assertEqual(bytes(vm.raw), OFFERS_FOR_TLS + ASK_TLS + NEEDS_TLS)
+        self.vspcd.wait_logged(f":{vm.local_port}: does not speak TLS, which RequireVMCertificate= wants")
+        self.assertEqual(known_vms(self.vspcd), [])
+
+    def test_nor_is_a_session_from_when_none_was_wanted(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            vspcd = self.start_tls(tls={"VMTrustedCAFile": self.authority.path})
+            context = client_context(version=version)
+            vm = TlsVm(vspcd, context=context).connect()
+            session = vm.session.session
+            vm.close()
+            vspcd.reload(tls={**vspcd.config["tls"], "RequireVMCertificate": "yes"})
+            self.check_refused_in_tls(vspcd, context=context, session=session)
+
+    def test_nor_is_one_that_has_been_refused(self):
+        """In TLS 1.2 a ticket comes before the server has made up its mind; in TLS 1.3 it may."""
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = client_context(version=version)
+            session = None
+            for _ in range(3):
+                self.check_refused_in_tls(self.vspcd, context=context, session=session)
+                peer = Peer(self.vspcd.vm_address)
+                try:
+                    tls = TlsSocket(peer.sock, context, session=session)
+                    session = tls.tls.session or session
+                except (ssl.SSLError, ConnectionError):
+                    pass
+
+    def test_connections_that_are_there_stay(self):
+        vspcd = self.start_tls()
+        vms = [TlsVm(vspcd).connect(), DecliningVm(vspcd).connect()]
+        vspcd.reload(tls={**vspcd.config["tls"], **self.keys})
+        for vm in vms:
+            self.assertFlows(vm)
 
 
 class InBand(VmTestCase):

@@ -2,7 +2,9 @@
 
 /*
  * A configuration of any bytes: it is read without a fault, twice the same, and what comes out of it is within the
- * bounds that the daemon relies on. Whatever it said, an empty assignment to each key makes it the default again.
+ * bounds that the daemon relies on. Whatever it said, an empty assignment to each key makes it the default again. A copy
+ * is the same, and so is what is kept of it when it is read once more. Where its bytes say that hosts must speak TLS or
+ * show a certificate, they must, or doors are closed.
  */
 
 #include "basic/log.h"
@@ -59,6 +61,7 @@ static void test_equal(const Config *a, const Config *b) {
 
         const TlsSettings *t = &a->tls, *u = &b->tls;
         assert(x.start_tls == y.start_tls && x.require_vm_tls == y.require_vm_tls);
+        assert(x.require_vm_certificate == y.require_vm_certificate);
         assert(streq(t->certificate_file ?: "", u->certificate_file ?: ""));
         assert(streq(t->key_file ?: "", u->key_file ?: ""));
         assert(streq(t->trusted_ca_file ?: "", u->trusted_ca_file ?: ""));
@@ -66,12 +69,58 @@ static void test_equal(const Config *a, const Config *b) {
         assert(streq(t->priority ?: "", u->priority ?: ""));
 }
 
-static int load(Config *c, const uint8_t *data, size_t size) {
-        int n = config_load_text(c, "fuzz", (const char *) data, size);
-
-        assert(n >= 0 && (size_t) n <= 2 * size);
+static size_t load(Config *c, const uint8_t *data, size_t size, Problems *p) {
+        assert(config_load_text(c, "fuzz", (const char *) data, size, p) >= 0);
+        assert(p->n <= 2 * size && p->n_kept <= p->n && p->n_in_tls <= p->n);
+        assert(p->n_in_tls > 0 || p->doors == DOOR_NONE);
         test_bounds(c);
-        return n;
+        return p->n;
+}
+
+static const uint8_t *find(const uint8_t *data, size_t size, const char *text) {
+        return memmem(data, size, text, strlen(text));
+}
+
+/* By what is neither our reader nor inih: only where it is clear what is meant. */
+static void test_nothing_in_tls_is_passed_over(const Config *c, const Problems *p, const uint8_t *data, size_t size) {
+        static const struct {
+                const char *line;
+                size_t offset;
+        } lines[] = {
+                {"\n[TLS]\nRequireVMTLS=yes\n", offsetof(Config, settings.require_vm_tls)},
+                {"\n[TLS]\nRequireVMCertificate=yes\n", offsetof(Config, settings.require_vm_certificate)},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                const uint8_t *found = find(data, size, lines[i].line);
+                const char *again = "VM"; /* in what follows: it may be another value for it */
+
+                if (!found || memchr(data, 0, (size_t) (found - data)) || found - data > (ptrdiff_t) CONFIG_FILE_SIZE_MAX / 2)
+                        continue;
+
+                const uint8_t *behind = found + strlen(lines[i].line);
+                if (!find(behind, (size_t) (data + size - behind), again))
+                        assert(*(const bool *) ((const uint8_t *) c + lines[i].offset) || p->doors & DOOR_VM);
+        }
+}
+
+/* An administrator's reload of the same file */
+static void test_reload(const Config *c, const uint8_t *data, size_t size) {
+        Problems p = {};
+        Config copy, again;
+
+        assert(config_copy(c, &copy) >= 0);
+        test_equal(c, &copy);
+
+        config_init(&again, &p);
+        (void) load(&again, data, size, &p);
+        assert(config_keep(&again, &copy, &p) >= 0);
+        test_bounds(&again);
+        test_equal(&again, &copy);
+
+        config_done(&copy);
+        config_done(&again);
+        problems_done(&p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -81,29 +130,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                     "SlowClient=\nBackend=\nHookTimeoutSec=\n"
                                     "[ConsoleLog]\nJournal=\nFiles=\nPrefix=\nMode=\n"
                                     "[TLS]\nCertificateFile=\nKeyFile=\nTrustedCAFile=\nVMTrustedCAFile=\n"
-                                    "StartTLS=\nRequireVMTLS=\nPriority=\n";
+                                    "StartTLS=\nRequireVMTLS=\nRequireVMCertificate=\nPriority=\n";
+        Problems p = {}, p_again = {}, p_reset = {}, none = {};
         Config c, again, defaults;
 
         log_set_max_level(LOG_EMERG);
         unsetenv("SUPPORT_MULTI_CONSOLE");
         unsetenv("VM_CLIENT_LIMIT");
 
-        config_init(&c);
-        config_init(&again);
-        config_init(&defaults);
+        config_init(&c, &none);
+        config_init(&again, &none);
+        config_init(&defaults, &none);
         test_bounds(&defaults);
 
-        int n = load(&c, data, size);
-        if (load(&again, data, size) != n)
+        size_t n = load(&c, data, size, &p);
+        if (load(&again, data, size, &p_again) != n || p.doors != p_again.doors)
                 abort();
         test_equal(&c, &again);
+        test_nothing_in_tls_is_passed_over(&c, &p, data, size);
+        test_reload(&c, data, size);
 
-        if (load(&c, (const uint8_t *) reset, strlen(reset)) != 0)
+        if (load(&c, (const uint8_t *) reset, strlen(reset), &p_reset) != 0)
                 abort();
         test_equal(&c, &defaults);
 
         config_done(&c);
         config_done(&again);
         config_done(&defaults);
+        problems_done(&p);
+        problems_done(&p_again);
         return 0;
 }

@@ -27,6 +27,7 @@ typedef struct World {
         VmStream stream;
         struct sockaddr_un address;
         socklen_t address_length;
+        unsigned n_reloads;
 } World;
 
 typedef struct Caller {
@@ -65,6 +66,21 @@ static int listen_locally(World *w) {
         return fd;
 }
 
+/* Every other time something is wrong. */
+static int on_reload(const Peer *who, void *userdata, char ***ret_problems) {
+        unsigned *n = userdata;
+
+        check(who->uid == geteuid());
+        *ret_problems = NULL;
+        if (++*n % 2 == 0)
+                return 0;
+
+        check((*ret_problems = calloc(2, sizeof(char *))));
+        (*ret_problems)[0] = strdup("vspc.conf:1: not \"yes\" or \xe2\x80\xa6");
+        check((*ret_problems)[0]);
+        return *n % 4 == 1 ? -EINVAL : 0;
+}
+
 static void world_init(World *w) {
         static const VarlinkInterface *const interfaces[] = {&varlink_service, &varlink_concentrator, NULL};
         Settings settings;
@@ -75,6 +91,7 @@ static void world_init(World *w) {
         check(sd_event_new(&w->event) >= 0);
         check(concentrator_new(w->event, &settings, 1024, &w->concentrator) >= 0);
         check(varlink_server_new(w->concentrator, interfaces, NULL, &w->server) >= 0);
+        varlink_server_set_reload(w->server, on_reload, &w->n_reloads);
         vm_stream_init(&w->stream, w->server);
         check(varlink_server_listen(w->server, listen_locally(w), VARLINK_PLAIN) >= 0);
 
@@ -225,7 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         /* One who has attached is kept until its VM has been silent. */
         (void) shutdown(hostile->fd, SHUT_WR);
         run(&w, callers, _CALLERS_MAX);
-        timeout_queue_set_duration(&w.concentrator->silences, 0);
+        timeout_queue_set_duration(&w.concentrator->vm_silences, 0);
         run(&w, callers, _CALLERS_MAX);
         check(hostile->ended);
         /* Who types too much too early loses what is unsent. */

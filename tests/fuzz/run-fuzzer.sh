@@ -9,7 +9,7 @@ sec=${FUZZ_SEC:-60}
 
 mkdir -p "$found"
 status=0
-"$fuzzer" -max_total_time="$sec" -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+"$fuzzer" -max_total_time="$sec" -timeout=5 -rss_limit_mb=2048 -error_exitcode=1 -print_final_stats=1 \
     -artifact_prefix="$found/" "$found" "$corpus" >"$found.log" 2>&1 || status=$?
 if [ $status != 0 ]; then
     tail -n 60 "$found.log"

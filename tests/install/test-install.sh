@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What "meson install" puts where, and that systemd understands it. Usage: test-install.sh BUILD PREFIX UNITDIR
-# SYSUSERSDIR TMPFILESDIR SBINDIR CATALOGDIR HOOKSDIR
+# SYSUSERSDIR TMPFILESDIR SBINDIR CATALOGDIR HOOKSDIR PRESETDIR
 
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
-build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6 catalogdir=$7 hooksdir=$8
+build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6 catalogdir=$7 hooksdir=$8 presetdir=$9
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -69,7 +69,7 @@ sed 's/^#\([A-Z]\)/\1/' "$root/usr/lib/vspc/vspc.conf" >"$root/all.conf"
 units=$root/units
 mkdir "$units"
 cp "$root$unitdir"/vspc* "$units"
-sed -i "s|^ExecStart=|&$root|" "$units"/vspc{,-hooks}.service
+sed -i -E "s/^Exec(Start|Reload)=/&${root//\//\\/}/" "$units"/vspc{,-hooks}.service
 mkdir "$units/vspc.service.d"
 cp "$root/usr/lib/vspc/log-namespace.conf" "$units/vspc.service.d"
 output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --man=no "$units"/vspc*.{service,socket} 2>&1 |
@@ -77,6 +77,19 @@ output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --m
 [ -z "$output" ] || problem "systemd-analyze verify: $output"
 
 ! grep -E '^RuntimeDirectory=(.* )?vspc([ /]|$)' "$root$unitdir"/vspc*.service || problem "/run/vspc, which is root's, is a service's"
+
+# Where everything is enabled that no preset file disables, as on a Debian that boots for the first time, the admin-tls
+# socket stays off, and the others are on.
+presets=$root/presets
+mkdir -p "$presets/usr/lib/systemd" "$presets/etc/systemd/system"
+cp -r "$root$unitdir" "$presets/usr/lib/systemd/system"
+cp -r "$root$presetdir" "$presets/usr/lib/systemd/system-preset" || problem "there is no preset file"
+systemctl --root="$presets" preset-all 2>/dev/null || problem "systemctl does not understand the preset file"
+for socket in vspc vspc-admin vspc-admin-tls vspc-hooks; do
+    expected=$([ $socket = vspc-admin-tls ] && echo disabled || echo enabled)
+    found=$(systemctl --root="$presets" is-enabled $socket.socket) || true
+    [ "$found" = "$expected" ] || problem "by the presets $socket.socket is $found, not $expected"
+done
 
 mkdir -p "$root/sysroot/etc"
 systemd-sysusers --root="$root/sysroot" "$root$sysusersdir/vspc.conf" >/dev/null ||

@@ -91,10 +91,6 @@ class Scenario(unittest.TestCase):
     def configure(self, text):
         self.machine.write("/etc/vspc/vspc.conf.d/test.conf", "[Concentrator]\n" + text)
 
-    def wait_reloaded(self):
-        """What systemctl waits for is that vspcd has been sent a signal."""
-        self.wait_journal("Configuration reloaded", "-u", "vspc")
-
     # VMs
 
     def vm(self, name, *options, connect="127.0.0.1:13370", guest="cat"):

@@ -73,7 +73,6 @@ class Service(Scenario):
         client = self.nc(vm).echo("one")
         self.configure("ClientLimit=1\n")
         self.machine.run("systemctl", "reload", "vspc")
-        self.wait_reloaded()
         self.telnet(vm).wait_shown("[vspc: ").wait_shown("Connection closed by foreign host.").wait_exit()
         client.echo("two")
         self.assertEqual(self.wait_vm("web01")["since"], vm["since"])
@@ -83,6 +82,54 @@ class Service(Scenario):
         self.vm("web01")
         self.nc(self.wait_vm("web01")).echo("hello")
         self.wait_journal(r"/etc/vspc/vspc\.conf\.d/test\.conf:2: .*many", "-u", "vspc")
+
+    def test_a_mistake_in_tls_keeps_vms_out_until_it_is_mended(self):
+        self.configure("[TLS]\nRequireVMTsl=yes\n")
+        self.machine.run("systemctl", "start", "vspc.service")
+        mistake = "ESXi hosts are refused: /etc/vspc/vspc.conf.d/test.conf:3: Unknown key RequireVMTsl= in section [TLS]"
+        self.assertIn(f'Status: "0 VMs, 0 clients, {mistake}"', self.machine.out("systemctl", "status", "vspc"))
+        self.wait_journal(rf"Because of a mistake in the configuration {re.escape(mistake)}; correct it", "-u", "vspc")
+        self.vm("web01")
+        self.wait_journal("is refused: something is wrong in", "-u", "vspc")
+        self.assertEqual(self.vms(), {})
+        self.configure("")
+        self.machine.run("systemctl", "reload", "vspc")
+        self.wait_vm("web01")
+        wait_for(lambda: 'Status: "1 VM, 0 clients"' in self.machine.out("systemctl", "status", "vspc"), "the status to be right")
+
+    def test_a_reload_that_finds_a_mistake_fails_and_shows_why(self):
+        self.vm("web01")
+        vm, pid = self.wait_vm("web01"), self.show("MainPID")
+        self.configure("ClientLimit=1\n[TLS]\nRequireVMTLS=yse\n")
+        for verb in "reload", "try-reload-or-restart":
+            self.assertEqual(self.machine.run("systemctl", verb, "vspc", check=False).returncode, 1)
+        status = self.machine.out("systemctl", "status", "vspc")
+        for text in ('the configuration could not be reloaded: /etc/vspc/vspc.conf.d/test.conf:4: RequireVMTLS= wants yes or no',
+                     "The configuration stays as it was: this has to be mended first"):
+            self.assertIn(text, status)
+        self.assertEqual((self.is_active("vspc.service"), self.show("MainPID")), ("active", pid))
+        clients = [self.nc(vm).echo(word) for word in ("one", "two")]
+        self.configure("ClientLimit=2\n")
+        self.machine.run("systemctl", "reload", "vspc")
+        self.telnet(vm).wait_shown("[vspc: ").wait_shown("Connection closed by foreign host.").wait_exit()
+        for client in clients:
+            client.echo("three")
+
+    def test_who_may_use_the_admin_socket_may_reload(self):
+        self.machine.run("systemctl", "start", "vspc.service")
+        for user, status in (("alice", 1), ("bob", 0), ("root", 0)):
+            self.assertEqual(self.machine.run("vspcd", "--reload", user=user, check=False).returncode, status, user)
+        self.wait_journal(r"Reload requested by bob \(pid \d+\)", "-u", "vspc")
+
+    def test_where_the_admin_socket_is_another_one_reload_says_that_it_does_not_know(self):
+        self.edit("vspc-admin.socket", "[Socket]\nListenStream=\nListenStream=/run/vspc/other.socket\n")
+        self.machine.sh("systemctl stop vspc.service && systemctl restart vspc-admin.socket && systemctl start vspc.service")
+        self.machine.run("systemctl", "reload", "vspc")
+        self.wait_journal("Cannot connect to vspcd at /run/vspc/admin.socket: .*; it has got a signal instead", "-u", "vspc")
+        self.wait_journal("Configuration reloaded$", "-u", "vspc")
+        self.edit("vspc.service", "[Service]\nExecReload=\nExecReload=/usr/sbin/vspcd --reload=/run/vspc/other.socket\n")
+        self.machine.run("systemctl", "reload", "vspc")
+        self.wait_journal(r"Reload requested by .+ \(pid \d+\)", "-u", "vspc")
 
     def test_each_vm_has_its_port_again_after_a_restart(self):
         for name in "first", "second", "third":

@@ -31,11 +31,23 @@ static inline void capture_end(void) {
         logged[n] = 0;
 }
 
-static inline int load_bytes(Config *c, const char *text, size_t size) {
-        capture_begin();
-        int n = config_load_text(c, "vspc.conf", text, size);
+/* What was wrong with it */
+static Problems problems;
+
+/* Returns: how many problems there were, or the negative errno @r. */
+static inline int loaded(int r) {
         capture_end();
-        return n;
+        return r < 0 ? r : (int) problems.n;
+}
+
+static inline void load_begin(void) {
+        problems_done(&problems);
+        capture_begin();
+}
+
+static inline int load_bytes(Config *c, const char *text, size_t size) {
+        load_begin();
+        return loaded(config_load_text(c, "vspc.conf", text, size, &problems));
 }
 
 static inline int load_text(Config *c, const char *text) {
@@ -43,9 +55,9 @@ static inline int load_text(Config *c, const char *text) {
 }
 
 static inline void init(Config *c) {
-        capture_begin();
-        config_init(c);
-        capture_end();
+        load_begin();
+        config_init(c, &problems);
+        (void) loaded(0);
 }
 
 #define _cleanup_config_ _cleanup_(config_done)
@@ -135,6 +147,8 @@ static inline char *show(const Config *c, const char *key) {
                 n = asprintf(&text, "%s", s->start_tls ? "yes" : "no");
         else if (streq(key, "RequireVMTLS"))
                 n = asprintf(&text, "%s", s->require_vm_tls ? "yes" : "no");
+        else if (streq(key, "RequireVMCertificate"))
+                n = asprintf(&text, "%s", s->require_vm_certificate ? "yes" : "no");
         else if (streq(key, "Priority"))
                 n = asprintf(&text, "%s", c->tls.priority ?: "none");
 
@@ -171,6 +185,7 @@ static const struct {
         {"VMTrustedCAFile", "none", "/a"},
         {"StartTLS", "yes", "no"},
         {"RequireVMTLS", "no", "yes"},
+        {"RequireVMCertificate", "no", "yes"},
         {"Priority", "none", "NORMAL"},
 };
 
@@ -188,6 +203,7 @@ static inline const char *section_of(const char *key) {
                 {"VMTrustedCAFile", "TLS"},
                 {"StartTLS", "TLS"},
                 {"RequireVMTLS", "TLS"},
+                {"RequireVMCertificate", "TLS"},
                 {"Priority", "TLS"},
         };
 

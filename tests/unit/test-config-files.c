@@ -25,10 +25,8 @@ static void write_file(const char *path, const char *text) {
 }
 
 static int load_file(Config *c, const char *path) {
-        capture_begin();
-        int n = config_load_file(c, path);
-        capture_end();
-        return n;
+        load_begin();
+        return loaded(config_load(c, path, &problems));
 }
 
 static void test_a_file_is_read_and_named(_unused_ void **state) {
@@ -175,10 +173,8 @@ static void require_namespace(void) {
 
 static int load_system(Config *c) {
         init(c);
-        capture_begin();
-        int n = config_load_system(c);
-        capture_end();
-        return n;
+        load_begin();
+        return loaded(config_load(c, NULL, &problems));
 }
 
 /* Writes a file with one assignment. */
@@ -312,8 +308,38 @@ static void test_a_file_that_is_there_but_cannot_be_read_is_a_problem(_unused_ v
         assert_int_equal(symlink("a.conf", "/etc/vspc/vspc.conf.d/a.conf"), 0);
         put("/etc/vspc/vspc.conf.d/b.conf", "ClientLimit=4");
         assert_int_equal(load_system(&c), 1);
-        assert_said("test: Cannot read /etc/vspc/vspc.conf.d/a.conf, going on without it: ");
+        assert_said("test: Cannot read /etc/vspc/vspc.conf.d/a.conf: Too many levels of symbolic links\n");
         assert_shows(&c, "ClientLimit", "4");
+}
+
+/* Nobody knows what is in it: it may be [TLS]. */
+static void test_what_cannot_be_read_closes_all_doors(_unused_ void **state) {
+        static const struct {
+                const char *path, *target; /* of a link */
+                const char *said;
+        } links[] = {
+                {"/etc/vspc/vspc.conf", "/nonexistent", "/etc/vspc/vspc.conf: No such file or directory"},
+                {"/etc/vspc/vspc.conf", "vspc.conf", "/etc/vspc/vspc.conf: Too many levels of symbolic links"},
+                {"/etc/vspc/vspc.conf", "/etc/vspc", "/etc/vspc/vspc.conf: Is a directory"},
+                {"/run/vspc/vspc.conf.d/a.conf", "/nonexistent", "/run/vspc/vspc.conf.d/a.conf: No such file or directory"},
+                {"/run/vspc/vspc.conf.d/a.conf", "/run/vspc", "/run/vspc/vspc.conf.d/a.conf: Is a directory"},
+                {"/usr/lib/vspc/vspc.conf.d", "vspc.conf.d", "/usr/lib/vspc/vspc.conf.d: Too many levels of symbolic links"},
+        };
+
+        require_namespace();
+        for (size_t i = 0; i < ELEMENTSOF(links); i++) {
+                char want[256];
+                _cleanup_config_ Config c;
+
+                (void) rmdir(links[i].path);
+                assert_int_equal(symlink(links[i].target, links[i].path), 0);
+                assert_int_equal(load_system(&c), 1);
+                snprintf(want, sizeof want, "test: Cannot read %s\n", links[i].said);
+                assert_said(want);
+                assert_int_equal(problems.doors, DOOR_ALL);
+                assert_int_equal(problems.n_in_tls, 1);
+                assert_int_equal(unlink(links[i].path), 0);
+        }
 }
 
 /* A range may be given in one file and changed in others, one end at a time: it counts what it is at the end. */
@@ -336,7 +362,7 @@ static void test_a_range_over_several_files_that_ends_before_it_starts(_unused_ 
         require_namespace();
         put("/etc/vspc/vspc.conf.d/a.conf", "VMPortRangeEnd=1999");
         assert_int_equal(load_system(&c), 1);
-        assert_said("VMPortRangeStart=50000 is beyond VMPortRangeEnd=1999, using 50000 to 65535\n");
+        assert_said("VMPortRangeStart=50000 is beyond VMPortRangeEnd=1999, ignoring both\n");
         assert_defaults(&c, NULL);
 }
 
@@ -361,6 +387,7 @@ int main(void) {
                 SYSTEM_TEST(test_only_what_ends_in_conf_is_a_drop_in),
                 SYSTEM_TEST(test_problems_of_all_files_are_counted_and_placed),
                 SYSTEM_TEST(test_a_file_that_is_there_but_cannot_be_read_is_a_problem),
+                SYSTEM_TEST(test_what_cannot_be_read_closes_all_doors),
                 SYSTEM_TEST(test_a_range_over_several_files_is_looked_at_when_all_are_read),
                 SYSTEM_TEST(test_a_range_over_several_files_that_ends_before_it_starts),
         };

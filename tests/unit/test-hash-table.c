@@ -2,7 +2,7 @@
 
 /*
  * Tables by UUID, when whoever can reach port 13370 chooses the UUIDs. The same ones are put into a table that has
- * uthash's own function, so that it is seen that they would do harm.
+ * uthash's own function, so that it is seen that they would do harm. And tables for which memory is short.
  */
 
 #include <stdio.h>
@@ -20,6 +20,25 @@
 
 /* uthash lets no bucket have more than ten or so as long as it can help it. */
 #define CHAIN_MAX 32U
+
+/* The compiler makes a calloc() of uthash's malloc() and bzero(). */
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static bool memory_is_short;
+static unsigned n_refused;
+
+void *__wrap_malloc(size_t n) {
+        n_refused += memory_is_short;
+        return memory_is_short ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size) {
+        n_refused += memory_is_short;
+        return memory_is_short ? NULL : __real_calloc(n, size);
+}
 
 typedef struct Entry {
         UT_hash_handle by_theirs, by_ours;
@@ -64,7 +83,7 @@ static void test_uuids_that_are_chosen_to_collide_do_not(_unused_ void **state) 
                 Entry *e = entries + i;
 
                 HASH_ADD_KEYPTR_BYHASHVALUE(by_theirs, theirs, e->uuid, UUID_SIZE, their_function(e->uuid), e);
-                HASH_ADD_KEYPTR(by_ours, ours, e->uuid, UUID_SIZE, e);
+                assert_int_equal(HASH_TRY_ADD(by_ours, ours, e->uuid, UUID_SIZE, e), 0);
         }
 
         /* All in one, in a table that has ceased to grow */
@@ -79,6 +98,53 @@ static void test_uuids_that_are_chosen_to_collide_do_not(_unused_ void **state) 
 
         HASH_CLEAR(by_theirs, theirs);
         HASH_CLEAR(by_ours, ours);
+}
+
+static bool is_in(Entry *table, const Entry *e) {
+        Entry *found;
+
+        HASH_FIND(by_ours, table, e->uuid, UUID_SIZE, found);
+        return found == e;
+}
+
+/* uthash allocates for the first element of a table, and whenever the table has to grow. By default it ends the process
+ * when it gets nothing. */
+static void test_without_memory_an_element_is_refused_and_the_others_stay(_unused_ void **state) {
+        enum { N = 2000 };
+        _cleanup_free_ Entry *entries = calloc(N, sizeof(Entry));
+        Entry *table = NULL;
+
+        assert_non_null(entries);
+        n_refused = 0;
+        for (unsigned i = 0; i < N; i++) {
+                Entry *e = entries + i;
+                unsigned before = n_refused;
+
+                snprintf(e->uuid, sizeof e->uuid, "50123456-789a-bcde-f012-%012x", i);
+                memory_is_short = true;
+                int r = HASH_TRY_ADD(by_ours, table, e->uuid, UUID_SIZE, e);
+                memory_is_short = false;
+
+                assert_int_equal(r, n_refused > before ? -ENOMEM : 0);
+                assert_int_equal(HASH_CNT(by_ours, table), i + (r >= 0));
+                assert_int_equal(is_in(table, e), r >= 0);
+                if (i > 0)
+                        assert_true(is_in(table, entries + i / 2));
+                if (r >= 0)
+                        continue;
+
+                HASH_REMOVE(by_ours, table, e); /* what is in no table is not taken out of one */
+                assert_int_equal(HASH_CNT(by_ours, table), i);
+                assert_int_equal(HASH_TRY_ADD(by_ours, table, e->uuid, UUID_SIZE, e), 0);
+        }
+        assert_in_range(n_refused, 2, N);
+
+        for (unsigned i = 0; i < N; i++) {
+                assert_true(is_in(table, entries + i));
+                HASH_REMOVE(by_ours, table, entries + i);
+                HASH_REMOVE(by_ours, table, entries + i);
+        }
+        assert_null(table);
 }
 
 /* What has been learned of one does not help with the next. To come first: a child inherits the key that its parent has
@@ -141,6 +207,7 @@ int main(void) {
                 cmocka_unit_test(test_each_process_has_a_key_of_its_own),
                 cmocka_unit_test(test_uuids_that_are_chosen_to_collide_do_not),
                 cmocka_unit_test(test_the_function_is_siphash),
+                cmocka_unit_test(test_without_memory_an_element_is_refused_and_the_others_stay),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "basic/log.h"
+#include "basic/text.h"
+#include "problems.h"
+
+void problems_done(Problems *p) {
+        for (size_t i = 0; i < p->n_kept; i++)
+                free(p->text[i]);
+        free(p->in_tls);
+        *p = (Problems){};
+}
+
+char **problems_take_texts(Problems *p) {
+        char **texts = p->n_kept > 0 ? calloc(p->n_kept + 1, sizeof(char *)) : NULL;
+
+        if (texts)
+                memcpy(texts, p->text, TAKE(p->n_kept, 0) * sizeof(char *));
+
+        return texts;
+}
+
+/* PINs of tokens (RFC 7512): problems are shown to everybody, in the status of the service. Makes the text no longer. */
+static void hide_pins(char *text) {
+        static const char attribute[] = "pin-value=", hidden[] = "…";
+
+        for (char *p = text; (p = strcasestr(p, attribute));) {
+                p += strlen(attribute);
+                size_t n = strcspn(p, "&;? \"");
+
+                if (n < strlen(hidden)) {
+                        memset(p, '.', n);
+                        continue;
+                }
+                memcpy(p, hidden, strlen(hidden));
+                memmove(p + strlen(hidden), p + n, strlen(p + n) + 1);
+        }
+}
+
+/* Returns: the text, to be freed; NULL if memory is short. */
+static char *problems_add(Problems *p, int level, const char *format, va_list ap) _printf_(3, 0);
+static char *problems_add(Problems *p, int level, const char *format, va_list ap) {
+        _cleanup_free_ char *text = NULL;
+
+        int n = vasprintf(&text, format, ap);
+        if (n < 0)
+                text = NULL;
+
+        if (text)
+                hide_pins(text);
+
+        char *clean = text ? text_sanitize(text, (size_t) n, LOG_MESSAGE_MAX) : NULL;
+        (void) log_full(level, 0, NULL, "%s", clean ?: "There is no memory to say what is wrong with the configuration");
+
+        char *kept = clean && p->n_kept < PROBLEMS_KEPT_MAX ? strdup(clean) : NULL;
+        if (kept)
+                p->text[p->n_kept++] = kept;
+        p->n++;
+        return clean;
+}
+
+void problems_warn(Problems *p, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        free(problems_add(p, LOG_WARNING, format, ap));
+        va_end(ap);
+}
+
+void problems_doubt(Problems *p, Doors doors, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        char *text = problems_add(p, LOG_ERR, format, ap);
+        va_end(ap);
+
+        p->doors |= doors;
+        if (p->n_in_tls++ == 0)
+                p->in_tls = text;
+        else
+                free(text);
+}
