@@ -18,7 +18,9 @@ SILENCE_SEC = 0.05
 
 
 def wait_silence(vspcd, seconds=SILENCE_SEC):
-    """Until nothing has come for so long, and vspcd has noticed."""
+    """Waits until nothing has come for so long, and vspcd has noticed. Its clock may have started late, where it began to
+    read only after the test had got what it sent: so first it has to come round."""
+    vspcd.has_logged("")
     began = time.monotonic()
     wait_for(lambda: time.monotonic() - began > seconds + 0.001, "silence to pass")
     vspcd.has_logged("")
