@@ -18,7 +18,9 @@ SILENCE_SEC = 0.05
 
 
 def wait_silence(vspcd, seconds=SILENCE_SEC):
-    """Until nothing has come for so long, and vspcd has noticed."""
+    """Waits until nothing has come for so long, and vspcd has noticed. Its clock may have started late, where it began to
+    read only after the test had got what it sent: so first it has to come round."""
+    vspcd.has_logged("")
     began = time.monotonic()
     wait_for(lambda: time.monotonic() - began > seconds + 0.001, "silence to pass")
     vspcd.has_logged("")
@@ -73,7 +75,7 @@ class Breaks(TestCase):
         vm.wait_data(b"g")
         self.assertEqual(vm.trace, [("command", BRK), bytearray(b"g")])
 
-    def test_in_two_pieces_or_three(self):
+    def test_a_break_in_two_or_three_reads(self):
         for pieces in ([BREAK, b"g"], [BREAK[:1], BREAK[1:] + b"g"], [BREAK[:1], BREAK[1:], b"g"]):
             def play():
                 vm, raw = self.client()
@@ -82,7 +84,7 @@ class Breaks(TestCase):
                 return vm.trace if quick else None
             self.assertEqual(quick_round(play), [("command", BRK), bytearray(b"g")])
 
-    def test_again_and_again(self):
+    def test_breaks_one_after_the_other(self):
         vm, raw = self.client()
         for _ in range(3):
             raw.send(BREAK + b"g")
@@ -92,7 +94,7 @@ class Breaks(TestCase):
             vm.trace.clear()
             wait_silence(self.vspcd)
 
-    def test_it_stays_raw_in_both_directions(self):
+    def test_a_client_that_has_sent_a_break_stays_raw_in_both_directions(self):
         vm, raw = self.client()
         raw.send(BREAK + b"g")
         vm.wait_data(b"g")
@@ -104,7 +106,7 @@ class Breaks(TestCase):
         raw.wait_data(blob)
         self.assertSameBytes(raw.data, b"<raw?>" + blob)
 
-    def test_it_gets_no_notices(self):
+    def test_a_client_that_has_sent_a_break_gets_no_notices(self):
         vm, raw = self.client()
         raw.send(BREAK)
         vm.wait_trace(("command", BRK))
@@ -115,7 +117,7 @@ class Breaks(TestCase):
         raw.wait_data(b"back")
         self.assertSameBytes(raw.data, b"<raw?>back")
 
-    def test_who_may_only_read_does_not_break(self):
+    def test_a_client_that_may_only_read_sends_no_breaks(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         holder = attached(vm, access="write")
@@ -130,7 +132,7 @@ class Breaks(TestCase):
         vm.wait_data(b"mine")
         self.assertEqual((vm.trace, bytes(raw.data)), ([bytearray(b"mine")], b"<raw?>"))
 
-    def test_it_has_its_place_in_what_a_vmotion_holds_back(self):
+    def test_a_break_keeps_its_place_in_what_a_vmotion_holds_back(self):
         vm, raw = self.client()
         secret = vm.begin(b"\0\0\0\1")
         raw.send(b"before")
@@ -143,7 +145,7 @@ class Breaks(TestCase):
         target.wait_data(b"beforeg")
         self.assertEqual(target.trace[-3:], [bytearray(b"before"), ("command", BRK), bytearray(b"g")])
 
-    def test_it_is_for_the_serial_port_that_the_client_is_at(self):
+    def test_a_break_is_for_the_serial_port_that_the_client_is_at(self):
         vspcd = self.start(MultiConsole="yes")
         one = connected_vm(vspcd, uri="s0")
         two = connected_vm(vspcd, one.name, digits=one.digits, uri="s1")
@@ -158,7 +160,7 @@ class Breaks(TestCase):
 class FirstWords(TestCase):
     """gdb's "set remote interrupt-on-connect on": before it is known what the client is."""
 
-    def test_a_break_may_be_the_first_thing_it_says(self):
+    def test_a_break_may_be_the_first_thing_that_a_client_sends(self):
         for pieces in ([BREAK + b"g"], [BREAK, b"g"], [BREAK[:1], BREAK[1:] + b"g"]):
             def play():
                 vspcd = self.start()
@@ -177,7 +179,7 @@ class FirstWords(TestCase):
             raw.wait_data(b"\xff\r#")
             self.assertSameBytes(raw.data, b"\xff\r#")
 
-    def test_and_it_may_speak_telnet_afterwards(self):
+    def test_a_client_may_speak_telnet_after_its_first_break(self):
         vm = connected_vm(self.start())
         vm.send(b"history")
         client = TelnetClient(vm, settle=False)
@@ -187,7 +189,7 @@ class FirstWords(TestCase):
         client.send_raw(b"ls\r" + BREAK + b"\xff\xff")
         vm.wait_data(b"ls\r\xff")
 
-    def test_so_do_two_of_them(self):
+    def test_two_breaks_may_be_the_first_thing_that_a_client_sends(self):
         vm = connected_vm(self.start())
         vm.trace.clear()
         raw = RawClient(vm)
@@ -196,7 +198,7 @@ class FirstWords(TestCase):
         vm.send(b"\xff#")
         raw.wait_data(b"\xff#")
 
-    def test_while_the_vm_takes_no_input(self):
+    def test_a_first_break_waits_for_a_vm_that_takes_no_input(self):
         """It is kept, and what it is with it, even if the client leaves meanwhile."""
         for leaves in (False, True):
             vspcd = self.start()
@@ -241,17 +243,17 @@ class Data(TestCase):
             return vm.trace if quick else None
         return quick_round(play)
 
-    def test_without_silence_before_it(self):
+    def test_a_break_s_bytes_without_silence_before_them_are_data(self):
         for settled in (False, True):
             pieces = [BREAK, BREAK + b"g", BREAK[:1], BREAK[1:], b"g", BREAK * 4]
             self.assertEqual(self.upload(*pieces, settled=settled), [bytearray(b"begin" + b"".join(pieces) + b"<end>")])
 
-    def test_two_bytes_at_a_time_whatever_they_are(self):
+    def test_data_in_writes_of_two_bytes_stays_data(self):
         """Commands are among them that a telnet client might send of a sudden."""
         pieces = [bytes([IAC, code]) for code in range(235, 256)]
         self.assertEqual(self.upload(*pieces), [bytearray(b"begin" + b"".join(pieces) + b"<end>")])
 
-    def test_with_something_else_behind_it(self):
+    def test_a_break_s_bytes_with_something_else_behind_them_are_data(self):
         for piece in (BREAK + b"gg", BREAK + b"\0", BREAK + b"h", BREAK + BREAK + b"\xff", BREAK + ALL_BYTES * 99):
             vspcd = self.start()
             vm = connected_vm(vspcd)
@@ -290,7 +292,7 @@ class Data(TestCase):
         raw.close()
         vm.wait_data(b"\xff")
 
-    def test_that_comes_while_vspcd_does_not_read(self):
+    def test_a_break_s_bytes_that_come_while_vspcd_does_not_read_are_data(self):
         """Its VM takes nothing: whether the client is silent meanwhile nobody knows."""
         vspcd = self.start()
         vm = connected_vm(vspcd)
@@ -344,7 +346,7 @@ class Data(TestCase):
         return target
 
 
-    def test_that_comes_while_vspcd_does_not_run(self):
+    def test_a_break_s_bytes_that_come_while_vspcd_does_not_run_are_data(self):
         """It is stopped: so it may be on a machine that has too much to do."""
         def play():
             vspcd = self.start()

@@ -22,7 +22,7 @@ class Synch(TestCase):
         for byte, flag in zip((IAC, DM), flags):
             client.sock.send(bytes([byte]), flag)
 
-    def test_what_is_typed_after_it_arrives_whole(self):
+    def test_what_is_typed_after_a_synch_arrives_whole(self):
         for urgent_iac in (False, True):
             vm = connected_vm(self.start())
             client = TelnetClient(vm)
@@ -43,7 +43,7 @@ class Synch(TestCase):
         vm.wait_size(len(b"before"))
         self.assertSameBytes(vm.data, b"before")
 
-    def test_nor_is_any_of_it_lost_that_comes_before_the_connection_is_accepted(self):
+    def test_urgent_data_that_comes_before_the_connection_is_accepted_is_not_lost(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         vspcd.signal(signal.SIGSTOP)
@@ -55,7 +55,7 @@ class Synch(TestCase):
         vm.wait_size(len(b"abc"))
         self.assertSameBytes(vm.data, b"abc")
 
-    def test_telnet_sends_one(self):
+    def test_telnet_sends_a_synch(self):
         vm = connected_vm(self.start())
         telnet = Program("telnet", "127.0.0.1", str(vm.port), terminal=True)
         self.addCleanup(telnet.end)
@@ -89,7 +89,7 @@ class Keys(TestCase):
         vm.wait_data(b"end")
         self.assertEqual((bytes(vm.data), vm.trace[-1]), (b"end", bytearray(b"end")))
 
-    def test_who_may_only_read_does_not_interrupt(self):
+    def test_a_client_that_may_only_read_does_not_interrupt(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         holder = attached(vm, access="write")
@@ -104,7 +104,7 @@ class Keys(TestCase):
 class LineMode(TestCase):
     """A client that declines to have us suppress go-aheads, or to have us echo, edits lines by itself."""
 
-    def test_a_line_s_end_is_enter(self):
+    def test_in_line_mode_a_line_s_end_is_enter(self):
         for refused in ((SGA,), (ECHO,), (SGA, ECHO)):
             for binary in (False, True):
                 vm = connected_vm(self.start())
@@ -115,7 +115,7 @@ class LineMode(TestCase):
                 vm.wait_data(b"end\r")
                 self.assertSameBytes(vm.data, b"show version\rexit\r\rend\r")
 
-    def test_a_client_may_go_there_and_back(self):
+    def test_a_client_may_switch_line_mode_on_and_off(self):
         vm = connected_vm(self.start())
         client = TelnetClient(vm)
         client.send(b"\n")
@@ -173,24 +173,24 @@ class WindowsEnter(TestCase):
         vm.wait_data(b"<end>")
         return bytes(vm.data)[:-len(b"<end>")]
 
-    def test_a_pair_alone_is_enter(self):
+    def test_cr_lf_alone_in_a_read_is_enter(self):
         self.assertEqual(self.typed(b"\r\n", b"d", b"i", b"r", b"\r\n", b"\r\n", b"pasted", b"\r\n"),
                          b"\rdir\r\rpasted\r")
 
-    def test_not_where_it_is_not_alone(self):
+    def test_cr_lf_with_other_bytes_is_data(self):
         for read in (b"dir\r\n", b"\r\ndir", b"\r\n\r\n"):
             self.assertEqual(self.typed(b"\r\n", read, b"\r\n"), b"\r" + read + b"\r\n")
 
-    def test_nor_once_the_client_has_sent_what_that_program_does_not(self):
+    def test_cr_lf_is_data_once_the_client_has_sent_what_windows_telnet_does_not(self):
         for read in (b"\r", b"\n", b"\0", b"a\r", b"a\nb", b"a\0b"):
             self.assertEqual(self.typed(b"\r\n", read, b"\r\n"), b"\r" + read + b"\r\n")
 
-    def test_an_upload_in_writes_of_two_bytes_stays_what_it_is(self):
+    def test_an_upload_in_writes_of_two_bytes_is_not_changed(self):
         text = b"line\r\n\r\nx = 1;\r\n"
         reads = [text[i:i + 2] for i in range(0, len(text), 2)]
         self.assertEqual(self.typed(*reads), text)
 
-    def test_not_where_more_has_come_with_it_than_could_be_read(self):
+    def test_cr_lf_is_data_where_more_has_come_than_could_be_read(self):
         """What waits for a vMotion has a bound, and no more is read than it has room for: two bytes here."""
         vspcd = self.start()
         vm = connected_vm(vspcd)
@@ -207,10 +207,10 @@ class WindowsEnter(TestCase):
         target.wait_data(b"abc")
         self.assertEqual(bytes(target.data).replace(b"f", b""), b"\r\nabc")
 
-    def test_it_can_be_turned_off(self):
+    def test_windows_enter_can_be_turned_off(self):
         self.assertEqual(self.typed(b"a", b"\r\n", setting="no"), b"a\r\n")
 
-    def test_raw_clients_are_not_concerned(self):
+    def test_cr_lf_of_a_raw_client_is_data(self):
         self.assertEqual(self.typed(b"a", b"\r\n", client=RawClient), b"a\r\n")
 
 

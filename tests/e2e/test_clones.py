@@ -62,7 +62,7 @@ class Apart(ClonesCase):
         self.pair(**kwargs)
         self.join(self.b, self.a)
 
-    def test_each_has_a_console_and_a_port_of_its_own(self):
+    def test_vms_with_one_uuid_have_a_console_and_a_port_each(self):
         self.connect_pair()
         self.assertNotEqual(self.a.port, self.b.port)
         at_a, at_b = TelnetClient(self.a), TelnetClient(self.b)
@@ -75,14 +75,14 @@ class Apart(ClonesCase):
         self.assertNotIn(b"of b", at_a.data)
         self.assertNotIn(b"[vspc:", at_a.data + at_b.data)
 
-    def test_the_second_s_identity_has_its_bios_uuid(self):
+    def test_a_clone_s_identity_has_its_bios_uuid(self):
         self.connect_pair()
         listed = {vm["name"]: (vm["id"], vm["uuid"]) for vm in Caller(self.vspcd).list()}
         self.assertEqual(listed, {"web-a": (self.a.id, self.a.id), "web-b": (self.b.id,) * 2})
         self.vspcd.wait_logged(rf"VM web-b \({self.b.id}\): has the UUID of another VM, web-a at "
                                rf"127\.0\.0\.1:{self.a.local_port}")
 
-    def test_it_is_found_by_every_spelling_of_its_identity(self):
+    def test_a_clone_is_found_by_every_spelling_of_its_identity(self):
         self.connect_pair()
         caller, second = Caller(self.vspcd), self.b.id
         for text in (second, second.upper(), self.b.digits + "~" + BIOS_B, second[:-1], "{" + self.b.digits + "}~564d"):
@@ -128,7 +128,7 @@ class Apart(ClonesCase):
         self.assertEqual(len({self.a.port, self.b.port, third.port}), 3)
         self.assertEqual(self.ids(), [self.a.id, self.b.id, third.id])
 
-    def test_of_one_name_they_are_told_apart_as_well_where_their_bios_uuids_have_been_told(self):
+    def test_vms_with_one_name_are_told_apart_if_their_hosts_have_told_the_bios_uuids(self):
         self.pair()
         self.a.send_raw(sub(BIOS_UUID, uuid_text(BIOS_A)))
         twin = self.clone(self.a, "web-a", bios=BIOS_B)
@@ -137,7 +137,7 @@ class Apart(ClonesCase):
         twin.wait_connected()
         self.assertNotEqual(twin.port, self.a.port)
 
-    def test_what_the_second_says_while_it_waits_is_kept(self):
+    def test_output_of_a_vm_that_waits_is_kept(self):
         self.pair()
         self.b.handshake()
         self.b.wait_suboption(GET_BIOS_UUID)
@@ -156,7 +156,7 @@ class Apart(ClonesCase):
         self.assertEqual((self.b.port, self.ids()), (self.a.port, [self.a.id]))
         self.vspcd.wait_logged("is now called web-b")
 
-    def test_one_that_waits_may_turn_out_to_be_the_target_of_a_vmotion(self):
+    def test_a_vm_that_waits_may_turn_out_to_be_the_target_of_a_vmotion(self):
         """It answers and shows the secret in one write. Those that wait with it wait on, and join once it is the VM."""
         self.pair(bios_a=None)
         client, secret = TelnetClient(self.a), self.a.begin(SEQUENCE)
@@ -175,7 +175,7 @@ class Apart(ClonesCase):
         for vm in waiting:
             self.assertTrue(vm.wait_connected().port)
 
-    def test_a_serial_port_each_under_multi_console(self):
+    def test_each_clone_has_its_serial_ports_under_multi_console(self):
         self.connect_pair(MultiConsole="yes")
         for name, bios in ("web-b", BIOS_B), ("web-a", BIOS_A):
             self.join(self.clone(self.a, name, uri="s1", bios=bios))
@@ -206,7 +206,7 @@ class Apart(ClonesCase):
         pump(self.b)
         self.assertNotIn(b"held", self.b.data)
 
-    def test_all_of_it_outlives_a_restart(self):
+    def test_clones_keep_their_ports_over_a_restart(self):
         folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-clones-"))
         self.connect_pair(Backend=f"file:{folder}")
         self.vspcd.end()
@@ -223,7 +223,7 @@ class Apart(ClonesCase):
         a = self.join(EsxiVm(again, "web-a", digits=self.a.digits, bios=BIOS_A))
         self.assertEqual((a.port, b.port), ports)
 
-    def test_any_number_of_them_come_and_go(self):
+    def test_any_number_of_clones_come_and_go(self):
         self.pair()
         clones = [self.clone(self.a, f"web-{n}", bios=f"564d{n:028x}") for n in range(20)]
         for clone in clones:
@@ -260,7 +260,7 @@ class Together(ClonesCase):
         self.vspcd.wait_logged("two VMs have this UUID and share this console, both get what is typed: give one of "
                                "them a new UUID")
 
-    def test_of_one_bios_uuid_they_share_a_console_and_its_clients_are_told(self):
+    def test_vms_with_one_bios_uuid_share_a_console_and_its_clients_are_told(self):
         self.pair(bios_b=BIOS_A)
         client, raw = TelnetClient(self.a), RawClient(self.a)
         self.join(self.b, self.a)
@@ -297,7 +297,7 @@ class Together(ClonesCase):
         self.b.wait_connected()
         client.wait_data(NOTICE)
 
-    def test_one_that_waits_may_say_much_meanwhile(self):
+    def test_a_vm_that_waits_may_say_much_meanwhile(self):
         self.pair(bios_a=None, ScrollbackSize="1M")
         self.b.handshake()
         self.b.wait_suboption(GET_BIOS_UUID)
@@ -308,7 +308,7 @@ class Together(ClonesCase):
         client.wait_data(NOTICE)
         self.assertSameBytes(client.data[:len(said)], said)
 
-    def test_it_is_told_to_those_who_ask_and_watch(self):
+    def test_a_clash_is_shown_by_list_and_monitor(self):
         self.pair(bios_b=BIOS_A)
         caller, monitor = Caller(self.vspcd), Caller(self.vspcd)
         self.assertNotIn("problem", caller.vm(self.a.id))
@@ -321,7 +321,7 @@ class Together(ClonesCase):
         self.b.close()
         wait_for(lambda: "problem" not in caller.vm(self.a.id), "the problem to be over")
 
-    def test_it_is_over_when_one_of_them_closes(self):
+    def test_a_clash_is_over_when_one_of_them_closes(self):
         self.pair(bios_b=BIOS_A)
         client = TelnetClient(self.a)
         self.join(self.b, self.a)
@@ -331,7 +331,7 @@ class Together(ClonesCase):
         self.vspcd.wait_logged("does not share its console")
         self.assertNotIn(b"VM disconnected", client.data)
 
-    def test_it_is_over_when_one_of_them_is_renamed_to_the_other(self):
+    def test_a_clash_is_over_when_one_vm_gets_the_other_s_name(self):
         self.pair(bios_b=BIOS_A)
         client = TelnetClient(self.a)
         self.join(self.b, self.a)
@@ -339,7 +339,7 @@ class Together(ClonesCase):
         self.b.send_raw(sub(NAME, b"web-a"))
         client.wait_data(b"[vspc: this console is that of one VM again]")
 
-    def test_one_that_comes_and_goes_does_not_fill_the_log(self):
+    def test_a_clash_that_comes_and_goes_does_not_fill_the_log(self):
         self.pair(bios_b=BIOS_A)
         self.join(self.b, self.a)
         for n in range(200):
@@ -365,7 +365,7 @@ class Together(ClonesCase):
             clone.wait_suboption(GET_BIOS_UUID)
         self.assertLess(cost(2), 4 * alone + 0.2)
 
-    def test_no_more_than_a_bound_wait_for_an_answer(self):
+    def test_a_bounded_number_of_connections_wait_for_an_answer(self):
         self.pair(bios_a=None)
         waiting = []
         for n in range(33):
@@ -377,7 +377,7 @@ class Together(ClonesCase):
 
 
 class NoneOfThat(ClonesCase):
-    """What looks like it and is not: nothing is asked, nobody is told anything."""
+    """What looks like a clone but is none: no question is put, and nobody is told anything."""
 
     def connect(self):
         self.vspcd = self.start()
@@ -392,7 +392,7 @@ class NoneOfThat(ClonesCase):
         self.assertEqual(self.ids(), [self.vm.id])
         self.assertFalse(self.vspcd.has_logged("two VMs|another VM"))
 
-    def test_a_vmotion_s_target_of_another_name(self):
+    def test_a_vmotion_s_target_with_another_name_is_no_clone(self):
         self.connect()
         target = EsxiVm(self.vspcd, "renamed", digits=self.vm.digits, source=ANOTHER_HOST)
         target.peer(SEQUENCE, self.vm.begin(SEQUENCE)).complete(SEQUENCE)
@@ -400,21 +400,21 @@ class NoneOfThat(ClonesCase):
         self.vspcd.wait_logged("is now called renamed")
         self.assert_one_vm(target)
 
-    def test_a_vm_that_connects_anew_before_its_old_connection_has_ended(self):
+    def test_a_vm_that_connects_anew_before_its_old_connection_has_ended_is_no_clone(self):
         self.connect()
         self.assert_one_vm(EsxiVm(self.vspcd, "web", digits=self.vm.digits).connect())
 
-    def test_one_that_ha_has_started_on_another_host(self):
+    def test_a_vm_that_ha_has_started_on_another_host_is_no_clone(self):
         self.connect()
         self.assert_one_vm(EsxiVm(self.vspcd, "web", digits=self.vm.digits, source=ANOTHER_HOST).connect())
 
-    def test_one_that_is_renamed(self):
+    def test_a_vm_that_is_renamed_is_no_clone(self):
         self.connect()
         self.vm.send_raw(sub(NAME, b"renamed"))
         self.vspcd.wait_logged("is now called renamed")
         self.assert_one_vm(EsxiVm(self.vspcd, "renamed", digits=self.vm.digits).connect())
 
-    def test_one_that_comes_back_under_another_name(self):
+    def test_a_vm_that_comes_back_under_another_name_is_no_clone(self):
         self.connect()
         self.vm.close()
         self.client.wait_data(b"[vspc: VM disconnected]")
@@ -423,11 +423,11 @@ class NoneOfThat(ClonesCase):
         self.client.take()
         self.assert_one_vm(again)
 
-    def test_another_serial_port(self):
+    def test_another_serial_port_is_no_clone(self):
         self.connect()
         self.assert_one_vm(EsxiVm(self.vspcd, "renamed", digits=self.vm.digits, uri="s1").connect())
 
-    def test_one_renamed_whose_old_connection_is_dead(self):
+    def test_a_renamed_vm_whose_old_connection_is_dead_is_no_clone(self):
         """Its host answers on the new connection, and not on the old one."""
         self.connect()
         again = EsxiVm(self.vspcd, "renamed", digits=self.vm.digits, bios=BIOS_A)

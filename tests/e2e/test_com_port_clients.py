@@ -46,20 +46,20 @@ class Client(TelnetClient):
 
 
 class Protocol(TestCase):
-    def test_either_side_may_have_it(self):
+    def test_either_side_may_have_com_port(self):
         for command, answer in ((WILL, "do"), (DO, "will")):
             client = TelnetClient(connected_vm(self.start()))
             client.send_raw(say(command, COM_PORT) + set_port(BAUD_RATE, 0, 1, 0xc2, 0))
             client.wait_trace((answer, COM_PORT))
             client.wait_trace(("sb", COM_PORT, bytes([ANSWER + BAUD_RATE, 0, 1, 0xc2, 0])))
 
-    def test_it_is_not_offered(self):
+    def test_com_port_is_not_offered(self):
         client = TelnetClient(connected_vm(self.start()))
         client.send_raw(bytes([IAC, AYT]))
         client.wait_data(b"[vspc: yes")
         self.assertNotIn(COM_PORT, [item[1] for item in client.trace if isinstance(item, tuple)])
 
-    def test_who_has_not_agreed_on_it_gets_no_answers(self):
+    def test_a_client_that_has_not_agreed_on_com_port_gets_no_answers(self):
         client = TelnetClient(connected_vm(self.start()))
         client.send_raw(set_port(BAUD_RATE, 0, 0, 0, 0) + bytes([IAC, AYT]))
         client.wait_data(b"[vspc: yes")
@@ -74,7 +74,7 @@ class Protocol(TestCase):
             self.assertEqual(client.ask(code, *data), bytes(data))
         self.assertEqual(client.ask(SIGNATURE), b"vspc")
 
-    def test_what_it_asks_for_is_what_the_vm_has_set(self):
+    def test_a_client_that_asks_is_told_what_the_vm_has_set(self):
         vm = connected_vm(self.start())
         vm.send_raw(set_port(BAUD_RATE, 0, 0, 0x25, 0x80) + set_port(DATA_SIZE, 7) + set_port(PARITY, 3)
                     + set_port(STOP_SIZE, 2) + set_port(CONTROL, 3) + set_port(CONTROL, 12))
@@ -86,7 +86,7 @@ class Protocol(TestCase):
         for question, value in ((4, 6), (7, 8), (10, 12), (13, 14)):
             self.assertEqual(client.ask(CONTROL, question), bytes([value]))
 
-    def test_unless_it_has_set_it_itself(self):
+    def test_a_client_that_asks_for_what_it_has_set_itself_is_told_that(self):
         """Kermit sets a speed, asks for it, and gives up if that is another."""
         vm = connected_vm(self.start())
         client, other = Client(vm), Client(vm)
@@ -96,7 +96,7 @@ class Protocol(TestCase):
         self.assertEqual(client.ask(CONTROL, 0), bytes([2]))
         self.assertEqual(other.ask(BAUD_RATE, 0, 0, 0, 0), bytes([0, 1, 0xc2, 0]))
 
-    def test_it_is_answered_while_the_vm_is_away_and_while_it_moves(self):
+    def test_a_client_is_answered_while_the_vm_is_away_and_while_it_moves(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         vm.send_raw(set_port(DATA_SIZE, 7))
@@ -115,14 +115,14 @@ class Protocol(TestCase):
         self.assertEqual(client.answers(MODEM_STATE), [LINES_ON])
         self.assertEqual(client.ask(MODEM_STATE), LINES_ON)
 
-    def test_a_break_is_a_break_in_its_place(self):
+    def test_a_break_reaches_the_vm_between_the_bytes_around_it(self):
         vm = connected_vm(self.start())
         client = Client(vm)
         client.send_raw(b"a" + set_port(CONTROL, BREAK_ON) + set_port(CONTROL, BREAK_OFF) + b"b")
         vm.wait_data(b"ab")
         self.assertEqual(vm.trace[-3:], [bytearray(b"a"), ("command", BRK), bytearray(b"b")])
 
-    def test_who_may_only_read_does_not_break(self):
+    def test_a_client_that_may_only_read_sends_no_breaks(self):
         vm = connected_vm(self.start())
         holder = attached(vm, access="write")
         client = Client(vm)
@@ -132,7 +132,7 @@ class Protocol(TestCase):
         vm.wait_data(b"mine")
         self.assertNotIn(("command", BRK), vm.trace)
 
-    def test_its_data_is_left_alone_even_if_it_declines_to_be_echoed(self):
+    def test_data_is_left_alone_even_if_the_client_declines_to_be_echoed(self):
         vm = connected_vm(self.start())
         client = Client(vm, options=())
         client.send(b"\r\n")

@@ -58,7 +58,7 @@ class Answers(TestCase):
             client.wait_data(answer)
         self.assertFalse(client.eof)
 
-    def test_a_raw_client_that_has_sent_all_it_has_at_once(self):
+    def test_a_raw_client_that_ends_before_it_is_known_to_be_raw_gets_the_answer(self):
         vm = connected_vm(self.start())
         client = TelnetPeer(("127.0.0.1", vm.port))
         client.send_raw(b"uptime\r")
@@ -67,22 +67,22 @@ class Answers(TestCase):
         vm.send(b"up \xff 5 days\r\n")
         client.wait(lambda: client.raw.endswith(b"up \xff 5 days\r\n"), "the answer, as a raw client gets it")
 
-    def test_a_raw_client(self):
+    def test_a_raw_client_gets_the_answer(self):
         vm = connected_vm(self.start())
         self.assertAnswered(vm, raw(vm))
 
-    def test_a_telnet_client(self):
+    def test_a_telnet_client_gets_the_answer(self):
         vm = connected_vm(self.start())
         self.assertAnswered(vm, telnet(vm))
 
-    def test_one_that_came_by_way_of_varlink(self):
+    def test_a_client_that_came_by_varlink_gets_the_answer(self):
         vm = connected_vm(self.start(local=True))
         for local in False, True:
             client = attached(vm, local=local)
             self.assertAnswered(vm, client)
             vm.take()
 
-    def test_one_that_came_in_tls(self):
+    def test_a_client_that_came_in_tls_gets_the_answer(self):
         """It says that it sends no more (close_notify), or ends the connection without."""
         certificate = self.enterContext(Authority()).issue("vspc.example", "IP:127.0.0.1")
         vspcd = self.start(sockets=("vm", "admin", "admin-tls"),
@@ -105,7 +105,7 @@ class Answers(TestCase):
             client.wait(lambda t=tls, g=got: g.extend(t.read()) or b"up 5 days\r\n" in g, "the answer")
             vm.take()
 
-    def test_one_that_says_nothing_is_shown_what_the_vm_says(self):
+    def test_a_client_that_sends_nothing_gets_the_output(self):
         vm = connected_vm(self.start())
         client = half_close(raw(vm))
         vm.send(b"login: ")
@@ -120,7 +120,7 @@ class Answers(TestCase):
         vm.send(b"answer")
         client.wait_data(b"answer")
 
-    def test_one_whose_vm_takes_no_input_for_now(self):
+    def test_input_waits_for_a_vm_that_takes_none_and_the_client_gets_the_answer(self):
         """Its last words wait for the VM, and then it gets the answer."""
         vspcd = self.start()
         deaf = EsxiVm(vspcd, receive_buffer=SMALL).connect()
@@ -152,7 +152,7 @@ class Answers(TestCase):
         vm.wait_size(sent + 2 * len(b"\xff\xfa last words"))
         self.assertSameBytes(vm.data.replace(b"k", b""), b"\xff\xfa last words" * 2)
 
-    def test_one_whose_vm_moves_meanwhile(self):
+    def test_the_answer_comes_after_a_vmotion(self):
         vm = connected_vm(self.start())
         client = raw(vm)
         secret = vm.begin(b"\0\0\0\1")
@@ -165,7 +165,7 @@ class Answers(TestCase):
         target.send(b"up 5 days\r\n")
         client.wait_data(b"up 5 days\r\n")
 
-    def test_one_that_resets_its_connection_is_gone_at_once(self):
+    def test_a_client_that_resets_its_connection_is_gone_at_once(self):
         vm = connected_vm(self.start())
         client = raw(vm)
         client.abort()
@@ -175,7 +175,7 @@ class Answers(TestCase):
         vm.vspcd.wait_read(vm.vspcd.vm_address[1], vm)
         self.assertEqual(vm.vspcd.n_descriptors(), n)
 
-    def test_one_that_goes_altogether_is_noticed_when_its_vm_says_something(self):
+    def test_a_client_that_closes_altogether_is_noticed_when_its_vm_says_something(self):
         vm = connected_vm(self.start())
         before = vm.vspcd.n_descriptors()
         client = raw(vm)
@@ -192,7 +192,7 @@ class Answers(TestCase):
 
 
 class CountsForNothing(TestCase):
-    def test_in_the_list(self):
+    def test_half_closed_clients_are_not_listed(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         monitor = Caller(vspcd)
@@ -208,14 +208,14 @@ class CountsForNothing(TestCase):
         client.wait_data(b"answer")
         self.assertEqual(Caller(vspcd).get("GetMetrics")["clients"], 0)
 
-    def test_for_the_limit(self):
+    def test_half_closed_clients_do_not_count_for_the_limit(self):
         vm = connected_vm(self.start(ClientLimit=1))
         for _ in range(3):
             client = half_close(raw(vm))
             vm.send(b"answer")
             client.wait_data(b"answer")
 
-    def test_for_locks(self):
+    def test_half_closed_clients_hold_no_locks(self):
         vm = connected_vm(self.start())
         writer, other = attached(vm, access="write"), telnet(vm)
         other.send(b"in vain")
@@ -257,7 +257,7 @@ class CountsForNothing(TestCase):
         client.wait_closed()
         self.assertEqual(client.data, b"")
 
-    def test_for_the_time_after_which_a_vm_is_forgotten(self):
+    def test_half_closed_clients_do_not_keep_a_vm_from_expiring(self):
         vspcd = self.start(VMExpireSec="1d")
         vm = connected_vm(vspcd)
         client = half_close(raw(vm))
@@ -267,7 +267,7 @@ class CountsForNothing(TestCase):
         vspcd.wait_logged(console_of(vspcd, vm) + "has been gone for VMExpireSec=")
         client.wait_closed()
 
-    def test_clear_disconnects_it(self):
+    def test_clear_disconnects_half_closed_clients(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
         client = half_close(telnet(vm))
@@ -275,7 +275,7 @@ class CountsForNothing(TestCase):
         self.assertEqual(Caller(vspcd).get("Clear", {"vm": vm.id}), {"disconnected": 1})
         wait_sent_away(vm, client)
 
-    def test_it_does_not_hold_up_its_vm(self):
+    def test_a_half_closed_client_does_not_hold_up_its_vm(self):
         """Not for long with SlowClient=wait: a client that takes nothing while the VM has to wait for it is closed, and
         the VM goes on."""
         vspcd = self.start(SlowClient="wait", ClientBufferSize="64K")
@@ -289,7 +289,7 @@ class CountsForNothing(TestCase):
         vm.send(b"<alive>")
         other.wait_data(b"<alive>")
 
-    def test_but_what_it_reads_slowly_it_gets(self):
+    def test_a_half_closed_client_that_reads_slowly_gets_everything(self):
         vspcd = self.start(SlowClient="wait", ClientBufferSize="64K")
         vm = connected_vm(vspcd)
         client = RawClient(vm, receive_buffer=SMALL)
@@ -301,7 +301,7 @@ class CountsForNothing(TestCase):
 
 
 class Room(TestCase):
-    def test_a_vm_has_so_many_and_the_oldest_goes(self):
+    def test_a_vm_has_a_bounded_number_of_them_and_the_oldest_goes(self):
         vm, clients = connected_vm(self.start()), []
         for _ in range(HALF_CLOSED_MAX + 2):
             clients.append(half_close(raw(vm)))
@@ -310,7 +310,7 @@ class Room(TestCase):
         for client in clients[2:]:
             client.wait_data(b"answer")
 
-    def test_each_vm_for_itself(self):
+    def test_each_vm_has_that_number_for_itself(self):
         vspcd = self.start()
         vms = [connected_vm(vspcd) for _ in range(2)]
         clients = [half_close(raw(vm)) for vm in vms for _ in range(HALF_CLOSED_MAX)]
@@ -319,7 +319,7 @@ class Room(TestCase):
         for client in clients:
             client.wait_data(b"answer")
 
-    def test_when_descriptors_run_out_they_go_before_the_port_of_a_vm_that_is_away(self):
+    def test_without_descriptors_half_closed_clients_go_before_the_port_of_a_vm_that_is_away(self):
         vspcd = self.start(nofile=128, ports=64)  # of which 32 are kept back
         vm, away = connected_vm(vspcd, "here"), connected_vm(vspcd, "away")
         away.close()
@@ -334,7 +334,7 @@ class Room(TestCase):
         raw(vm)
         vspcd.wait_logged("VM away .* is given up")
 
-    def test_and_after_a_connection_that_does_not_say_who_it_is(self):
+    def test_without_descriptors_a_slow_handshake_goes_before_half_closed_clients(self):
         """Not for five seconds: a handshake takes milliseconds."""
         vspcd = self.start(nofile=128, ports=64)
         vm = connected_vm(vspcd, "here")
@@ -367,10 +367,10 @@ class RealPrograms(TestCase):
             self.assertEqual(process.wait(PATIENCE_SEC), 0)
         self.assertIn(b"up 5 days\r\n", output)
 
-    def test_nc(self):
+    def test_nc_prints_the_answer(self):
         self.assertAnswers("nc", "-N", "127.0.0.1", "PORT")
 
-    def test_socat(self):
+    def test_socat_prints_the_answer(self):
         self.assertAnswers("socat", "-t", "30", "STDIO", "TCP:127.0.0.1:PORT")
 
 

@@ -40,7 +40,7 @@ class WithoutInstanceUuid(TestCase):
         for question in (GET_VC_UUID, GET_BIOS_UUID, GET_LOCATION_UUID):
             self.assertLessEqual(len(vm.suboptions(question)), 1)
 
-    def test_an_empty_one_is_none(self):
+    def test_an_empty_instance_uuid_is_none(self):
         for text in (b"", b" ", b"                       -                       "):
             with self.subTest(text=text):
                 vm = self.connect()
@@ -48,13 +48,13 @@ class WithoutInstanceUuid(TestCase):
                 vm.send_raw(sub(VC_UUID, text))
                 self.assert_known_by(vm, BIOS)
 
-    def test_a_host_may_not_know_the_question(self):
+    def test_a_host_may_say_that_it_does_not_know_the_question(self):
         vm = self.connect()
         vm.bios = BIOS
         vm.send_raw(unknown(GET_VC_UUID))
         self.assert_known_by(vm, BIOS)
 
-    def test_a_host_may_not_know_the_answer(self):
+    def test_a_host_without_instance_uuids_in_its_known_suboptions_is_not_waited_for(self):
         vm = self.connect(known=WITHOUT_VC_UUID, debug=True)
         vm.bios = BIOS
         self.assert_known_by(vm, BIOS)
@@ -122,13 +122,13 @@ class WithoutInstanceUuid(TestCase):
         self.vspcd.wait_logged("is said to have another UUID now")
         self.assert_known_by(vm, BIOS)
 
-    def test_a_serial_port_of_it_under_multi_console(self):
+    def test_a_vm_without_an_instance_uuid_under_multi_console(self):
         vm = self.connect(MultiConsole="yes")
         vm.bios = BIOS
         vm.send_raw(sub(VC_UUID))
         self.assert_known_by(vm, BIOS, "_s0")
 
-    def test_it_moves_like_any_other(self):
+    def test_a_vm_without_an_instance_uuid_moves_like_any_other(self):
         vm = self.connect()
         vm.bios = BIOS
         vm.send_raw(sub(VC_UUID))

@@ -54,14 +54,14 @@ class NullModem(TestCase):
         for one, other in peers, peers[::-1]:
             threading.Thread(target=pump, args=(one.sock, other.sock), daemon=True).start()
 
-    def test_by_socat(self):
+    def test_socat_joins_two_ports(self):
         vspcd = self.start()
         vms = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
         self.socat(*(f"TCP:127.0.0.1:{vm.port}" for vm in vms))
         self.wait_joined(*vms)
         self.assertJoined(*vms)
 
-    def test_one_of_which_comes_later(self):
+    def test_one_port_may_be_joined_later(self):
         """By then the first port takes its client for a raw one, and its VM has said something."""
         for size in 65536, 4:
             vspcd = self.start()
@@ -75,7 +75,7 @@ class NullModem(TestCase):
             self.assertEqual(two.take(), b"early")
             self.assertJoined(one, two)
 
-    def test_one_whose_vm_comes_later(self):
+    def test_one_vm_may_come_later(self):
         vspcd = self.start()
         one = with_scrollback(vspcd, "one")
         self.socat(f"TCP:127.0.0.1:{one.port}", f"TCP:127.0.0.1:{one.port + 1},forever,interval=0.1")
@@ -85,14 +85,14 @@ class NullModem(TestCase):
         self.wait_joined(one, two)
         self.assertJoined(one, two)
 
-    def test_byte_by_byte(self):
+    def test_offers_that_come_byte_by_byte_are_recognized(self):
         vspcd = self.start()
         vms = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
         self.relay(*(Peer(client_address(vm)) for vm in vms), size=1)
         self.wait_joined(*vms)
         self.assertJoined(*vms)
 
-    def test_no_notices(self):
+    def test_neither_vm_gets_notices(self):
         vspcd = self.start()
         one, two = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
         self.socat(f"TCP:127.0.0.1:{one.port}", f"TCP:127.0.0.1:{two.port}")
@@ -103,7 +103,7 @@ class NullModem(TestCase):
         again = connected_vm(vspcd, one.name, digits=one.digits)
         self.assertJoined(again, two)
 
-    def test_an_echo_is_no_person_either(self):
+    def test_an_echo_of_our_offers_is_not_a_telnet_client(self):
         vspcd = self.start()
         vm = with_scrollback(vspcd, "one")
         self.socat(f"TCP:127.0.0.1:{vm.port}", "EXEC:cat")
@@ -133,13 +133,13 @@ class NoNullModem(TestCase):
         vm.wait_trace(("command", BRK))
         self.assertEqual(bytes(vm.data), b"typed")
 
-    def test_as_far_as_it_goes(self):
+    def test_answers_that_are_the_beginning_of_our_offers_are_telnet(self):
         self.assertTelnet(say(WILL, BINARY, SGA))
 
-    def test_until_it_goes_on_otherwise(self):
+    def test_answers_that_begin_like_our_offers_and_go_on_otherwise_are_telnet(self):
         self.assertTelnet(say(WILL, BINARY), say(WILL, SGA) + say(DO, ECHO))
 
-    def test_in_its_first_byte(self):
+    def test_answers_whose_first_byte_comes_alone_are_telnet(self):
         self.assertTelnet(say(WILL, BINARY)[:1], say(WILL, BINARY)[1:] + say(DO, SGA))
 
 

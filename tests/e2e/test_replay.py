@@ -62,13 +62,13 @@ class Queries(TestCase):
         say_to_nobody(vm, b"".join(b"<%d>" % i + query for i, query in enumerate(QUERIES)) + b"login: ")
         self.assertSameBytes(replay_of(vm, b"login: "), b"".join(b"<%d>" % i for i in range(len(QUERIES))) + b"login: ")
 
-    def test_all_else_is_replayed_as_it_was(self):
+    def test_everything_but_queries_is_replayed_unchanged(self):
         vm = connected_vm(self.start())
         output = b"|".join(HARMLESS) + bytes(b for b in range(256) if b != 5) + b"login: "
         say_to_nobody(vm, output)
         self.assertSameBytes(replay_of(vm, b"login: "), output)
 
-    def test_whoever_is_there_gets_queries(self):
+    def test_a_client_that_is_connected_gets_queries(self):
         vm = connected_vm(self.start())
         telnet, raw, admin = TelnetClient(vm), RawClient(vm), attached(vm)
         output = b"".join(QUERIES) + b"login: "
@@ -77,7 +77,7 @@ class Queries(TestCase):
             client.wait_data(b"login: ")
             self.assertSameBytes(client.data, output)
 
-    def test_a_query_that_is_not_complete_before_somebody_comes_is_live(self):
+    def test_a_query_that_is_completed_after_a_client_has_come_is_sent(self):
         vm = connected_vm(self.start())
         say_to_nobody(vm, b"\x1b[6n\x1b[6")
         client = TelnetClient(vm)
@@ -101,14 +101,14 @@ class Queries(TestCase):
                       b"\x1b[\x05\x1bZ6n|")
         self.assertSameBytes(replay_of(vm, b"6n|"), b"\x1b[\x186n|\x1b]10;\x18?\x07|\x1b\x18[6n||\x1b[1m|\x1b[\x186n|")
 
-    def test_by_way_of_varlink_as_well(self):
+    def test_a_replay_over_varlink_has_no_queries_either(self):
         vm = connected_vm(self.start())
         say_to_nobody(vm, b"\x1b[6nlogin: ")
         client = attached(vm)
         client.wait_data(b"login: ")
         self.assertSameBytes(client.data, b"login: ")
 
-    def test_who_reads_slowly_gets_the_same(self):
+    def test_a_client_that_reads_slowly_gets_the_same(self):
         """The replay stops wherever the connection takes no more, and goes on later. The VM's output meanwhile is live."""
         vm = connected_vm(self.start(ScrollbackSize="8M", ClientBufferSize="8M"))
         one = "line \u2500\u011b6n\u2502\x1b[1mbold\x1b[0m\r\n".encode()
@@ -163,34 +163,34 @@ class Beginning(TestCase):
         client.wait_data(b"#")
         return bytes(client.data)
 
-    def test_what_was_not_cut_begins_where_it_began(self):
+    def test_output_that_was_not_cut_is_replayed_from_its_beginning(self):
         vspcd = self.start()
         for output in b"\x80\xbf no character\nfirst line\n#", b"one line\n" + b"x" * (SCROLLBACK - 10) + b"#":
             self.assertLessEqual(len(output), SCROLLBACK)
             self.assertSameBytes(self.replayed(vspcd, output), output)
 
-    def test_what_was_cut_begins_with_a_line(self):
+    def test_output_that_was_cut_is_replayed_from_the_beginning_of_a_line(self):
         lines = b"".join(b"line %d\r\n" % i for i in range(4000)) + b"#"
         got = self.replayed(self.start(), lines)
         self.assertGreater(len(got), SCROLLBACK - 16)
         self.assertTrue(got.startswith(b"line "), got[:20])
         self.assertTrue(lines.endswith(b"\n" + got))
 
-    def test_within_its_first_quarter(self):
+    def test_the_beginning_of_a_line_is_looked_for_in_the_first_quarter(self):
         vspcd = self.start(ScrollbackSize=1000)
         for n_before, found in (250, True), (251, False):
             tail = b"x" * n_before + b"y" * (999 - n_before) + b"#"
             output = b"z" * 500 + tail[:n_before - 1] + b"\n" + tail[n_before:]
             self.assertSameBytes(self.replayed(vspcd, output), output[-(1000 - n_before * found):])
 
-    def test_and_within_4_kib(self):
+    def test_the_beginning_of_a_line_is_looked_for_in_the_first_4_kib(self):
         size = 1 << 20
         vspcd = self.start(ScrollbackSize=size)
         for n_before, found in (4096, True), (4097, False):
             output = b"z" * 500 + b"x" * (n_before - 1) + b"\n" + b"y" * (size - n_before - 1) + b"#"
             self.assertSameBytes(self.replayed(vspcd, output), output[500 + n_before * found:])
 
-    def test_without_a_line_it_begins_with_a_character(self):
+    def test_without_such_a_line_a_replay_begins_with_a_whole_character(self):
         vspcd = self.start()
         for character in "\u00e9", "\u2500", "\U0001f600":
             for n in range(4):
@@ -199,7 +199,7 @@ class Beginning(TestCase):
                 self.assertTrue(got.startswith(character.encode()), (character, n, got[:8]))
                 self.assertGreater(len(got), SCROLLBACK - 4)
 
-    def test_who_has_missed_output_goes_on_with_a_line(self):
+    def test_a_client_that_has_missed_output_goes_on_with_a_line(self):
         vspcd = self.start(ClientBufferSize="64K", ScrollbackSize="4K")
         vm = connected_vm(vspcd)
         slow = TelnetClient(vm, receive_buffer=SMALL)
@@ -213,7 +213,7 @@ class Beginning(TestCase):
         for text in later[1::2]:
             self.assertRegex(text, rb"^\d{9}\n")
 
-    def test_what_is_no_utf_8_is_not_cut_further(self):
+    def test_output_that_is_not_utf_8_is_not_cut_further(self):
         output = bytes(range(128, 192)) * 1000 + b"#"
         self.assertSameBytes(self.replayed(self.start(ScrollbackSize=1000), output), output[-1000:])
 

@@ -82,13 +82,13 @@ static Client *half_close(Console *console, int fd) {
         return console->half_closed;
 }
 
-static void test_the_times(_unused_ void **state) {
+static void test_half_closed_clients_have_5_seconds_of_silence_and_60_in_all(_unused_ void **state) {
         assert_int_equal(concentrator->vm_silences.duration, 5 * USEC_PER_SEC);
         assert_int_equal(concentrator->half_closed.duration, 60 * USEC_PER_SEC);
 }
 
 /* On a local socket that shows; on a TCP connection only once something is sent. */
-static void test_one_that_has_gone_altogether_is_not_kept(_unused_ void **state) {
+static void test_a_client_that_has_closed_altogether_is_not_kept(_unused_ void **state) {
         Console *console = new_console(1);
         int fd = new_client(console, CLIENT_TELNET);
 
@@ -99,7 +99,7 @@ static void test_one_that_has_gone_altogether_is_not_kept(_unused_ void **state)
         assert_null(console->half_closed);
 }
 
-static void test_it_is_closed_when_its_vm_is_silent(_unused_ void **state) {
+static void test_a_half_closed_client_is_closed_when_its_vm_is_silent(_unused_ void **state) {
         Console *console = new_console(1);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
 
@@ -112,7 +112,7 @@ static void test_it_is_closed_when_its_vm_is_silent(_unused_ void **state) {
         assert_int_equal(concentrator->half_closed.n_started, 0);
 }
 
-static void test_and_in_the_end_whatever_its_vm_says(_unused_ void **state) {
+static void test_a_half_closed_client_has_60_seconds_whatever_its_vm_says(_unused_ void **state) {
         Console *console = new_console(1);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
 
@@ -128,7 +128,7 @@ static void test_and_in_the_end_whatever_its_vm_says(_unused_ void **state) {
         assert_int_equal(concentrator->vm_silences.n_started, 0);
 }
 
-static void test_what_its_vm_says_breaks_the_silence(_unused_ void **state) {
+static void test_output_of_the_vm_breaks_the_silence(_unused_ void **state) {
         Console *console = new_console(1), *other = new_console(2);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET), at_other = new_client(other, CLIENT_TELNET);
         Client *first = half_close(console, fd), *second = half_close(other, at_other);
@@ -139,7 +139,7 @@ static void test_what_its_vm_says_breaks_the_silence(_unused_ void **state) {
         assert_ptr_equal(concentrator->half_closed.oldest, &first->lifetime);
 }
 
-static void test_so_does_what_it_takes_of_what_its_vm_has_said(_unused_ void **state) {
+static void test_a_client_that_takes_older_output_breaks_the_silence(_unused_ void **state) {
         Console *console = new_console(1), *other = new_console(2);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET), at_other = new_client(other, CLIENT_TELNET);
         Client *first = half_close(console, fd);
@@ -157,7 +157,7 @@ static void test_so_does_what_it_takes_of_what_its_vm_has_said(_unused_ void **s
         }
 }
 
-static void test_while_it_moves_its_vm_cannot_answer(_unused_ void **state) {
+static void test_a_vmotion_is_not_silence(_unused_ void **state) {
         Console *console = new_console(1);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
         Client *c = half_close(console, fd);
@@ -201,13 +201,13 @@ static void test_a_long_replay_takes_turns(_unused_ void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_the_times, begin, end),
-                cmocka_unit_test_setup_teardown(test_one_that_has_gone_altogether_is_not_kept, begin, end),
-                cmocka_unit_test_setup_teardown(test_it_is_closed_when_its_vm_is_silent, begin, end),
-                cmocka_unit_test_setup_teardown(test_and_in_the_end_whatever_its_vm_says, begin, end),
-                cmocka_unit_test_setup_teardown(test_what_its_vm_says_breaks_the_silence, begin, end),
-                cmocka_unit_test_setup_teardown(test_so_does_what_it_takes_of_what_its_vm_has_said, begin, end),
-                cmocka_unit_test_setup_teardown(test_while_it_moves_its_vm_cannot_answer, begin, end),
+                cmocka_unit_test_setup_teardown(test_half_closed_clients_have_5_seconds_of_silence_and_60_in_all, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_client_that_has_closed_altogether_is_not_kept, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_half_closed_client_is_closed_when_its_vm_is_silent, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_half_closed_client_has_60_seconds_whatever_its_vm_says, begin, end),
+                cmocka_unit_test_setup_teardown(test_output_of_the_vm_breaks_the_silence, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_client_that_takes_older_output_breaks_the_silence, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_vmotion_is_not_silence, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_long_replay_takes_turns, begin, end),
         };
 

@@ -64,7 +64,7 @@ static void assert_conversation(const Line *lines, size_t n) {
                 assert_conversation(lines, ELEMENTSOF(lines)); \
         } while (false)
 
-static void test_what_the_vm_has_set(_unused_ void **state) {
+static void test_a_client_that_asks_is_told_what_the_vm_has_set(_unused_ void **state) {
         ASSERT_CONVERSATION({BYTES("\x01" "\x00\x00\x00\x00"), "e{00}{00}%{80}"}, {BYTES("\x02\x00"), "f{07}"},
                             {BYTES("\x03\x00"), "g{03}"}, {BYTES("\x04\x00"), "h{02}"},
                             {BYTES("\x05\x00"), "i{03}"}, {BYTES("\x05\x04"), "i{06}"},
@@ -85,7 +85,7 @@ static void test_what_is_set_is_confirmed_and_then_in_force_for_that_client(_unu
 }
 
 /* A program gives up if it is told something else, and there is no port for which it would matter. */
-static void test_so_is_what_makes_no_sense(_unused_ void **state) {
+static void test_settings_that_make_no_sense_are_confirmed_as_well(_unused_ void **state) {
         ASSERT_CONVERSATION({BYTES("\x01" "\xff\xff\xff\xff"), "e{ff}{ff}{ff}{ff}"},
                             {BYTES("\x02\xff"), "f{ff}"}, {BYTES("\x03\x63"), "gc"},
                             {BYTES("\x04\x09"), "h{09}"});
@@ -124,9 +124,9 @@ static void test_an_answer_without_room_is_an_error(_unused_ void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_the_vm_has_set),
+                cmocka_unit_test(test_a_client_that_asks_is_told_what_the_vm_has_set),
                 cmocka_unit_test(test_what_is_set_is_confirmed_and_then_in_force_for_that_client),
-                cmocka_unit_test(test_so_is_what_makes_no_sense),
+                cmocka_unit_test(test_settings_that_make_no_sense_are_confirmed_as_well),
                 cmocka_unit_test(test_break_on_is_a_break_and_break_off_is_none),
                 cmocka_unit_test(test_signature_masks_purges_and_modem_lines),
                 cmocka_unit_test(test_what_is_too_short_or_unknown_gets_no_answer),

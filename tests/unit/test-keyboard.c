@@ -152,7 +152,7 @@ static void test_a_pair_alone_in_a_read_is_windows_enter(_unused_ void **state) 
         ASSERT_TYPED(BINARY_CHARACTERS, "\r", READ("\xff\xf1"), READ("\r\n"));
 }
 
-static void test_a_pair_is_data_once_the_client_has_shown_that_it_is_another(_unused_ void **state) {
+static void test_a_pair_is_data_once_the_client_has_sent_what_windows_telnet_does_not(_unused_ void **state) {
         ASSERT_TYPED(BINARY_CHARACTERS, "\r\r\r\n", READ("\r\n"), READ("\r"), READ("\r\n"));
         ASSERT_TYPED(BINARY_CHARACTERS, "\r\n\r\n", READ("\r\n"), READ("\n"), READ("\r\n"));
         ASSERT_TYPED(BINARY_CHARACTERS, "\r\0\r\n", READ("\r\n"), READ("\0"), READ("\r\n"));
@@ -173,11 +173,11 @@ static void test_a_pair_within_something_else_is_no_enter(_unused_ void **state)
         ASSERT_TYPED(BINARY_CHARACTERS, "", READ("\xff\xfa\x18"), READ("\r\n"), READ("\xff\xf0"));
 }
 
-static void test_nothing_is_translated_of_a_serial_port(_unused_ void **state) {
+static void test_nothing_is_translated_for_a_client_with_a_serial_port(_unused_ void **state) {
         ASSERT_TYPED(SERIAL_PORT, "\r\na\n\r\n", READ("\r\n"), READ("a\n"), READ("\r\n"));
 }
 
-static void test_nor_of_one_that_sends_what_a_terminal_does(_unused_ void **state) {
+static void test_nothing_is_translated_for_an_exact_client(_unused_ void **state) {
         for (Client client = BINARY_CHARACTERS; client <= BINARY_LINES; client += BINARY_LINES - BINARY_CHARACTERS) {
                 TelnetSession s = session_of(client);
                 TelnetKeyboard k = {.exact = true};
@@ -199,11 +199,11 @@ int main(void) {
                 cmocka_unit_test(test_lf_is_lf_where_each_character_is_sent),
                 cmocka_unit_test(test_line_mode_may_come_and_go),
                 cmocka_unit_test(test_a_pair_alone_in_a_read_is_windows_enter),
-                cmocka_unit_test(test_a_pair_is_data_once_the_client_has_shown_that_it_is_another),
+                cmocka_unit_test(test_a_pair_is_data_once_the_client_has_sent_what_windows_telnet_does_not),
                 cmocka_unit_test(test_an_upload_in_writes_of_two_bytes_is_data),
                 cmocka_unit_test(test_a_pair_within_something_else_is_no_enter),
-                cmocka_unit_test(test_nothing_is_translated_of_a_serial_port),
-                cmocka_unit_test(test_nor_of_one_that_sends_what_a_terminal_does),
+                cmocka_unit_test(test_nothing_is_translated_for_a_client_with_a_serial_port),
+                cmocka_unit_test(test_nothing_is_translated_for_an_exact_client),
         };
 
         return cmocka_run_group_tests_name("keyboard", tests, NULL, NULL);
