@@ -42,8 +42,8 @@ void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration);
 /* Starts @t, or starts it anew. */
 void timeout_start(TimeoutQueue *q, Timeout *t);
 
-/* The same from this very moment on, and not from when the loop has woken up: for what must not turn out shorter. All
- * timeouts of a queue have to be started in this way then. */
+/* The same, but counted from this moment and not from when the loop woke up, so that the time is never shorter than the
+ * duration. In one queue either all timeouts are started in this way or none. */
 void timeout_start_now(TimeoutQueue *q, Timeout *t);
 
 /* The same as if that had been @ago already. O(1) for those that are started in this way in their order. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* COM-PORT (RFC 2217): programs that open a VM's console as a serial port. They set a speed, send breaks and look at the
- * modem lines. Of all this the VM hears the breaks. */
+/* COM-PORT (RFC 2217): programs open a VM's console as a serial port. They set a speed, look at the modem lines and send
+ * breaks. Only the breaks reach the VM. */
 
 #include "client.h"
 #include "link.h"
@@ -22,7 +22,6 @@ void client_begin_com_port(Client *c) {
 void client_handle_com_port(Client *c, const TelnetEvent *event) {
         const Link *speaker = console_speaker(c->console);
         ComPort vm;
-        bool is_break = false;
 
         if (!client_uses_com_port(c))
                 return;
@@ -33,8 +32,8 @@ void client_handle_com_port(Client *c, const TelnetEvent *event) {
                 com_port_init(&vm);
 
         if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||
-            com_port_confirm(&c->com_port, &vm, event, &c->stream.out, &is_break) < 0)
+            com_port_confirm(&c->com_port, &vm, event, &c->stream.out) < 0)
                 client_end(c);
-        else if (is_break)
+        else if (com_port_is_break(event))
                 client_break(c);
 }

@@ -13,11 +13,7 @@ void client_half_close(Client *c) {
                 return;
         }
 
-        /* It can no longer turn out to speak telnet. */
         buffer_clear(&c->unread);
-        if (c->mode == CLIENT_UNDECIDED)
-                client_become_raw(c);
-
         client_log_disconnected(c);
         timeout_start(&concentrator->vm_silences, &c->vm_silence);
         timeout_start(&concentrator->half_closed, &c->lifetime);

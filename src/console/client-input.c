@@ -10,17 +10,10 @@ static bool client_is_blocked(const Client *c) {
         return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
 }
 
-/* From now on it has to be silent for a while, for what comes next to mean a break. */
+/* Begins to measure silence: TELNET_SILENCE_USEC from now, unless something comes. */
 static void client_await_silence(Client *c) {
         if (c->mode == CLIENT_UNDECIDED || c->mode == CLIENT_RAW)
                 timeout_start_now(&c->concentrator->silences, &c->silence);
-}
-
-/* Whether it is silent is not known while it is not read. What has been kept of it has come before. */
-static void client_stop_listening(Client *c) {
-        timeout_stop(&c->silence);
-        if (c->unread.size == 0)
-                c->reading.after_silence = false;
 }
 
 void client_update_reading(Client *c) {
@@ -37,7 +30,10 @@ void client_update_reading(Client *c) {
                 client_await_silence(c);
         } else {
                 stream_pause(&c->stream);
-                client_stop_listening(c);
+
+                /* A client that is not read may send anything. Bytes that were kept came before. */
+                if (c->unread.size == 0)
+                        c->reading.after_silence = false;
         }
 }
 
@@ -96,12 +92,12 @@ static void client_command(Client *c, uint8_t command, bool *answered) {
         }
 }
 
-/* What its user has typed, which lies in a buffer of ours. */
+/* Gives the VM what the client's user has typed. @data lies in a buffer of ours, so it can be translated in place. */
 static void client_typed(Client *c, const uint8_t *data, size_t n) {
         client_input(c, data, telnet_keyboard_translate(&c->keyboard, &c->telnet, (uint8_t *) data, n));
 }
 
-/* Whether it takes 8 bits: what it gets depends on that. */
+/* Whether the client has accepted or refused our WILL BINARY. */
 static bool client_has_answered_binary(const Client *c) {
         return telnet_option_state(&c->telnet.options, TELNET_US, TELNET_BINARY) != TELNET_Q_WANTYES;
 }
@@ -168,7 +164,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         }
 }
 
-/* An IAC after silence, which may be the first half of a break. */
+/* Whether an IAC has been kept that came after silence: the second byte of a break may follow. */
 static bool client_unread_is_half_a_break(const Client *c) {
         return c->reading.after_silence && c->unread.size == 1 && buffer_data(&c->unread)[0] == TELNET_IAC;
 }
@@ -181,7 +177,7 @@ static bool client_unread_is_open(const Client *c) {
         return c->mode == CLIENT_RAW && client_unread_is_half_a_break(c);
 }
 
-/* Returns: how many bytes the breaks were with which this begins. */
+/* Sends the VM the breaks at the beginning of @p. Returns: how many bytes these were. */
 static size_t client_deliver_breaks(Client *c, const uint8_t *p, size_t n) {
         size_t length = telnet_breaks_length(p, n);
 
@@ -230,7 +226,7 @@ void client_take_typed(Client *c, const void *typed, size_t n) {
         client_deliver_unread(c);
 }
 
-void client_become_raw(Client *c) {
+static void client_become_raw(Client *c) {
         timeout_stop(&c->detection);
         c->mode = CLIENT_RAW;
         c->reading.late = true;
@@ -304,14 +300,11 @@ static void client_receive_data(Client *c, const uint8_t *p, size_t n) {
 
 /* Whether the beginning of a command may wait for the rest. A raw client's bytes wait for nothing, but for an IAC that
  * may be the first half of a break. */
-static bool client_may_keep(const Client *c, size_t n, bool cut) {
-        if (c->mode == CLIENT_UNDECIDED)
-                return n <= CLIENT_PREFIX_MAX;
-
-        return n == 1 && c->reading.after_silence && !cut;
+static bool client_may_keep(const Client *c, size_t n) {
+        return c->mode == CLIENT_UNDECIDED ? n <= CLIENT_PREFIX_MAX : n == 1 && c->reading.after_silence;
 }
 
-/* Breaks, and perhaps a key. It is what it was. */
+/* The client stays raw, or undecided. */
 static void client_receive_break(Client *c, const uint8_t *p, size_t n) {
         c->reading.after_silence = false;
 
@@ -333,13 +326,13 @@ void client_silence_elapsed(Timeout *t) {
         if (!c->stream.reading)
                 return;
 
-        /* The loop has been busy, and something has come meanwhile. */
+        /* The loop was busy and has not read this yet: perhaps there was no silence before it. */
         if (stream_has_unread(&c->stream)) {
                 client_await_silence(c);
                 return;
         }
 
-        /* An IAC that has waited for its second byte is data. */
+        /* Nothing has followed the last read. An IAC that waited for its second byte is data. */
         c->reading.cut = c->reading.after_silence = false;
         client_deliver_unread(c);
         c->reading.after_silence = c->unread.size == 0;
@@ -416,7 +409,7 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, b
                 client_receive_telnet(c, p, n);
         } else if (recognition == TELNET_BREAK)
                 client_receive_break(c, p, n);
-        else if (recognition == TELNET_MAYBE && client_may_keep(c, n, cut))
+        else if (recognition == TELNET_MAYBE && client_may_keep(c, n))
                 client_keep(c, p, n);
         else
                 client_receive_data(c, p, n);
@@ -429,7 +422,7 @@ static size_t client_read_max(const Client *c) {
 
         size_t space = client_input_space(c);
 
-        /* A break has to be seen whole, and that nothing comes behind it. */
+        /* However little room there is: a break is read whole, and one byte more shows that nothing follows it. */
         if (c->mode != CLIENT_TELNET && c->reading.after_silence)
                 space = MAX(space, (size_t) TELNET_BREAK_MAX + 1);
 
@@ -501,15 +494,16 @@ static bool client_has_last_words(Client *c) {
         return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
 }
 
-/* It has ended its sending side, or gone, while its VM takes no input. What it has typed last waits for the VM; what it
- * held does not. */
+/* It has ended its sending side, or gone, while its VM takes no input, or while it does not read its answers. What it
+ * has typed last waits for the VM; what it held does not. If it may only read it stays so: its VM must not hear it. */
 void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
         uint8_t none;
 
-        if (client_has_last_words(c))
-                console_change_access(c->console, c, ACCESS_NONE);
-        else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
+        if (client_has_last_words(c)) {
+                if (c->access != ACCESS_READ_ONLY)
+                        console_change_access(c->console, c, ACCESS_NONE);
+        } else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
                 client_half_close(c);
         else
                 client_end(c);

@@ -31,7 +31,7 @@ void client_go_to_scrollback(Client *c) {
         ring_move(ring, &c->cursor, MAX(position, ring->begin));
 }
 
-/* How it has to be sent its VM's output is not known yet. */
+/* Whether it is not known yet how the VM's output has to be encoded for this client. */
 static bool client_is_undecided(const Client *c) {
         return c->mode == CLIENT_UNDECIDED || c->awaits_binary;
 }

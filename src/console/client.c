@@ -160,7 +160,6 @@ void client_update_access(Client *c) {
 
         /* What it has typed in vain is not typed later. */
         buffer_clear(&c->unread);
-        c->reading.begins_with_break = false;
         console_change_access(c->console, c, access);
         if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
                 client_notice(c, "nobody holds write access any more: what you type is heard");

@@ -24,8 +24,8 @@ typedef enum ClientMode {
 
 #define CLIENT_DETECTION_USEC (500 * USEC_PER_MSEC)
 
-/* How long a telnet client gets nothing while it has not answered whether it takes 8 bits. One that agrees may read
- * everything behind our WILL BINARY as such. */
+/* How long a telnet client's output waits for the client's answer to our WILL BINARY. A client that agrees reads
+ * everything after our offer as 8 bits, also what we send before its answer arrives. */
 #define CLIENT_BINARY_USEC (3 * USEC_PER_SEC)
 
 /* Answers and notices that a client has not read: beyond this it is not read either. */
@@ -81,7 +81,7 @@ struct Client {
         Buffer unread; /* what it has sent and nobody has had yet */
         TelnetReading reading;
 
-        bool awaits_binary;   /* it has not answered our WILL BINARY: output waits for that, for a while */
+        bool awaits_binary;   /* it has not answered our WILL BINARY: its output waits for CLIENT_BINARY_USEC at most */
         bool half_closed;     /* it has ended its sending side, and is in its console's list of such clients */
         bool begun;           /* its first bytes have been looked at: they are our own offers, or are not */
         bool null_modem;      /* they are: the port of another VM is at the other end, and the client stays raw */
@@ -93,7 +93,7 @@ struct Client {
         uint64_t n_sent;      /* bytes of output, in all */
         uint64_t n_skipped;   /* the same, of those that it has missed */
 
-        Timeout silence;   /* since the last read; not of one that speaks telnet, nor while it is not read */
+        Timeout silence;   /* since the last read; not of one that speaks telnet */
         Timeout detection; /* while its mode is not known; then while awaits_binary */
         Timeout vm_silence, lifetime; /* while it is half-closed */
         Client *prev, *next; /* of one of the console's lists, or of the dead */
@@ -154,17 +154,15 @@ void client_readable(Stream *s);
 void client_hung_up(Stream *s);
 void client_writable(Stream *s);
 
-/* A break of its, for its VM if it may (client-input.c) */
+/* Sends the VM a break, unless this client may only read (client-input.c). */
 void client_break(Client *c);
 
-/* It may be using COM-PORT from here on, or says something in it (client-com-port.c). Both may end it. */
+/* COM-PORT (client-com-port.c): the option has been switched on or off, or a subnegotiation has come. Both may end the
+ * client. */
 void client_begin_com_port(Client *c);
 void client_handle_com_port(Client *c, const TelnetEvent *event);
 /* "client 192.0.2.7:4711 disconnected" */
 void client_log_disconnected(const Client *c);
-
-/* Makes it a raw client (client-input.c). */
-void client_become_raw(Client *c);
 
 /* It has ended its sending side, and all of that has been read (client-half-close.c). May end it. */
 void client_half_close(Client *c);

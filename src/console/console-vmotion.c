@@ -233,6 +233,7 @@ void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         v->peer = target;
         target->vmotion = v;
         target->state = LINK_PEER;
+        link_leave_doubts(target);
         link_leave_strangers(target);
         timeout_stop(&target->timeout);
         console_add_link(v->console, target);

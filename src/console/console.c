@@ -487,8 +487,13 @@ static void console_settle_input(Console *c) {
         DL_FOREACH_SAFE(c->clients, client, next)
                 client_input_changed(client);
 
-        if (!blocked)
-                console_flush_input(c);
+        if (blocked)
+                return;
+
+        /* What they have kept may be more than there was room for: that is noticed before it is sent, and there is room
+         * again. */
+        console_settle_input(c);
+        console_flush_input(c);
 }
 
 static void console_settle_output(Console *c) {

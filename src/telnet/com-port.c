@@ -165,12 +165,12 @@ static int confirm_byte(uint8_t code, uint8_t value, uint8_t *wish, uint8_t pres
 
 static int confirm_control(ComPort *wish, ComPort vm, uint8_t value, Buffer *out) {
         bool asks;
-        uint8_t *setting = find_control(wish, value, &asks);
+        const uint8_t *present = find_control(&vm, value, &asks);
 
-        if (!setting)
+        if (!present)
                 return 0;
 
-        return confirm_byte(COM_PORT_SET_CONTROL, asks ? 0 : value, setting, *find_control(&vm, value, &asks), out);
+        return confirm_byte(COM_PORT_SET_CONTROL, asks ? 0 : value, find_control(wish, value, &asks), *present, out);
 }
 
 static int confirm_baud_rate(ComPort *wish, const ComPort *vm, const uint8_t *data, Buffer *out) {
@@ -184,8 +184,7 @@ static int confirm_baud_rate(ComPort *wish, const ComPort *vm, const uint8_t *da
         return answer(out, COM_PORT_SET_BAUDRATE, &baud_rate, sizeof baud_rate);
 }
 
-int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out, bool *ret_break) {
-        *ret_break = false;
+int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out) {
         if (event->size == 0)
                 return 0;
 
@@ -211,7 +210,6 @@ int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event,
                 return n >= 1 ? confirm_byte(code, data[0], &wish->stop_size, vm->stop_size, out) : 0;
 
         case COM_PORT_SET_CONTROL:
-                *ret_break = n >= 1 && data[0] == CONTROL_BREAK_ON;
                 return n >= 1 ? confirm_control(wish, *vm, data[0], out) : 0;
 
         case COM_PORT_NOTIFY_MODEMSTATE: /* pyserial asks for the modem lines in this way */
@@ -225,6 +223,10 @@ int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event,
         default:
                 return 0;
         }
+}
+
+bool com_port_is_break(const TelnetEvent *event) {
+        return event->size >= 2 && event->data[0] == COM_PORT_SET_CONTROL && event->data[1] == CONTROL_BREAK_ON;
 }
 
 int com_port_put_modem_state(Buffer *out) {

@@ -40,9 +40,11 @@ void com_port_init(ComPort *c);
 int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out);
 
 /* The same for a client. What it sets is confirmed as it was set, whatever that is, for programs give up otherwise, and
- * Kermit asks once more. It is kept in @wish, where 0 is what has not been set: that is answered from @vm.
- * *ret_break: whether it begins a break. */
-int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out, bool *ret_break);
+ * Kermit asks once more. It is kept in @wish, where 0 is what has not been set: that is answered from @vm. */
+int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out);
+
+/* Whether the client begins a break. */
+bool com_port_is_break(const TelnetEvent *event);
 
 /* Appends the state of the modem lines: all are on, as a null modem has them. */
 int com_port_put_modem_state(Buffer *out);

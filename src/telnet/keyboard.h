@@ -4,17 +4,18 @@
 #include "session.h"
 
 /*
- * TelnetKeyboard: telnet programs do not send all keys as a terminal does. Some send commands for ^C and its like, and
- * what they send for Enter depends on the program and its mode:
+ * TelnetKeyboard: turns what a telnet program sends into what a terminal would send. Some programs send commands for ^C
+ * and other keys, and what they send for Enter depends on the program and its mode:
  *
- *  - A client in line mode, which has declined our SGA or our ECHO, ends lines with LF or CR LF, with BINARY and without.
+ *  - A client in line mode, which has declined our SGA or our ECHO, ends lines with LF or CR LF, with BINARY and
+ *    without.
  *  - Windows' telnet agrees to BINARY and sends CR LF all the same. With BINARY bytes are data, so this is taken for
  *    Enter only as long as all that the client sends looks like that program: every CR came with an LF and the two alone
  *    in a read, there was no NUL, no other CR or LF, and no other read of two bytes (an upload in writes of two bytes).
  *
  * A client that uses COM-PORT (RFC 2217) has a serial port and no keyboard: its data is left alone.
  *
- * A plain record without pointers. All zero: nothing has been sent yet.
+ * A plain record without pointers. All zero: the client has sent nothing yet.
  */
 typedef struct TelnetKeyboard {
         bool exact;          /* the client sends what a terminal sends: nothing is translated */
@@ -22,10 +23,10 @@ typedef struct TelnetKeyboard {
         bool is_not_windows; /* the client has sent something that Windows' telnet does not */
 } TelnetKeyboard;
 
-/* Returns: what a terminal sends where a telnet program sends @command; 0: that command is no key. */
+/* Returns: the byte that a terminal sends for the key that @command stands for; 0 if @command is not a key. */
 uint8_t telnet_key(uint8_t command);
 
-/* Looks at all of a read, before it is decoded. Returns: whether it is Windows' Enter, CR LF for CR. */
+/* To be called with each whole read before it is decoded. Returns: whether the read is Windows' Enter, CR LF for CR. */
 bool telnet_keyboard_is_enter(TelnetKeyboard *k, const TelnetSession *s, const uint8_t *p, size_t n);
 
 /* Translates the data of a TELNET_EVENT_DATA, in place. Returns: how many bytes are left of it. */

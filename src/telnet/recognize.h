@@ -16,18 +16,18 @@
  * offers at once, and answers them all); one is enough where all of the read is commands, the last of which may be
  * incomplete; and commands that answer nothing have to be short and whole, and to come after silence.
  *
- * A break is no sign of telnet. gdb and agent-proxy, which are raw clients, interrupt a kernel by IAC BRK and then "g",
- * and go on as before. But these two bytes occur once in 64 KiB of random data, and there they are data: they are a break
- * only as the first thing that a client sends, or after silence, and only if nothing else comes with them but "g" and
- * what gdb says when it connects ("set remote interrupt-on-connect on"). Silence is TELNET_SILENCE_USEC in which the
- * connection was watched and nothing came; the time in which we did not read does not count. An IAC alone waits for its
- * second byte until there has been silence.
+ * A break is no sign of telnet. gdb and agent-proxy are raw clients: they interrupt a kernel by IAC BRK and then "g",
+ * and go on as before. But these two bytes occur once in 64 KiB of random data, and there they are data. So IAC BRK
+ * is a break only as the first thing that a client sends, or after silence, and only if nothing else is in the read
+ * but "g" and what gdb says when it connects ("set remote interrupt-on-connect on"). Silence is TELNET_SILENCE_USEC
+ * in which the connection was watched and nothing came; time in which we did not read does not count. An IAC alone
+ * waits for its second byte until there has been silence.
  */
 typedef enum TelnetRecognition {
         TELNET_NOT_RECOGNIZED,
         TELNET_MAYBE, /* a beginning: the next bytes will tell */
         TELNET_RECOGNIZED,
-        TELNET_BREAK, /* IAC BRK, or several, and perhaps "g": breaks and data of a client that may be raw or not */
+        TELNET_BREAK, /* one or more IAC BRK are breaks, the rest of the read is data; the client may still be either */
 } TelnetRecognition;
 
 typedef enum TelnetReadFlags {
@@ -36,13 +36,13 @@ typedef enum TelnetReadFlags {
         TELNET_READ_AFTER_SILENCE = 1 << 2,
 } TelnetReadFlags;
 
-/* What is known of a client's stream before the next read of it. With what has been kept of the last reads it says what
- * that means; the clock has no part in it any more. A plain record without pointers. */
+/* The state between two reads of a client that has not spoken telnet. This record and the bytes that were kept from the
+ * last reads decide what the next read means; no clock is needed for it. A plain record without pointers. */
 typedef struct TelnetReading {
-        bool late;          /* it has sent data, or nothing for so long that it will hardly speak telnet */
-        bool cut;           /* the last read was: what comes next is not the beginning of what it says */
-        bool after_silence; /* what comes next, or what has been kept, comes after silence */
-        bool begins_with_break; /* what has been kept has been recognized as TELNET_BREAK */
+        bool late;              /* the client has sent data, or nothing for so long that it will hardly speak telnet */
+        bool cut;               /* the last read filled its buffer: the next one continues it */
+        bool after_silence;     /* the kept bytes, or else the next ones, come after silence */
+        bool begins_with_break; /* the kept bytes are a TELNET_BREAK */
 } TelnetReading;
 
 #define TELNET_SILENCE_USEC (50 * USEC_PER_MSEC)
@@ -60,5 +60,5 @@ TelnetRecognition telnet_recognize_offers(const TelnetPolicy *policy, const uint
 /* @p: what has been read, @n bytes, at least one, and not in the middle of something; @o: what we have offered. */
 TelnetRecognition telnet_recognize(const TelnetOptions *o, TelnetReadFlags flags, const uint8_t *p, size_t n);
 
-/* Returns: the length of the breaks with which @p begins. */
+/* Returns: the number of bytes of the IAC BRK at the beginning of @p. */
 size_t telnet_breaks_length(const uint8_t *p, size_t n);

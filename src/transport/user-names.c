@@ -222,11 +222,11 @@ static void on_done(Watch *watch, _unused_ uint32_t events) {
 }
 
 static void on_timeout(Timeout *t) {
-        UserNameQuery *q = container_of(t, UserNameQuery, timeout);
+        UserNames *n = container_of(t, UserNameQuery, timeout)->names;
 
-        q->names->is_stuck = true;
-        query_leave(q);
-        q->answered(q, NULL);
+        n->is_stuck = true;
+        for (size_t i = 0; i < USER_NAMES_MAX; i++)
+                answer(&n->users[i]); /* nobody waits for a name that is there */
 }
 
 /* Returns: what is known or about to be known of @uid, or NULL. */

@@ -6,10 +6,11 @@ the VM's port, and what becomes of the others when a lock begins and ends."""
 import itertools
 import os
 import pwd
+import socket
 import time
 
-from harness import TestCase, main, wait_for
-from peers import AYT, BRK, IAC, SGA, Peer, RawClient, TelnetClient, connected_vm, console_of
+from harness import TestCase, main, queued, wait_for
+from peers import AYT, BRK, DO, IAC, SGA, Peer, RawClient, TelnetClient, connected_vm, console_of, say
 from test_slow_clients import send_until_stuck
 from varlink_peer import Caller, attached
 
@@ -72,6 +73,16 @@ def hears(vm, client, text):
 def sees(vm, client, text):
     vm.send(text)
     client.wait_data(text)
+
+
+def is_read(client):
+    """Whether vspcd reads what that client sends, or stops to do so before it has all of it."""
+    since = time.monotonic()
+    while time.monotonic() - since < 0.5:
+        if queued(client.sock.getpeername(), client.sock.getsockname())[0] == 0:
+            return True
+        time.sleep(0.005)
+    return False
 
 
 class Table(TestCase):
@@ -286,6 +297,18 @@ class ReadOnly(TestCase):
         vm.wait_size(1)
         vm.wait(lambda: len(vm.data) > 65536, "the keys")
         self.assertNotIn(b"n", vm.data)
+
+    def test_what_it_types_does_not_reach_the_vm_after_it_has_ended_its_sending_side_either(self):
+        """While it does not read its answers it is not read, so that its last words wait."""
+        vm = connected_vm(self.start())
+        writer, reader = attached(vm, access="write"), TelnetClient(vm, receive_buffer=4096)
+        while is_read(reader):
+            reader.send_raw(say(DO, 99) * 10_000)
+        reader.send_raw(b"not heard")
+        reader.sock.shutdown(socket.SHUT_WR)
+        wait_for(lambda: (reader.pump(), len(clients_of(vm)) == 1)[1], "the reader to be gone")
+        hears(vm, writer, b"<heard>")
+        self.assertEqual(bytes(vm.data), b"<heard>")
 
     def test_what_was_typed_in_vain_is_not_typed_later(self):
         vm = connected_vm(self.start())

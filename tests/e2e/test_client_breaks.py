@@ -9,7 +9,7 @@ import time
 
 from harness import TestCase, main, quick_round, wait_for
 from peers import ALL_BYTES, AYT, BRK, DETECTION_SEC, IAC, RawClient, TelnetClient, connected_vm, migration_target
-from test_clients import Program, unsent, wait_raw
+from test_clients import HELD_MAX, Program, unsent, wait_raw
 from test_slow_clients import send_until_stuck
 from varlink_peer import attached
 
@@ -314,16 +314,34 @@ class Data(TestCase):
         raw, filler = RawClient(vm), RawClient(vm)
         wait_raw(vm, raw)
         wait_silence(vspcd)
-        secret = vm.begin(b"\0\0\0\1")
-        filler.send(b"f" * ((1 << 20) - 1))
-        wait_for(lambda: unsent(filler) == 0, "all of it to be with vspcd")
-        vspcd.wait_read(vm.port)
-        raw.send(BREAK + b"g")
-        vspcd.wait_read(vm.port)
-        target = migration_target(vm).peer(b"\0\0\0\1", secret)
-        target.complete(b"\0\0\0\1")
+        target = self.fill(vm, filler, raw, BREAK + b"g")
         target.wait_data(b"g")
         self.assertEqual(target.trace[-2:], [("command", BRK), bytearray(b"g")])
+
+    def test_a_read_that_took_all_there_was_room_for_is_over_once_there_is_silence(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        raw, filler = RawClient(vm), RawClient(vm)
+        wait_raw(vm, raw)
+        wait_silence(vspcd)
+        target = self.fill(vm, filler, raw, b"nine char")
+        target.wait_data(b"nine char")
+        wait_silence(vspcd)
+        raw.send(BREAK + b"g")
+        target.wait_data(b"g")
+        self.assertEqual(target.trace[-2:], [("command", BRK), bytearray(b"g")])
+
+    def fill(self, vm, filler, client, data):
+        """Has a client send something while there is room for a byte. Returns: the VM at its new host."""
+        secret = vm.begin(b"\0\0\0\1")
+        filler.send(b"f" * (HELD_MAX - 1))
+        wait_for(lambda: unsent(filler) == 0, "all of it to be with vspcd")
+        vm.vspcd.wait_read(vm.port)
+        client.send(data)
+        vm.vspcd.wait_read(vm.port)
+        target = migration_target(vm).peer(b"\0\0\0\1", secret)
+        target.complete(b"\0\0\0\1")
+        return target
 
 
     def test_that_comes_while_vspcd_does_not_run(self):

@@ -6,9 +6,9 @@ for keys, line mode, Windows' Enter, and TCP's urgent data around commands."""
 import signal
 import socket
 
-from harness import TestCase, main
-from peers import BRK, DO, DONT, ECHO, IAC, NOP, SGA, Peer, RawClient, TelnetClient, connected_vm, say
-from test_clients import Program, wait_raw
+from harness import TestCase, main, wait_for
+from peers import BRK, DO, DONT, ECHO, IAC, NOP, SGA, Peer, RawClient, TelnetClient, connected_vm, migration_target, say
+from test_clients import HELD_MAX, Program, unsent, wait_raw
 from varlink_peer import attached
 
 XEOF, SUSP, ABORT, DM, IP, AO, EC, EL = 236, 237, 238, 242, 244, 245, 247, 248
@@ -189,6 +189,23 @@ class WindowsEnter(TestCase):
         text = b"line\r\n\r\nx = 1;\r\n"
         reads = [text[i:i + 2] for i in range(0, len(text), 2)]
         self.assertEqual(self.typed(*reads), text)
+
+    def test_not_where_more_has_come_with_it_than_could_be_read(self):
+        """What waits for a vMotion has a bound, and no more is read than it has room for: two bytes here."""
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client, filler = TelnetClient(vm), RawClient(vm)
+        wait_raw(vm, filler)
+        secret = vm.begin(b"\0\0\0\1")
+        filler.send(b"f" * (HELD_MAX - 3))
+        wait_for(lambda: unsent(filler) == 0, "all of it to be with vspcd")
+        vspcd.wait_read(vm.port)
+        client.send(b"\r\nabc")
+        vspcd.wait_read(vm.port, filler)
+        target = migration_target(vm).peer(b"\0\0\0\1", secret)
+        target.complete(b"\0\0\0\1")
+        target.wait_data(b"abc")
+        self.assertEqual(bytes(target.data).replace(b"f", b""), b"\r\nabc")
 
     def test_it_can_be_turned_off(self):
         self.assertEqual(self.typed(b"a", b"\r\n", setting="no"), b"a\r\n")

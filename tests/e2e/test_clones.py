@@ -7,8 +7,8 @@ import os
 import tempfile
 
 from harness import TestCase, main, wait_for
-from peers import (BIOS_UUID, ESXI_KNOWN, GET_BIOS_UUID, KNOWN_1, NAME, UNKNOWN_1, VC_UUID, WILL_PROXY, EsxiVm, RawClient,
-                   TelnetClient, migration_target, sub, uuid_shown, uuid_text)
+from peers import (BIOS_UUID, ESXI_KNOWN, GET_BIOS_UUID, KNOWN_1, NAME, PEER, PEER_OK, UNKNOWN_1, VC_UUID, WILL_PROXY, EsxiVm,
+                   RawClient, TelnetClient, migration_target, sub, uuid_shown, uuid_text)
 from varlink_peer import Caller
 
 BIOS_A, BIOS_B, BIOS_C = "564d" + "0a" * 14, "564d" + "0b" * 14, "564d" + "0c" * 14
@@ -155,6 +155,25 @@ class Apart(ClonesCase):
         self.b.wait_connected()
         self.assertEqual((self.b.port, self.ids()), (self.a.port, [self.a.id]))
         self.vspcd.wait_logged("is now called web-b")
+
+    def test_one_that_waits_may_turn_out_to_be_the_target_of_a_vmotion(self):
+        """It answers and shows the secret in one write. Those that wait with it wait on, and join once it is the VM."""
+        self.pair(bios_a=None)
+        client, secret = TelnetClient(self.a), self.a.begin(SEQUENCE)
+        waiting = [self.clone(self.a, f"web-{n}", bios=f"564d{n:028x}") for n in range(2)]
+        target = self.clone(self.a, bios=None)
+        for vm in waiting[0], target, waiting[1]:
+            vm.handshake()
+            vm.wait_suboption(GET_BIOS_UUID)
+            if vm == target:
+                vm.send_raw(sub(BIOS_UUID, uuid_text(BIOS_B)) + sub(PEER, SEQUENCE + secret))
+                self.assertEqual(vm.wait_suboption(PEER_OK), SEQUENCE)
+        target.complete(SEQUENCE)
+        self.a.close()
+        client.send(b"keys")
+        target.wait_data(b"keys")
+        for vm in waiting:
+            self.assertTrue(vm.wait_connected().port)
 
     def test_a_serial_port_each_under_multi_console(self):
         self.connect_pair(MultiConsole="yes")

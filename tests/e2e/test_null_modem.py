@@ -25,6 +25,9 @@ class NullModem(TestCase):
     def assertJoined(self, *vms):
         """All bytes, and no other."""
         for one, other in (vms, vms[::-1]):
+            one.send(ANSWERS)  # alone, as a telnet program would
+            other.wait_data(ANSWERS)
+            self.assertSameBytes(other.take(), ANSWERS)
             one.send(b"<" + one.name.encode() + b">" + ALL_BYTES * 16 + ANSWERS + b"\xff" * 99 + b"</>")
             other.wait_data(b"</>")
             self.assertSameBytes(other.take(), b"<" + one.name.encode() + b">" + ALL_BYTES * 16 + ANSWERS + b"\xff" * 99
@@ -60,16 +63,17 @@ class NullModem(TestCase):
 
     def test_one_of_which_comes_later(self):
         """By then the first port takes its client for a raw one, and its VM has said something."""
-        vspcd = self.start()
-        one, two = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
-        first, witness = Peer(client_address(one)), RawClient(one)
-        one.send(b"early")
-        witness.wait_data(b"early")  # half a second has passed for both
-        witness.close()
-        self.relay(first, Peer(client_address(two)), size=65536)
-        two.wait_data(b"early")
-        self.assertEqual(two.take(), b"early")
-        self.assertJoined(one, two)
+        for size in 65536, 4:
+            vspcd = self.start()
+            one, two = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
+            first, witness = Peer(client_address(one)), RawClient(one)
+            one.send(b"early")
+            witness.wait_data(b"early")  # half a second has passed for both
+            witness.close()
+            self.relay(first, Peer(client_address(two)), size=size)
+            two.wait_data(b"early")
+            self.assertEqual(two.take(), b"early")
+            self.assertJoined(one, two)
 
     def test_one_whose_vm_comes_later(self):
         vspcd = self.start()

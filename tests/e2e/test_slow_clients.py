@@ -8,6 +8,7 @@ import time
 
 from harness import SANITIZED, TestCase, main, wait_for
 from peers import (AYT, BINARY, DO, IAC, SGA, WILL, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, say, sub)
+from varlink_peer import Caller
 
 SMALL = 4096  # a receive buffer that makes a peer slow at once
 SKIPPED = re.compile(rb"\r\n\[vspc: (\d+) bytes skipped\]\r\n")
@@ -220,6 +221,22 @@ class DeafVm(TestCase):
         deaf.wait_size(sent)
         newcomer.wait_data(b"is data")
         self.assertSameBytes(newcomer.data, b"#\xff\xfb\x01 is data")
+
+    def test_what_many_have_typed_early_comes_in_its_order_though_it_is_more_than_there_is_room_for(self):
+        vm = connected_vm(self.start())
+        typist, clients = RawClient(vm), [Caller(vm.vspcd) for _ in range(40)]
+        keys = [(bytes([0x30 + n]), bytes([0x80 + n])) for n in range(len(clients))]
+        sent = send_until_stuck(typist, b"k" * MEGABYTE)
+        for client, (early, _) in zip(clients, keys):
+            client.say("Attach", {"vm": vm.id}, upgrade=True, typed=early * 4000)
+            client.next_reply()
+        vm.wait_size(sent)
+        for client, (_, late) in zip(clients, keys):
+            client.send(late)
+        vm.wait_size(sent + len(clients) * 4001)
+        for early, late in keys:
+            self.assertEqual((vm.data.count(early), vm.data.count(late)), (4000, 1))
+            self.assertLess(vm.data.rindex(early), vm.data.index(late))
 
     def test_it_keeps_its_clients_though_they_close_meanwhile(self):
         vspcd = self.start()

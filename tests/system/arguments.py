@@ -20,9 +20,7 @@ def argument_parser(description):
     return parser
 
 
-def enter():
-    """Makes a place for machines, and goes on in there."""
+def skip_where_impossible():
     why = isolation.why_impossible()
     if why:
         tap.unavailable(why)
-    isolation.enter()

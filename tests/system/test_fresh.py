@@ -15,7 +15,8 @@ import tempfile
 import time
 import unittest
 
-from arguments import argument_parser, enter, tap
+import isolation
+from arguments import argument_parser, skip_where_impossible, tap
 from conversation import Conversation
 from machine import SOURCE, Machine, cache, ccache, debian_root, wait_for
 from scenario import readme_block
@@ -125,6 +126,11 @@ class Trying(Fresh):
         telnet.type("\x03")
         telnet.type("echo $((6 * 8))\n")
         telnet.wait_shown("48\r\n")
+        # Whoever has logged in to the machine can use it.
+        telnet.type("id -u; id -G; cat /proc/$$/environ | tr '\\0' '\\n' | grep -c .; grep -E '^(Cap|NoNew)' /proc/$$/status\n")
+        telnet.wait_shown("65534\r\n65534\r\n5\r\n")
+        for what in "CapInh", "CapPrm", "CapEff", "CapAmb":
+            telnet.wait_shown(f"{what}:\t0000000000000000\r\n")
         self.assertRegex(self.machine.sh("cd ~/vspc; build-serve/vspc-client --host=127.0.0.1").stdout, "demo-2 ")
         serve.interrupt()
         serve.wait_shown("All ended.").wait_exit()
@@ -164,7 +170,8 @@ class Installing(Fresh):
 
 def main():
     arguments = argument_parser(__doc__).parse_args()
-    enter()
+    skip_where_impossible()
+    isolation.enter()
     Fresh.release = arguments.release
     tap.run(tap.select(tap.tests_of(Trying, Installing), arguments.words))
 

@@ -6,7 +6,8 @@
 import contextlib
 import sys
 
-from arguments import argument_parser, enter, tap
+import isolation
+from arguments import argument_parser, skip_where_impossible, tap
 from debs import Debs
 from encryption import Encryption
 from faces import Faces
@@ -81,11 +82,16 @@ def main():
                         help="run a shell on the machine when a scenario fails, before anything is cleaned up")
     arguments = parser.parse_args()
 
-    enter()
     if arguments.shell:
+        why = isolation.why_impossible()
+        if why:
+            sys.exit(f"There can be no machine: {why}")
+        isolation.enter()
         look_around(arguments.release)
-        sys.exit()
+        return
 
+    skip_where_impossible()
+    isolation.enter()
     tap.run(tap.select(tap.tests_of(*CLASSES), arguments.words),
             lambda tests, result: run(arguments.release, tests, result),
             (lambda: Scenario.machine.shell()) if arguments.shell_on_failure else None)

@@ -87,6 +87,18 @@ static void test_the_times(_unused_ void **state) {
         assert_int_equal(concentrator->half_closed.duration, 60 * USEC_PER_SEC);
 }
 
+/* On a local socket that shows; on a TCP connection only once something is sent. */
+static void test_one_that_has_gone_altogether_is_not_kept(_unused_ void **state) {
+        Console *console = new_console(1);
+        int fd = new_client(console, CLIENT_TELNET);
+
+        assert_false(read_all(fd)); /* unread bytes would reset the connection */
+        safe_close(fd);
+        while (console->clients)
+                run_once();
+        assert_null(console->half_closed);
+}
+
 static void test_it_is_closed_when_its_vm_is_silent(_unused_ void **state) {
         Console *console = new_console(1);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
@@ -190,6 +202,7 @@ static void test_a_long_replay_takes_turns(_unused_ void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_the_times, begin, end),
+                cmocka_unit_test_setup_teardown(test_one_that_has_gone_altogether_is_not_kept, begin, end),
                 cmocka_unit_test_setup_teardown(test_it_is_closed_when_its_vm_is_silent, begin, end),
                 cmocka_unit_test_setup_teardown(test_and_in_the_end_whatever_its_vm_says, begin, end),
                 cmocka_unit_test_setup_teardown(test_what_its_vm_says_breaks_the_silence, begin, end),

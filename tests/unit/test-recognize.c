@@ -67,7 +67,7 @@ static void test_after_data_an_answer_and_a_beginning_are_telnet(_unused_ void *
 }
 
 /* Which is what a person presses, or a program has to say of a sudden. */
-static void test_after_data_commands_are_telnet_if_they_are_short_and_whole_and_come_after_silence(_unused_ void **state) {
+static void test_after_data_commands_are_telnet_if_short_and_whole_and_after_silence(_unused_ void **state) {
         uint8_t commands[66];
 
         for (size_t i = 0; i < sizeof commands; i += 2)
@@ -115,8 +115,8 @@ static void test_a_break_with_something_else_is_data(_unused_ void **state) {
         assert_after_silence(BYTES(IAC BRK IAC BRK IAC BRK IAC BRK IAC BRK), TELNET_NOT_RECOGNIZED);
 }
 
-/* gdb sends all of this at once if it is to interrupt the kernel when it connects. Of what it asks there may be more than
- * has been read. */
+/* gdb sends all of this at once if it is to interrupt the kernel when it connects. The packet may be longer than the
+ * read. */
 static void test_a_break_may_come_with_what_gdb_says_when_it_connects(_unused_ void **state) {
         uint8_t read[513] = IAC BRK "g+$qSupported:";
 
@@ -271,7 +271,7 @@ int main(void) {
                 cmocka_unit_test(test_an_answer_to_an_open_offer_is_telnet_whatever_follows),
                 cmocka_unit_test(test_after_data_one_answer_may_be_chance_and_two_are_none),
                 cmocka_unit_test(test_after_data_an_answer_and_a_beginning_are_telnet),
-                cmocka_unit_test(test_after_data_commands_are_telnet_if_they_are_short_and_whole_and_come_after_silence),
+                cmocka_unit_test(test_after_data_commands_are_telnet_if_short_and_whole_and_after_silence),
                 cmocka_unit_test(test_a_break_is_a_break_after_silence_and_as_the_first_thing),
                 cmocka_unit_test(test_a_break_with_something_else_is_data),
                 cmocka_unit_test(test_a_break_may_come_with_what_gdb_says_when_it_connects),

@@ -185,11 +185,15 @@ static void test_one_after_the_other_is_looked_up(_unused_ void **state) {
 }
 
 static void test_nobody_waits_long_for_an_nss_that_hangs_and_only_the_first_waits(_unused_ void **state) {
-        Question first = {}, second = {}, other = {}, last = {};
+        Question first = {}, beside = {}, second = {}, other = {}, last = {};
 
         let_nss_hang(true);
         ask(&first, 1000);
+        assert_true(sd_event_run(f.event, 5 * USEC_PER_MSEC) >= 0); /* the time of the next is up later */
+        ask(&beside, 1002);
         wait_answered(&first, "-");
+        assert_int_equal(beside.n_answers, 1);
+        assert_string_equal(beside.name, "-");
         ask(&second, 1000);
         ask(&other, 1001);
         assert_int_equal(second.n_answers, 1);
