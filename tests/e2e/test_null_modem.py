@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 """Two VMs' ports joined with each other, as a null modem joins two machines for PPP or kgdb. Each VM gets the other's
-output and nothing else, whichever port was connected to first."""
+output and nothing else, whichever port was connected to first. That offers may come in pieces is tested in
+tests/unit/test-client.c."""
 
 import subprocess
 import threading
@@ -42,12 +43,10 @@ class NullModem(TestCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
 
-    def relay(self, *peers, size):
-        """Joins two connections; passes on so many bytes at a time."""
+    def relay(self, *peers):
         def pump(one, other):
             while data := one.recv(65536):
-                for at in range(0, len(data), size):
-                    other.sendall(data[at:at + size])
+                other.sendall(data)
 
         for peer in peers:
             peer.sock.setblocking(True)
@@ -63,17 +62,16 @@ class NullModem(TestCase):
 
     def test_one_port_may_be_joined_later(self):
         """By then the first port takes its client for a raw one, and its VM has said something."""
-        for size in 65536, 4:
-            vspcd = self.start()
-            one, two = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
-            first, witness = Peer(client_address(one)), RawClient(one)
-            one.send(b"early")
-            witness.wait_data(b"early")  # half a second has passed for both
-            witness.close()
-            self.relay(first, Peer(client_address(two)), size=size)
-            two.wait_data(b"early")
-            self.assertEqual(two.take(), b"early")
-            self.assertJoined(one, two)
+        vspcd = self.start()
+        one, two = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
+        first, witness = Peer(client_address(one)), RawClient(one)
+        one.send(b"early")
+        witness.wait_data(b"early")  # half a second has passed for both
+        witness.close()
+        self.relay(first, Peer(client_address(two)))
+        two.wait_data(b"early")
+        self.assertEqual(two.take(), b"early")
+        self.assertJoined(one, two)
 
     def test_one_vm_may_come_later(self):
         vspcd = self.start()
@@ -84,13 +82,6 @@ class NullModem(TestCase):
         self.assertEqual(two.port, one.port + 1)
         self.wait_joined(one, two)
         self.assertJoined(one, two)
-
-    def test_offers_that_come_byte_by_byte_are_recognized(self):
-        vspcd = self.start()
-        vms = with_scrollback(vspcd, "one"), with_scrollback(vspcd, "two")
-        self.relay(*(Peer(client_address(vm)) for vm in vms), size=1)
-        self.wait_joined(*vms)
-        self.assertJoined(*vms)
 
     def test_neither_vm_gets_notices(self):
         vspcd = self.start()

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How long a client is kept that has ended its sending side, and that a long replay takes turns with everything
- * else. The tests shorten durations in the concentrator's own queues. */
+/* What takes time: how long a client is kept that has ended its sending side, how long the port of another VM may
+ * take to show that it is one, and that a long replay takes turns with everything else. The tests set durations in
+ * the concentrator's own queues. */
 
 #include <sys/socket.h>
 
@@ -180,6 +181,76 @@ static void test_a_vmotion_is_not_silence(_unused_ void **state) {
                 run_once();
 }
 
+#define OFFERS "\xff\xfb\x00\xff\xfb\x03\xff\xfb\x01\xff\xfd\x00\xff\xfd\x03"
+#define OFFERS_SIZE (sizeof OFFERS - 1)
+
+/* Returns once vspcd has read it. */
+static void say(Console *console, int fd, const void *data, size_t n) {
+        Client *c = console->clients;
+
+        assert_int_equal(write(fd, data, n), (ssize_t) n);
+        do
+                run_once();
+        while (stream_has_unread(&c->stream));
+}
+
+/* The offers in two pieces, whatever comes between them, are no input and no telnet. */
+static void assert_joined(Console *console, int fd, size_t cut) {
+        Client *c = console->clients;
+
+        timeout_queue_set_duration(&concentrator->detections, USEC_INFINITY);
+        say(console, fd, OFFERS, cut);
+        assert_false(c->null_modem);
+        say(console, fd, &OFFERS[cut], OFFERS_SIZE - cut);
+        assert_true(c->null_modem);
+        assert_int_equal(c->mode, CLIENT_RAW);
+        assert_int_equal(console->bytes_sent, 0);
+
+        say(console, fd, "\xff\xfd\x00\xff\xfd\x03", 6);
+        assert_int_equal(c->mode, CLIENT_RAW);
+        assert_int_equal(console->bytes_sent, 6);
+        client_end(c);
+}
+
+static void test_the_port_of_another_vm_may_show_in_pieces(_unused_ void **state) {
+        for (size_t cut = 1; cut < OFFERS_SIZE; cut++) {
+                Console *console = new_console((uint8_t) cut);
+                _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
+
+                assert_joined(console, fd, cut);
+        }
+}
+
+static void test_the_port_of_another_vm_may_show_late(_unused_ void **state) {
+        for (size_t cut = 3; cut < OFFERS_SIZE; cut++) {
+                Console *console = new_console((uint8_t) cut);
+                _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
+
+                timeout_queue_set_duration(&concentrator->detections, SHORT);
+                while (console->clients->mode != CLIENT_RAW)
+                        run_once();
+                assert_joined(console, fd, cut);
+        }
+}
+
+static void test_what_only_begins_like_the_port_of_another_vm_is_a_telnet_program(_unused_ void **state) {
+        for (unsigned late = 0; late < 2; late++) {
+                Console *console = new_console((uint8_t) (1 + late));
+                _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
+
+                timeout_queue_set_duration(&concentrator->detections, late ? SHORT : USEC_INFINITY);
+                while (late && console->clients->mode != CLIENT_RAW)
+                        run_once();
+                timeout_queue_set_duration(&concentrator->detections, USEC_INFINITY);
+                say(console, fd, OFFERS, 6);
+                assert_int_not_equal(console->clients->mode, CLIENT_TELNET);
+                timeout_queue_set_duration(&concentrator->detections, SHORT);
+                while (console->clients->mode != CLIENT_TELNET)
+                        run_once();
+                assert_int_equal(console->bytes_sent, 0);
+        }
+}
+
 /* Of nothing but queries nothing is sent, so the connection never stops it. */
 static void test_a_long_replay_takes_turns(_unused_ void **state) {
         Console *console = new_console(1);
@@ -208,6 +279,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_output_of_the_vm_breaks_the_silence, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_client_that_takes_older_output_breaks_the_silence, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_vmotion_is_not_silence, begin, end),
+                cmocka_unit_test_setup_teardown(test_the_port_of_another_vm_may_show_in_pieces, begin, end),
+                cmocka_unit_test_setup_teardown(test_the_port_of_another_vm_may_show_late, begin, end),
+                cmocka_unit_test_setup_teardown(test_what_only_begins_like_the_port_of_another_vm_is_a_telnet_program, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_long_replay_takes_turns, begin, end),
         };
 
