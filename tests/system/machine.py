@@ -216,9 +216,11 @@ class Machine(Overlay):
         return self.run("bash", "-euo", "pipefail", "-c", script, **kwargs)
 
     def popen(self, *argv, user="root"):
-        """Starts a command that is talked to. end() ends it, and all that it has started."""
-        return subprocess.Popen(self.argv(*argv, user=user), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, start_new_session=True)
+        """Starts a command that is talked to. end() ends it, and all that it has started. Ctrl-C reaches it also if the tests run
+        in the background of a shell, which has SIGINT ignored there."""
+        return subprocess.Popen(  # pylint: disable=consider-using-with
+            self.argv(*argv, user=user), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def shell(self):
         """For somebody who sits at the terminal that this runs on, on a terminal of the machine's"""
