@@ -17,7 +17,7 @@ systemctl stop 'peer-*'
 until systemctl stop vspc.service vspc.socket vspc-admin.socket vspc-hooks.service vspc-hooks.socket \\
     vspc-admin-tls.socket; do :; done
 rm -rf /etc/systemd/system/vspc*.d /etc/vspc /etc/polkit-1/rules.d/*vspc* /var/lib/vspc/* /var/log/vspc/*
-rm -f /run/vspc-gate /run/vspc-clock
+rm -f /run/vspc-gate /run/vspc-clock /run/vspc/*.socket
 systemctl daemon-reload
 systemctl stop 'systemd-journald*@vspc.*'
 rm -rf /etc/systemd/journald@vspc.conf /var/log/journal/*.vspc /run/systemd/journal.vspc
