@@ -33,7 +33,8 @@ typedef struct LogEntry {
 static struct {
         const char *identifier;
         int max_level;
-        bool journal;
+        bool journal;  /* stderr is connected to it */
+        bool lines;    /* it is sent lines all the same */
 
         pthread_t thread;
         pthread_mutex_t lock;
@@ -64,6 +65,10 @@ static bool stderr_is_journal(void) {
 void log_open(const char *identifier) {
         logger.identifier = identifier;
         logger.journal = stderr_is_journal();
+}
+
+void log_use_lines(void) {
+        logger.lines = true;
 }
 
 void log_set_max_level(int level) {
@@ -130,14 +135,17 @@ static void lines_flush(Lines *lines) {
 
 /* Apart from lines_flush() the only place that may block. */
 static void entry_emit(const LogEntry *e, Lines *lines) {
-        static const size_t prefix = sizeof("MESSAGE=") - 1;
+        const char *message = (const char *) e->field[0].iov_base + strlen("MESSAGE=");
         char line[64 + LOG_MESSAGE_MAX];
+        int n;
 
-        if (logger.journal && sd_journal_sendv(e->field, (int) e->n_fields) >= 0)
+        if (logger.journal && !logger.lines && sd_journal_sendv(e->field, (int) e->n_fields) >= 0)
                 return;
 
-        int n = snprintf(line, sizeof line, "%s: %s\n", logger.identifier,
-                         (const char *) e->field[0].iov_base + prefix);
+        if (logger.journal) /* SyslogLevelPrefix= of systemd.exec(5) */
+                n = snprintf(line, sizeof line, "<%s>%s\n", (const char *) e->field[1].iov_base + strlen("PRIORITY="), message);
+        else
+                n = snprintf(line, sizeof line, "%s: %s\n", logger.identifier, message);
         size_t size = MIN((size_t) n, sizeof line - 1);
 
         if (size > sizeof lines->text - lines->size)

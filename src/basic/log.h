@@ -71,6 +71,10 @@ static inline bool log_burst_pass(LogBurst *b, usec_t now, unsigned *ret_left_ou
 
 /* @identifier stands before each line on stderr. */
 void log_open(const char *identifier);
+
+/* To be called after log_open() by a process that ends soon: it writes lines on stderr even to the journal, which knows
+ * the unit of that stream. Who sent an entry it looks up later, and the process may have ended by then. */
+void log_use_lines(void);
 void log_set_max_level(int level);
 int log_start_worker(void);
 

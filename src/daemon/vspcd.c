@@ -161,6 +161,8 @@ int main(int argc, char *argv[]) {
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
+        if (arguments.reload_socket || arguments.check_config)
+                log_use_lines();
         if (arguments.reload_socket)
                 return reload_vspcd(arguments.reload_socket) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "harness.h"
 
@@ -56,6 +57,19 @@ static void assert_logged(const char *want) {
 static void test_a_line_is_the_identifier_and_the_message(_unused_ void **state) {
         log_info("%d VMs", 7);
         assert_logged("test: 7 VMs\n");
+}
+
+static void test_a_line_to_the_journal_begins_with_its_level_for_systemd(_unused_ void **state) {
+        char stream[64];
+        struct stat st;
+
+        assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+        snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long) st.st_dev, (unsigned long long) st.st_ino);
+        setenv("JOURNAL_STREAM", stream, 1);
+        log_open("test");
+        log_use_lines();
+        log_warning("seen");
+        assert_logged("<4>seen\n");
 }
 
 static void test_what_is_below_the_level_is_not_logged(_unused_ void **state) {
@@ -215,6 +229,7 @@ static void test_a_burst_of_which_all_was_logged_leaves_nothing_to_be_told(_unus
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_a_line_is_the_identifier_and_the_message),
+                TEST(test_a_line_to_the_journal_begins_with_its_level_for_systemd),
                 TEST(test_what_is_below_the_level_is_not_logged),
                 TEST(test_an_error_comes_back_negative_whichever_way_it_went_in),
                 TEST(test_percent_m_is_the_error_and_errno_is_kept),
