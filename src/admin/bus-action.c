@@ -44,7 +44,7 @@ static int refuse_client(const BusCall *call, const Console *console, const Clie
 
         return sd_bus_reply_method_errorf(call->message, BUS_ERROR_CLIENT_LIMIT_REACHED,
                                           "VM %s has %u clients already, as many as ClientLimit= allows",
-                                          console->name, console_count_clients(console));
+                                          console->name, console->n_clients);
 }
 
 /* One end of a pair of sockets becomes a client, the other is the caller's. */

@@ -24,7 +24,7 @@
 DEFINE_GETTER(started, "t", c->metrics.started)
 DEFINE_GETTER(vms, "u", HASH_CNT(handle, c->consoles))
 DEFINE_GETTER(connected_vms, "u", c->n_connected)
-DEFINE_GETTER(clients, "u", c->n_clients - c->n_clients_gone)
+DEFINE_GETTER(clients, "u", c->n_clients)
 DEFINE_GETTER(vm_connections, "t", c->metrics.vm_connections)
 DEFINE_GETTER(vm_connections_refused, "t", c->metrics.vm_connections_refused)
 DEFINE_GETTER(clients_total, "t", c->metrics.clients)

@@ -308,7 +308,7 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 {"vms", HASH_CNT(handle, concentrator->consoles)},
                 {"vmsConnected", concentrator->n_connected},
                 {"vmConnections", concentrator->n_links},
-                {"clients", concentrator->n_clients - concentrator->n_clients_gone},
+                {"clients", concentrator->n_clients},
                 {"adminConnections", n_admin},
                 {"descriptors", concentrator->n_links + concentrator->n_clients + n_admin + concentrator->n_ports},
                 {"descriptorLimit", concentrator->descriptor_limit},

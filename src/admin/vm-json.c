@@ -21,11 +21,8 @@ static void write_clients(JsonWriter *w, const Console *console) {
         unsigned n = 0;
 
         json_writer_begin_array(w, "clients");
-        for (const Client *c = console->clients; c && n < VM_JSON_CLIENTS_MAX; c = c->next)
-                if (c->access != ACCESS_NONE) {
-                        client_json_write(w, NULL, c);
-                        n++;
-                }
+        for (const Client *c = console->clients; c && n < VM_JSON_CLIENTS_MAX; c = c->next, n++)
+                client_json_write(w, NULL, c);
         json_writer_end_array(w);
 }
 
@@ -71,7 +68,7 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         if (problem)
                 json_writer_put_string(w, "problem", problem);
         json_writer_put_string(w, "vmotion", vmotion_state_to_string(console_vmotion_state(console)));
-        json_writer_put_unsigned(w, "clientCount", console_count_clients(console));
+        json_writer_put_unsigned(w, "clientCount", console->n_clients);
         write_clients(w, console);
         json_writer_put_unsigned(w, "bytesReceived", console->ring.end);
         json_writer_put_unsigned(w, "bytesSent", console->bytes_sent);

@@ -10,7 +10,7 @@
 
 /* What a client holds. In the order of how much it keeps others from. */
 typedef enum Access {
-        ACCESS_NONE, /* has gone, but for what it typed last */
+        ACCESS_NONE, /* nothing: it is refused */
         ACCESS_READ_ONLY,
         ACCESS_FREE_FOR_ALL, /* reads and writes, and so may others */
         ACCESS_WRITE,        /* nobody else writes */

@@ -9,24 +9,30 @@ bool client_is_shut_out(const Client *c) {
         return c->access != ACCESS_EXCLUSIVE && c->console->holders.n[ACCESS_EXCLUSIVE] > 0;
 }
 
-void client_half_close(Client *c) {
-        Concentrator *concentrator = c->concentrator;
+void client_begin_half_close(Client *c) {
+        timeout_start(&c->concentrator->half_closed, &c->lifetime);
+        if (c->half_closed)
+                return;
 
+        client_log_disconnected(c);
+        console_half_close_client(c->console, c);
+}
+
+void client_half_close(Client *c) {
         if (client_is_shut_out(c) || !stream_end_reading(&c->stream)) {
                 client_end(c);
                 return;
         }
 
+        c->ended = true;
         buffer_clear(&c->unread);
-        client_log_disconnected(c);
-        timeout_start(&concentrator->vm_silences, &c->vm_silence);
-        timeout_start(&concentrator->half_closed, &c->lifetime);
-        console_half_close_client(c->console, c);
+        timeout_start(&c->concentrator->vm_silences, &c->vm_silence);
+        client_begin_half_close(c);
         client_flush(c);
 }
 
 void client_break_vm_silence(Client *c) {
-        if (c->half_closed)
+        if (c->ended)
                 timeout_start(&c->concentrator->vm_silences, &c->vm_silence);
 }
 

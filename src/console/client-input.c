@@ -35,7 +35,7 @@ void client_update_reading(Client *c) {
         bool unknown = c->mode == CLIENT_UNDECIDED && (c->unread.size == 0 || client_unread_is_open(c)) &&
                        c->unread.size < CLIENT_PREFIX_MAX;
         bool wanted = !client_is_blocked(c) || unknown;
-        bool reading = c->mode != CLIENT_DEAD && !c->half_closed && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
+        bool reading = c->mode != CLIENT_DEAD && !c->ended && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
                 return;
@@ -446,8 +446,23 @@ static size_t client_read_max(const Client *c) {
 static void client_say_last_words(Client *c) {
         if (c->mode == CLIENT_UNDECIDED)
                 client_decide(c);
-        if (c->unread.size == 0 || c->mode != CLIENT_RAW)
+        if (c->unread.size == 0 || c->mode == CLIENT_DEAD)
                 return;
+        if (c->unread.size > console_last_words_space(c->console)) {
+                console_log(c->console, LOG_NOTICE, NULL, c->peer.text,
+                            "takes no input: the last %zu bytes that client %s typed are dropped", c->unread.size,
+                            c->peer.text);
+                return;
+        }
+
+        if (c->mode == CLIENT_TELNET) {
+                Buffer words = TAKE(c->unread, BUFFER_INIT(CLIENT_TYPED_EARLY_MAX));
+
+                client_receive_telnet(c, buffer_data(&words), words.size);
+                buffer_clear(&words);
+                return;
+        }
+
         if (TAKE(c->reading.begins_with_break, false))
                 buffer_consume(&c->unread, client_deliver_breaks(c, buffer_data(&c->unread), c->unread.size));
 
@@ -455,16 +470,13 @@ static void client_say_last_words(Client *c) {
                 client_input(c, buffer_data(&c->unread), c->unread.size);
 }
 
-/* Whether it has said something for which its VM has no room: that waits, and so does the end of the connection, which
- * client_hung_up() finds. */
-static bool client_postpones_end(Client *c) {
-        if (!client_is_blocked(c))
-                return false;
-
-        if (c->mode == CLIENT_UNDECIDED)
-                client_decide(c);
-        client_update_reading(c);
-        return c->mode != CLIENT_DEAD && c->unread.size > 0;
+/* All that it has sent has been read. @n: see stream_read() */
+static void client_end_input(Client *c, ssize_t n) {
+        client_say_last_words(c);
+        if (n == 0 && c->mode != CLIENT_DEAD)
+                client_half_close(c);
+        else
+                client_end(c);
 }
 
 void client_readable(Stream *s) {
@@ -482,19 +494,14 @@ void client_readable(Stream *s) {
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
-                if (client_postpones_end(c))
-                        return;
-
-                client_say_last_words(c);
-                if (n == 0 && c->mode != CLIENT_DEAD)
-                        client_half_close(c);
-                else
-                        client_end(c);
+                client_end_input(c, n);
                 console_flush_input(console);
                 return;
         }
 
         client_await_silence(c);
+        if (c->half_closed)
+                client_begin_half_close(c); /* again from now on */
 
         bool continues = TAKE(c->reading.cut, (size_t) n == max) && c->reading.late && c->unread.size == 0;
 
@@ -510,28 +517,15 @@ void client_readable(Stream *s) {
         console_flush_input(console);
 }
 
-/* In TLS there is always something left in the socket, were it only the end: what it is has to be read. */
-static bool client_has_last_words(Client *c) {
-        size_t space = buffer_space(&c->unread);
-        uint8_t *p = c->stream.tls && space > 0 ? buffer_reserve(&c->unread, space) : NULL;
-
-        if (p)
-                buffer_commit(&c->unread, (size_t) MAX(stream_read(&c->stream, p, space), 0));
-
-        return c->unread.size > 0 || (!c->stream.ended && stream_has_unread(&c->stream));
-}
-
-/* It has ended its sending side, or gone, while its VM takes no input, or while it does not read its answers. What it
- * has typed last waits for the VM; what it held does not. If it may only read it stays so: its VM must not hear it. */
+/* It has ended its sending side, or gone, while it is not read: while its VM takes no input, or while it does not read its
+ * answers. If there is something left that it has sent, that waits until it can be read, for a time. */
 void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
-        uint8_t none;
+        Console *console = c->console;
 
-        if (client_has_last_words(c)) {
-                if (c->access != ACCESS_READ_ONLY)
-                        console_change_access(c->console, c, ACCESS_NONE);
-        } else if (!s->tls && stream_read(s, &none, sizeof none) == 0)
-                client_half_close(c);
+        if (stream_has_unread(s) || s->tls)
+                client_begin_half_close(c);
         else
-                client_end(c);
+                client_end_input(c, 0);
+        console_flush_input(console);
 }

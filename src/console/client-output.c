@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "client.h"
+#include "connection/telnet-send.h"
 #include "message.h"
 
 /* Bytes of a replay that are filtered and sent at a time */
@@ -70,82 +71,11 @@ static void client_skip(Client *c) {
         client_notice(c, "%" PRIu64 " bytes skipped", n);
 }
 
-/* What has been begun of a sequence is ended, so that a command may follow. Returns: @used, or a negative errno. */
-static ssize_t client_end_sequence(Client *c, size_t used) {
-        int r = telnet_session_settle(&c->telnet, &c->stream.out);
-
-        return r < 0 ? r : (ssize_t) used;
-}
-
-/* From the ring straight to the socket, escapes and all. */
-static ssize_t client_send_gathered(Client *c, const struct iovec *pieces, size_t n) {
-        ssize_t sent = stream_send(&c->stream, pieces, n);
-
-        return sent < 0 ? sent
-                        : client_end_sequence(c, telnet_gathered(&c->telnet.out, pieces, n, (size_t) sent));
-}
-
-/* By way of the buffer that all share, escapes put in. What the kernel does not take is not kept: the cursor
- * stays before it, except that a sequence once begun is ended. */
-static ssize_t client_send_encoded(Client *c, const struct iovec *iov, size_t n) {
-        TelnetEncoder before = c->telnet.out;
-        uint8_t *out = c->concentrator->encoded;
-        size_t size = 0, used = 0;
-
-        for (size_t i = 0; i < n; i++) {
-                size_t consumed;
-
-                size += telnet_encode(&c->telnet.out, iov[i].iov_base, iov[i].iov_len, out + size,
-                                      CONCENTRATOR_ENCODED_MAX - size, &consumed);
-                used += consumed;
-                if (consumed < iov[i].iov_len)
-                        break;
-        }
-
-        ssize_t sent = stream_send(&c->stream, &(struct iovec){out, size}, 1);
-        if (sent < 0 || (size_t) sent == size)
-                return sent < 0 ? sent : (ssize_t) used;
-
-        /* Once more, to learn how much of the ring the bytes sent stand for. */
-        c->telnet.out = before;
-        size = used = 0;
-        for (size_t i = 0; i < n && size < (size_t) sent; i++) {
-                size_t consumed;
-
-                size += telnet_encode(&c->telnet.out, iov[i].iov_base, iov[i].iov_len, out,
-                                      (size_t) sent - size, &consumed);
-                used += consumed;
-        }
-
-        return client_end_sequence(c, used);
-}
-
-static size_t iov_size(const struct iovec *iov, size_t n) {
-        size_t size = 0;
-
-        for (size_t i = 0; i < n; i++)
-                size += iov[i].iov_len;
-
-        return size;
-}
-
-/* If less than this much can be sent without a copy, and not all, it is better to encode a whole buffer. */
-#define GATHERED_MIN 32768U
-
 static ssize_t client_send_some(Client *c) {
-        struct iovec iov[64], pieces[128];
+        struct iovec iov[64];
         size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
 
-        /* TLS copies anyway, and would make a record of each piece. */
-        if (c->stream.tls)
-                return client_send_encoded(c, iov, n);
-
-        size_t n_pieces = telnet_gather(&c->telnet.out, iov, n, pieces, ELEMENTSOF(pieces));
-
-        if (iov_size(pieces, n_pieces) >= MIN(iov_size(iov, n), (size_t) GATHERED_MIN))
-                return client_send_gathered(c, pieces, n_pieces);
-
-        return client_send_encoded(c, iov, n);
+        return telnet_send(&c->stream, &c->telnet, iov, n, c->concentrator->encoded);
 }
 
 /* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
@@ -158,7 +88,8 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
 
         ring_read(&c->console->ring, c->cursor.position, in, n);
         size_t size = replay_filter(&c->replay, in, n, n < left, out, sizeof out, &used);
-        ssize_t sent = size > 0 ? client_send_encoded(c, &(struct iovec){out, size}, 1) : 0;
+        ssize_t sent = size > 0 ? telnet_send_encoded(&c->stream, &c->telnet, &(struct iovec){out, size}, 1,
+                                                         c->concentrator->encoded) : 0;
         if (sent < 0)
                 return sent;
 

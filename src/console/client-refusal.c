@@ -31,7 +31,7 @@ static void describe_refusal(const Console *console, AccessMode mode, ConsoleVer
                 client_describe_hold(holder, text);
         else
                 snprintf(text, CLIENT_HOLD_TEXT_MAX, "this VM has %u clients already",
-                         console_count_clients(console));
+                         console->n_clients);
 }
 
 void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict) {

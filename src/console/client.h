@@ -41,9 +41,9 @@ typedef enum ClientMode {
 /* The same for a client that attaches by way of the admin sockets and begins to type before it has our answer */
 #define CLIENT_TYPED_EARLY_MAX 4096U
 
-/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. It
- * is closed when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken nothing, after
- * CLIENT_HALF_CLOSED_USEC in any case, when its VM has more than CLIENT_HALF_CLOSED_MAX of them (the oldest
+/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. What it sent
+ * before is read as its VM takes it. It is closed when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken
+ * nothing, CLIENT_HALF_CLOSED_USEC after it was last read in any case, when its VM has more than CLIENT_HALF_CLOSED_MAX of them (the oldest
  * goes), when somebody gets exclusive access, and when descriptors run out. */
 #define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
@@ -83,6 +83,7 @@ struct Client {
 
         bool awaits_binary;   /* it has not answered our WILL BINARY: its output waits for CLIENT_BINARY_USEC at most */
         bool half_closed;     /* it has ended its sending side, and is in its console's list of such clients */
+        bool ended;           /* the same, and all that it has sent has been read */
         bool begun;           /* its first bytes have been compared with our own offers */
         bool null_modem;      /* they were our own offers: it is the port of another VM, and stays raw */
         bool got_output;      /* the scrollback would come too late */
@@ -165,7 +166,10 @@ void client_handle_com_port(Client *c, const TelnetEvent *event);
 /* "client 192.0.2.7:4711 disconnected" */
 void client_log_disconnected(const Client *c);
 
-/* It has ended its sending side, and everything it sent has been read (client-half-close.c). May end it. */
+/* It has ended its sending side, and there may be something to read yet (client-half-close.c). May end it. */
+void client_begin_half_close(Client *c);
+
+/* The same, and everything it sent has been read. */
 void client_half_close(Client *c);
 
 /* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */

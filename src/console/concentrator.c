@@ -4,6 +4,7 @@
 #include <utlist.h>
 
 #include "client.h"
+#include "connection/telnet-send.h"
 #include "console-vmotion.h"
 #include "link.h"
 #include "message.h"
@@ -228,7 +229,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         port_pool_init(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
 
         c->input = malloc(CONCENTRATOR_READ_MAX);
-        c->encoded = malloc(CONCENTRATOR_ENCODED_MAX);
+        c->encoded = malloc(TELNET_SEND_BUFFER);
         if (!c->input || !c->encoded)
                 return -ENOMEM;
 
@@ -263,6 +264,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 {&c->vm_silences, CLIENT_SILENCE_USEC, client_vm_silence_elapsed},
                 {&c->half_closed, CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
+                {&c->stalls, LINK_STALL_USEC, link_stall_elapsed},
                 {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
                 {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
         };
@@ -295,7 +297,7 @@ Concentrator *concentrator_free(Concentrator *c) {
 
         TimeoutQueue *queues[] = {&c->handshakes, &c->questions,   &c->departures,  &c->detections,       &c->binary_answers,
                                   &c->silences,   &c->vm_silences, &c->half_closed, &c->vmotion_timeouts, &c->successions,
-                                  &c->orphans};
+                                  &c->stalls,                                     &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
         acceptor_rests_done(&c->rests);

@@ -48,9 +48,8 @@ struct ConcentratorObserver {
         ConcentratorObserver *prev, *next;
 };
 
-/* One read of a connection, at most, and one write of what needs telnet's escapes */
+/* One read of a connection, at most */
 #define CONCENTRATOR_READ_MAX (128U * 1024U)
-#define CONCENTRATOR_ENCODED_MAX (64U * 1024U)
 
 /* Descriptors kept back for what is not a connection: files, the journal, the bus. */
 #define CONCENTRATOR_DESCRIPTORS_RESERVED 32U
@@ -74,6 +73,7 @@ struct Concentrator {
         TimeoutQueue vm_silences; /* Client.vm_silence: half-closed, and its VM says nothing */
         TimeoutQueue half_closed; /* Client.lifetime: half-closed */
         TimeoutQueue vmotion_timeouts;
+        TimeoutQueue stalls;      /* Link.stall: takes no input */
         TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
         AcceptorRests rests;
@@ -95,10 +95,9 @@ struct Concentrator {
         ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
 
         Metrics metrics;
-        uint64_t n_consoles_ever;
+        uint64_t n_consoles_ever, n_links_ever;
         unsigned n_connected; /* VMs */
         unsigned n_clients;
-        unsigned n_clients_gone; /* of these, those that are kept for what they typed last */
         unsigned n_links;
         Link *strangers_heard;    /* utlist, the first first: who has sent something and is not known */
         size_t strangers_pending; /* bytes of that, of LINK_STRANGERS_PENDING_MAX */
@@ -108,7 +107,7 @@ struct Concentrator {
         bool restoring;        /* all VMs seem to be gone: none is given up for another */
 
         uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
-        uint8_t *encoded; /* CONCENTRATOR_ENCODED_MAX: what is about to be written */
+        uint8_t *encoded; /* TELNET_SEND_BUFFER: what is about to be written */
 };
 
 /* @n_descriptors: how many the process may have (RLIMIT_NOFILE). Takes over what @settings points to. */

@@ -1,81 +1,134 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What clients type, on its way to a console's links, or to what a vMotion holds back of it. */
+/* What clients type, on its way to a console's links. It lies in the console's input ring, in which each link has a cursor.
+ * Clients wait for the links that set the pace. */
 
 #include <utlist.h>
 
 #include "link.h"
 
-static bool link_takes_input(const Link *l) {
-        return l->state == LINK_LIVE && !(l->vmotion && vmotion_state_holds(l->vmotion->state)) && !l->stream.broken;
+/* Whether @l is a vMotion's source which is sent no more than what was typed before the vMotion. */
+static bool link_is_held(const Link *l) {
+        return l->vmotion && l->vmotion->source == l && vmotion_state_holds(l->vmotion->state);
 }
 
-static size_t vmotion_input_space(const VMotion *v) {
-        if (!vmotion_state_holds(v->state))
-                return CONCENTRATOR_READ_MAX;
-
-        /* Each byte may need two. */
-        return v->held.size < VMOTION_HELD_MAX ? (VMOTION_HELD_MAX - v->held.size + 1) / 2 : 0;
+static bool links_share_uri(const Link *a, const Link *b) {
+        return a->uri && b->uri && streq(a->uri, b->uri);
 }
 
-size_t console_input_space(const Console *c) {
-        size_t space = CONCENTRATOR_READ_MAX;
+/* Whether clients could wait for @l at all. */
+static bool link_may_set_pace(const Link *l) {
+        return l->state == LINK_LIVE && l->has_input && !link_is_held(l) && !l->stream.broken;
+}
+
+/* Whether clients wait for @l. Of the links of one URI only one sets the pace: the newest that takes input, or the newest
+ * if none does. The others have lost their host, or soon will. */
+static bool link_sets_pace(const Link *l) {
+        if (!link_may_set_pace(l))
+                return false;
+
+        for (const Link *m = l->console->links; m; m = m->console_next) {
+                if (m == l || !link_may_set_pace(m) || !links_share_uri(l, m))
+                        continue;
+
+                bool newer = m->number > l->number;
+                if (m->stalled == l->stalled ? newer : l->stalled)
+                        return false;
+        }
+
+        return true;
+}
+
+/* What may be typed until a cursor is @max bytes behind. */
+static size_t cursor_space(const Console *c, const InputCursor *cursor, size_t max) {
+        uint64_t lag = input_ring_lag(&c->input, cursor);
+
+        return lag < max ? (size_t) (max - lag) : 0;
+}
+
+/* The cursor at which the winner of @v goes on. */
+static const InputCursor *vmotion_cursor(const VMotion *v) {
+        return v->source ? &v->source->input : &v->input;
+}
+
+/* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
+static size_t input_space(const Console *c, size_t pace, size_t held) {
+        size_t space = MIN((size_t) CONCENTRATOR_READ_MAX, 2 * input_ring_break_space(&c->input));
         const Link *l;
         const VMotion *v;
 
         DL_FOREACH2(c->links, l, console_next)
-                if (link_takes_input(l))
-                        space = MIN(space, link_input_space(l));
+                if (link_sets_pace(l))
+                        space = MIN(space, cursor_space(c, &l->input, pace));
 
         DL_FOREACH(c->vmotions, v)
-                space = MIN(space, vmotion_input_space(v));
+                if (vmotion_state_holds(v->state))
+                        space = MIN(space, cursor_space(c, vmotion_cursor(v), held));
 
         return space;
+}
+
+size_t console_input_space(const Console *c) {
+        return input_space(c, CONSOLE_INPUT_MAX, CONSOLE_HELD_MAX);
+}
+
+size_t console_last_words_space(const Console *c) {
+        return input_space(c, INPUT_RING_MAX, INPUT_RING_MAX);
 }
 
 bool console_holds_input(const Console *c) {
         const Link *l;
 
         DL_FOREACH2(c->links, l, console_next)
-                if (link_takes_input(l) && l->stream.out.size > 0)
+                if (link_may_set_pace(l) &&
+                    (l->stream.out.size > 0 || !input_ring_has_reached(&c->input, &l->input, INPUT_NO_MARK)))
                         return true;
 
         return c->vmotions;
 }
 
-static void console_hold(Console *c, VMotion *v, const uint8_t *data, size_t n) {
-        TelnetEncoder encoder = {.transmission = TELNET_8BIT};
-
-        if (vmotion_state_holds(v->state) && telnet_put_data(&encoder, &v->held, data, n) < 0)
-                console_log(c, LOG_ERR, NULL, NULL, "no memory for input during vMotion, %zu bytes are lost", n);
-}
-
 void console_input(Console *c, const uint8_t *data, size_t n) {
-        Link *l, *next;
-        VMotion *v;
-
         c->bytes_sent += n;
         c->concentrator->metrics.vm_bytes_sent += n;
 
-        DL_FOREACH_SAFE2(c->links, l, next, console_next)
-                if (link_takes_input(l))
-                        link_send(l, data, n);
-
-        DL_FOREACH(c->vmotions, v)
-                console_hold(c, v, data, n);
+        if (input_ring_append(&c->input, data, n) < 0)
+                console_log(c, LOG_ERR, NULL, NULL, "no memory for input, %zu bytes are lost", n);
 }
 
 void console_break(Console *c) {
-        Link *l, *next;
-        VMotion *v;
+        if (input_ring_append_break(&c->input) < 0)
+                console_log(c, LOG_ERR, NULL, NULL, "no memory for a break, it is lost");
+}
 
-        DL_FOREACH_SAFE2(c->links, l, next, console_next)
-                if (link_takes_input(l))
-                        link_send_break(l);
+static const InputCursor *cursor_behind(const InputCursor *a, const InputCursor *b) {
+        if (!a || !b)
+                return a ?: b;
+        if (a->bytes.position != b->bytes.position)
+                return a->bytes.position < b->bytes.position ? a : b;
+
+        return a->n_breaks < b->n_breaks ? a : b;
+}
+
+/* Gives back the memory of what all links have taken. */
+static void console_trim_input(Console *c) {
+        const InputCursor *behind = NULL;
+        const Link *l;
+        const VMotion *v;
+
+        DL_FOREACH2(c->links, l, console_next)
+                if (l->has_input)
+                        behind = cursor_behind(behind, &l->input);
 
         DL_FOREACH(c->vmotions, v)
-                if (vmotion_state_holds(v->state))
-                        (void) buffer_append(&v->held, (uint8_t[]){TELNET_IAC, TELNET_BRK}, 2);
+                if (v->has_input)
+                        behind = cursor_behind(behind, &v->input);
+
+        input_ring_trim(&c->input, behind);
+}
+
+void console_input_taken(Console *c) {
+        console_trim_input(c);
+        console_settle(c);
 }
 
 void console_flush_input(Console *c) {
@@ -84,5 +137,5 @@ void console_flush_input(Console *c) {
         DL_FOREACH_SAFE2(c->links, l, next, console_next)
                 link_flush(l);
 
-        console_settle(c);
+        console_input_taken(c);
 }

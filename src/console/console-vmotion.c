@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
 #include <utlist.h>
 
 #include "console-vmotion.h"
 #include "message.h"
+
+/* @winner goes on in the console's input where the source is, or was. */
+static void vmotion_hand_over_input(VMotion *v, Link *winner) {
+        InputCursor cursor;
+
+        if (v->source && v->source->has_input)
+                cursor = link_release_input(v->source);
+        else if (TAKE(v->has_input, false))
+                cursor = v->input;
+        else
+                return;
+
+        link_take_over_input(winner, &cursor);
+}
 
 /* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over, and a target that has not
  * won is closed. */
@@ -11,15 +26,19 @@ static void vmotion_end(VMotion *v, Link *winner) {
         Link *peer = v->peer != winner ? v->peer : NULL;
         Console *console = v->console;
 
-        if (v->source)
+        if (winner && winner != v->source)
+                vmotion_hand_over_input(v, winner);
+        if (TAKE(v->has_input, false))
+                input_ring_leave(&console->input, &v->input);
+
+        if (v->source) {
                 v->source->vmotion = NULL;
+                v->source->input_limit = INPUT_NO_MARK;
+        }
         if (v->peer)
                 v->peer->vmotion = NULL;
-
-        if (winner) {
-                link_send_held(winner, &v->held);
+        if (winner)
                 link_flush(winner);
-        }
 
         HASH_REMOVE(handle, console->concentrator->vmotions, v);
         console_remove_vmotion(console, v);
@@ -39,17 +58,34 @@ static void vmotion_drop_peer(VMotion *v) {
         link_end(peer);
 }
 
-/* GOAHEAD: sequence and secret. It is queued behind all that has been typed so far, and nothing follows it. */
-static void vmotion_go_ahead(VMotion *v) {
+/* Input is held from here on: the source gets what has been typed so far, then GOAHEAD. */
+static void vmotion_hold(VMotion *v) {
+        timeout_start(&v->console->concentrator->vmotion_timeouts, &v->timeout);
+        v->go_ahead = VMOTION_GO_AHEAD_DUE;
+        v->source->input_limit = input_ring_end(&v->console->input);
+}
+
+/* GOAHEAD: sequence and secret */
+bool vmotion_go_ahead(VMotion *v, Link *link) {
         uint8_t data[VMOTION_SEQUENCE_MAX + VMOTION_SECRET_SIZE];
+
+        if (link != v->source || v->go_ahead != VMOTION_GO_AHEAD_DUE || !vmotion_state_holds(v->state))
+                return false;
 
         memcpy(data, v->sequence, v->sequence_size);
         memcpy(data + v->sequence_size, v->secret, sizeof v->secret);
 
-        timeout_start(&v->console->concentrator->vmotion_timeouts, &v->timeout);
-        v->went_ahead = false;
+        v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
         link_put(v->source, VMWARE_VMOTION_GOAHEAD, data, v->sequence_size + sizeof v->secret);
         explicit_bzero(data, sizeof data);
+        return true;
+}
+
+void vmotion_flushed(const Link *link) {
+        VMotion *v = link->vmotion;
+
+        if (v && v->source == link && v->go_ahead == VMOTION_GO_AHEAD_QUEUED)
+                v->go_ahead = VMOTION_GO_AHEAD_SENT;
 }
 
 /* Everybody who watches is told of it, and it is counted. */
@@ -93,9 +129,11 @@ static void vmotion_source_wins(VMotion *v, const char *why) {
 static void vmotion_nobody_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
-        if (v->held.size > 0)
+        uint64_t n = v->has_input ? input_ring_lag(&console->input, &v->input) : 0;
+
+        if (n > 0)
                 console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
-                            "is gone in a vMotion: %s; %zu bytes of input are dropped", why, v->held.size);
+                            "is gone in a vMotion: %s; %" PRIu64 " bytes of input are dropped", why, n);
         else
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, NULL, "is gone in a vMotion: %s", why);
         vmotion_end(v, NULL);
@@ -104,7 +142,6 @@ static void vmotion_nobody_wins(VMotion *v, const char *why) {
 
 /* Sends input to the source again, as it may stay the VM for ever. The target may still come, or complete. */
 static void vmotion_hand_back(VMotion *v) {
-        Buffer held = TAKE(v->held, BUFFER_INIT(v->held.max));
         Console *console = v->console;
         Link *source = v->source;
 
@@ -113,9 +150,8 @@ static void vmotion_hand_back(VMotion *v) {
                          "goes to %s again", source->peer);
         concentrator_notify(console->concentrator, console, CONSOLE_CHANGED, NULL);
 
-        /* That may end the source, and with it the vMotion. */
-        link_send_held(source, &held);
-        link_flush(source);
+        source->input_limit = INPUT_NO_MARK;
+        link_flush(source); /* may end the source, and with it the vMotion */
         console_settle(console);
 }
 
@@ -130,10 +166,6 @@ static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         Concentrator *c = v->console->concentrator;
 
         vmotion_drop_peer(v);
-        if (v->source)
-                link_send_held(v->source, &v->held);
-        if (!v->source) /* it could not be sent something, and has been closed */
-                return;
 
         HASH_REMOVE(handle, c->vmotions, v);
         int r = vmotion_renew(v, sequence, n);
@@ -148,7 +180,7 @@ static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
                 return;
         }
 
-        vmotion_go_ahead(v);
+        vmotion_hold(v);
 }
 
 void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
@@ -192,7 +224,7 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         if (action == VMOTION_RESTART)
                 vmotion_restart(v, sequence, n);
         else
-                vmotion_go_ahead(v);
+                vmotion_hold(v);
 
         console_settle(console);
 }
@@ -209,12 +241,13 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
 }
 
 /* A target has come when its vMotion was overdue and the source had been sent input again: from now on input is held
- * back once more. What has been queued for the source still leaves. */
+ * back once more. */
 static void vmotion_hold_again(VMotion *v) {
         Console *console = v->console;
 
         timeout_start(&console->concentrator->vmotion_timeouts, &v->timeout);
-        v->went_ahead = false; /* until what is queued has left */
+        v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
+        v->source->input_limit = input_ring_tell(&v->source->input);
         link_flush(v->source); /* may end the source, and with it the vMotion */
         console_settle(console);
 }
@@ -259,6 +292,14 @@ void vmotion_complete(Link *target, const uint8_t *sequence, size_t n) {
 
         if (vmotion_step(&v->state, VMOTION_ON_COMPLETE) == VMOTION_PEER_WINS)
                 vmotion_peer_wins(v);
+}
+
+void vmotion_keep_input(VMotion *v, Link *link) {
+        if (link != v->source || !link->has_input)
+                return;
+
+        v->input = link_release_input(link);
+        v->has_input = true;
 }
 
 void vmotion_link_closed(VMotion *v, Link *link) {

@@ -12,6 +12,16 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n);
 void vmotion_peer(Link *target, const uint8_t *data, size_t n);
 void vmotion_complete(Link *target, const uint8_t *sequence, size_t n);
 
+/* All that may be sent to @link, the source or the peer, has been queued: GOAHEAD follows if it is due. Returns: whether it
+ * has been queued now. */
+bool vmotion_go_ahead(VMotion *v, Link *link);
+
+/* All that was queued for @link has left. */
+void vmotion_flushed(const Link *link);
+
+/* @link is about to close. If it is the source, the vMotion goes on from where it was in the console's input. */
+void vmotion_keep_input(VMotion *v, Link *link);
+
 /* @link, the source or the peer of @v, has closed. */
 void vmotion_link_closed(VMotion *v, Link *link);
 

@@ -95,11 +95,7 @@ ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_gra
         if (*ret_granted == ACCESS_NONE)
                 return CONSOLE_DENIES_ACCESS;
 
-        return limit > 0 && console_count_clients(c) >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
-}
-
-unsigned console_count_clients(const Console *c) {
-        return c->n_clients - c->holders.n[ACCESS_NONE];
+        return limit > 0 && c->n_clients >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
 }
 
 const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after) {
@@ -157,6 +153,7 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
                 return -ENOMEM;
         }
 
+        input_ring_init(&c->input);
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         c->own_port = port;
@@ -182,6 +179,15 @@ static void console_end_half_closed(Console *c) {
                 client_end(c->half_closed);
 }
 
+/* Those that only wait for output, which somebody else gets exclusively from now on. */
+static void console_end_listeners(Console *c) {
+        Client *client, *next;
+
+        DL_FOREACH_SAFE(c->half_closed, client, next)
+                if (client->ended)
+                        client_end(client);
+}
+
 Console *console_free(Console *c) {
         Concentrator *concentrator = c->concentrator;
 
@@ -202,6 +208,7 @@ Console *console_free(Console *c) {
         timeout_stop(&c->orphaned);
         console_close_port(c);
         ring_done(&c->ring);
+        input_ring_done(&c->input);
         free(c->id);
         free(c->uri);
         free(c->name);
@@ -278,7 +285,7 @@ void console_remove_vmotion(Console *c, VMotion *v) {
 
 void console_add_client(Console *c, Client *client) {
         if (client->access == ACCESS_EXCLUSIVE)
-                console_end_half_closed(c);
+                console_end_listeners(c);
 
         DL_APPEND(c->clients, client);
         c->n_clients++;
@@ -304,7 +311,6 @@ void console_change_access(Console *c, Client *client, Access access) {
         c->holders.n[before]--;
         client->access = access;
         c->holders.n[access]++;
-        c->concentrator->n_clients_gone += access == ACCESS_NONE;
         console_settle_access(c, before);
 }
 
@@ -315,7 +321,6 @@ static void console_discount_client(Console *c, Client *client) {
         c->left = event_now_realtime(c->concentrator->event);
         c->holders.n[client->access]--;
         c->concentrator->n_clients--;
-        c->concentrator->n_clients_gone -= client->access == ACCESS_NONE;
 }
 
 static void console_settle_departure(Console *c, const Client *client) {
@@ -360,9 +365,9 @@ static void console_disconnect_clients(Console *c, const char *why) {
 }
 
 unsigned console_clear(Console *c, const Peer *by) {
-        unsigned n = console_count_clients(c);
+        unsigned n = c->n_clients;
 
-        if (c->n_clients > 0)
+        if (n > 0)
                 console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
                             n == 1 ? "client" : "clients");
         console_disconnect_clients(c, "disconnected by an administrator");
@@ -485,6 +490,8 @@ static void console_settle_input(Console *c) {
 
         c->input_blocked = blocked;
         DL_FOREACH_SAFE(c->clients, client, next)
+                client_input_changed(client);
+        DL_FOREACH_SAFE(c->half_closed, client, next)
                 client_input_changed(client);
 
         if (blocked)

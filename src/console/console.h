@@ -4,6 +4,7 @@
 #include "access.h"
 #include "basic/uuid.h"
 #include "concentrator.h"
+#include "input-ring.h"
 #include "ring.h"
 #include "transport/peer.h"
 
@@ -17,6 +18,12 @@
 
 /* More at a time is not one VM's serial ports and their predecessors: the oldest then goes. */
 #define CONSOLE_LINKS_MAX 32U
+
+/* Input that the link which sets the pace has not taken yet: beyond this, clients are not read. */
+#define CONSOLE_INPUT_MAX (64U * 1024U)
+
+/* Likewise input that waits for a vMotion to end. The rest of the ring is for the last words of clients that go. */
+#define CONSOLE_HELD_MAX (1024U * 1024U)
 
 typedef struct ConsoleRecord ConsoleRecord;
 
@@ -41,6 +48,7 @@ struct Console {
         uint16_t own_port; /* the one that it had last, and is to have again: what is stored; 0: never had one */
 
         Ring ring;
+        InputRing input;
         Link *links;     /* utlist */
         Link *doubtful;  /* utlist: links that wait until it is known whether they are this VM, see link-identity.c */
         Client *clients; /* utlist */
@@ -105,9 +113,6 @@ void console_remove_client(Console *c, Client *client);
 /* Moves @client from the clients to those that are half-closed. May end it, or another of these. */
 void console_half_close_client(Console *c, Client *client);
 
-/* Clients that are connected, without one that has closed and whose last input the VM has not taken yet. */
-unsigned console_count_clients(const Console *c);
-
 /* Whether a client may come. */
 typedef enum ConsoleVerdict {
         CONSOLE_ADMITS,
@@ -153,15 +158,21 @@ void console_pump(Console *c);
 /* How many bytes may be read from a link now: 0 while clients hold up their VM. */
 size_t console_output_space(Console *c);
 
-/* From a client, to all live links; what is for a VM on its way is held back. At most
- * console_input_space() bytes at a time. To be followed by console_flush_input(). */
+/* From a client, for all live links. At most console_input_space() bytes at a time. To be followed by
+ * console_flush_input(). */
 void console_input(Console *c, const uint8_t *data, size_t n);
 void console_break(Console *c);
 size_t console_input_space(const Console *c);
 
+/* The same for the last words of a client that goes, which do not wait. */
+size_t console_last_words_space(const Console *c);
+
 /* Whether input waits for the VM to take it, or for a vMotion to end. */
 bool console_holds_input(const Console *c);
 void console_flush_input(Console *c);
+
+/* A link has taken input: clients may be waiting for that. */
+void console_input_taken(Console *c);
 
 /* Takes in settings that have changed while it runs. */
 void console_apply_settings(Console *c);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <utlist.h>
 
+#include "connection/telnet-send.h"
 #include "console-vmotion.h"
 #include "link.h"
 #include "message.h"
@@ -82,6 +84,8 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         }
 
         l->concentrator = c;
+        l->number = c->n_links_ever++;
+        l->input_limit = INPUT_NO_MARK;
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
         address_format(peer, l->peer);
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
@@ -149,6 +153,9 @@ static void link_close(Link *l) {
         if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
                 console_output(console, buffer_data(&l->pending), l->pending.size);
 
+        if (l->vmotion)
+                vmotion_keep_input(l->vmotion, l);
+        link_leave_input(l);
         l->console = NULL;
         l->state = LINK_DEAD;
         timeout_stop(&l->timeout);
@@ -261,7 +268,12 @@ static void link_readable(Stream *s) {
 }
 
 static void link_writable(Stream *s) {
-        link_flush(container_of(s, Link, stream));
+        Link *l = container_of(s, Link, stream);
+        Console *console = l->console;
+
+        link_flush(l);
+        if (console)
+                console_input_taken(console);
 }
 
 /*
@@ -272,7 +284,59 @@ static void link_writable(Stream *s) {
 static bool link_is_muted(const Link *l) {
         const VMotion *v = l->vmotion;
 
-        return l->state == LINK_DEPARTED || (v && v->source == l && v->went_ahead && vmotion_state_holds(v->state));
+        return l->state == LINK_DEPARTED ||
+               (v && v->source == l && v->go_ahead == VMOTION_GO_AHEAD_SENT && vmotion_state_holds(v->state));
+}
+
+/* Clients have not waited for it, and it has fallen out of the ring. */
+static void link_recover_input(Link *l) {
+        uint64_t lost = input_ring_recover(&l->console->input, &l->input);
+
+        if (lost > 0)
+                link_log_said(l, LOG_WARNING, NULL, "%s takes no input, and has lost %" PRIu64 " bytes of it", l->peer, lost);
+}
+
+/* Sends the next piece of input that it has not had. Returns: whether there may be more, 0 or 1, or a negative errno. */
+static int link_send_input(Link *l) {
+        InputRing *ring = &l->console->input;
+        struct iovec iov[64];
+
+        if (input_ring_is_at_break(ring, &l->input, l->input_limit)) {
+                input_ring_pass_break(&l->input);
+                int r = telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
+                return r < 0 ? r : 1;
+        }
+
+        size_t n = input_ring_gather(ring, &l->input, l->input_limit, iov, ELEMENTSOF(iov));
+        if (n == 0)
+                return l->vmotion && vmotion_go_ahead(l->vmotion, l);
+
+        ssize_t sent = telnet_send(&l->stream, &l->telnet, iov, n, l->concentrator->encoded);
+        if (sent < 0)
+                return (int) sent;
+
+        input_ring_advance(ring, &l->input, (size_t) sent);
+        return 1;
+}
+
+/* Whether it takes input is seen from whether it takes some within LINK_STALL_USEC. @before: where it was. */
+static void link_watch_stall(Link *l, InputMark before) {
+        InputMark now = input_ring_tell(&l->input);
+
+        if (input_ring_has_reached(&l->console->input, &l->input, l->input_limit)) {
+                timeout_stop(&l->stall);
+                l->stalled = false;
+        } else if (now.position != before.position || now.n_breaks != before.n_breaks || (!l->stalled && !l->stall.queue)) {
+                l->stalled = false;
+                timeout_start(&l->concentrator->stalls, &l->stall);
+        }
+}
+
+void link_stall_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, stall);
+
+        l->stalled = true;
+        console_settle(l->console);
 }
 
 void link_flush(Link *l) {
@@ -284,22 +348,30 @@ void link_flush(Link *l) {
                 return;
         }
 
-        size_t queued = l->stream.out.size;
-        int r = stream_flush(&l->stream);
+        if (l->has_input)
+                link_recover_input(l);
+
+        InputMark before = input_ring_tell(&l->input);
+        int r;
+
+        while ((r = stream_flush(&l->stream)) > 0) {
+                vmotion_flushed(l);
+                if (link_is_muted(l) || !l->has_input || l->stream.blocked)
+                        break;
+                r = link_send_input(l);
+                if (r <= 0)
+                        break;
+        }
         if (r < 0) {
-                link_end(l);
+                link_fail(l, r, "cannot be sent anything");
                 return;
         }
 
-        if (r > 0 && l->vmotion && l->vmotion->source == l)
-                l->vmotion->went_ahead = true;
-
         if (l->stream.out.size == 0)
                 l->answers = 0;
-
+        if (l->has_input)
+                link_watch_stall(l, before);
         link_update_reading(l);
-        if (l->console && l->stream.out.size < queued)
-                console_settle(l->console);
 }
 
 /* Nothing that it could say is waited for: what its VM says meanwhile would only fill its buffer. */
@@ -321,42 +393,34 @@ void link_update_reading(Link *l) {
                 stream_pause(&l->stream);
 }
 
-size_t link_input_space(const Link *l) {
-        /* Each byte may need two. */
-        return l->stream.out.size < LINK_INPUT_MAX ? (LINK_INPUT_MAX - l->stream.out.size + 1) / 2 : 0;
+int link_begin_input(Link *l) {
+        int r = input_ring_enter(&l->console->input, &l->input);
+
+        l->has_input = r >= 0;
+        return r;
 }
 
-void link_send(Link *l, const uint8_t *data, size_t n) {
-        int r = telnet_put_data(&l->telnet.out, &l->stream.out, data, n);
-        if (r < 0)
-                link_fail(l, r, "cannot be sent what was typed");
+void link_take_over_input(Link *l, const InputCursor *cursor) {
+        if (TAKE(l->has_input, true))
+                input_ring_leave(&l->console->input, &l->input);
+
+        l->input = *cursor;
 }
 
-void link_send_break(Link *l) {
-        int r = telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
-        if (r < 0)
-                link_fail(l, r, "cannot be sent a break");
+InputCursor link_release_input(Link *l) {
+        assert(l->has_input);
+
+        timeout_stop(&l->stall);
+        l->has_input = l->stalled = false;
+        return l->input;
 }
 
-void link_send_held(Link *l, Buffer *held) {
-        TelnetDecoder decoder;
-        TelnetEvent event;
+void link_leave_input(Link *l) {
+        if (!l->has_input)
+                return;
 
-        telnet_decoder_init(&decoder, TELNET_CR_LF_KEPT);
-        decoder.transmission = TELNET_8BIT;
-
-        while (held->size > 0 && l->state != LINK_DEAD) {
-                size_t used = telnet_decode(&decoder, buffer_data(held), held->size, &event);
-
-                if (event.type == TELNET_EVENT_DATA)
-                        link_send(l, event.data, event.size);
-                else if (event.type == TELNET_EVENT_COMMAND)
-                        link_send_break(l);
-
-                buffer_consume(held, used);
-        }
-
-        buffer_clear(held);
+        InputCursor cursor = link_release_input(l);
+        input_ring_leave(&l->console->input, &cursor);
 }
 
 void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
@@ -377,6 +441,8 @@ void link_go_live(Link *l, Link *predecessor) {
         l->concentrator->metrics.vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);
+        if (link_begin_input(l) < 0)
+                link_log(l, LOG_ERR, NULL, "no memory for its input: it gets none");
 
         if (predecessor) {
                 l->predecessor = predecessor;

@@ -50,11 +50,12 @@ typedef enum LinkSecurity {
  * something to say. */
 #define LINK_LIVE_ANSWERS_MAX (64U * 1024U)
 
-/* Input that a VM has not read: beyond this its clients are not read. */
-#define LINK_INPUT_MAX (64U * 1024U)
+/* The same for all that may be queued at once. Input is not: it is sent from the console's ring. */
+#define LINK_OUT_MAX (LINK_LIVE_ANSWERS_MAX + 2 * CONCENTRATOR_READ_MAX)
 
-/* All of this may be queued at once, with what a vMotion gives back and is encoded. */
-#define LINK_OUT_MAX (LINK_INPUT_MAX * 2 + VMOTION_HELD_MAX * 2 + LINK_HANDSHAKE_READ_MAX * 8)
+/* A link that has taken no input for so long, although there is some, does not set the pace if another one of its URI
+ * does (console-input.c). */
+#define LINK_STALL_USEC (2 * USEC_PER_SEC)
 
 #define LINK_NAME_MAX 512U /* bytes of a VM's name; more are cut */
 
@@ -67,6 +68,7 @@ typedef enum LinkSecurity {
 struct Link {
         Concentrator *concentrator;
         Console *console; /* NULL until it is known */
+        uint64_t number;  /* links are numbered as they come */
         LinkState state;
 
         Stream stream;
@@ -88,6 +90,14 @@ struct Link {
         /* What of that counts for LINK_STRANGERS_PENDING_MAX, in bytes, and among whose it does if it is not 0 */
         size_t pending_as_stranger;
         Link *strangers_prev, *strangers_next;
+
+        /* Input: where it is in the console's ring, and up to where it may go. Beyond the limit is what waits for the end of
+         * its vMotion. */
+        bool has_input;
+        InputCursor input;
+        InputMark input_limit;
+        bool stalled; /* see LINK_STALL_USEC */
+        Timeout stall;
 
         VMotion *vmotion; /* of which it is the source or the peer */
 
@@ -117,16 +127,17 @@ void link_end(Link *l);
 void link_end_gently(Link *l);
 void link_free(Link *l);
 
-/* Encodes and queues input for the VM; link_flush() sends it. */
-void link_send(Link *l, const uint8_t *data, size_t n);
-void link_send_break(Link *l);
-
-/* Queues what a vMotion has held back, and leaves that empty. */
-void link_send_held(Link *l, Buffer *held);
+/* Sends answers, and input. */
 void link_flush(Link *l);
 
-/* Input that can be queued now */
-size_t link_input_space(const Link *l);
+/* Is sent what is typed from now on, or what @cursor has not had, which is taken over. */
+int link_begin_input(Link *l);
+void link_take_over_input(Link *l, const InputCursor *cursor);
+
+/* Is sent no more input. What it has not had is lost, or goes to somebody else: releasing returns the cursor, which has
+ * to be taken over. */
+void link_leave_input(Link *l);
+InputCursor link_release_input(Link *l);
 
 /* Reads or pauses, as its state and its console have it. */
 void link_update_reading(Link *l);
@@ -149,6 +160,7 @@ void link_depart(Link *l);
 bool link_is_same_port(const Link *a, const Link *b);
 
 void link_question_elapsed(Timeout *t);
+void link_stall_elapsed(Timeout *t);
 void link_handshake_elapsed(Timeout *t);
 void link_departure_elapsed(Timeout *t);
 void link_succession_elapsed(Timeout *t);

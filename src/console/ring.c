@@ -69,7 +69,11 @@ static int ring_allocate(Ring *r, uint64_t end) {
         if (k < 0)
                 return k;
 
-        uint64_t first = (r->end + RING_BLOCK_SIZE - 1) / RING_BLOCK_SIZE * RING_BLOCK_SIZE;
+        /* The block in which the end is may be missing, see ring_drain(). */
+        uint64_t first = r->end / RING_BLOCK_SIZE * RING_BLOCK_SIZE;
+        if (ring_slot(r, first)->block)
+                first += RING_BLOCK_SIZE;
+
         for (uint64_t p = first; p < end; p += RING_BLOCK_SIZE) {
                 ring_slot(r, p)->block = malloc(RING_BLOCK_SIZE);
                 if (ring_slot(r, p)->block)
@@ -118,6 +122,14 @@ void ring_trim(Ring *r) {
         /* A table that a lagging cursor has made large need not stay so. Failure costs nothing. */
         if (r->n_slots > RING_SLOTS_MIN && ring_slots_needed(r, r->end) * 4 <= r->n_slots)
                 (void) ring_resize(r, r->n_slots / 2);
+}
+
+void ring_drain(Ring *r) {
+        assert(r->keep == 0);
+
+        ring_trim(r);
+        if (r->n_slots > 0)
+                free(TAKE_PTR(ring_slot(r, r->end)->block));
 }
 
 size_t ring_space(Ring *r) {

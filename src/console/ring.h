@@ -55,6 +55,9 @@ size_t ring_space(Ring *r);
 /* Gives back the memory that neither the scrollback nor a cursor needs. */
 void ring_trim(Ring *r);
 
+/* Gives back all memory: no cursor needs what is before the end, and there is no scrollback (@keep is 0). */
+void ring_drain(Ring *r);
+
 /* Where the last @keep bytes begin, or the oldest if there are fewer. */
 uint64_t ring_scrollback(const Ring *r);
 

@@ -108,8 +108,6 @@ int vmotion_new(const char *uri, const uint8_t *sequence, size_t sequence_size, 
         if (!v->uri)
                 return -ENOMEM;
 
-        v->held = BUFFER_INIT(VMOTION_HELD_MAX + VMOTION_HELD_EXTRA);
-
         int r = vmotion_renew(v, sequence, sequence_size);
         if (r < 0)
                 return r;
@@ -120,7 +118,6 @@ int vmotion_new(const char *uri, const uint8_t *sequence, size_t sequence_size, 
 
 VMotion *vmotion_free(VMotion *v) {
         timeout_stop(&v->timeout);
-        buffer_clear(&v->held);
         free(v->uri);
         explicit_bzero(v->secret, sizeof v->secret);
         free(v);

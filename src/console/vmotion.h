@@ -4,6 +4,7 @@
 #include "basic/buffer.h"
 #include "basic/hash-table.h"
 #include "basic/timeout-queue.h"
+#include "input-ring.h"
 
 /*
  * VMotion: a VM on its way from one ESXi host to another. Source: VMware, "Using a Proxy with vSphere Virtual
@@ -72,11 +73,13 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event);
 #define VMOTION_SECRET_SIZE 16U
 #define VMOTION_HANDLE_SIZE 8U
 
-/* What is held back at most; then the clients' TCP has to wait. */
-#define VMOTION_HELD_MAX (1024U * 1024U)
-
-/* What may come on top: the first bytes of clients that connected meanwhile */
-#define VMOTION_HELD_EXTRA (64U * 1024U)
+/* The source is told to go ahead once it has had all that was typed before, and is then sent nothing more for as long as
+ * input is held. */
+typedef enum VMotionGoAhead {
+        VMOTION_GO_AHEAD_DUE,
+        VMOTION_GO_AHEAD_QUEUED,
+        VMOTION_GO_AHEAD_SENT,
+} VMotionGoAhead;
 
 typedef struct VMotion {
         VMotionState state;
@@ -87,10 +90,11 @@ typedef struct VMotion {
         Console *console;
         Link *source, *peer; /* NULL where there is none (any more, yet) */
         char *uri;           /* of the source */
-        bool went_ahead;     /* GOAHEAD has left: the source is sent nothing more, see link_flush() */
+        VMotionGoAhead go_ahead;
 
-        /* Input, as a telnet stream in BINARY transmission: BRK has its place in it. */
-        Buffer held;
+        /* Where the source was in the console's input when it closed: there the winner goes on. */
+        bool has_input;
+        InputCursor input;
 
         Timeout timeout;
         UT_hash_handle handle; /* by the first half of the secret */

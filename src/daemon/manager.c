@@ -99,7 +99,7 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         Manager *m = userdata;
         const Concentrator *c = m->concentrator;
 
-        unsigned n_clients = c->n_clients - c->n_clients_gone;
+        unsigned n_clients = c->n_clients;
         int store = store_error(m->store), files = console_log_error(m->console_log);
         const char *problem = m->problem ?: "see the log";
 

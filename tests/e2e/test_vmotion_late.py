@@ -56,7 +56,7 @@ class Overdue(Migration):
         self.source.pump()
         self.assertEqual((bytes(self.source.data), bytes(self.target.data)), (b"before", b"after"))
 
-    def test_what_the_source_has_not_taken_yet_when_a_late_target_comes_still_goes_there_first(self):
+    def test_what_the_source_has_not_taken_yet_when_a_late_target_comes_is_lost_to_neither(self):
         vspcd = self.start()
         source = EsxiVm(vspcd, receive_buffer=4096).connect()
         client = TelnetClient(source)

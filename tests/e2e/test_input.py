@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""What is typed at a VM to which several hosts have connections, or that takes no input."""
+
+import socket
+
+from harness import TestCase, main, wait_for
+from peers import EsxiVm, RawClient, TelnetClient, client_address, connected_vm
+from test_slow_clients import MEGABYTE, SMALL, numbered, send_until_stuck
+
+
+def connect_again(vm, **kwargs):
+    return EsxiVm(vm.vspcd, vm.name, digits=vm.digits, uri=vm.uri, **kwargs).connect()
+
+
+def type_all(client, data, *readers):
+    """Types all of it while these read."""
+    sent = 0
+    while sent < len(data):
+        sent += client.send_some(data[sent:sent + 65536])
+        for reader in readers:
+            reader.pump()
+
+
+class SeveralHosts(TestCase):
+    def test_a_dead_host_does_not_hold_up_the_one_that_came_after_it(self):
+        dead = EsxiVm(self.start(), receive_buffer=SMALL).connect()
+        client = TelnetClient(dead)
+        alive = connect_again(dead)
+        paste = numbered(8 * MEGABYTE)
+        type_all(client, paste, alive)
+        alive.wait_size(len(paste))
+        self.assertSameBytes(alive.data, paste)
+        dead.vspcd.wait_logged(rf"127.0.0.1:{dead.local_port} takes no input, and has lost \d+ bytes of it")
+
+    def test_a_new_host_that_takes_no_input_does_not_hold_up_the_older_one_for_long(self):
+        alive = connected_vm(self.start())
+        client = TelnetClient(alive)
+        connect_again(alive, receive_buffer=SMALL)
+        paste = numbered(8 * MEGABYTE)
+        type_all(client, paste, alive)
+        alive.wait_size(len(paste))
+        self.assertSameBytes(alive.data, paste)
+
+    def test_the_newest_sets_the_pace_while_both_take_input(self):
+        older = connected_vm(self.start())
+        client = TelnetClient(older)
+        newest = connect_again(older)
+        paste = numbered(4 * MEGABYTE)
+        type_all(client, paste, newest, older)
+        for vm in older, newest:
+            vm.wait_size(len(paste))
+            self.assertSameBytes(vm.data, paste)
+
+    def test_a_second_serial_port_is_waited_for(self):
+        """It is no other host's connection of the first one."""
+        first = connected_vm(self.start())
+        deaf = EsxiVm(first.vspcd, first.name, digits=first.digits, uri="s1", receive_buffer=SMALL).connect()
+        client = TelnetClient(first)
+        paste = numbered(32 * MEGABYTE)
+        sent = send_until_stuck(client, paste)
+        first.pump()
+        sent += client.send_some(paste[sent:])
+        self.assertEqual(send_until_stuck(client, paste[sent:]), 0)
+        self.assertLess(sent, len(paste))
+        for vm in deaf, first:
+            vm.wait_size(sent)
+            self.assertSameBytes(vm.data, paste[:sent])
+
+
+class Leaving(TestCase):
+    def test_clients_that_leave_a_vm_that_takes_no_input_are_few(self):
+        """Each leaves something behind that the VM has no room for."""
+        vspcd = self.start(nofile=128, ports=64)
+        deaf, other = EsxiVm(vspcd, receive_buffer=SMALL).connect(), connected_vm(vspcd)
+        typist = RawClient(deaf)
+        send_until_stuck(typist, b"k" * MEGABYTE)
+        before = vspcd.n_descriptors()
+        for _ in range(100):
+            with socket.create_connection(client_address(deaf)) as s:
+                s.sendall(b"x" * 1000)
+        TelnetClient(other).wait_data(b"")
+        wait_for(lambda: vspcd.n_descriptors() <= before + 8, "most of them to be gone")
+        client = TelnetClient(other)
+        other.send(b"alive")
+        client.wait_data(b"alive")
+
+
+if __name__ == "__main__":
+    main()
