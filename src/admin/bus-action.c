@@ -86,7 +86,7 @@ static int carry_out_attach(const BusCall *call, Console *console) {
         /* It is wanted: admitting the descriptor must not give up this very VM. */
         timeout_stop(&console->orphaned);
         int r = console_take_caller(console, &request, &fd);
-        console_settle(console);
+        console_changed(console);
         if (r < 0)
                 return sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_LIMITS_EXCEEDED,
                                                   "VM %s cannot take another client: %s", console->name,

@@ -13,32 +13,32 @@
 #define VM_CLIENTS_MAX 64U
 
 static const char *text_of_peer(const Console *c) {
-        const Link *speaker = console_speaker(c);
+        const Link *active = console_active_link(c);
 
-        return speaker ? speaker->peer : "";
+        return active ? active->peer : "";
 }
 
 /* "TLS 1.3, AES-256-GCM" */
 #define TLS_TEXT_MAX 64U
 
 static const char *text_of_tls(const Console *c, char buffer[static TLS_TEXT_MAX]) {
-        const Link *speaker = console_speaker(c);
+        const Link *active = console_active_link(c);
 
-        if (!speaker || !speaker->stream.tls)
+        if (!active || !active->stream.tls)
                 return "";
 
-        snprintf(buffer, TLS_TEXT_MAX, "%s, %s", tls_session_version(speaker->stream.tls),
-                 tls_session_cipher(speaker->stream.tls));
+        snprintf(buffer, TLS_TEXT_MAX, "%s, %s", tls_session_version(active->stream.tls),
+                 tls_session_cipher(active->stream.tls));
         return buffer;
 }
 
 static const char *text_of_serial(const Console *c, char buffer[static COM_PORT_TEXT_MAX]) {
-        const Link *speaker = console_speaker(c);
+        const Link *active = console_active_link(c);
 
-        if (!speaker || !telnet_option_enabled(&speaker->telnet.options, TELNET_HIM, TELNET_COM_PORT))
+        if (!active || !telnet_option_enabled(&active->telnet.options, TELNET_HIM, TELNET_COM_PORT))
                 return "";
 
-        return com_port_format(&speaker->com_port, buffer);
+        return com_port_format(&active->com_port, buffer);
 }
 
 /* A property's getter: appends @value, which is made of the console c, as @type. */

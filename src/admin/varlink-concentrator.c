@@ -138,7 +138,7 @@ static void attach(VarlinkConnection *c, Console *console, ClientRequest *reques
         if (r < 0)
                 console_log(console, LOG_ERR, NULL, request->peer.text, "cannot take another client: %s",
                             strerror(-r));
-        console_flush_input(console);
+        console_changed(console);
 
         buffer_clear(&answer);
         buffer_clear(&typed);

@@ -49,7 +49,7 @@ static void write_link(JsonWriter *w, const Link *link) {
 }
 
 void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
-        const Link *link = console_speaker(console);
+        const Link *link = console_active_link(console);
         usec_t expires = console_expires(console);
         char text[CONSOLE_CLASH_TEXT_MAX];
         const char *problem = console_describe_clash(console, text);

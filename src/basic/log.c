@@ -67,6 +67,10 @@ void log_open(const char *identifier) {
         logger.journal = stderr_is_journal();
 }
 
+bool log_is_wanted(int level) {
+        return (level & LOG_PRIMASK) <= logger.max_level;
+}
+
 void log_use_lines(void) {
         logger.lines = true;
 }

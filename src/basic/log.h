@@ -76,6 +76,9 @@ void log_open(const char *identifier);
  * the unit of that stream. Who sent an entry it looks up later, and the process may have ended by then. */
 void log_use_lines(void);
 void log_set_max_level(int level);
+
+/* Whether what is logged with @level goes anywhere: what is not wanted need not be formatted. */
+bool log_is_wanted(int level);
 int log_start_worker(void);
 
 /* Waits for what is queued, but not for ever, and goes back to logging in the foreground. */

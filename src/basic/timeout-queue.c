@@ -5,6 +5,8 @@
 
 #include "timeout-queue.h"
 
+#define TIMEOUT_TURN_USEC USEC_PER_MSEC
+
 usec_t event_now(sd_event *event) {
         usec_t now = 0;
 
@@ -46,11 +48,16 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ usec_t usec, void
         TimeoutQueue *q = userdata;
         usec_t now = event_now(q->event);
 
+        /* What has elapsed all at once, as may be after a host has gone, takes turns with everything else. */
+        usec_t end = now_monotonic() + TIMEOUT_TURN_USEC;
+
         while (q->oldest && timeout_deadline(q->oldest) <= now) {
                 Timeout *t = q->oldest;
 
                 timeout_stop(t);
                 q->handler(t);
+                if (now_monotonic() >= end)
+                        break;
         }
 
         timeout_queue_arm(q);

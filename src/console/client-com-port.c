@@ -15,24 +15,24 @@ void client_begin_com_port(Client *c) {
                 return;
 
         if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 || com_port_put_modem_state(&c->stream.out) < 0)
-                client_end(c);
+                client_close(c, CLIENT_E_DEAF);
 }
 
 void client_handle_com_port(Client *c, const TelnetEvent *event) {
-        const Link *speaker = console_speaker(c->console);
+        const Link *active = console_active_link(c->console);
         ComPort vm;
 
         if (!client_uses_com_port(c))
                 return;
 
-        if (speaker)
-                vm = speaker->com_port;
+        if (active)
+                vm = active->com_port;
         else
                 com_port_init(&vm);
 
         if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||
             com_port_confirm(&c->com_port, &vm, event, &c->stream.out) < 0)
-                client_end(c);
+                client_close(c, CLIENT_E_DEAF);
         else if (com_port_is_break(event))
                 client_break(c);
 }

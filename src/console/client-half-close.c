@@ -20,7 +20,7 @@ void client_begin_half_close(Client *c) {
 
 void client_half_close(Client *c) {
         if (client_is_shut_out(c) || !stream_end_reading(&c->stream)) {
-                client_end(c);
+                client_close(c, CLIENT_E_ENDED);
                 return;
         }
 
@@ -28,7 +28,6 @@ void client_half_close(Client *c) {
         buffer_clear(&c->unread);
         timeout_start(&c->concentrator->vm_silences, &c->vm_silence);
         client_begin_half_close(c);
-        client_flush(c);
 }
 
 void client_break_vm_silence(Client *c) {
@@ -43,9 +42,9 @@ void client_vm_silence_elapsed(Timeout *t) {
         if (console_holds_input(c->console))
                 client_break_vm_silence(c);
         else
-                client_end(c);
+                client_close(c, CLIENT_E_ENDED);
 }
 
 void client_lifetime_elapsed(Timeout *t) {
-        client_end(container_of(t, Client, lifetime));
+        client_close(container_of(t, Client, lifetime), CLIENT_E_ENDED);
 }

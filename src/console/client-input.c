@@ -35,7 +35,7 @@ void client_update_reading(Client *c) {
         bool unknown = c->mode == CLIENT_UNDECIDED && (c->unread.size == 0 || client_unread_is_open(c)) &&
                        c->unread.size < CLIENT_PREFIX_MAX;
         bool wanted = !client_is_blocked(c) || unknown;
-        bool reading = c->mode != CLIENT_DEAD && !c->ended && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
+        bool reading = c->verdict == 0 && !c->ended && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
 
         if (reading == c->stream.reading)
                 return;
@@ -122,13 +122,13 @@ static void client_negotiate(Client *c, const TelnetEvent *event) {
         TelnetAnswer answer;
 
         if (telnet_session_negotiate(&c->telnet, &client_policy, event, &c->stream.out, &answer) < 0)
-                client_end(c);
+                client_close(c, CLIENT_E_DEAF);
         else if (c->awaits_binary && client_has_answered_binary(c)) {
                 c->awaits_binary = false;
                 timeout_stop(&c->detection);
         }
 
-        if (c->mode != CLIENT_DEAD && event->option == TELNET_COM_PORT && answer.changed)
+        if (c->verdict == 0 && event->option == TELNET_COM_PORT && answer.changed)
                 client_begin_com_port(c);
 }
 
@@ -141,7 +141,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                 return;
         }
 
-        while (n > 0 && c->mode != CLIENT_DEAD) {
+        while (n > 0 && c->verdict == 0) {
                 TelnetEvent event;
                 size_t used = telnet_decode(&c->telnet.in, p, n, &event);
 
@@ -166,7 +166,7 @@ static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
                         console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer.text,
                                     "client %s sent a subnegotiation of more than %u bytes, closing it",
                                     c->peer.text, TELNET_SUBNEGOTIATION_MAX);
-                        client_end(c);
+                        client_close(c, CLIENT_E_OVERLONG);
                         break;
 
                 case TELNET_EVENT_SUBNEGOTIATION: /* of the options that we agree to, only COM-PORT has any */
@@ -199,7 +199,7 @@ static void client_deliver_unread(Client *c) {
         Buffer unread = TAKE(c->unread, BUFFER_INIT(CLIENT_TYPED_EARLY_MAX));
         size_t n;
 
-        while (c->mode != CLIENT_DEAD && (n = MIN(unread.size, client_input_space(c))) > 0) {
+        while (c->verdict == 0 && (n = MIN(unread.size, client_input_space(c))) > 0) {
                 if (c->mode == CLIENT_TELNET)
                         client_receive_telnet(c, buffer_data(&unread), n);
                 else if (TAKE(c->reading.begins_with_break, false))
@@ -209,14 +209,14 @@ static void client_deliver_unread(Client *c) {
                 buffer_consume(&unread, n);
         }
 
-        if (c->mode == CLIENT_DEAD)
+        if (c->verdict != 0)
                 buffer_clear(&unread);
         c->unread = unread;
 }
 
 void client_input_changed(Client *c) {
         client_deliver_unread(c);
-        if (c->mode != CLIENT_DEAD)
+        if (c->verdict == 0)
                 client_update_reading(c);
 }
 
@@ -230,7 +230,7 @@ void client_forget_typed(Client *c) {
 
 void client_take_typed(Client *c, const void *typed, size_t n) {
         if (buffer_append(&c->unread, typed, n) < 0) {
-                client_end(c);
+                client_close(c, -ENOMEM);
                 return;
         }
 
@@ -246,11 +246,9 @@ static void client_become_raw(Client *c) {
 
 void client_binary_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, detection);
-        Console *console = c->console;
 
         c->awaits_binary = false;
-        client_flush(c);
-        console_settle(console);
+        console_changed(c->console);
 }
 
 /* It speaks telnet: it gets the scrollback, unless it has had output already. */
@@ -282,20 +280,18 @@ static void client_decide(Client *c) {
 
 void client_detection_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, detection);
-        Console *console = c->console;
 
         /* The loop may have been busy: what has come in time is read first. */
         if (c->stream.reading && stream_has_unread(&c->stream))
                 client_readable(&c->stream);
         if (c->mode == CLIENT_UNDECIDED || (c->mode == CLIENT_RAW && c->unread.size > 0))
                 client_decide(c);
-        client_flush(c);
-        console_flush_input(console);
+        console_changed(c->console);
 }
 
 static void client_keep(Client *c, const uint8_t *p, size_t n) {
         if (buffer_append(&c->unread, p, n) < 0)
-                client_end(c);
+                client_close(c, -ENOMEM);
 }
 
 /* These bytes are data: the client has not spoken telnet so far. */
@@ -332,7 +328,6 @@ static void client_receive_break(Client *c, const uint8_t *p, size_t n) {
 
 void client_silence_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, silence);
-        Console *console = c->console;
 
         if (!c->stream.reading)
                 return;
@@ -347,7 +342,6 @@ void client_silence_elapsed(Timeout *t) {
         c->reading.cut = c->reading.after_silence = false;
         client_deliver_unread(c);
         c->reading.after_silence = c->unread.size == 0;
-        console_flush_input(console);
 }
 
 /* The port of another VM is at the other end. Scrollback and notices are for people: here they would be typed
@@ -395,7 +389,7 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, b
         if (c->unread.size > 0) {
                 joined = malloc(c->unread.size + n);
                 if (!joined) {
-                        client_end(c);
+                        client_close(c, -ENOMEM);
                         return;
                 }
 
@@ -446,7 +440,7 @@ static size_t client_read_max(const Client *c) {
 static void client_say_last_words(Client *c) {
         if (c->mode == CLIENT_UNDECIDED)
                 client_decide(c);
-        if (c->unread.size == 0 || c->mode == CLIENT_DEAD)
+        if (c->unread.size == 0 || c->verdict != 0)
                 return;
         if (c->unread.size > console_last_words_space(c->console)) {
                 console_log(c->console, LOG_NOTICE, NULL, c->peer.text,
@@ -473,20 +467,19 @@ static void client_say_last_words(Client *c) {
 /* All that it has sent has been read. @n: see stream_read() */
 static void client_end_input(Client *c, ssize_t n) {
         client_say_last_words(c);
-        if (n == 0 && c->mode != CLIENT_DEAD)
+        if (n == 0 && c->verdict == 0)
                 client_half_close(c);
         else
-                client_end(c);
+                client_close(c, CLIENT_E_ENDED);
 }
 
 void client_readable(Stream *s) {
         Client *c = container_of(s, Client, stream);
         Concentrator *concentrator = c->concentrator;
-        Console *console = c->console;
 
         size_t max = client_read_max(c);
-        if (max == 0) {
-                console_settle(console);
+        if (max == 0) { /* the room has been filled since it was last looked at, and it is still read */
+                console_changed(c->console);
                 return;
         }
 
@@ -495,7 +488,6 @@ void client_readable(Stream *s) {
                 return;
         if (n <= 0) {
                 client_end_input(c, n);
-                console_flush_input(console);
                 return;
         }
 
@@ -512,20 +504,16 @@ void client_readable(Stream *s) {
         else
                 client_receive_unrecognized(c, concentrator->input, (size_t) n, c->reading.cut);
 
-        if (c->mode != CLIENT_DEAD)
-                client_flush(c);
-        console_flush_input(console);
+        console_changed(c->console);
 }
 
 /* It has ended its sending side, or gone, while it is not read: while its VM takes no input, or while it does not read its
  * answers. If there is something left that it has sent, that waits until it can be read, for a time. */
 void client_hung_up(Stream *s) {
         Client *c = container_of(s, Client, stream);
-        Console *console = c->console;
 
         if (stream_has_unread(s) || s->tls)
                 client_begin_half_close(c);
         else
                 client_end_input(c, 0);
-        console_flush_input(console);
 }

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 
 #include "client.h"
-#include "connection/telnet-send.h"
+#include "connection/telnet-transmit.h"
 #include "message.h"
 
 /* Bytes of a replay that are filtered and sent at a time */
@@ -50,7 +50,7 @@ static bool client_may_skip(const Client *c) {
 static void client_give_up(Client *c) {
         console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
                     "client %s reads too slowly and is disconnected", c->peer.text);
-        client_end(c);
+        client_close(c, CLIENT_E_DEAF);
 }
 
 static void client_skip(Client *c) {
@@ -75,7 +75,7 @@ static ssize_t client_send_some(Client *c) {
         struct iovec iov[64];
         size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
 
-        return telnet_send(&c->stream, &c->telnet, iov, n, c->concentrator->encoded);
+        return telnet_transmit(&c->stream, &c->telnet, iov, n, c->concentrator->encoded);
 }
 
 /* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
@@ -88,7 +88,7 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
 
         ring_read(&c->console->ring, c->cursor.position, in, n);
         size_t size = replay_filter(&c->replay, in, n, n < left, out, sizeof out, &used);
-        ssize_t sent = size > 0 ? telnet_send_encoded(&c->stream, &c->telnet, &(struct iovec){out, size}, 1,
+        ssize_t sent = size > 0 ? telnet_transmit_encoded(&c->stream, &c->telnet, &(struct iovec){out, size}, 1,
                                                          c->concentrator->encoded) : 0;
         if (sent < 0)
                 return sent;
@@ -133,7 +133,7 @@ static bool client_send_next(Client *c) {
         bool lost = ring_has_lost(ring, &c->cursor);
 
         if (c->half_closed && c->stream.broken) { /* it is not read any more, which would find that out */
-                client_end(c);
+                client_close(c, CLIENT_E_ENDED);
                 return false;
         }
 
@@ -147,7 +147,7 @@ static bool client_send_next(Client *c) {
 
         int r = stream_flush(&c->stream);
         if (r < 0)
-                client_end(c);
+                client_close(c, r);
         if (r <= 0)
                 return false;
 
@@ -174,7 +174,7 @@ static bool client_send_next(Client *c) {
         size_t left_out = 0;
         ssize_t n = replaying ? client_send_replay(c, &left_out) : client_send_some(c);
         if (n < 0) {
-                client_end(c);
+                client_close(c, (int) n);
                 return false;
         }
 
@@ -192,17 +192,13 @@ static bool client_send_next(Client *c) {
 }
 
 void client_flush(Client *c) {
-        while (c->mode != CLIENT_DEAD && client_send_next(c))
+        while (c->verdict == 0 && client_send_next(c))
                 ;
 
-        if (c->mode != CLIENT_DEAD)
+        if (c->verdict == 0)
                 client_update_reading(c);
 }
 
 void client_writable(Stream *s) {
-        Client *c = container_of(s, Client, stream);
-        Console *console = c->console;
-
-        client_flush(c);
-        console_settle(console);
+        console_changed(container_of(s, Client, stream)->console);
 }

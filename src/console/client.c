@@ -88,14 +88,8 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         }
 
         client_take_typed(c, request->typed, request->typed_size);
-        if (c->mode != CLIENT_DEAD)
-                client_update_reading(c);
-        client_flush(TAKE_PTR(c));
+        TAKE_PTR(c);
         return 0;
-}
-
-void client_free(Client *c) {
-        free(c);
 }
 
 void client_log_disconnected(const Client *c) {
@@ -103,25 +97,49 @@ void client_log_disconnected(const Client *c) {
                     "client %s disconnected", c->peer.text);
 }
 
-static void client_detach(Client *c) {
+void client_close(Client *c, int verdict) {
+        assert(verdict != 0);
+        if (c->verdict != 0)
+                return;
+
+        c->verdict = verdict;
         timeout_stop(&c->detection);
         timeout_stop(&c->silence);
         timeout_stop(&c->vm_silence);
         timeout_stop(&c->lifetime);
-        c->mode = CLIENT_DEAD;
-        buffer_clear(&c->unread);
-        if (!c->half_closed)
-                client_log_disconnected(c);
+        if (verdict == CLIENT_E_RECLAIMED)
+                stream_close(&c->stream);
+        else
+                stream_stop(&c->stream);
+
+        ring_leave(&c->console->ring, &c->cursor);
         console_remove_client(c->console, c);
-        concentrator_bury_client(c->concentrator, c);
+        concentrator_collect_client(c->concentrator, c);
 }
 
-void client_end(Client *c) {
-        if (c->mode == CLIENT_DEAD)
-                return;
+/* What a client that speaks telnet is told; it gets what is queued for it then. */
+static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
+        [CLIENT_E_CLEARED] = "disconnected by an administrator",
+        [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
+};
 
-        stream_close(&c->stream);
-        client_detach(c);
+void client_reap(Client *c) {
+        const char *told = c->verdict > 0 ? client_goodbyes[c->verdict] : NULL;
+
+        if (told && c->mode == CLIENT_TELNET)
+                client_notice(c, "%s", told);
+        if (told)
+                closer_take(&c->concentrator->closer, &c->stream);
+        else
+                stream_close(&c->stream);
+
+        if (!c->half_closed) {
+                client_log_disconnected(c);
+                concentrator_notify(c->concentrator, c->console, CONSOLE_CLIENT_DETACHED, c);
+        }
+
+        buffer_clear(&c->unread);
+        free(c);
 }
 
 void client_notice(Client *c, const char *format, ...) {
@@ -138,29 +156,18 @@ void client_notice(Client *c, const char *format, ...) {
 
         if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||
             buffer_append(&c->stream.out, text, n) < 0)
-                client_end(c);
-}
-
-void client_end_gently(Client *c, const char *why) {
-        if (c->mode == CLIENT_TELNET)
-                client_notice(c, "%s", why);
-        if (c->mode == CLIENT_DEAD)
-                return;
-
-        closer_take(&c->concentrator->closer, &c->stream);
-        client_detach(c);
+                client_close(c, CLIENT_E_DEAF);
 }
 
 void client_update_access(Client *c) {
         Access access = access_decide(c->access_mode, &c->console->holders);
 
         /* Only who has fallen back can rise again. */
-        if (c->mode == CLIENT_DEAD || c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
+        if (c->verdict != 0 || c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
                 return;
 
         client_forget_typed(c);
         console_change_access(c->console, c, access);
         if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
                 client_notice(c, "nobody holds write access any more: what you type is heard");
-        client_flush(c);
 }

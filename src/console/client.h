@@ -19,8 +19,20 @@ typedef enum ClientMode {
         CLIENT_UNDECIDED, /* has not spoken telnet, may yet: gets nothing so far */
         CLIENT_RAW,       /* bytes are passed unchanged */
         CLIENT_TELNET,
-        CLIENT_DEAD, /* closed, to be freed */
 } ClientMode;
+
+/* Why it is closed */
+typedef enum ClientVerdict {
+        CLIENT_E_ENDED = 1, /* it has closed its connection, or that has broken */
+        CLIENT_E_DEAF,      /* it does not read what it is sent */
+        CLIENT_E_OVERLONG,  /* a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX */
+        CLIENT_E_TOO_MANY,  /* its VM has CLIENT_HALF_CLOSED_MAX such clients: the oldest goes */
+        CLIENT_E_SHUT_OUT,  /* it only waited for output, which another client gets exclusively */
+        CLIENT_E_CLEARED,   /* an administrator disconnects it */
+        CLIENT_E_FORGOTTEN, /* its VM is forgotten */
+        CLIENT_E_RECLAIMED, /* its descriptor is needed, or the concentrator goes */
+        _CLIENT_VERDICT_MAX,
+} ClientVerdict;
 
 #define CLIENT_DETECTION_USEC (500 * USEC_PER_MSEC)
 
@@ -66,6 +78,7 @@ struct Client {
         Concentrator *concentrator;
         Console *console;
         ClientMode mode;
+        int verdict; /* ClientVerdict or a negative errno: why it is closed; 0: it is not */
         AccessMode access_mode; /* what it has asked for */
         Access access;          /* what it holds */
 
@@ -97,18 +110,19 @@ struct Client {
         Timeout silence;   /* runs since the last read, unless it speaks telnet */
         Timeout detection; /* runs while its mode is not known; then while awaits_binary */
         Timeout vm_silence, lifetime; /* run while it is half-closed */
-        Client *prev, *next; /* of one of the console's lists, or of the dead */
+        Client *prev, *next; /* of one of the console's lists, or of those that are to be reaped */
 };
 
 /* Takes over @wire. The console must admit it, see console_admits(). */
 int client_new(Console *console, Wire wire, const ClientRequest *request);
 
-/* Closes the connection and takes it out of its console. The memory goes later. */
-void client_end(Client *c);
+/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. What follows from that, and its
+ * last words, come when the loop comes round, see client_reap(). So this may be called wherever a client is at hand, with a
+ * ClientVerdict or a negative errno. */
+void client_close(Client *c, int verdict);
 
-/* The same, but so that it gets what is queued for it, and is told why if it speaks telnet. */
-void client_end_gently(Client *c, const char *why);
-void client_free(Client *c);
+/* Tells it and the log that it is disconnected, and frees it. For the concentrator. */
+void client_reap(Client *c);
 
 /* Sends what it has not had yet, as far as it takes it. */
 void client_flush(Client *c);

@@ -4,7 +4,7 @@
 #include <utlist.h>
 
 #include "client.h"
-#include "connection/telnet-send.h"
+#include "connection/telnet-transmit.h"
 #include "console-vmotion.h"
 #include "link.h"
 #include "message.h"
@@ -24,50 +24,13 @@ struct Gate {
         Gate *prev, *next;
 };
 
-static void concentrator_reap(Concentrator *c) {
-        Link *link, *next_link;
-        Client *client, *next_client;
-
-        DL_FOREACH_SAFE(c->dead_links, link, next_link)
-                link_free(link);
-        c->dead_links = NULL;
-
-        DL_FOREACH_SAFE(c->dead_clients, client, next_client)
-                client_free(client);
-        c->dead_clients = NULL;
-}
+/* Turns of the loop in which consoles are settled are no longer than this. */
+#define SETTLE_USEC USEC_PER_MSEC
 
 static void give_up_orphan(Console *console, const char *why) {
         console_log(console, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL,
                     "is given up, being gone for longest: %s", why);
-        console_free(console);
-}
-
-static int on_reap(_unused_ sd_event_source *source, void *userdata) {
-        Concentrator *c = userdata;
-
-        while (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX)
-                give_up_orphan(container_of(c->orphans.oldest, Console, orphaned), "too many VMs are gone");
-
-        concentrator_reap(c);
-        return 0;
-}
-
-void concentrator_limit_orphans(Concentrator *c) {
-        if (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX)
-                (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_ONESHOT);
-}
-
-void concentrator_bury_link(Concentrator *c, Link *link) {
-        DL_DELETE(c->links, link);
-        c->n_links--;
-        DL_APPEND(c->dead_links, link);
-        (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_ONESHOT);
-}
-
-void concentrator_bury_client(Concentrator *c, Client *client) {
-        DL_APPEND(c->dead_clients, client);
-        (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_ONESHOT);
+        console_remove(console);
 }
 
 static void on_orphan_expired(Timeout *t) {
@@ -75,7 +38,90 @@ static void on_orphan_expired(Timeout *t) {
 
         console_log(console, LOG_INFO, VSPC_MESSAGE_VM_EXPIRED, NULL,
                     "has been gone for VMExpireSec=, forgetting it");
+        console_remove(console);
+}
+
+/* Says goodbye to what is closed, and frees it. That may close others. */
+static void concentrator_collect(Concentrator *c) {
+        while (c->closed_links || c->closed_clients)
+                if (c->closed_links) {
+                        Link *link = c->closed_links;
+
+                        DL_DELETE(c->closed_links, link);
+                        link_reap(link);
+                } else {
+                        Client *client = c->closed_clients;
+
+                        DL_DELETE(c->closed_clients, client);
+                        client_reap(client);
+                }
+}
+
+static void concentrator_settle_one(Concentrator *c) {
+        Console *console = c->dirty;
+
+        concentrator_unqueue_dirty(c, console);
+        if (console_settle(console))
+                return;
+
+        concentrator_collect(c);
         console_free(console);
+}
+
+void concentrator_settle(Concentrator *c) {
+        usec_t began = now_monotonic();
+
+        do {
+                concentrator_collect(c);
+                if (!c->dirty)
+                        break;
+                concentrator_settle_one(c);
+        } while (now_monotonic() - began < SETTLE_USEC);
+
+        concentrator_collect(c);
+        (void) sd_event_source_set_enabled(c->settler, c->dirty ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+static void on_batch(void *userdata) {
+        Concentrator *c = userdata;
+
+        if (c->dirty || c->closed_links || c->closed_clients)
+                concentrator_settle(c);
+}
+
+static int on_settle(_unused_ sd_event_source *source, void *userdata) {
+        concentrator_settle(userdata);
+        return 0;
+}
+
+static void concentrator_settle_soon(Concentrator *c) {
+        (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
+}
+
+void concentrator_queue_dirty(Concentrator *c, Console *console) {
+        console->dirty = true;
+        DL_APPEND2(c->dirty, console, dirty_prev, dirty_next);
+        concentrator_settle_soon(c);
+}
+
+void concentrator_unqueue_dirty(Concentrator *c, Console *console) {
+        if (TAKE(console->dirty, false))
+                DL_DELETE2(c->dirty, console, dirty_prev, dirty_next);
+}
+
+void concentrator_collect_link(Concentrator *c, Link *link) {
+        DL_APPEND(c->closed_links, link);
+        concentrator_settle_soon(c);
+}
+
+void concentrator_collect_client(Concentrator *c, Client *client) {
+        DL_APPEND(c->closed_clients, client);
+        concentrator_settle_soon(c);
+}
+
+void concentrator_limit_orphans(Concentrator *c) {
+        while (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX)
+                give_up_orphan(container_of(c->orphans.oldest, Console, orphaned), "too many VMs are gone");
 }
 
 /* Gives up one descriptor that is needed less than a new connection. The first of these that there is goes: a
@@ -85,12 +131,12 @@ static bool concentrator_reclaim(Concentrator *c) {
         Timeout *t = c->handshakes.oldest;
 
         if (t && event_now(c->event) - t->since >= HANDSHAKE_SLOW_USEC) {
-                link_end(container_of(t, Link, timeout));
+                link_close(container_of(t, Link, timeout), LINK_E_RECLAIMED);
                 return true;
         }
 
         if (c->half_closed.oldest) {
-                client_end(container_of(c->half_closed.oldest, Client, lifetime));
+                client_close(container_of(c->half_closed.oldest, Client, lifetime), CLIENT_E_RECLAIMED);
                 return true;
         }
 
@@ -98,6 +144,7 @@ static bool concentrator_reclaim(Concentrator *c) {
                 Console *console = container_of(t, Console, orphaned);
 
                 if (console->port > 0) {
+                        console_close_port(console);
                         give_up_orphan(console, "descriptors are running out");
                         return true;
                 }
@@ -229,7 +276,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         port_pool_init(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
 
         c->input = malloc(CONCENTRATOR_READ_MAX);
-        c->encoded = malloc(TELNET_SEND_BUFFER);
+        c->encoded = malloc(TELNET_TRANSMIT_BUFFER);
         if (!c->input || !c->encoded)
                 return -ENOMEM;
 
@@ -245,10 +292,11 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         if (r < 0)
                 return r;
 
-        r = sd_event_add_defer(event, &c->reaper, on_reap, c);
+        r = sd_event_add_defer(event, &c->settler, on_settle, c);
         if (r < 0)
                 return r;
-        (void) sd_event_source_set_enabled(c->reaper, SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(c->settler, SD_EVENT_OFF);
+        poller_set_batch_handler(c->poller, on_batch, c);
 
         const struct {
                 TimeoutQueue *queue;
@@ -265,7 +313,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 {&c->half_closed, CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
                 {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
                 {&c->stalls, LINK_STALL_USEC, link_stall_elapsed},
-                {&c->successions, LINK_SUCCESSION_USEC, link_succession_elapsed},
+                {&c->handovers, LINK_HANDOVER_USEC, link_handover_elapsed},
                 {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
         };
         for (size_t i = 0; i < ELEMENTSOF(queues); i++) {
@@ -288,21 +336,23 @@ Concentrator *concentrator_free(Concentrator *c) {
         while (c->gates)
                 gate_free(c, c->gates);
         while (c->links)
-                link_end(c->links);
+                link_close(c->links, LINK_E_RECLAIMED);
+        HASH_ITER(handle, c->consoles, console, next)
+                console_close_clients(console, CLIENT_E_RECLAIMED);
+        concentrator_collect(c);
         HASH_ITER(handle, c->consoles, console, next)
                 console_free(console);
-        concentrator_reap(c);
         if (c->closer.poller)
                 closer_done(&c->closer);
 
         TimeoutQueue *queues[] = {&c->handshakes, &c->questions,   &c->departures,  &c->detections,       &c->binary_answers,
-                                  &c->silences,   &c->vm_silences, &c->half_closed, &c->vmotion_timeouts, &c->successions,
+                                  &c->silences,   &c->vm_silences, &c->half_closed, &c->vmotion_timeouts, &c->handovers,
                                   &c->stalls,                                     &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
         acceptor_rests_done(&c->rests);
 
-        sd_event_source_disable_unref(c->reaper);
+        sd_event_source_disable_unref(c->settler);
         tls_worker_freep(&c->tls_worker);
         tls_context_unref(c->tls);
         poller_freep(&c->poller);
@@ -376,67 +426,19 @@ Console *concentrator_find(const Concentrator *c, const char *id) {
         return console;
 }
 
-/* All clones of one UUID. Made with the first and freed with the last: a clone that goes needs no memory. */
-struct CloneGroup {
-        UT_hash_handle handle; /* by uuid */
-        uint8_t uuid[16];
-        Console *clones; /* utlist, never empty */
-};
-
-static CloneGroup *concentrator_find_clones(const Concentrator *c, const uint8_t uuid[static 16]) {
-        CloneGroup *g;
-
-        HASH_FIND(handle, c->clones, uuid, 16, g);
-        return g;
-}
-
-static CloneGroup *concentrator_make_clones(Concentrator *c, const uint8_t uuid[static 16]) {
-        _cleanup_free_ CloneGroup *g = calloc(1, sizeof(CloneGroup));
-        if (!g)
-                return NULL;
-
-        memcpy(g->uuid, uuid, sizeof g->uuid);
-        return HASH_TRY_ADD(handle, c->clones, g->uuid, sizeof g->uuid, g) < 0 ? NULL : TAKE_PTR(g);
-}
-
-int concentrator_add_clone(Concentrator *c, Console *console) {
-        CloneGroup *g = concentrator_find_clones(c, console->uuid) ?: concentrator_make_clones(c, console->uuid);
-        if (!g)
-                return -ENOMEM;
-
-        DL_APPEND2(g->clones, console, clone_prev, clone_next);
-        console->clone_group = g;
-        return 0;
-}
-
-void concentrator_remove_clone(Concentrator *c, Console *console) {
-        CloneGroup *g = TAKE_PTR(console->clone_group);
-
-        if (!g)
-                return;
-
-        DL_DELETE2(g->clones, console, clone_prev, clone_next);
-        if (g->clones)
-                return;
-
-        HASH_REMOVE(handle, c->clones, g);
-        free(g);
-}
-
 bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]) {
-        const CloneGroup *g = concentrator_find_clones(c, uuid);
         char text[UUID_TEXT_MAX];
 
         uuid_format(bios, text);
-        for (const Console *console = g ? g->clones : NULL; console; console = console->clone_next)
-                if (streq(console->uuid_text + UUID_TEXT_MAX, text))
+        for (const ConsoleEntry *e = console_index_find(&c->clones, uuid, 16); e; e = e->next)
+                if (streq(e->console->uuid_text + UUID_TEXT_MAX, text))
                         return true;
 
         return false;
 }
 
 bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]) {
-        return concentrator_find_clones(c, uuid);
+        return console_index_find(&c->clones, uuid, 16);
 }
 
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size) {

@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "basic/log.h"
+#include "console-index.h"
 #include "metrics.h"
 #include "port-pool.h"
 #include "settings.h"
@@ -18,7 +19,6 @@
  * It knows nothing of configuration files, storage or query interfaces: these observe it.
  */
 typedef struct Client Client;
-typedef struct CloneGroup CloneGroup;
 typedef struct Concentrator Concentrator;
 typedef struct ConcentratorObserver ConcentratorObserver;
 typedef struct Gate Gate;
@@ -28,7 +28,7 @@ typedef enum ConsoleEvent {
         CONSOLE_CONNECTED,
         CONSOLE_DISCONNECTED,
         CONSOLE_RENAMED,
-        CONSOLE_CHANGED,         /* its URI, its port, its serial settings, how far a vMotion is, or its speaker */
+        CONSOLE_CHANGED,         /* its URI, its port, its serial settings, how far a vMotion is, or its active link */
         CONSOLE_REMOVED,         /* expired, given up or forgotten; the console is still valid during the call */
         CONSOLE_CLIENT_ATTACHED,
         CONSOLE_CLIENT_DETACHED,
@@ -74,7 +74,7 @@ struct Concentrator {
         TimeoutQueue half_closed; /* Client.lifetime: half-closed */
         TimeoutQueue vmotion_timeouts;
         TimeoutQueue stalls;      /* Link.stall: takes no input */
-        TimeoutQueue successions; /* Link.succession: a target whose source may still have something to say */
+        TimeoutQueue handovers;   /* Link.handover: a target whose source may still have something to say */
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
         AcceptorRests rests;
         Closer closer;
@@ -85,13 +85,17 @@ struct Concentrator {
 
         PortPool ports;
         Console *consoles;  /* uthash by identity */
-        CloneGroup *clones; /* uthash by UUID, see concentrator_add_clone() */
+        ConsoleIndex clones; /* by UUID: consoles that have the BIOS UUID in their identity, because another VM has the same UUID */
+        ConsoleIndex names;  /* by name: all consoles */
         VMotion *vmotions;  /* uthash by the secret's first half */
         Gate *gates;        /* utlist: the sockets on which ESXi connects */
-        Link *links;        /* utlist: all, with or without a console */
-        Link *dead_links;   /* utlist: closed, to be freed once nobody's function is in them any more */
-        Client *dead_clients;
-        sd_event_source *reaper;
+        Link *links;        /* utlist: all that are open, with or without a console */
+
+        /* What the loop does when it has come round, see concentrator_settle() */
+        Link *closed_links; /* utlist */
+        Client *closed_clients; /* utlist */
+        Console *dirty;     /* utlist: those that have changed */
+        sd_event_source *settler;
         ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
 
         Metrics metrics;
@@ -99,15 +103,15 @@ struct Concentrator {
         unsigned n_connected; /* VMs */
         unsigned n_clients;
         unsigned n_links;
-        Link *strangers_heard;    /* utlist, the first first: who has sent something and is not known */
-        size_t strangers_pending; /* bytes of that, of LINK_STRANGERS_PENDING_MAX */
+        Link *charged_links;         /* utlist, the oldest first: unidentified links that have sent something */
+        size_t unidentified_pending; /* bytes of that, of LINK_UNIDENTIFIED_MAX */
         unsigned n_ports; /* VMs that have one */
         LogRateLimit refusals; /* for want of descriptors */
-        LogBurst strangers;    /* what is logged about connections that have no console */
+        LogBurst unidentified; /* what is logged about connections that have no console */
         bool restoring;        /* all VMs seem to be gone: none is given up for another */
 
         uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
-        uint8_t *encoded; /* TELNET_SEND_BUFFER: what is about to be written */
+        uint8_t *encoded; /* TELNET_TRANSMIT_BUFFER: what is about to be written */
 };
 
 /* @n_descriptors: how many the process may have (RLIMIT_NOFILE). Takes over what @settings points to. */
@@ -135,12 +139,6 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
 
 Console *concentrator_find(const Concentrator *c, const char *id);
 
-/* Clones are consoles whose identity has the BIOS UUID in it, because another VM has the same UUID. Any number of clones
- * may have the same UUID. Consoles call these when they come and go; removing one that was not added does nothing. Returns: 0
- * or -ENOMEM. */
-int concentrator_add_clone(Concentrator *c, Console *console);
-void concentrator_remove_clone(Concentrator *c, Console *console);
-
 /* Whether there is a clone with these two UUIDs. */
 bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]);
 
@@ -162,9 +160,18 @@ int concentrator_listen(Concentrator *c, uint16_t port);
  * the port, *ret_fd its socket, or -ENOSPC if the range is exhausted, or another negative errno. */
 int concentrator_open_port(Concentrator *c, uint16_t wanted, int *ret_fd);
 
-/* Has those beyond CONCENTRATOR_ORPHANS_MAX given up once the loop gets round to it. */
+/* Gives up those beyond CONCENTRATOR_ORPHANS_MAX. */
 void concentrator_limit_orphans(Concentrator *c);
 
-/* Frees these once the loop gets round to it; their connections must be closed. */
-void concentrator_bury_link(Concentrator *c, Link *link);
-void concentrator_bury_client(Concentrator *c, Client *client);
+/*
+ * Links, clients and consoles report here that they have been closed or have changed. When the loop has come round, what
+ * follows from that is done: the closed ones are reaped, and each changed console is settled once. Nobody else reaps or
+ * settles: so whatever calls whatever meanwhile, nobody's object goes away under it.
+ */
+void concentrator_collect_link(Concentrator *c, Link *link);
+void concentrator_collect_client(Concentrator *c, Client *client);
+void concentrator_queue_dirty(Concentrator *c, Console *console);
+void concentrator_unqueue_dirty(Concentrator *c, Console *console);
+
+/* Does it, for a millisecond; what is left then is done in the next round. */
+void concentrator_settle(Concentrator *c);

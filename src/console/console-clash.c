@@ -68,7 +68,6 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
 
 void console_settle_clash(Console *c) {
         char text[CONSOLE_CLASH_TEXT_MAX];
-        Client *client, *next;
         const Link *a, *b;
 
         if (!TAKE(c->links_changed, false) || console_find_clash(c, &a, &b) == c->clash)
@@ -80,7 +79,5 @@ void console_settle_clash(Console *c) {
         else
                 console_log_said(c, LOG_INFO, NULL, NULL, "does not share its console with another VM any more");
 
-        concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
-        DL_FOREACH_SAFE(c->clients, client, next)
-                client_flush(client); /* tells it */
+        console_has_news(c);
 }

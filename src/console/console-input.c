@@ -31,8 +31,7 @@ static bool link_sets_pace(const Link *l) {
                 if (m == l || !link_may_set_pace(m) || !links_share_uri(l, m))
                         continue;
 
-                bool newer = m->number > l->number;
-                if (m->stalled == l->stalled ? newer : l->stalled)
+                if (m->stalled == l->stalled ? m->number > l->number : l->stalled)
                         return false;
         }
 
@@ -93,11 +92,13 @@ void console_input(Console *c, const uint8_t *data, size_t n) {
 
         if (input_ring_append(&c->input, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for input, %zu bytes are lost", n);
+        console_changed(c);
 }
 
 void console_break(Console *c) {
         if (input_ring_append_break(&c->input) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for a break, it is lost");
+        console_changed(c);
 }
 
 static const InputCursor *cursor_behind(const InputCursor *a, const InputCursor *b) {
@@ -126,16 +127,11 @@ static void console_trim_input(Console *c) {
         input_ring_trim(&c->input, behind);
 }
 
-void console_input_taken(Console *c) {
-        console_trim_input(c);
-        console_settle(c);
-}
-
 void console_flush_input(Console *c) {
         Link *l, *next;
 
         DL_FOREACH_SAFE2(c->links, l, next, console_next)
                 link_flush(l);
 
-        console_input_taken(c);
+        console_trim_input(c);
 }

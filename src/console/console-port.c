@@ -29,7 +29,7 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
                 }
         }
 
-        console_settle(c);
+        console_changed(c);
 }
 
 /* It is not enough to close it: somebody may have a copy of the descriptor, as a program that a plug-in starts may. */

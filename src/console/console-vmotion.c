@@ -37,15 +37,12 @@ static void vmotion_end(VMotion *v, Link *winner) {
         }
         if (v->peer)
                 v->peer->vmotion = NULL;
-        if (winner)
-                link_flush(winner);
+        if (peer)
+                link_close(peer, LINK_E_VMOTION_OVER);
 
         HASH_REMOVE(handle, console->concentrator->vmotions, v);
         console_remove_vmotion(console, v);
         vmotion_free(v);
-        if (peer) /* only now: closing the peer may lead to the source being closed as well */
-                link_end(peer);
-        console_settle(console);
 }
 
 static void vmotion_drop_peer(VMotion *v) {
@@ -55,7 +52,7 @@ static void vmotion_drop_peer(VMotion *v) {
                 return;
 
         peer->vmotion = NULL;
-        link_end(peer);
+        link_close(peer, LINK_E_VMOTION_OVER);
 }
 
 /* Input is held from here on: the source gets what has been typed so far, then GOAHEAD. */
@@ -65,27 +62,30 @@ static void vmotion_hold(VMotion *v) {
         v->source->input_limit = input_ring_end(&v->console->input);
 }
 
-/* GOAHEAD: sequence and secret */
-bool vmotion_go_ahead(VMotion *v, Link *link) {
-        uint8_t data[VMOTION_SEQUENCE_MAX + VMOTION_SECRET_SIZE];
+bool vmotion_owes_go_ahead(const VMotion *v, const Link *link) {
+        return link == v->source && v->go_ahead == VMOTION_GO_AHEAD_DUE && vmotion_state_holds(v->state);
+}
 
-        if (link != v->source || v->go_ahead != VMOTION_GO_AHEAD_DUE || !vmotion_state_holds(v->state))
-                return false;
+/* Sequence and secret */
+int vmotion_go_ahead(VMotion *v) {
+        uint8_t data[VMOTION_SEQUENCE_MAX + VMOTION_SECRET_SIZE];
 
         memcpy(data, v->sequence, v->sequence_size);
         memcpy(data + v->sequence_size, v->secret, sizeof v->secret);
 
         v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
-        link_put(v->source, VMWARE_VMOTION_GOAHEAD, data, v->sequence_size + sizeof v->secret);
+        int r = link_put(v->source, VMWARE_VMOTION_GOAHEAD, data, v->sequence_size + sizeof v->secret);
         explicit_bzero(data, sizeof data);
-        return true;
+        return r;
 }
 
-void vmotion_flushed(const Link *link) {
-        VMotion *v = link->vmotion;
-
-        if (v && v->source == link && v->go_ahead == VMOTION_GO_AHEAD_QUEUED)
+void vmotion_flushed(VMotion *v, const Link *link) {
+        if (v->source == link && v->go_ahead == VMOTION_GO_AHEAD_QUEUED)
                 v->go_ahead = VMOTION_GO_AHEAD_SENT;
+}
+
+bool vmotion_mutes(const VMotion *v, const Link *link) {
+        return v->source == link && v->go_ahead == VMOTION_GO_AHEAD_SENT && vmotion_state_holds(v->state);
 }
 
 /* Everybody who watches is told of it, and it is counted. */
@@ -148,21 +148,18 @@ static void vmotion_hand_back(VMotion *v) {
         console_log_said(console, LOG_NOTICE, VSPC_MESSAGE_VMOTION_OVERDUE, source->peer,
                          "its vMotion takes longer than VMotionTimeoutSec=: until a target completes it, what is typed "
                          "goes to %s again", source->peer);
-        concentrator_notify(console->concentrator, console, CONSOLE_CHANGED, NULL);
-
         source->input_limit = INPUT_NO_MARK;
-        link_flush(source); /* may end the source, and with it the vMotion */
-        console_settle(console);
+        console_has_news(console);
 }
 
-static void vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const char *why) {
+static int vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const char *why) {
         link_log_said(l, LOG_NOTICE, VSPC_MESSAGE_VMOTION_REFUSED, "vMotion refused: %s", why);
-        link_put(l, VMWARE_VMOTION_NOTNOW, sequence, n);
+        return link_put(l, VMWARE_VMOTION_NOTNOW, sequence, n);
 }
 
 /* A vMotion that the source begins while another is under way replaces it. What was held goes to the source
  * before the new go-ahead: "only after everything queued for this VM has been sent". */
-static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
+static int vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         Concentrator *c = v->console->concentrator;
 
         vmotion_drop_peer(v);
@@ -173,29 +170,25 @@ static void vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
                 r = HASH_TRY_ADD(handle, c->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
         if (r < 0) {
                 Console *console = v->console;
+                Link *source = v->source;
 
-                vmotion_not_now(v->source, sequence, n, strerror(-r));
-                vmotion_end(v, v->source);
+                vmotion_end(v, source);
                 vmotion_report(console, CONSOLE_VMOTION_ABORTED);
-                return;
+                return vmotion_not_now(source, sequence, n, strerror(-r));
         }
 
         vmotion_hold(v);
+        return 0;
 }
 
-void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
+int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         Console *console = source->console;
         VMotion *v = source->vmotion;
 
-        if (source->state != LINK_LIVE) {
-                vmotion_not_now(source, sequence, n, "it is not known yet which VM this is");
-                return;
-        }
-
-        if (n > VMOTION_SEQUENCE_MAX) {
-                vmotion_not_now(source, sequence, n, "its sequence is longer than 64 bytes");
-                return;
-        }
+        if (source->state != LINK_LIVE)
+                return vmotion_not_now(source, sequence, n, "it is not known yet which VM this is");
+        if (n > VMOTION_SEQUENCE_MAX)
+                return vmotion_not_now(source, sequence, n, "its sequence is longer than 64 bytes");
 
         if (!v) {
                 int r = vmotion_new(source->uri, sequence, n, &v);
@@ -203,8 +196,7 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                         r = HASH_TRY_ADD(handle, console->concentrator->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
                 if (r < 0) {
                         vmotion_freep(&v);
-                        vmotion_not_now(source, sequence, n, strerror(-r));
-                        return;
+                        return vmotion_not_now(source, sequence, n, strerror(-r));
                 }
 
                 v->console = console;
@@ -222,11 +214,10 @@ void vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         vmotion_report(console, CONSOLE_VMOTION_BEGUN);
 
         if (action == VMOTION_RESTART)
-                vmotion_restart(v, sequence, n);
-        else
-                vmotion_hold(v);
+                return vmotion_restart(v, sequence, n);
 
-        console_settle(console);
+        vmotion_hold(v);
+        return 0;
 }
 
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
@@ -243,16 +234,12 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
 /* A target has come when its vMotion was overdue and the source had been sent input again: from now on input is held
  * back once more. */
 static void vmotion_hold_again(VMotion *v) {
-        Console *console = v->console;
-
-        timeout_start(&console->concentrator->vmotion_timeouts, &v->timeout);
+        timeout_start(&v->console->concentrator->vmotion_timeouts, &v->timeout);
         v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
         v->source->input_limit = input_ring_tell(&v->source->input);
-        link_flush(v->source); /* may end the source, and with it the vMotion */
-        console_settle(console);
 }
 
-void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
+int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         VMotion *v = target->state == LINK_HANDSHAKE ? concentrator_find_vmotion(target->concentrator, data, n)
                                                      : NULL;
         bool overdue = v && v->state == VMOTION_OVERDUE;
@@ -261,27 +248,21 @@ void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         if (action == VMOTION_IGNORE) {
                 link_log_said(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
                               "names a vMotion that is not under way, or does not know its secret");
-                if (target->state == LINK_HANDSHAKE)
-                        link_end(target);
-                return;
+                return target->state == LINK_HANDSHAKE ? LINK_E_NO_VMOTION : 0;
         }
 
         v->peer = target;
-        target->vmotion = v;
-        target->state = LINK_PEER;
-        link_leave_doubts(target);
-        link_leave_strangers(target);
-        timeout_stop(&target->timeout);
-        console_add_link(v->console, target);
+        link_become_peer(target, v);
+        int r = link_put(target, VMWARE_VMOTION_PEER_OK, v->sequence, v->sequence_size);
 
-        link_put(target, VMWARE_VMOTION_PEER_OK, v->sequence, v->sequence_size);
-        if (target->state == LINK_PEER && action == VMOTION_ACCEPT_PEER)
-                concentrator_notify(v->console->concentrator, v->console, CONSOLE_CHANGED, NULL);
-
-        if (target->state == LINK_PEER && action == VMOTION_PEER_WINS)
-                vmotion_peer_wins(v);
-        if (target->state == LINK_PEER && overdue)
+        if (action == VMOTION_ACCEPT_PEER)
+                console_has_news(v->console);
+        if (overdue)
                 vmotion_hold_again(v);
+        if (action == VMOTION_PEER_WINS)
+                vmotion_peer_wins(v);
+
+        return r;
 }
 
 void vmotion_complete(Link *target, const uint8_t *sequence, size_t n) {
@@ -294,21 +275,16 @@ void vmotion_complete(Link *target, const uint8_t *sequence, size_t n) {
                 vmotion_peer_wins(v);
 }
 
-void vmotion_keep_input(VMotion *v, Link *link) {
-        if (link != v->source || !link->has_input)
-                return;
-
-        v->input = link_release_input(link);
-        v->has_input = true;
-}
-
 void vmotion_link_closed(VMotion *v, Link *link) {
         bool is_source = link == v->source;
 
         link->vmotion = NULL;
-        if (is_source)
+        if (is_source) {
                 v->source = NULL;
-        else
+                v->has_input = link->has_input;
+                if (v->has_input)
+                        v->input = link_release_input(link);
+        } else
                 v->peer = NULL;
 
         switch (vmotion_step(&v->state, is_source ? VMOTION_ON_SOURCE_CLOSED : VMOTION_ON_PEER_CLOSED)) {
@@ -322,7 +298,7 @@ void vmotion_link_closed(VMotion *v, Link *link) {
                 break;
 
         case VMOTION_AWAIT_PEER: /* what is held waits for the target or the timeout */
-                concentrator_notify(v->console->concentrator, v->console, CONSOLE_CHANGED, NULL);
+                console_has_news(v->console);
                 break;
 
         default:
@@ -347,7 +323,7 @@ static VMotion *vmotion_of_newcomer(const Console *console, const Link *link) {
 void vmotion_link_came(Console *console, Link *link) {
         VMotion *v;
 
-        while (link->state == LINK_LIVE && (v = vmotion_of_newcomer(console, link))) {
+        while ((v = vmotion_of_newcomer(console, link))) {
                 (void) vmotion_step(&v->state, VMOTION_ON_NEWCOMER);
 
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,

@@ -4,25 +4,25 @@
 #include "link.h"
 
 /*
- * vMotion as it happens to a console: takes what ESXi says to vmotion_step() and does to links, clients and
- * held input what the step asks for.
+ * vMotion as it happens to a console: takes what ESXi says to vmotion_step() and does to links and input what the step asks
+ * for. What a link has said is answered with 0 or why it is to be closed (LinkVerdict).
  */
-void vmotion_begin(Link *source, const uint8_t *sequence, size_t n);
+int vmotion_begin(Link *source, const uint8_t *sequence, size_t n);
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n);
-void vmotion_peer(Link *target, const uint8_t *data, size_t n);
+int vmotion_peer(Link *target, const uint8_t *data, size_t n);
 void vmotion_complete(Link *target, const uint8_t *sequence, size_t n);
 
-/* All that may be sent to @link, the source or the peer, has been queued: GOAHEAD follows if it is due. Returns: whether it
- * has been queued now. */
-bool vmotion_go_ahead(VMotion *v, Link *link);
+/* @link has had all that was typed before the vMotion: whether GOAHEAD comes next. Queues it. */
+bool vmotion_owes_go_ahead(const VMotion *v, const Link *link);
+int vmotion_go_ahead(VMotion *v);
 
 /* All that was queued for @link has left. */
-void vmotion_flushed(const Link *link);
+void vmotion_flushed(VMotion *v, const Link *link);
 
-/* @link is about to close. If it is the source, the vMotion goes on from where it was in the console's input. */
-void vmotion_keep_input(VMotion *v, Link *link);
+/* Whether @link, the source, must not be sent anything. */
+bool vmotion_mutes(const VMotion *v, const Link *link);
 
-/* @link, the source or the peer of @v, has closed. */
+/* @link, the source or the peer of @v, is closed, and about to go. */
 void vmotion_link_closed(VMotion *v, Link *link);
 
 /* @link is a new connection of a VM, not a vMotion's target. If a vMotion of this VM is unfinished, @link gets what was

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "console-vmotion.h"
 #include "console.h"
+#include "identification.h"
 #include "link.h"
 #include "message.h"
 
@@ -29,6 +30,9 @@ static void console_vlog(const Console *c, int level, const char *message_id, co
                 {"VSPC_PEER=", peer}, /* the last: it may be missing */
         };
         char message[LOG_MESSAGE_MAX];
+
+        if (!log_is_wanted(level))
+                return;
 
         vsnprintf(message, sizeof message, format, ap);
 
@@ -117,8 +121,8 @@ void console_apply_settings(Console *c) {
                 console_close_port(c); /* who is connected stays so */
 
         if (c->port != port)
-                concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
-        console_settle(c);
+                console_has_news(c);
+        console_changed(c);
 }
 
 /* The UUID, or both of a clone's, as the identity has them. */
@@ -130,7 +134,7 @@ static int console_set_uuid_text(Console *c) {
                 return 0;
 
         memcpy(c->uuid_text, c->id, UUID_PAIR_TEXT_MAX - 1);
-        return concentrator_add_clone(c->concentrator, c);
+        return console_index_put(&c->concentrator->clones, &c->by_uuid, c, c->uuid, sizeof c->uuid);
 }
 
 int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[static 16], const char *name,
@@ -147,6 +151,7 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0 ||
             HASH_TRY_ADD(handle, concentrator->consoles, c->id, strlen(c->id), c) < 0 || console_set_uuid_text(c) < 0) {
                 HASH_REMOVE(handle, concentrator->consoles, c);
+                console_index_remove(&concentrator->names, &c->by_name);
                 free(c->id);
                 free(c->uri);
                 free(c->name);
@@ -174,37 +179,59 @@ void console_set_gone(Console *c, usec_t since) {
         concentrator_limit_orphans(c->concentrator);
 }
 
-static void console_end_half_closed(Console *c) {
-        while (c->half_closed)
-                client_end(c->half_closed);
+void console_changed(Console *c) {
+        if (!c->dirty)
+                concentrator_queue_dirty(c->concentrator, c);
 }
 
-/* Those that only wait for output, which somebody else gets exclusively from now on. */
-static void console_end_listeners(Console *c) {
-        Client *client, *next;
+static void console_update_connected(Console *c) {
+        bool connected = c->vmotions || console_active_link(c);
 
-        DL_FOREACH_SAFE(c->half_closed, client, next)
-                if (client->ended)
-                        client_end(client);
+        console_changed(c);
+        if (connected == c->connected)
+                return;
+
+        c->connected = connected;
+        c->since = event_now_realtime(c->concentrator->event);
+        c->concentrator->n_connected += connected ? 1 : -1U;
+}
+
+void console_links_changed(Console *c) {
+        c->links_changed = true;
+        console_update_connected(c);
+}
+
+void console_has_news(Console *c) {
+        c->has_news = true;
+        console_changed(c);
+}
+
+void console_remove(Console *c) {
+        c->removed = true;
+        timeout_stop(&c->orphaned);
+        console_changed(c);
+}
+
+void console_close_clients(Console *c, int verdict) {
+        while (c->clients)
+                client_close(c->clients, verdict);
+        while (c->half_closed)
+                client_close(c->half_closed, verdict);
 }
 
 Console *console_free(Console *c) {
         Concentrator *concentrator = c->concentrator;
 
-        /* They take themselves out as they go. */
-        while (c->clients)
-                client_end(c->clients);
-        console_end_half_closed(c);
-        while (c->links)
-                link_end(c->links);
-        while (c->doubtful)
-                link_leave_doubts(c->doubtful);
+        assert(!c->links && !c->doubtful && !c->clients && !c->half_closed);
+
         while (c->vmotions)
                 vmotion_discard(c->vmotions);
 
         concentrator_notify(concentrator, c, CONSOLE_REMOVED, NULL);
         HASH_REMOVE(handle, concentrator->consoles, c);
-        concentrator_remove_clone(concentrator, c);
+        console_index_remove(&concentrator->clones, &c->by_uuid);
+        console_index_remove(&concentrator->names, &c->by_name);
+        concentrator_unqueue_dirty(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
         ring_done(&c->ring);
@@ -212,6 +239,7 @@ Console *console_free(Console *c) {
         free(c->id);
         free(c->uri);
         free(c->name);
+        free(c->former_name);
         free(c);
         return NULL;
 }
@@ -224,11 +252,10 @@ int console_set_uri(Console *c, const char *uri) {
         if (!copy)
                 return -ENOMEM;
 
-        bool changed = c->uri;
+        if (c->uri)
+                console_has_news(c);
         free(c->uri);
         c->uri = copy;
-        if (changed)
-                concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
         return 0;
 }
 
@@ -241,127 +268,115 @@ int console_rename(Console *c, const char *name) {
                 label = strdup(name);
         else if (asprintf(&label, "%s_%s", name, c->uri) < 0)
                 label = NULL;
-        if (!label)
+        if (!label || console_index_put(&c->concentrator->names, &c->by_name, c, label, strlen(label)) < 0)
                 return -ENOMEM;
 
-        if (!c->name) {
+        if (!c->name || streq(c->name, label)) {
+                free(c->name);
                 c->name = TAKE_PTR(label);
                 return 0;
         }
 
-        if (streq(c->name, label))
-                return 0;
-
         console_log_said(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
-        _cleanup_free_ char *former_name = c->name;
+        if (!c->former_name)
+                c->former_name = TAKE_PTR(c->name);
+        free(c->name);
         c->name = TAKE_PTR(label);
-        c->former_name = former_name;
-        concentrator_notify(c->concentrator, c, CONSOLE_RENAMED, NULL);
-        c->former_name = NULL;
+        console_changed(c);
         return 0;
+}
+
+/* However often it has been renamed since it was settled, that is told once. */
+static void console_settle_name(Console *c) {
+        if (c->former_name && !streq(c->former_name, c->name))
+                concentrator_notify(c->concentrator, c, CONSOLE_RENAMED, NULL);
+
+        free(TAKE_PTR(c->former_name));
 }
 
 void console_add_link(Console *c, Link *link) {
         link->console = c;
-        c->links_changed = true;
         DL_APPEND2(c->links, link, console_prev, console_next);
         c->n_links++;
+        console_links_changed(c);
         timeout_stop(&c->orphaned);
 }
 
 void console_remove_link(Console *c, Link *link) {
-        c->links_changed = true;
         DL_DELETE2(c->links, link, console_prev, console_next);
         c->n_links--;
+        console_links_changed(c);
 }
 
 void console_add_vmotion(Console *c, VMotion *v) {
         DL_APPEND(c->vmotions, v);
+        console_update_connected(c);
 }
 
 void console_remove_vmotion(Console *c, VMotion *v) {
         DL_DELETE(c->vmotions, v);
+        console_update_connected(c);
+}
+
+/* Those that only wait for output, which somebody else gets exclusively from now on. */
+static void console_close_listeners(Console *c) {
+        Client *client, *next;
+
+        DL_FOREACH_SAFE(c->half_closed, client, next)
+                if (client->ended)
+                        client_close(client, CLIENT_E_SHUT_OUT);
+}
+
+static void console_count_client(Console *c, const Client *client, unsigned n) {
+        c->n_clients += n;
+        c->holders.n[client->access] += n;
+        c->concentrator->n_clients += n;
+        c->clients_changed = true;
+        console_changed(c);
 }
 
 void console_add_client(Console *c, Client *client) {
         if (client->access == ACCESS_EXCLUSIVE)
-                console_end_listeners(c);
+                console_close_listeners(c);
 
         DL_APPEND(c->clients, client);
-        c->n_clients++;
-        c->holders.n[client->access]++;
-        c->concentrator->n_clients++;
+        console_count_client(c, client, 1);
         c->concentrator->metrics.clients++;
-        console_settle(c);
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_ATTACHED, client);
 }
 
-/* A lock ends with its connection: those who have fallen back because of it rise again. */
-static void console_settle_access(Console *c, Access given_up) {
-        Client *client, *next;
+void console_remove_client(Console *c, Client *client) {
+        if (client->half_closed) {
+                DL_DELETE(c->half_closed, client);
+                console_changed(c);
+                return;
+        }
 
-        if (given_up == ACCESS_WRITE)
-                DL_FOREACH_SAFE(c->clients, client, next)
-                        client_update_access(client);
-}
-
-void console_change_access(Console *c, Client *client, Access access) {
-        Access before = client->access;
-
-        c->holders.n[before]--;
-        client->access = access;
-        c->holders.n[access]++;
-        console_settle_access(c, before);
-}
-
-/* Takes it out of the list of clients, and out of all counts. */
-static void console_discount_client(Console *c, Client *client) {
         DL_DELETE(c->clients, client);
-        c->n_clients--;
         c->left = event_now_realtime(c->concentrator->event);
-        c->holders.n[client->access]--;
-        c->concentrator->n_clients--;
-}
-
-static void console_settle_departure(Console *c, const Client *client) {
-        console_settle_access(c, client->access);
-        console_settle(c);
-        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
+        console_count_client(c, client, -1U);
 }
 
 void console_half_close_client(Console *c, Client *client) {
         Client *other;
         unsigned n;
 
-        console_discount_client(c, client);
+        console_remove_client(c, client);
         client->half_closed = true;
         DL_APPEND(c->half_closed, client);
+        concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
 
-        /* Only now that the lists are in order: it may end any client that has fallen behind. */
         DL_COUNT(c->half_closed, other, n);
         if (n > CLIENT_HALF_CLOSED_MAX)
-                client_end(c->half_closed);
-        console_settle_departure(c, client);
+                client_close(c->half_closed, CLIENT_E_TOO_MANY);
 }
 
-void console_remove_client(Console *c, Client *client) {
-        ring_leave(&c->ring, &client->cursor);
-        if (client->half_closed) {
-                DL_DELETE(c->half_closed, client);
-                console_settle(c);
-                return;
-        }
-
-        console_discount_client(c, client);
-        console_settle_departure(c, client);
-}
-
-static void console_disconnect_clients(Console *c, const char *why) {
-        /* They take themselves out as they go. */
-        while (c->clients)
-                client_end_gently(c->clients, why);
-        while (c->half_closed)
-                client_end_gently(c->half_closed, why);
+void console_change_access(Console *c, Client *client, Access access) {
+        c->holders.n[client->access]--;
+        client->access = access;
+        c->holders.n[access]++;
+        c->clients_changed = true;
+        console_changed(c);
 }
 
 unsigned console_clear(Console *c, const Peer *by) {
@@ -370,7 +385,7 @@ unsigned console_clear(Console *c, const Peer *by) {
         if (n > 0)
                 console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_CLEARED, by->text, "%s disconnects its %u %s", by->text, n,
                             n == 1 ? "client" : "clients");
-        console_disconnect_clients(c, "disconnected by an administrator");
+        console_close_clients(c, CLIENT_E_CLEARED);
         return n;
 }
 
@@ -379,8 +394,8 @@ int console_forget(Console *c, const Peer *by) {
                 return -EBUSY;
 
         console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_FORGOTTEN, by->text, "%s has it forgotten", by->text);
-        console_disconnect_clients(c, "this VM has been forgotten");
-        console_free(c);
+        console_close_clients(c, CLIENT_E_FORGOTTEN);
+        console_remove(c);
         return 0;
 }
 
@@ -397,20 +412,7 @@ void console_output(Console *c, const uint8_t *data, size_t n) {
         if (ring_append(&c->ring, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for its output, %zu bytes are lost", n);
         concentrator_notify_output(c->concentrator, c, data, n);
-}
-
-static void console_flush_clients(Console *c) {
-        Client *client, *next;
-
-        DL_FOREACH_SAFE(c->clients, client, next)
-                client_flush(client);
-        DL_FOREACH_SAFE(c->half_closed, client, next)
-                client_flush(client);
-}
-
-void console_pump(Console *c) {
-        console_flush_clients(c);
-        console_settle(c);
+        console_changed(c);
 }
 
 size_t console_output_space(Console *c) {
@@ -439,14 +441,14 @@ VMotionState console_vmotion_state(const Console *c) {
         return c->vmotions ? c->vmotions->state : VMOTION_NONE;
 }
 
-const Link *console_speaker(const Console *c) {
-        const Link *l, *speaker = NULL;
+const Link *console_active_link(const Console *c) {
+        const Link *l, *active = NULL;
 
         DL_FOREACH2(c->links, l, console_next)
                 if (l->state == LINK_LIVE)
-                        speaker = l;
+                        active = l;
 
-        return speaker;
+        return active;
 }
 
 usec_t console_gone_since(const Console *c) {
@@ -464,60 +466,71 @@ usec_t console_expires(const Console *c) {
         return __builtin_add_overflow(event_now_realtime(event), left, &expires) ? USEC_INFINITY : expires;
 }
 
-static bool console_is_connected(const Console *c) {
-        return c->vmotions || console_speaker(c);
-}
-
+/* One that has come back before this could be told has been there all the time. */
 static void console_settle_connected(Console *c) {
-        bool connected = console_is_connected(c);
-
-        if (connected == c->connected)
+        if (c->connected == c->shown_connected)
                 return;
 
-        c->connected = connected;
-        c->since = event_now_realtime(c->concentrator->event);
-        c->concentrator->n_connected += connected ? 1 : -1U;
-        concentrator_notify(c->concentrator, c, connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED, NULL);
-        console_flush_clients(c); /* tells them */
+        c->shown_connected = c->connected;
+        concentrator_notify(c->concentrator, c, c->connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED, NULL);
 }
 
-static void console_settle_input(Console *c) {
-        bool blocked = console_input_space(c) == 0;
+/* A lock ends with its connection: those who have fallen back because of it rise again. */
+static void console_settle_access(Console *c) {
         Client *client, *next;
 
-        if (blocked == c->input_blocked)
+        if (!TAKE(c->clients_changed, false))
                 return;
 
-        c->input_blocked = blocked;
         DL_FOREACH_SAFE(c->clients, client, next)
-                client_input_changed(client);
+                client_update_access(client);
+}
+
+/* Input goes to the links, and once these take none to no client. What clients have kept may be more than there is room for:
+ * then they wait again. */
+static void console_settle_input(Console *c) {
+        Client *client, *next;
+
+        for (;;) {
+                console_flush_input(c);
+
+                bool blocked = console_input_space(c) == 0;
+                if (blocked == c->input_blocked)
+                        return;
+
+                c->input_blocked = blocked;
+                DL_FOREACH_SAFE(c->clients, client, next)
+                        client_input_changed(client);
+                DL_FOREACH_SAFE(c->half_closed, client, next)
+                        client_input_changed(client);
+        }
+}
+
+static void console_flush_clients(Console *c) {
+        Client *client, *next;
+
+        DL_FOREACH_SAFE(c->clients, client, next)
+                client_flush(client);
         DL_FOREACH_SAFE(c->half_closed, client, next)
-                client_input_changed(client);
-
-        if (blocked)
-                return;
-
-        /* What they have kept may be more than there was room for: that is noticed before it is sent, and there is room
-         * again. */
-        console_settle_input(c);
-        console_flush_input(c);
+                client_flush(client);
 }
 
 static void console_settle_output(Console *c) {
-        bool blocked = console_output_is_blocked(c), changed = blocked != c->output_blocked, delivered = false;
         Link *l;
 
-        ring_trim(&c->ring);
-        c->output_blocked = blocked;
-        DL_FOREACH2(c->links, l, console_next) {
-                if (l->pending.size > 0)
-                        delivered |= link_deliver_pending(l);
-                if (changed)
-                        link_update_reading(l);
-        }
+        DL_FOREACH2(c->links, l, console_next)
+                link_deliver_pending(l);
 
-        if (delivered)
-                console_pump(c);
+        console_flush_clients(c);
+        ring_trim(&c->ring);
+
+        bool blocked = console_output_is_blocked(c);
+        if (blocked == c->output_blocked)
+                return;
+
+        c->output_blocked = blocked;
+        DL_FOREACH2(c->links, l, console_next)
+                link_update_reading(l);
 }
 
 static void console_settle_orphaned(Console *c) {
@@ -529,10 +542,30 @@ static void console_settle_orphaned(Console *c) {
         }
 }
 
-void console_settle(Console *c) {
+/* Returns: whether it goes. It stays if its VM or a client has come meanwhile. */
+static bool console_settle_removal(Console *c) {
+        if (!TAKE(c->removed, false) || c->links || c->doubtful || c->clients)
+                return false;
+
+        console_close_clients(c, CLIENT_E_FORGOTTEN);
+        return true;
+}
+
+bool console_settle(Console *c) {
+        if (console_settle_removal(c))
+                return false;
+
+        if (c->links_changed)
+                console_settle_doubts(c);
+        console_settle_name(c);
         console_settle_connected(c);
+        console_settle_clash(c);
+        console_settle_access(c);
         console_settle_input(c);
         console_settle_output(c);
         console_settle_orphaned(c);
-        console_settle_clash(c);
+        if (TAKE(c->has_news, false))
+                concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
+
+        return true;
 }

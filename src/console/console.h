@@ -35,13 +35,12 @@ struct Console {
         uint8_t uuid[16]; /* as ESXi sent it */
         char uuid_text[UUID_PAIR_TEXT_MAX]; /* the UUID; of a clone, with "~BIOS UUID" behind it */
 
-        /* Of a clone, which has "~" in its identity: all clones of that UUID. For the concentrator. */
-        CloneGroup *clone_group;
-        Console *clone_prev, *clone_next;
+        ConsoleEntry by_uuid; /* in the index of clones; only of a clone, which has "~" in its identity */
+        ConsoleEntry by_name;
 
         char *uri;  /* of the serial port that connected last */
         char *name; /* a label for people: sanitised, not unique */
-        char *former_name; /* during CONSOLE_RENAMED, else NULL */
+        char *former_name; /* which observers know, until they have been told CONSOLE_RENAMED; NULL: they know `name` */
 
         Acceptor acceptor; /* open if it has a port */
         uint16_t port;     /* at which it listens; 0: none */
@@ -65,12 +64,21 @@ struct Console {
         uint64_t bytes_sent; /* input, to the VM; its output is counted by the ring's end */
         uint64_t number;     /* consoles are numbered as they come to be: the table has them in this order */
 
-        /* Derived; kept by console_settle(). */
+        /* What has changed since it was settled, see console_changed() */
+        bool dirty;
+        bool links_changed;   /* the links, or what is known of them */
+        bool clients_changed; /* a client has come or gone, or has other access */
+        bool has_news;        /* observers are to be told CONSOLE_CHANGED */
+        bool removed;         /* it is to go, unless somebody is there */
+        Console *dirty_prev, *dirty_next;
+
         bool connected;
+
+        /* Derived; kept by console_settle(). */
+        bool shown_connected; /* the value of `connected` that observers have been told */
         bool input_blocked;  /* a link takes no more: clients are not read */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
         bool clash;          /* two VMs that cannot be told apart are connected (console-clash.c) */
-        bool links_changed;  /* the links, or what is known of them, have changed since `clash` was brought up to date */
 };
 
 /* The identity of a serial port: its own under MultiConsole, else its VM's. @bios: NULL unless another VM has the same
@@ -81,11 +89,33 @@ char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], c
  * console_rename(). */
 int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret);
+
+/* Has it go when the loop comes round, unless its VM or a client comes before. */
+void console_remove(Console *c);
+
+/* Closes all of its clients, see client_close(). */
+void console_close_clients(Console *c, int verdict);
+
+/* Frees it. For the concentrator: nothing may be connected. */
 Console *console_free(Console *c);
-DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
+
+/*
+ * What follows from links, clients and vMotions is brought up to date when the loop comes round, for each console that has
+ * changed once, however much has.
+ */
+
+/* Something has: to be called after any change. */
+void console_changed(Console *c);
+void console_links_changed(Console *c);
+
+/* The same, and observers are told. */
+void console_has_news(Console *c);
+
+/* Brings everything up to date. For the concentrator. Returns: whether the console stays. */
+bool console_settle(Console *c);
 
 /* Opens a port if the console has none and is to have one: its own, or another if it has none or another program has
- * it. To be followed by console_settle(). */
+ * it. */
 void console_open_port(Console *c);
 
 /* Of one that has been known before: its VM has been gone since then (since 1970), and it expires accordingly. What is
@@ -95,8 +125,7 @@ void console_set_gone(Console *c, usec_t since);
 /* Gives its port back to the pool, if it has one. Clients that are connected stay so. */
 void console_close_port(Console *c);
 
-/* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by
- * console_apply_settings(). */
+/* Listens at the same port on another VMPortAddress=, if it can be had. */
 void console_move_port(Console *c);
 int console_set_uri(Console *c, const char *uri);
 
@@ -110,7 +139,7 @@ void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
 
-/* Moves @client from the clients to those that are half-closed. May end it, or another of these. */
+/* Moves @client from the clients to those that are half-closed. If these are too many, the oldest is closed. */
 void console_half_close_client(Console *c, Client *client);
 
 /* Whether a client may come. */
@@ -137,8 +166,8 @@ int console_forget(Console *c, const Peer *by);
 /* How far its vMotion is, VMOTION_NONE if it has none. */
 VMotionState console_vmotion_state(const Console *c);
 
-/* The link that speaks for the VM: the newest that is live; NULL: none. */
-const Link *console_speaker(const Console *c);
+/* The active link, which tells what the VM's serial port is like: the newest that is live; NULL: there is none. */
+const Link *console_active_link(const Console *c);
 
 /* Since when neither its VM nor a client has been there, since 1970; 0: one is. */
 usec_t console_gone_since(const Console *c);
@@ -149,17 +178,13 @@ usec_t console_expires(const Console *c);
 /* Whether @n bytes can be put into the ring without a client losing any for which its VM is to wait. */
 bool console_has_room(Console *c, size_t n);
 
-/* From the VM: into the ring. To be followed by console_pump() once for all of a read. */
+/* From the VM: into the ring. */
 void console_output(Console *c, const uint8_t *data, size_t n);
-
-/* Sends every client what it has not had yet, as far as it takes it. */
-void console_pump(Console *c);
 
 /* How many bytes may be read from a link now: 0 while clients hold up their VM. */
 size_t console_output_space(Console *c);
 
-/* From a client, for all live links. At most console_input_space() bytes at a time. To be followed by
- * console_flush_input(). */
+/* From a client, for all live links. At most console_input_space() bytes at a time. */
 void console_input(Console *c, const uint8_t *data, size_t n);
 void console_break(Console *c);
 size_t console_input_space(const Console *c);
@@ -169,10 +194,9 @@ size_t console_last_words_space(const Console *c);
 
 /* Whether input waits for the VM to take it, or for a vMotion to end. */
 bool console_holds_input(const Console *c);
-void console_flush_input(Console *c);
 
-/* A link has taken input: clients may be waiting for that. */
-void console_input_taken(Console *c);
+/* Sends input to the links, as far as they take it. */
+void console_flush_input(Console *c);
 
 /* Takes in settings that have changed while it runs. */
 void console_apply_settings(Console *c);
@@ -184,9 +208,6 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
 /* Tells clients and the log when two VMs begin to share this console and when that ends (console-clash.c). Called by
  * console_settle(). */
 void console_settle_clash(Console *c);
-
-/* Brings up to date what follows from links, clients and vMotions. To be called after any change to them. */
-void console_settle(Console *c);
 
 /* "VM web01 (5012…): …" with VSPC_VM_NAME=, VSPC_VM_UUID= and VSPC_URI=, and VSPC_PEER= unless @peer is NULL */
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)

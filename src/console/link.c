@@ -5,10 +5,16 @@
 #include <stdio.h>
 #include <utlist.h>
 
-#include "connection/telnet-send.h"
+#include "basic/text.h"
+#include "connection/telnet-transmit.h"
 #include "console-vmotion.h"
+#include "identification.h"
 #include "link.h"
 #include "message.h"
+#include "telnet/authentication.h"
+
+/* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1) */
+#define TLS_FIRST_BYTE 0x16
 
 static void link_readable(Stream *s);
 static void link_writable(Stream *s);
@@ -18,13 +24,43 @@ static const StreamHandler link_handler = {
         .writable = link_writable,
 };
 
+/*
+ * What is agreed to
+ */
+
+static const int16_t for_us[] = {TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END};
+static const int16_t for_vm[] = {TELNET_BINARY,   TELNET_SGA,     TELNET_VMWARE,
+                                 TELNET_COM_PORT, TELNET_OPTION_END};
+static const int16_t for_vm_that_may[] = {TELNET_BINARY,   TELNET_SGA,            TELNET_VMWARE,
+                                          TELNET_COM_PORT, TELNET_AUTHENTICATION, TELNET_OPTION_END};
+
+/* Where TLS is required, option 232 is refused in plain text: nothing of what a VM says there is understood. */
+static const int16_t for_vm_that_must[] = {TELNET_BINARY, TELNET_SGA, TELNET_AUTHENTICATION, TELNET_OPTION_END};
+
+static const TelnetPolicy link_policies[_LINK_SECURITY_MAX] = {
+        [LINK_PLAIN] = {.us = for_us, .n_us_offered = 3, .him = for_vm, .n_him_offered = 3},
+        [LINK_MAY_START_TLS] = {.us = for_us, .n_us_offered = 3, .him = for_vm_that_may, .n_him_offered = 3},
+        [LINK_MUST_START_TLS] = {.us = for_us, .n_us_offered = 3, .him = for_vm_that_must, .n_him_offered = 3},
+        [LINK_TLS] = {.us = for_us, .n_us_offered = 3, .him = for_vm, .n_him_offered = 3},
+};
+
+static const TelnetPolicy *link_policy(const Link *l) {
+        assert(l->security != LINK_UNDECIDED);
+
+        return &link_policies[l->security];
+}
+
+/*
+ * What is logged
+ */
+
 /* Of one that has no console: what all of these have logged is bounded. */
-static void link_log_stranger(const Link *l, int level, const char *message_id, const char *message) {
+static void link_log_unidentified(const Link *l, int level, const char *message_id, const char *message) {
         const LogField peer = {"VSPC_PEER=", l->peer};
         const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
         unsigned n_left_out = 0;
 
-        if (level < LOG_DEBUG && !log_burst_pass(&l->concentrator->strangers, event_now(l->concentrator->event),
+        if (level < LOG_DEBUG && !log_burst_pass(&l->concentrator->unidentified, event_now(l->concentrator->event),
                                                  &n_left_out))
                 return;
         if (n_left_out > 0)
@@ -38,11 +74,14 @@ static void link_vlog(const Link *l, int level, const char *message_id, const ch
 static void link_vlog(const Link *l, int level, const char *message_id, const char *format, va_list ap) {
         char message[LOG_MESSAGE_MAX];
 
+        if (!log_is_wanted(level))
+                return;
+
         vsnprintf(message, sizeof message, format, ap);
         if (l->console)
                 console_log(l->console, level, message_id, l->peer, "%s", message);
         else
-                link_log_stranger(l, level, message_id, message);
+                link_log_unidentified(l, level, message_id, message);
 }
 
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
@@ -56,7 +95,7 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
 void link_log_said(const Link *l, int level, const char *message_id, const char *format, ...) {
         va_list ap;
 
-        if (l->console && !console_may_log_said(l->console))
+        if (!log_is_wanted(level) || (l->console && !console_may_log_said(l->console)))
                 return;
 
         va_start(ap, format);
@@ -64,10 +103,31 @@ void link_log_said(const Link *l, int level, const char *message_id, const char 
         va_end(ap);
 }
 
-void link_refuse(Link *l, const char *text) {
-        (void) telnet_session_settle(&l->telnet, &l->stream.out);
-        (void) buffer_append(&l->stream.out, text, strlen(text));
-        link_end_gently(l);
+/*
+ * Its life
+ */
+
+/* It is known for good which VM it is: the console is that VM's. */
+static bool link_is_identified(const Link *l) {
+        return l->state == LINK_LIVE || l->state == LINK_DEPARTED;
+}
+
+/* Whether what it says goes to its console at once. */
+static bool link_is_heard(const Link *l) {
+        return link_is_identified(l) && !l->predecessor && l->pending.size == 0;
+}
+
+static int link_offer(Link *l) {
+        return telnet_session_offer(&l->telnet, link_policy(l), &l->stream.out);
+}
+
+/* It speaks telnet, or nothing but telnet is spoken here. */
+static int link_begin_plain(Link *l) {
+        const Settings *settings = &l->concentrator->settings;
+        bool may_start = l->concentrator->tls && settings->start_tls, must = settings_require_tls(settings);
+
+        l->security = must ? LINK_MUST_START_TLS : may_start ? LINK_MAY_START_TLS : LINK_PLAIN;
+        return must && !may_start ? LINK_E_PLAIN : link_offer(l);
 }
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
@@ -85,6 +145,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
 
         l->concentrator = c;
         l->number = c->n_links_ever++;
+        l->turn_max = CONCENTRATOR_READ_MAX;
         l->input_limit = INPUT_NO_MARK;
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
         address_format(peer, l->peer);
@@ -95,57 +156,177 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         timeout_start(&c->handshakes, &l->timeout);
 
         /* Where it may be TLS, nothing can be said before the host has. */
-        if (c->closed)
-                link_refuse_closed(l);
-        else if (!c->tls)
-                link_begin_plain(l);
-
-        /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one. */
-        if (l->state != LINK_DEAD)
+        r = c->closed ? LINK_E_CLOSED : !c->tls ? link_begin_plain(l) : 0;
+        if (r != 0)
+                link_close(l, r);
+        else /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one */
                 link_readable(&l->stream);
-        link_flush(l);
+
         return 0;
 }
 
-void link_free(Link *l) {
-        buffer_clear(&l->pending);
-        free(l->uri);
-        free(l->name);
-        free(l);
+/* What it has sent is no longer charged to the unidentified links' account. */
+static void link_uncharge(Link *l) {
+        Concentrator *c = l->concentrator;
+
+        if (l->charged == 0)
+                return;
+
+        c->unidentified_pending -= TAKE(l->charged, 0);
+        DL_DELETE2(c->charged_links, l, charged_prev, charged_next);
 }
 
-bool link_deliver_pending(Link *l) {
-        if (!link_is_identified(l) || l->predecessor || l->pending.size == 0 ||
-            !console_has_room(l->console, l->pending.size))
-                return false;
+void link_close(Link *l, int verdict) {
+        Concentrator *c = l->concentrator;
 
-        console_output(l->console, buffer_data(&l->pending), l->pending.size);
-        buffer_clear(&l->pending);
-        link_update_reading(l);
-        return true;
+        assert(verdict != 0);
+        if (l->verdict != 0)
+                return;
+
+        l->verdict = verdict;
+        timeout_stop(&l->timeout);
+        timeout_stop(&l->question);
+        timeout_stop(&l->stall);
+        timeout_stop(&l->handover);
+        link_leave_doubts(l);
+        link_uncharge(l);
+        if (verdict == LINK_E_RECLAIMED)
+                stream_close(&l->stream);
+        else
+                stream_stop(&l->stream);
+
+        if (l->console)
+                console_remove_link(l->console, l);
+        DL_DELETE(c->links, l);
+        c->n_links--;
+        concentrator_collect_link(c, l);
+}
+
+/* What is logged at the end, and what the host is told: a text, or that its VM is not served. */
+static const struct {
+        int level;
+        const char *message_id;
+        const char *text; /* NULL: nothing is logged, or it has been */
+        const char *told;
+        bool gently; /* what is queued is sent first */
+} link_ends[_LINK_VERDICT_MAX] = {
+        [LINK_E_TLS_NOT_HERE] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                                 "begins TLS, for which there is no certificate: give one in CertificateFile=, or use telnet:// "
+                                 "in the vSPC URI, not telnets://"},
+        [LINK_E_CLOSED] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                           "is refused: something is wrong in [TLS] of the configuration, see the status of the service",
+                           "This concentrator takes no VMs: its configuration has to be mended first\r\n", true},
+        [LINK_E_NOT_ESXI] = {LOG_INFO, VSPC_MESSAGE_VM_REFUSED,
+                             "is not an ESXi host (it refuses telnet option 232), closing it",
+                             "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n", true},
+        [LINK_E_PLAIN] = {.told = "This concentrator takes TLS only: the vSPC URI has to begin with telnets://\r\n",
+                          .gently = true},
+        [LINK_E_NOT_SERVED] = {.gently = true},
+        [LINK_E_DEAF] = {LOG_INFO, NULL, "does not read our answers, closing it"},
+        [LINK_E_SLOW] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "has not said in time which VM it is, closing it"},
+        [LINK_E_DEPARTED] = {LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it"},
+};
+
+/* The same for what has a figure or a name in it */
+static void link_log_end(const Link *l) {
+        const Settings *settings = &l->concentrator->settings;
+        char uuid[UUID_TEXT_MAX];
+
+        switch (l->verdict) {
+
+        case LINK_E_TLS:
+                link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
+                         stream_problem(&l->stream));
+                break;
+
+        case LINK_E_TLS_MIXED:
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
+                         "has begun TLS and sent more bytes in plain text, closing it");
+                break;
+
+        case LINK_E_PLAIN:
+                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                         "does not speak TLS, which %s= wants: the vSPC URI has to begin with telnets://",
+                         settings->require_vm_certificate ? "RequireVMCertificate" : "RequireVMTLS");
+                break;
+
+        case LINK_E_OVERLONG:
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
+                         "sent a subnegotiation of option %u of more than %u bytes, closing it", l->telnet.in.option,
+                         TELNET_SUBNEGOTIATION_MAX);
+                break;
+
+        case LINK_E_TALKATIVE:
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "sent more than %u bytes before saying which VM it is, closing it", LINK_PENDING_MAX);
+                break;
+
+        case LINK_E_NO_ROOM:
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "has sent %zu bytes and not said which VM it is; others who have not need the room (%u bytes for "
+                         "all), closing it", l->pending.size, LINK_UNIDENTIFIED_MAX);
+                break;
+
+        case LINK_E_TOO_MANY:
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_DISCONNECTED,
+                         "has more than %u connections, closing the oldest", CONSOLE_LINKS_MAX);
+                break;
+
+        case LINK_E_TOO_DOUBTFUL:
+                uuid_format(vm_identity_uuid(&l->identity), uuid);
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "is one of more than %u that say they are VM %s, closing it", CONSOLE_LINKS_MAX, uuid);
+                break;
+
+        case LINK_E_ENDED:
+                if (!link_is_identified(l))
+                        link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
+                break;
+
+        default:
+                if (l->verdict < 0)
+                        link_log(l, LOG_INFO, NULL, "fails: %s", strerror(-l->verdict));
+                else if (link_ends[l->verdict].text)
+                        link_log(l, link_ends[l->verdict].level, link_ends[l->verdict].message_id, "%s",
+                                 link_ends[l->verdict].text);
+        }
+}
+
+static void link_say_goodbye(Link *l) {
+        const char *told = l->verdict > 0 ? link_ends[l->verdict].told : NULL;
+        bool gently = l->verdict > 0 && link_ends[l->verdict].gently;
+
+        if (l->verdict == LINK_E_SLOW && l->security == LINK_UNDECIDED) { /* it may be a person with telnet */
+                told = link_ends[LINK_E_NOT_ESXI].told;
+                gently = true;
+        }
+
+        if (told) {
+                (void) telnet_session_settle(&l->telnet, &l->stream.out);
+                (void) buffer_append(&l->stream.out, told, strlen(told));
+        }
+
+        if (l->verdict == LINK_E_NOT_SERVED && l->uri)
+                (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
+        if (gently)
+                closer_take(&l->concentrator->closer, &l->stream);
+        else
+                stream_close(&l->stream);
 }
 
 static void link_leave_predecessor(Link *l) {
-        timeout_stop(&l->succession);
+        timeout_stop(&l->handover);
         TAKE_PTR(l->predecessor)->successor = NULL;
 }
 
-/* The source has said all that it will: its target's output goes out. */
-static void link_succeed(Link *l) {
-        link_leave_predecessor(l);
-        (void) link_deliver_pending(l);
-        link_update_reading(l);
-        console_pump(l->console);
-}
-
-static void link_close(Link *l) {
+void link_reap(Link *l) {
         Console *console = l->console;
-        bool was_live = l->state == LINK_LIVE;
 
+        link_log_end(l);
+        link_say_goodbye(l);
         if (!console)
                 l->concentrator->metrics.vm_connections_refused++;
-
-        if (was_live)
+        if (l->state == LINK_LIVE)
                 link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
 
         if (l->predecessor)
@@ -153,128 +334,563 @@ static void link_close(Link *l) {
         if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
                 console_output(console, buffer_data(&l->pending), l->pending.size);
 
-        if (l->vmotion)
-                vmotion_keep_input(l->vmotion, l);
-        link_leave_input(l);
-        l->console = NULL;
-        l->state = LINK_DEAD;
-        timeout_stop(&l->timeout);
-        timeout_stop(&l->question);
-        link_leave_doubts(l);
-        link_leave_strangers(l);
-        buffer_clear(&l->pending);
-
-        /* Before the vMotion is settled and anybody told: what its successor kept comes next. */
+        /* What its successor has kept comes next. */
         if (l->successor)
-                link_succeed(l->successor);
-
-        if (console)
-                console_remove_link(console, l);
+                link_leave_predecessor(l->successor);
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
-        if (console) {
-                console_pump(console); /* also what a vMotion's target has said so far, if that has won */
-                if (was_live && console_speaker(console)) /* the VM has another connection, whose peer is told from now on */
-                        concentrator_notify(l->concentrator, console, CONSOLE_CHANGED, NULL);
-                link_settle_doubts(console);
+        link_leave_input(l);
+
+        /* The VM has another connection, whose peer is told from now on. */
+        if (l->state == LINK_LIVE && console_active_link(console))
+                console_has_news(console);
+        if (console)
+                console_changed(console);
+
+        buffer_clear(&l->pending);
+        free(l->uri);
+        free(l->name);
+        free(l);
+}
+
+/*
+ * Output: from the VM
+ */
+
+void link_deliver_pending(Link *l) {
+        if (!link_is_identified(l) || l->predecessor || l->pending.size == 0 ||
+            !console_has_room(l->console, l->pending.size))
+                return;
+
+        console_output(l->console, buffer_data(&l->pending), l->pending.size);
+        buffer_clear(&l->pending);
+        link_update_reading(l);
+}
+
+/* Charges so much more of what it has sent. The link of which something has been charged for longest makes room: it has had
+ * the time to say which VM it is, which takes an ESXi host milliseconds. That may be @l itself. */
+static void link_charge(Link *l, size_t n) {
+        Concentrator *c = l->concentrator;
+
+        while (n > LINK_UNIDENTIFIED_MAX - c->unidentified_pending)
+                link_close(c->charged_links, LINK_E_NO_ROOM);
+
+        if (l->verdict != 0)
+                return;
+
+        if (l->charged == 0)
+                DL_APPEND2(c->charged_links, l, charged_prev, charged_next);
+        l->charged += n;
+        c->unidentified_pending += n;
+}
+
+static int link_data(Link *l, const uint8_t *data, size_t n) {
+        if (link_is_heard(l)) {
+                console_output(l->console, data, n);
+                return 0;
         }
 
-        concentrator_bury_link(l->concentrator, l);
+        if (buffer_append(&l->pending, data, n) < 0)
+                return LINK_E_TALKATIVE;
+        if (l->state == LINK_HANDSHAKE)
+                link_charge(l, n);
+        return l->verdict;
 }
 
-void link_end(Link *l) {
-        if (l->state == LINK_DEAD)
-                return;
+/* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: 0 or a LinkVerdict. */
+static int link_answered(Link *l, size_t queued, int r) {
+        if (r < 0)
+                return LINK_E_DEAF;
 
-        stream_close(&l->stream);
-        link_close(l);
-}
-
-void link_end_gently(Link *l) {
-        if (l->state == LINK_DEAD)
-                return;
-
-        closer_take(&l->concentrator->closer, &l->stream);
-        link_close(l);
-}
-
-void link_fail(Link *l, int error, const char *what) {
-        if (l->state != LINK_DEAD)
-                link_log(l, LOG_INFO, NULL, "%s: %s", what, strerror(-error));
-
-        link_end(l);
-}
-
-bool link_answered(Link *l, size_t queued, int r) {
         if (l->state == LINK_DEPARTED)
                 buffer_clear(&l->stream.out);
-        else if (r >= 0)
+        else
                 l->answers += l->stream.out.size - queued;
-        if (r >= 0 && l->answers > LINK_LIVE_ANSWERS_MAX)
-                r = -ENOBUFS;
-        if (r < 0)
-                link_fail(l, r, "does not read our answers");
 
-        return r >= 0;
+        return l->answers > LINK_LIVE_ANSWERS_MAX ? LINK_E_DEAF : 0;
+}
+
+int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
+        size_t queued = l->stream.out.size;
+
+        int r = telnet_session_settle(&l->telnet, &l->stream.out);
+        if (r >= 0)
+                r = vmware_put(&l->stream.out, code, data, n);
+
+        return link_answered(l, queued, r);
+}
+
+/*
+ * Plain text and TLS
+ */
+
+/* All begins anew: nothing of what was said in plain text, by whoever has, is true of the VM. */
+static int link_begin_tls(Link *l) {
+        Concentrator *c = l->concentrator;
+
+        l->security = LINK_TLS;
+        l->authenticating = false;
+        telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
+        com_port_init(&l->com_port);
+        buffer_clear(&l->pending);
+        link_uncharge(l);
+        link_leave_doubts(l);
+        free(TAKE_PTR(l->uri));
+        free(TAKE_PTR(l->name));
+        l->identity = (VmIdentity){};
+        timeout_stop(&l->question);
+
+        int r = c->tls ? stream_start_tls(&l->stream, c->tls, NULL) : -ENOTSUP;
+        return r < 0 ? r : link_offer(l);
+}
+
+/* Its first byte tells TLS from telnet. Returns: 0, -EAGAIN if it has not come yet, or why the link is to be closed. */
+static int link_begin(Link *l) {
+        uint8_t first = 0;
+        ssize_t n = stream_peek(&l->stream, &first);
+
+        if (n <= 0)
+                return n == -EAGAIN ? -EAGAIN : LINK_E_ENDED;
+
+        return first == TLS_FIRST_BYTE ? link_begin_tls(l) : link_begin_plain(l);
+}
+
+static int link_put_authentication(Link *l, AuthenticationMessage message) {
+        int r = telnet_session_settle(&l->telnet, &l->stream.out);
+
+        return r < 0 ? r : authentication_put(&l->stream.out, message);
+}
+
+static int link_ask_authentication(Link *l) {
+        size_t queued = l->stream.out.size;
+
+        l->authenticating = true;
+        return link_answered(l, queued, link_put_authentication(l, AUTHENTICATION_SEND));
+}
+
+static int link_ask(Link *l);
+
+static int link_decline_tls(Link *l) {
+        l->authenticating = false;
+        if (l->security == LINK_MUST_START_TLS)
+                return LINK_E_PLAIN;
+
+        return telnet_option_enabled(&l->telnet.options, TELNET_HIM, TELNET_VMWARE) ? link_ask(l) : 0;
+}
+
+static int link_accept_tls(Link *l) {
+        if (link_put_authentication(l, AUTHENTICATION_ACCEPTED) < 0 || stream_flush(&l->stream) <= 0)
+                return LINK_E_DEAF;
+
+        return link_begin_tls(l);
+}
+
+static int link_handle_authentication(Link *l, const TelnetEvent *event) {
+        AuthenticationMessage message = authentication_parse(event);
+
+        if (!l->authenticating || l->state != LINK_HANDSHAKE) {
+                link_log(l, LOG_DEBUG, NULL, "authenticates without having been asked to");
+                return 0;
+        }
+
+        return message == AUTHENTICATION_START ? link_accept_tls(l) : link_decline_tls(l);
+}
+
+/*
+ * Which VM it is: until DO-PROXY, a UUID and VM-NAME have come, in whatever order, the link is unidentified.
+ */
+
+int link_ask_uuid(Link *l, VMwareCode question) {
+        timeout_start(&l->concentrator->questions, &l->question);
+        return link_put(l, question, NULL, 0);
+}
+
+static int link_ask_next(Link *l) {
+        VMwareCode question;
+
+        return vm_identity_ask_next(&l->identity, &question) ? link_ask_uuid(l, question) : 0;
+}
+
+/* Option 232 is in force. Asks all questions at once, as vSPC.py has always done: UUID and name do not depend on the URI, and
+ * one round trip less for each VM saves a quarter of all segments when all hosts connect at once. */
+static int link_ask(Link *l) {
+        int r = link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
+        if (r == 0)
+                r = link_ask_next(l);
+
+        return r == 0 ? link_put(l, VMWARE_GET_VM_NAME, NULL, 0) : r;
+}
+
+bool link_is_same_port(const Link *a, const Link *b) {
+        const uint8_t *x = vm_identity_get(&a->identity, VM_UUID_BIOS), *y = vm_identity_get(&b->identity, VM_UUID_BIOS);
+
+        if (!a->uri || !b->uri || !streq(a->uri, b->uri))
+                return false;
+
+        return x && y ? memcmp(x, y, 16) == 0 : !a->name || !b->name || streq(a->name, b->name);
+}
+
+/* Tells the host that its VM is served, once the URI is accepted and the UUID is known. */
+static int link_will_proxy(Link *l) {
+        if (l->state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->identity))
+                return 0;
+
+        return link_put(l, VMWARE_WILL_PROXY, NULL, 0);
+}
+
+/* Acts on a change of what is known of the VM's UUIDs. @was_known: whether the UUID by which it is known was known before
+ * the change. */
+static int link_identity_changed(Link *l, bool was_known) {
+        int r = 0;
+
+        if (l->state != LINK_HANDSHAKE) {
+                if (l->console)
+                        console_links_changed(l->console);
+                return 0;
+        }
+
+        if (vm_identity_is_hopeless(&l->identity)) {
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "its host tells no UUID of the VM, neither instance nor BIOS nor location UUID, closing it");
+                return LINK_E_NOT_SERVED;
+        }
+
+        if (!l->authenticating)
+                r = link_ask_next(l);
+        if (r == 0 && !was_known)
+                r = link_will_proxy(l);
+
+        return r == 0 ? link_identify(l) : r;
+}
+
+static int link_take_identity(Link *l, const VMwareSuboption *s) {
+        const VmIdentity before = l->identity;
+
+        if (vm_identity_handle(&l->identity, s) < 0 && l->state == LINK_HANDSHAKE) {
+                _cleanup_free_ char *text = text_sanitize(s->data, s->size, 64);
+
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "its VM-VC-UUID \"%s\" is not 32 hex digits, closing it", text ?: "");
+                return LINK_E_NOT_SERVED;
+        }
+
+        if (memcmp(&l->identity, &before, sizeof before) == 0)
+                return 0;
+        if (!vm_identity_is_waiting(&l->identity))
+                timeout_stop(&l->question);
+
+        /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
+        const uint8_t *vc_uuid = vm_identity_get(&l->identity, VM_UUID_VC);
+        if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->uuid, 16) != 0)
+                link_log(l, LOG_NOTICE, NULL, "is said to have another UUID now, going on");
+
+        return link_identity_changed(l, vm_identity_uuid(&before));
+}
+
+static int link_do_proxy(Link *l, const uint8_t *data, size_t n) {
+        const Settings *settings = &l->concentrator->settings;
+
+        if (l->state != LINK_HANDSHAKE || l->uri) {
+                link_log(l, LOG_DEBUG, NULL, "sends DO-PROXY again, which changes nothing");
+                return 0;
+        }
+
+        char direction = n > 0 ? (char) data[0] : 0;
+        l->uri = text_sanitize(n > 0 ? data + 1 : NULL, n > 0 ? n - 1 : 0, TELNET_SUBNEGOTIATION_MAX);
+        if (!l->uri)
+                return -ENOMEM;
+
+        if (direction == VMWARE_DIRECTION_CLIENT)
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "asks to be connected to \"%s\": set the direction of the VM's serial port to Server",
+                         l->uri);
+        else if (direction != VMWARE_DIRECTION_SERVER)
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED, "sends DO-PROXY without a direction");
+        else if (!settings_accept_uri(settings, l->uri))
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "its Port URI \"%s\" is not in ServiceURI=, refusing it", l->uri);
+        else if (settings->multi_console && strchr(l->uri, '_'))
+                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                         "its Port URI \"%s\" contains \"_\", which MultiConsole= does not allow, refusing it",
+                         l->uri);
+        else {
+                int r = link_will_proxy(l);
+                return r == 0 ? link_identify(l) : r;
+        }
+
+        return LINK_E_NOT_SERVED;
+}
+
+static void link_rename_console(Link *l) {
+        if (l->name && console_rename(l->console, l->name) < 0)
+                link_log(l, LOG_ERR, NULL, "no memory for its new name \"%s\"", l->name);
+}
+
+static int link_name(Link *l, const uint8_t *data, size_t n) {
+        char *name = text_sanitize(data, n, LINK_NAME_MAX);
+
+        if (!name)
+                return -ENOMEM;
+
+        free(l->name);
+        l->name = name;
+        if (l->state != LINK_LIVE)
+                return link_identify(l);
+
+        console_links_changed(l->console);
+        link_rename_console(l);
+        return 0;
+}
+
+/* ESXi does not know a code of ours. */
+static int link_unknown_suboption(Link *l, const VMwareSuboption *s) {
+        if (s->size < 1)
+                return 0;
+
+        link_log(l, LOG_DEBUG, NULL, "does not know %s (%u)", vmware_code_name(s->data[0]), s->data[0]);
+        int r = s->data[0] == VMWARE_GET_VM_NAME && !l->name ? link_name(l, NULL, 0) : 0;
+
+        return r == 0 ? link_take_identity(l, s) : r;
+}
+
+/*
+ * Telnet
+ */
+
+static int link_handle_suboption(Link *l, const VMwareSuboption *s) {
+        switch ((VMwareCode) s->code) {
+
+        case VMWARE_DO_PROXY:
+                return link_do_proxy(l, s->data, s->size);
+
+        case VMWARE_KNOWN_SUBOPTIONS_1:
+        case VMWARE_VM_VC_UUID:
+        case VMWARE_VM_BIOS_UUID:
+        case VMWARE_VM_LOCATION_UUID:
+                return link_take_identity(l, s);
+
+        case VMWARE_VM_NAME:
+                return link_name(l, s->data, s->size);
+
+        case VMWARE_VMOTION_BEGIN:
+                return vmotion_begin(l, s->data, s->size);
+
+        case VMWARE_VMOTION_ABORT:
+                vmotion_abort(l, s->data, s->size);
+                return 0;
+
+        case VMWARE_VMOTION_PEER:
+                return vmotion_peer(l, s->data, s->size);
+
+        case VMWARE_VMOTION_COMPLETE:
+                vmotion_complete(l, s->data, s->size);
+                return 0;
+
+        case VMWARE_UNKNOWN_SUBOPTION_RCVD_1:
+                return link_unknown_suboption(l, s);
+
+        case VMWARE_KNOWN_SUBOPTIONS_2: /* ours to send: understood, and no use */
+        case VMWARE_UNKNOWN_SUBOPTION_RCVD_2:
+        case VMWARE_VMOTION_GOAHEAD:
+        case VMWARE_VMOTION_NOTNOW:
+        case VMWARE_VMOTION_PEER_OK:
+        case VMWARE_WILL_PROXY:
+        case VMWARE_WONT_PROXY:
+        case VMWARE_GET_VM_VC_UUID:
+        case VMWARE_GET_VM_NAME:
+        case VMWARE_GET_VM_BIOS_UUID:
+        case VMWARE_GET_VM_LOCATION_UUID:
+                link_log(l, LOG_DEBUG, NULL, "sends %s, which is for a concentrator to send",
+                         vmware_code_name(s->code));
+                return 0;
+
+        default:
+                return link_put(l, VMWARE_UNKNOWN_SUBOPTION_RCVD_2, &s->code, 1);
+        }
+}
+
+static int link_negotiate(Link *l, const TelnetEvent *event) {
+        size_t queued = l->stream.out.size;
+        TelnetAnswer answer = {};
+
+        int r = telnet_session_negotiate(&l->telnet, link_policy(l), event, &l->stream.out, &answer);
+        r = link_answered(l, queued, r);
+        if (r != 0)
+                return r;
+
+        if (event->option == TELNET_COM_PORT && answer.changed && l->state == LINK_LIVE)
+                console_has_news(l->console);
+        if (telnet_command_side(event->command) != TELNET_HIM)
+                return 0;
+
+        bool begins = answer.changed && event->command == TELNET_WILL;
+
+        switch (event->option) {
+
+        case TELNET_AUTHENTICATION:
+                if (begins && l->state == LINK_HANDSHAKE)
+                        return link_ask_authentication(l);
+                if (event->command == TELNET_WONT && (answer.refused || l->authenticating))
+                        return link_decline_tls(l);
+                return 0;
+
+        case TELNET_VMWARE:
+                if (answer.refused)
+                        return LINK_E_NOT_ESXI;
+                return begins && !l->authenticating ? link_ask(l) : 0;
+
+        default:
+                return 0;
+        }
+}
+
+static int link_handle_com_port(Link *l, const TelnetEvent *event) {
+        char before[COM_PORT_TEXT_MAX], text[COM_PORT_TEXT_MAX];
+
+        com_port_format(&l->com_port, before);
+        size_t queued = l->stream.out.size;
+        int r = telnet_session_settle(&l->telnet, &l->stream.out);
+        if (r >= 0)
+                r = com_port_handle(&l->com_port, event, &l->stream.out);
+        r = link_answered(l, queued, r);
+        if (r != 0 || streq(com_port_format(&l->com_port, text), before))
+                return r;
+
+        link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s", text);
+        if (l->state == LINK_LIVE)
+                console_has_news(l->console);
+        return 0;
+}
+
+static int link_subnegotiate(Link *l, const TelnetEvent *event) {
+        VMwareSuboption suboption;
+
+        if (!telnet_option_enabled(&l->telnet.options, TELNET_HIM, event->option)) {
+                link_log(l, LOG_DEBUG, NULL, "subnegotiates option %u, which is not in force", event->option);
+                return 0;
+        }
+
+        switch (event->option) {
+
+        case TELNET_VMWARE:
+                return vmware_parse(event, &suboption) < 0 ? 0 : link_handle_suboption(l, &suboption);
+
+        case TELNET_COM_PORT:
+                return link_handle_com_port(l, event);
+
+        case TELNET_AUTHENTICATION:
+                return link_handle_authentication(l, event);
+
+        default:
+                return 0;
+        }
+}
+
+static int link_handle(Link *l, const TelnetEvent *event) {
+        switch (event->type) {
+
+        case TELNET_EVENT_DATA:
+                return link_data(l, event->data, event->size);
+
+        case TELNET_EVENT_NEGOTIATION:
+                return link_negotiate(l, event);
+
+        case TELNET_EVENT_SUBNEGOTIATION:
+                return link_subnegotiate(l, event);
+
+        case TELNET_EVENT_OVERLONG:
+                return LINK_E_OVERLONG;
+
+        default: /* of all commands none means anything from a VM */
+                return 0;
+        }
+}
+
+/* Returns: 0, or why it is to be closed. */
+static int link_receive(Link *l, const uint8_t *p, size_t n) {
+        int r = 0;
+
+        while (n > 0 && r == 0) {
+                TelnetEvent event;
+                size_t used = telnet_decode(&l->telnet.in, p, n, &event);
+
+                p += used;
+                n -= used;
+                r = link_handle(l, &event);
+
+                /* Whoever can write into the connection could have the VM say something before TLS begins, and
+                 * have it heard as if it had come in TLS. */
+                if (r == 0 && n > 0 && l->stream.handshake)
+                        r = LINK_E_TLS_MIXED;
+        }
+
+        return r;
 }
 
 static size_t link_read_max(const Link *l) {
-        return link_is_heard(l) ? MIN((size_t) CONCENTRATOR_READ_MAX, console_output_space(l->console))
-                                : LINK_HANDSHAKE_READ_MAX;
+        return link_is_heard(l) ? MIN(l->turn_max, console_output_space(l->console)) : LINK_HANDSHAKE_READ_MAX;
 }
 
-/* It has been closed, or has broken. */
-static void link_ended(Link *l, int error) {
-        if (error == -EPROTO)
-                link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
-                         stream_problem(&l->stream));
-        else if (!link_is_identified(l))
-                link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
+/* It has taken that long to take in @n bytes, which were @max at most. */
+static void link_adapt_turn(Link *l, usec_t elapsed, size_t n, size_t max) {
+        if (elapsed > LINK_TURN_USEC)
+                l->turn_max = MAX(n / 2, (size_t) LINK_TURN_MIN);
+        else if (n == max && elapsed < LINK_TURN_USEC / 4)
+                l->turn_max = MIN(l->turn_max * 2, (size_t) CONCENTRATOR_READ_MAX);
+}
 
-        link_end(l);
+static int link_read(Link *l) {
+        uint8_t *input = l->concentrator->input;
+        int r = l->security == LINK_UNDECIDED ? link_begin(l) : 0;
+
+        if (r != 0)
+                return r;
+
+        size_t max = link_read_max(l);
+        if (max == 0) /* another link has filled the ring: this one is paused once the console is settled */
+                return -EAGAIN;
+
+        ssize_t n = stream_read(&l->stream, input, max);
+        if (n == -EAGAIN)
+                return -EAGAIN;
+        if (n <= 0)
+                return n == -EPROTO ? LINK_E_TLS : LINK_E_ENDED;
+        if (!l->spoken && l->security == LINK_PLAIN && input[0] == TLS_FIRST_BYTE)
+                return LINK_E_TLS_NOT_HERE;
+
+        usec_t began = now_monotonic();
+
+        l->spoken = l->talked = true;
+        r = link_receive(l, input, (size_t) n);
+        link_adapt_turn(l, now_monotonic() - began, (size_t) n, max);
+        return r;
+}
+
+/* The links of a console are flushed when it is settled. */
+static void link_flush_soon(Link *l) {
+        if (l->console)
+                console_changed(l->console);
+        else
+                link_flush(l);
 }
 
 static void link_readable(Stream *s) {
         Link *l = container_of(s, Link, stream);
-        Concentrator *c = l->concentrator;
 
-        if (l->security == LINK_UNDECIDED && !link_begin(l))
-                return;
-
-        ssize_t n = stream_read(s, c->input, link_read_max(l));
-        if (n == -EAGAIN)
-                return;
-        if (n <= 0) {
-                link_ended(l, (int) n);
-                return;
-        }
-
-        if (!l->spoken && l->security == LINK_PLAIN && c->input[0] == LINK_TLS_FIRST_BYTE) {
-                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                         "begins TLS, for which there is no certificate: give one in CertificateFile=, or use "
-                         "telnet:// in the vSPC URI, not telnets://");
-                link_end(l);
-                return;
-        }
-
-        l->spoken = l->talked = true;
-        link_receive(l, c->input, (size_t) n);
-        if (l->state == LINK_DEAD)
-                return;
-
-        link_flush(l);
-        if (l->state != LINK_DEAD && l->console)
-                console_pump(l->console);
+        int r = link_read(l);
+        if (r == 0 || r == -EAGAIN)
+                link_flush_soon(l);
+        else
+                link_close(l, r);
 }
 
 static void link_writable(Stream *s) {
-        Link *l = container_of(s, Link, stream);
-        Console *console = l->console;
-
-        link_flush(l);
-        if (console)
-                console_input_taken(console);
+        link_flush_soon(container_of(s, Link, stream));
 }
+
+/*
+ * Input: to the VM
+ */
 
 /*
  * A vMotion's source may close at any moment after the go-ahead, and its host may still have much to send then:
@@ -282,10 +898,7 @@ static void link_writable(Stream *s) {
  * it would have been answered waits until it is known that it stays; if it departs it needs no answer.
  */
 static bool link_is_muted(const Link *l) {
-        const VMotion *v = l->vmotion;
-
-        return l->state == LINK_DEPARTED ||
-               (v && v->source == l && v->go_ahead == VMOTION_GO_AHEAD_SENT && vmotion_state_holds(v->state));
+        return l->state == LINK_DEPARTED || (l->vmotion && vmotion_mutes(l->vmotion, l));
 }
 
 /* Clients have not waited for it, and it has fallen out of the ring. */
@@ -296,27 +909,30 @@ static void link_recover_input(Link *l) {
                 link_log_said(l, LOG_WARNING, NULL, "%s takes no input, and has lost %" PRIu64 " bytes of it", l->peer, lost);
 }
 
-/* Sends the next piece of input that it has not had. Returns: whether there may be more, 0 or 1, or a negative errno. */
-static int link_send_input(Link *l) {
+/* Sends the next piece of input that it has not had. *ret_more: whether there may be more to be sent. Returns: 0 or why it is
+ * to be closed. */
+static int link_send_input(Link *l, bool *ret_more) {
         InputRing *ring = &l->console->input;
         struct iovec iov[64];
 
+        *ret_more = true;
         if (input_ring_is_at_break(ring, &l->input, l->input_limit)) {
                 input_ring_pass_break(&l->input);
-                int r = telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
-                return r < 0 ? r : 1;
+                return telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
         }
 
         size_t n = input_ring_gather(ring, &l->input, l->input_limit, iov, ELEMENTSOF(iov));
-        if (n == 0)
-                return l->vmotion && vmotion_go_ahead(l->vmotion, l);
+        if (n == 0) {
+                *ret_more = l->vmotion && vmotion_owes_go_ahead(l->vmotion, l);
+                return *ret_more ? vmotion_go_ahead(l->vmotion) : 0;
+        }
 
-        ssize_t sent = telnet_send(&l->stream, &l->telnet, iov, n, l->concentrator->encoded);
+        ssize_t sent = telnet_transmit(&l->stream, &l->telnet, iov, n, l->concentrator->encoded);
         if (sent < 0)
                 return (int) sent;
 
         input_ring_advance(ring, &l->input, (size_t) sent);
-        return 1;
+        return 0;
 }
 
 /* Whether it takes input is seen from whether it takes some within LINK_STALL_USEC. @before: where it was. */
@@ -332,45 +948,48 @@ static void link_watch_stall(Link *l, InputMark before) {
         }
 }
 
-void link_stall_elapsed(Timeout *t) {
-        Link *l = container_of(t, Link, stall);
+static int link_send(Link *l) {
+        bool more = true;
+        int r;
 
-        l->stalled = true;
-        console_settle(l->console);
+        do {
+                r = stream_flush(&l->stream);
+                if (r <= 0)
+                        return r;
+
+                if (l->vmotion)
+                        vmotion_flushed(l->vmotion, l);
+                if (link_is_muted(l) || !l->has_input || l->stream.blocked)
+                        return 0;
+
+                r = link_send_input(l, &more);
+        } while (r == 0 && more);
+
+        return r;
 }
 
 void link_flush(Link *l) {
-        if (l->state == LINK_DEAD)
+        if (l->verdict != 0)
                 return;
-
-        if (link_is_muted(l)) {
-                link_update_reading(l);
-                return;
-        }
 
         if (l->has_input)
                 link_recover_input(l);
 
-        InputMark before = input_ring_tell(&l->input);
-        int r;
+        if (!link_is_muted(l)) {
+                InputMark before = input_ring_tell(&l->input);
+                int r = link_send(l);
 
-        while ((r = stream_flush(&l->stream)) > 0) {
-                vmotion_flushed(l);
-                if (link_is_muted(l) || !l->has_input || l->stream.blocked)
-                        break;
-                r = link_send_input(l);
-                if (r <= 0)
-                        break;
-        }
-        if (r < 0) {
-                link_fail(l, r, "cannot be sent anything");
-                return;
+                if (r != 0) {
+                        link_close(l, r);
+                        return;
+                }
+
+                if (l->stream.out.size == 0)
+                        l->answers = 0;
+                if (l->has_input)
+                        link_watch_stall(l, before);
         }
 
-        if (l->stream.out.size == 0)
-                l->answers = 0;
-        if (l->has_input)
-                link_watch_stall(l, before);
         link_update_reading(l);
 }
 
@@ -380,9 +999,9 @@ static bool link_waits_for_others(const Link *l) {
 }
 
 void link_update_reading(Link *l) {
-        bool reading = l->state != LINK_DEAD &&
-                       (link_is_identified(l) ? link_is_heard(l) && !l->console->output_blocked
-                                              : l->stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l));
+        bool reading = link_is_identified(l)
+                               ? link_is_heard(l) && !l->console->output_blocked
+                               : l->stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l);
 
         if (reading == l->stream.reading)
                 return;
@@ -423,21 +1042,23 @@ void link_leave_input(Link *l) {
         input_ring_leave(&l->console->input, &cursor);
 }
 
-void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
-        if (l->state == LINK_DEAD)
-                return;
+/*
+ * Coming and going
+ */
 
-        size_t queued = l->stream.out.size;
-        int r = telnet_session_settle(&l->telnet, &l->stream.out);
-        if (r >= 0)
-                r = vmware_put(&l->stream.out, code, data, n);
-        link_answered(l, queued, r);
+void link_become_peer(Link *l, VMotion *v) {
+        l->vmotion = v;
+        l->state = LINK_PEER;
+        link_leave_doubts(l);
+        link_uncharge(l);
+        timeout_stop(&l->timeout);
+        console_add_link(v->console, l);
 }
 
 void link_go_live(Link *l, Link *predecessor) {
         l->state = LINK_LIVE;
-        l->console->links_changed = true;
-        link_leave_strangers(l);
+        console_links_changed(l->console);
+        link_uncharge(l);
         l->concentrator->metrics.vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);
@@ -448,18 +1069,19 @@ void link_go_live(Link *l, Link *predecessor) {
                 l->predecessor = predecessor;
                 predecessor->successor = l;
                 predecessor->talked = false;
-                timeout_start(&l->concentrator->successions, &l->succession);
-        } else
-                (void) link_deliver_pending(l);
+                timeout_start(&l->concentrator->handovers, &l->handover);
+        }
 
+        link_deliver_pending(l);
         link_update_reading(l);
 }
 
 void link_depart(Link *l) {
         l->state = LINK_DEPARTED;
-        l->console->links_changed = true;
+        console_links_changed(l->console);
         buffer_clear(&l->stream.out);
-        timeout_start(&l->concentrator->departures, &l->timeout);
+        if (l->verdict == 0)
+                timeout_start(&l->concentrator->departures, &l->timeout);
 }
 
 /* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
@@ -468,33 +1090,50 @@ static bool link_has_more_to_say(Link *l) {
                stream_has_unread(&l->stream);
 }
 
-void link_succession_elapsed(Timeout *t) {
-        Link *l = container_of(t, Link, succession);
+void link_handover_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, handover);
 
-        if (link_has_more_to_say(l->predecessor))
-                timeout_start(&l->concentrator->successions, t);
-        else
-                link_succeed(l);
+        if (l->predecessor->verdict == 0 && link_has_more_to_say(l->predecessor)) {
+                timeout_start(&l->concentrator->handovers, t);
+                return;
+        }
+
+        /* The source has said all that it will: its target's output goes out. */
+        link_leave_predecessor(l);
+        link_deliver_pending(l);
+        link_update_reading(l);
+        console_changed(l->console);
 }
 
 void link_departure_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, timeout);
 
-        if (link_has_more_to_say(l)) {
+        if (link_has_more_to_say(l))
                 timeout_start(&l->concentrator->departures, t);
-                return;
-        }
-
-        link_log(l, LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it");
-        link_end(l);
+        else
+                link_close(l, LINK_E_DEPARTED);
 }
 
 void link_handshake_elapsed(Timeout *t) {
-        Link *l = container_of(t, Link, timeout);
+        link_close(container_of(t, Link, timeout), LINK_E_SLOW);
+}
 
-        link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "has not said in time which VM it is, closing it");
-        if (l->security == LINK_UNDECIDED)
-                link_refuse(l, LINK_STRANGER_TEXT);
+void link_question_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, question);
+        bool was_known = vm_identity_uuid(&l->identity);
+
+        link_log(l, LOG_DEBUG, NULL, "its host has not answered a question for a UUID");
+        vm_identity_give_up(&l->identity);
+        int r = link_identity_changed(l, was_known);
+        if (r != 0)
+                link_close(l, r);
         else
-                link_end(l);
+                link_flush_soon(l);
+}
+
+void link_stall_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, stall);
+
+        l->stalled = true;
+        console_changed(l->console);
 }

@@ -9,7 +9,7 @@
 
 /*
  * Link: a connection from an ESXi host, one serial port of one VM. It negotiates, learns who the VM is, joins
- * its console and from then on carries bytes. Until then it is a stranger, and everything it can make us keep
+ * its console and from then on carries bytes. Until then it is unidentified, and everything it can make us keep
  * or do is bounded.
  */
 typedef enum LinkState {
@@ -17,8 +17,31 @@ typedef enum LinkState {
         LINK_PEER,      /* a vMotion's accepted target: not the VM yet */
         LINK_LIVE,      /* speaks for its VM */
         LINK_DEPARTED,  /* a vMotion's source after the target has taken over: still heard until it closes */
-        LINK_DEAD,      /* closed, to be freed */
 } LinkState;
+
+/* Why it ends. What is logged and what the other end is told then is a table in link.c. */
+typedef enum LinkVerdict {
+        LINK_E_ENDED = 1,     /* its host has closed it, or it has broken */
+        LINK_E_TLS,           /* TLS has failed */
+        LINK_E_TLS_NOT_HERE,  /* it begins TLS, for which there is no certificate */
+        LINK_E_TLS_MIXED,     /* it has begun TLS and sent something more in plain text */
+        LINK_E_PLAIN,         /* it speaks plain telnet where TLS is required */
+        LINK_E_CLOSED,        /* no VM is served: something is wrong in [TLS] of the configuration */
+        LINK_E_NOT_ESXI,      /* it refuses option 232 */
+        LINK_E_NOT_SERVED,    /* its VM is not served for what it has said of itself, which has been logged */
+        LINK_E_OVERLONG,      /* a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX */
+        LINK_E_TALKATIVE,     /* more than LINK_PENDING_MAX before it is known which VM it is */
+        LINK_E_NO_ROOM,       /* the oldest of those who have all together sent more than LINK_UNIDENTIFIED_MAX */
+        LINK_E_DEAF,          /* it does not read our answers */
+        LINK_E_SLOW,          /* it has not said in time which VM it is */
+        LINK_E_TOO_MANY,      /* its console has CONSOLE_LINKS_MAX of them: the oldest goes */
+        LINK_E_TOO_DOUBTFUL,  /* the same for those that wait until it is known whether they are that VM */
+        LINK_E_NO_VMOTION,    /* it does not know the secret of a vMotion */
+        LINK_E_VMOTION_OVER,  /* it was a vMotion's target, and has not become the VM */
+        LINK_E_DEPARTED,      /* a vMotion's source that does not close its connection */
+        LINK_E_RECLAIMED,     /* its descriptor is needed, or its console or the concentrator goes */
+        _LINK_VERDICT_MAX,
+} LinkVerdict;
 
 /* How it travels */
 typedef enum LinkSecurity {
@@ -30,15 +53,12 @@ typedef enum LinkSecurity {
         _LINK_SECURITY_MAX,
 } LinkSecurity;
 
-/* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1) */
-#define LINK_TLS_FIRST_BYTE 0x16
-
-/* What a stranger may send before we know who it is: kept, and delivered to the console in the end. */
+/* What an unidentified link may send: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
 
-/* The same of all strangers together: each by itself keeps little, but there may be as many as there are descriptors.
+/* The same of all of them together: each by itself keeps little, but there may be as many as there are descriptors.
  * What GnuTLS gathers of a message in a handshake is apart from this, and bounded for each (tls-session.c). */
-#define LINK_STRANGERS_PENDING_MAX (32U * 1024U * 1024U)
+#define LINK_UNIDENTIFIED_MAX (32U * 1024U * 1024U)
 
 /* One read of a connection that is not live */
 #define LINK_HANDSHAKE_READ_MAX 4096U
@@ -53,6 +73,10 @@ typedef enum LinkSecurity {
 /* The same for all that may be queued at once. Input is not: it is sent from the console's ring. */
 #define LINK_OUT_MAX (LINK_LIVE_ANSWERS_MAX + 2 * CONCENTRATOR_READ_MAX)
 
+/* A read that takes so long is followed by shorter ones, as telnet commands cost more than data; down to LINK_TURN_MIN. */
+#define LINK_TURN_USEC (USEC_PER_MSEC / 4)
+#define LINK_TURN_MIN 2048U
+
 /* A link that has taken no input for so long, although there is some, does not set the pace if another one of its URI
  * does (console-input.c). */
 #define LINK_STALL_USEC (2 * USEC_PER_SEC)
@@ -60,7 +84,7 @@ typedef enum LinkSecurity {
 #define LINK_NAME_MAX 512U /* bytes of a VM's name; more are cut */
 
 /* How long a vMotion's target waits for its source's last words after the source has fallen silent */
-#define LINK_SUCCESSION_USEC (200 * USEC_PER_MSEC)
+#define LINK_HANDOVER_USEC (200 * USEC_PER_MSEC)
 
 /* How long a source that has fallen silent may stay before it is closed */
 #define LINK_DEPARTURE_USEC (30 * USEC_PER_SEC)
@@ -70,6 +94,7 @@ struct Link {
         Console *console; /* NULL until it is known */
         uint64_t number;  /* links are numbered as they come */
         LinkState state;
+        int verdict; /* LinkVerdict or a negative errno: why it is closed; 0: it is not */
 
         Stream stream;
         LinkSecurity security;
@@ -83,13 +108,14 @@ struct Link {
         char *uri;  /* from DO-PROXY, or of the source of its vMotion, sanitised; NULL until then */
         char *name; /* sanitised; NULL until then */
 
-        bool spoken;    /* something has been read */
+        bool spoken;     /* something has been read */
+        size_t turn_max; /* bytes that are read at a time, so that they take no longer than LINK_TURN_USEC */
         size_t answers; /* bytes of answers that have been queued since the queue was last empty */
         Buffer pending; /* output that its console cannot have yet */
 
-        /* What of that counts for LINK_STRANGERS_PENDING_MAX, in bytes, and among whose it does if it is not 0 */
-        size_t pending_as_stranger;
-        Link *strangers_prev, *strangers_next;
+        /* Bytes of `pending` charged to the unidentified links' account; the list of those of whom some are */
+        size_t charged;
+        Link *charged_prev, *charged_next;
 
         /* Input: where it is in the console's ring, and up to where it may go. Beyond the limit is what waits for the end of
          * its vMotion. */
@@ -103,7 +129,7 @@ struct Link {
 
         /* After a vMotion the target's output waits for the source's. */
         Link *predecessor, *successor;
-        Timeout succession;
+        Timeout handover;
         bool talked; /* as a vMotion's source: something has been read since its timer was started */
 
         Timeout timeout;  /* of its handshake, or its departure */
@@ -113,22 +139,42 @@ struct Link {
          * URI is connected there and has yet to tell its BIOS UUID. */
         Console *doubted_at;
 
-        Link *prev, *next;                 /* of the concentrator */
+        Link *prev, *next;                 /* of the concentrator: all that are open, or all that are to be reaped */
         Link *console_prev, *console_next; /* of the console's links, or of its doubtful ones */
 };
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 
-/* Closes the connection and takes it out of everything. The memory goes later: a caller may look at
- * link->state afterwards, and at nothing else. */
-void link_end(Link *l);
+/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. What follows from that, and its
+ * last words, come when the loop comes round, see link_reap(). So this may be called wherever a link is at hand, with a
+ * LinkVerdict or a negative errno. */
+void link_close(Link *l, int verdict);
 
-/* The same, but so that the peer gets what is queued for it. */
-void link_end_gently(Link *l);
-void link_free(Link *l);
+/* Says what there is to be said of the end of a link that is closed, and to its host, and frees it. For the
+ * concentrator. */
+void link_reap(Link *l);
 
-/* Sends answers, and input. */
+/* Sends what is queued, and input. */
 void link_flush(Link *l);
+
+/* Reads or pauses, as its state and its console have it. */
+void link_update_reading(Link *l);
+
+/* Queues a suboption for ESXi. Returns: 0 or a LinkVerdict, for which the link is to be closed. */
+int link_put(Link *l, VMwareCode code, const void *data, size_t n);
+
+/* Gives its console what it has said while that could not have it, if it can now. */
+void link_deliver_pending(Link *l);
+
+/* Becomes live: its VM's console hears it, its clients speak to it. @predecessor: whose last words come
+ * first, or NULL. */
+void link_go_live(Link *l, Link *predecessor);
+
+/* Is known by a vMotion's secret: waits at its console to become the VM. */
+void link_become_peer(Link *l, VMotion *v);
+
+/* Is not spoken to any more. */
+void link_depart(Link *l);
 
 /* Is sent what is typed from now on, or what @cursor has not had, which is taken over. */
 int link_begin_input(Link *l);
@@ -139,109 +185,21 @@ void link_take_over_input(Link *l, const InputCursor *cursor);
 void link_leave_input(Link *l);
 InputCursor link_release_input(Link *l);
 
-/* Reads or pauses, as its state and its console have it. */
-void link_update_reading(Link *l);
-
-/* Gives its console what it has said while that could not have it. Returns: whether there was anything, and it
- * could; to be followed by console_pump() then. */
-bool link_deliver_pending(Link *l);
-
-/* Becomes live: its VM's console hears it, its clients speak to it. @predecessor: whose last words come
- * first, or NULL. */
-void link_go_live(Link *l, Link *predecessor);
-
-/* It is known who it is, or what it has sent so far is thrown away: that is not a stranger's any more. */
-void link_leave_strangers(Link *l);
-
-/* Is not spoken to any more. */
-void link_depart(Link *l);
-
 /* Whether both are connections of one VM's serial port, as far as their hosts have told. */
 bool link_is_same_port(const Link *a, const Link *b);
 
-void link_question_elapsed(Timeout *t);
-void link_stall_elapsed(Timeout *t);
-void link_handshake_elapsed(Timeout *t);
-void link_departure_elapsed(Timeout *t);
-void link_succession_elapsed(Timeout *t);
-
-/*
- * Between link.c and the other files of a link's
- */
-
-/* It is known for good which VM it is: the console is that VM's. */
-static inline bool link_is_identified(const Link *l) {
-        return l->state == LINK_LIVE || l->state == LINK_DEPARTED;
-}
-
-/* Whether what it says goes to its console at once. */
-static inline bool link_is_heard(const Link *l) {
-        return link_is_identified(l) && !l->predecessor && l->pending.size == 0;
-}
-
-/* Offers what its security allows (link-telnet.c). */
-void link_offer(Link *l);
-
-/* Takes in what has been read (link-telnet.c). To be followed by link_flush() and console_pump(), unless that has ended
- * it. */
-void link_receive(Link *l, const uint8_t *data, size_t n);
-
-/* Ends it with a line for whoever is at the other end, who may be a person with telnet. */
-void link_refuse(Link *l, const char *text);
-
-#define LINK_STRANGER_TEXT "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n"
-
-/* Logs what has gone wrong, and ends it. */
-void link_fail(Link *l, int error, const char *what);
-
-/* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: false if
- * that has ended the link. */
-bool link_answered(Link *l, size_t queued, int r);
-
-/* Its first byte tells TLS from telnet (link-security.c). Returns: whether there is something to be read now. */
-bool link_begin(Link *l);
-
-/* It speaks telnet, or nothing but telnet is spoken here. */
-void link_begin_plain(Link *l);
-void link_refuse_closed(Link *l);
-
-/* AUTHENTICATION is in force, or not any more, or something is said in it. */
-void link_ask_authentication(Link *l);
-void link_decline_tls(Link *l);
-void link_handle_authentication(Link *l, const TelnetEvent *event);
-
-/* Option 232 is in force: says what it knows, and asks who the VM is (link-identity.c). */
-void link_ask(Link *l);
-
-/* Takes in a suboption that may be about the VM's UUIDs (link-identity.c). */
-void link_take_identity(Link *l, const VMwareSuboption *s);
-
-/* Tells the host that its VM is served, once the URI is accepted and the UUID is known (link-identity.c). */
-void link_will_proxy(Link *l);
-
-/* Joins its VM's console, if URI, UUID and name are known (link-identity.c). */
-void link_identify(Link *l);
-
-/* Looks again whether the doubtful links of @c can join a console: what they wait for may have come. */
-void link_settle_doubts(Console *c);
-
-/* Takes the link out of the list of doubtful links, if it is in one. */
-void link_leave_doubts(Link *l);
-
-/* A suboption of VMware's has come (link-dialogue.c). */
-void link_handle_suboption(Link *l, const VMwareSuboption *suboption);
-
-/* Tells the host that its VM is not served, and ends it. */
-void link_wont_proxy(Link *l);
-
-/* Its console takes on the name that this link's VM has, if it has told one. */
-void link_rename_console(Link *l);
-
-/* Queues a suboption for ESXi; nothing if the link has ended. */
-void link_put(Link *l, VMwareCode code, const void *data, size_t n);
+/* Puts a question for a UUID, and takes back what has been asked. Returns: as link_put(). */
+int link_ask_uuid(Link *l, VMwareCode question);
 
 /* Logs about this connection: as its console's where it has one, else with the peer alone. */
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
 
 /* The same for what it can say again and again, see console_log_said(). */
 void link_log_said(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
+
+/* Handlers of its timeouts */
+void link_question_elapsed(Timeout *t);
+void link_stall_elapsed(Timeout *t);
+void link_handshake_elapsed(Timeout *t);
+void link_departure_elapsed(Timeout *t);
+void link_handover_elapsed(Timeout *t);

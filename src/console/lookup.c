@@ -4,6 +4,8 @@
 #include "basic/text.h"
 #include "lookup.h"
 
+#define UUID_DIGITS (2U * 16U)
+
 static bool is_uuid_separator(char c) {
         return c == '-' || c == ' ' || c == '{' || c == '}' || c == '~';
 }
@@ -59,6 +61,27 @@ void designation_parse(Designation *d, const char *text) {
         designation_read_digits(d);
 }
 
+static bool lookup_port(const Concentrator *c, const Designation *d, Lookup *ret) {
+        Console *console = d->port > 0 ? c->consoles : NULL;
+
+        while (console && console->port != d->port)
+                console = console->handle.next;
+
+        *ret = (Lookup){.fit = FIT_PORT, .candidates = {console}, .n = !!console};
+        return console;
+}
+
+static bool lookup_name(const Concentrator *c, const Designation *d, Lookup *ret) {
+        *ret = (Lookup){.fit = FIT_NAME};
+        for (const ConsoleEntry *e = console_index_find(&c->names, d->text, strlen(d->text));
+             e && ret->n < LOOKUP_CANDIDATES_MAX; e = e->next)
+                ret->candidates[ret->n++] = e->console;
+
+        return ret->n > 0;
+}
+
+/* What is designated by a UUID in another spelling, or by the beginning of one, is compared with all consoles: people type
+ * that, and programs do not. */
 void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
         Designation d;
 
@@ -69,7 +92,13 @@ void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
         }
 
         designation_parse(&d, designation);
+        if (d.n_digits != UUID_DIGITS && d.n_digits != 2 * UUID_DIGITS && (lookup_port(c, &d, ret) || lookup_name(c, &d, ret)))
+                return;
+
         ret->fit = FIT_NOT;
+        if (d.n_digits == 0)
+                return;
+
         for (Console *console = c->consoles; console; console = console->handle.next) {
                 Fit f = designation_fit(&d, console);
 

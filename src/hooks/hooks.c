@@ -26,7 +26,7 @@ static const struct {
 
 /* Borrows the console's strings. */
 static void event_init(HookEvent *e, HookEventType type, const Console *console) {
-        const Link *link = console_speaker(console);
+        const Link *link = console_active_link(console);
 
         *e = (HookEvent){
                 .type = type,

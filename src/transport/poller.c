@@ -13,6 +13,9 @@ struct Poller {
         sd_event_source *source;
         int epoll_fd;
 
+        PollerBatchHandler batch_handler;
+        void *userdata;
+
         struct epoll_event batch[POLLER_BATCH];
         int n_batch, next; /* those from next on are still to be dispatched */
 
@@ -66,7 +69,14 @@ static int on_ready(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
         }
         p->n_batch = p->next = 0;
 
+        if (p->batch_handler)
+                p->batch_handler(p->userdata);
         return 0;
+}
+
+void poller_set_batch_handler(Poller *p, PollerBatchHandler handler, void *userdata) {
+        p->batch_handler = handler;
+        p->userdata = userdata;
 }
 
 int poller_new(sd_event *event, Poller **ret) {

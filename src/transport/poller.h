@@ -38,6 +38,10 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Poller *, poller_free);
 
 sd_event *poller_event(Poller *p);
 
+/* Has @handler called after each batch of sockets. */
+typedef void (*PollerBatchHandler)(void *userdata);
+void poller_set_batch_handler(Poller *p, PollerBatchHandler handler, void *userdata);
+
 /* Watches for @events from now on. Returns: 0 or a negative errno (then nothing has changed). */
 int poller_watch(Poller *p, Watch *w, uint32_t events);
 

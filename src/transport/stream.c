@@ -27,6 +27,8 @@ void wire_close(Wire *w) {
 }
 
 static uint32_t stream_events(const Stream *s) {
+        if (s->stopped)
+                return 0;
         if (s->handshake)
                 return s->handshake->stepping ? 0 : EPOLLIN | (tls_session_unsent(s->tls) > 0 ? EPOLLOUT : 0);
 
@@ -70,7 +72,7 @@ static void stream_take_step(Stream *s) {
         if (s->reading)
                 poller_rouse(s->poller, &s->watch);
         (void) stream_update(s);
-        if (!s->broken || !s->reading)
+        if (!s->stopped && (!s->broken || !s->reading))
                 s->handler->writable(s);
 }
 
@@ -239,6 +241,13 @@ Wire stream_release(Stream *s) {
 
         s->tls = NULL;
         return wire;
+}
+
+void stream_stop(Stream *s) {
+        s->stopped = true;
+        s->reading = false;
+        if (s->watch.fd >= 0)
+                poller_forget(s->poller, &s->watch);
 }
 
 void stream_close(Stream *s) {

@@ -34,6 +34,7 @@ struct Stream {
         bool hung_up; /* the owner has been told so */
         bool broken;  /* nothing can be sent any more; what the peer has sent before may still be read */
         bool shut;    /* nothing more will be sent, but perhaps that in TLS */
+        bool stopped; /* no handler is called any more */
 
         TlsSession *tls;            /* NULL: plain */
         StreamHandshake *handshake; /* NULL: there is none, or it is complete */
@@ -54,6 +55,9 @@ void wire_close(Wire *w);
  * then. */
 int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const StreamHandler *handler);
 void stream_close(Stream *s);
+
+/* No handler is called any more, whatever happens to the connection, which is still open. */
+void stream_stop(Stream *s);
 
 /* Gives up the connection, to be watched and closed by somebody else. The output queue stays. In the middle of TLS's
  * handshake there is nothing to be given up: it is closed, and the descriptor is -1. */

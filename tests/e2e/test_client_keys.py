@@ -142,7 +142,7 @@ class LineMode(TestCase):
     def test_telnet_in_its_line_mode(self):
         vm = connected_vm(self.start())
         # ^C is a signal there, which only a controlling terminal makes of it.
-        telnet = Program("setsid", "--ctty", "--wait", "telnet", "127.0.0.1", str(vm.port), terminal=True)
+        telnet = Program("setsid", "--ctty", "telnet", "127.0.0.1", str(vm.port), terminal=True, new_session=False)
         self.addCleanup(telnet.end)
         vm.send(b"ready")
         telnet.wait_output(b"ready")

@@ -34,10 +34,11 @@ def wait_raw(vm, client):
 class Program:
     """A real program: on a terminal (pty), or with pipes."""
 
-    def __init__(self, *argv, terminal=False):
+    def __init__(self, *argv, terminal=False, new_session=True):
         if terminal:
             self.fd, slave = pty.openpty()
-            self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+            self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave,
+                                            start_new_session=new_session)
             os.close(slave)
             self.input = self.fd
         else:

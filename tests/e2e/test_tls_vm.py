@@ -403,7 +403,7 @@ class Injection(VmTestCase):
             vm.wait(lambda v=vm: ASK_TLS in v.raw, "the question")
             vm.send_raw(START_TLS + behind)
             vm.wait_closed()
-            vspcd.wait_logged(f":{vm.local_port}: has begun TLS and sent {len(behind)} more bytes in plain text")
+            vspcd.wait_logged(f":{vm.local_port}: has begun TLS and sent more bytes in plain text")
         self.assertEqual(known_vms(vspcd), [])
 
     def test_plain_text_behind_the_start_in_the_next_segment_ends_it(self):

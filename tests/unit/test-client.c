@@ -122,7 +122,7 @@ static void test_a_half_closed_client_has_60_seconds_whatever_its_vm_says(_unuse
         timeout_queue_set_duration(&concentrator->half_closed, SHORT);
         while (!read_all(fd)) {
                 console_output(console, (const uint8_t *) "words", 5);
-                console_pump(console);
+                concentrator_settle(concentrator);
                 run_once();
         }
         assert_null(console->half_closed);
@@ -147,7 +147,7 @@ static void test_a_client_that_takes_older_output_breaks_the_silence(_unused_ vo
         static uint8_t much[1 << 20];
 
         console_output(console, much, sizeof much);
-        console_pump(console);
+        concentrator_settle(concentrator);
         assert_true(first->stream.blocked);
 
         Client *second = half_close(other, at_other);
@@ -209,7 +209,7 @@ static void assert_joined(Console *console, int fd, size_t cut) {
         say(console, fd, "\xff\xfd\x00\xff\xfd\x03", 6);
         assert_int_equal(c->mode, CLIENT_RAW);
         assert_int_equal(console->bytes_sent, 6);
-        client_end(c);
+        client_close(c, CLIENT_E_ENDED);
 }
 
 static void test_the_port_of_another_vm_may_show_in_pieces(_unused_ void **state) {
@@ -261,6 +261,7 @@ static void test_a_long_replay_takes_turns(_unused_ void **state) {
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
         Client *c = console->clients;
 
+        concentrator_settle(concentrator);
         assert_false(read_all(fd));
         assert_in_range(c->cursor.position, 1, 65536);
         for (uint64_t last = 0; c->cursor.position < console->ring.end; last = c->cursor.position) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "telnet-send.h"
+#include "telnet-transmit.h"
 
 /* If less than this much can be sent without a copy, and not all, it is better to encode a whole buffer. */
 #define GATHERED_MIN 32768U
@@ -37,9 +37,9 @@ static size_t encode(TelnetEncoder *e, const struct iovec *iov, size_t n, uint8_
         return size;
 }
 
-ssize_t telnet_send_encoded(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer) {
+ssize_t telnet_transmit_encoded(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer) {
         TelnetEncoder before = session->out;
-        size_t used, size = encode(&session->out, iov, n, buffer, TELNET_SEND_BUFFER, &used);
+        size_t used, size = encode(&session->out, iov, n, buffer, TELNET_TRANSMIT_BUFFER, &used);
 
         ssize_t sent = stream_send(stream, &(struct iovec){buffer, size}, 1);
         if (sent < 0 || (size_t) sent == size)
@@ -51,17 +51,17 @@ ssize_t telnet_send_encoded(Stream *stream, TelnetSession *session, const struct
         return end_sequence(stream, session, used);
 }
 
-ssize_t telnet_send(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer) {
+ssize_t telnet_transmit(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer) {
         struct iovec pieces[128];
 
         /* TLS copies anyway, and would make a record of each piece. */
         if (stream->tls)
-                return telnet_send_encoded(stream, session, iov, n, buffer);
+                return telnet_transmit_encoded(stream, session, iov, n, buffer);
 
         size_t n_pieces = telnet_gather(&session->out, iov, n, pieces, ELEMENTSOF(pieces));
 
         if (iov_size(pieces, n_pieces) < MIN(iov_size(iov, n), (size_t) GATHERED_MIN))
-                return telnet_send_encoded(stream, session, iov, n, buffer);
+                return telnet_transmit_encoded(stream, session, iov, n, buffer);
 
         ssize_t sent = stream_send(stream, pieces, n_pieces);
         return sent < 0 ? sent

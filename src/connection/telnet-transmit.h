@@ -10,11 +10,11 @@
  */
 
 /* A buffer for data that has to be encoded; one for all connections of a loop. */
-#define TELNET_SEND_BUFFER 65536U
+#define TELNET_TRANSMIT_BUFFER 65536U
 
-/* @buffer: of TELNET_SEND_BUFFER bytes. The stream's queue must be empty. Returns: how many bytes of @iov have been sent,
+/* @buffer: of TELNET_TRANSMIT_BUFFER bytes. The stream's queue must be empty. Returns: how many bytes of @iov have been sent,
  * which may be fewer than there are, or a negative errno. */
-ssize_t telnet_send(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer);
+ssize_t telnet_transmit(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer);
 
 /* The same, and always by way of the buffer. */
-ssize_t telnet_send_encoded(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer);
+ssize_t telnet_transmit_encoded(Stream *stream, TelnetSession *session, const struct iovec *iov, size_t n, uint8_t *buffer);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <utlist.h>
+
+#include "console-vmotion.h"
+#include "identification.h"
+#include "message.h"
+
+void link_leave_doubts(Link *l) {
+        Console *console = TAKE_PTR(l->doubted_at);
+
+        if (!console)
+                return;
+
+        DL_DELETE2(console->doubtful, l, console_prev, console_next);
+        console->n_doubtful--;
+}
+
+static void link_enter_doubts(Link *l, Console *console) {
+        if (console->n_doubtful >= CONSOLE_LINKS_MAX)
+                link_close(console->doubtful, LINK_E_TOO_DOUBTFUL);
+
+        l->doubted_at = console;
+        DL_APPEND2(console->doubtful, l, console_prev, console_next);
+        console->n_doubtful++;
+}
+
+void console_settle_doubts(Console *c) {
+        /* Each link once: one that still has to wait goes to the end of the list. */
+        for (unsigned n = c->n_doubtful; n > 0 && c->doubtful; n--) {
+                Link *l = c->doubtful;
+
+                int r = link_identify(l);
+                if (r != 0)
+                        link_close(l, r);
+        }
+}
+
+/* Asks for the BIOS UUID unless that has been done. Returns: 0 or why it is to be closed. */
+static int link_ask_bios(Link *l) {
+        VMwareCode question;
+
+        return vm_identity_ask(&l->identity, VM_UUID_BIOS, &question) ? link_ask_uuid(l, question) : 0;
+}
+
+/* Whether it is known whether there is a BIOS UUID. */
+static bool link_has_told_bios(const Link *l) {
+        return vm_identity_is_settled(&l->identity, VM_UUID_BIOS);
+}
+
+/* Finds a live link of another VM that has @l's UUID and URI. Returns: NULL if there is none, or if a link of @l's own VM
+ * is live as well: then @l's VM has merely connected anew. */
+static Link *console_find_other_vm(const Console *c, const Link *l) {
+        Link *other = NULL, *m;
+
+        DL_FOREACH2(c->links, m, console_next) {
+                if (m->state != LINK_LIVE || !m->uri || !streq(m->uri, l->uri))
+                        continue;
+                if (link_is_same_port(m, l))
+                        return NULL;
+                other = m;
+        }
+
+        return other;
+}
+
+/* The same, and asks its host for the BIOS UUID. If that closes the link, the next one is tried. */
+static Link *console_ask_other_vm(Console *c, const Link *l) {
+        Link *other;
+
+        while ((other = console_find_other_vm(c, l))) {
+                int r = link_ask_bios(other);
+                if (r != 0)
+                        link_close(other, r);
+                else
+                        link_flush(other);
+
+                if (other->verdict == 0)
+                        break;
+        }
+
+        return other;
+}
+
+/* Whether @l's VM is a clone, that is, known by its UUID and BIOS UUID together. Its BIOS UUID must have been told.
+ * @other: see console_ask_other_vm(). */
+static bool link_is_clone(const Link *l, const Link *other, const char *clone_id) {
+        Concentrator *c = l->concentrator;
+        const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios = vm_identity_get(&l->identity, VM_UUID_BIOS);
+        const uint8_t *other_bios = other ? vm_identity_get(&other->identity, VM_UUID_BIOS) : NULL;
+
+        if (other_bios && memcmp(bios, other_bios, 16) != 0)
+                return true;
+
+        /* It has been a clone before, perhaps at another of its serial ports. */
+        return concentrator_find(c, clone_id) || (c->settings.multi_console && concentrator_has_clone(c, uuid, bios));
+}
+
+/* Finds the identity of @l's console; *ret_other: a live link of the VM that @l's VM is a clone of, or NULL.
+ * Returns: 0; -EAGAIN if @l has to wait for answers; or why it is to be closed. */
+static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
+        Concentrator *c = l->concentrator;
+        const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios;
+        _cleanup_free_ char *id = console_make_id(&c->settings, uuid, NULL, l->uri), *clone_id = NULL;
+        if (!id)
+                return -ENOMEM;
+
+        Console *console = concentrator_find(c, id);
+        Link *other = console ? console_ask_other_vm(console, l) : NULL;
+
+        *ret_other = NULL;
+        if (!other && !concentrator_has_clones(c, uuid)) {
+                *ret_id = TAKE_PTR(id);
+                return 0;
+        }
+
+        int r = link_ask_bios(l);
+        if (r != 0)
+                return r;
+        if (!link_has_told_bios(l))
+                return -EAGAIN;
+        if (other && !link_has_told_bios(other)) {
+                link_enter_doubts(l, console);
+                return -EAGAIN;
+        }
+
+        bios = vm_identity_get(&l->identity, VM_UUID_BIOS);
+        if (bios) {
+                clone_id = console_make_id(&c->settings, uuid, bios, l->uri);
+                if (!clone_id)
+                        return -ENOMEM;
+                if (link_is_clone(l, other, clone_id)) {
+                        *ret_other = other;
+                        *ret_id = TAKE_PTR(clone_id);
+                        return 0;
+                }
+        }
+
+        *ret_id = TAKE_PTR(id);
+        return 0;
+}
+
+static int link_find_or_make_console(Link *l, Console **ret) {
+        Concentrator *c = l->concentrator;
+        _cleanup_free_ char *id = NULL;
+        Link *other;
+
+        int r = link_find_identity(l, &id, &other);
+        if (r != 0)
+                return r;
+
+        /* Opening a port may need a descriptor for which a slow handshake is given up: not this one. */
+        timeout_stop(&l->timeout);
+
+        Console *console = concentrator_find(c, id);
+        if (console) {
+                console_open_port(console);
+                *ret = console;
+                return console_set_uri(console, l->uri);
+        }
+
+        r = console_new(c, id, vm_identity_uuid(&l->identity), l->name, l->uri, 0, ret);
+        if (r >= 0 && other)
+                console_log(*ret, LOG_WARNING, VSPC_MESSAGE_VM_SAME_UUID, l->peer,
+                            "has the UUID of another VM, %s at %s: as their BIOS UUIDs differ, each has a console of its "
+                            "own", other->console->name, other->peer);
+        return r;
+}
+
+int link_identify(Link *l) {
+        Console *console;
+
+        if (l->state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->identity) || !l->name)
+                return 0;
+
+        link_leave_doubts(l);
+
+        int r = link_find_or_make_console(l, &console);
+        if (r != 0)
+                return r == -EAGAIN ? 0 : r;
+
+        if (console->n_links >= CONSOLE_LINKS_MAX)
+                link_close(console->links, LINK_E_TOO_MANY);
+
+        bool has_another = console_active_link(console);
+        console_add_link(console, l);
+        link_go_live(l, NULL);
+
+        const char *how = l->stream.tls ? tls_session_version(l->stream.tls) : "", *in = *how ? " in " : "";
+
+        if (console->port > 0)
+                console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
+                            "connected from %s%s%s, its clients use port %u", l->peer, in, how, console->port);
+        else
+                console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
+                            "connected from %s%s%s, it has no port for clients", l->peer, in, how);
+
+        vmotion_link_came(console, l);
+        if (has_another) /* otherwise it counts as a VM that connects */
+                console_has_news(console);
+        return 0;
+}
