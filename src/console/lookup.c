@@ -44,7 +44,7 @@ Fit designation_fit(const Designation *d, const Console *c) {
 
         if (fit == FIT_UUID)
                 return FIT_UUID;
-        if (d->port > 0 && c->port == d->port)
+        if (d->port > 0 && (c->port == d->port || console_reserved_port(c) == d->port))
                 return FIT_PORT;
         if (streq(c->name, d->text))
                 return FIT_NAME;

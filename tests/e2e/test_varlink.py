@@ -737,6 +737,8 @@ class Metrics(TestCase):
             "clients": 1,
             "adminConnections": 1,
             "descriptors": 1 + 1 + 1 + 2,  # the VM, its client, this caller, two ports
+            "vmsAwaitingPort": 0,
+            "portsClosed": 0,
             "vmConnectionsTotal": 3,
             "vmConnectionsRefusedTotal": 1,
             "clientsTotal": 2,
@@ -749,6 +751,7 @@ class Metrics(TestCase):
             "clientBytesSentTotal": 20,
             "clientBytesSkippedTotal": 0,
             "connectionsRefusedForDescriptorsTotal": 0,
+            "portsGivenUpTotal": 0,
         })
 
 
