@@ -144,8 +144,8 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
         /* The clock may show less than it did, as it does until it is set after a boot. What is said then of who was
          * connected must not have it expire as soon as it is set: it has been there up to when it was stored. */
         usec_t since = m->gone_since > 0 ? m->gone_since : MAX(now, m->stored);
-        if (m->gone_since == 0)
-                (*ret)->claim.connected = now - MIN(m->stored, now); /* that much is known */
+        if (m->gone_since == 0 && m->stored > 0) /* that much is known */
+                (*ret)->claim.connected = now - MIN(m->stored, now);
         console_set_gone(*ret, MIN(since, (usec_t) INT64_MAX));
         console_open_port(*ret);
         return 0;

@@ -108,18 +108,6 @@ class Waiting(TestCase):
         vspcd.reload(VMPorts="yes")
         self.assertNotIn(None, [vm.get("port") for vm in list_vms(vspcd).values()])
 
-    def test_each_vm_has_its_own_port_again_when_ports_are_turned_on(self):
-        """Though one has none, and is looked at first."""
-        vspcd = self.start(ports=3, VMExpireSec="1h")
-        first = vspcd.block.first
-        vspcd.reload(VMPortRangeStart=first + 2)
-        last = connected_vm(vspcd)
-        vspcd.reload(VMPortRangeStart=first, VMPorts="no")
-        portless = connected_vm(vspcd)
-        vspcd.reload(VMPortRangeStart=first + 2, VMPorts="yes")
-        self.assertEqual(list_vms(vspcd)[last.id]["port"], last.port)
-        self.assertNotIn("port", list_vms(vspcd)[portless.id])
-
 
 class GivenUp(StoreTest):
     """VMs that have been away for over an hour give up their ports when all are taken."""
@@ -189,6 +177,17 @@ class GivenUp(StoreTest):
         self.assertIsNone(vm.port)
         vspcd.reload(VMPortRangeEnd=port + 1)
         self.assertEqual(wait_served(vm), port + 1)
+
+    def test_it_does_not_get_that_port_again_when_ports_are_turned_off_and_on(self):
+        """Though it is looked at first, having been known for longer."""
+        port = self.block.first
+        self.store(1001, name="vm1", port=port, gone=usec_now() - 2 * HOUR)
+        vspcd = self.begin_with_one_port()
+        vm = connected_vm(vspcd, "new")
+        vspcd.reload(VMPorts="no")
+        vspcd.reload(VMPorts="yes")
+        assert_reachable(vm)
+        self.assertEqual([vm.get("port") for vm in Caller(vspcd).list()], [None, port])
 
     def test_a_port_out_of_the_range_is_given_up_for_nobody(self):
         port = self.block.first
