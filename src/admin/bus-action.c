@@ -83,8 +83,6 @@ static int carry_out_attach(const BusCall *call, Console *console) {
         if (verdict != CONSOLE_ADMITS)
                 return refuse_client(call, console, &request, verdict);
 
-        /* It is wanted: admitting the descriptor must not give up this very VM. */
-        timeout_stop(&console->orphaned);
         int r = console_take_caller(console, &request, &fd);
         console_changed(console);
         if (r < 0)

@@ -21,13 +21,15 @@ enum {
         CHANGED_EXPIRES = 1 << 10,
         CHANGED_PROBLEM = 1 << 11,
         CHANGED_TLS = 1 << 12,
-        CHANGED_LINK = CHANGED_URI | CHANGED_PORT | CHANGED_PEER | CHANGED_SERIAL | CHANGED_PROBLEM | CHANGED_TLS,
+        CHANGED_RESERVED_PORT = 1 << 13,
+        CHANGED_LINK = CHANGED_URI | CHANGED_PORT | CHANGED_RESERVED_PORT | CHANGED_PEER | CHANGED_SERIAL |
+                       CHANGED_PROBLEM | CHANGED_TLS,
 };
 
 /* Their names, in the same order */
 static const char *const property_names[] = {
         "Name", "Connected", "SinceUSec", "VMotion", "Clients", "Access",
-        "URI",  "Port",      "Peer",      "Serial",  "ExpiresUSec", "Problem", "TLS",
+        "URI",  "Port",      "Peer",      "Serial",  "ExpiresUSec", "Problem", "TLS", "ReservedPort",
 };
 
 static unsigned changed_by(ConsoleEvent event) {

@@ -56,6 +56,7 @@ DEFINE_GETTER(name, "s", c->name)
 DEFINE_GETTER(uuid, "s", c->uuid_text)
 DEFINE_GETTER(uri, "s", c->uri)
 DEFINE_GETTER(port, "q", c->port)
+DEFINE_GETTER(reserved_port, "q", console_reserved_port(c))
 DEFINE_GETTER(connected, "b", c->connected)
 DEFINE_GETTER(since, "t", c->since)
 DEFINE_GETTER(peer, "s", text_of_peer(c))
@@ -124,6 +125,7 @@ static const sd_bus_vtable vm_vtable[] = {
         SD_BUS_PROPERTY("Access", "s", get_access, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("URI", "s", get_uri, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Port", "q", get_port, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ReservedPort", "q", get_reserved_port, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Peer", "s", get_peer, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("TLS", "s", get_tls, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Serial", "s", get_serial, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -299,6 +299,7 @@ static void method_reload(VarlinkConnection *c, const VarlinkCall *call) {
 static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
         const Concentrator *concentrator = c->server->concentrator;
         const Metrics *m = &concentrator->metrics;
+        const PortQueue *q = &concentrator->port_queue;
         unsigned n_admin = c->server->n_connections;
         const struct {
                 const char *name;
@@ -312,6 +313,8 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 {"adminConnections", n_admin},
                 {"descriptors", concentrator->n_links + concentrator->n_clients + n_admin + concentrator->n_ports},
                 {"descriptorLimit", concentrator->descriptor_limit},
+                {"vmsAwaitingPort", q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY]},
+                {"portsClosed", q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY]},
                 {"vmConnectionsTotal", m->vm_connections},
                 {"vmConnectionsRefusedTotal", m->vm_connections_refused},
                 {"clientsTotal", m->clients},
@@ -324,6 +327,7 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 {"clientBytesSentTotal", m->client_bytes_sent},
                 {"clientBytesSkippedTotal", m->client_bytes_skipped},
                 {"connectionsRefusedForDescriptorsTotal", m->descriptor_refusals},
+                {"portsGivenUpTotal", m->ports_given_up},
         };
 
         if (!varlink_take_parameters(c, call, NULL, 0))

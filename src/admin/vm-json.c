@@ -61,6 +61,8 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         json_writer_put_string(w, "uri", console->uri);
         if (console->port > 0)
                 json_writer_put_unsigned(w, "port", console->port);
+        if (console_reserved_port(console) > 0)
+                json_writer_put_unsigned(w, "reservedPort", console_reserved_port(console));
         json_writer_put_boolean(w, "connected", console->connected);
         json_writer_put_unsigned(w, "since", console->since);
         if (link)

@@ -31,6 +31,10 @@ static const Metric metrics[] = {
          "Connections to the admin sockets"},
         {"descriptors", "vspc_descriptors", METRIC_GAUGE, NULL, "File descriptors in use"},
         {"descriptorLimit", "vspc_descriptors_max", METRIC_GAUGE, NULL, "File descriptors that may be used"},
+        {"vmsAwaitingPort", "vspc_vms_awaiting_port", METRIC_GAUGE, NULL,
+         "VMs that wait for a port, as all are taken"},
+        {"portsClosed", "vspc_ports_closed", METRIC_GAUGE, NULL,
+         "VMs that do not listen at their ports, as file descriptors are short"},
         {"vmConnectionsTotal", "vspc_vm_connections_accepted", METRIC_COUNTER, NULL,
          "Connections from ESXi hosts that were accepted"},
         {"vmConnectionsRefusedTotal", "vspc_vm_connections_refused", METRIC_COUNTER, NULL,
@@ -51,6 +55,8 @@ static const Metric metrics[] = {
          "Output of VMs that clients have missed, being too slow"},
         {"connectionsRefusedForDescriptorsTotal", "vspc_connections_refused_for_descriptors", METRIC_COUNTER,
          NULL, "Connections refused because file descriptors had run out"},
+        {"portsGivenUpTotal", "vspc_ports_given_up", METRIC_COUNTER, NULL,
+         "Ports of VMs that were away and have given them up for others"},
 };
 
 static void print_value(FILE *f, const Metric *m, uint64_t value) {

@@ -125,6 +125,9 @@ void show_vm(FILE *f, const json_t *vm, Users users) {
         if (json_get_number(vm, "port", &port)) {
                 key(f, "Port");
                 fprintf(f, "%" PRIu64 "\n", port);
+        } else if (json_get_number(vm, "reservedPort", &port)) {
+                key(f, "Port");
+                fprintf(f, "%" PRIu64 ", closed until vspcd has file descriptors to spare\n", port);
         } else
                 text_line(f, "Port", "none");
 

@@ -10,12 +10,11 @@
 #include "message.h"
 #include "transport/socket.h"
 
-/* Ports that other programs hold are passed over, this many for one VM: whoever holds all of them must not
- * hold up the loop as well. */
-#define PORT_TRIES_MAX 256U
-
 /* A handshake takes milliseconds. One that has not got on for this long goes first when descriptors run out. */
 #define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)
+
+/* A thread may be faster in taking what has just been given up, for a file that it writes. */
+#define RECLAIM_TRIES_MAX 4U
 
 /* A socket that ESXi hosts connect to */
 struct Gate {
@@ -26,12 +25,6 @@ struct Gate {
 
 /* Turns of the loop in which consoles are settled are no longer than this. */
 #define SETTLE_USEC USEC_PER_MSEC
-
-static void give_up_orphan(Console *console, const char *why) {
-        console_log(console, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL,
-                    "is given up, being gone for longest: %s", why);
-        console_remove(console);
-}
 
 static void on_orphan_expired(Timeout *t) {
         Console *console = container_of(t, Console, orphaned);
@@ -120,13 +113,18 @@ void concentrator_collect_client(Concentrator *c, Client *client) {
 }
 
 void concentrator_limit_orphans(Concentrator *c) {
-        while (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX)
-                give_up_orphan(container_of(c->orphans.oldest, Console, orphaned), "too many VMs are gone");
+        while (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX) {
+                Console *oldest = container_of(c->orphans.oldest, Console, orphaned);
+
+                console_log(oldest, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL,
+                            "is given up, being gone for longest: too many VMs are gone");
+                console_remove(oldest);
+        }
 }
 
 /* Gives up one descriptor that is needed less than a new connection. The first of these that there is goes: a
- * connection that does not say who it is, the oldest half-closed client, the port of the VM that has been gone
- * for longest. */
+ * connection that does not say which VM it is, the oldest half-closed client, the listening socket of the VM that has
+ * been away for longest. No VM is forgotten, or loses its port. */
 static bool concentrator_reclaim(Concentrator *c) {
         Timeout *t = c->handshakes.oldest;
 
@@ -140,17 +138,12 @@ static bool concentrator_reclaim(Concentrator *c) {
                 return true;
         }
 
-        DL_FOREACH(c->orphans.oldest, t) {
-                Console *console = container_of(t, Console, orphaned);
+        PortClaim *claim = port_queue_listener(&c->port_queue);
+        if (!claim)
+                return false;
 
-                if (console->port > 0) {
-                        console_close_port(console);
-                        give_up_orphan(console, "descriptors are running out");
-                        return true;
-                }
-        }
-
-        return false;
+        console_pause_port(container_of(claim, Console, claim));
+        return true;
 }
 
 static void concentrator_log_refusal(Concentrator *c) {
@@ -163,67 +156,44 @@ static void concentrator_log_refusal(Concentrator *c) {
                          n == 1 ? "connection" : "connections", c->descriptor_limit);
 }
 
-int concentrator_admit(Concentrator *c, int fd) {
+int concentrator_place(const Concentrator *c, int fd) {
+        _cleanup_close_ int owned_fd = fd;
+
+        return fd >= 0 && (unsigned) fd < c->descriptor_limit ? TAKE_FD(owned_fd) : -EMFILE;
+}
+
+int concentrator_make_room(Concentrator *c, int fd) {
         if ((unsigned) fd < c->descriptor_limit)
                 return fd;
 
         /* Into the place that has become free: a descriptor's number tells how many there are only as long as
          * there are no gaps below. */
         _cleanup_close_ int high = fd;
-        _cleanup_close_ int low = !c->restoring && concentrator_reclaim(c) ? fcntl(high, F_DUPFD_CLOEXEC, 0) : -1;
-        if (low >= 0 && (unsigned) low < c->descriptor_limit)
-                return TAKE_FD(low);
+        for (unsigned i = 0; i < RECLAIM_TRIES_MAX && concentrator_reclaim(c); i++) {
+                int low = concentrator_place(c, fcntl(high, F_DUPFD_CLOEXEC, 0));
+                if (low >= 0)
+                        return low;
+        }
 
-        concentrator_log_refusal(c);
         return -EMFILE;
 }
 
-static void log_foreign_port(int port, int next) {
-        const LogFields fields = {.message_id = VSPC_MESSAGE_PORT_UNAVAILABLE};
+int concentrator_admit(Concentrator *c, int fd) {
+        int r = concentrator_make_room(c, fd);
 
-        if (next > 0)
-                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, trying %d", port, next);
-        else
-                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, and was the last", port);
+        if (r < 0)
+                concentrator_log_refusal(c);
+        return r;
 }
 
-int concentrator_listen(Concentrator *c, uint16_t port) {
-        SocketAddress address = c->settings.vm_port_address;
+bool concentrator_has_descriptors(const Concentrator *c, unsigned n) {
+        if (n == 0)
+                return true;
 
-        address_set_port(&address, port);
-        int fd = socket_listen(&address);
+        /* There is no other way to count them: the kernel gives out the lowest that is free. */
+        _cleanup_close_ int fd = fcntl(sd_event_get_fd(c->event), F_DUPFD_CLOEXEC, 0);
 
-        return fd >= 0 ? concentrator_admit(c, fd) : fd;
-}
-
-int concentrator_open_port(Concentrator *c, uint16_t wanted, int *ret_fd) {
-        int foreign = 0;
-
-        for (unsigned i = 0; i < PORT_TRIES_MAX; i++) {
-                int port = i == 0 && wanted > 0 && port_pool_claim(&c->ports, wanted) >= 0
-                                   ? wanted
-                                   : port_pool_take(&c->ports, event_now(c->event));
-                if (foreign > 0)
-                        log_foreign_port(foreign, port);
-                if (port < 0)
-                        return port;
-
-                int fd = concentrator_listen(c, (uint16_t) port);
-                if (fd >= 0) {
-                        *ret_fd = fd;
-                        return port;
-                }
-
-                if (fd != -EADDRINUSE) {
-                        port_pool_release(&c->ports, (uint16_t) port);
-                        return fd;
-                }
-
-                port_pool_set_foreign(&c->ports, (uint16_t) port, event_now(c->event));
-                foreign = port;
-        }
-
-        return -EADDRINUSE;
+        return fd >= 0 && (unsigned) fd < c->descriptor_limit && concentrator_has_descriptors(c, n - 1);
 }
 
 static void gate_accept(Acceptor *a, int fd, const SocketAddress *peer) {
@@ -322,6 +292,10 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                         return r;
         }
 
+        r = port_queue_init(&c->port_queue, event, console_serve_ports);
+        if (r < 0)
+                return r;
+
         r = acceptor_rests_init(&c->rests, event);
         if (r < 0)
                 return r;
@@ -350,6 +324,7 @@ Concentrator *concentrator_free(Concentrator *c) {
                                   &c->stalls,                                     &c->orphans};
         for (size_t i = 0; i < ELEMENTSOF(queues); i++)
                 timeout_queue_done(queues[i]);
+        port_queue_done(&c->port_queue);
         acceptor_rests_done(&c->rests);
 
         sd_event_source_disable_unref(c->settler);
@@ -377,12 +352,17 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
         timeout_queue_set_duration(&c->vmotion_timeouts, c->settings.vmotion_timeout_usec);
         timeout_queue_set_duration(&c->orphans, c->settings.vm_expire_usec);
 
-        /* Opening a port may give up other consoles, but not this one: what is next is known only then. */
+        /* All claims come before any VM gets a port that was never its own. */
+        for (Console *console = c->consoles; console && c->settings.vm_ports; console = console->handle.next)
+                console_claim_own_port(console);
+
         for (Console *console = c->consoles; console; console = console->handle.next) {
                 if (moved)
                         console_move_port(console);
                 console_apply_settings(console);
         }
+
+        port_queue_wake(&c->port_queue); /* the range may be wider */
 }
 
 void concentrator_set_tls(Concentrator *c, TlsContext *tls) {

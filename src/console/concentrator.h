@@ -7,6 +7,7 @@
 #include "console-index.h"
 #include "metrics.h"
 #include "port-pool.h"
+#include "port-queue.h"
 #include "settings.h"
 #include "transport/acceptor.h"
 #include "transport/closer.h"
@@ -84,9 +85,13 @@ struct Concentrator {
         bool closed;           /* all ESXi hosts that connect are refused */
 
         PortPool ports;
+        PortQueue port_queue;
+        bool ports_closed;          /* it was said that VMs do not listen at their ports */
+        LogRateLimit port_closings; /* how often that is said */
         Console *consoles;  /* uthash by identity */
         ConsoleIndex clones; /* by UUID: consoles that have the BIOS UUID in their identity, because another VM has the same UUID */
         ConsoleIndex names;  /* by name: all consoles */
+        Console *by_port[UINT16_MAX + 1]; /* whose own port that is; NULL: it is none's */
         VMotion *vmotions;  /* uthash by the secret's first half */
         Gate *gates;        /* utlist: the sockets on which ESXi connects */
         Link *links;        /* utlist: all that are open, with or without a console */
@@ -105,10 +110,9 @@ struct Concentrator {
         unsigned n_links;
         Link *charged_links;         /* utlist, the oldest first: unidentified links that have sent something */
         size_t unidentified_pending; /* bytes of that, of LINK_UNIDENTIFIED_MAX */
-        unsigned n_ports; /* VMs that have one */
+        unsigned n_ports; /* VMs that listen at one */
         LogRateLimit refusals; /* for want of descriptors */
         LogBurst unidentified; /* what is logged about connections that have no console */
-        bool restoring;        /* all VMs seem to be gone: none is given up for another */
 
         uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
         uint8_t *encoded; /* TELNET_TRANSMIT_BUFFER: what is about to be written */
@@ -148,17 +152,19 @@ bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16
 /* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
 
-/* To be called with the descriptor of each new socket, which is taken over. Near the limit a handshake that does
- * not get on, a half-closed client or a mapping that nobody uses is given up for it. Returns: its descriptor,
- * which may be another one now, or -EMFILE if it had to be closed. */
+/* To be called with the descriptor of each new connection, which is taken over. Near the limit a handshake that does
+ * not get on, a half-closed client or the listening socket of a VM that is away is closed for it. Returns: its descriptor,
+ * which may be another one now, or -EMFILE if it had to be closed, which is logged. */
 int concentrator_admit(Concentrator *c, int fd);
 
-/* Listens for clients on @port. Returns: a descriptor or a negative errno. */
-int concentrator_listen(Concentrator *c, uint16_t port);
+/* The same for what is no connection: nothing is logged. */
+int concentrator_make_room(Concentrator *c, int fd);
 
-/* Opens a VM's listening socket on port @wanted, or on the lowest to be had if that is 0 or not to be had. Returns:
- * the port, *ret_fd its socket, or -ENOSPC if the range is exhausted, or another negative errno. */
-int concentrator_open_port(Concentrator *c, uint16_t wanted, int *ret_fd);
+/* The same, but nothing is closed for it. */
+int concentrator_place(const Concentrator *c, int fd);
+
+/* Whether there are @n descriptors for connections; at the cost of 2@n system calls. */
+bool concentrator_has_descriptors(const Concentrator *c, unsigned n);
 
 /* Gives up those beyond CONCENTRATOR_ORPHANS_MAX. */
 void concentrator_limit_orphans(Concentrator *c);

@@ -1,18 +1,77 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The port at which a VM is served: which one it has, and who connects to it. */
+/* The port at which a VM is served: which one it has, whether it listens there, and who connects to it. In which order
+ * VMs that wait are served, and which VM gives something up for another, is PortQueue's. */
 
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "client.h"
 #include "message.h"
+#include "transport/socket.h"
+
+/* Ports that other programs hold are passed over, this many for one VM: whoever holds all of them must not
+ * hold up the loop as well. */
+#define PORT_TRIES_MAX 256U
+
+/* How often it is tried again to listen at ports for which there was no descriptor. */
+#define PORT_RETRY_USEC USEC_PER_SEC
+
+/* VMs that are away listen again once this many descriptors are free besides: else each client that comes and goes would
+ * close and open a port. */
+#define SPARE_DESCRIPTORS 16U
+
+static bool console_is_away(const Console *c) {
+        return !c->links && !c->clients && !c->vmotions;
+}
+
+static bool console_has_useful_port(const Console *c) {
+        const PortPool *pool = &c->concentrator->ports;
+
+        return c->own_port >= pool->first && c->own_port <= pool->last;
+}
+
+static void console_update_claim(Console *c, PortState state) {
+        bool away = console_is_away(c);
+
+        port_queue_update(&c->concentrator->port_queue, &c->claim,
+                          &(PortFacts){
+                                  .state = state,
+                                  .away = away,
+                                  .away_since = !away             ? 0
+                                                : c->orphaned.queue ? c->orphaned.since
+                                                                    : event_now(c->concentrator->event),
+                                  .useful = console_has_useful_port(c),
+                          });
+}
+
+static void console_set_port_state(Console *c, PortState state) {
+        Concentrator *concentrator = c->concentrator;
+        bool own = state == PORT_OPEN || state == PORT_RESERVED;
+
+        if (c->by_port > 0)
+                concentrator->by_port[c->by_port] = NULL;
+        c->by_port = own ? c->own_port : 0;
+        if (own)
+                concentrator->by_port[c->by_port] = c;
+
+        concentrator->n_ports += state == PORT_OPEN;
+        concentrator->n_ports -= c->claim.facts.state == PORT_OPEN;
+        c->port = state == PORT_OPEN ? c->own_port : 0;
+        console_update_claim(c, state);
+}
+
+void console_settle_port(Console *c) {
+        console_update_claim(c, c->claim.facts.state);
+}
+
+uint16_t console_reserved_port(const Console *c) {
+        return c->claim.facts.state == PORT_RESERVED ? c->own_port : 0;
+}
 
 static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         Console *c = container_of(a, Console, acceptor);
         ClientRequest request = {.access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = CLIENT_UNDECIDED};
-
-        /* It is wanted: admitting the connection must not give up this very mapping. */
-        timeout_stop(&c->orphaned);
 
         fd = concentrator_admit(c->concentrator, fd);
         if (fd >= 0) {
@@ -40,63 +99,254 @@ static void console_stop_listening(Console *c) {
         acceptor_close(&c->acceptor);
 }
 
-void console_close_port(Console *c) {
-        console_stop_listening(c);
-        if (c->port == 0)
-                return;
-
-        port_pool_release(&c->concentrator->ports, TAKE(c->port, 0));
-        c->concentrator->n_ports--;
-}
-
-static void console_listen(Console *c, int fd) {
+/* Returns: 0 or a negative errno. */
+static int console_listen(Console *c, uint16_t port) {
         Concentrator *concentrator = c->concentrator;
+        SocketAddress address = concentrator->settings.vm_port_address;
+
+        address_set_port(&address, port);
+        int fd = socket_listen(&address);
+        if (fd < 0)
+                return fd;
+
+        /* Nobody gives up a descriptor for a VM that is away. */
+        fd = console_is_away(c) ? concentrator_place(concentrator, fd) : concentrator_make_room(concentrator, fd);
+        if (fd < 0)
+                return fd;
 
         int r = acceptor_open(&c->acceptor, concentrator->poller, &concentrator->rests, fd, console_accept);
-        if (r >= 0)
+        return r == -ENOSPC ? -ENOBUFS : r; /* of what epoll may watch */
+}
+
+/* Something that there will be again. Then the port stays the VM's. */
+static bool is_shortage(int r) {
+        return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
+}
+
+static bool is_waiting(int r) {
+        return r == -ENOSPC || r == -EADDRINUSE;
+}
+
+static void log_foreign_port(int port, int next) {
+        const LogFields fields = {.message_id = VSPC_MESSAGE_PORT_UNAVAILABLE};
+
+        if (next > 0)
+                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, trying %d", port, next);
+        else
+                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, and was the last", port);
+}
+
+/* The port that is reserved for it, or the one that it had last, or another. Returns: a port that is now taken, or
+ * -ENOSPC. */
+static int console_take_port(Console *c) {
+        PortPool *pool = &c->concentrator->ports;
+
+        if (c->claim.facts.state == PORT_RESERVED ||
+            (c->own_port > 0 && port_pool_claim(pool, c->own_port) >= 0))
+                return c->own_port;
+
+        return port_pool_take(pool, event_now(c->concentrator->event));
+}
+
+/* Returns: 0; a negative errno that is_shortage(), and its port is reserved; -ENOSPC or -EADDRINUSE, and it waits for a
+ * port; or another negative errno. */
+static int console_try_port(Console *c) {
+        PortPool *pool = &c->concentrator->ports;
+        int foreign = 0;
+
+        for (unsigned i = 0; i < PORT_TRIES_MAX; i++) {
+                usec_t now = event_now(c->concentrator->event);
+                int port = i == 0 ? console_take_port(c) : port_pool_take(pool, now);
+                if (foreign > 0)
+                        log_foreign_port(foreign, port);
+                if (port < 0) {
+                        console_set_port_state(c, PORT_AWAITED);
+                        return port;
+                }
+
+                int r = console_listen(c, (uint16_t) port);
+                if (r >= 0 || is_shortage(r)) {
+                        c->own_port = (uint16_t) port;
+                        console_set_port_state(c, r >= 0 ? PORT_OPEN : PORT_RESERVED);
+                        return r;
+                }
+
+                if (r != -EADDRINUSE) {
+                        port_pool_release(pool, (uint16_t) port);
+                        console_set_port_state(c, PORT_NONE);
+                        return r;
+                }
+
+                foreign = port_pool_set_foreign(pool, (uint16_t) port, now) ? port : 0;
+        }
+
+        console_set_port_state(c, PORT_AWAITED);
+        return -EADDRINUSE;
+}
+
+void console_close_port(Console *c) {
+        Concentrator *concentrator = c->concentrator;
+        PortState state = c->claim.facts.state;
+
+        console_stop_listening(c);
+        console_set_port_state(c, PORT_NONE);
+        if (state != PORT_RESERVED && state != PORT_OPEN)
                 return;
 
-        console_log(c, LOG_ERR, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "cannot listen: %s", strerror(-r));
+        port_pool_release(&concentrator->ports, c->own_port);
+        port_queue_wake(&concentrator->port_queue);
+}
+
+static const char *format_span(usec_t span, char buffer[static 32]) {
+        uint64_t minutes = span / (60 * USEC_PER_SEC);
+
+        if (minutes < 2)
+                snprintf(buffer, 32, "%llu s", (unsigned long long) (span / USEC_PER_SEC));
+        else if (minutes < 120)
+                snprintf(buffer, 32, "%llu min", (unsigned long long) minutes);
+        else
+                snprintf(buffer, 32, "%llu h", (unsigned long long) minutes / 60);
+
+        return buffer;
+}
+
+/* A VM that has been away for long gives up its port for another. Returns: whether there is one that could. */
+static bool concentrator_give_up_port(Concentrator *concentrator) {
+        char away[32], connected[32];
+
+        PortClaim *claim = port_queue_holder(&concentrator->port_queue);
+        if (!claim)
+                return false;
+
+        Console *c = container_of(claim, Console, claim);
+        console_log(c, LOG_NOTICE, VSPC_MESSAGE_PORT_GIVEN_UP, NULL,
+                    "gives up port %u, as all ports are taken and another VM needs one: it has been away for %s, and was "
+                    "connected for %s in all", c->own_port,
+                    format_span(event_now(concentrator->event) - claim->facts.away_since, away),
+                    format_span(claim->connected, connected));
         console_close_port(c);
+        c->own_port = 0; /* nor is it to have that one again after a restart */
+        concentrator->metrics.ports_given_up++;
+        console_has_news(c);
+        return true;
+}
+
+/* The same as console_try_port(). Others give up what it needs unless it is away. */
+static int console_get_port(Console *c) {
+        int r = console_try_port(c);
+
+        /* More than once only if another program has meanwhile got a port that was given up. */
+        for (unsigned i = 0; r == -ENOSPC && i < PORT_TRIES_MAX && !console_is_away(c) &&
+                             concentrator_give_up_port(c->concentrator); i++)
+                r = console_try_port(c);
+
+        return r;
 }
 
 void console_open_port(Console *c) {
-        Concentrator *concentrator = c->concentrator;
-        int fd;
+        const PortClaim *first = c->concentrator->port_queue.lists[PORT_LIST_AWAITED];
+        PortState state = c->claim.facts.state;
+        int r = -ENOSPC;
 
-        if (!concentrator->settings.vm_ports || acceptor_is_open(&c->acceptor))
+        if (!c->concentrator->settings.vm_ports || state == PORT_OPEN)
                 return;
 
-        /* Others may be given up for it, but not itself. */
-        timeout_stop(&c->orphaned);
+        if (state != PORT_RESERVED && first && first != &c->claim)
+                console_set_port_state(c, PORT_AWAITED); /* others have waited for longer */
+        else
+                r = console_get_port(c);
 
-        int port = concentrator_open_port(concentrator, c->own_port, &fd);
-        if (port < 0) {
-                console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port: %s",
-                            port == -ENOSPC ? "the range from VMPortRangeStart= to VMPortRangeEnd= is exhausted"
-                                            : strerror(-port));
+        if (r >= 0 || (is_shortage(r) && console_is_away(c))) /* of which nobody would hear the end */
                 return;
-        }
 
-        c->port = c->own_port = (uint16_t) port;
-        concentrator->n_ports++;
-        console_listen(c, fd);
+        console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port%s: %s",
+                    is_waiting(r) || is_shortage(r) ? " yet" : "",
+                    r == -ENOSPC ? "the range from VMPortRangeStart= to VMPortRangeEnd= is exhausted" : strerror(-r));
+}
+
+void console_claim_own_port(Console *c) {
+        if (c->claim.facts.state == PORT_NONE && c->own_port > 0 &&
+            port_pool_claim(&c->concentrator->ports, c->own_port) >= 0)
+                console_set_port_state(c, PORT_RESERVED);
+}
+
+/* For want of descriptors. It has its port, and listens again when it can. */
+void console_pause_port(Console *c) {
+        console_stop_listening(c);
+        console_set_port_state(c, PORT_RESERVED);
+        console_has_news(c);
 }
 
 void console_move_port(Console *c) {
-        if (c->port == 0)
+        if (c->claim.facts.state != PORT_OPEN)
                 return;
 
-        timeout_stop(&c->orphaned);
         console_stop_listening(c);
+        int r = console_listen(c, c->own_port);
+        if (r >= 0)
+                return;
 
-        int fd = concentrator_listen(c->concentrator, c->port);
-        if (fd >= 0) {
-                console_listen(c, fd);
+        if (is_shortage(r)) {
+                console_pause_port(c);
                 return;
         }
 
         console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL,
-                    "cannot keep port %u at the new VMPortAddress=: %s", c->port, strerror(-fd));
+                    "cannot keep port %u at the new VMPortAddress=: %s", c->port, strerror(-r));
         console_close_port(c);
+}
+
+/* Returns: whether anything has changed. */
+static bool console_serve_port(Console *c) {
+        PortState before = c->claim.facts.state;
+        int r = console_get_port(c);
+
+        if (r < 0 && c->claim.facts.state == before)
+                return r == -EADDRINUSE; /* all that were tried are other programs': on to the next ports */
+
+        if (r >= 0)
+                console_log(c, LOG_INFO, VSPC_MESSAGE_PORT_OPENED, NULL, "its clients use port %u from now on", c->port);
+        else if (!is_waiting(r) && !is_shortage(r))
+                console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port: %s", strerror(-r));
+        console_has_news(c);
+        return true;
+}
+
+/* Said once, and not for each VM. */
+static void concentrator_tell_of_closed_ports(Concentrator *c) {
+        const LogFields fields = {.message_id = VSPC_MESSAGE_PORTS_CLOSED};
+        unsigned n = c->port_queue.n[PORT_LIST_RESERVED] + c->port_queue.n[PORT_LIST_RESERVED_AWAY];
+
+        if (n == 0 && TAKE(c->ports_closed, false) && c->settings.vm_ports)
+                log_full(LOG_NOTICE, 0, &fields, "All VMs listen at their ports again");
+        if (n > 0 && !c->ports_closed && log_rate_limit_pass(&c->port_closings, event_now(c->event)) > 0) {
+                c->ports_closed = true;
+                log_full(LOG_WARNING, 0, &fields,
+                         "File descriptors are running out: %u %s at present, beginning with the VM that has been away "
+                         "for longest. They keep their ports, and listen there again once descriptors are free. "
+                         "LimitNOFILE= could be raised", n, n == 1 ? "VM does not listen at its port"
+                                                                   : "VMs do not listen at their ports");
+        }
+}
+
+bool console_serve_ports(PortQueue *q, usec_t *ret_retry) {
+        Concentrator *c = container_of(q, Concentrator, port_queue);
+        bool spare = true;
+
+        for (PortList list = PORT_LIST_NONE + 1; list < _PORT_LIST_MAX && spare; list++) {
+                PortClaim *claim = q->lists[list];
+
+                if (claim && list >= PORT_LIST_RESERVED_AWAY)
+                        spare = concentrator_has_descriptors(c, SPARE_DESCRIPTORS);
+                if (claim && spare && console_serve_port(container_of(claim, Console, claim)))
+                        return true;
+        }
+
+        concentrator_tell_of_closed_ports(c);
+        if (c->ports.foreign_since > 0 && q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY] > 0)
+                *ret_retry = c->ports.foreign_since + PORT_POOL_FOREIGN_USEC;
+        if (!spare || q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY] > 0)
+                *ret_retry = MIN(*ret_retry, event_now(c->event) + PORT_RETRY_USEC);
+
+        return false;
 }

@@ -115,10 +115,10 @@ void console_apply_settings(Console *c) {
         uint16_t port = c->port;
 
         ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
-        if (settings->vm_ports)
-                console_open_port(c);
-        else
+        if (!settings->vm_ports)
                 console_close_port(c); /* who is connected stays so */
+        else if (c->claim.facts.state != PORT_AWAITED) /* it has its turn */
+                console_open_port(c);
 
         if (c->port != port)
                 console_has_news(c);
@@ -162,7 +162,6 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         c->own_port = port;
-        console_open_port(c);
         concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
 
         *ret = TAKE_PTR(c);
@@ -176,6 +175,7 @@ void console_set_gone(Console *c, usec_t since) {
 
         c->since = since;
         timeout_start_ago(&c->concentrator->orphans, &c->orphaned, now - MIN(since, now));
+        console_settle_port(c);
         concentrator_limit_orphans(c->concentrator);
 }
 
@@ -193,6 +193,10 @@ static void console_update_connected(Console *c) {
 
         c->connected = connected;
         c->since = event_now_realtime(c->concentrator->event);
+        if (connected)
+                c->connected_at = event_now(c->concentrator->event);
+        else
+                c->claim.connected += event_now(c->concentrator->event) - c->connected_at;
         c->concentrator->n_connected += connected ? 1 : -1U;
 }
 
@@ -540,6 +544,7 @@ static void console_settle_orphaned(Console *c) {
                 timeout_start(&c->concentrator->orphans, &c->orphaned);
                 concentrator_limit_orphans(c->concentrator);
         }
+        console_settle_port(c);
 }
 
 /* Returns: whether it goes. It stays if its VM or a client has come meanwhile. */

@@ -42,14 +42,17 @@ struct Console {
         char *name; /* a label for people: sanitised, not unique */
         char *former_name; /* which observers know, until they have been told CONSOLE_RENAMED; NULL: they know `name` */
 
-        Acceptor acceptor; /* open if it has a port */
-        uint16_t port;     /* at which it listens; 0: none */
-        uint16_t own_port; /* the one that it had last, and is to have again: what is stored; 0: never had one */
+        Acceptor acceptor; /* open if it listens */
+        uint16_t port;     /* at which it listens; 0: at none */
+        uint16_t own_port; /* the one that it had last, and is to have again: what is stored; 0: none */
+        uint16_t by_port;  /* the port by which it is found; 0: by none */
+        PortClaim claim;   /* whether that one is its own, and what it waits for */
+        usec_t connected_at; /* when `connected` became true, CLOCK_MONOTONIC */
 
         Ring ring;
         InputRing input;
         Link *links;     /* utlist */
-        Link *doubtful;  /* utlist: links that wait until it is known whether they are this VM, see link-identity.c */
+        Link *doubtful;  /* utlist: links that wait until it is known whether they are this VM, see identification.h */
         Client *clients; /* utlist */
         Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */
         VMotion *vmotions; /* utlist: those that have begun */
@@ -85,8 +88,8 @@ struct Console {
  * UUID. To be freed by the caller. */
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri);
 
-/* Creates the console and opens its port: @port, or another if that is 0 or not to be had. @name is the VM's, see
- * console_rename(). */
+/* Creates the console. To be followed by console_open_port(), which opens @port, or another if that is 0 or not to be had.
+ * @name is the VM's, see console_rename(). */
 int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret);
 
@@ -114,18 +117,35 @@ void console_has_news(Console *c);
 /* Brings everything up to date. For the concentrator. Returns: whether the console stays. */
 bool console_settle(Console *c);
 
-/* Opens a port if the console has none and is to have one: its own, or another if it has none or another program has
- * it. */
+/* Listens at a port if the console does not and is to: at its own, or at another if it has none or another program has
+ * it. Unless it is away, other VMs that are away give up what it needs. If it cannot listen, it waits (see PortQueue) or
+ * the log says why. */
 void console_open_port(Console *c);
+
+/* Makes sure that no other VM gets the port that was its own. To be followed by console_open_port(). */
+void console_claim_own_port(Console *c);
+
+/* The port that is its own though it does not listen there at present; 0: none. */
+uint16_t console_reserved_port(const Console *c);
 
 /* Of one that has been known before: its VM has been gone since then (since 1970), and it expires accordingly. What is
  * still to come, the clock having been set back, is no time that has passed. */
 void console_set_gone(Console *c, usec_t since);
 
-/* Gives its port back to the pool, if it has one. Clients that are connected stay so. */
+/* Gives its port back to the pool, if it has one, and waits for none. Clients that are connected stay so. */
 void console_close_port(Console *c);
 
-/* Listens at the same port on another VMPortAddress=, if it can be had. */
+/* Stops listening for want of descriptors; the port stays its own. */
+void console_pause_port(Console *c);
+
+/* Takes in whether it is away. Called by console_settle(). */
+void console_settle_port(Console *c);
+
+/* See PortQueueHandler: serves the next VM that waits. */
+bool console_serve_ports(PortQueue *q, usec_t *ret_retry);
+
+/* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by
+ * console_apply_settings(). */
 void console_move_port(Console *c);
 int console_set_uri(Console *c, const char *uri);
 

@@ -154,7 +154,6 @@ static int link_find_or_make_console(Link *l, Console **ret) {
 
         Console *console = concentrator_find(c, id);
         if (console) {
-                console_open_port(console);
                 *ret = console;
                 return console_set_uri(console, l->uri);
         }
@@ -184,6 +183,7 @@ int link_identify(Link *l) {
 
         bool has_another = console_active_link(console);
         console_add_link(console, l);
+        console_open_port(console);
         link_go_live(l, NULL);
 
         const char *how = l->stream.tls ? tls_session_version(l->stream.tls) : "", *in = *how ? " in " : "";

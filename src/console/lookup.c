@@ -46,7 +46,7 @@ Fit designation_fit(const Designation *d, const Console *c) {
 
         if (fit == FIT_UUID)
                 return FIT_UUID;
-        if (d->port > 0 && c->port == d->port)
+        if (d->port > 0 && (c->port == d->port || console_reserved_port(c) == d->port))
                 return FIT_PORT;
         if (streq(c->name, d->text))
                 return FIT_NAME;
@@ -62,10 +62,7 @@ void designation_parse(Designation *d, const char *text) {
 }
 
 static bool lookup_port(const Concentrator *c, const Designation *d, Lookup *ret) {
-        Console *console = d->port > 0 ? c->consoles : NULL;
-
-        while (console && console->port != d->port)
-                console = console->handle.next;
+        Console *console = c->by_port[d->port];
 
         *ret = (Lookup){.fit = FIT_PORT, .candidates = {console}, .n = !!console};
         return console;

@@ -20,4 +20,5 @@ typedef struct Metrics {
         uint64_t client_bytes_skipped;             /* by clients that were too slow */
 
         uint64_t descriptor_refusals; /* connections of any kind, for want of descriptors */
+        uint64_t ports_given_up;      /* to other VMs */
 } Metrics;

@@ -10,6 +10,10 @@ static void clear_bit(uint64_t *map, unsigned i) {
         map[i / 64] &= ~(UINT64_C(1) << i % 64);
 }
 
+static bool get_bit(const uint64_t *map, unsigned i) {
+        return (map[i / 64] >> i % 64 & 1) != 0;
+}
+
 void port_pool_init(PortPool *p, uint16_t first, uint16_t last) {
         *p = (PortPool){};
         port_pool_set_range(p, first, last);
@@ -56,20 +60,26 @@ int port_pool_take(PortPool *p, usec_t now) {
 }
 
 int port_pool_claim(PortPool *p, uint16_t port) {
-        if (port < p->first || port > p->last || ((p->ours[port / 64] | p->foreign[port / 64]) >> port % 64 & 1) != 0)
+        if (port < p->first || port > p->last || get_bit(p->ours, port) || get_bit(p->foreign, port))
                 return -EADDRINUSE;
 
         set_bit(p->ours, port);
         return 0;
 }
 
-void port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now) {
+bool port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now) {
+        bool news = !get_bit(p->known, port);
+
         clear_bit(p->ours, port);
         set_bit(p->foreign, port);
+        set_bit(p->known, port);
         if (p->foreign_since == 0)
                 p->foreign_since = MAX(now, (usec_t) 1);
+
+        return news;
 }
 
 void port_pool_release(PortPool *p, uint16_t port) {
         clear_bit(p->ours, port);
+        clear_bit(p->known, port);
 }

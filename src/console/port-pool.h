@@ -12,6 +12,7 @@ typedef struct PortPool {
         uint16_t first, last;
         uint64_t ours[65536 / 64];
         uint64_t foreign[65536 / 64];
+        uint64_t known[65536 / 64]; /* found to be foreign, and not ours since */
         usec_t foreign_since; /* when the oldest foreign port was found, 0 if there is none */
 } PortPool;
 
@@ -29,6 +30,6 @@ int port_pool_take(PortPool *p, usec_t now);
 /* Takes @port. Returns: 0, or -EADDRINUSE if it is outside of the range or not free. */
 int port_pool_claim(PortPool *p, uint16_t port);
 
-/* Says of a port just taken that another program holds it. */
-void port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now);
+/* Says of a port just taken that another program holds it. Returns: whether that is news, and not just still so. */
+bool port_pool_set_foreign(PortPool *p, uint16_t port, usec_t now);
 void port_pool_release(PortPool *p, uint16_t port);

@@ -144,7 +144,10 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
         /* The clock may show less than it did, as it does until it is set after a boot. What is said then of who was
          * connected must not have it expire as soon as it is set: it has been there up to when it was stored. */
         usec_t since = m->gone_since > 0 ? m->gone_since : MAX(now, m->stored);
+        if (m->gone_since == 0 && m->stored > 0) /* that much is known */
+                (*ret)->claim.connected = now - MIN(m->stored, now);
         console_set_gone(*ret, MIN(since, (usec_t) INT64_MAX));
+        console_open_port(*ret);
         return 0;
 }
 
@@ -170,7 +173,6 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
         if (r < 0)
                 return r;
 
-        c->restoring = true;
         if (c->settings.vm_ports)
                 grow_descriptor_table(c, stored.n);
         reserve_ports(c, &stored);
@@ -189,7 +191,6 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
                 handler(console, m, userdata);
         }
 
-        c->restoring = false;
         if (r < 0)
                 return r;
 

@@ -18,9 +18,10 @@ from peers import COM_PORT, TelnetClient, connected_vm, sub
 
 COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bash/vspc-client")
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
-           "vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal vmotionsBegunTotal "
-           "vmotionsCompletedTotal vmotionsAbortedTotal vmBytesReceivedTotal vmBytesSentTotal clientBytesSentTotal "
-           "clientBytesSkippedTotal connectionsRefusedForDescriptorsTotal").split()
+           "vmsAwaitingPort portsClosed vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal "
+           "vmotionsBegunTotal vmotionsCompletedTotal vmotionsAbortedTotal vmBytesReceivedTotal vmBytesSentTotal "
+           "clientBytesSentTotal clientBytesSkippedTotal connectionsRefusedForDescriptorsTotal "
+           "portsGivenUpTotal").split()
 
 
 class List(ClientTestCase):
@@ -141,6 +142,12 @@ class Show(ClientTestCase):
         for nothing in None, False, [], "x":
             server = self.fake(List=all_vms([a_vm("web01", tls=nothing)]))
             self.assertIn("\n      TLS: no\n", run(server, "show", "web01").stdout)
+
+    def test_a_port_that_is_closed_at_present(self):
+        vm = a_vm("web01", connected=False, reservedPort=50001)
+        del vm["port"]
+        out = run(self.fake(List=all_vms([vm])), "show", "web01").stdout
+        self.assertIn("     Port: 50001, closed until vspcd has file descriptors to spare\n", out)
 
     def test_a_real_vm_by_each_of_its_names(self):
         vspcd = self.start()

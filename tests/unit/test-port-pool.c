@@ -98,6 +98,23 @@ static void test_releasing_a_port_does_not_make_a_foreign_one_ours(_unused_ void
         assert_takes(-ENOSPC);
 }
 
+static void test_what_another_program_still_holds_is_no_news(_unused_ void **state) {
+        usec_t later = NOW + PORT_POOL_FOREIGN_USEC;
+
+        port_pool_init(&pool, 50000, 50001);
+        assert_takes(50000);
+        assert_true(port_pool_set_foreign(&pool, 50000, NOW));
+        assert_int_equal(port_pool_take(&pool, later), 50000);
+        assert_false(port_pool_set_foreign(&pool, 50000, later));
+
+        /* Given up by that program, ours, and another's again */
+        later += PORT_POOL_FOREIGN_USEC;
+        assert_int_equal(port_pool_take(&pool, later), 50000);
+        port_pool_release(&pool, 50000);
+        assert_int_equal(port_pool_take(&pool, later), 50000);
+        assert_true(port_pool_set_foreign(&pool, 50000, later));
+}
+
 /* CLOCK_MONOTONIC counts from the start of the machine. */
 static void test_a_port_found_foreign_at_time_0_is_skipped_too(_unused_ void **state) {
         port_pool_init(&pool, 1000, 1001);
@@ -249,6 +266,7 @@ int main(void) {
                 cmocka_unit_test(test_a_foreign_port_is_skipped_and_tried_again_after_a_minute),
                 cmocka_unit_test(test_all_ports_may_be_foreign),
                 cmocka_unit_test(test_releasing_a_port_does_not_make_a_foreign_one_ours),
+                cmocka_unit_test(test_what_another_program_still_holds_is_no_news),
                 cmocka_unit_test(test_a_port_found_foreign_at_time_0_is_skipped_too),
                 cmocka_unit_test(test_ports_outside_of_a_new_range_stay_taken_until_released),
                 cmocka_unit_test(test_a_claimed_port_is_nobody_else_s),

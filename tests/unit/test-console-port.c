@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Ports over hours, with a clock that the tests put forward, and with as many descriptors as they say. */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "harness.h"
+
+#include "console/console.h"
+#include "console/link.h"
+#include "telnet/vmware.h"
+#include "transport/socket.h"
+
+#define MINUTE (60 * USEC_PER_SEC)
+#define HOUR (60 * MINUTE)
+#define SOON (20 * USEC_PER_SEC) /* what a test may take */
+#define FIRST 41000U
+
+static usec_t put_forward;
+usec_t __real_event_now(sd_event *event);
+usec_t __wrap_event_now(sd_event *event);
+
+usec_t __wrap_event_now(sd_event *event) {
+        return __real_event_now(event) + put_forward;
+}
+
+static sd_event *event;
+static Concentrator *concentrator;
+
+static int begin(_unused_ void **state) {
+        Settings settings;
+
+        put_forward = 0;
+        settings_init(&settings);
+        settings.vm_port_range_start = FIRST;
+        settings.vm_port_range_end = FIRST + 1;
+        assert_int_equal(address_parse("127.77.0.2", &settings.vm_port_address), 0); /* nobody else's */
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(concentrator_new(event, &settings, 1024, &concentrator), 0);
+        return 0;
+}
+
+static int end(_unused_ void **state) {
+        concentrator_freep(&concentrator);
+        event = sd_event_unref(event);
+        return 0;
+}
+
+/* Until nothing is left to do at once */
+static void run(void) {
+        while (sd_event_run(event, 0) > 0)
+                ;
+}
+
+static void say_suboption(int fd, uint8_t code, const char *text) {
+        uint8_t message[256] = {0xff, 0xfa, 232, code};
+        size_t n = strlen(text);
+
+        memcpy(message + 4, text, n);
+        memcpy(message + 4 + n, "\xff\xf0", 2);
+        assert_int_equal(send(fd, message, n + 6, MSG_NOSIGNAL), n + 6);
+}
+
+static char uuid_text[UUID_TEXT_MAX];
+
+static const char *uuid_of(unsigned n) {
+        snprintf(uuid_text, sizeof uuid_text, "50120000-0000-0000-0000-%012x", n);
+        return uuid_text;
+}
+
+/* Returns: the host's end of the connection. */
+static int connect_vm(unsigned n) {
+        const SocketAddress address = {.in = {.sin_family = AF_INET}};
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(link_new(concentrator, pair[0], &address), 0);
+        assert_int_equal(send(pair[1], "\xff\xfb\xe8", 3, MSG_NOSIGNAL), 3);
+        say_suboption(pair[1], VMWARE_DO_PROXY, "Ss0");
+        say_suboption(pair[1], VMWARE_VM_VC_UUID, uuid_of(n));
+        say_suboption(pair[1], VMWARE_VM_NAME, "web01");
+        run();
+        return pair[1];
+}
+
+static Console *console(unsigned n) {
+        Console *c = concentrator_find(concentrator, uuid_of(n));
+
+        assert_non_null(c);
+        return c;
+}
+
+static void disconnect(int fd) {
+        assert_int_equal(close(fd), 0);
+        run();
+}
+
+static void connect_for(unsigned n, usec_t span) {
+        int fd = connect_vm(n);
+
+        put_forward += span;
+        disconnect(fd);
+}
+
+static void make_away_for(unsigned n, usec_t span) {
+        console_set_gone(console(n), event_now_realtime(event) - span);
+        run();
+}
+
+static void test_the_time_of_all_connections_counts(_unused_ void **state) {
+        connect_for(1, 10 * MINUTE);
+        put_forward += 3 * HOUR;
+        connect_for(1, 5 * MINUTE);
+        assert_in_range(console(1)->claim.connected, 15 * MINUTE, 15 * MINUTE + SOON);
+}
+
+static void test_the_vm_that_was_connected_for_the_shortest_time_gives_up_its_port(_unused_ void **state) {
+        connect_for(1, 10 * MINUTE);
+        connect_for(2, 3 * MINUTE);
+        connect_for(2, 3 * MINUTE);
+        make_away_for(1, 3 * HOUR);
+        make_away_for(2, 2 * HOUR);
+
+        int fd = connect_vm(3);
+        assert_int_equal(console(3)->port, FIRST + 1);
+        assert_int_equal(console(2)->own_port, 0);
+        assert_int_equal(console(1)->port, FIRST);
+        disconnect(fd);
+}
+
+static void test_it_gives_up_a_port_at_which_it_does_not_listen_as_well(_unused_ void **state) {
+        for (unsigned n = 1; n <= 2; n++) {
+                connect_for(n, n * MINUTE);
+                make_away_for(n, 2 * HOUR);
+        }
+        concentrator->descriptor_limit = 0; /* for now */
+        console_pause_port(console(1));
+        assert_int_equal(console_reserved_port(console(1)), FIRST);
+        concentrator->descriptor_limit = 1024;
+
+        int fd = connect_vm(3);
+        assert_int_equal(console(3)->port, FIRST);
+        assert_int_equal(console_reserved_port(console(1)), 0);
+        disconnect(fd);
+}
+
+static void test_a_port_that_another_program_gives_up_is_tried_again_after_a_while(_unused_ void **state) {
+        SocketAddress address = concentrator->settings.vm_port_address;
+        usec_t retry = USEC_INFINITY;
+
+        address_set_port(&address, FIRST);
+        int other = socket_listen(&address);
+        assert_true(other >= 0);
+        int first = connect_vm(1), second = connect_vm(2);
+        assert_int_equal(console(1)->port, FIRST + 1);
+        assert_int_equal(console(2)->port, 0);
+
+        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_int_equal(retry, concentrator->ports.foreign_since + PORT_POOL_FOREIGN_USEC);
+
+        put_forward += PORT_POOL_FOREIGN_USEC + SOON;
+        assert_false(console_serve_ports(&concentrator->port_queue, &retry)); /* it is still that program's */
+        assert_int_equal(console(2)->port, 0);
+
+        assert_int_equal(close(other), 0);
+        put_forward += PORT_POOL_FOREIGN_USEC + SOON;
+        assert_true(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_int_equal(console(2)->port, FIRST);
+        disconnect(first);
+        disconnect(second);
+}
+
+/* Sets the limit so that @n descriptors are free; there may be others between these. */
+static void leave_descriptors(unsigned n) {
+        int fds[32];
+
+        for (unsigned i = 0; i <= n; i++) {
+                fds[i] = fcntl(0, F_DUPFD_CLOEXEC, 0);
+                assert_true(fds[i] >= 0);
+        }
+        concentrator->descriptor_limit = (unsigned) fds[n];
+        for (unsigned i = 0; i <= n; i++)
+                assert_int_equal(close(fds[i]), 0);
+}
+
+static void test_descriptors_are_counted(_unused_ void **state) {
+        for (unsigned times = 0; times < 2; times++)
+                for (unsigned n_free = 0; n_free < 5; n_free++) {
+                        leave_descriptors(n_free);
+                        for (unsigned n = 0; n < 7; n++)
+                                assert_int_equal(concentrator_has_descriptors(concentrator, n), n <= n_free);
+                }
+}
+
+/* Else each client that comes and goes would have it stop and begin. */
+static void test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_spare(_unused_ void **state) {
+        usec_t retry = USEC_INFINITY;
+
+        connect_for(1, MINUTE);
+        console_pause_port(console(1));
+
+        leave_descriptors(15);
+        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_int_equal(console(1)->port, 0);
+        assert_in_range(retry - event_now(event), 1, SOON);
+
+        leave_descriptors(16);
+        assert_true(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_int_equal(console(1)->port, FIRST);
+}
+
+static void test_a_vm_that_is_connected_listens_if_there_is_one(_unused_ void **state) {
+        usec_t retry = USEC_INFINITY;
+        int fd = connect_vm(1);
+
+        console_pause_port(console(1));
+        leave_descriptors(0);
+        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_int_equal(console(1)->port, 0);
+        leave_descriptors(1);
+        assert_true(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_int_equal(console(1)->port, FIRST);
+        disconnect(fd);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+                TEST(test_the_time_of_all_connections_counts),
+                TEST(test_the_vm_that_was_connected_for_the_shortest_time_gives_up_its_port),
+                TEST(test_it_gives_up_a_port_at_which_it_does_not_listen_as_well),
+                TEST(test_a_port_that_another_program_gives_up_is_tried_again_after_a_while),
+                TEST(test_descriptors_are_counted),
+                TEST(test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_spare),
+                TEST(test_a_vm_that_is_connected_listens_if_there_is_one),
+        };
+
+        return cmocka_run_group_tests_name("console-port", tests, NULL, NULL);
+}
