@@ -656,8 +656,8 @@ class Monitor(TestCase):
         self.assertEqual(monitor.wait_event("renamed")["vm"]["name"], "third")
         vm.send_raw(sub(NAME, b"fourth") + sub(NAME, b"third"))
         vm.close()
-        monitor.wait_event("disconnected")
-        self.assertEqual([r["parameters"]["event"] for r in monitor.replies].count("renamed"), 1)
+        while (event := monitor.next_event()["event"]) != "disconnected":
+            self.assertNotEqual(event, "renamed")
 
     def test_what_is_said_to_a_monitor_is_not_heard(self):
         vspcd = self.start()
