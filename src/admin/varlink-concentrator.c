@@ -324,6 +324,9 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 {"clientBytesSentTotal", m->client_bytes_sent},
                 {"clientBytesSkippedTotal", m->client_bytes_skipped},
                 {"connectionsRefusedForDescriptorsTotal", m->descriptor_refusals},
+                {"connectionMemoryBytes", account_size(concentrator->account)},
+                {"connectionMemoryMaxBytes", account_max(concentrator->account)},
+                {"givenUpForMemoryTotal", account_n_given_up(concentrator->account)},
         };
 
         if (!varlink_take_parameters(c, call, NULL, 0))

@@ -51,6 +51,12 @@ static const Metric metrics[] = {
          "Output of VMs that clients have missed, being too slow"},
         {"connectionsRefusedForDescriptorsTotal", "vspc_connections_refused_for_descriptors", METRIC_COUNTER,
          NULL, "Connections refused because file descriptors had run out"},
+        {"connectionMemoryBytes", "vspc_connection_memory_bytes", METRIC_GAUGE, "bytes",
+         "Memory that connections take, as far as ConnectionMemoryMax= limits it"},
+        {"connectionMemoryMaxBytes", "vspc_connection_memory_max_bytes", METRIC_GAUGE, "bytes",
+         "ConnectionMemoryMax="},
+        {"givenUpForMemoryTotal", "vspc_given_up_for_memory", METRIC_COUNTER, NULL,
+         "Connections closed, or clients that missed output, because of ConnectionMemoryMax="},
 };
 
 static void print_value(FILE *f, const Metric *m, uint64_t value) {

@@ -46,7 +46,7 @@ static bool client_may_skip(const Client *c) {
                (c->mode == CLIENT_TELNET && c->concentrator->settings.slow_client != SLOW_CLIENT_DROP);
 }
 
-static void client_give_up(Client *c) {
+void client_give_up(Client *c) {
         console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
                     "client %s reads too slowly and is disconnected", c->peer.text);
         client_end(c);
@@ -68,6 +68,21 @@ static void client_skip(Client *c) {
         c->n_skipped += n;
         c->concentrator->metrics.client_bytes_skipped += n;
         client_notice(c, "%" PRIu64 " bytes skipped", n);
+}
+
+bool client_lags(const Client *c) {
+        const Ring *ring = &c->console->ring;
+
+        return c->mode != CLIENT_DEAD && !ring_has_lost(ring, &c->cursor) && c->cursor.position < ring_scrollback(ring);
+}
+
+/* With SlowClient=wait a client loses no output: it is disconnected, as it is where it may not skip any. */
+void client_lose_lag(Client *c) {
+        ring_release(&c->console->ring, &c->cursor);
+        if (c->concentrator->settings.slow_client == SLOW_CLIENT_WAIT)
+                client_give_up(c);
+        else
+                client_flush(c);
 }
 
 /* What has been begun of a sequence is ended, so that a command may follow. Returns: @used, or a negative errno. */
@@ -264,8 +279,11 @@ void client_flush(Client *c) {
         while (c->mode != CLIENT_DEAD && client_send_next(c))
                 ;
 
-        if (c->mode != CLIENT_DEAD)
-                client_update_reading(c);
+        if (c->mode == CLIENT_DEAD)
+                return;
+
+        client_update_charges(c);
+        client_update_reading(c);
 }
 
 void client_writable(Stream *s) {

@@ -16,6 +16,20 @@ const TelnetPolicy client_policy = {
         .n_him_offered = 2,
 };
 
+/* The account wants the memory of these back. */
+static void client_connection_given_up(Charge *charge) {
+        client_end(container_of(charge, Client, connection));
+}
+
+static void client_answers_given_up(Charge *charge) {
+        client_give_up(container_of(charge, Client, answers));
+}
+
+void client_update_charges(Client *c) {
+        charge_set(&c->connection, sizeof *c + stream_tls_size(&c->stream) + c->unread.allocated);
+        charge_set(&c->answers, c->stream.out.allocated);
+}
+
 static const StreamHandler client_handler = {
         .readable = client_readable,
         .writable = client_writable,
@@ -70,6 +84,8 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->peer = request->peer;
         c->since = event_now_realtime(concentrator->event);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
+        charge_open(&c->connection, concentrator->account, &c->peer.key, CHARGE_CONNECTION, client_connection_given_up);
+        charge_open_like(&c->answers, &c->connection, CHARGE_CLIENT, client_answers_given_up);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
         c->reading.after_silence = true; /* it has sent nothing at all */
         c->keyboard.exact = c->mode == CLIENT_TELNET;
@@ -109,6 +125,8 @@ static void client_detach(Client *c) {
         timeout_stop(&c->vm_silence);
         timeout_stop(&c->lifetime);
         c->mode = CLIENT_DEAD;
+        charge_close(&c->answers);
+        charge_close(&c->connection);
         buffer_clear(&c->unread);
         if (!c->half_closed)
                 client_log_disconnected(c);
@@ -147,7 +165,7 @@ void client_end_gently(Client *c, const char *why) {
         if (c->mode == CLIENT_DEAD)
                 return;
 
-        closer_take(&c->concentrator->closer, &c->stream);
+        closer_take(&c->concentrator->closer, &c->stream, &c->connection);
         client_detach(c);
 }
 

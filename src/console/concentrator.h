@@ -8,6 +8,7 @@
 #include "port-pool.h"
 #include "settings.h"
 #include "transport/acceptor.h"
+#include "transport/account.h"
 #include "transport/closer.h"
 #include "transport/tls-context.h"
 #include "vmotion.h"
@@ -78,6 +79,7 @@ struct Concentrator {
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
         AcceptorRests rests;
         Closer closer;
+        Account *account; /* of the memory that strangers and clients take */
 
         TlsWorker *tls_worker; /* for all contexts, whoever has them */
         TlsContext *tls;       /* of ESXi hosts; NULL: there is no certificate */
@@ -100,8 +102,6 @@ struct Concentrator {
         unsigned n_clients;
         unsigned n_clients_gone; /* of these, those that are kept for what they typed last */
         unsigned n_links;
-        Link *strangers_heard;    /* utlist, the first first: who has sent something and is not known */
-        size_t strangers_pending; /* bytes of that, of LINK_STRANGERS_PENDING_MAX */
         unsigned n_ports; /* VMs that have one */
         LogRateLimit refusals; /* for want of descriptors */
         LogBurst strangers;    /* what is logged about connections that have no console */

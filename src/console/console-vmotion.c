@@ -237,7 +237,7 @@ void vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         target->vmotion = v;
         target->state = LINK_PEER;
         link_leave_doubts(target);
-        link_leave_strangers(target);
+        link_update_charge(target);
         timeout_stop(&target->timeout);
         console_add_link(v->console, target);
 

@@ -201,6 +201,7 @@ Console *console_free(Console *c) {
         concentrator_remove_clone(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
+        charge_close(&c->lag);
         ring_done(&c->ring);
         free(c->id);
         free(c->uri);
@@ -501,6 +502,7 @@ static void console_settle_output(Console *c) {
         Link *l;
 
         ring_trim(&c->ring);
+        console_update_lag(c);
         c->output_blocked = blocked;
         DL_FOREACH2(c->links, l, console_next) {
                 if (l->pending.size > 0)

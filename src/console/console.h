@@ -49,6 +49,7 @@ struct Console {
         unsigned n_links, n_doubtful, n_clients;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
+        Charge lag;    /* output that the ring keeps for clients that lag (console-lag.c) */
         LogBurst said; /* what is logged of what its VM's host says and can say without end */
         ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
 
@@ -173,6 +174,10 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
 /* Tells clients and the log when two VMs begin to share this console and when that ends (console-clash.c). Called by
  * console_settle(). */
 void console_settle_clash(Console *c);
+
+/* Charges what the ring keeps for clients that lag to the owner of the client that is furthest behind (console-lag.c). To be
+ * called after ring_trim(). */
+void console_update_lag(Console *c);
 
 /* Brings up to date what follows from links, clients and vMotions. To be called after any change to them. */
 void console_settle(Console *c);

@@ -44,7 +44,6 @@ static void link_begin_tls(Link *l) {
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         buffer_clear(&l->pending);
-        link_leave_strangers(l);
         link_leave_doubts(l);
         free(TAKE_PTR(l->uri));
         free(TAKE_PTR(l->name));
@@ -52,10 +51,13 @@ static void link_begin_tls(Link *l) {
         timeout_stop(&l->question);
 
         int r = c->tls ? stream_start_tls(&l->stream, c->tls, NULL) : -ENOTSUP;
-        if (r < 0)
+        if (r < 0) {
                 link_fail(l, r, "cannot speak TLS with it");
-        else
-                link_offer(l);
+                return;
+        }
+
+        link_offer(l);
+        link_update_charge(l);
 }
 
 bool link_begin(Link *l) {

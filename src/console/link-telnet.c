@@ -3,8 +3,6 @@
 /* What a link agrees to in telnet, and where what comes on it goes: output to its console, negotiations to their
  * options, and what is said in these to who understands it. */
 
-#include <utlist.h>
-
 #include "link.h"
 #include "message.h"
 
@@ -34,39 +32,6 @@ void link_offer(Link *l) {
         (void) telnet_session_offer(&l->telnet, link_policy(l), &l->stream.out);
 }
 
-void link_leave_strangers(Link *l) {
-        Concentrator *c = l->concentrator;
-
-        if (l->pending_as_stranger == 0)
-                return;
-
-        c->strangers_pending -= TAKE(l->pending_as_stranger, 0);
-        DL_DELETE2(c->strangers_heard, l, strangers_prev, strangers_next);
-}
-
-/* Counts so much more of what strangers have sent. Who has had something here for longest makes room: he has had the
- * time to say who he is, which takes an ESXi host milliseconds. That may be @l itself. */
-static void link_charge_stranger(Link *l, size_t n) {
-        Concentrator *c = l->concentrator;
-
-        while (n > LINK_STRANGERS_PENDING_MAX - c->strangers_pending) {
-                Link *oldest = c->strangers_heard;
-
-                link_log(oldest, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "has sent %zu bytes and not said which VM it is; others who have not need the room (%u bytes "
-                         "for all), closing it", oldest->pending_as_stranger, LINK_STRANGERS_PENDING_MAX);
-                link_end(oldest);
-        }
-
-        if (l->state == LINK_DEAD)
-                return;
-
-        if (l->pending_as_stranger == 0)
-                DL_APPEND2(c->strangers_heard, l, strangers_prev, strangers_next);
-        l->pending_as_stranger += n;
-        c->strangers_pending += n;
-}
-
 static void link_data(Link *l, const uint8_t *data, size_t n) {
         if (link_is_heard(l)) {
                 console_output(l->console, data, n);
@@ -77,8 +42,7 @@ static void link_data(Link *l, const uint8_t *data, size_t n) {
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
                          "sent more than %u bytes before saying which VM it is, closing it", LINK_PENDING_MAX);
                 link_end(l);
-        } else if (l->state == LINK_HANDSHAKE)
-                link_charge_stranger(l, n);
+        }
 }
 
 static void link_refuse_stranger(Link *l) {

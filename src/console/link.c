@@ -10,10 +10,12 @@
 
 static void link_readable(Stream *s);
 static void link_writable(Stream *s);
+static void link_stepped(Stream *s);
 
 static const StreamHandler link_handler = {
         .readable = link_readable,
         .writable = link_writable,
+        .stepped = link_stepped,
 };
 
 /* Of one that has no console: what all of these have logged is bounded. */
@@ -68,6 +70,20 @@ void link_refuse(Link *l, const char *text) {
         link_end_gently(l);
 }
 
+/* The account wants its memory back. Most likely it is no ESXi host: that would have said which VM it is within
+ * milliseconds. */
+static void link_given_up(Charge *charge) {
+        link_end(container_of(charge, Link, charge));
+}
+
+void link_update_charge(Link *l) {
+        if (l->state == LINK_HANDSHAKE)
+                charge_set(&l->charge, sizeof *l + stream_tls_size(&l->stream) + l->stream.out.allocated +
+                                               l->pending.allocated);
+        else
+                charge_close(&l->charge);
+}
+
 int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         Link *l = calloc(1, sizeof(Link));
         if (!l) {
@@ -84,6 +100,8 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         l->concentrator = c;
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
         address_format(peer, l->peer);
+        const AccountKey key = account_key_of_address(peer);
+        charge_open(&l->charge, c->account, &key, CHARGE_STRANGER, link_given_up);
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         DL_APPEND(c->links, l);
@@ -154,7 +172,7 @@ static void link_close(Link *l) {
         timeout_stop(&l->timeout);
         timeout_stop(&l->question);
         link_leave_doubts(l);
-        link_leave_strangers(l);
+        link_update_charge(l);
         buffer_clear(&l->pending);
 
         /* Before the vMotion is settled and anybody told: what its successor kept comes next. */
@@ -187,7 +205,7 @@ void link_end_gently(Link *l) {
         if (l->state == LINK_DEAD)
                 return;
 
-        closer_take(&l->concentrator->closer, &l->stream);
+        closer_take(&l->concentrator->closer, &l->stream, l->charge.account ? &l->charge : NULL);
         link_close(l);
 }
 
@@ -264,6 +282,10 @@ static void link_writable(Stream *s) {
         link_flush(container_of(s, Link, stream));
 }
 
+static void link_stepped(Stream *s) {
+        link_update_charge(container_of(s, Link, stream));
+}
+
 /*
  * A vMotion's source may close at any moment after the go-ahead, and its host may still have much to send then:
  * one byte to a socket that has been closed, and TCP throws all of that away. So it is sent nothing more. What
@@ -297,6 +319,7 @@ void link_flush(Link *l) {
         if (l->stream.out.size == 0)
                 l->answers = 0;
 
+        link_update_charge(l);
         link_update_reading(l);
         if (l->console && l->stream.out.size < queued)
                 console_settle(l->console);
@@ -373,7 +396,7 @@ void link_put(Link *l, VMwareCode code, const void *data, size_t n) {
 void link_go_live(Link *l, Link *predecessor) {
         l->state = LINK_LIVE;
         l->console->links_changed = true;
-        link_leave_strangers(l);
+        link_update_charge(l);
         l->concentrator->metrics.vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);

@@ -36,10 +36,6 @@ typedef enum LinkSecurity {
 /* What a stranger may send before we know who it is: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
 
-/* The same of all strangers together: each by itself keeps little, but there may be as many as there are descriptors.
- * What GnuTLS gathers of a message in a handshake is apart from this, and bounded for each (tls-session.c). */
-#define LINK_STRANGERS_PENDING_MAX (32U * 1024U * 1024U)
-
 /* One read of a connection that is not live */
 #define LINK_HANDSHAKE_READ_MAX 4096U
 
@@ -84,10 +80,7 @@ struct Link {
         bool spoken;    /* something has been read */
         size_t answers; /* bytes of answers that have been queued since the queue was last empty */
         Buffer pending; /* output that its console cannot have yet */
-
-        /* What of that counts for LINK_STRANGERS_PENDING_MAX, in bytes, and among whose it does if it is not 0 */
-        size_t pending_as_stranger;
-        Link *strangers_prev, *strangers_next;
+        Charge charge;  /* of all that is kept for it; closed once it is known which VM it is */
 
         VMotion *vmotion; /* of which it is the source or the peer */
 
@@ -139,8 +132,9 @@ bool link_deliver_pending(Link *l);
  * first, or NULL. */
 void link_go_live(Link *l, Link *predecessor);
 
-/* It is known who it is, or what it has sent so far is thrown away: that is not a stranger's any more. */
-void link_leave_strangers(Link *l);
+/* Brings its charge up to date with the memory that it takes, or closes the charge once it is known which VM it is. To be
+ * called when it has read or written. */
+void link_update_charge(Link *l);
 
 /* Is not spoken to any more. */
 void link_depart(Link *l);

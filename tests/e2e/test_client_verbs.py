@@ -20,7 +20,8 @@ COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bas
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
            "vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal vmotionsBegunTotal "
            "vmotionsCompletedTotal vmotionsAbortedTotal vmBytesReceivedTotal vmBytesSentTotal clientBytesSentTotal "
-           "clientBytesSkippedTotal connectionsRefusedForDescriptorsTotal").split()
+           "clientBytesSkippedTotal connectionsRefusedForDescriptorsTotal connectionMemoryBytes "
+           "connectionMemoryMaxBytes givenUpForMemoryTotal").split()
 
 
 class List(ClientTestCase):

@@ -730,6 +730,7 @@ class Metrics(TestCase):
         got = wait_for(settled, "the source and other callers to be gone")
         self.assertTrue(before - 1e6 <= got.pop("startedAt") <= time.time() * 1e6)
         self.assertGreaterEqual(got.pop("descriptorLimit"), 100)
+        self.assertIn(got.pop("connectionMemoryBytes"), range(1000, 100000))  # a client's and this caller's
         self.assertEqual(got, {
             "vms": 2,
             "vmsConnected": 1,
@@ -749,6 +750,8 @@ class Metrics(TestCase):
             "clientBytesSentTotal": 20,
             "clientBytesSkippedTotal": 0,
             "connectionsRefusedForDescriptorsTotal": 0,
+            "connectionMemoryMaxBytes": 512 << 20,
+            "givenUpForMemoryTotal": 0,
         })
 
 
