@@ -328,6 +328,9 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 {"clientBytesSkippedTotal", m->client_bytes_skipped},
                 {"connectionsRefusedForDescriptorsTotal", m->descriptor_refusals},
                 {"portsGivenUpTotal", m->ports_given_up},
+                {"connectionMemoryBytes", account_size(concentrator->account)},
+                {"connectionMemoryMaxBytes", account_max(concentrator->account)},
+                {"givenUpForMemoryTotal", account_n_given_up(concentrator->account)},
         };
 
         if (!varlink_take_parameters(c, call, NULL, 0))

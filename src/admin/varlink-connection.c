@@ -45,6 +45,8 @@ static void connection_leave(VarlinkConnection *c) {
         timeout_stop(&c->call_timeout);
         timeout_stop(&c->stall_timeout);
         user_names_cancel(&c->user_name);
+        charge_close(&c->waiting);
+        charge_close(&c->connection);
         buffer_clear(&c->in);
         connection_set_state(c, VARLINK_CLOSED);
         c->server->n_connections--;
@@ -61,7 +63,7 @@ void varlink_close(VarlinkConnection *c) {
 }
 
 void varlink_close_gently(VarlinkConnection *c) {
-        closer_take(&c->server->concentrator->closer, &c->stream);
+        closer_take(&c->server->concentrator->closer, &c->stream, &c->connection);
         connection_leave(c);
 }
 
@@ -102,6 +104,13 @@ static bool connection_has_work(const VarlinkConnection *c) {
         }
 }
 
+static void connection_update_charges(VarlinkConnection *c) {
+        size_t itself = sizeof *c + stream_tls_size(&c->stream), waiting = c->in.allocated + c->stream.out.allocated;
+
+        charge_set(&c->connection, c->asked ? itself : 0);
+        charge_set(&c->waiting, c->asked ? waiting : waiting + itself);
+}
+
 static bool connection_has_room(const VarlinkConnection *c) {
         return c->stream.out.size < VARLINK_OUT_HIGH;
 }
@@ -129,6 +138,7 @@ static void connection_settle(VarlinkConnection *c) {
         else if (!reading && c->stream.reading)
                 stream_pause(&c->stream);
 
+        connection_update_charges(c);
         timeout_set(&s->call_timeouts, &c->call_timeout,
                     c->state == VARLINK_IDLE && !has_work && (c->in.size > 0 || !c->asked));
         timeout_set(&s->stall_timeouts, &c->stall_timeout, c->stream.blocked && c->state != VARLINK_WATCHING);
@@ -385,10 +395,24 @@ static void connection_writable(Stream *stream) {
         connection_flush(c);
 }
 
+static void connection_stepped(Stream *stream) {
+        connection_update_charges(container_of(stream, VarlinkConnection, stream));
+}
+
 static const StreamHandler connection_handler = {
         .readable = connection_readable,
         .writable = connection_writable,
+        .stepped = connection_stepped,
 };
+
+/* The account wants the memory of these back. */
+static void connection_given_up(Charge *charge) {
+        varlink_close(container_of(charge, VarlinkConnection, connection));
+}
+
+static void connection_waiting_given_up(Charge *charge) {
+        varlink_close(container_of(charge, VarlinkConnection, waiting));
+}
 
 void varlink_call_elapsed(Timeout *t) {
         VarlinkConnection *c = container_of(t, VarlinkConnection, call_timeout);
@@ -430,6 +454,8 @@ int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *addres
         c->server = s;
         c->in = BUFFER_INIT(VARLINK_CALL_MAX + 1);
         peer_init(&c->peer, fd, address);
+        charge_open(&c->connection, s->concentrator->account, &c->peer.key, CHARGE_CONNECTION, connection_given_up);
+        charge_open_like(&c->waiting, &c->connection, CHARGE_QUERY, connection_waiting_given_up);
         DL_APPEND(s->connections[VARLINK_IDLE], c);
         s->n_connections++;
         if (c->peer.uid != PEER_UID_NONE && s->user_names)

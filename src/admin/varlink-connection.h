@@ -97,6 +97,8 @@ struct VarlinkConnection {
         Fit fit;           /* how well they fit it */
         bool events;       /* it is to hear of what happens to VMs before its position */
 
+        Charge connection; /* itself; 0 before the first call has come */
+        Charge waiting;    /* calls, answers and events that wait; before the first call, itself as well */
         Timeout call_timeout, stall_timeout;
         bool ready; /* in server->ready */
         VarlinkConnection *prev, *next;             /* of its state's list */

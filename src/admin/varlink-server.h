@@ -7,7 +7,7 @@
 
 /*
  * VarlinkServer: takes connections and gives each its turn: a little for one, before the next. How many there are is
- * bounded, and so is what waits to be read by all of them together.
+ * bounded. What waits to be read by them is charged to the account.
  */
 typedef struct VarlinkGate VarlinkGate;
 
@@ -16,9 +16,6 @@ typedef struct VarlinkGate VarlinkGate;
 
 /* More readers of events are refused. */
 #define VARLINK_WATCHERS_MAX 1024U
-
-/* When so many bytes of events wait for all of them together, the reader who is furthest behind is disconnected. */
-#define VARLINK_EVENTS_MAX (64U * 1024U * 1024U)
 
 /* A reload holds up the loop for as long as it takes to read some files. Local users, but for root and who runs vspcd,
  * may want so many within so long, all together. */

@@ -127,25 +127,6 @@ static void tell(VmStream *s, VarlinkConnection *c) {
 /* A reader of events is in one of these states. */
 static const VarlinkState reader_states[] = {VARLINK_REPLYING, VARLINK_WATCHING};
 
-/* Bounds what is queued for all readers together. */
-static void give_up_furthest_behind(VmStream *s) {
-        VarlinkConnection *c, *furthest = NULL;
-        size_t total = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(reader_states); i++)
-                DL_FOREACH(s->server->connections[reader_states[i]], c) {
-                        if (!c->events)
-                                continue;
-
-                        total += c->stream.out.size;
-                        if (!furthest || c->stream.out.size > furthest->stream.out.size)
-                                furthest = c;
-                }
-
-        if (total > VARLINK_EVENTS_MAX)
-                give_up(furthest);
-}
-
 /* Those who have been told that it is there: consoles are gone through by their numbers. */
 static bool is_told(const VarlinkConnection *c, const Console *console) {
         return c->events && (!c->position || console->number < c->position->number);
@@ -184,7 +165,6 @@ static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, 
                                 if (is_told(c, console))
                                         tell(s, c);
 
-        give_up_furthest_behind(s);
         buffer_clear(&s->event);
 }
 

@@ -57,6 +57,12 @@ static const Metric metrics[] = {
          NULL, "Connections refused because file descriptors had run out"},
         {"portsGivenUpTotal", "vspc_ports_given_up", METRIC_COUNTER, NULL,
          "Ports of VMs that were away and have given them up for others"},
+        {"connectionMemoryBytes", "vspc_connection_memory_bytes", METRIC_GAUGE, "bytes",
+         "Memory that connections take, as far as ConnectionMemoryMax= limits it"},
+        {"connectionMemoryMaxBytes", "vspc_connection_memory_max_bytes", METRIC_GAUGE, "bytes",
+         "ConnectionMemoryMax="},
+        {"givenUpForMemoryTotal", "vspc_given_up_for_memory", METRIC_COUNTER, NULL,
+         "Connections closed, or clients that missed output, because of ConnectionMemoryMax="},
 };
 
 static void print_value(FILE *f, const Metric *m, uint64_t value) {

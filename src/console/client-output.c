@@ -47,7 +47,7 @@ static bool client_may_skip(const Client *c) {
                (c->mode == CLIENT_TELNET && c->concentrator->settings.slow_client != SLOW_CLIENT_DROP);
 }
 
-static void client_give_up(Client *c) {
+void client_give_up(Client *c) {
         console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
                     "client %s reads too slowly and is disconnected", c->peer.text);
         client_close(c, CLIENT_E_DEAF);
@@ -69,6 +69,21 @@ static void client_skip(Client *c) {
         c->n_skipped += n;
         c->concentrator->metrics.client_bytes_skipped += n;
         client_notice(c, "%" PRIu64 " bytes skipped", n);
+}
+
+bool client_lags(const Client *c) {
+        const Ring *ring = &c->console->ring;
+
+        return !ring_has_lost(ring, &c->cursor) && c->cursor.position < ring_scrollback(ring);
+}
+
+/* With SlowClient=wait a client loses no output: it is disconnected, as it is where it may not skip any. */
+void client_lose_lag(Client *c) {
+        ring_release(&c->console->ring, &c->cursor);
+        if (c->concentrator->settings.slow_client == SLOW_CLIENT_WAIT)
+                client_give_up(c);
+        else
+                console_changed(c->console);
 }
 
 static ssize_t client_send_some(Client *c) {
@@ -195,8 +210,11 @@ void client_flush(Client *c) {
         while (c->verdict == 0 && client_send_next(c))
                 ;
 
-        if (c->verdict == 0)
-                client_update_reading(c);
+        if (c->verdict != 0)
+                return;
+
+        client_update_charges(c);
+        client_update_reading(c);
 }
 
 void client_writable(Stream *s) {

@@ -16,6 +16,20 @@ const TelnetPolicy client_policy = {
         .n_him_offered = 2,
 };
 
+/* The account wants the memory of these back. */
+static void client_connection_given_up(Charge *charge) {
+        client_close(container_of(charge, Client, connection), CLIENT_E_RECLAIMED);
+}
+
+static void client_answers_given_up(Charge *charge) {
+        client_give_up(container_of(charge, Client, answers));
+}
+
+void client_update_charges(Client *c) {
+        charge_set(&c->connection, sizeof *c + stream_tls_size(&c->stream) + c->unread.allocated);
+        charge_set(&c->answers, c->stream.out.allocated);
+}
+
 static const StreamHandler client_handler = {
         .readable = client_readable,
         .writable = client_writable,
@@ -70,6 +84,8 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->peer = request->peer;
         c->since = event_now_realtime(concentrator->event);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
+        charge_open(&c->connection, concentrator->account, &c->peer.key, CHARGE_CONNECTION, client_connection_given_up);
+        charge_open_like(&c->answers, &c->connection, CHARGE_CLIENT, client_answers_given_up);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
         c->reading.after_silence = true; /* it has sent nothing at all */
         c->keyboard.exact = c->mode == CLIENT_TELNET;
@@ -107,9 +123,11 @@ void client_close(Client *c, int verdict) {
         timeout_stop(&c->silence);
         timeout_stop(&c->vm_silence);
         timeout_stop(&c->lifetime);
-        if (verdict == CLIENT_E_RECLAIMED)
+        charge_close(&c->answers);
+        if (verdict == CLIENT_E_RECLAIMED) {
                 stream_close(&c->stream);
-        else
+                charge_close(&c->connection);
+        } else
                 stream_stop(&c->stream);
 
         ring_leave(&c->console->ring, &c->cursor);
@@ -129,7 +147,7 @@ void client_reap(Client *c) {
         if (told && c->mode == CLIENT_TELNET)
                 client_notice(c, "%s", told);
         if (told)
-                closer_take(&c->concentrator->closer, &c->stream);
+                closer_take(&c->concentrator->closer, &c->stream, &c->connection);
         else
                 stream_close(&c->stream);
 
@@ -138,6 +156,7 @@ void client_reap(Client *c) {
                 concentrator_notify(c->concentrator, c->console, CONSOLE_CLIENT_DETACHED, c);
         }
 
+        charge_close(&c->connection);
         buffer_clear(&c->unread);
         free(c);
 }

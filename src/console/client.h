@@ -91,6 +91,9 @@ struct Client {
         Peer peer;
         usec_t since; /* since 1970 */
 
+        Charge connection; /* itself, and what it has sent */
+        Charge answers;    /* what is queued for it; output that waits for it in the ring is charged by its console */
+
         Buffer unread; /* bytes it has sent that are neither understood nor delivered yet */
         TelnetReading reading;
 
@@ -126,6 +129,12 @@ void client_reap(Client *c);
 
 /* Sends what it has not had yet, as far as it takes it. */
 void client_flush(Client *c);
+
+/* Whether output is kept for it that is too old for the scrollback. */
+bool client_lags(const Client *c);
+
+/* That is not kept any more: it skips this output, or is disconnected. */
+void client_lose_lag(Client *c);
 
 /* Reads or pauses, as its console has it. */
 void client_update_reading(Client *c);
@@ -163,6 +172,12 @@ const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD
  * Between client.c and the other files of a client's
  */
 extern const TelnetPolicy client_policy;
+
+/* Brings its charges up to date with the memory that it takes. To be called when it has read or written. */
+void client_update_charges(Client *c);
+
+/* It reads too slowly and is disconnected (client-output.c). */
+void client_give_up(Client *c);
 
 /* Handlers of its stream (client-input.c, client-output.c) */
 void client_readable(Stream *s);

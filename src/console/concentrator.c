@@ -258,6 +258,11 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         if (r < 0)
                 return r;
 
+        r = account_new(event, VSPC_MESSAGE_MEMORY_EXHAUSTED, &c->account);
+        if (r < 0)
+                return r;
+        account_set_max(c->account, c->settings.connection_memory_max);
+
         r = closer_init(&c->closer, c->poller);
         if (r < 0)
                 return r;
@@ -318,6 +323,7 @@ Concentrator *concentrator_free(Concentrator *c) {
                 console_free(console);
         if (c->closer.poller)
                 closer_done(&c->closer);
+        account_freep(&c->account);
 
         TimeoutQueue *queues[] = {&c->handshakes, &c->questions,   &c->departures,  &c->detections,       &c->binary_answers,
                                   &c->silences,   &c->vm_silences, &c->half_closed, &c->vmotion_timeouts, &c->handovers,
@@ -347,6 +353,7 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
         settings_done(&c->settings);
         c->settings = TAKE(*settings, (Settings){});
 
+        account_set_max(c->account, c->settings.connection_memory_max);
         port_pool_set_range(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
         timeout_queue_set_duration(&c->handshakes, c->settings.handshake_timeout_usec);
         timeout_queue_set_duration(&c->vmotion_timeouts, c->settings.vmotion_timeout_usec);

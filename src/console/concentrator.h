@@ -10,6 +10,7 @@
 #include "port-queue.h"
 #include "settings.h"
 #include "transport/acceptor.h"
+#include "transport/account.h"
 #include "transport/closer.h"
 #include "transport/tls-context.h"
 #include "vmotion.h"
@@ -79,6 +80,7 @@ struct Concentrator {
         TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
         AcceptorRests rests;
         Closer closer;
+        Account *account; /* of the memory that strangers and clients take */
 
         TlsWorker *tls_worker; /* for all contexts, whoever has them */
         TlsContext *tls;       /* of ESXi hosts; NULL: there is no certificate */
@@ -108,8 +110,6 @@ struct Concentrator {
         unsigned n_connected; /* VMs */
         unsigned n_clients;
         unsigned n_links;
-        Link *charged_links;         /* utlist, the oldest first: unidentified links that have sent something */
-        size_t unidentified_pending; /* bytes of that, of LINK_UNIDENTIFIED_MAX */
         unsigned n_ports; /* VMs that listen at one */
         LogRateLimit refusals; /* for want of descriptors */
         LogBurst unidentified; /* what is logged about connections that have no console */

@@ -238,6 +238,7 @@ Console *console_free(Console *c) {
         concentrator_unqueue_dirty(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
+        charge_close(&c->lag);
         ring_done(&c->ring);
         input_ring_done(&c->input);
         free(c->id);
@@ -527,6 +528,7 @@ static void console_settle_output(Console *c) {
 
         console_flush_clients(c);
         ring_trim(&c->ring);
+        console_update_lag(c);
 
         bool blocked = console_output_is_blocked(c);
         if (blocked == c->output_blocked)

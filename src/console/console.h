@@ -59,6 +59,7 @@ struct Console {
         unsigned n_links, n_doubtful, n_clients;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
+        Charge lag;    /* output that the ring keeps for clients that lag (console-lag.c) */
         LogBurst said; /* what is logged of what its VM's host says and can say without end */
         ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
 
@@ -228,6 +229,10 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
 /* Tells clients and the log when two VMs begin to share this console and when that ends (console-clash.c). Called by
  * console_settle(). */
 void console_settle_clash(Console *c);
+
+/* Charges what the ring keeps for clients that lag to the owner of the client that is furthest behind (console-lag.c). To be
+ * called after ring_trim(). */
+void console_update_lag(Console *c);
 
 /* "VM web01 (5012…): …" with VSPC_VM_NAME=, VSPC_VM_UUID= and VSPC_URI=, and VSPC_PEER= unless @peer is NULL */
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)

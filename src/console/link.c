@@ -18,10 +18,12 @@
 
 static void link_readable(Stream *s);
 static void link_writable(Stream *s);
+static void link_stepped(Stream *s);
 
 static const StreamHandler link_handler = {
         .readable = link_readable,
         .writable = link_writable,
+        .stepped = link_stepped,
 };
 
 /*
@@ -130,6 +132,21 @@ static int link_begin_plain(Link *l) {
         return must && !may_start ? LINK_E_PLAIN : link_offer(l);
 }
 
+/* The account wants its memory back. Most likely it is no ESXi host: that would have said which VM it is within
+ * milliseconds. */
+static void link_given_up(Charge *charge) {
+        link_close(container_of(charge, Link, charge), LINK_E_RECLAIMED);
+}
+
+/* Brings its charge up to date with the memory that it takes. It is closed once it is known which VM it is. */
+static void link_update_charge(Link *l) {
+        if (l->state == LINK_HANDSHAKE)
+                charge_set(&l->charge, sizeof *l + stream_tls_size(&l->stream) + l->stream.out.allocated +
+                                               l->pending.allocated);
+        else
+                charge_close(&l->charge);
+}
+
 int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         Link *l = calloc(1, sizeof(Link));
         if (!l) {
@@ -149,6 +166,8 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         l->input_limit = INPUT_NO_MARK;
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
         address_format(peer, l->peer);
+        const AccountKey key = account_key_of_address(peer);
+        charge_open(&l->charge, c->account, &key, CHARGE_STRANGER, link_given_up);
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         DL_APPEND(c->links, l);
@@ -165,17 +184,6 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         return 0;
 }
 
-/* What it has sent is no longer charged to the unidentified links' account. */
-static void link_uncharge(Link *l) {
-        Concentrator *c = l->concentrator;
-
-        if (l->charged == 0)
-                return;
-
-        c->unidentified_pending -= TAKE(l->charged, 0);
-        DL_DELETE2(c->charged_links, l, charged_prev, charged_next);
-}
-
 void link_close(Link *l, int verdict) {
         Concentrator *c = l->concentrator;
 
@@ -189,10 +197,11 @@ void link_close(Link *l, int verdict) {
         timeout_stop(&l->stall);
         timeout_stop(&l->handover);
         link_leave_doubts(l);
-        link_uncharge(l);
-        if (verdict == LINK_E_RECLAIMED)
+        if (verdict == LINK_E_RECLAIMED) {
                 stream_close(&l->stream);
-        else
+                buffer_clear(&l->pending);
+                charge_close(&l->charge);
+        } else
                 stream_stop(&l->stream);
 
         if (l->console)
@@ -261,12 +270,6 @@ static void link_log_end(const Link *l) {
                          "sent more than %u bytes before saying which VM it is, closing it", LINK_PENDING_MAX);
                 break;
 
-        case LINK_E_NO_ROOM:
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "has sent %zu bytes and not said which VM it is; others who have not need the room (%u bytes for "
-                         "all), closing it", l->pending.size, LINK_UNIDENTIFIED_MAX);
-                break;
-
         case LINK_E_TOO_MANY:
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_DISCONNECTED,
                          "has more than %u connections, closing the oldest", CONSOLE_LINKS_MAX);
@@ -309,7 +312,7 @@ static void link_say_goodbye(Link *l) {
         if (l->verdict == LINK_E_NOT_SERVED && l->uri)
                 (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         if (gently)
-                closer_take(&l->concentrator->closer, &l->stream);
+                closer_take(&l->concentrator->closer, &l->stream, l->charge.account ? &l->charge : NULL);
         else
                 stream_close(&l->stream);
 }
@@ -347,6 +350,7 @@ void link_reap(Link *l) {
         if (console)
                 console_changed(console);
 
+        charge_close(&l->charge);
         buffer_clear(&l->pending);
         free(l->uri);
         free(l->name);
@@ -367,34 +371,13 @@ void link_deliver_pending(Link *l) {
         link_update_reading(l);
 }
 
-/* Charges so much more of what it has sent. The link of which something has been charged for longest makes room: it has had
- * the time to say which VM it is, which takes an ESXi host milliseconds. That may be @l itself. */
-static void link_charge(Link *l, size_t n) {
-        Concentrator *c = l->concentrator;
-
-        while (n > LINK_UNIDENTIFIED_MAX - c->unidentified_pending)
-                link_close(c->charged_links, LINK_E_NO_ROOM);
-
-        if (l->verdict != 0)
-                return;
-
-        if (l->charged == 0)
-                DL_APPEND2(c->charged_links, l, charged_prev, charged_next);
-        l->charged += n;
-        c->unidentified_pending += n;
-}
-
 static int link_data(Link *l, const uint8_t *data, size_t n) {
         if (link_is_heard(l)) {
                 console_output(l->console, data, n);
                 return 0;
         }
 
-        if (buffer_append(&l->pending, data, n) < 0)
-                return LINK_E_TALKATIVE;
-        if (l->state == LINK_HANDSHAKE)
-                link_charge(l, n);
-        return l->verdict;
+        return buffer_append(&l->pending, data, n) < 0 ? LINK_E_TALKATIVE : 0;
 }
 
 /* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: 0 or a LinkVerdict. */
@@ -433,7 +416,6 @@ static int link_begin_tls(Link *l) {
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         buffer_clear(&l->pending);
-        link_uncharge(l);
         link_leave_doubts(l);
         free(TAKE_PTR(l->uri));
         free(TAKE_PTR(l->name));
@@ -441,7 +423,11 @@ static int link_begin_tls(Link *l) {
         timeout_stop(&l->question);
 
         int r = c->tls ? stream_start_tls(&l->stream, c->tls, NULL) : -ENOTSUP;
-        return r < 0 ? r : link_offer(l);
+        if (r < 0)
+                return r;
+
+        link_update_charge(l);
+        return link_offer(l);
 }
 
 /* Its first byte tells TLS from telnet. Returns: 0, -EAGAIN if it has not come yet, or why the link is to be closed. */
@@ -866,6 +852,10 @@ static int link_read(Link *l) {
         return r;
 }
 
+static void link_stepped(Stream *s) {
+        link_update_charge(container_of(s, Link, stream));
+}
+
 /* The links of a console are flushed when it is settled. */
 static void link_flush_soon(Link *l) {
         if (l->console)
@@ -990,6 +980,7 @@ void link_flush(Link *l) {
                         link_watch_stall(l, before);
         }
 
+        link_update_charge(l);
         link_update_reading(l);
 }
 
@@ -1003,7 +994,7 @@ void link_update_reading(Link *l) {
                                ? link_is_heard(l) && !l->console->output_blocked
                                : l->stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l);
 
-        if (reading == l->stream.reading)
+        if (reading == l->stream.reading || l->verdict != 0)
                 return;
 
         if (reading)
@@ -1050,7 +1041,7 @@ void link_become_peer(Link *l, VMotion *v) {
         l->vmotion = v;
         l->state = LINK_PEER;
         link_leave_doubts(l);
-        link_uncharge(l);
+        link_update_charge(l);
         timeout_stop(&l->timeout);
         console_add_link(v->console, l);
 }
@@ -1058,7 +1049,7 @@ void link_become_peer(Link *l, VMotion *v) {
 void link_go_live(Link *l, Link *predecessor) {
         l->state = LINK_LIVE;
         console_links_changed(l->console);
-        link_uncharge(l);
+        link_update_charge(l);
         l->concentrator->metrics.vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);

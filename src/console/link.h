@@ -31,7 +31,6 @@ typedef enum LinkVerdict {
         LINK_E_NOT_SERVED,    /* its VM is not served for what it has said of itself, which has been logged */
         LINK_E_OVERLONG,      /* a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX */
         LINK_E_TALKATIVE,     /* more than LINK_PENDING_MAX before it is known which VM it is */
-        LINK_E_NO_ROOM,       /* the oldest of those who have all together sent more than LINK_UNIDENTIFIED_MAX */
         LINK_E_DEAF,          /* it does not read our answers */
         LINK_E_SLOW,          /* it has not said in time which VM it is */
         LINK_E_TOO_MANY,      /* its console has CONSOLE_LINKS_MAX of them: the oldest goes */
@@ -39,7 +38,7 @@ typedef enum LinkVerdict {
         LINK_E_NO_VMOTION,    /* it does not know the secret of a vMotion */
         LINK_E_VMOTION_OVER,  /* it was a vMotion's target, and has not become the VM */
         LINK_E_DEPARTED,      /* a vMotion's source that does not close its connection */
-        LINK_E_RECLAIMED,     /* its descriptor is needed, or its console or the concentrator goes */
+        LINK_E_RECLAIMED,     /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _LINK_VERDICT_MAX,
 } LinkVerdict;
 
@@ -55,10 +54,6 @@ typedef enum LinkSecurity {
 
 /* What an unidentified link may send: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
-
-/* The same of all of them together: each by itself keeps little, but there may be as many as there are descriptors.
- * What GnuTLS gathers of a message in a handshake is apart from this, and bounded for each (tls-session.c). */
-#define LINK_UNIDENTIFIED_MAX (32U * 1024U * 1024U)
 
 /* One read of a connection that is not live */
 #define LINK_HANDSHAKE_READ_MAX 4096U
@@ -112,10 +107,7 @@ struct Link {
         size_t turn_max; /* bytes that are read at a time, so that they take no longer than LINK_TURN_USEC */
         size_t answers; /* bytes of answers that have been queued since the queue was last empty */
         Buffer pending; /* output that its console cannot have yet */
-
-        /* Bytes of `pending` charged to the unidentified links' account; the list of those of whom some are */
-        size_t charged;
-        Link *charged_prev, *charged_next;
+        Charge charge;  /* of all that is kept for it; closed once it is known which VM it is */
 
         /* Input: where it is in the console's ring, and up to where it may go. Beyond the limit is what waits for the end of
          * its vMotion. */
@@ -172,6 +164,7 @@ void link_go_live(Link *l, Link *predecessor);
 
 /* Is known by a vMotion's secret: waits at its console to become the VM. */
 void link_become_peer(Link *l, VMotion *v);
+
 
 /* Is not spoken to any more. */
 void link_depart(Link *l);

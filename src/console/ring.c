@@ -132,6 +132,12 @@ void ring_drain(Ring *r) {
                 free(TAKE_PTR(ring_slot(r, r->end)->block));
 }
 
+size_t ring_lag(const Ring *r) {
+        uint64_t used = r->end - r->begin;
+
+        return used > r->keep + RING_LAG_MIN ? used - r->keep : 0;
+}
+
 size_t ring_space(Ring *r) {
         ring_trim(r);
 
@@ -177,7 +183,7 @@ int ring_enter(Ring *r, RingCursor *c) {
         if (k < 0)
                 return k;
 
-        c->position = r->end;
+        *c = (RingCursor){.position = r->end};
         ring_slot(r, c->position)->cursors++;
         return 0;
 }
@@ -192,6 +198,11 @@ void ring_move(Ring *r, RingCursor *c, uint64_t position) {
         assert(position >= r->begin && position <= r->end);
 
         ring_leave(r, c);
-        c->position = position;
+        *c = (RingCursor){.position = position};
         ring_slot(r, position)->cursors++;
+}
+
+void ring_release(Ring *r, RingCursor *c) {
+        ring_leave(r, c);
+        c->released = true;
 }

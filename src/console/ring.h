@@ -37,6 +37,7 @@ typedef struct Ring {
 
 typedef struct RingCursor {
         uint64_t position; /* of the next byte to be read; before begin if the ring has gone on without it */
+        bool released;     /* the same, though the ring has not gone on yet: see ring_release() */
 } RingCursor;
 
 void ring_init(Ring *r, uint64_t keep, uint64_t lag_max);
@@ -58,6 +59,10 @@ void ring_trim(Ring *r);
 /* Gives back all memory: no cursor needs what is before the end, and there is no scrollback (@keep is 0). */
 void ring_drain(Ring *r);
 
+/* Bytes of memory, about, that only cursors need; 0 unless one has fallen behind the scrollback by more than the ring gives
+ * every cursor. To be called after ring_trim(). */
+size_t ring_lag(const Ring *r);
+
 /* Where the last @keep bytes begin, or the oldest if there are fewer. */
 uint64_t ring_scrollback(const Ring *r);
 
@@ -74,7 +79,10 @@ int ring_enter(Ring *r, RingCursor *c);
 void ring_move(Ring *r, RingCursor *c, uint64_t position);
 void ring_leave(Ring *r, RingCursor *c);
 
+/* Nothing is kept for this cursor any more: it has lost what it has not read, until it is moved. */
+void ring_release(Ring *r, RingCursor *c);
+
 /* The ring has gone on without this cursor: the bytes from its position to begin are lost to it. */
 static inline bool ring_has_lost(const Ring *r, const RingCursor *c) {
-        return c->position < r->begin;
+        return c->released || c->position < r->begin;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "settings.h"
+#include "transport/account.h"
 
 void settings_init(Settings *s) {
         *s = (Settings){
@@ -13,6 +14,7 @@ void settings_init(Settings *s) {
                 .scrollback_size = 16 * 1024,
                 .client_buffer_size = 1024 * 1024,
                 .slow_client = SLOW_CLIENT_SKIP,
+                .connection_memory_max = ACCOUNT_MAX_DEFAULT,
                 .windows_enter = true,
                 .start_tls = true,
         };

@@ -29,6 +29,7 @@ typedef struct Settings {
         uint64_t scrollback_size;
         uint64_t client_buffer_size;
         SlowClient slow_client;
+        uint64_t connection_memory_max; /* bytes, of all connections (account.h) */
         bool windows_enter;  /* CR LF may be the Enter key of Windows' telnet, see TelnetKeyboard */
         bool start_tls;      /* a VM that speaks plain telnet is asked to go on in TLS, if there is a certificate */
         bool require_vm_tls; /* it must */

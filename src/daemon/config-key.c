@@ -9,6 +9,8 @@
 
 #define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
 #define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
+#define CONNECTION_MEMORY_MIN (UINT64_C(4) << 20)
+#define CONNECTION_MEMORY_MAX (UINT64_C(64) << 30)
 #define SERVICE_URIS_MAX 1024U
 #define VALUE_SHOWN_MAX 128U /* bytes of a bad value */
 
@@ -77,6 +79,19 @@ static int parse_client_buffer(const char *value, void *target) {
         if (r < 0)
                 return r;
         if (size < RING_LAG_MIN || size > CLIENT_BUFFER_SIZE_MAX)
+                return -ERANGE;
+
+        *(uint64_t *) target = size;
+        return 0;
+}
+
+static int parse_connection_memory(const char *value, void *target) {
+        uint64_t size;
+
+        int r = parse_size(value, &size);
+        if (r < 0)
+                return r;
+        if (size < CONNECTION_MEMORY_MIN || size > CONNECTION_MEMORY_MAX)
                 return -ERANGE;
 
         *(uint64_t *) target = size;
@@ -223,6 +238,8 @@ static const ConfigKey keys[] = {
         SETTING("Concentrator", "ClientBufferSize", parse_client_buffer, settings.client_buffer_size,
                 "a size from 8K to 1G such as 1M"),
         SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
+        SETTING("Concentrator", "ConnectionMemoryMax", parse_connection_memory, settings.connection_memory_max,
+                "a size from 4M to 64G such as 512M"),
         SETTING("Concentrator", "WindowsEnter", parse_flag, settings.windows_enter, "yes or no"),
         SETTING("Concentrator", "Backend", parse_backend, backend,
                 "memory, file or the name of a plug-in"),

@@ -10,11 +10,13 @@
 typedef struct Farewell {
         Closer *closer;
         Stream stream;
+        Charge charge;
         Timeout timeout;
 } Farewell;
 
 static void farewell_free(Farewell *f) {
         timeout_stop(&f->timeout);
+        charge_close(&f->charge);
         stream_close(&f->stream);
         f->closer->n_lingering--;
         free(f);
@@ -22,6 +24,10 @@ static void farewell_free(Farewell *f) {
 
 static void farewell_elapsed(Timeout *t) {
         farewell_free(container_of(t, Farewell, timeout));
+}
+
+static void farewell_given_up(Charge *charge) {
+        farewell_free(container_of(charge, Farewell, charge));
 }
 
 static void farewell_writable(Stream *s) {
@@ -58,7 +64,7 @@ void closer_done(Closer *c) {
 }
 
 /* Takes over @wire and what @out owns. */
-static void closer_add(Closer *c, Wire wire, Buffer *out) {
+static void closer_add(Closer *c, Wire wire, Buffer *out, const Charge *charge) {
         if (c->n_lingering >= CLOSER_MAX)
                 farewell_elapsed(c->lingering.oldest);
 
@@ -74,16 +80,20 @@ static void closer_add(Closer *c, Wire wire, Buffer *out) {
         f->closer = c;
         f->stream.out = TAKE(*out, BUFFER_INIT(0));
         c->n_lingering++;
+        if (charge) {
+                charge_open_like(&f->charge, charge, CHARGE_FAREWELL, farewell_given_up);
+                charge_set(&f->charge, f->stream.out.allocated + stream_tls_size(&f->stream));
+        }
         timeout_start(&c->lingering, &f->timeout);
         farewell_writable(&f->stream);
 }
 
-void closer_take(Closer *c, Stream *s) {
+void closer_take(Closer *c, Stream *s, const Charge *charge) {
         Wire wire = stream_release(s);
         Buffer out = TAKE(s->out, BUFFER_INIT(0));
 
         if (wire.fd >= 0)
-                closer_add(c, wire, &out);
+                closer_add(c, wire, &out, charge);
         else
                 buffer_clear(&out);
 }
@@ -92,5 +102,5 @@ void closer_take_fd(Closer *c, int fd, const char *text) {
         Buffer out = BUFFER_INIT(strlen(text));
 
         (void) buffer_append(&out, text, strlen(text));
-        closer_add(c, WIRE_PLAIN(fd), &out);
+        closer_add(c, WIRE_PLAIN(fd), &out, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "account.h"
 #include "basic/timeout-queue.h"
 #include "stream.h"
 
@@ -24,8 +25,9 @@ typedef struct Closer {
 int closer_init(Closer *c, Poller *poller);
 void closer_done(Closer *c);
 
-/* Takes the connection and its queue of output over; for its owner @s is closed afterwards. */
-void closer_take(Closer *c, Stream *s);
+/* Takes the connection and its queue of output over; for its owner @s is closed afterwards. @charge: the queue is charged to
+ * the owner of this charge; NULL: to nobody. */
+void closer_take(Closer *c, Stream *s, const Charge *charge);
 
-/* The same for a descriptor that no stream has been made of. @text: the last words, may be empty. */
+/* The same for a descriptor that no stream has been made of. @text: the last words, may be empty; charged to nobody. */
 void closer_take_fd(Closer *c, int fd, const char *text);

@@ -17,6 +17,7 @@ void peer_init(Peer *p, int fd, const SocketAddress *address) {
 
         p->uid = PEER_UID_NONE;
         p->pid = 0;
+        p->key = account_key_of_address(address);
         address_format(address, p->text);
 }
 
@@ -32,6 +33,7 @@ void peer_set_name(Peer *p, const char *name) {
 void peer_init_local(Peer *p, uid_t uid, pid_t pid) {
         p->uid = uid;
         p->pid = pid;
+        p->key = account_key_of_user(uid);
         snprintf(p->text, sizeof p->text, "uid %u (pid %d)", uid, pid);
 }
 

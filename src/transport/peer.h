@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "address.h"
+#include "account.h"
 
 /*
  * Peer: who is at the other end of a connection, for the log and for whoever asks. Of a local socket that is the
@@ -17,6 +17,7 @@ typedef struct Peer {
         char text[PEER_TEXT_MAX]; /* "192.0.2.7:4711", "alice, 192.0.2.7:4711", "alice (pid 4711)" */
         uid_t uid;                /* PEER_UID_NONE: not a local user's */
         pid_t pid;                /* of a local user; may have ended meanwhile */
+        AccountKey key;           /* to whom what is kept for the peer is charged */
 } Peer;
 
 /* Of the connected socket @fd, which comes from @address. */

@@ -63,8 +63,11 @@ static bool stream_tls_is_flushed(const Stream *s) {
 static void stream_take_step(Stream *s) {
         int result = s->handshake->result;
 
-        if (result == 0 && stream_update(s) >= 0)
+        if (result == 0 && stream_update(s) >= 0) {
+                if (s->handler->stepped && !s->stopped)
+                        s->handler->stepped(s);
                 return;
+        }
 
         free(TAKE_PTR(s->handshake));
         s->broken = s->ended = result <= 0;
@@ -261,6 +264,13 @@ void stream_close(Stream *s) {
 
 const char *stream_problem(const Stream *s) {
         return s->tls && !s->handshake ? tls_session_problem(s->tls) : "";
+}
+
+size_t stream_tls_size(const Stream *s) {
+        if (!s->tls)
+                return 0;
+
+        return s->handshake && s->handshake->stepping ? TLS_SESSION_SIZE : tls_session_size(s->tls);
 }
 
 ssize_t stream_peek(Stream *s, uint8_t *ret) {

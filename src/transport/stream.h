@@ -22,6 +22,9 @@ typedef struct StreamHandler {
 
         /* While paused: the peer will send no more than it has sent. Once; NULL: that can wait until it is read. */
         void (*hung_up)(Stream *s);
+
+        /* A step of TLS's handshake has been done, and it goes on: stream_tls_size() may have changed. NULL: never mind */
+        void (*stepped)(Stream *s);
 } StreamHandler;
 
 struct Stream {
@@ -73,6 +76,9 @@ int stream_start_tls(Stream *s, TlsContext *context, const char *host);
 
 /* What TLS has against the peer, for people; "" if nothing. */
 const char *stream_problem(const Stream *s);
+
+/* Bytes of memory that TLS takes, about; 0: it is plain. */
+size_t stream_tls_size(const Stream *s);
 
 /* The first byte that there is to be read, which is not taken away. Returns: 1, or as stream_read(). */
 ssize_t stream_peek(Stream *s, uint8_t *ret);

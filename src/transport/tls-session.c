@@ -399,6 +399,10 @@ size_t tls_session_unsent(const TlsSession *s) {
         return s->unsent.size;
 }
 
+size_t tls_session_size(const TlsSession *s) {
+        return TLS_SESSION_SIZE + s->unsent.allocated + (s->open ? 0 : s->n_gathered);
+}
+
 size_t tls_session_unread(const TlsSession *s) {
         return gnutls_record_check_pending(s->gnutls);
 }

@@ -43,6 +43,10 @@ bool tls_session_is_open(const TlsSession *s); /* the handshake is complete */
 /* Bytes that wait for the socket to become writable, as they are sent. */
 size_t tls_session_unsent(const TlsSession *s);
 
+/* Bytes of memory that the session takes, as far as the peer can make it take more or less; about. */
+#define TLS_SESSION_SIZE (16U * 1024U)
+size_t tls_session_size(const TlsSession *s);
+
 /* Bytes that can be read though the socket has none. */
 size_t tls_session_unread(const TlsSession *s);
 

@@ -8,21 +8,19 @@ import errno
 import itertools
 import os
 import re
-import resource
 import socket
 import tempfile
 import time
 
 from certificates import Authority
 from harness import TestCase, main, wait_for
-from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, DO_PROXY, ECHO, NAME, PEER, SGA, UNKNOWN_2, VC_UUID,
-                   VMWARE, WILL, WILL_PROXY, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm,
-                   migration_target, say, sub)
-from test_slow_clients import SMALL, numbered, send_until_stuck
+from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, ECHO, NAME, PEER, SGA, UNKNOWN_2, VMWARE, WILL, WONT, EsxiVm,
+                   Peer, RawClient, TelnetClient, connected_vm, migration_target, say, sub)
+from test_slow_clients import SMALL, send_until_stuck
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
 STRANGERS = 300
-PENDING_MAX, STRANGERS_PENDING_MAX = 32 * 1024, 32 << 20
+PENDING_MAX = 32 * 1024
 STRANGER_LINES_MAX = 16  # in STRANGER_SEC
 STRANGER_SEC = 10
 LINKS_MAX = 32
@@ -209,62 +207,6 @@ class Strangers(TestCase):
         certificate = self.enterContext(Authority()).issue("vspc.example")
         vspcd = self.start(tls={"CertificateFile": certificate.both})
         self.assertFewLines(vspcd, b"\x16garbage-garbage", "TLS has failed")
-
-    def test_what_they_send_before_they_are_known_is_bounded_in_all(self):
-        """So much by each; and once it is known who they are, it is not theirs any more."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        vspcd = self.start(VMPorts="no", HandshakeTimeoutSec="10min")  # nobody is to go for that reason
-        strangers = [Peer(vspcd.vm_address) for _ in range(STRANGERS_PENDING_MAX // PENDING_MAX - 1)]
-        for stranger in strangers:
-            stranger.send_raw(b"x" * PENDING_MAX)
-            if stranger is strangers[0]:
-                vspcd.wait_read(vspcd.vm_address[1])
-        known = EsxiVm(vspcd)
-        known.negotiate()
-        known.send_raw(b"k" * PENDING_MAX + known.do_proxy() + known.vc_uuid())
-        known.wait_suboption(WILL_PROXY)
-        vspcd.wait_read(vspcd.vm_address[1])
-        # One who has sent all that one may goes for that, and takes nobody with him.
-        strangers[-1].send_raw(b"x")
-        strangers[-1].wait_closed()
-        strangers.pop().close()
-        strangers.append(Peer(vspcd.vm_address))
-        strangers[-1].send_raw(b"x" * PENDING_MAX)
-        vspcd.wait_read(vspcd.vm_address[1])
-        self.assertFalse(vspcd.has_logged("need the room"))
-
-        # Who has been there for longest makes room.
-        late = EsxiVm(vspcd)
-        late.negotiate()
-        late.send_raw(b"l")
-        strangers[0].wait_closed()
-        vspcd.wait_logged(f"{strangers[0].local_port}: has sent {PENDING_MAX} bytes and not said which VM it is; others "
-                          rf"who have not need the room \({STRANGERS_PENDING_MAX} bytes for all\), closing it")
-        late.send_raw(late.do_proxy() + late.vc_uuid() + late.vm_name())
-        late.wait_connected()
-        late.close()
-        strangers.pop(0).close()
-        filler = Peer(vspcd.vm_address)
-        filler.send_raw(b"x" * PENDING_MAX)
-        strangers.append(filler)
-        vspcd.wait_read(vspcd.vm_address[1])
-
-        # There is room when one is known, and when one goes.
-        known.send_raw(known.vm_name())
-        known.wait_connected()
-        for _ in range(2):
-            later = EsxiVm(vspcd)
-            later.negotiate()
-            later.send_raw(b"l" * PENDING_MAX + later.do_proxy() + later.vc_uuid())
-            later.wait_suboption(WILL_PROXY)
-            n = vspcd.n_descriptors()
-            later.close()
-            wait_for(lambda n=n: vspcd.n_descriptors() < n, "it to be gone")
-        self.assertEqual(vspcd.count_logged("need the room"), 1)
-        for stranger in strangers:
-            stranger.close()
 
     def test_a_vm_is_told_of_all_the_same(self):
         vspcd = self.start()

@@ -21,7 +21,7 @@ METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections de
            "vmsAwaitingPort portsClosed vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal "
            "vmotionsBegunTotal vmotionsCompletedTotal vmotionsAbortedTotal vmBytesReceivedTotal vmBytesSentTotal "
            "clientBytesSentTotal clientBytesSkippedTotal connectionsRefusedForDescriptorsTotal "
-           "portsGivenUpTotal").split()
+           "portsGivenUpTotal connectionMemoryBytes connectionMemoryMaxBytes givenUpForMemoryTotal").split()
 
 
 class List(ClientTestCase):

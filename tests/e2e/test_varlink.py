@@ -739,6 +739,7 @@ class Metrics(TestCase):
         got = wait_for(settled, "the source and other callers to be gone")
         self.assertTrue(before - 1e6 <= got.pop("startedAt") <= time.time() * 1e6)
         self.assertGreaterEqual(got.pop("descriptorLimit"), 100)
+        self.assertIn(got.pop("connectionMemoryBytes"), range(1000, 100000))  # a client's and this caller's
         self.assertEqual(got, {
             "vms": 2,
             "vmsConnected": 1,
@@ -761,6 +762,8 @@ class Metrics(TestCase):
             "clientBytesSkippedTotal": 0,
             "connectionsRefusedForDescriptorsTotal": 0,
             "portsGivenUpTotal": 0,
+            "connectionMemoryMaxBytes": 512 << 20,
+            "givenUpForMemoryTotal": 0,
         })
 
 

@@ -121,6 +121,8 @@ static inline char *show(const Config *c, const char *key) {
                 n = asprintf(&text, "%llu", (unsigned long long) s->scrollback_size);
         else if (streq(key, "ClientBufferSize"))
                 n = asprintf(&text, "%llu", (unsigned long long) s->client_buffer_size);
+        else if (streq(key, "ConnectionMemoryMax"))
+                n = asprintf(&text, "%llu", (unsigned long long) s->connection_memory_max);
         else if (streq(key, "SlowClient"))
                 n = asprintf(&text, "%s", slow_client[s->slow_client]);
         else if (streq(key, "WindowsEnter"))
@@ -173,6 +175,7 @@ static const struct {
         {"ClientLimit", "0", "1"},
         {"ScrollbackSize", "16384", "1"},
         {"ClientBufferSize", "1048576", "8K"},
+        {"ConnectionMemoryMax", "536870912", "1G"},
         {"SlowClient", "skip", "wait"},
         {"Backend", "file", "memory"},
         {"Journal", "yes", "no"},

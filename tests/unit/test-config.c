@@ -113,6 +113,12 @@ static const struct {
         {"ClientBufferSize", "0", NULL},
         {"ClientBufferSize", "big", NULL},
 
+        {"ConnectionMemoryMax", "4M", "4194304"},
+        {"ConnectionMemoryMax", "4194303", NULL},
+        {"ConnectionMemoryMax", "64G", "68719476736"},
+        {"ConnectionMemoryMax", "68719476737", NULL},
+        {"ConnectionMemoryMax", "0", NULL},
+
         {"SlowClient", "skip", "skip"},
         {"SlowClient", "wait", "wait"},
         {"SlowClient", "drop", "drop"},

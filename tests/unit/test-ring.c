@@ -452,6 +452,60 @@ static void test_a_block_s_mark_goes_with_the_block(_unused_ void **state) {
         ring_done(&r);
 }
 
+static void test_nothing_is_kept_for_a_cursor_that_is_released(_unused_ void **state) {
+        Ring r;
+
+        ring_init(&r, BLOCK, 10 * BLOCK);
+        RingCursor c = enter(&r, 0), other = enter(&r, 0);
+        append(&r, 6 * BLOCK);
+        ring_move(&r, &other, 2 * BLOCK + 1);
+        assert_false(ring_has_lost(&r, &c));
+
+        ring_release(&r, &c);
+        assert_true(ring_has_lost(&r, &c));
+        assert_int_equal(c.position, 0); /* from here on is what it has lost */
+        ring_trim(&r);
+        assert_int_equal(r.begin, 2 * BLOCK); /* the other one keeps what it needs */
+        assert_int_equal(count_marks(&r), 1);
+
+        ring_move(&r, &c, 3 * BLOCK);
+        assert_false(ring_has_lost(&r, &c));
+        assert_int_equal(count_marks(&r), 2);
+        ring_release(&r, &c);
+        ring_leave(&r, &c); /* its mark has gone already */
+        assert_int_equal(count_marks(&r), 1);
+        ring_done(&r);
+}
+
+static void test_the_lag_is_what_is_kept_beyond_the_scrollback_for_a_cursor_that_is_well_behind(_unused_ void **state) {
+        Ring r;
+
+        ring_init(&r, 3 * BLOCK, 20 * BLOCK);
+        assert_int_equal(ring_lag(&r), 0);
+        append(&r, 12 * BLOCK);
+        ring_trim(&r);
+        assert_int_equal(ring_lag(&r), 0); /* nobody lags */
+
+        RingCursor c = enter(&r, r.end);
+        append(&r, 3 * BLOCK);
+        ring_trim(&r);
+        assert_int_equal(ring_lag(&r), 0); /* it stands in the scrollback */
+        append(&r, RING_LAG_MIN);
+        ring_trim(&r);
+        assert_int_equal(ring_lag(&r), 0); /* not yet */
+        append(&r, 1);
+        ring_trim(&r);
+        assert_int_equal(ring_lag(&r), RING_LAG_MIN + 1);
+        append(&r, 5 * BLOCK);
+        assert_int_equal(ring_lag(&r), 5 * BLOCK + RING_LAG_MIN + 1);
+
+        ring_move(&r, &c, r.end);
+        ring_trim(&r);
+        assert_int_equal(ring_lag(&r), 0);
+        ring_leave(&r, &c);
+        ring_done(&r);
+}
+
 /* With the cursor at 0: nothing is lost up to the bound, something is a block later at the latest. */
 static void test_data_is_lost_when_the_bound_is_exceeded_and_only_then(_unused_ void **state) {
         static const struct {
@@ -814,6 +868,8 @@ int main(void) {
                 TEST(test_a_cursor_marks_the_block_it_stands_in_and_no_other),
                 TEST(test_a_cursor_at_the_end_keeps_what_comes),
                 TEST(test_a_block_s_mark_goes_with_the_block),
+                TEST(test_nothing_is_kept_for_a_cursor_that_is_released),
+                TEST(test_the_lag_is_what_is_kept_beyond_the_scrollback_for_a_cursor_that_is_well_behind),
                 TEST(test_data_is_lost_when_the_bound_is_exceeded_and_only_then),
                 TEST(test_space_is_what_can_be_appended_without_loss),
                 TEST(test_an_append_larger_than_the_bound_leaves_its_end),

@@ -515,7 +515,7 @@ static void test_who_is_seen_off_gets_all_and_the_last_word(_unused_ void **stat
         open_session(INLINE, TLS13);
         send_bulk();
         socket_state.from_bye_on = true;
-        closer_take(&closer, &f.owner.stream);
+        closer_take(&closer, &f.owner.stream, NULL);
         run_until(f.n_peer_got == sizeof f.bulk && socket_state.n_refused > 1, (peer_read(), 0));
         assert_memory_equal(f.peer_got, f.bulk, sizeof f.bulk);
         assert_int_equal(closer.n_lingering, 1);
@@ -535,7 +535,7 @@ static void test_nobody_is_seen_off_for_ever(_unused_ void **state) {
         assert_int_equal(closer_init(&closer, f.poller), 0);
         open_session(INLINE, TLS13);
         socket_state.from_bye_on = true;
-        closer_take(&closer, &f.owner.stream);
+        closer_take(&closer, &f.owner.stream, NULL);
         run_until(socket_state.n_refused > 1, 0);
         assert_int_equal(closer.n_lingering, 1);
 

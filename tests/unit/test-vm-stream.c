@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Readers of events that do not read: what one of them, and all of them together, can make vspcd keep, and who is
+ * Readers of events that do not read: what one of them, and all those of a user together, can make vspcd keep, and who is
  * disconnected at the bound.
  */
 
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -14,10 +15,10 @@
 #include "basic/log.h"
 #include "console/console.h"
 
-/* Each of so many readers can be within its own bound while all of them together are beyond theirs. */
+/* Each of so many readers can be within its own bound while all of them together have more than a user's share. */
 #define READERS 48U
-static_assert(READERS * (VARLINK_OUT_MAX / 2) < VARLINK_EVENTS_MAX && READERS * VARLINK_OUT_MAX > VARLINK_EVENTS_MAX,
-              "the bound of all readers is to be reached before the bound of one");
+#define MEMORY_MAX (64U * 1024U * 1024U)
+static_assert(READERS * VARLINK_OUT_MAX / 2 > MEMORY_MAX / 2, "the user's share is to be reached before the bound of one");
 
 typedef struct World {
         sd_event *event;
@@ -50,6 +51,7 @@ static int begin(void **state) {
         assert_non_null(w);
         settings_init(&settings);
         settings.vm_ports = false;
+        settings.connection_memory_max = MEMORY_MAX;
         assert_true(sd_event_new(&w->event) >= 0);
         assert_int_equal(concentrator_new(w->event, &settings, 8192, &w->concentrator), 0);
         assert_int_equal(varlink_server_new(w->concentrator, none, NULL, &w->server), 0);
@@ -96,39 +98,37 @@ static void tell(World *w) {
         concentrator_notify(w->concentrator, w->console, CONSOLE_CHANGED, NULL);
 }
 
-static size_t queued(const World *w) {
-        size_t total = 0;
+static bool is_disconnected(int peer) {
+        struct pollfd p = {.fd = peer, .events = POLLRDHUP};
 
-        for (size_t i = 0; i < w->n; i++)
-                total += w->readers[i]->stream.out.size;
-
-        return total;
+        return poll(&p, 1, 0) > 0 && (p.revents & POLLRDHUP);
 }
 
-static size_t count_closed(const World *w) {
+/* How many are disconnected; these must be the first. */
+static size_t count_disconnected(const World *w) {
         size_t n = 0;
 
-        for (size_t i = 0; i < w->n; i++)
-                n += w->readers[i]->state == VARLINK_CLOSED;
+        while (n < w->n && is_disconnected(w->peers[n]))
+                n++;
+        for (size_t i = n; i < w->n; i++)
+                assert_false(is_disconnected(w->peers[i]));
 
         return n;
 }
 
-/* Tells events until two readers are disconnected: those that have been told the most, and not for a bound of their
- * own. */
-static void assert_furthest_behind_is_closed(World *w) {
-        for (size_t n = 1; n <= 2; n++) {
-                size_t size = 0;
+/* Tells events until some readers are disconnected: those that have not read for longest, so that what waits for the others
+ * is within the share. */
+static void assert_first_are_disconnected(World *w) {
+        size_t n;
 
-                while (count_closed(w) < n) {
-                        size = w->readers[n - 1]->stream.out.size;
-                        tell(w);
-                        assert_true(queued(w) <= VARLINK_EVENTS_MAX);
-                }
-                assert_int_equal(count_closed(w), n);
-                assert_int_equal(w->readers[n - 1]->state, VARLINK_CLOSED);
-                assert_true(size < VARLINK_OUT_MAX * 3 / 4);
+        while ((n = count_disconnected(w)) == 0) {
+                tell(w);
+                while (sd_event_run(w->event, 0) > 0)
+                        ;
+                assert_true(account_size(w->concentrator->account) <= MEMORY_MAX / 2);
         }
+        assert_true(n < READERS);
+        assert_int_equal(w->server->n_watchers, READERS - n);
 }
 
 static void test_a_reader_that_is_too_far_behind_is_disconnected(void **state) {
@@ -146,14 +146,14 @@ static void test_a_reader_that_is_too_far_behind_is_disconnected(void **state) {
         assert_int_equal(other->state, VARLINK_WATCHING);
 }
 
-static void test_the_reader_furthest_behind_is_disconnected_when_all_together_are_too_far_behind(void **state) {
+static void test_the_reader_that_has_not_read_for_longest_is_disconnected_when_a_user_has_too_many(void **state) {
         World *w = *state;
 
         for (size_t i = 0; i < READERS; i++) {
                 assert_int_equal(add_reader(w)->state, VARLINK_WATCHING);
                 tell(w);
         }
-        assert_furthest_behind_is_closed(w);
+        assert_first_are_disconnected(w);
 }
 
 /* The list of VMs is longer than what a connection takes before it is read. */
@@ -166,14 +166,14 @@ static void test_readers_that_are_still_being_sent_the_list_of_vms_count_too(voi
                 assert_int_equal(add_reader(w)->state, VARLINK_REPLYING);
                 tell(w);
         }
-        assert_furthest_behind_is_closed(w);
+        assert_first_are_disconnected(w);
 }
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_a_reader_that_is_too_far_behind_is_disconnected, begin, end),
                 cmocka_unit_test_setup_teardown(
-                        test_the_reader_furthest_behind_is_disconnected_when_all_together_are_too_far_behind, begin,
+                        test_the_reader_that_has_not_read_for_longest_is_disconnected_when_a_user_has_too_many, begin,
                         end),
                 cmocka_unit_test_setup_teardown(test_readers_that_are_still_being_sent_the_list_of_vms_count_too,
                                                 begin, end),

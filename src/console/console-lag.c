@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a console's ring keeps for clients that lag, beyond the scrollback: however many they are, it is there once, and is
+ * charged to the owner of the client that was furthest behind when the lag began. */
+
+#include "client.h"
+
+static Client *further_behind(Client *list, Client *furthest) {
+        for (Client *client = list; client; client = client->next)
+                if (client_lags(client) && (!furthest || client->cursor.position < furthest->cursor.position))
+                        furthest = client;
+
+        return furthest;
+}
+
+/* NULL if no client lags. */
+static Client *console_find_laggard(const Console *c) {
+        return further_behind(c->half_closed, further_behind(c->clients, NULL));
+}
+
+static void lose_lag_of(Client *list, const AccountOwner *owner) {
+        for (Client *client = list, *next; client; client = next) {
+                next = client->next;
+                if (client_lags(client) && client->connection.owner == owner)
+                        client_lose_lag(client);
+        }
+}
+
+/* The account wants the memory back. By now another client may be furthest behind: then it is merely charged to the owner of
+ * that one, for no client loses output because of another one. */
+static void console_lag_given_up(Charge *charge) {
+        Console *c = container_of(charge, Console, lag);
+        const AccountOwner *owner = charge->owner;
+        const Client *laggard = console_find_laggard(c);
+
+        if (laggard && laggard->connection.owner == owner) {
+                lose_lag_of(c->clients, owner);
+                lose_lag_of(c->half_closed, owner);
+        }
+
+        charge_close(&c->lag);
+        console_changed(c);
+}
+
+void console_update_lag(Console *c) {
+        size_t lag = ring_lag(&c->ring);
+
+        if (lag > 0 && !c->lag.account) {
+                const Client *laggard = console_find_laggard(c);
+
+                if (!laggard)
+                        return;
+                charge_open_like(&c->lag, &laggard->connection, CHARGE_CLIENT, console_lag_given_up);
+        }
+
+        if (lag > 0)
+                charge_set(&c->lag, lag);
+        else
+                charge_close(&c->lag);
+}
