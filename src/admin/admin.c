@@ -25,7 +25,7 @@ int admin_new(Concentrator *concentrator, Admin **ret) {
         if (!a)
                 return -ENOMEM;
 
-        int r = user_names_new(concentrator->poller, &a->user_names);
+        int r = user_names_new(concentrator_poller(concentrator), &a->user_names);
         if (r < 0)
                 return r;
 

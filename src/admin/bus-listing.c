@@ -42,7 +42,7 @@ static int listing_begin(Bus *b, BusListing *l) {
         if (r < 0)
                 return r;
 
-        l->position = b->concentrator->consoles;
+        l->position = concentrator_consoles(b->concentrator);
         switch (l->kind) {
         case BUS_LISTING_VMS:
                 return sd_bus_message_open_container(l->reply, 'a', "(ssssqbo)");

@@ -16,24 +16,24 @@
         static int get_##property(_unused_ sd_bus *connection, _unused_ const char *path,                   \
                                   _unused_ const char *interface, _unused_ const char *name,                \
                                   sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *error) {    \
-                const Concentrator *c = ((const Bus *) userdata)->concentrator;                             \
+                Concentrator *c = ((const Bus *) userdata)->concentrator;                             \
                                                                                                             \
                 return sd_bus_message_append(reply, type, value);                                           \
         }
 
-DEFINE_GETTER(started, "t", c->metrics.started)
-DEFINE_GETTER(vms, "u", HASH_CNT(handle, c->consoles))
-DEFINE_GETTER(connected_vms, "u", c->n_connected)
-DEFINE_GETTER(clients, "u", c->n_clients)
-DEFINE_GETTER(vm_connections, "t", c->metrics.vm_connections)
-DEFINE_GETTER(vm_connections_refused, "t", c->metrics.vm_connections_refused)
-DEFINE_GETTER(clients_total, "t", c->metrics.clients)
-DEFINE_GETTER(clients_refused, "t", c->metrics.clients_refused)
-DEFINE_GETTER(vmotions_begun, "t", c->metrics.vmotions_begun)
-DEFINE_GETTER(vmotions_completed, "t", c->metrics.vmotions_completed)
-DEFINE_GETTER(vmotions_aborted, "t", c->metrics.vmotions_aborted)
-DEFINE_GETTER(bytes_received, "t", c->metrics.vm_bytes_received)
-DEFINE_GETTER(bytes_sent, "t", c->metrics.vm_bytes_sent)
+DEFINE_GETTER(started, "t", concentrator_metrics(c)->started)
+DEFINE_GETTER(vms, "u", concentrator_counts(c)->n_vms)
+DEFINE_GETTER(connected_vms, "u", concentrator_counts(c)->n_connected)
+DEFINE_GETTER(clients, "u", concentrator_counts(c)->n_clients)
+DEFINE_GETTER(vm_connections, "t", concentrator_metrics(c)->vm_connections)
+DEFINE_GETTER(vm_connections_refused, "t", concentrator_metrics(c)->vm_connections_refused)
+DEFINE_GETTER(clients_total, "t", concentrator_metrics(c)->clients)
+DEFINE_GETTER(clients_refused, "t", concentrator_metrics(c)->clients_refused)
+DEFINE_GETTER(vmotions_begun, "t", concentrator_metrics(c)->vmotions_begun)
+DEFINE_GETTER(vmotions_completed, "t", concentrator_metrics(c)->vmotions_completed)
+DEFINE_GETTER(vmotions_aborted, "t", concentrator_metrics(c)->vmotions_aborted)
+DEFINE_GETTER(bytes_received, "t", concentrator_metrics(c)->vm_bytes_received)
+DEFINE_GETTER(bytes_sent, "t", concentrator_metrics(c)->vm_bytes_sent)
 
 static int get_version(_unused_ sd_bus *connection, _unused_ const char *path,
                        _unused_ const char *interface, _unused_ const char *name, sd_bus_message *reply,

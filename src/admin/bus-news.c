@@ -190,7 +190,7 @@ static int on_news(_unused_ sd_event_source *source, _unused_ usec_t usec, void 
                 return 0;
         }
 
-        usec_t due = news_due(&b->news), now = event_now(b->concentrator->event);
+        usec_t due = news_due(&b->news), now = concentrator_now(b->concentrator);
         if (due != USEC_INFINITY)
                 bus_set_timer(b, b->news.timer, MAX(due - MIN(due, now), BUS_REST_USEC));
 
@@ -220,7 +220,7 @@ static int item_set_gone(BusNews *news, BusNewsItem *item) {
 }
 
 int bus_news_add(Bus *b, const Console *console, ConsoleEvent event) {
-        usec_t now = event_now(b->concentrator->event);
+        usec_t now = concentrator_now(b->concentrator);
         BusNews *news = &b->news;
         BusNewsItem *item;
 

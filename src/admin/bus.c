@@ -13,7 +13,7 @@ enum {
 };
 
 int bus_add_timer(Bus *b, sd_event_source **ret, sd_event_time_handler_t handler) {
-        int r = sd_event_add_time(b->concentrator->event, ret, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, handler,
+        int r = sd_event_add_time(concentrator_event(b->concentrator), ret, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, handler,
                                   b);
         if (r < 0)
                 return r;
@@ -22,7 +22,7 @@ int bus_add_timer(Bus *b, sd_event_source **ret, sd_event_time_handler_t handler
 }
 
 void bus_set_timer(Bus *b, sd_event_source *timer, usec_t delay) {
-        (void) sd_event_source_set_time(timer, event_now(b->concentrator->event) + delay);
+        (void) sd_event_source_set_time(timer, concentrator_now(b->concentrator) + delay);
         (void) sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
@@ -183,7 +183,7 @@ static int bus_connect(Bus *b) {
         if (r < 0)
                 return r;
 
-        r = sd_bus_attach_event(connection, b->concentrator->event, SD_EVENT_PRIORITY_NORMAL);
+        r = sd_bus_attach_event(connection, concentrator_event(b->concentrator), SD_EVENT_PRIORITY_NORMAL);
         if (r < 0)
                 return r;
 

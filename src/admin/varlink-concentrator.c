@@ -64,7 +64,7 @@ static void list_one(VarlinkConnection *c, const Console *console) {
 }
 
 static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
-        const Concentrator *concentrator = c->server->concentrator;
+        Concentrator *concentrator = c->server->concentrator;
         const char *name = NULL;
         const VarlinkParameter parameters[] = {{"name", VARLINK_STRING, VARLINK_OPTIONAL, &name}};
         Lookup found;
@@ -74,10 +74,10 @@ static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
 
         if (!name && call->more)
                 vm_stream_list(c, NULL, FIT_NOT);
-        else if (!name && HASH_CNT(handle, concentrator->consoles) > 1)
+        else if (!name && concentrator_counts(concentrator)->n_vms > 1)
                 varlink_reply_expected_more(c);
         else if (!name)
-                list_one(c, concentrator->consoles);
+                list_one(c, concentrator_consoles(concentrator));
         if (!name)
                 return;
 
@@ -113,7 +113,7 @@ static void reply_client_limit_reached(VarlinkConnection *c, const char *vm) {
         JsonWriter w = varlink_error_begin(c, INTERFACE ".ClientLimitReached");
 
         json_writer_put_string(&w, "vm", vm);
-        json_writer_put_unsigned(&w, "limit", c->server->concentrator->settings.client_limit);
+        json_writer_put_unsigned(&w, "limit", concentrator_settings(c->server->concentrator)->client_limit);
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
@@ -246,7 +246,7 @@ static bool may_reload(const Peer *peer) {
 }
 
 static bool reload_passes_limit(VarlinkServer *s, const Peer *peer) {
-        usec_t now = event_now(s->concentrator->event);
+        usec_t now = concentrator_now(s->concentrator);
 
         if (peer->uid == 0 || peer->uid == geteuid())
                 return true;
@@ -297,22 +297,22 @@ static void method_reload(VarlinkConnection *c, const VarlinkCall *call) {
 }
 
 static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
-        const Concentrator *concentrator = c->server->concentrator;
-        const Metrics *m = &concentrator->metrics;
-        const PortQueue *q = &concentrator->port_queue;
+        Concentrator *concentrator = c->server->concentrator;
+        const Metrics *m = concentrator_metrics(concentrator);
+        const PortQueue *q = concentrator_port_queue(concentrator);
         unsigned n_admin = c->server->n_connections;
         const struct {
                 const char *name;
                 uint64_t value;
         } metrics[] = {
                 {"startedAt", m->started},
-                {"vms", HASH_CNT(handle, concentrator->consoles)},
-                {"vmsConnected", concentrator->n_connected},
-                {"vmConnections", concentrator->n_links},
-                {"clients", concentrator->n_clients},
+                {"vms", concentrator_counts(concentrator)->n_vms},
+                {"vmsConnected", concentrator_counts(concentrator)->n_connected},
+                {"vmConnections", concentrator_counts(concentrator)->n_links},
+                {"clients", concentrator_counts(concentrator)->n_clients},
                 {"adminConnections", n_admin},
-                {"descriptors", concentrator->n_links + concentrator->n_clients + n_admin + concentrator->n_ports},
-                {"descriptorLimit", concentrator->descriptor_limit},
+                {"descriptors", concentrator_counts(concentrator)->n_links + concentrator_counts(concentrator)->n_clients + n_admin + concentrator_counts(concentrator)->n_ports},
+                {"descriptorLimit", concentrator_descriptor_limit(concentrator)},
                 {"vmsAwaitingPort", q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY]},
                 {"portsClosed", q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY]},
                 {"vmConnectionsTotal", m->vm_connections},
@@ -328,9 +328,9 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 {"clientBytesSkippedTotal", m->client_bytes_skipped},
                 {"connectionsRefusedForDescriptorsTotal", m->descriptor_refusals},
                 {"portsGivenUpTotal", m->ports_given_up},
-                {"connectionMemoryBytes", account_size(concentrator->account)},
-                {"connectionMemoryMaxBytes", account_max(concentrator->account)},
-                {"givenUpForMemoryTotal", account_n_given_up(concentrator->account)},
+                {"connectionMemoryBytes", account_size(concentrator_account(concentrator))},
+                {"connectionMemoryMaxBytes", account_max(concentrator_account(concentrator))},
+                {"givenUpForMemoryTotal", account_n_given_up(concentrator_account(concentrator))},
         };
 
         if (!varlink_take_parameters(c, call, NULL, 0))

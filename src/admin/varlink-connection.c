@@ -63,7 +63,7 @@ void varlink_close(VarlinkConnection *c) {
 }
 
 void varlink_close_gently(VarlinkConnection *c) {
-        closer_take(&c->server->concentrator->closer, &c->stream, &c->connection);
+        closer_take(concentrator_closer(c->server->concentrator), &c->stream, &c->connection);
         connection_leave(c);
 }
 
@@ -261,7 +261,7 @@ static json_t *parse_message(const char *text, size_t n) {
 
 void varlink_log_mistake(VarlinkConnection *c, const char *what) {
         VarlinkServer *s = c->server;
-        unsigned n = log_rate_limit_pass(&s->mistakes, event_now(s->concentrator->event));
+        unsigned n = log_rate_limit_pass(&s->mistakes, concentrator_now(s->concentrator));
 
         if (n == 1)
                 log_info("Query from %s %s, closing the connection", c->peer.text, what);
@@ -442,7 +442,7 @@ int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *addres
                 return -ENOMEM;
         }
 
-        int r = stream_open(&c->stream, s->concentrator->poller, WIRE_PLAIN(fd), VARLINK_OUT_MAX, &connection_handler);
+        int r = stream_open(&c->stream, concentrator_poller(s->concentrator), WIRE_PLAIN(fd), VARLINK_OUT_MAX, &connection_handler);
         if (r >= 0 && tls)
                 r = stream_start_tls(&c->stream, tls, NULL);
         if (r < 0) {
@@ -454,7 +454,7 @@ int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *addres
         c->server = s;
         c->in = BUFFER_INIT(VARLINK_CALL_MAX + 1);
         peer_init(&c->peer, fd, address);
-        charge_open(&c->connection, s->concentrator->account, &c->peer.key, CHARGE_CONNECTION, connection_given_up);
+        charge_open(&c->connection, concentrator_account(s->concentrator), &c->peer.key, CHARGE_CONNECTION, connection_given_up);
         charge_open_like(&c->waiting, &c->connection, CHARGE_QUERY, connection_waiting_given_up);
         DL_APPEND(s->connections[VARLINK_IDLE], c);
         s->n_connections++;

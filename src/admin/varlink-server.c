@@ -20,7 +20,7 @@ struct VarlinkGate {
 void varlink_server_set_working(VarlinkServer *s) {
         bool work = s->ready || s->connections[VARLINK_CLOSED];
 
-        (void) poller_watch(s->concentrator->poller, &s->worker, work ? EPOLLIN : 0);
+        (void) poller_watch(concentrator_poller(s->concentrator), &s->worker, work ? EPOLLIN : 0);
 }
 
 const VarlinkInterface *varlink_server_find_interface(const VarlinkServer *s, const char *name) {
@@ -54,7 +54,7 @@ static void on_work(Watch *w, _unused_ uint32_t events) {
 
 /* Makes room for another. Returns: whether there is. */
 static bool server_has_room(VarlinkServer *s) {
-        unsigned max = MIN(VARLINK_CONNECTIONS_MAX, s->concentrator->descriptor_limit / 8);
+        unsigned max = MIN(VARLINK_CONNECTIONS_MAX, concentrator_descriptor_limit(s->concentrator) / 8);
 
         if (s->n_connections >= max && s->connections[VARLINK_IDLE])
                 varlink_close(s->connections[VARLINK_IDLE]);
@@ -63,14 +63,14 @@ static bool server_has_room(VarlinkServer *s) {
 }
 
 static void server_log_refusal(VarlinkServer *s) {
-        if (log_rate_limit_pass(&s->refusals, event_now(s->concentrator->event)) > 0)
+        if (log_rate_limit_pass(&s->refusals, concentrator_now(s->concentrator)) > 0)
                 log_warning("Queries are refused: %u connections are being answered already", s->n_connections);
 }
 
 static void server_log_closed(VarlinkServer *s, const SocketAddress *address) {
         char peer[ADDRESS_TEXT_MAX];
 
-        if (log_rate_limit_pass(&s->mistakes, event_now(s->concentrator->event)) > 0)
+        if (log_rate_limit_pass(&s->mistakes, concentrator_now(s->concentrator)) > 0)
                 log_warning("Query from %s is refused: %s", address_format(address, peer),
                             s->tls_in_doubt ? "something is wrong in [TLS] of the configuration, see the status of the service"
                                             : "there is no certificate for TLS, see CertificateFile=");
@@ -116,7 +116,7 @@ int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) 
         socket_tune(fd);
         g->server = s;
         g->transport = transport;
-        int r = acceptor_open(&g->acceptor, s->concentrator->poller, &s->concentrator->rests, TAKE_FD(owned_fd),
+        int r = acceptor_open(&g->acceptor, concentrator_poller(s->concentrator), concentrator_rests(s->concentrator), TAKE_FD(owned_fd),
                               gate_accept);
         if (r < 0)
                 return r;
@@ -158,11 +158,11 @@ int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const
         if (s->worker.fd < 0)
                 return -errno;
 
-        int r = timeout_queue_init(&s->call_timeouts, concentrator->event, VARLINK_CALL_USEC, varlink_call_elapsed);
+        int r = timeout_queue_init(&s->call_timeouts, concentrator_event(concentrator), VARLINK_CALL_USEC, varlink_call_elapsed);
         if (r < 0)
                 return r;
 
-        r = timeout_queue_init(&s->stall_timeouts, concentrator->event, VARLINK_STALL_USEC, varlink_stall_elapsed);
+        r = timeout_queue_init(&s->stall_timeouts, concentrator_event(concentrator), VARLINK_STALL_USEC, varlink_stall_elapsed);
         if (r < 0)
                 return r;
 
@@ -182,7 +182,7 @@ VarlinkServer *varlink_server_free(VarlinkServer *s) {
         timeout_queue_done(&s->stall_timeouts);
         tls_context_unref(s->tls);
         if (s->worker.fd >= 0)
-                poller_close(s->concentrator->poller, &s->worker);
+                poller_close(concentrator_poller(s->concentrator), &s->worker);
         free(s);
         return NULL;
 }

@@ -75,7 +75,7 @@ void vm_stream_list(VarlinkConnection *c, const char *designation, Fit fit) {
         free(c->designation);
         c->designation = copy;
         c->fit = fit;
-        c->position = c->server->concentrator->consoles;
+        c->position = concentrator_consoles(c->server->concentrator);
         varlink_continue(c, list_continue);
 }
 
@@ -107,7 +107,7 @@ static bool monitor_continue(VarlinkConnection *c) {
 }
 
 void vm_stream_monitor(VarlinkConnection *c) {
-        c->position = c->server->concentrator->consoles;
+        c->position = concentrator_consoles(c->server->concentrator);
         varlink_continue(c, monitor_continue);
 }
 

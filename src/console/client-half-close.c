@@ -10,7 +10,7 @@ bool client_is_shut_out(const Client *c) {
 }
 
 void client_begin_half_close(Client *c) {
-        timeout_start(&c->concentrator->half_closed, &c->lifetime);
+        timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_HALF_CLOSED), &c->lifetime);
         if (c->half_closed)
                 return;
 
@@ -26,13 +26,13 @@ void client_half_close(Client *c) {
 
         c->ended = true;
         buffer_clear(&c->unread);
-        timeout_start(&c->concentrator->vm_silences, &c->vm_silence);
+        timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_VM_SILENCE), &c->vm_silence);
         client_begin_half_close(c);
 }
 
 void client_break_vm_silence(Client *c) {
         if (c->ended)
-                timeout_start(&c->concentrator->vm_silences, &c->vm_silence);
+                timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_VM_SILENCE), &c->vm_silence);
 }
 
 void client_vm_silence_elapsed(Timeout *t) {

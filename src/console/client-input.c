@@ -13,7 +13,7 @@ static bool client_is_blocked(const Client *c) {
 /* Starts the timer for silence: it elapses unless something comes within TELNET_SILENCE_USEC. */
 static void client_await_silence(Client *c) {
         if (c->mode == CLIENT_UNDECIDED || c->mode == CLIENT_RAW)
-                timeout_start_now(&c->concentrator->silences, &c->silence);
+                timeout_start_now(concentrator_timeouts(c->concentrator, TIMEOUT_SILENCE), &c->silence);
 }
 
 /* Whether the only byte that was kept is an IAC that came after silence: the second byte of a break may follow. */
@@ -135,7 +135,7 @@ static void client_negotiate(Client *c, const TelnetEvent *event) {
 static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         bool answered = false;
 
-        if (c->concentrator->settings.windows_enter && !c->reading.cut &&
+        if (concentrator_settings(c->concentrator)->windows_enter && !c->reading.cut &&
             telnet_keyboard_is_enter(&c->keyboard, &c->telnet, p, n)) {
                 client_input(c, p, 1);
                 return;
@@ -254,7 +254,7 @@ void client_binary_elapsed(Timeout *t) {
 /* It speaks telnet: it gets the scrollback, unless it has had output already. */
 static void client_become_telnet(Client *c) {
         c->awaits_binary = true;
-        timeout_start(&c->concentrator->binary_answers, &c->detection);
+        timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_BINARY), &c->detection);
         timeout_stop(&c->silence);
         c->mode = CLIENT_TELNET;
         c->telnet.out.transmission = TELNET_NVT;
@@ -365,7 +365,7 @@ static size_t client_take_beginning(Client *c, const uint8_t *p, size_t n) {
 
         if (recognition == TELNET_MAYBE && (c->mode == CLIENT_UNDECIDED || n >= LATE_BEGINNING_MIN)) {
                 if (c->mode == CLIENT_RAW)
-                        timeout_start(&c->concentrator->detections, &c->detection);
+                        timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_DETECTION), &c->detection);
                 client_keep(c, p, n);
                 return n;
         }
@@ -483,7 +483,7 @@ void client_readable(Stream *s) {
                 return;
         }
 
-        ssize_t n = stream_read(s, concentrator->input, max);
+        ssize_t n = stream_read(s, concentrator_read_buffer(concentrator), max);
         if (n == -EAGAIN)
                 return;
         if (n <= 0) {
@@ -498,11 +498,11 @@ void client_readable(Stream *s) {
         bool continues = TAKE(c->reading.cut, (size_t) n == max) && c->reading.late && c->unread.size == 0;
 
         if (c->mode == CLIENT_TELNET)
-                client_receive_telnet(c, concentrator->input, (size_t) n);
+                client_receive_telnet(c, concentrator_read_buffer(concentrator), (size_t) n);
         else if (continues) /* what it looks like, in the middle of something longer, means nothing */
-                client_receive_data(c, concentrator->input, (size_t) n);
+                client_receive_data(c, concentrator_read_buffer(concentrator), (size_t) n);
         else
-                client_receive_unrecognized(c, concentrator->input, (size_t) n, c->reading.cut);
+                client_receive_unrecognized(c, concentrator_read_buffer(concentrator), (size_t) n, c->reading.cut);
 
         console_changed(c->console);
 }

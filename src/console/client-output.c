@@ -44,7 +44,7 @@ static bool client_is_replaying(const Client *c) {
 /* The ring has gone on without it. A raw client must not be fed a gap. */
 static bool client_may_skip(const Client *c) {
         return client_is_undecided(c) ||
-               (c->mode == CLIENT_TELNET && c->concentrator->settings.slow_client != SLOW_CLIENT_DROP);
+               (c->mode == CLIENT_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
 }
 
 void client_give_up(Client *c) {
@@ -67,7 +67,7 @@ static void client_skip(Client *c) {
                             "client %s reads too slowly and misses output", c->peer.text);
 
         c->n_skipped += n;
-        c->concentrator->metrics.client_bytes_skipped += n;
+        concentrator_metrics(c->concentrator)->client_bytes_skipped += n;
         client_notice(c, "%" PRIu64 " bytes skipped", n);
 }
 
@@ -80,7 +80,7 @@ bool client_lags(const Client *c) {
 /* With SlowClient=wait a client loses no output: it is disconnected, as it is where it may not skip any. */
 void client_lose_lag(Client *c) {
         ring_release(&c->console->ring, &c->cursor);
-        if (c->concentrator->settings.slow_client == SLOW_CLIENT_WAIT)
+        if (concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT)
                 client_give_up(c);
         else
                 console_changed(c->console);
@@ -90,7 +90,7 @@ static ssize_t client_send_some(Client *c) {
         struct iovec iov[64];
         size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
 
-        return telnet_transmit(&c->stream, &c->telnet, iov, n, c->concentrator->encoded);
+        return telnet_transmit(&c->stream, &c->telnet, iov, n, concentrator_write_buffer(c->concentrator));
 }
 
 /* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
@@ -104,7 +104,7 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         ring_read(&c->console->ring, c->cursor.position, in, n);
         size_t size = replay_filter(&c->replay, in, n, n < left, out, sizeof out, &used);
         ssize_t sent = size > 0 ? telnet_transmit_encoded(&c->stream, &c->telnet, &(struct iovec){out, size}, 1,
-                                                         c->concentrator->encoded) : 0;
+                                                         concentrator_write_buffer(c->concentrator)) : 0;
         if (sent < 0)
                 return sent;
 
@@ -197,7 +197,7 @@ static bool client_send_next(Client *c) {
                 client_break_vm_silence(c);
         c->got_output = true;
         c->n_sent += (uint64_t) n - left_out;
-        c->concentrator->metrics.client_bytes_sent += (uint64_t) n - left_out;
+        concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
         ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
 
         /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */

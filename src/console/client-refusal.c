@@ -37,7 +37,7 @@ static void describe_refusal(const Console *console, AccessMode mode, ConsoleVer
 void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict) {
         char why[CLIENT_HOLD_TEXT_MAX];
 
-        console->concentrator->metrics.clients_refused++;
+        concentrator_metrics(console->concentrator)->clients_refused++;
         describe_refusal(console, request->access, verdict, why);
         console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, request->peer.text,
                     "client %s refused: %s%s", request->peer.text, why,
@@ -50,5 +50,5 @@ void client_refuse(Console *console, int fd, const ClientRequest *request, Conso
         client_log_refusal(console, request, verdict);
         describe_refusal(console, request->access, verdict, why);
         snprintf(text, sizeof text, "[vspc: refused, %s]\r\n", why);
-        closer_take_fd(&console->concentrator->closer, fd, text);
+        closer_take_fd(concentrator_closer(console->concentrator), fd, text);
 }

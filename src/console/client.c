@@ -63,7 +63,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         if (r < 0)
                 return r;
 
-        r = stream_open(&c->stream, concentrator->poller, TAKE(owned, WIRE_PLAIN(-1)), CLIENT_OUT_MAX, &client_handler);
+        r = stream_open(&c->stream, concentrator_poller(concentrator), TAKE(owned, WIRE_PLAIN(-1)), CLIENT_OUT_MAX, &client_handler);
         if (r >= 0)
                 r = buffer_append(&c->stream.out, request->answer, request->answer_size);
         if (r < 0) {
@@ -82,9 +82,9 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->access = request->granted;
         c->shown_connected = true; /* of anything else it is told once it can be */
         c->peer = request->peer;
-        c->since = event_now_realtime(concentrator->event);
+        c->since = concentrator_now_realtime(concentrator);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
-        charge_open(&c->connection, concentrator->account, &c->peer.key, CHARGE_CONNECTION, client_connection_given_up);
+        charge_open(&c->connection, concentrator_account(concentrator), &c->peer.key, CHARGE_CONNECTION, client_connection_given_up);
         charge_open_like(&c->answers, &c->connection, CHARGE_CLIENT, client_answers_given_up);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
         c->reading.after_silence = true; /* it has sent nothing at all */
@@ -99,7 +99,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
                 if (request->scrollback)
                         client_go_to_scrollback(c);
         } else {
-                timeout_start(&concentrator->detections, &c->detection);
+                timeout_start(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), &c->detection);
                 (void) telnet_session_offer(&c->telnet, &client_policy, &c->stream.out);
         }
 
@@ -147,7 +147,7 @@ void client_reap(Client *c) {
         if (told && c->mode == CLIENT_TELNET)
                 client_notice(c, "%s", told);
         if (told)
-                closer_take(&c->concentrator->closer, &c->stream, &c->connection);
+                closer_take(concentrator_closer(c->concentrator), &c->stream, &c->connection);
         else
                 stream_close(&c->stream);
 

@@ -23,6 +23,47 @@ struct Gate {
         Gate *prev, *next;
 };
 
+struct Concentrator {
+        sd_event *event;
+        Poller *poller;
+        Settings settings;
+        unsigned descriptor_limit;
+        TimeoutQueue timeouts[_TIMEOUT_MAX];
+        AcceptorRests rests;
+        Closer closer;
+        Account *account;
+
+        TlsWorker *tls_worker;
+        TlsContext *tls;
+        bool closed; /* all ESXi hosts that connect are refused */
+
+        PortPool ports;
+        PortQueue port_queue;
+
+        Console *consoles;   /* uthash by identity */
+        ConsoleIndex clones; /* by UUID: consoles that have the BIOS UUID in their identity, because another VM has the same UUID */
+        ConsoleIndex names;  /* by name: all consoles */
+        Console *by_port[UINT16_MAX + 1]; /* whose own port that is; NULL: none's */
+        VMotion *vmotions;   /* uthash by the secret's first half */
+        Gate *gates;         /* utlist: the sockets on which ESXi connects */
+        Link *links;         /* utlist: all that are open, with or without a console */
+        uint64_t n_consoles_ever, n_links_ever;
+
+        /* What the loop does when it has come round, see concentrator_settle() */
+        Link *closed_links;     /* utlist */
+        Client *closed_clients; /* utlist */
+        Console *dirty;         /* utlist: those that have changed */
+        sd_event_source *settler;
+
+        ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
+        ConcentratorCounts counts;
+        Metrics metrics;
+        LogRateLimit refusals; /* for want of descriptors */
+        LogBurst unidentified; /* what is logged about connections that have no console */
+
+        uint8_t *input, *encoded;
+};
+
 /* Turns of the loop in which consoles are settled are no longer than this. */
 #define SETTLE_USEC USEC_PER_MSEC
 
@@ -102,7 +143,15 @@ void concentrator_unqueue_dirty(Concentrator *c, Console *console) {
                 DL_DELETE2(c->dirty, console, dirty_prev, dirty_next);
 }
 
+void concentrator_add_link(Concentrator *c, Link *link) {
+        link->number = c->n_links_ever++;
+        DL_APPEND(c->links, link);
+        c->counts.n_links++;
+}
+
 void concentrator_collect_link(Concentrator *c, Link *link) {
+        DL_DELETE(c->links, link);
+        c->counts.n_links--;
         DL_APPEND(c->closed_links, link);
         concentrator_settle_soon(c);
 }
@@ -113,8 +162,8 @@ void concentrator_collect_client(Concentrator *c, Client *client) {
 }
 
 void concentrator_limit_orphans(Concentrator *c) {
-        while (c->orphans.n_started > CONCENTRATOR_ORPHANS_MAX) {
-                Console *oldest = container_of(c->orphans.oldest, Console, orphaned);
+        while (c->timeouts[TIMEOUT_ORPHAN].n_started > CONCENTRATOR_ORPHANS_MAX) {
+                Console *oldest = container_of(c->timeouts[TIMEOUT_ORPHAN].oldest, Console, orphaned);
 
                 console_log(oldest, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL,
                             "is given up, being gone for longest: too many VMs are gone");
@@ -126,15 +175,15 @@ void concentrator_limit_orphans(Concentrator *c) {
  * connection that does not say which VM it is, the oldest half-closed client, the listening socket of the VM that has
  * been away for longest. No VM is forgotten, or loses its port. */
 static bool concentrator_reclaim(Concentrator *c) {
-        Timeout *t = c->handshakes.oldest;
+        Timeout *t = c->timeouts[TIMEOUT_HANDSHAKE].oldest;
 
         if (t && event_now(c->event) - t->since >= HANDSHAKE_SLOW_USEC) {
                 link_close(container_of(t, Link, timeout), LINK_E_RECLAIMED);
                 return true;
         }
 
-        if (c->half_closed.oldest) {
-                client_close(container_of(c->half_closed.oldest, Client, lifetime), CLIENT_E_RECLAIMED);
+        if (c->timeouts[TIMEOUT_HALF_CLOSED].oldest) {
+                client_close(container_of(c->timeouts[TIMEOUT_HALF_CLOSED].oldest, Client, lifetime), CLIENT_E_RECLAIMED);
                 return true;
         }
 
@@ -194,6 +243,10 @@ bool concentrator_has_descriptors(const Concentrator *c, unsigned n) {
         _cleanup_close_ int fd = fcntl(sd_event_get_fd(c->event), F_DUPFD_CLOEXEC, 0);
 
         return fd >= 0 && (unsigned) fd < c->descriptor_limit && concentrator_has_descriptors(c, n - 1);
+}
+
+static bool on_ports_waited_for(PortQueue *q, usec_t *ret_retry) {
+        return console_serve_ports(container_of(q, Concentrator, port_queue), ret_retry);
 }
 
 static void gate_accept(Acceptor *a, int fd, const SocketAddress *peer) {
@@ -274,30 +327,29 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         poller_set_batch_handler(c->poller, on_batch, c);
 
         const struct {
-                TimeoutQueue *queue;
                 usec_t duration;
                 TimeoutHandler handler;
-        } queues[] = {
-                {&c->handshakes, c->settings.handshake_timeout_usec, link_handshake_elapsed},
-                {&c->questions, VM_IDENTITY_ANSWER_USEC, link_question_elapsed},
-                {&c->departures, LINK_DEPARTURE_USEC, link_departure_elapsed},
-                {&c->detections, CLIENT_DETECTION_USEC, client_detection_elapsed},
-                {&c->binary_answers, CLIENT_BINARY_USEC, client_binary_elapsed},
-                {&c->silences, TELNET_SILENCE_USEC, client_silence_elapsed},
-                {&c->vm_silences, CLIENT_SILENCE_USEC, client_vm_silence_elapsed},
-                {&c->half_closed, CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
-                {&c->vmotion_timeouts, c->settings.vmotion_timeout_usec, vmotion_elapsed},
-                {&c->stalls, LINK_STALL_USEC, link_stall_elapsed},
-                {&c->handovers, LINK_HANDOVER_USEC, link_handover_elapsed},
-                {&c->orphans, c->settings.vm_expire_usec, on_orphan_expired},
+        } timeouts[_TIMEOUT_MAX] = {
+                [TIMEOUT_HANDSHAKE] = {c->settings.handshake_timeout_usec, link_handshake_elapsed},
+                [TIMEOUT_QUESTION] = {VM_IDENTITY_ANSWER_USEC, link_question_elapsed},
+                [TIMEOUT_DEPARTURE] = {LINK_DEPARTURE_USEC, link_departure_elapsed},
+                [TIMEOUT_STALL] = {LINK_STALL_USEC, link_stall_elapsed},
+                [TIMEOUT_HANDOVER] = {LINK_HANDOVER_USEC, link_handover_elapsed},
+                [TIMEOUT_DETECTION] = {CLIENT_DETECTION_USEC, client_detection_elapsed},
+                [TIMEOUT_BINARY] = {CLIENT_BINARY_USEC, client_binary_elapsed},
+                [TIMEOUT_SILENCE] = {TELNET_SILENCE_USEC, client_silence_elapsed},
+                [TIMEOUT_VM_SILENCE] = {CLIENT_SILENCE_USEC, client_vm_silence_elapsed},
+                [TIMEOUT_HALF_CLOSED] = {CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
+                [TIMEOUT_VMOTION] = {c->settings.vmotion_timeout_usec, vmotion_elapsed},
+                [TIMEOUT_ORPHAN] = {c->settings.vm_expire_usec, on_orphan_expired},
         };
-        for (size_t i = 0; i < ELEMENTSOF(queues); i++) {
-                r = timeout_queue_init(queues[i].queue, event, queues[i].duration, queues[i].handler);
+        for (TimeoutKind kind = 0; kind < _TIMEOUT_MAX; kind++) {
+                r = timeout_queue_init(&c->timeouts[kind], event, timeouts[kind].duration, timeouts[kind].handler);
                 if (r < 0)
                         return r;
         }
 
-        r = port_queue_init(&c->port_queue, event, console_serve_ports);
+        r = port_queue_init(&c->port_queue, event, on_ports_waited_for);
         if (r < 0)
                 return r;
 
@@ -325,11 +377,8 @@ Concentrator *concentrator_free(Concentrator *c) {
                 closer_done(&c->closer);
         account_freep(&c->account);
 
-        TimeoutQueue *queues[] = {&c->handshakes, &c->questions,   &c->departures,  &c->detections,       &c->binary_answers,
-                                  &c->silences,   &c->vm_silences, &c->half_closed, &c->vmotion_timeouts, &c->handovers,
-                                  &c->stalls,                                     &c->orphans};
-        for (size_t i = 0; i < ELEMENTSOF(queues); i++)
-                timeout_queue_done(queues[i]);
+        for (TimeoutKind kind = 0; kind < _TIMEOUT_MAX; kind++)
+                timeout_queue_done(&c->timeouts[kind]);
         port_queue_done(&c->port_queue);
         acceptor_rests_done(&c->rests);
 
@@ -355,9 +404,9 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
 
         account_set_max(c->account, c->settings.connection_memory_max);
         port_pool_set_range(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
-        timeout_queue_set_duration(&c->handshakes, c->settings.handshake_timeout_usec);
-        timeout_queue_set_duration(&c->vmotion_timeouts, c->settings.vmotion_timeout_usec);
-        timeout_queue_set_duration(&c->orphans, c->settings.vm_expire_usec);
+        timeout_queue_set_duration(&c->timeouts[TIMEOUT_HANDSHAKE], c->settings.handshake_timeout_usec);
+        timeout_queue_set_duration(&c->timeouts[TIMEOUT_VMOTION], c->settings.vmotion_timeout_usec);
+        timeout_queue_set_duration(&c->timeouts[TIMEOUT_ORPHAN], c->settings.vm_expire_usec);
 
         /* All claims come before any VM gets a port that was never its own. */
         for (Console *console = c->consoles; console && c->settings.vm_ports; console = console->handle.next)
@@ -406,11 +455,144 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
                 o->output(o, console, data, n);
 }
 
+sd_event *concentrator_event(const Concentrator *c) {
+        return c->event;
+}
+
+usec_t concentrator_now(const Concentrator *c) {
+        return event_now(c->event);
+}
+
+usec_t concentrator_now_realtime(const Concentrator *c) {
+        return event_now_realtime(c->event);
+}
+
+const Settings *concentrator_settings(const Concentrator *c) {
+        return &c->settings;
+}
+
+unsigned concentrator_descriptor_limit(const Concentrator *c) {
+        return c->descriptor_limit;
+}
+
+void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit) {
+        c->descriptor_limit = limit;
+}
+
+TlsContext *concentrator_tls(const Concentrator *c) {
+        return c->tls;
+}
+
+bool concentrator_is_closed(const Concentrator *c) {
+        return c->closed;
+}
+
+Poller *concentrator_poller(Concentrator *c) {
+        return c->poller;
+}
+
+TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind) {
+        return &c->timeouts[kind];
+}
+
+AcceptorRests *concentrator_rests(Concentrator *c) {
+        return &c->rests;
+}
+
+Closer *concentrator_closer(Concentrator *c) {
+        return &c->closer;
+}
+
+Account *concentrator_account(const Concentrator *c) {
+        return c->account;
+}
+
+TlsWorker *concentrator_tls_worker(Concentrator *c) {
+        return c->tls_worker;
+}
+
+PortPool *concentrator_ports(Concentrator *c) {
+        return &c->ports;
+}
+
+PortQueue *concentrator_port_queue(Concentrator *c) {
+        return &c->port_queue;
+}
+
+Metrics *concentrator_metrics(Concentrator *c) {
+        return &c->metrics;
+}
+
+ConcentratorCounts *concentrator_counts(Concentrator *c) {
+        return &c->counts;
+}
+
+uint8_t *concentrator_read_buffer(Concentrator *c) {
+        return c->input;
+}
+
+uint8_t *concentrator_write_buffer(Concentrator *c) {
+        return c->encoded;
+}
+
+bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out) {
+        return log_burst_pass(&c->unidentified, event_now(c->event), ret_left_out);
+}
+
+int concentrator_add_console(Concentrator *c, Console *console) {
+        if (console_is_clone(console) &&
+            console_index_put(&c->clones, &console->by_uuid, console, console->uuid, sizeof console->uuid) < 0)
+                return -ENOMEM;
+        if (HASH_TRY_ADD(handle, c->consoles, console->id, strlen(console->id), console) < 0)
+                return -ENOMEM;
+
+        console->number = c->n_consoles_ever++;
+        c->counts.n_vms++;
+        return 0;
+}
+
+int concentrator_name_console(Concentrator *c, Console *console, const char *name) {
+        return console_index_put(&c->names, &console->by_name, console, name, strlen(name));
+}
+
+void concentrator_set_port_owner(Concentrator *c, uint16_t port, Console *console) {
+        if (port > 0)
+                c->by_port[port] = console;
+}
+
+void concentrator_remove_console(Concentrator *c, Console *console) {
+        if (console->handle.tbl)
+                c->counts.n_vms--;
+        HASH_REMOVE(handle, c->consoles, console);
+        console_index_remove(&c->clones, &console->by_uuid);
+        console_index_remove(&c->names, &console->by_name);
+}
+
+int concentrator_add_vmotion(Concentrator *c, VMotion *v) {
+        return HASH_TRY_ADD(handle, c->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
+}
+
+void concentrator_remove_vmotion(Concentrator *c, VMotion *v) {
+        HASH_REMOVE(handle, c->vmotions, v);
+}
+
+Console *concentrator_consoles(const Concentrator *c) {
+        return c->consoles;
+}
+
 Console *concentrator_find(const Concentrator *c, const char *id) {
         Console *console;
 
         HASH_FIND(handle, c->consoles, id, strlen(id), console);
         return console;
+}
+
+Console *concentrator_find_port(const Concentrator *c, uint16_t port) {
+        return c->by_port[port];
+}
+
+const ConsoleEntry *concentrator_find_name(const Concentrator *c, const char *name) {
+        return console_index_find(&c->names, name, strlen(name));
 }
 
 bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]) {

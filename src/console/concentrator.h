@@ -60,68 +60,39 @@ struct ConcentratorObserver {
  * ports: after a restart all VMs are such until they are back. */
 #define CONCENTRATOR_ORPHANS_MAX 65536U
 
-struct Concentrator {
-        sd_event *event;
-        Poller *poller;
-        Settings settings;
-        unsigned descriptor_limit; /* connections are refused from this descriptor number on */
+/* Timeouts, a queue for each kind; whose they are and what they mean is said where they are embedded. */
+typedef enum TimeoutKind {
+        TIMEOUT_HANDSHAKE,   /* Link.timeout: not identified yet */
+        TIMEOUT_QUESTION,    /* Link.question: its host has been asked for a UUID */
+        TIMEOUT_DEPARTURE,   /* Link.timeout: a vMotion's source that has not closed yet */
+        TIMEOUT_STALL,       /* Link.stall: takes no input */
+        TIMEOUT_HANDOVER,    /* Link.handover: a target whose source may still have something to say */
+        TIMEOUT_DETECTION,   /* Client.detection: raw or telnet is not known yet */
+        TIMEOUT_BINARY,      /* Client.detection: has not said whether it takes BINARY */
+        TIMEOUT_SILENCE,     /* Client.silence: has sent something, and does not speak telnet */
+        TIMEOUT_VM_SILENCE,  /* Client.vm_silence: half-closed, and its VM says nothing */
+        TIMEOUT_HALF_CLOSED, /* Client.lifetime: half-closed */
+        TIMEOUT_VMOTION,     /* VMotion.timeout */
+        TIMEOUT_ORPHAN,      /* Console.orphaned: without VM and clients */
+        _TIMEOUT_MAX,
+} TimeoutKind;
 
-        TimeoutQueue handshakes;  /* Link.timeout: not identified yet */
-        TimeoutQueue questions;   /* Link.question: its host has been asked for a UUID */
-        TimeoutQueue departures;  /* Link.timeout: a vMotion's source that has not closed yet */
-        TimeoutQueue detections;  /* Client.detection: raw or telnet is not known yet */
-        TimeoutQueue binary_answers; /* Client.detection: has not said whether it takes BINARY */
-        TimeoutQueue silences;    /* Client.silence: has sent something, and does not speak telnet */
-        TimeoutQueue vm_silences; /* Client.vm_silence: half-closed, and its VM says nothing */
-        TimeoutQueue half_closed; /* Client.lifetime: half-closed */
-        TimeoutQueue vmotion_timeouts;
-        TimeoutQueue stalls;      /* Link.stall: takes no input */
-        TimeoutQueue handovers;   /* Link.handover: a target whose source may still have something to say */
-        TimeoutQueue orphans;     /* Console.orphaned: without VM and clients */
-        AcceptorRests rests;
-        Closer closer;
-        Account *account; /* of the memory that strangers and clients take */
-
-        TlsWorker *tls_worker; /* for all contexts, whoever has them */
-        TlsContext *tls;       /* of ESXi hosts; NULL: there is no certificate */
-        bool closed;           /* all ESXi hosts that connect are refused */
-
-        PortPool ports;
-        PortQueue port_queue;
-        bool ports_closed;          /* it was said that VMs do not listen at their ports */
-        LogRateLimit port_closings; /* how often that is said */
-        Console *consoles;  /* uthash by identity */
-        ConsoleIndex clones; /* by UUID: consoles that have the BIOS UUID in their identity, because another VM has the same UUID */
-        ConsoleIndex names;  /* by name: all consoles */
-        Console *by_port[UINT16_MAX + 1]; /* whose own port that is; NULL: it is none's */
-        VMotion *vmotions;  /* uthash by the secret's first half */
-        Gate *gates;        /* utlist: the sockets on which ESXi connects */
-        Link *links;        /* utlist: all that are open, with or without a console */
-
-        /* What the loop does when it has come round, see concentrator_settle() */
-        Link *closed_links; /* utlist */
-        Client *closed_clients; /* utlist */
-        Console *dirty;     /* utlist: those that have changed */
-        sd_event_source *settler;
-        ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
-
-        Metrics metrics;
-        uint64_t n_consoles_ever, n_links_ever;
-        unsigned n_connected; /* VMs */
-        unsigned n_clients;
+/* How many there are now */
+typedef struct ConcentratorCounts {
+        unsigned n_vms;
+        unsigned n_connected; /* of these */
         unsigned n_links;
+        unsigned n_clients;
         unsigned n_ports; /* VMs that listen at one */
-        LogRateLimit refusals; /* for want of descriptors */
-        LogBurst unidentified; /* what is logged about connections that have no console */
-
-        uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
-        uint8_t *encoded; /* TELNET_TRANSMIT_BUFFER: what is about to be written */
-};
+} ConcentratorCounts;
 
 /* @n_descriptors: how many the process may have (RLIMIT_NOFILE). Takes over what @settings points to. */
 int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors, Concentrator **ret);
 Concentrator *concentrator_free(Concentrator *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
+
+/* As if there were so many descriptors that connections have those before @limit. */
+void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit);
 
 /* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays. Takes over what
  * @settings points to. */
@@ -141,7 +112,51 @@ void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer);
 void concentrator_notify(Concentrator *c, Console *console, ConsoleEvent event, const Client *client);
 void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t *data, size_t n);
 
+/*
+ * What its objects share
+ */
+sd_event *concentrator_event(const Concentrator *c);
+usec_t concentrator_now(const Concentrator *c);          /* CLOCK_MONOTONIC, as the loop saw it when it last woke up */
+usec_t concentrator_now_realtime(const Concentrator *c); /* the same, since 1970 */
+const Settings *concentrator_settings(const Concentrator *c);
+unsigned concentrator_descriptor_limit(const Concentrator *c); /* connections are refused from this descriptor number on */
+TlsContext *concentrator_tls(const Concentrator *c);     /* of ESXi hosts; NULL: there is no certificate */
+bool concentrator_is_closed(const Concentrator *c);
+
+Poller *concentrator_poller(Concentrator *c);
+TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind);
+AcceptorRests *concentrator_rests(Concentrator *c);
+Closer *concentrator_closer(Concentrator *c);
+Account *concentrator_account(const Concentrator *c); /* of the memory that strangers and clients take */
+TlsWorker *concentrator_tls_worker(Concentrator *c);  /* for all contexts, whoever has them */
+PortPool *concentrator_ports(Concentrator *c);
+PortQueue *concentrator_port_queue(Concentrator *c);
+Metrics *concentrator_metrics(Concentrator *c);
+ConcentratorCounts *concentrator_counts(Concentrator *c);
+uint8_t *concentrator_read_buffer(Concentrator *c);  /* CONCENTRATOR_READ_MAX: what has just been read */
+uint8_t *concentrator_write_buffer(Concentrator *c); /* TELNET_TRANSMIT_BUFFER: what is about to be written */
+
+/* Whether one more line about connections that have no console may be logged; *ret_left_out: see log_burst_pass(). */
+bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out);
+
+/*
+ * Who is there: links, consoles and vMotions report here when they come and when they go. What adds returns 0 or -ENOMEM.
+ */
+void concentrator_add_link(Concentrator *c, Link *link);
+
+/* Numbers it: they are in the order in which they came. */
+int concentrator_add_console(Concentrator *c, Console *console);
+int concentrator_name_console(Concentrator *c, Console *console, const char *name);
+void concentrator_set_port_owner(Concentrator *c, uint16_t port, Console *console); /* @console may be NULL, @port 0 */
+void concentrator_remove_console(Concentrator *c, Console *console);
+int concentrator_add_vmotion(Concentrator *c, VMotion *v);
+void concentrator_remove_vmotion(Concentrator *c, VMotion *v);
+
+/* The first console; the others follow by handle.next. */
+Console *concentrator_consoles(const Concentrator *c);
 Console *concentrator_find(const Concentrator *c, const char *id);
+Console *concentrator_find_port(const Concentrator *c, uint16_t port); /* whose own port that is */
+const ConsoleEntry *concentrator_find_name(const Concentrator *c, const char *name); /* the first of that name */
 
 /* Whether there is a clone with these two UUIDs. */
 bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]);

@@ -88,7 +88,7 @@ bool console_holds_input(const Console *c) {
 
 void console_input(Console *c, const uint8_t *data, size_t n) {
         c->bytes_sent += n;
-        c->concentrator->metrics.vm_bytes_sent += n;
+        concentrator_metrics(c->concentrator)->vm_bytes_sent += n;
 
         if (input_ring_append(&c->input, data, n) < 0)
                 console_log(c, LOG_ERR, NULL, NULL, "no memory for input, %zu bytes are lost", n);

@@ -26,7 +26,7 @@ static bool console_is_away(const Console *c) {
 }
 
 static bool console_has_useful_port(const Console *c) {
-        const PortPool *pool = &c->concentrator->ports;
+        const PortPool *pool = concentrator_ports(c->concentrator);
 
         return c->own_port >= pool->first && c->own_port <= pool->last;
 }
@@ -34,13 +34,13 @@ static bool console_has_useful_port(const Console *c) {
 static void console_update_claim(Console *c, PortState state) {
         bool away = console_is_away(c);
 
-        port_queue_update(&c->concentrator->port_queue, &c->claim,
+        port_queue_update(concentrator_port_queue(c->concentrator), &c->claim,
                           &(PortFacts){
                                   .state = state,
                                   .away = away,
                                   .away_since = !away             ? 0
                                                 : c->orphaned.queue ? c->orphaned.since
-                                                                    : event_now(c->concentrator->event),
+                                                                    : concentrator_now(c->concentrator),
                                   .useful = console_has_useful_port(c),
                           });
 }
@@ -49,14 +49,12 @@ static void console_set_port_state(Console *c, PortState state) {
         Concentrator *concentrator = c->concentrator;
         bool own = state == PORT_OPEN || state == PORT_RESERVED;
 
-        if (c->by_port > 0)
-                concentrator->by_port[c->by_port] = NULL;
+        concentrator_set_port_owner(concentrator, c->by_port, NULL);
         c->by_port = own ? c->own_port : 0;
-        if (own)
-                concentrator->by_port[c->by_port] = c;
+        concentrator_set_port_owner(concentrator, c->by_port, c);
 
-        concentrator->n_ports += state == PORT_OPEN;
-        concentrator->n_ports -= c->claim.facts.state == PORT_OPEN;
+        concentrator_counts(concentrator)->n_ports += state == PORT_OPEN;
+        concentrator_counts(concentrator)->n_ports -= c->claim.facts.state == PORT_OPEN;
         c->port = state == PORT_OPEN ? c->own_port : 0;
         console_update_claim(c, state);
 }
@@ -102,7 +100,7 @@ static void console_stop_listening(Console *c) {
 /* Returns: 0 or a negative errno. */
 static int console_listen(Console *c, uint16_t port) {
         Concentrator *concentrator = c->concentrator;
-        SocketAddress address = concentrator->settings.vm_port_address;
+        SocketAddress address = concentrator_settings(concentrator)->vm_port_address;
 
         address_set_port(&address, port);
         int fd = socket_listen(&address);
@@ -114,7 +112,7 @@ static int console_listen(Console *c, uint16_t port) {
         if (fd < 0)
                 return fd;
 
-        int r = acceptor_open(&c->acceptor, concentrator->poller, &concentrator->rests, fd, console_accept);
+        int r = acceptor_open(&c->acceptor, concentrator_poller(concentrator), concentrator_rests(concentrator), fd, console_accept);
         return r == -ENOSPC ? -ENOBUFS : r; /* of what epoll may watch */
 }
 
@@ -139,23 +137,23 @@ static void log_foreign_port(int port, int next) {
 /* The port that is reserved for it, or the one that it had last, or another. Returns: a port that is now taken, or
  * -ENOSPC. */
 static int console_take_port(Console *c) {
-        PortPool *pool = &c->concentrator->ports;
+        PortPool *pool = concentrator_ports(c->concentrator);
 
         if (c->claim.facts.state == PORT_RESERVED ||
             (c->own_port > 0 && port_pool_claim(pool, c->own_port) >= 0))
                 return c->own_port;
 
-        return port_pool_take(pool, event_now(c->concentrator->event));
+        return port_pool_take(pool, concentrator_now(c->concentrator));
 }
 
 /* Returns: 0; a negative errno that is_shortage(), and its port is reserved; -ENOSPC or -EADDRINUSE, and it waits for a
  * port; or another negative errno. */
 static int console_try_port(Console *c) {
-        PortPool *pool = &c->concentrator->ports;
+        PortPool *pool = concentrator_ports(c->concentrator);
         int foreign = 0;
 
         for (unsigned i = 0; i < PORT_TRIES_MAX; i++) {
-                usec_t now = event_now(c->concentrator->event);
+                usec_t now = concentrator_now(c->concentrator);
                 int port = i == 0 ? console_take_port(c) : port_pool_take(pool, now);
                 if (foreign > 0)
                         log_foreign_port(foreign, port);
@@ -193,8 +191,8 @@ void console_close_port(Console *c) {
         if (state != PORT_RESERVED && state != PORT_OPEN)
                 return;
 
-        port_pool_release(&concentrator->ports, c->own_port);
-        port_queue_wake(&concentrator->port_queue);
+        port_pool_release(concentrator_ports(concentrator), c->own_port);
+        port_queue_wake(concentrator_port_queue(concentrator));
 }
 
 static const char *format_span(usec_t span, char buffer[static 32]) {
@@ -214,7 +212,7 @@ static const char *format_span(usec_t span, char buffer[static 32]) {
 static bool concentrator_give_up_port(Concentrator *concentrator) {
         char away[32], connected[32];
 
-        PortClaim *claim = port_queue_holder(&concentrator->port_queue);
+        PortClaim *claim = port_queue_holder(concentrator_port_queue(concentrator));
         if (!claim)
                 return false;
 
@@ -222,11 +220,11 @@ static bool concentrator_give_up_port(Concentrator *concentrator) {
         console_log(c, LOG_NOTICE, VSPC_MESSAGE_PORT_GIVEN_UP, NULL,
                     "gives up port %u, as all ports are taken and another VM needs one: it has been away for %s, and was "
                     "connected for %s in all", c->own_port,
-                    format_span(event_now(concentrator->event) - claim->facts.away_since, away),
+                    format_span(concentrator_now(concentrator) - claim->facts.away_since, away),
                     format_span(claim->connected, connected));
         console_close_port(c);
         c->own_port = 0; /* nor is it to have that one again after a restart */
-        concentrator->metrics.ports_given_up++;
+        concentrator_metrics(concentrator)->ports_given_up++;
         console_has_news(c);
         return true;
 }
@@ -244,11 +242,11 @@ static int console_get_port(Console *c) {
 }
 
 void console_open_port(Console *c) {
-        const PortClaim *first = c->concentrator->port_queue.lists[PORT_LIST_AWAITED];
+        const PortClaim *first = concentrator_port_queue(c->concentrator)->lists[PORT_LIST_AWAITED];
         PortState state = c->claim.facts.state;
         int r = -ENOSPC;
 
-        if (!c->concentrator->settings.vm_ports || state == PORT_OPEN)
+        if (!concentrator_settings(c->concentrator)->vm_ports || state == PORT_OPEN)
                 return;
 
         if (state != PORT_RESERVED && first && first != &c->claim)
@@ -266,7 +264,7 @@ void console_open_port(Console *c) {
 
 void console_claim_own_port(Console *c) {
         if (c->claim.facts.state == PORT_NONE && c->own_port > 0 &&
-            port_pool_claim(&c->concentrator->ports, c->own_port) >= 0)
+            port_pool_claim(concentrator_ports(c->concentrator), c->own_port) >= 0)
                 console_set_port_state(c, PORT_RESERVED);
 }
 
@@ -315,12 +313,13 @@ static bool console_serve_port(Console *c) {
 /* Said once, and not for each VM. */
 static void concentrator_tell_of_closed_ports(Concentrator *c) {
         const LogFields fields = {.message_id = VSPC_MESSAGE_PORTS_CLOSED};
-        unsigned n = c->port_queue.n[PORT_LIST_RESERVED] + c->port_queue.n[PORT_LIST_RESERVED_AWAY];
+        PortQueue *q = concentrator_port_queue(c);
+        unsigned n = q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY];
 
-        if (n == 0 && TAKE(c->ports_closed, false) && c->settings.vm_ports)
+        if (n == 0 && TAKE(q->told_closed, false) && concentrator_settings(c)->vm_ports)
                 log_full(LOG_NOTICE, 0, &fields, "All VMs listen at their ports again");
-        if (n > 0 && !c->ports_closed && log_rate_limit_pass(&c->port_closings, event_now(c->event)) > 0) {
-                c->ports_closed = true;
+        if (n > 0 && !q->told_closed && log_rate_limit_pass(&q->closings, concentrator_now(c)) > 0) {
+                q->told_closed = true;
                 log_full(LOG_WARNING, 0, &fields,
                          "File descriptors are running out: %u %s at present, beginning with the VM that has been away "
                          "for longest. They keep their ports, and listen there again once descriptors are free. "
@@ -329,8 +328,8 @@ static void concentrator_tell_of_closed_ports(Concentrator *c) {
         }
 }
 
-bool console_serve_ports(PortQueue *q, usec_t *ret_retry) {
-        Concentrator *c = container_of(q, Concentrator, port_queue);
+bool console_serve_ports(Concentrator *c, usec_t *ret_retry) {
+        PortQueue *q = concentrator_port_queue(c);
         bool spare = true;
 
         for (PortList list = PORT_LIST_NONE + 1; list < _PORT_LIST_MAX && spare; list++) {
@@ -343,10 +342,11 @@ bool console_serve_ports(PortQueue *q, usec_t *ret_retry) {
         }
 
         concentrator_tell_of_closed_ports(c);
-        if (c->ports.foreign_since > 0 && q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY] > 0)
-                *ret_retry = c->ports.foreign_since + PORT_POOL_FOREIGN_USEC;
+        const PortPool *pool = concentrator_ports(c);
+        if (pool->foreign_since > 0 && q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY] > 0)
+                *ret_retry = pool->foreign_since + PORT_POOL_FOREIGN_USEC;
         if (!spare || q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY] > 0)
-                *ret_retry = MIN(*ret_retry, event_now(c->event) + PORT_RETRY_USEC);
+                *ret_retry = MIN(*ret_retry, concentrator_now(c) + PORT_RETRY_USEC);
 
         return false;
 }

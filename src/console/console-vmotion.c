@@ -40,7 +40,7 @@ static void vmotion_end(VMotion *v, Link *winner) {
         if (peer)
                 link_close(peer, LINK_E_VMOTION_OVER);
 
-        HASH_REMOVE(handle, console->concentrator->vmotions, v);
+        concentrator_remove_vmotion(console->concentrator, v);
         console_remove_vmotion(console, v);
         vmotion_free(v);
 }
@@ -57,7 +57,7 @@ static void vmotion_drop_peer(VMotion *v) {
 
 /* Input is held from here on: the source gets what has been typed so far, then GOAHEAD. */
 static void vmotion_hold(VMotion *v) {
-        timeout_start(&v->console->concentrator->vmotion_timeouts, &v->timeout);
+        timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
         v->go_ahead = VMOTION_GO_AHEAD_DUE;
         v->source->input_limit = input_ring_end(&v->console->input);
 }
@@ -90,7 +90,7 @@ bool vmotion_mutes(const VMotion *v, const Link *link) {
 
 /* Everybody who watches is told of it, and it is counted. */
 static void vmotion_report(Console *console, ConsoleEvent event) {
-        Metrics *m = &console->concentrator->metrics;
+        Metrics *m = concentrator_metrics(console->concentrator);
 
         if (event == CONSOLE_VMOTION_BEGUN)
                 m->vmotions_begun++;
@@ -164,10 +164,10 @@ static int vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
 
         vmotion_drop_peer(v);
 
-        HASH_REMOVE(handle, c->vmotions, v);
+        concentrator_remove_vmotion(c, v);
         int r = vmotion_renew(v, sequence, n);
         if (r >= 0)
-                r = HASH_TRY_ADD(handle, c->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
+                r = concentrator_add_vmotion(c, v);
         if (r < 0) {
                 Console *console = v->console;
                 Link *source = v->source;
@@ -193,7 +193,7 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         if (!v) {
                 int r = vmotion_new(source->uri, sequence, n, &v);
                 if (r >= 0)
-                        r = HASH_TRY_ADD(handle, console->concentrator->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
+                        r = concentrator_add_vmotion(console->concentrator, v);
                 if (r < 0) {
                         vmotion_freep(&v);
                         return vmotion_not_now(source, sequence, n, strerror(-r));
@@ -234,7 +234,7 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
 /* A target has come when its vMotion was overdue and the source had been sent input again: from now on input is held
  * back once more. */
 static void vmotion_hold_again(VMotion *v) {
-        timeout_start(&v->console->concentrator->vmotion_timeouts, &v->timeout);
+        timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
         v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
         v->source->input_limit = input_ring_tell(&v->source->input);
 }

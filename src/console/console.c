@@ -59,7 +59,7 @@ void console_log(const Console *c, int level, const char *message_id, const char
 bool console_may_log_said(Console *c) {
         unsigned n_left_out;
 
-        if (!log_burst_pass(&c->said, event_now(c->concentrator->event), &n_left_out))
+        if (!log_burst_pass(&c->said, concentrator_now(c->concentrator), &n_left_out))
                 return false;
         if (n_left_out > 0)
                 console_log(c, LOG_NOTICE, NULL, NULL, "%u lines about it were left out, there were so many", n_left_out);
@@ -93,7 +93,7 @@ char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], c
 }
 
 ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted) {
-        uint32_t limit = c->concentrator->settings.client_limit;
+        uint32_t limit = concentrator_settings(c->concentrator)->client_limit;
 
         *ret_granted = access_decide(mode, &c->holders);
         if (*ret_granted == ACCESS_NONE)
@@ -111,7 +111,7 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
 }
 
 void console_apply_settings(Console *c) {
-        const Settings *settings = &c->concentrator->settings;
+        const Settings *settings = concentrator_settings(c->concentrator);
         uint16_t port = c->port;
 
         ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
@@ -125,16 +125,15 @@ void console_apply_settings(Console *c) {
         console_changed(c);
 }
 
+bool console_is_clone(const Console *c) {
+        return strlen(c->id) >= UUID_PAIR_TEXT_MAX - 1 && c->id[UUID_TEXT_MAX - 1] == '~';
+}
+
 /* The UUID, or both of a clone's, as the identity has them. */
-static int console_set_uuid_text(Console *c) {
-        bool clone = strlen(c->id) >= UUID_PAIR_TEXT_MAX - 1 && c->id[UUID_TEXT_MAX - 1] == '~';
-
+static void console_set_uuid_text(Console *c) {
         uuid_format(c->uuid, c->uuid_text);
-        if (!clone)
-                return 0;
-
-        memcpy(c->uuid_text, c->id, UUID_PAIR_TEXT_MAX - 1);
-        return console_index_put(&c->concentrator->clones, &c->by_uuid, c, c->uuid, sizeof c->uuid);
+        if (console_is_clone(c))
+                memcpy(c->uuid_text, c->id, UUID_PAIR_TEXT_MAX - 1);
 }
 
 int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[static 16], const char *name,
@@ -144,14 +143,14 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
                 return -ENOMEM;
 
         c->concentrator = concentrator;
-        c->number = concentrator->n_consoles_ever++;
-        c->since = event_now_realtime(concentrator->event);
+        c->since = concentrator_now_realtime(concentrator);
         memcpy(c->uuid, uuid, sizeof c->uuid);
         c->id = strdup(id);
+        if (c->id)
+                console_set_uuid_text(c);
         if (!c->id || console_set_uri(c, uri) < 0 || console_rename(c, name) < 0 ||
-            HASH_TRY_ADD(handle, concentrator->consoles, c->id, strlen(c->id), c) < 0 || console_set_uuid_text(c) < 0) {
-                HASH_REMOVE(handle, concentrator->consoles, c);
-                console_index_remove(&concentrator->names, &c->by_name);
+            concentrator_add_console(concentrator, c) < 0) {
+                concentrator_remove_console(concentrator, c);
                 free(c->id);
                 free(c->uri);
                 free(c->name);
@@ -159,22 +158,26 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         }
 
         input_ring_init(&c->input);
-        ring_init(&c->ring, concentrator->settings.scrollback_size,
-                  concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
+        ring_init(&c->ring, concentrator_settings(concentrator)->scrollback_size,
+                  concentrator_settings(concentrator)->client_buffer_size + OUTPUT_RESERVE);
         c->own_port = port;
-        concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
 
         *ret = TAKE_PTR(c);
         return 0;
 }
 
+void console_announce(Console *c) {
+        if (!TAKE(c->announced, true))
+                concentrator_notify(c->concentrator, c, CONSOLE_ADDED, NULL);
+}
+
 void console_set_gone(Console *c, usec_t since) {
         assert(!c->links && !c->clients && !c->vmotions);
 
-        usec_t now = event_now_realtime(c->concentrator->event);
+        usec_t now = concentrator_now_realtime(c->concentrator);
 
         c->since = since;
-        timeout_start_ago(&c->concentrator->orphans, &c->orphaned, now - MIN(since, now));
+        timeout_start_ago(concentrator_timeouts(c->concentrator, TIMEOUT_ORPHAN), &c->orphaned, now - MIN(since, now));
         console_settle_port(c);
         concentrator_limit_orphans(c->concentrator);
 }
@@ -192,12 +195,12 @@ static void console_update_connected(Console *c) {
                 return;
 
         c->connected = connected;
-        c->since = event_now_realtime(c->concentrator->event);
+        c->since = concentrator_now_realtime(c->concentrator);
         if (connected)
-                c->connected_at = event_now(c->concentrator->event);
+                c->connected_at = concentrator_now(c->concentrator);
         else
-                c->claim.connected += event_now(c->concentrator->event) - c->connected_at;
-        c->concentrator->n_connected += connected ? 1 : -1U;
+                c->claim.connected += concentrator_now(c->concentrator) - c->connected_at;
+        concentrator_counts(c->concentrator)->n_connected += connected ? 1 : -1U;
 }
 
 void console_links_changed(Console *c) {
@@ -232,9 +235,7 @@ Console *console_free(Console *c) {
                 vmotion_discard(c->vmotions);
 
         concentrator_notify(concentrator, c, CONSOLE_REMOVED, NULL);
-        HASH_REMOVE(handle, concentrator->consoles, c);
-        console_index_remove(&concentrator->clones, &c->by_uuid);
-        console_index_remove(&concentrator->names, &c->by_name);
+        concentrator_remove_console(concentrator, c);
         concentrator_unqueue_dirty(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
@@ -269,11 +270,11 @@ int console_rename(Console *c, const char *name) {
 
         if (!*name)
                 label = strdup(c->id);
-        else if (!c->concentrator->settings.multi_console)
+        else if (!concentrator_settings(c->concentrator)->multi_console)
                 label = strdup(name);
         else if (asprintf(&label, "%s_%s", name, c->uri) < 0)
                 label = NULL;
-        if (!label || console_index_put(&c->concentrator->names, &c->by_name, c, label, strlen(label)) < 0)
+        if (!label || concentrator_name_console(c->concentrator, c, label) < 0)
                 return -ENOMEM;
 
         if (!c->name || streq(c->name, label)) {
@@ -335,7 +336,7 @@ static void console_close_listeners(Console *c) {
 static void console_count_client(Console *c, const Client *client, unsigned n) {
         c->n_clients += n;
         c->holders.n[client->access] += n;
-        c->concentrator->n_clients += n;
+        concentrator_counts(c->concentrator)->n_clients += n;
         c->clients_changed = true;
         console_changed(c);
 }
@@ -346,7 +347,7 @@ void console_add_client(Console *c, Client *client) {
 
         DL_APPEND(c->clients, client);
         console_count_client(c, client, 1);
-        c->concentrator->metrics.clients++;
+        concentrator_metrics(c->concentrator)->clients++;
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_ATTACHED, client);
 }
 
@@ -358,7 +359,7 @@ void console_remove_client(Console *c, Client *client) {
         }
 
         DL_DELETE(c->clients, client);
-        c->left = event_now_realtime(c->concentrator->event);
+        c->left = concentrator_now_realtime(c->concentrator);
         console_count_client(c, client, -1U);
 }
 
@@ -405,13 +406,13 @@ int console_forget(Console *c, const Peer *by) {
 }
 
 bool console_has_room(Console *c, size_t n) {
-        return c->concentrator->settings.slow_client != SLOW_CLIENT_WAIT || ring_space(&c->ring) >= n;
+        return concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_WAIT || ring_space(&c->ring) >= n;
 }
 
 void console_output(Console *c, const uint8_t *data, size_t n) {
         Client *client;
 
-        c->concentrator->metrics.vm_bytes_received += n;
+        concentrator_metrics(c->concentrator)->vm_bytes_received += n;
         DL_FOREACH(c->half_closed, client)
                 client_break_vm_silence(client);
         if (ring_append(&c->ring, data, n) < 0)
@@ -421,7 +422,7 @@ void console_output(Console *c, const uint8_t *data, size_t n) {
 }
 
 size_t console_output_space(Console *c) {
-        const Settings *settings = &c->concentrator->settings;
+        const Settings *settings = concentrator_settings(c->concentrator);
 
         /* Whatever the policy, a client that keeps up must not be overtaken by a single read. */
         if (settings->slow_client != SLOW_CLIENT_WAIT)
@@ -433,7 +434,7 @@ size_t console_output_space(Console *c) {
 
 /* Blocked once the ring is full, and until half of it is free again: not for each block that is sent. */
 static bool console_output_is_blocked(Console *c) {
-        const Settings *settings = &c->concentrator->settings;
+        const Settings *settings = concentrator_settings(c->concentrator);
 
         if (settings->slow_client != SLOW_CLIENT_WAIT)
                 return false;
@@ -461,7 +462,7 @@ usec_t console_gone_since(const Console *c) {
 }
 
 usec_t console_expires(const Console *c) {
-        sd_event *event = c->concentrator->event;
+        sd_event *event = concentrator_event(c->concentrator);
         usec_t deadline = c->orphaned.queue ? timeout_deadline(&c->orphaned) : USEC_INFINITY;
 
         if (deadline == USEC_INFINITY)
@@ -543,7 +544,7 @@ static void console_settle_orphaned(Console *c) {
         if (c->links || c->clients || c->vmotions)
                 timeout_stop(&c->orphaned);
         else if (!c->orphaned.queue) {
-                timeout_start(&c->concentrator->orphans, &c->orphaned);
+                timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_ORPHAN), &c->orphaned);
                 concentrator_limit_orphans(c->concentrator);
         }
         console_settle_port(c);

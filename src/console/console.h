@@ -73,6 +73,7 @@ struct Console {
         bool links_changed;   /* the links, or what is known of them */
         bool clients_changed; /* a client has come or gone, or has other access */
         bool has_news;        /* observers are to be told CONSOLE_CHANGED */
+        bool announced;       /* observers know it */
         bool removed;         /* it is to go, unless somebody is there */
         Console *dirty_prev, *dirty_next;
 
@@ -89,10 +90,16 @@ struct Console {
  * UUID. To be freed by the caller. */
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri);
 
+/* Whether its identity has a BIOS UUID in it ("~"), because another VM has the same UUID. */
+bool console_is_clone(const Console *c);
+
 /* Creates the console. To be followed by console_open_port(), which opens @port, or another if that is 0 or not to be had.
  * @name is the VM's, see console_rename(). */
 int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret);
+
+/* Tells observers of it, once: to be called when it has its port. */
+void console_announce(Console *c);
 
 /* Has it go when the loop comes round, unless its VM or a client comes before. */
 void console_remove(Console *c);
@@ -143,7 +150,7 @@ void console_pause_port(Console *c);
 void console_settle_port(Console *c);
 
 /* See PortQueueHandler: serves the next VM that waits. */
-bool console_serve_ports(PortQueue *q, usec_t *ret_retry);
+bool console_serve_ports(Concentrator *c, usec_t *ret_retry);
 
 /* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by
  * console_apply_settings(). */

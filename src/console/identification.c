@@ -93,7 +93,7 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
                 return true;
 
         /* It has been a clone before, perhaps at another of its serial ports. */
-        return concentrator_find(c, clone_id) || (c->settings.multi_console && concentrator_has_clone(c, uuid, bios));
+        return concentrator_find(c, clone_id) || (concentrator_settings(c)->multi_console && concentrator_has_clone(c, uuid, bios));
 }
 
 /* Finds the identity of @l's console; *ret_other: a live link of the VM that @l's VM is a clone of, or NULL.
@@ -101,7 +101,7 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
 static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Concentrator *c = l->concentrator;
         const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios;
-        _cleanup_free_ char *id = console_make_id(&c->settings, uuid, NULL, l->uri), *clone_id = NULL;
+        _cleanup_free_ char *id = console_make_id(concentrator_settings(c), uuid, NULL, l->uri), *clone_id = NULL;
         if (!id)
                 return -ENOMEM;
 
@@ -126,7 +126,7 @@ static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
 
         bios = vm_identity_get(&l->identity, VM_UUID_BIOS);
         if (bios) {
-                clone_id = console_make_id(&c->settings, uuid, bios, l->uri);
+                clone_id = console_make_id(concentrator_settings(c), uuid, bios, l->uri);
                 if (!clone_id)
                         return -ENOMEM;
                 if (link_is_clone(l, other, clone_id)) {
@@ -184,6 +184,7 @@ int link_identify(Link *l) {
         bool has_another = console_active_link(console);
         console_add_link(console, l);
         console_open_port(console);
+        console_announce(console);
         link_go_live(l, NULL);
 
         const char *how = l->stream.tls ? tls_session_version(l->stream.tls) : "", *in = *how ? " in " : "";

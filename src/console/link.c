@@ -62,8 +62,7 @@ static void link_log_unidentified(const Link *l, int level, const char *message_
         const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
         unsigned n_left_out = 0;
 
-        if (level < LOG_DEBUG && !log_burst_pass(&l->concentrator->unidentified, event_now(l->concentrator->event),
-                                                 &n_left_out))
+        if (level < LOG_DEBUG && !concentrator_may_log_unidentified(l->concentrator, &n_left_out))
                 return;
         if (n_left_out > 0)
                 log_notice("%u lines about connections that are no VM's were left out, there were so many", n_left_out);
@@ -125,8 +124,8 @@ static int link_offer(Link *l) {
 
 /* It speaks telnet, or nothing but telnet is spoken here. */
 static int link_begin_plain(Link *l) {
-        const Settings *settings = &l->concentrator->settings;
-        bool may_start = l->concentrator->tls && settings->start_tls, must = settings_require_tls(settings);
+        const Settings *settings = concentrator_settings(l->concentrator);
+        bool may_start = concentrator_tls(l->concentrator) && settings->start_tls, must = settings_require_tls(settings);
 
         l->security = must ? LINK_MUST_START_TLS : may_start ? LINK_MAY_START_TLS : LINK_PLAIN;
         return must && !may_start ? LINK_E_PLAIN : link_offer(l);
@@ -154,28 +153,26 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
                 return -ENOMEM;
         }
 
-        int r = stream_open(&l->stream, c->poller, WIRE_PLAIN(fd), LINK_OUT_MAX, &link_handler);
+        int r = stream_open(&l->stream, concentrator_poller(c), WIRE_PLAIN(fd), LINK_OUT_MAX, &link_handler);
         if (r < 0) {
                 free(l);
                 return r;
         }
 
         l->concentrator = c;
-        l->number = c->n_links_ever++;
         l->turn_max = CONCENTRATOR_READ_MAX;
         l->input_limit = INPUT_NO_MARK;
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
         address_format(peer, l->peer);
         const AccountKey key = account_key_of_address(peer);
-        charge_open(&l->charge, c->account, &key, CHARGE_STRANGER, link_given_up);
+        charge_open(&l->charge, concentrator_account(c), &key, CHARGE_STRANGER, link_given_up);
         telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
-        DL_APPEND(c->links, l);
-        c->n_links++;
-        timeout_start(&c->handshakes, &l->timeout);
+        concentrator_add_link(c, l);
+        timeout_start(concentrator_timeouts(c, TIMEOUT_HANDSHAKE), &l->timeout);
 
         /* Where it may be TLS, nothing can be said before the host has. */
-        r = c->closed ? LINK_E_CLOSED : !c->tls ? link_begin_plain(l) : 0;
+        r = concentrator_is_closed(c) ? LINK_E_CLOSED : !concentrator_tls(c) ? link_begin_plain(l) : 0;
         if (r != 0)
                 link_close(l, r);
         else /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one */
@@ -206,8 +203,6 @@ void link_close(Link *l, int verdict) {
 
         if (l->console)
                 console_remove_link(l->console, l);
-        DL_DELETE(c->links, l);
-        c->n_links--;
         concentrator_collect_link(c, l);
 }
 
@@ -238,7 +233,7 @@ static const struct {
 
 /* The same for what has a figure or a name in it */
 static void link_log_end(const Link *l) {
-        const Settings *settings = &l->concentrator->settings;
+        const Settings *settings = concentrator_settings(l->concentrator);
         char uuid[UUID_TEXT_MAX];
 
         switch (l->verdict) {
@@ -312,7 +307,7 @@ static void link_say_goodbye(Link *l) {
         if (l->verdict == LINK_E_NOT_SERVED && l->uri)
                 (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         if (gently)
-                closer_take(&l->concentrator->closer, &l->stream, l->charge.account ? &l->charge : NULL);
+                closer_take(concentrator_closer(l->concentrator), &l->stream, l->charge.account ? &l->charge : NULL);
         else
                 stream_close(&l->stream);
 }
@@ -328,7 +323,7 @@ void link_reap(Link *l) {
         link_log_end(l);
         link_say_goodbye(l);
         if (!console)
-                l->concentrator->metrics.vm_connections_refused++;
+                concentrator_metrics(l->concentrator)->vm_connections_refused++;
         if (l->state == LINK_LIVE)
                 link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
 
@@ -409,7 +404,7 @@ int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
 
 /* All begins anew: nothing of what was said in plain text, by whoever has, is true of the VM. */
 static int link_begin_tls(Link *l) {
-        Concentrator *c = l->concentrator;
+        TlsContext *context = concentrator_tls(l->concentrator);
 
         l->security = LINK_TLS;
         l->authenticating = false;
@@ -422,7 +417,7 @@ static int link_begin_tls(Link *l) {
         l->identity = (VmIdentity){};
         timeout_stop(&l->question);
 
-        int r = c->tls ? stream_start_tls(&l->stream, c->tls, NULL) : -ENOTSUP;
+        int r = context ? stream_start_tls(&l->stream, context, NULL) : -ENOTSUP;
         if (r < 0)
                 return r;
 
@@ -487,7 +482,7 @@ static int link_handle_authentication(Link *l, const TelnetEvent *event) {
  */
 
 int link_ask_uuid(Link *l, VMwareCode question) {
-        timeout_start(&l->concentrator->questions, &l->question);
+        timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_QUESTION), &l->question);
         return link_put(l, question, NULL, 0);
 }
 
@@ -574,7 +569,7 @@ static int link_take_identity(Link *l, const VMwareSuboption *s) {
 }
 
 static int link_do_proxy(Link *l, const uint8_t *data, size_t n) {
-        const Settings *settings = &l->concentrator->settings;
+        const Settings *settings = concentrator_settings(l->concentrator);
 
         if (l->state != LINK_HANDSHAKE || l->uri) {
                 link_log(l, LOG_DEBUG, NULL, "sends DO-PROXY again, which changes nothing");
@@ -826,7 +821,7 @@ static void link_adapt_turn(Link *l, usec_t elapsed, size_t n, size_t max) {
 }
 
 static int link_read(Link *l) {
-        uint8_t *input = l->concentrator->input;
+        uint8_t *input = concentrator_read_buffer(l->concentrator);
         int r = l->security == LINK_UNDECIDED ? link_begin(l) : 0;
 
         if (r != 0)
@@ -917,7 +912,7 @@ static int link_send_input(Link *l, bool *ret_more) {
                 return *ret_more ? vmotion_go_ahead(l->vmotion) : 0;
         }
 
-        ssize_t sent = telnet_transmit(&l->stream, &l->telnet, iov, n, l->concentrator->encoded);
+        ssize_t sent = telnet_transmit(&l->stream, &l->telnet, iov, n, concentrator_write_buffer(l->concentrator));
         if (sent < 0)
                 return (int) sent;
 
@@ -934,7 +929,7 @@ static void link_watch_stall(Link *l, InputMark before) {
                 l->stalled = false;
         } else if (now.position != before.position || now.n_breaks != before.n_breaks || (!l->stalled && !l->stall.queue)) {
                 l->stalled = false;
-                timeout_start(&l->concentrator->stalls, &l->stall);
+                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_STALL), &l->stall);
         }
 }
 
@@ -1050,7 +1045,7 @@ void link_go_live(Link *l, Link *predecessor) {
         l->state = LINK_LIVE;
         console_links_changed(l->console);
         link_update_charge(l);
-        l->concentrator->metrics.vm_connections++;
+        concentrator_metrics(l->concentrator)->vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);
         if (link_begin_input(l) < 0)
@@ -1060,7 +1055,7 @@ void link_go_live(Link *l, Link *predecessor) {
                 l->predecessor = predecessor;
                 predecessor->successor = l;
                 predecessor->talked = false;
-                timeout_start(&l->concentrator->handovers, &l->handover);
+                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), &l->handover);
         }
 
         link_deliver_pending(l);
@@ -1072,7 +1067,7 @@ void link_depart(Link *l) {
         console_links_changed(l->console);
         buffer_clear(&l->stream.out);
         if (l->verdict == 0)
-                timeout_start(&l->concentrator->departures, &l->timeout);
+                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_DEPARTURE), &l->timeout);
 }
 
 /* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
@@ -1085,7 +1080,7 @@ void link_handover_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, handover);
 
         if (l->predecessor->verdict == 0 && link_has_more_to_say(l->predecessor)) {
-                timeout_start(&l->concentrator->handovers, t);
+                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), t);
                 return;
         }
 
@@ -1100,7 +1095,7 @@ void link_departure_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, timeout);
 
         if (link_has_more_to_say(l))
-                timeout_start(&l->concentrator->departures, t);
+                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_DEPARTURE), t);
         else
                 link_close(l, LINK_E_DEPARTED);
 }

@@ -62,7 +62,7 @@ void designation_parse(Designation *d, const char *text) {
 }
 
 static bool lookup_port(const Concentrator *c, const Designation *d, Lookup *ret) {
-        Console *console = c->by_port[d->port];
+        Console *console = concentrator_find_port(c, (uint16_t) d->port);
 
         *ret = (Lookup){.fit = FIT_PORT, .candidates = {console}, .n = !!console};
         return console;
@@ -70,7 +70,7 @@ static bool lookup_port(const Concentrator *c, const Designation *d, Lookup *ret
 
 static bool lookup_name(const Concentrator *c, const Designation *d, Lookup *ret) {
         *ret = (Lookup){.fit = FIT_NAME};
-        for (const ConsoleEntry *e = console_index_find(&c->names, d->text, strlen(d->text));
+        for (const ConsoleEntry *e = concentrator_find_name(c, d->text);
              e && ret->n < LOOKUP_CANDIDATES_MAX; e = e->next)
                 ret->candidates[ret->n++] = e->console;
 
@@ -96,7 +96,7 @@ void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
         if (d.n_digits == 0)
                 return;
 
-        for (Console *console = c->consoles; console; console = console->handle.next) {
+        for (Console *console = concentrator_consoles(c); console; console = console->handle.next) {
                 Fit f = designation_fit(&d, console);
 
                 if (f == FIT_NOT || f > ret->fit)

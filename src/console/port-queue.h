@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "basic/heap.h"
+#include "basic/log.h"
 #include "basic/time.h"
 
 /*
@@ -76,6 +77,9 @@ struct PortQueue {
         Heap recent;    /* away with a port, not for PORT_QUEUE_AWAY_USEC yet, the one away for longest first */
         Heap holders;   /* away with a port for as long as that, the one connected for the shortest time first */
         sd_event_source *grown_old; /* for the first of `recent` */
+
+        bool told_closed;      /* it was said that VMs do not listen at their ports */
+        LogRateLimit closings; /* how often that is said */
 };
 
 int port_queue_init(PortQueue *q, sd_event *event, PortQueueHandler serve);

@@ -97,14 +97,12 @@ static const char *manager_describe_effect(const Manager *m) {
 
 static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
         Manager *m = userdata;
-        const Concentrator *c = m->concentrator;
-
-        unsigned n_clients = c->n_clients;
+        const ConcentratorCounts *n = concentrator_counts(m->concentrator);
         int store = store_error(m->store), files = console_log_error(m->console_log);
         const char *problem = m->problem ?: "see the log";
 
-        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s%s%s%s%s%.*s", c->n_connected, c->n_connected == 1 ? "VM" : "VMs",
-                          n_clients, n_clients == 1 ? "client" : "clients",
+        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s%s%s%s%s%.*s", n->n_connected, n->n_connected == 1 ? "VM" : "VMs",
+                          n->n_clients, n->n_clients == 1 ? "client" : "clients",
                           store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
                           files < 0 ? ", consoles cannot be logged to files: " : "",
                           files < 0 ? strerror(-files) : "",
@@ -128,7 +126,7 @@ static void manager_update_status(Manager *m) {
 /* What is as it was asked for, and perhaps not as it was meant. vspc.service lets only this machine through to VM
  * ports: who tries from elsewhere gets no answer at all, and nothing else would say why. */
 static void manager_advise(const Manager *m) {
-        const Settings *settings = &m->concentrator->settings;
+        const Settings *settings = concentrator_settings(m->concentrator);
 
         if (m->admin_in_tls && m->admin_is_open)
                 log_warning("Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set");
@@ -147,7 +145,7 @@ static int manager_read_config(const Manager *m, Config *config, TlsContexts *co
         if (r < 0)
                 problems_doubt(p, DOOR_NONE, "Cannot read %s: %s", m->config_path ?: "the configuration", strerror(-r));
         else
-                tls_contexts_load(&config->tls, &config->settings, m->concentrator->tls_worker, m->ticket_key, p, contexts);
+                tls_contexts_load(&config->tls, &config->settings, concentrator_tls_worker(m->concentrator), m->ticket_key, p, contexts);
 
         if (p->n_in_tls == 0)
                 return 0;
@@ -160,7 +158,7 @@ static int manager_read_config(const Manager *m, Config *config, TlsContexts *co
 static void warn_of_what_cannot_change(const Manager *m, const Config *config, Problems *p) {
         if (!streq(config->backend, m->backend))
                 problems_warn(p, "Backend= cannot change at run time, it takes effect after a restart");
-        if (config->settings.multi_console != m->concentrator->settings.multi_console)
+        if (config->settings.multi_console != concentrator_settings(m->concentrator)->multi_console)
                 problems_warn(p, "MultiConsole= cannot change at run time, it takes effect after a restart");
 }
 
@@ -262,7 +260,7 @@ static int manager_open_store(Manager *m, const char *name) {
 static void manager_load_tls(Manager *m, Problems *p) {
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
-        tls_contexts_load(&m->config.tls, &m->config.settings, m->concentrator->tls_worker, m->ticket_key, p, &contexts);
+        tls_contexts_load(&m->config.tls, &m->config.settings, concentrator_tls_worker(m->concentrator), m->ticket_key, p, &contexts);
         manager_set_tls(m, &contexts, p);
 }
 

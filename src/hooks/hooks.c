@@ -30,7 +30,7 @@ static void event_init(HookEvent *e, HookEventType type, const Console *console)
 
         *e = (HookEvent){
                 .type = type,
-                .time = event_now_realtime(console->concentrator->event),
+                .time = concentrator_now_realtime(console->concentrator),
                 .id = console->id,
                 .name = console->name,
                 .uri = console->uri,
@@ -60,7 +60,7 @@ static int hooks_load(Hooks *h, usec_t timeout) {
         bool any = hook_list_has_candidates();
 
         if (any && !h->runner) {
-                int r = hook_runner_new(h->concentrator->event, &h->runner);
+                int r = hook_runner_new(concentrator_event(h->concentrator), &h->runner);
                 if (r < 0)
                         return r;
         }

@@ -92,7 +92,7 @@ static void on_output(ConcentratorObserver *observer, Console *console, const ui
 
         const ConsoleRecord *record = record_of(l, console);
         if (!record) {
-                if (log_rate_limit_pass(&l->failures, event_now(console->concentrator->event)) > 0)
+                if (log_rate_limit_pass(&l->failures, concentrator_now(console->concentrator)) > 0)
                         console_log(console, LOG_ERR, NULL, NULL,
                                     "no memory to log its output, %zu bytes are not logged", n);
                 return;
@@ -153,7 +153,7 @@ static void start_files(ConsoleLog *l) {
                 return;
         }
 
-        r = sd_event_add_io(l->concentrator->event, &l->news, file_sink_news_fd(l->files), EPOLLIN, on_news, l);
+        r = sd_event_add_io(concentrator_event(l->concentrator), &l->news, file_sink_news_fd(l->files), EPOLLIN, on_news, l);
         if (r < 0)
                 log_warning_errno(r, "The service's status will not say if consoles cannot be logged to files: %m");
 }
@@ -166,7 +166,7 @@ static void start_sinks(ConsoleLog *l) {
 }
 
 static void free_records(ConsoleLog *l) {
-        for (Console *c = l->concentrator->consoles; c; c = c->handle.next)
+        for (Console *c = concentrator_consoles(l->concentrator); c; c = c->handle.next)
                 record_free(l, c);
 }
 

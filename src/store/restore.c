@@ -111,28 +111,28 @@ static int settle_claims(Stored *s) {
 /* So that who has to have another port does not get that of one whose turn is still to come. */
 static void reserve_ports(Concentrator *c, const Stored *s) {
         for (size_t i = 0; i < s->n; i++)
-                (void) port_pool_claim(&c->ports, s->mappings[i]->port);
+                (void) port_pool_claim(concentrator_ports(c), s->mappings[i]->port);
 }
 
 /* The table of descriptors doubles whenever it is full, and a process that has threads then waits until each
  * processor has been through the kernel: ten milliseconds or more, nine times for 16,000 ports. Once will do. */
 static void grow_descriptor_table(const Concentrator *c, size_t n) {
-        size_t size = MIN(n + CONCENTRATOR_DESCRIPTORS_RESERVED, (size_t) c->descriptor_limit);
+        size_t size = MIN(n + CONCENTRATOR_DESCRIPTORS_RESERVED, (size_t) concentrator_descriptor_limit(c));
 
-        (void) safe_close(fcntl(sd_event_get_fd(c->event), F_DUPFD_CLOEXEC, (int) size - 1));
+        (void) safe_close(fcntl(sd_event_get_fd(concentrator_event(c)), F_DUPFD_CLOEXEC, (int) size - 1));
 }
 
 /* What the VM calls itself: under MultiConsole= a console's name is that with "_URI" behind it. */
 static char *vm_name(const Concentrator *c, const Mapping *m) {
         size_t name = strlen(m->name), uri = strlen(m->uri);
-        bool has_uri = c->settings.multi_console && name > uri + 1 && m->name[name - uri - 1] == '_' &&
+        bool has_uri = concentrator_settings(c)->multi_console && name > uri + 1 && m->name[name - uri - 1] == '_' &&
                        streq(m->name + name - uri, m->uri);
 
         return strndup(m->name, has_uri ? name - uri - 1 : name);
 }
 
 static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
-        usec_t now = event_now_realtime(c->event);
+        usec_t now = concentrator_now_realtime(c);
         _cleanup_free_ char *name = vm_name(c, m);
         if (!name)
                 return -ENOMEM;
@@ -148,6 +148,7 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
                 (*ret)->claim.connected = now - MIN(m->stored, now);
         console_set_gone(*ret, MIN(since, (usec_t) INT64_MAX));
         console_open_port(*ret);
+        console_announce(*ret);
         return 0;
 }
 
@@ -173,7 +174,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
         if (r < 0)
                 return r;
 
-        if (c->settings.vm_ports)
+        if (concentrator_settings(c)->vm_ports)
                 grow_descriptor_table(c, stored.n);
         reserve_ports(c, &stored);
         qsort(stored.mappings, stored.n, sizeof(Mapping *), compare_longest_gone_first);
@@ -181,7 +182,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
         for (size_t i = 0; i < stored.n; i++) {
                 const Mapping *m = stored.mappings[i];
 
-                port_pool_release(&c->ports, m->port);
+                port_pool_release(concentrator_ports(c), m->port);
                 if (concentrator_find(c, m->id)) /* stored twice */
                         continue;
 

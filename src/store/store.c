@@ -32,7 +32,7 @@ static void store_put(Store *s, const Console *console) {
                 .name = console->name,
                 .port = console->own_port,
                 .gone_since = console_gone_since(console),
-                .stored = event_now_realtime(s->concentrator->event),
+                .stored = concentrator_now_realtime(s->concentrator),
         };
 
         memcpy(mapping.uuid, console->uuid, sizeof mapping.uuid);
@@ -158,10 +158,10 @@ int store_new(const StoreBackend *backend, const char *argument, Concentrator *c
         if (r < 0)
                 return log_error_errno(r, "Cannot load what Backend=%s has stored: %m", backend->name);
 
-        r = sd_event_add_time_relative(concentrator->event, &s->return_timer, CLOCK_MONOTONIC,
+        r = sd_event_add_time_relative(concentrator_event(concentrator), &s->return_timer, CLOCK_MONOTONIC,
                                        STORE_RETURN_SEC * USEC_PER_SEC, USEC_PER_SEC, on_return_elapsed, s);
         if (r >= 0)
-                r = sd_event_add_io(concentrator->event, &s->news, write_queue_news_fd(s->queue), EPOLLIN, on_news, s);
+                r = sd_event_add_io(concentrator_event(concentrator), &s->news, write_queue_news_fd(s->queue), EPOLLIN, on_news, s);
         if (r >= 0)
                 r = write_queue_start(s->queue);
         if (r < 0)

@@ -130,7 +130,7 @@ static void caller_take_reply(const World *w, Caller *c, const char *text, size_
         json_t *value;
 
         /* A oneway call of Attach() has no reply, the output comes at once. */
-        c->attached = !reply && w->concentrator->metrics.clients > 0;
+        c->attached = !reply && concentrator_metrics(w->concentrator)->clients > 0;
         if (c->attached)
                 return;
 
@@ -242,18 +242,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         /* One who has attached is kept until its VM has been silent. */
         (void) shutdown(hostile->fd, SHUT_WR);
         run(&w, callers, _CALLERS_MAX);
-        timeout_queue_set_duration(&w.concentrator->vm_silences, 0);
+        timeout_queue_set_duration(concentrator_timeouts(w.concentrator, TIMEOUT_VM_SILENCE), 0);
         run(&w, callers, _CALLERS_MAX);
         check(hostile->ended);
         /* Who types too much too early loses what is unsent. */
-        check(hostile->in.size == 0 || size > CLIENT_TYPED_EARLY_MAX || w.concentrator->metrics.clients > 0);
+        check(hostile->in.size == 0 || size > CLIENT_TYPED_EARLY_MAX || concentrator_metrics(w.concentrator)->clients > 0);
         check(hostile->n_last <= n_calls + 1); /* one more for what is too long to be a call */
 
         add_console(&w, "late", 5, "");
         caller_send(&w, callers, _CALLERS_MAX, &callers[POLITE], question, sizeof question);
         check(callers[POLITE].n_last == 1 && !callers[POLITE].ended);
         check(callers[MONITOR].n_last == 0 && !callers[MONITOR].ended);
-        check(w.server->n_connections == 2 && w.concentrator->n_clients == 0);
+        check(w.server->n_connections == 2 && concentrator_counts(w.concentrator)->n_clients == 0);
 
         for (size_t i = 0; i < _CALLERS_MAX; i++)
                 caller_done(&callers[i]);

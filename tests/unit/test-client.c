@@ -84,8 +84,8 @@ static Client *half_close(Console *console, int fd) {
 }
 
 static void test_half_closed_clients_have_5_seconds_of_silence_and_60_in_all(_unused_ void **state) {
-        assert_int_equal(concentrator->vm_silences.duration, 5 * USEC_PER_SEC);
-        assert_int_equal(concentrator->half_closed.duration, 60 * USEC_PER_SEC);
+        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->duration, 5 * USEC_PER_SEC);
+        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED)->duration, 60 * USEC_PER_SEC);
 }
 
 /* On a local socket that shows; on a TCP connection only once something is sent. */
@@ -104,29 +104,29 @@ static void test_a_half_closed_client_is_closed_when_its_vm_is_silent(_unused_ v
         Console *console = new_console(1);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
 
-        timeout_queue_set_duration(&concentrator->half_closed, USEC_INFINITY);
+        timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED), USEC_INFINITY);
         (void) half_close(console, fd);
-        timeout_queue_set_duration(&concentrator->vm_silences, SHORT);
+        timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE), SHORT);
         while (!read_all(fd))
                 run_once();
         assert_null(console->half_closed);
-        assert_int_equal(concentrator->half_closed.n_started, 0);
+        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED)->n_started, 0);
 }
 
 static void test_a_half_closed_client_has_60_seconds_whatever_its_vm_says(_unused_ void **state) {
         Console *console = new_console(1);
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
 
-        timeout_queue_set_duration(&concentrator->vm_silences, USEC_INFINITY);
+        timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE), USEC_INFINITY);
         (void) half_close(console, fd);
-        timeout_queue_set_duration(&concentrator->half_closed, SHORT);
+        timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED), SHORT);
         while (!read_all(fd)) {
                 console_output(console, (const uint8_t *) "words", 5);
                 concentrator_settle(concentrator);
                 run_once();
         }
         assert_null(console->half_closed);
-        assert_int_equal(concentrator->vm_silences.n_started, 0);
+        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->n_started, 0);
 }
 
 static void test_output_of_the_vm_breaks_the_silence(_unused_ void **state) {
@@ -134,10 +134,10 @@ static void test_output_of_the_vm_breaks_the_silence(_unused_ void **state) {
         _cleanup_close_ int fd = new_client(console, CLIENT_TELNET), at_other = new_client(other, CLIENT_TELNET);
         Client *first = half_close(console, fd), *second = half_close(other, at_other);
 
-        assert_ptr_equal(concentrator->vm_silences.oldest, &first->vm_silence);
+        assert_ptr_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->oldest, &first->vm_silence);
         console_output(console, (const uint8_t *) "words", 5);
-        assert_ptr_equal(concentrator->vm_silences.oldest, &second->vm_silence);
-        assert_ptr_equal(concentrator->half_closed.oldest, &first->lifetime);
+        assert_ptr_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->oldest, &second->vm_silence);
+        assert_ptr_equal(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED)->oldest, &first->lifetime);
 }
 
 static void test_a_client_that_takes_older_output_breaks_the_silence(_unused_ void **state) {
@@ -151,8 +151,8 @@ static void test_a_client_that_takes_older_output_breaks_the_silence(_unused_ vo
         assert_true(first->stream.blocked);
 
         Client *second = half_close(other, at_other);
-        assert_ptr_equal(concentrator->vm_silences.oldest, &first->vm_silence);
-        while (concentrator->vm_silences.oldest != &second->vm_silence) {
+        assert_ptr_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->oldest, &first->vm_silence);
+        while (concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->oldest != &second->vm_silence) {
                 (void) read_all(fd);
                 run_once();
         }
@@ -166,7 +166,7 @@ static void test_a_vmotion_is_not_silence(_unused_ void **state) {
 
         assert_int_equal(vmotion_new("s0", (const uint8_t *) "1234", 4, &v), 0);
         console_add_vmotion(console, v);
-        timeout_queue_set_duration(&concentrator->vm_silences, SHORT);
+        timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE), SHORT);
         for (unsigned n = 0; n < 3; n++) {
                 usec_t since = c->vm_silence.since;
 
@@ -198,7 +198,7 @@ static void say(Console *console, int fd, const void *data, size_t n) {
 static void assert_joined(Console *console, int fd, size_t cut) {
         Client *c = console->clients;
 
-        timeout_queue_set_duration(&concentrator->detections, USEC_INFINITY);
+        timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), USEC_INFINITY);
         say(console, fd, OFFERS, cut);
         assert_false(c->null_modem);
         say(console, fd, &OFFERS[cut], OFFERS_SIZE - cut);
@@ -226,7 +226,7 @@ static void test_the_port_of_another_vm_may_show_late(_unused_ void **state) {
                 Console *console = new_console((uint8_t) cut);
                 _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
 
-                timeout_queue_set_duration(&concentrator->detections, SHORT);
+                timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), SHORT);
                 while (console->clients->mode != CLIENT_RAW)
                         run_once();
                 assert_joined(console, fd, cut);
@@ -238,13 +238,13 @@ static void test_what_only_begins_like_the_port_of_another_vm_is_a_telnet_progra
                 Console *console = new_console((uint8_t) (1 + late));
                 _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
 
-                timeout_queue_set_duration(&concentrator->detections, late ? SHORT : USEC_INFINITY);
+                timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), late ? SHORT : USEC_INFINITY);
                 while (late && console->clients->mode != CLIENT_RAW)
                         run_once();
-                timeout_queue_set_duration(&concentrator->detections, USEC_INFINITY);
+                timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), USEC_INFINITY);
                 say(console, fd, OFFERS, 6);
                 assert_int_not_equal(console->clients->mode, CLIENT_TELNET);
-                timeout_queue_set_duration(&concentrator->detections, SHORT);
+                timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), SHORT);
                 while (console->clients->mode != CLIENT_TELNET)
                         run_once();
                 assert_int_equal(console->bytes_sent, 0);

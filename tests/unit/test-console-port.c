@@ -135,10 +135,10 @@ static void test_it_gives_up_a_port_at_which_it_does_not_listen_as_well(_unused_
                 connect_for(n, n * MINUTE);
                 make_away_for(n, 2 * HOUR);
         }
-        concentrator->descriptor_limit = 0; /* for now */
+        concentrator_set_descriptor_limit(concentrator, 0); /* for now */
         console_pause_port(console(1));
         assert_int_equal(console_reserved_port(console(1)), FIRST);
-        concentrator->descriptor_limit = 1024;
+        concentrator_set_descriptor_limit(concentrator, 1024);
 
         int fd = connect_vm(3);
         assert_int_equal(console(3)->port, FIRST);
@@ -147,7 +147,7 @@ static void test_it_gives_up_a_port_at_which_it_does_not_listen_as_well(_unused_
 }
 
 static void test_a_port_that_another_program_gives_up_is_tried_again_after_a_while(_unused_ void **state) {
-        SocketAddress address = concentrator->settings.vm_port_address;
+        SocketAddress address = concentrator_settings(concentrator)->vm_port_address;
         usec_t retry = USEC_INFINITY;
 
         address_set_port(&address, FIRST);
@@ -157,16 +157,16 @@ static void test_a_port_that_another_program_gives_up_is_tried_again_after_a_whi
         assert_int_equal(console(1)->port, FIRST + 1);
         assert_int_equal(console(2)->port, 0);
 
-        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
-        assert_int_equal(retry, concentrator->ports.foreign_since + PORT_POOL_FOREIGN_USEC);
+        assert_false(console_serve_ports(concentrator, &retry));
+        assert_int_equal(retry, concentrator_ports(concentrator)->foreign_since + PORT_POOL_FOREIGN_USEC);
 
         put_forward += PORT_POOL_FOREIGN_USEC + SOON;
-        assert_false(console_serve_ports(&concentrator->port_queue, &retry)); /* it is still that program's */
+        assert_false(console_serve_ports(concentrator, &retry)); /* it is still that program's */
         assert_int_equal(console(2)->port, 0);
 
         assert_int_equal(close(other), 0);
         put_forward += PORT_POOL_FOREIGN_USEC + SOON;
-        assert_true(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_true(console_serve_ports(concentrator, &retry));
         assert_int_equal(console(2)->port, FIRST);
         disconnect(first);
         disconnect(second);
@@ -180,7 +180,7 @@ static void leave_descriptors(unsigned n) {
                 fds[i] = fcntl(0, F_DUPFD_CLOEXEC, 0);
                 assert_true(fds[i] >= 0);
         }
-        concentrator->descriptor_limit = (unsigned) fds[n];
+        concentrator_set_descriptor_limit(concentrator, (unsigned) fds[n]);
         for (unsigned i = 0; i <= n; i++)
                 assert_int_equal(close(fds[i]), 0);
 }
@@ -202,12 +202,12 @@ static void test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_s
         console_pause_port(console(1));
 
         leave_descriptors(15);
-        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_false(console_serve_ports(concentrator, &retry));
         assert_int_equal(console(1)->port, 0);
         assert_in_range(retry - event_now(event), 1, SOON);
 
         leave_descriptors(16);
-        assert_true(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_true(console_serve_ports(concentrator, &retry));
         assert_int_equal(console(1)->port, FIRST);
 }
 
@@ -217,10 +217,10 @@ static void test_a_vm_that_is_connected_listens_if_there_is_one(_unused_ void **
 
         console_pause_port(console(1));
         leave_descriptors(0);
-        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_false(console_serve_ports(concentrator, &retry));
         assert_int_equal(console(1)->port, 0);
         leave_descriptors(1);
-        assert_true(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_true(console_serve_ports(concentrator, &retry));
         assert_int_equal(console(1)->port, FIRST);
         disconnect(fd);
 }

@@ -181,8 +181,8 @@ static void vms_connect_and_move(void) {
         n_until = TAKE(n_until_failure, NEVER);
         if (!has_failed) {
                 assert_true(n > 0);
-                assert_int_equal(concentrator->metrics.vmotions_completed, 1);
-                assert_int_equal(concentrator->n_connected, 2);
+                assert_int_equal(concentrator_metrics(concentrator)->vmotions_completed, 1);
+                assert_int_equal(concentrator_counts(concentrator)->n_connected, 2);
         }
         assert_serves();
         close(target);
@@ -213,7 +213,7 @@ static void vms_of_one_uuid_connect(void) {
 
         n_until = TAKE(n_until_failure, NEVER);
         if (!has_failed)
-                assert_int_equal(concentrator->n_connected, ELEMENTSOF(vms));
+                assert_int_equal(concentrator_counts(concentrator)->n_connected, ELEMENTSOF(vms));
 
         /* There is none without a console. */
         bool any = false;

@@ -164,7 +164,7 @@ static void test_who_is_back_soon_is_not_written_as_gone(_unused_ void **state) 
         Run run = begin(false);
         for (unsigned i = 0; i < 3; i++)
                 concentrator_find(run.concentrator, id_of(i))->connected = true;
-        for (Console *c = run.concentrator->consoles; c; c = c->handle.next)
+        for (Console *c = concentrator_consoles(run.concentrator); c; c = c->handle.next)
                 if (c->connected)
                         concentrator_notify(run.concentrator, c, CONSOLE_CONNECTED, NULL);
         console_free(concentrator_find(run.concentrator, id_of(3)));
@@ -256,7 +256,7 @@ static void test_what_is_not_as_it_was_put_is_passed_over(_unused_ void **state)
         put(7, TODAY, 0);
 
         Run run = begin(false);
-        assert_int_equal(HASH_CNT(handle, run.concentrator->consoles), 1);
+        assert_int_equal(concentrator_counts(run.concentrator)->n_vms, 1);
         assert_gone(&run, 7, TODAY, 24 * HOUR);
         end(&run);
 }
@@ -272,7 +272,7 @@ static void test_what_is_not_there_is_passed_over(_unused_ void **state) {
 
         backend.load = load_nothing;
         assert_int_equal(restore(run.concentrator, &backend, NULL, NULL, NULL), 0);
-        assert_null(run.concentrator->consoles);
+        assert_null(concentrator_consoles(run.concentrator));
         end(&run);
 }
 
@@ -284,7 +284,7 @@ static void test_as_many_are_restored_as_may_be_gone_and_none_is_given_up(_unuse
         Run run = begin(false);
         for (unsigned i = 0; i < 3; i++)
                 assert_true(sd_event_run(run.event, 0) >= 0);
-        assert_int_equal(HASH_CNT(handle, run.concentrator->consoles), CONCENTRATOR_ORPHANS_MAX);
+        assert_int_equal(concentrator_counts(run.concentrator)->n_vms, CONCENTRATOR_ORPHANS_MAX);
         end(&run);
         assert_int_equal(n_stored, CONCENTRATOR_ORPHANS_MAX + 3); /* nor is any removed */
 }
@@ -302,7 +302,7 @@ static void test_one_vm_too_many_that_is_gone_makes_the_one_gone_for_longest_go(
         for (unsigned i = 0; i < 3; i++)
                 assert_true(sd_event_run(run.event, 0) >= 0);
 
-        assert_int_equal(HASH_CNT(handle, run.concentrator->consoles), n);
+        assert_int_equal(concentrator_counts(run.concentrator)->n_vms, n);
         assert_null(concentrator_find(run.concentrator, id_of(0)));
         assert_ptr_equal(concentrator_find(run.concentrator, id_of(n)), late);
         end(&run);
@@ -332,7 +332,7 @@ static void test_the_table_of_descriptors_has_room_for_all_ports_from_the_first_
         for (unsigned i = 0; i < n; i++)
                 put(i, TODAY, TODAY);
         Run run = begin(true);
-        assert_int_equal(run.concentrator->n_ports, n);
+        assert_int_equal(concentrator_counts(run.concentrator)->n_ports, n);
         assert_in_range(first_table_size, n, 4 * n);
         end(&run);
 }

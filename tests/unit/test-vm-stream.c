@@ -38,7 +38,7 @@ static void add_console(World *w) {
         memset(name, 'n', sizeof name - 1);
         memset(uri, 'u', sizeof uri - 1);
         name[sizeof name - 1] = uri[sizeof uri - 1] = 0;
-        snprintf(id, sizeof id, "50120000-0000-0000-0000-%012x", HASH_CNT(handle, w->concentrator->consoles));
+        snprintf(id, sizeof id, "50120000-0000-0000-0000-%012x", concentrator_counts(w->concentrator)->n_vms);
         assert_int_equal(console_new(w->concentrator, id, (const uint8_t[16]){}, name, uri, 0, &console), 0);
         w->console = w->console ?: console;
 }
@@ -125,7 +125,7 @@ static void assert_first_are_disconnected(World *w) {
                 tell(w);
                 while (sd_event_run(w->event, 0) > 0)
                         ;
-                assert_true(account_size(w->concentrator->account) <= MEMORY_MAX / 2);
+                assert_true(account_size(concentrator_account(w->concentrator)) <= MEMORY_MAX / 2);
         }
         assert_true(n < READERS);
         assert_int_equal(w->server->n_watchers, READERS - n);
