@@ -146,6 +146,23 @@ static void test_it_gives_up_a_port_at_which_it_does_not_listen_as_well(_unused_
         disconnect(fd);
 }
 
+static void test_a_new_vm_does_not_overtake_one_that_waits(_unused_ void **state) {
+        int fds[] = {connect_vm(1), connect_vm(2), connect_vm(3)};
+        Console *late;
+
+        assert_int_equal(console(3)->port, 0);
+        disconnect(fds[0]);
+        console_free(console(1)); /* it waits for its turn in the loop */
+        assert_int_equal(console_new(concentrator, uuid_of(4), (const uint8_t[16]){}, "web01", "s0", 0, &late), 0);
+        console_open_port(late);
+        assert_int_equal(late->port, 0);
+        run();
+        assert_int_equal(console(3)->port, FIRST);
+        assert_int_equal(late->port, 0);
+        disconnect(fds[1]);
+        disconnect(fds[2]);
+}
+
 static void test_a_port_that_another_program_gives_up_is_tried_again_after_a_while(_unused_ void **state) {
         SocketAddress address = concentrator_settings(concentrator)->vm_port_address;
         usec_t retry = USEC_INFINITY;
@@ -225,16 +242,47 @@ static void test_a_vm_that_is_connected_listens_if_there_is_one(_unused_ void **
         disconnect(fd);
 }
 
+/* As a thread that writes a file may be. */
+static int taken = -1;
+
+static void take_descriptor(_unused_ ConcentratorObserver *observer, _unused_ Console *c, _unused_ ConsoleEvent e,
+                            _unused_ const Client *client) {
+        if (taken < 0)
+                taken = fcntl(0, F_DUPFD_CLOEXEC, 0);
+}
+
+static void test_who_is_faster_in_taking_a_descriptor_has_one_more_port_closed(_unused_ void **state) {
+        static ConcentratorObserver faster = {.notify = take_descriptor};
+        Console *one, *other;
+
+        assert_int_equal(console_new(concentrator, uuid_of(1), (const uint8_t[16]){}, "one", "s0", 0, &one), 0);
+        assert_int_equal(console_new(concentrator, uuid_of(2), (const uint8_t[16]){}, "other", "s0", 0, &other), 0);
+        console_open_port(one);
+        console_open_port(other);
+        concentrator_observe(concentrator, &faster);
+        leave_descriptors(0);
+
+        int fd = concentrator_admit(concentrator, fcntl(0, F_DUPFD_CLOEXEC, 0));
+        concentrator_unobserve(concentrator, &faster);
+        assert_true(taken >= 0 && fd >= 0);
+        assert_int_equal(one->port + other->port, 0);
+        assert_int_equal(console_reserved_port(one) + console_reserved_port(other), FIRST + FIRST + 1);
+        assert_int_equal(close(fd), 0);
+        assert_int_equal(close(taken), 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
                 TEST(test_the_time_of_all_connections_counts),
                 TEST(test_the_vm_that_was_connected_for_the_shortest_time_gives_up_its_port),
                 TEST(test_it_gives_up_a_port_at_which_it_does_not_listen_as_well),
+                TEST(test_a_new_vm_does_not_overtake_one_that_waits),
                 TEST(test_a_port_that_another_program_gives_up_is_tried_again_after_a_while),
                 TEST(test_descriptors_are_counted),
                 TEST(test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_spare),
                 TEST(test_a_vm_that_is_connected_listens_if_there_is_one),
+                TEST(test_who_is_faster_in_taking_a_descriptor_has_one_more_port_closed),
         };
 
         return cmocka_run_group_tests_name("console-port", tests, NULL, NULL);
