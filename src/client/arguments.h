@@ -29,8 +29,12 @@ typedef struct Arguments {
         size_t n_words;
         const char *similar_verb; /* that may have been meant by that VM, or NULL */
 
-        Targets targets;
-        Trust *trust; /* NULL: no TLS */
+        const char *host, *socket; /* where vspcd is, as given; NULL: not given */
+        bool tls;
+        TrustOptions trust_options;
+        Targets targets; /* the same, resolved */
+        Trust *trust;    /* NULL: no TLS */
+
         bool no_legend;
         JsonFormat json;
         MetricsFormat metrics;

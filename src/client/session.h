@@ -2,19 +2,17 @@
 #pragma once
 
 #include "arguments.h"
-#include "attachment.h"
+#include "connection.h"
 #include "output.h"
 #include "prompt.h"
 
 /*
- * Session: somebody, or a script, at a console: between the standard input, the attachment and the standard
- * output. What the client has to say itself goes to the standard error, what the prompt says to the
- * terminal.
+ * Session: a person or a script at a console, between the standard input, the connection to vspcd and the standard
+ * output. What the client itself has to say goes to the standard error, what the prompt says to the terminal.
  *
- * What is held back, and what is waiting to be written, is one queue (Output): while it has no room nothing
- * is read from vspcd. What is typed waits in the attachment's: while that has no room a pipe is not read; of
- * a terminal's keys those are refused with a bell that do not fit, so that the escape character always
- * works.
+ * Output that is held back or waits to be written is in one queue (Output): while it has no room nothing is read from
+ * vspcd. Input waits in the connection's queue: while that has no room a pipe is not read, and keys of a terminal that do
+ * not fit are refused with a bell, so that the escape character always works.
  */
 typedef enum SessionPhase {
         SESSION_WAITING,  /* on the way to the console, or resting before the next attempt */
@@ -23,13 +21,13 @@ typedef enum SessionPhase {
         SESSION_OVER,
 } SessionPhase;
 
-typedef struct Session {
+struct Session {
         const Arguments *arguments;
         sd_event *event;
         Poller *poller;
         SessionPhase phase;
 
-        Attachment attachment;
+        Connection connection;
         Output output;
         Prompt prompt;
         bool prompting;
@@ -49,7 +47,7 @@ typedef struct Session {
         usec_t attached_at;
         char *told;       /* why it cannot be attached to, as far as it has been told */
         char *last_words; /* what it ends with, if that is a failure */
-} Session;
+};
 
 /* Rests between attempts to attach, doubled after each that has failed. An attachment that does not last as
  * long as the longest counts as failed. */
@@ -63,7 +61,7 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Session *, session_free);
 /* Runs until it is over. Returns: 0 or a negative errno; s->last_words may say more. */
 int session_run(Session *s);
 
-/* For the part in session-prompt.c: */
+/* For the prompt: */
 
 /* Tells the person something, on lines of its own. */
 void session_say(Session *s, const char *format, ...) _printf_(2, 3);

@@ -110,19 +110,19 @@ const char *varlink_strerror(int error) {
                 return "vspcd does not answer";
 
         case EBADMSG:
-                return "vspcd gives an answer that is not Varlink";
+                return "vspcd has sent an answer that is not Varlink";
 
         case EPROTONOSUPPORT:
                 return "vspcd speaks TLS there: say --tls (see vspc-client(1))";
 
         case EMSGSIZE:
-                return "vspcd gives an answer of more than 1 MiB";
+                return "vspcd has sent an answer of more than 1 MiB";
 
         case E2BIG:
-                return "vspcd gives an answer of more parts than any has";
+                return "vspcd has sent an answer with too many parts";
 
         case EFBIG:
-                return "vspcd lists more VMs than there can be";
+                return "vspcd lists too many VMs";
 
         default:
                 return strerror(-error);

@@ -9,7 +9,6 @@
 #include "inventory.h"
 #include "message.h"
 #include "verbs.h"
-#include "vm.h"
 
 /* The journal, and the namespace that log-namespace.conf makes for consoles */
 #define NAMESPACE "--namespace=+vspc"
@@ -168,8 +167,8 @@ static int log_known(const Arguments *a, const json_t *vm) {
         return r < 0 ? r : show(a, &m);
 }
 
-/* Whatever vspcd knows: the journal has what it knew. @c: NULL if vspcd is not there. */
-static int log_unknown(const Arguments *a, const char *name, const Connection *c) {
+/* Whatever vspcd knows: the journal has what it knew. @c has failed for @error. */
+static int log_unknown(const Arguments *a, const char *name, const Connection *c, int error) {
         _cleanup_(matches_done) Matches m = {.unit = match_unit(a), .vm = match("VSPC_VM_NAME", name, "")};
 
         if (!m.unit || !m.vm)
@@ -182,39 +181,32 @@ static int log_unknown(const Arguments *a, const char *name, const Connection *c
         if (r > 0)
                 return show(a, &m);
 
-        if (c)
-                (void) verb_refuse_unknown(c, name);
+        if (!c->unreachable)
+                (void) verb_failed(c, error, name);
         return complain(ENOENT, "The journal has nothing that a VM named \"%s\" has said.", name);
 }
 
 int verb_log(const Arguments *a) {
-        _cleanup_(connection_freep) Connection *c = NULL;
-        _cleanup_reply_ VarlinkReply refusal = {};
+        _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
         _cleanup_json_ json_t *vms = NULL;
-        _cleanup_free_ char *problem = NULL;
         const char *name = a->words[0];
 
-        int r = connection_open(&a->targets, USEC_INFINITY, &c, &problem);
-        if (r < 0) {
-                message_lines(problem);
-                return log_unknown(a, name, NULL);
+        int r = inventory_fetch(&c, name, INVENTORY_MAX, &vms);
+        if (r < 0 && c.unreachable) {
+                (void) verb_failed(&c, r, name);
+                return log_unknown(a, name, &c, r);
         }
 
-        if (!c->same_machine)
+        if (c.n_tried > 0 && !target_is_of_this_machine(connection_target(&c)))
                 return complain(EINVAL,
                                 "The journal of another machine cannot be read from here: run \"vspc-client log %s\" "
                                 "there.",
                                 name);
 
-        r = inventory_fetch(c, name, INVENTORY_MAX, &vms, &refusal);
+        if (r == -EREMOTEIO && varlink_reply_is_error(&c.refusal, "NoSuchVM"))
+                return log_unknown(a, name, &c, r);
         if (r < 0)
-                return verb_failed(c, r);
-
-        if (refusal.error && !varlink_reply_is_error(&refusal, "NoSuchVM"))
-                return verb_refused(c, &refusal, name);
-
-        if (json_array_size(vms) == 0)
-                return log_unknown(a, name, c);
+                return verb_failed(&c, r, name);
 
         if (json_array_size(vms) > 1)
                 return complain(EINVAL, "\"%s\" names %zu VMs: \"vspc-client show %s\" tells them apart.", name,

@@ -4,13 +4,17 @@
 #include <stdio.h>
 
 #include "basic/text.h"
-#include "human.h"
+#include "message.h"
 #include "verbs.h"
-#include "vm.h"
 
 /* What is remembered of VMs: of so many, and so many bytes of each text. vspcd keeps no more VMs. */
 #define VMS_MAX 65536U
 #define FIELD_MAX 128U
+
+/* Rests between attempts to connect again, doubled after each that has failed. A connection that does not last as long as
+ * the longest counts as failed. */
+#define REST_MIN_USEC (100 * USEC_PER_MSEC)
+#define REST_MAX_USEC (2 * USEC_PER_SEC)
 
 /* What an event "changed" may be about */
 static const struct {
@@ -23,9 +27,11 @@ static const struct {
 };
 
 typedef struct Watching {
-        size_t n_vms, n_connected; /* when it began */
+        size_t n_vms, n_connected; /* of those that are present, before the event "ready" */
         json_t *vms;               /* by id: name and fields[] of each VM, as texts, when it was last told of */
         Users users;
+        bool begun; /* some event has come, perhaps by an earlier connection */
+        char *told; /* why it waits for another connection, as far as it has been told */
 } Watching;
 
 static json_t *field_text(const json_t *vm, const char *key) {
@@ -120,7 +126,7 @@ static void print_vm_event(const VarlinkReply *reply, const char *event, const W
                 fputs("vMotion aborted", stdout);
         else if (streq(event, "client_attached")) {
                 print_client_event(client, "attached, ", w->users);
-                print_text(stdout, access_for_people(json_get_text(client, "access", "?")));
+                print_access(stdout, json_get_text(client, "access", "?"));
         } else if (streq(event, "client_detached"))
                 print_client_event(client, "detached", w->users);
         else /* added, removed, disconnected, and what a later version may tell */
@@ -143,54 +149,84 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
 
         /* With the date: it may run for days. */
         printf("%s ", human_moment(now, 0, moment));
-        if (streq(event, "ready"))
-                printf("Watching %zu VM%s, %zu connected.", w->n_vms, w->n_vms == 1 ? "" : "s",
-                       w->n_connected);
-        else {
+        if (streq(event, "ready")) {
+                printf("Watching %zu VM%s, %zu connected.", w->n_vms, w->n_vms == 1 ? "" : "s", w->n_connected);
+                w->n_vms = w->n_connected = 0;
+        } else {
                 print_vm_event(reply, event, w);
                 remember(w, event, vm);
         }
         putchar('\n');
 }
 
-/* Returns: 1 if more may come, 0 if vspcd has ended it, a negative errno. */
-static int next_event(Connection *c, const Arguments *a, Watching *w) {
-        _cleanup_reply_ VarlinkReply reply = {};
+/* By one connection. Returns: 0 if vspcd has nothing more to tell, or a negative errno. */
+static int watch(Connection *c, const Arguments *a, Watching *w) {
+        bool more = true;
 
-        int r = connection_receive(c, USEC_INFINITY, &reply);
-        if (r < 0)
-                return verb_failed(c, r);
-        if (reply.error)
-                return verb_refused(c, &reply, NULL);
+        json_object_clear(w->vms);
+        w->n_vms = w->n_connected = 0;
 
-        if (a->json == JSON_OFF)
-                print_event(&reply, w);
-        else {
-                r = verb_print_json(reply.parameters, a->json);
+        int r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
+        while (r >= 0 && more) {
+                _cleanup_reply_ VarlinkReply reply = {};
+
+                r = connection_receive(c, USEC_INFINITY, &reply);
                 if (r < 0)
-                        return r;
+                        break;
+
+                w->begun = true;
+                free(TAKE_PTR(w->told));
+                w->users = connection_users(c);
+                if (a->json == JSON_OFF)
+                        print_event(&reply, w);
+                else
+                        r = verb_print_json(reply.parameters, a->json);
+
+                fflush(stdout);
+                more = reply.continues;
         }
 
-        fflush(stdout);
-        return reply.continues;
+        return r;
+}
+
+/* Tells why it waits, once for each reason. */
+static void tell_waiting(Watching *w, const Connection *c, int error) {
+        _cleanup_free_ char *why = connection_explain(c, error);
+        char *text;
+
+        if (why && w->told && streq(why, w->told))
+                return;
+
+        if (asprintf(&text, "%s\nWaiting until vspcd can be reached again.", why ?: "Out of memory") < 0)
+                text = NULL;
+        message_lines(text);
+        free(text);
+        free(w->told);
+        w->told = TAKE_PTR(why);
 }
 
 int verb_monitor(const Arguments *a) {
-        _cleanup_(connection_freep) Connection *c = NULL;
+        _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
         _cleanup_json_ json_t *vms = json_object();
+        Watching w = {.vms = vms};
+        usec_t rest = REST_MIN_USEC;
 
-        int r = verb_connect(a, &c);
-        if (r < 0)
-                return r;
+        for (;;) {
+                usec_t began = now_monotonic();
 
-        Watching w = {.vms = vms, .users = connection_users(c)};
+                int r = watch(&c, a, &w);
 
-        r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
-        if (r < 0)
-                return verb_failed(c, r);
+                /* A refusal, or what is not Varlink, would be the same again. */
+                if (r >= 0 || !w.begun || c.state != CONNECTION_CLOSED || r != c.error) {
+                        free(w.told);
+                        return r < 0 ? verb_failed(&c, r, NULL) : 0;
+                }
 
-        while ((r = next_event(c, a, &w)) > 0)
-                ;
+                if (now_monotonic() - began > REST_MAX_USEC)
+                        rest = REST_MIN_USEC;
 
-        return r;
+                tell_waiting(&w, &c, r);
+                usleep((useconds_t) rest);
+                rest = MIN(rest * 2, REST_MAX_USEC);
+        }
 }

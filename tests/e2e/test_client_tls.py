@@ -365,11 +365,11 @@ class Options(TlsTestCase):
     def test_that_contradict_each_other(self):
         host = "--host=127.0.0.1"
         for option, value in ("ca", "x"), ("cert", "x"), ("key", "x"), ("fingerprint", good().sha256):
-            self.assertSaysOf([host, f"--{option}={value}"], f"--{option} is about TLS: it wants --tls.")
-            self.assertSaysOf([f"--{option}={value}"], f"--{option} is about TLS: it wants --tls.")
-        self.assertSaysOf(["--tls", "--socket=/x"], "--tls and --socket exclude each other")
-        self.assertSaysOf(["--tls"], "--tls wants to know where vspcd is: --host=HOST[:PORT].")
-        self.assertSaysOf([host, "--tls", f"--key={good().key}"], "--key is a certificate's: it wants --cert=FILE.")
+            self.assertSaysOf([host, f"--{option}={value}"], f"--{option}: --tls is needed as well.\n")
+            self.assertSaysOf([f"--{option}={value}"], f"--{option}: --tls is needed as well.\n")
+        self.assertSaysOf(["--tls", "--socket=/x"], "--tls: a local socket has no TLS, --host=HOST[:PORT] is needed.\n")
+        self.assertSaysOf(["--tls"], "--tls: --host=HOST[:PORT] is needed as well.\n")
+        self.assertSaysOf([host, "--tls", f"--key={good().key}"], "--key: --cert=FILE is needed as well.\n")
 
     def test_files_that_are_of_no_use_are_named(self):
         other = authority().issue("other")
@@ -585,6 +585,25 @@ class Hostility(TlsTestCase):
 
         process = self.started(answer, "list", "--no-legend")
         self.assertEqual(process.communicate(timeout=PATIENCE_SEC)[0].split()[:1], ["web01"])
+
+    def test_replies_as_long_as_they_may_be(self):
+        """The end of one and the whole of the next are in one record."""
+        def message(name, more, size=0):
+            vm = {"id": name, "name": name, "x": ""}
+            vm["x"] = "x" * max(0, size - len(json.dumps({"parameters": {"vm": vm}, "continues": more})))
+            return json.dumps({"parameters": {"vm": vm}, "continues": more}).encode() + b"\0"
+
+        def answer(sock):
+            end = TlsEnd(sock).handshake()
+            end.read_call()
+            for size in range((1 << 20) - 40, 1 << 20, 8):
+                sock.sendall(end.seal(message("long", True, size) + message("short", True)))
+            sock.sendall(end.seal(message("last", False)))
+            sock.recv(1)
+
+        process = self.started(answer, "list", "--no-legend")
+        out, stderr = process.communicate(timeout=PATIENCE_SEC)
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["last"] + ["long"] * 5 + ["short"] * 5, stderr)
 
     def test_a_record_that_is_forged_ends_it_and_is_not_shown(self):
         """However it is noticed, nothing of what it holds counts."""
