@@ -17,6 +17,7 @@ from fake_varlink import a_client, a_vm, all_vms, error, reply
 from harness import listener, main, wait_for
 from peers import COM_PORT, TelnetClient, connected_vm, sub
 
+INTERFACE = os.path.join(os.path.dirname(__file__), "../../src/admin/org.vspc.Concentrator.varlink")
 COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bash/vspc-client")
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
            "vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal vmotionsBegunTotal "
@@ -465,6 +466,15 @@ class Completion(ClientTestCase):
         self.assertEqual(self.complete(None, "--access=free-for-all-"), ["free-for-all-fallback"])
         self.assertEqual(self.complete(None, "--access", "ex"), ["exclusive"])
         self.assertEqual(self.complete(None, "metrics", "--format=o"), ["openmetrics"])
+
+    def test_access_modes_are_those_of_the_interface(self):
+        with open(INTERFACE, encoding="utf-8") as f:
+            modes = re.search(r"^type Access \((.*)\)$", f.read(), re.MULTILINE)[1].replace("_", "-").split(", ")
+        modes.remove("read-only")  # which nobody can ask for
+        self.assertEqual(sorted(self.complete(None, "--access=")), sorted(modes))
+        for text in run(self.fake(), "--help").stdout, run(self.fake(), "--access=x").stderr:
+            for mode in modes:
+                self.assertIn(mode, text)
 
     def test_vms(self):
         server = self.fake(List=all_vms([a_vm(name, i) for i, name in enumerate(
