@@ -230,11 +230,10 @@ static int take_options(int argc, char *argv[], Arguments *a) {
         struct option all[ELEMENTSOF(options) + 1] = {};
         int found, r = 0;
 
-        opterr = 0; /* getopt would print whatever is in the name of an option */
-
         for (size_t i = 0; i < ELEMENTSOF(options); i++)
                 all[i] = (struct option){options[i].name, options[i].has_value, NULL, options[i].letter ?: 256 + (int) i};
 
+        /* The colon: getopt prints nothing, for the name of an option may have anything in it. */
         while (r == 0 && (found = getopt_long(argc, argv, ":" LETTERS, all, NULL)) >= 0) {
                 const Option *o = NULL;
 
