@@ -42,7 +42,7 @@ void connection_close(Connection *c) {
         buffer_clear(&c->in);
         c->n_searched = c->n_tried = 0;
         c->error = 0;
-        c->unreachable = false;
+        c->unreachable = c->paused = false;
         free(TAKE_PTR(c->tried));
         free(TAKE_PTR(c->problem));
         varlink_reply_done(&c->refusal);
@@ -127,8 +127,6 @@ static int connection_begin_call(Connection *c, int fd) {
                             &stream_handler);
         if (r >= 0 && trust)
                 r = stream_start_tls(&c->stream, trust_context(trust), trust_host(trust));
-        if (r >= 0 && c->paused)
-                stream_pause(&c->stream);
         if (r >= 0)
                 r = connection_set_deadline(c, CONNECTION_TIMEOUT_USEC);
         if (r >= 0)

@@ -40,7 +40,7 @@ struct Connection {
         const ConnectionHandler *handler; /* NULL: blocking */
         Poller *poller;                   /* the owner's; blocking: its own */
         usec_t until;                     /* no wait lasts beyond this */
-        bool paused;                      /* nothing is read; kept from one connection to the next */
+        bool paused;                      /* nothing is read, not even the end */
 
         ConnectionState state;
         size_t n_tried; /* targets; the last of them is the present one */
