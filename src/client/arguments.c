@@ -127,7 +127,7 @@ static int take_unit(const char *value, Arguments *a) {
         return 0;
 }
 
-/* For journalctl, which says itself what is wrong with it. @value: NULL if it has none. */
+/* journalctl checks its options itself. @value: NULL if the option has none */
 static int add_journal_option(Arguments *a, const char *name, const char *value) {
         if (a->n_journal_options + 2 > JOURNAL_OPTIONS_MAX)
                 return complain(E2BIG, "There are too many options for journalctl.");
@@ -188,7 +188,7 @@ static const Option options[] = {
         {"escape", required_argument, .take = take_escape},
         {"wait", no_argument, .offset = offsetof(Arguments, wait)},
         {"quiet-for", required_argument, .take = take_quiet_for},
-        {"timeout", required_argument, .take = take_quiet_for}, /* its first name */
+        {"timeout", required_argument, .take = take_quiet_for}, /* its former name */
         {"unit", required_argument, .take = take_unit},
         {"follow", no_argument, 'f', .journal = "--follow"},
         {"lines", required_argument, 'n', .journal = "-n"},
@@ -225,7 +225,7 @@ static int refuse_option(int found, const char *word) {
         return complain(EINVAL, "%s: no value is allowed. Try \"vspc-client --help\".", word);
 }
 
-/* Moves optind behind them. Returns: 0 to go on, 1 if all is done, a negative errno. */
+/* Leaves optind behind the options. Returns: 0 to go on, 1 if all is done, a negative errno. */
 static int take_options(int argc, char *argv[], Arguments *a) {
         struct option all[ELEMENTSOF(options) + 1] = {};
         int found, r = 0;
@@ -247,7 +247,7 @@ static int take_options(int argc, char *argv[], Arguments *a) {
         return r;
 }
 
-/* Returns: the option that says something about TLS, or NULL. */
+/* Returns: an option that was given and is for TLS only, or NULL. */
 static const char *find_trust_option(const TrustOptions *o) {
         return o->ca            ? "ca"
                : o->certificate ? "cert"
@@ -304,7 +304,7 @@ static int find_vspcd(Arguments *a) {
         return 0;
 }
 
-/* Varlink can say nothing that is not UTF-8. */
+/* Varlink has only UTF-8. */
 static int check_words(char **words, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 json_t *text = json_string(words[i]);

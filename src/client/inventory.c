@@ -31,7 +31,7 @@ static int sorted(const json_t *vms, json_t **ret) {
         return 0;
 }
 
-/* Adds the VM of a reply, if there is one: the only reply may say that there are none. */
+/* Adds the VM of a reply. A reply without one says that there are no VMs. */
 static int add(json_t *vms, const VarlinkReply *reply) {
         json_t *vm = json_object_get(reply->parameters, "vm");
 

@@ -16,7 +16,7 @@ bool refusal_may_pass(const VarlinkReply *reply) {
         return false;
 }
 
-/* Returns: all VMs, or NULL: they only help to explain something else. */
+/* Returns: all VMs, or NULL if they are not known: that is not worth an error. */
 static json_t *fetch(const Targets *targets, RefusalDetail detail) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(targets);
         json_t *vms = NULL;

@@ -8,7 +8,7 @@
  * that an ambiguous name matches, who holds which access since when.
  */
 
-/* At most so many names or candidates are shown. */
+/* How many names and candidates are shown at most */
 #define REFUSAL_NAMES_MAX 5U
 #define REFUSAL_CANDIDATES_MAX 20U
 
@@ -18,10 +18,10 @@ typedef enum RefusalDetail {
         REFUSAL_IN_FULL,
 } RefusalDetail;
 
-/* @error: what a call at @c has returned, or the connection has ended with. @vm: as it was asked for. In full: where that
- * helps vspcd is asked for all VMs, for the time that one answer may take.
- * Returns: text of one or more lines without the last one's end, to be freed; NULL if memory is short. */
+/* @error: of a call at @c, or with which the connection has ended. @vm: as it was named. In full: vspcd is asked for all VMs
+ * where that helps, for the time that one answer may take. Returns: lines without the last one's end, to be freed; NULL if
+ * memory is short. */
 char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDetail detail);
 
-/* Whether time may heal it: the VM may appear, others may leave. */
+/* Whether it may succeed later: the VM may appear, others may leave. */
 bool refusal_may_pass(const VarlinkReply *reply);

@@ -47,7 +47,7 @@ static char *explain_errno(const char *what, int error) {
         return asprintf(&why, "%s: %s", what, strerror(-error)) < 0 ? NULL : why;
 }
 
-/* Ends it if everything has been written, or cannot be written, which is a failure. */
+/* Ends the session once all output is written, or cannot be written, which is a failure. */
 static void session_finish_writing(Session *s) {
         if (!output_is_done(&s->output))
                 return;
@@ -71,7 +71,7 @@ static void session_drain(Session *s) {
         session_finish_writing(s);
 }
 
-/* Ends it once everything has been written; @why is taken over. */
+/* Ends the session as a failure once all output is written. Takes over @why. */
 static void session_fail(Session *s, char *why) {
         s->last_words = why ?: strdup("Out of memory");
         session_drain(s);
@@ -103,7 +103,7 @@ static void session_note_activity(Session *s) {
         s->active_at = event_now(s->event);
 }
 
-/* The silence after the end of an input that was no terminal's */
+/* After the end of an input that is not a terminal: how long the VM has been silent */
 
 static usec_t session_silence_max(const Session *s) {
         return s->input_begun || s->arguments->quiet_for_given ? s->arguments->quiet_for : USEC_INFINITY;
@@ -115,7 +115,7 @@ static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t sc
         usec_t max = session_silence_max(s), now = event_now(s->event);
         char *why;
 
-        /* It is not the VM that is silent while we are not attached, or do not listen for want of room. */
+        /* Silence does not count while we are not attached, or do not read because the output queue is full. */
         if (s->phase != SESSION_ATTACHED || s->connection.paused) {
                 s->active_at = now;
                 max = MAX(max, SESSION_REST_MIN_USEC);
@@ -154,7 +154,7 @@ static void session_input_ended(Session *s) {
         int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_at + max, 1,
                                   session_silence_elapsed, s);
 
-        /* Whatever has come is read first, also after this process was stopped (SIGSTOP) for a while. */
+        /* Everything that has come is read first, also after this process was stopped (SIGSTOP). */
         if (r >= 0)
                 r = sd_event_source_set_priority(s->silence, SD_EVENT_PRIORITY_IDLE);
         if (r < 0)
@@ -175,7 +175,7 @@ static void session_read_input(Session *s) {
         s->input_begun = true;
         if (s->terminal)
                 prompt_keys(s, buffer, (size_t) n);
-        else /* there is room for it, or it would not be read */
+        else /* there is room: otherwise the input is not read */
                 (void) connection_send(&s->connection, buffer, (size_t) n);
 
         session_update_input(s);
@@ -187,7 +187,7 @@ static int session_input_dispatch(_unused_ sd_event_source *source, _unused_ int
         return 0;
 }
 
-/* A file, which is always ready, and which epoll does not know. */
+/* A regular file, which epoll refuses: it is always ready. */
 static int session_file_dispatch(_unused_ sd_event_source *source, void *userdata) {
         session_read_input(userdata);
         return 0;
@@ -343,7 +343,7 @@ static void session_sent(Connection *c) {
         session_update_input(s);
 }
 
-/* Why it cannot be attached to, without the details that are costly to find out */
+/* A reason for waiting, without details for which vspcd would be asked */
 static char *summary(const Connection *c, int error) {
         char *text;
 
@@ -354,7 +354,7 @@ static char *summary(const Connection *c, int error) {
 }
 
 static char *session_explain(Session *s, int error) {
-        /* Once it has been attached somebody may be typing. */
+        /* Once it has been attached, somebody may be typing. */
         RefusalDetail detail = s->title ? REFUSAL_BRIEF : REFUSAL_IN_FULL;
         _cleanup_free_ char *why = refusal_explain(&s->connection, error, s->vm, detail);
         char *text;
@@ -371,7 +371,7 @@ static char *session_explain(Session *s, int error) {
         return text;
 }
 
-/* Tells why it is waiting, once for each reason. */
+/* Says why it waits, once for each reason. */
 static void session_tell_waiting(Session *s, int error) {
         _cleanup_free_ char *now = summary(&s->connection, error);
 
@@ -471,7 +471,7 @@ int session_run(Session *s) {
         r = sd_event_loop(s->event);
         terminal_restore();
 
-        /* What is said next is to have a line of its own. */
+        /* The message that follows begins a line. */
         if (r < 0 && s->terminal && !s->output.at_line_begin)
                 terminal_write(STDERR_FILENO, "\n");
         return r;

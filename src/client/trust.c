@@ -35,8 +35,7 @@ static void print_fingerprint(FILE *f, const uint8_t fingerprint[static TLS_FING
         fputs(text_format_fingerprint(fingerprint, TLS_FINGERPRINT_SIZE, text), f);
 }
 
-/* Without what is no part of a name in a certificate: the dot that says that it is complete, and the interface
- * in fe80::1%eth0. */
+/* Removes what names in certificates do not have: a dot at the end, and the interface in fe80::1%eth0. */
 static char *certificate_name(const char *host) {
         char *name = strdup(host);
         struct in6_addr address;
@@ -164,7 +163,7 @@ static void print_way_out(FILE *f, const Trust *t, const TlsSession *s) {
                       f);
 }
 
-/* GnuTLS ends its sentences in different ways. */
+/* Some of GnuTLS's messages end with a full stop, others do not. */
 static void print_problem(FILE *f, const char *problem) {
         fprintf(f, "%.*s.", (int) text_sentence_length(problem, strlen(problem)), problem);
 }

@@ -13,14 +13,14 @@
 /* The journal, and the namespace that log-namespace.conf makes for consoles */
 #define NAMESPACE "--namespace=+vspc"
 
-/* journalctl's own name, three words that are always the same, three matches, and what the user wants besides */
+/* "journalctl", three words that are always the same, the user's options, three matches and a NULL */
 #define JOURNALCTL_WORDS_MAX (8U + JOURNAL_OPTIONS_MAX)
 
 /* Which entries are shown */
 typedef struct Matches {
-        char *unit; /* who has written them */
+        char *unit; /* that has written them */
         char *vm;
-        char *uri; /* NULL: whatever it is */
+        char *uri; /* NULL: any */
 } Matches;
 
 static void matches_done(Matches *m) {
@@ -35,8 +35,8 @@ static char *match(const char *field, const char *value, const char *suffix) {
         return asprintf(&text, "%s=%s%s", field, value, suffix) >= 0 ? text : NULL;
 }
 
-/* Any local user may write entries that look like a console's. Who has written them is what journald itself says: that
- * field cannot be had otherwise, in whatever namespace. */
+/* Any local user may write entries that look like a console's, but the field _SYSTEMD_UNIT is set by journald, and cannot
+ * be forged. */
 static char *match_unit(const Arguments *a) {
         return match("_SYSTEMD_UNIT", a->unit, strchr(a->unit, '.') ? "" : ".service");
 }
@@ -77,7 +77,7 @@ static int spawn(const char *const *argv, int output, pid_t *ret) {
         return -r;
 }
 
-/* Returns: whether journalctl prints anything, or a negative errno, which has been said. */
+/* Returns: whether journalctl prints anything, or a negative errno, about which there was a message. */
 static int prints_anything(const char *const *argv) {
         _cleanup_close_ int from = -1, to = -1;
         int fds[2];
@@ -114,7 +114,7 @@ static int has_entries(const Matches *m) {
         return prints_anything(argv);
 }
 
-/* The journal of a machine is never empty: who finds nothing in it at all may not read it. */
+/* The journal of a machine is never empty: if nothing is found in it, it may not be read. */
 static int is_readable(void) {
         static const char *const argv[] = {"journalctl", NAMESPACE, "--quiet",      "--lines=1",
                                            "--output=cat", "--system", NULL};
@@ -130,7 +130,7 @@ static int complain_about_access(void) {
                                 "join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
 }
 
-/* Returns: > 0 if there is something, 0 if there is not, or a negative errno, which has been said. */
+/* Returns: > 0 if there are entries, 0 if there are none, or a negative errno, about which there was a message. */
 static int look_for(const Matches *m) {
         int r = has_entries(m);
         if (r != 0)
@@ -140,7 +140,7 @@ static int look_for(const Matches *m) {
         return r == 0 ? complain_about_access() : MIN(r, 0);
 }
 
-/* Becomes journalctl. Returns: a negative errno. */
+/* Becomes journalctl. Returns: a negative errno if it cannot. */
 static int show(const Arguments *a, const Matches *m) {
         const char *argv[JOURNALCTL_WORDS_MAX];
 
@@ -152,7 +152,7 @@ static int show(const Arguments *a, const Matches *m) {
 
 static int log_known(const Arguments *a, const json_t *vm) {
         const char *id = json_get_text(vm, "id", ""), *uuid = json_get_text(vm, "uuid", "");
-        bool one_of_several = !streq(id, uuid); /* with MultiConsole= it is one of the VM's serial ports */
+        bool one_of_several = !streq(id, uuid); /* a serial port of the VM's, with MultiConsole= */
         _cleanup_(matches_done) Matches m = {
                 .unit = match_unit(a),
                 .vm = match("VSPC_VM_UUID", uuid, ""),
@@ -162,12 +162,12 @@ static int log_known(const Arguments *a, const json_t *vm) {
         if (!m.unit || !m.vm || (one_of_several && !m.uri))
                 return complain(ENOMEM, "Cannot ask the journal: %m");
 
-        /* It may have said nothing yet. */
+        /* It is not a failure if the VM has said nothing yet. */
         int r = look_for(&m);
         return r < 0 ? r : show(a, &m);
 }
 
-/* Whatever vspcd knows: the journal has what it knew. @c has failed for @error. */
+/* The journal may have entries of a VM that vspcd has forgotten. @error: why asking vspcd at @c has failed */
 static int log_unknown(const Arguments *a, const char *name, const Connection *c, int error) {
         _cleanup_(matches_done) Matches m = {.unit = match_unit(a), .vm = match("VSPC_VM_NAME", name, "")};
 

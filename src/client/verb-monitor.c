@@ -7,12 +7,12 @@
 #include "message.h"
 #include "verbs.h"
 
-/* What is remembered of VMs: of so many, and so many bytes of each text. vspcd keeps no more VMs. */
+/* How many VMs are remembered, and bytes of each text. vspcd keeps no more VMs. */
 #define VMS_MAX 65536U
 #define FIELD_MAX 128U
 
-/* Rests between attempts to connect again, doubled after each that has failed. A connection that does not last as long as
- * the longest counts as failed. */
+/* Rests between attempts to connect again, doubled after each that has failed. A connection that is shorter than the
+ * longest rest counts as failed. */
 #define REST_MIN_USEC (100 * USEC_PER_MSEC)
 #define REST_MAX_USEC (2 * USEC_PER_SEC)
 
@@ -27,11 +27,11 @@ static const struct {
 };
 
 typedef struct Watching {
-        size_t n_vms, n_connected; /* of those that are present, before the event "ready" */
-        json_t *vms;               /* by id: name and fields[] of each VM, as texts, when it was last told of */
+        size_t n_vms, n_connected; /* counted up to the event "ready" */
+        json_t *vms;               /* by id: name and fields[] of each VM, as texts, as they were last told */
         Users users;
         bool begun; /* some event has come, perhaps by an earlier connection */
-        char *told; /* why it waits for another connection, as far as it has been told */
+        char *told; /* the reason for waiting that was last told */
 } Watching;
 
 static json_t *field_text(const json_t *vm, const char *key) {
@@ -59,7 +59,7 @@ static json_t *summarize(const json_t *vm) {
         return summary;
 }
 
-/* Without memory, or of more VMs than there can be, what has changed cannot be told. */
+/* If memory is short, or there are more VMs than there can be, "changed" is told without what has changed. */
 static void remember(Watching *w, const char *event, const json_t *vm) {
         const char *id = json_get_text(vm, "id", "");
 
@@ -101,7 +101,7 @@ static void print_client_event(const json_t *client, const char *what, Users use
         printf(" %s", what);
 }
 
-/* "web01: " and what goes with each event */
+/* "web01: connected from 192.0.2.7:4711" */
 static void print_vm_event(const VarlinkReply *reply, const char *event, const Watching *w) {
         const json_t *vm = json_object_get(reply->parameters, "vm"),
                      *client = json_object_get(reply->parameters, "client"),
@@ -129,7 +129,7 @@ static void print_vm_event(const VarlinkReply *reply, const char *event, const W
                 print_access(stdout, json_get_text(client, "access", "?"));
         } else if (streq(event, "client_detached"))
                 print_client_event(client, "detached", w->users);
-        else /* added, removed, disconnected, and what a later version may tell */
+        else /* added, removed, disconnected, and events of later versions */
                 print_text(stdout, event);
 }
 
@@ -139,7 +139,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         char moment[HUMAN_TEXT_MAX];
         usec_t now = now_realtime();
 
-        /* A line each for thousands of VMs in which nothing happens would help nobody. */
+        /* Thousands of VMs to which nothing happens are only counted. */
         if (streq(event, "present")) {
                 w->n_vms++;
                 w->n_connected += json_is_true(json_object_get(vm, "connected"));
@@ -159,7 +159,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         putchar('\n');
 }
 
-/* By one connection. Returns: 0 if vspcd has nothing more to tell, or a negative errno. */
+/* Prints events until the connection ends. Returns: 0 if vspcd has ended the reply, or a negative errno. */
 static int watch(Connection *c, const Arguments *a, Watching *w) {
         bool more = true;
 
@@ -189,7 +189,7 @@ static int watch(Connection *c, const Arguments *a, Watching *w) {
         return r;
 }
 
-/* Tells why it waits, once for each reason. */
+/* Says why it waits, once for each reason. */
 static void tell_waiting(Watching *w, const Connection *c, int error) {
         _cleanup_free_ char *why = connection_explain(c, error);
         char *text;
@@ -216,7 +216,7 @@ int verb_monitor(const Arguments *a) {
 
                 int r = watch(&c, a, &w);
 
-                /* A refusal, or what is not Varlink, would be the same again. */
+                /* It would not help to connect again after a refusal, or to a server that does not speak Varlink. */
                 if (r >= 0 || !w.begun || c.state != CONNECTION_CLOSED || r != c.error) {
                         free(w.told);
                         return r < 0 ? verb_failed(&c, r, NULL) : 0;

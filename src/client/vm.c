@@ -6,7 +6,7 @@
 #include "basic/text.h"
 #include "vm.h"
 
-/* Of a text; a name of ESXi's has 80 characters at most. */
+/* Bytes of a text that is shown; a VM's name has 80 characters at most. */
 #define TEXT_MAX 1024U
 #define ACCESS_TEXT_MAX 64U
 
@@ -22,7 +22,7 @@ bool json_get_number(const json_t *object, const char *key, uint64_t *ret) {
         const json_t *value = json_object_get(object, key);
         double real = json_real_value(value);
 
-        /* Integers are reals where one of them was too large (varlink_parse_reply()). */
+        /* If an integer of the reply is too large, all are read as reals (varlink_parse_reply()). */
         if (json_is_real(value) && real >= 0 && real < (double) INT64_MAX)
                 *ret = (uint64_t) real;
         else if (json_is_integer(value) && json_integer_value(value) >= 0)
@@ -50,7 +50,7 @@ void print_access(FILE *f, const char *access) {
         print_text(f, text);
 }
 
-/* A year of five digits is nobody's clock, and no more fits. */
+/* Returns: whether it is a time before the year 9999, so that its text fits. */
 static bool break_down(usec_t t, struct tm *ret) {
         time_t seconds = (time_t) (t / USEC_PER_SEC);
 
@@ -92,7 +92,7 @@ const char *human_distance(usec_t t, usec_t now, char buffer[static HUMAN_TEXT_M
         if (left == 0)
                 return strcpy(buffer, past ? "just now" : "in a moment");
 
-        /* Words from two on, so that they need no singular. */
+        /* Units that are words are used from two on, so that they need no singular. */
         while (i < ELEMENTSOF(units) - 1 && left < (i < n_words ? 2 : 1) * units[i].seconds)
                 i++;
 
@@ -244,7 +244,7 @@ static void expires_line(FILE *f, const json_t *vm, usec_t now) {
         fprintf(f, "%s; %s\n", human_timestamp(expires, moment), human_distance(expires, now, distance));
 }
 
-/* Of the connection from the VM's host */
+/* About the connection from the VM's host */
 static void tls_line(FILE *f, const json_t *vm) {
         const json_t *tls = json_object_get(vm, "tls");
         const char *peer = json_get_text(tls, "peer", NULL);

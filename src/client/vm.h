@@ -7,10 +7,10 @@
 #include "varlink.h"
 
 /*
- * VM: what vspcd says about a VM and its clients, in words for people. The objects VM and Client of the interface are
- * read with distrust: any field may be missing or be something else.
+ * VM: words for what vspcd tells about a VM and its clients, as objects VM and Client of the interface. Any field of them
+ * may be missing or have another type.
  *
- * What is printed here cannot act on a terminal. Texts that are returned are as they came, unless said otherwise.
+ * What is printed here cannot act on a terminal. Texts that are returned are not sanitised, unless it says so.
  */
 
 /* Returns: @otherwise if there is no such field, or it is not a text. */
@@ -45,7 +45,7 @@ const char *vm_state(const json_t *vm, const char **ret_color);
 /* "web01 (5012abcd-…)", sanitised and to be freed; NULL if memory is short. */
 char *vm_title(const json_t *vm);
 
-/* Whether the users of vspcd's machine are the ones that we know. */
+/* Whether user ids that vspcd tells are those of this machine */
 typedef enum Users {
         USERS_OURS,
         USERS_FOREIGN,
@@ -57,7 +57,7 @@ void print_client(FILE *f, const json_t *client, Users users);
 /* "alice (pid 4711) holds write access since 10:48:21 (3min ago)" */
 void print_holder(FILE *f, const json_t *client, Users users);
 
-/* The client that keeps others from writing; NULL if there is none among those that are listed. */
+/* The client that keeps others from writing; NULL if it is not among those that are listed. */
 const json_t *vm_find_writer(const json_t *vm);
 
 /* All that is known about a VM, in lines */
