@@ -159,8 +159,9 @@ static int take_version(_unused_ const char *value, _unused_ Arguments *a) {
 /* Options of one letter; a colon follows those that have a value. */
 #define LETTERS "hH:fn:"
 
-/* An option is passed on to journalctl, or has a function that checks and keeps its value, or is kept as it is: as a text,
- * or without a value as true. Functions return: 0 to go on, 1 if all is done, a negative errno. */
+/* An option is passed on to journalctl, or has a function that checks and keeps its value, or is kept as it
+ * is: as a text, or without a value as true. Functions return: 0 to go on, 1 if all is done, a negative
+ * errno. */
 typedef struct Option {
         const char *name;
         int has_value; /* as getopt_long(3) has it */
@@ -231,7 +232,9 @@ static int take_options(int argc, char *argv[], Arguments *a) {
         int found, r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                all[i] = (struct option){options[i].name, options[i].has_value, NULL, options[i].letter ?: 256 + (int) i};
+                all[i] = (struct option){.name = options[i].name,
+                                         .has_arg = options[i].has_value,
+                                         .val = options[i].letter ?: 256 + (int) i};
 
         /* The colon: getopt prints nothing, for the name of an option may have anything in it. */
         while (r == 0 && (found = getopt_long(argc, argv, ":" LETTERS, all, NULL)) >= 0) {
@@ -276,8 +279,9 @@ static int check_whereabouts(const Arguments *a) {
 static int find_host(Arguments *a) {
         _cleanup_free_ char *host = NULL, *problem = NULL;
 
-        int r = targets_resolve(&a->targets, a->host, a->tls ? TARGET_DEFAULT_TLS_PORT : TARGET_DEFAULT_PORT, &host,
-                                &problem);
+        uint16_t port = a->tls ? TARGET_DEFAULT_TLS_PORT : TARGET_DEFAULT_PORT;
+
+        int r = targets_resolve(&a->targets, a->host, port, &host, &problem);
         if (r >= 0 && a->tls)
                 r = trust_new(&a->trust_options, host, &a->trust, &problem);
         if (r < 0)
@@ -317,11 +321,12 @@ static int check_words(char **words, size_t n) {
 }
 
 static int refuse_verb(const char *word, const char *similar) {
-        if (similar)
-                return complain(EINVAL, "Unknown verb \"%s\". Did you mean \"%s\"? \"vspc-client --help\" lists all verbs.",
-                                word, similar);
+        static const char help_hint[] = "\"vspc-client --help\" lists all verbs.";
 
-        return complain(EINVAL, "Unknown verb \"%s\". \"vspc-client --help\" lists all verbs.", word);
+        if (similar)
+                return complain(EINVAL, "Unknown verb \"%s\". Did you mean \"%s\"? %s", word, similar, help_hint);
+
+        return complain(EINVAL, "Unknown verb \"%s\". %s", word, help_hint);
 }
 
 static const char *find_verb(const char *const *verbs, const char *word) {

@@ -51,7 +51,7 @@ typedef struct Arguments {
         size_t n_journal_options;
 } Arguments;
 
-/* Also resolves names of hosts. @verbs: NULL at the end. Returns: 1 to go on, 0 if all is done (--help), or a negative
- * errno, about which there was a message. */
+/* Also resolves names of hosts. @verbs: NULL at the end. Returns: 1 to go on, 0 if all is done (--help), or
+ * a negative errno, about which there was a message. */
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret);
 void arguments_done(Arguments *a);

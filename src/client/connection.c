@@ -6,8 +6,8 @@
 #include "connection.h"
 #include "transport/socket.h"
 
-/* What the interface says is in force once Attach has succeeded, and may be agreed to anew. Everything else is
- * refused. */
+/* What the interface says is in force once Attach has succeeded, and may be agreed to anew. Everything else
+ * is refused. */
 static const TelnetPolicy policy = {
         .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
         .n_us_offered = 2,
@@ -84,7 +84,8 @@ static void connection_distrust(Connection *c) {
 
 static void connection_dial(Connection *c);
 
-static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
+static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now,
+                                       void *userdata) {
         Connection *c = userdata;
 
         if (c->state == CONNECTION_DIALING) {
@@ -123,8 +124,8 @@ static int connection_begin_call(Connection *c, int fd) {
 
         c->state = CONNECTION_CALLING;
 
-        int r = stream_open(&c->stream, c->poller, WIRE_PLAIN(fd), CONNECTION_INPUT_MAX + CONNECTION_ANSWERS_MAX,
-                            &stream_handler);
+        int r = stream_open(&c->stream, c->poller, WIRE_PLAIN(fd),
+                            CONNECTION_INPUT_MAX + CONNECTION_ANSWERS_MAX, &stream_handler);
         if (r >= 0 && trust)
                 r = stream_start_tls(&c->stream, trust_context(trust), trust_host(trust));
         if (r >= 0)
@@ -162,7 +163,8 @@ static void connection_connected(Watch *w, _unused_ uint32_t events) {
 }
 
 static int connection_try(Connection *c, const Target *t) {
-        _cleanup_close_ int fd = socket(t->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        _cleanup_close_ int fd = socket(t->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                                        0);
         if (fd < 0 || (connect(fd, &t->address.any, t->size) < 0 && errno != EINPROGRESS))
                 return -errno;
 
@@ -287,7 +289,8 @@ static const char *hint(const Connection *c) {
         if (refused && c->targets->trust)
                 return "\nvspcd can be reached from other hosts only if its vspc-admin-tls.socket is enabled.";
         if (refused)
-                return "\nUnless its vspc-admin.socket says otherwise vspcd can be asked from its own host only.";
+                return "\nUnless its vspc-admin.socket says otherwise vspcd can be asked "
+                       "from its own host only.";
 
         return "";
 }

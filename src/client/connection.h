@@ -9,15 +9,18 @@
 #include "vm.h"
 
 /*
- * Connection: a Varlink client of vspcd. A call dials first if there is no connection: one target after the other, each
- * for a bounded time. A target that fails in TLS has answered: no other one is tried then.
+ * Connection: a Varlink client of vspcd. A call dials first if there is no connection: one target after the
+ * other, each for a bounded time. A target that fails in TLS has answered: no other one is tried then.
  *
- * Blocking: connection_receive() waits for each reply. The connection has an event loop of its own, which runs only there.
+ * Blocking: connection_receive() waits for each reply. The connection has an event loop of its own, which
+ * runs only there.
  *
- * With a handler it runs on the loop of its owner and never waits. It then serves one call at a time, one that upgrades
- * the connection (Attach): after the reply it is a telnet stream to a console, of which the owner sees the data.
+ * With a handler it runs on the loop of its owner and never waits. It then serves one call at a time, one
+ * that upgrades the connection (Attach): after the reply it is a telnet stream to a console, of which the
+ * owner sees the data.
  *
- * Each wait has a deadline that is set before it begins, so that a peer cannot prolong it by sending a byte now and then.
+ * Each wait has a deadline that is set before it begins, so that a peer cannot prolong it by sending a byte
+ * now and then.
  */
 typedef struct Connection Connection;
 
@@ -55,7 +58,7 @@ struct Connection {
 
         /* Kept until the next call: why it has ended. */
         int error;
-        bool unreachable;     /* before it came to a reply: no target could be connected to, or TLS has failed */
+        bool unreachable;     /* no target could be connected to, or TLS has failed before a reply */
         char *tried;          /* "192.0.2.1:13371: Connection refused; [2001:db8::1]:13371: …" */
         char *problem;        /* TLS's, as trust_explain() has it */
         VarlinkReply refusal; /* the error that vspcd has replied with last */
@@ -83,12 +86,13 @@ struct Connection {
 void connection_close(Connection *c);
 void connection_done(Connection *c);
 
-/* Takes over @parameters, which may be NULL. Nothing of the handler is called before this returns. Returns: 0 or a negative
- * errno. */
+/* Takes over @parameters, which may be NULL. Nothing of the handler is called before this returns. Returns:
+ * 0 or a negative errno. */
 int connection_call(Connection *c, const char *method, json_t *parameters, VarlinkFlags flags);
 
-/* Waits for the next reply, once it is connected for no longer than @timeout. Returns: 0, -EREMOTEIO if the reply is an
- * error, which is in c->refusal then, or another negative errno; refusal_explain() has words for all of them. */
+/* Waits for the next reply, once it is connected for no longer than @timeout. Returns: 0, -EREMOTEIO if the
+ * reply is an error, which is in c->refusal then, or another negative errno; refusal_explain() has words for
+ * all of them. */
 int connection_receive(Connection *c, usec_t timeout, VarlinkReply *ret);
 
 /* Both, for a call that has one reply */

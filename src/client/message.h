@@ -4,8 +4,8 @@
 #include "basic/macro.h"
 
 /*
- * Messages: vspc-client's own, on the standard error and behind "vspc-client: ", of any length. Names in them are chosen by
- * strangers, so everything is replaced that could act on a terminal.
+ * Messages: vspc-client's own, on the standard error and behind "vspc-client: ", of any length. Names in
+ * them are chosen by strangers, so everything is replaced that could act on a terminal.
  */
 
 /* A message of one line: line ends in it are replaced, too. */
@@ -18,6 +18,6 @@ int complain(int error, const char *format, ...) _printf_(2, 3);
 void message_lines(const char *text);
 int complain_lines(int error, const char *text);
 
-/* A copy of @text in which everything is replaced that could act on a terminal, except line ends; to be freed. NULL if
- * memory is short. */
+/* A copy of @text in which everything is replaced that could act on a terminal, except line ends; to be
+ * freed. NULL if memory is short. */
 char *message_clean(const char *text);

@@ -6,11 +6,12 @@
 #include "basic/buffer.h"
 
 /*
- * Output: the VM's output on its way to the standard output. A bounded queue has what the standard output does not take
- * yet, and what is held back while the prompt is open.
+ * Output: the VM's output on its way to the standard output. A bounded queue has what the standard output
+ * does not take yet, and what is held back while the prompt is open.
  *
- * A slow standard output does not hold up the event loop if it can be opened a second time, so that making it
- * non-blocking does not affect other processes. A socket or another user's terminal cannot, and may hold it up.
+ * A slow standard output does not hold up the event loop if it can be opened a second time, so that making
+ * it non-blocking does not affect other processes. A socket or another user's terminal cannot, and may hold
+ * it up.
  */
 typedef struct Output Output;
 

@@ -193,8 +193,9 @@ static int prompt_clear(FILE *f, Connection *c, const char *vm) {
         return 0;
 }
 
-/* Asks vspcd over a connection of its own. The console waits meanwhile, for the time that one answer may take in all.
- * *ret_text: what to show, to be freed; NULL if memory is short. Returns: 0 or a negative errno. */
+/* Asks vspcd over a connection of its own. The console waits meanwhile, for the time that one answer may
+ * take in all. *ret_text: what to show, to be freed; NULL if memory is short. Returns: 0 or a negative
+ * errno. */
 static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const char *vm), char **ret_text) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(&s->arguments->targets);
         _cleanup_free_ char *text = NULL;

@@ -4,9 +4,9 @@
 #include "basic/macro.h"
 
 /*
- * Prompt: the half of a Session that a person at the terminal sees. It decides which keys are the console's and which
- * are the prompt's, edits the line that is typed there key by key, as a raw terminal gives them, and obeys its commands.
- * Its answers go to the terminal, not to the standard error.
+ * Prompt: the half of a Session that a person at the terminal sees. It decides which keys are the console's
+ * and which are the prompt's, edits the line that is typed there key by key, as a raw terminal gives them,
+ * and obeys its commands. Its answers go to the terminal, not to the standard error.
  */
 typedef struct Session Session;
 

@@ -167,7 +167,8 @@ char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDet
         if (varlink_reply_is_error(reply, "NoSuchVM"))
                 explain_no_such_vm(f, vm, fetch(c->targets, detail));
         else if (varlink_reply_is_error(reply, "AmbiguousVM"))
-                explain_ambiguous_vm(f, vm, json_object_get(reply->parameters, "uuids"), fetch(c->targets, detail));
+                explain_ambiguous_vm(f, vm, json_object_get(reply->parameters, "uuids"),
+                                     fetch(c->targets, detail));
         else if (varlink_reply_is_error(reply, "AccessDenied"))
                 explain_access_denied(f, vm, reply->parameters, connection_users(c));
         else if (varlink_reply_is_error(reply, "ClientLimitReached"))

@@ -7,12 +7,13 @@
 #include "prompt.h"
 
 /*
- * Session: a person or a script at a console, between the standard input, the connection to vspcd and the standard
- * output. What the client itself has to say goes to the standard error, what the prompt says to the terminal.
+ * Session: a person or a script at a console, between the standard input, the connection to vspcd and the
+ * standard output. What the client itself has to say goes to the standard error, what the prompt says to the
+ * terminal.
  *
- * Output that is held back or waits to be written is in one queue (Output): while it has no room nothing is read from
- * vspcd. Input waits in the connection's queue: while that has no room a pipe is not read, and keys of a terminal that do
- * not fit are refused with a bell, so that the escape character always works.
+ * Output that is held back or waits to be written is in one queue (Output): while it has no room nothing is
+ * read from vspcd. Input waits in the connection's queue: while that has no room a pipe is not read, and
+ * keys of a terminal that do not fit are refused with a bell, so that the escape character always works.
  */
 typedef enum SessionPhase {
         SESSION_WAITING,  /* on the way to the console, or resting before the next attempt */
@@ -49,8 +50,8 @@ struct Session {
         char *last_words; /* the message with which it ends, if it is a failure */
 };
 
-/* Rests between attempts to attach, doubled after each that has failed. An attempt whose connection is shorter than the
- * longest rest counts as failed. */
+/* Rests between attempts to attach, doubled after each that has failed. An attempt whose connection is
+ * shorter than the longest rest counts as failed. */
 #define SESSION_REST_MIN_USEC (100 * USEC_PER_MSEC)
 #define SESSION_REST_MAX_USEC (2 * USEC_PER_SEC)
 

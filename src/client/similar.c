@@ -8,8 +8,8 @@ static bool same_letter(char a, char b) {
         return tolower((unsigned char) a) == tolower((unsigned char) b);
 }
 
-/* How many letters must be added, removed, changed or swapped with their neighbour at least. Of the usual matrix three
- * rows are kept: row[0] is the present one, for the first i letters of @a. */
+/* How many letters must be added, removed, changed or swapped with their neighbour at least. Of the usual
+ * matrix three rows are kept: row[0] is the present one, for the first i letters of @a. */
 static unsigned edit_distance(const char *a, size_t n_a, const char *b, size_t n_b) {
         uint16_t rows[3][SIMILAR_NAME_MAX + 1], *row[3] = {rows[0], rows[1], rows[2]};
 

@@ -5,8 +5,8 @@
 #include "trust.h"
 
 /*
- * Targets: the addresses at which vspcd may be reached, in the order in which they are tried. Names are resolved here,
- * once, before anything waits for events.
+ * Targets: the addresses at which vspcd may be reached, in the order in which they are tried. Names are
+ * resolved here, once, before anything waits for events.
  */
 
 #define TARGET_DEFAULT_SOCKET "/run/vspc/admin.socket"
@@ -33,8 +33,9 @@ void targets_default(Targets *t);
 /* Returns: 0, or -ENAMETOOLONG if @path is no path for a socket. */
 int targets_local(Targets *t, const char *path);
 
-/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it; *ret_problem: the reason for an error, for
- * people; both to be freed. Returns: 0, -EINVAL if @text is none of these, -EHOSTUNREACH if the name is unknown, -ENOMEM. */
+/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it; *ret_problem: the reason for
+ * an error, for people; both to be freed. Returns: 0, -EINVAL if @text is none of these, -EHOSTUNREACH if
+ * the name is unknown, -ENOMEM. */
 int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host,
                     char **ret_problem);
 

@@ -4,9 +4,9 @@
 #include "basic/macro.h"
 
 /*
- * The terminal at the standard input, which is raw while somebody is attached. Its settings are restored however the
- * process ends (exit(), abort(), any signal but SIGKILL), and while it is stopped. Signal handlers need it, so this is a
- * global object of the process.
+ * The terminal at the standard input, which is raw while somebody is attached. Its settings are restored
+ * however the process ends (exit(), abort(), any signal but SIGKILL), and while it is stopped. Signal
+ * handlers need it, so this is a global object of the process.
  *
  * While the process is in the background the terminal belongs to another one, and is not touched.
  */

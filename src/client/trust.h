@@ -4,8 +4,9 @@
 #include "transport/tls-session.h"
 
 /*
- * Trust: which certificates of vspcd's are accepted in TLS, and our own certificate. For a handshake that has failed it has
- * words for people: what was expected, what was shown instead, and what can be done about it.
+ * Trust: which certificates of vspcd's are accepted in TLS, and our own certificate. For a handshake that
+ * has failed it has words for people: what was expected, what was shown instead, and what can be done about
+ * it.
  */
 typedef struct Trust Trust;
 
@@ -17,9 +18,9 @@ typedef struct TrustOptions {
         const char *fingerprint; /* of vspcd's certificate, SHA-256 in hex, with or without colons */
 } TrustOptions;
 
-/* @host: the name or address as it was typed, for which vspcd's certificate must be valid. If a fingerprint is given,
- * nothing else is checked, unless @ca is given as well. *ret_problem: the reason for an error, for people, to be freed; may
- * be NULL even then. Returns: 0 or a negative errno. */
+/* @host: the name or address as it was typed, for which vspcd's certificate must be valid. If a fingerprint
+ * is given, nothing else is checked, unless @ca is given as well. *ret_problem: the reason for an error, for
+ * people, to be freed; may be NULL even then. Returns: 0 or a negative errno. */
 int trust_new(const TrustOptions *options, const char *host, Trust **ret, char **ret_problem);
 Trust *trust_free(Trust *t);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Trust *, trust_free);
@@ -28,6 +29,6 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Trust *, trust_free);
 TlsContext *trust_context(const Trust *t);
 const char *trust_host(const Trust *t);
 
-/* Why @s has failed, or its handshake was not complete in time: lines without the last one's end, to be freed; NULL if
- * memory is short. */
+/* Why @s has failed, or its handshake was not complete in time: lines without the last one's end, to be
+ * freed; NULL if memory is short. */
 char *trust_explain(const Trust *t, const TlsSession *s);

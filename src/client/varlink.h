@@ -6,17 +6,17 @@
 #include "basic/buffer.h"
 
 /*
- * Varlink (https://varlink.org) as a client speaks it: calls and replies, JSON objects that end with a NUL. How they are
- * sent and received is the Connection's business.
+ * Varlink (https://varlink.org) as a client speaks it: calls and replies, JSON objects that end with a NUL.
+ * How they are sent and received is the Connection's business.
  *
- * The bytes of a reply are bounded, and before it is parsed its tokens are: a token may be one byte of text and hundreds in
- * memory.
+ * The bytes of a reply are bounded, and before it is parsed its tokens are: a token may be one byte of text
+ * and hundreds in memory.
  */
 
 #define VARLINK_INTERFACE "org.vspc.Concentrator"
 
-/* Bytes of a reply, and its tokens (basic/json-tokens.h). The longest that vspcd has reason to send is a VM with 64
- * clients (about 1000 tokens); AmbiguousVM may list 64 ids, AccessDenied 64 holders. */
+/* Bytes of a reply, and its tokens (basic/json-tokens.h). The longest that vspcd has reason to send is a VM
+ * with 64 clients (about 1000 tokens); AmbiguousVM may list 64 ids, AccessDenied 64 holders. */
 #define VARLINK_REPLY_MAX (1024U * 1024U)
 #define VARLINK_TOKENS_MAX 8192U
 
@@ -45,9 +45,9 @@ typedef struct VarlinkReply {
 /* Returns: 0, -EBADMSG if it is not a reply, -E2BIG if it has too many tokens, or -ENOMEM. */
 int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret);
 
-/* Takes the first reply out of @in. *searched: bytes of @in that have no NUL, kept from one call to the next; 0 at first.
- * Returns: 1; 0 if the reply is not complete yet; -EMSGSIZE if it is too long; -EPROTONOSUPPORT if it is an alert of TLS;
- * errors of varlink_parse_reply(). */
+/* Takes the first reply out of @in. *searched: bytes of @in that have no NUL, kept from one call to the
+ * next; 0 at first. Returns: 1; 0 if the reply is not complete yet; -EMSGSIZE if it is too long;
+ * -EPROTONOSUPPORT if it is an alert of TLS; errors of varlink_parse_reply(). */
 int varlink_take_reply(Buffer *in, size_t *searched, VarlinkReply *ret);
 void varlink_reply_done(VarlinkReply *r);
 

@@ -11,7 +11,8 @@
 #include "message.h"
 #include "verbs.h"
 
-/* Names and UUIDs are shortened to fit the terminal, but not further than this. What is left of a UUID may be typed. */
+/* Names and UUIDs are shortened to fit the terminal, but not further than this. What is left of a UUID may
+ * be typed. */
 #define NAME_WIDTH_MIN 8U
 #define UUID_WIDTH_MIN 9U
 
@@ -54,7 +55,8 @@ static void scols_unref_tablep(struct libscols_table **t) {
 static bool colors_are_wanted(void) {
         const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
-        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && terminal && *terminal && !streq(terminal, "dumb");
+        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && terminal && *terminal &&
+               !streq(terminal, "dumb");
 }
 
 /* Returns: columns of the terminal that the standard output is, SIZE_MAX if it is none. */
@@ -84,7 +86,8 @@ static size_t text_width(const wchar_t *text) {
         return width;
 }
 
-/* Cuts characters out of @text until it fits, and leaves an ellipsis there, with so many percent before it. */
+/* Cuts characters out of @text until it fits, and leaves an ellipsis there, with so many percent before
+ * it. */
 static void shorten(wchar_t *text, size_t width, unsigned percent_before) {
         size_t n = wcslen(text), head = 0, tail = n;
         size_t before = (width - 1) * percent_before / 100, after = width - 1 - before;
@@ -119,8 +122,8 @@ static int shorten_cell(struct libscols_line *line, Column column, size_t width,
         return scols_line_set_data(line, column, narrow);
 }
 
-/* Shortens names and UUIDs, of both the wider first, until a VM fits into a line. libsmartcols would cut without an
- * ellipsis. */
+/* Shortens names and UUIDs, of both the wider first, until a VM fits into a line. libsmartcols would cut
+ * without an ellipsis. */
 static int fit(struct libscols_table *t, size_t available) {
         _cleanup_(scols_free_iterp) struct libscols_iter *i = scols_new_iter(SCOLS_ITER_FORWARD);
         _cleanup_free_ char *printed = NULL;

@@ -35,8 +35,8 @@ static char *match(const char *field, const char *value, const char *suffix) {
         return asprintf(&text, "%s=%s%s", field, value, suffix) >= 0 ? text : NULL;
 }
 
-/* Any local user may write entries that look like a console's, but the field _SYSTEMD_UNIT is set by journald, and cannot
- * be forged. */
+/* Any local user may write entries that look like a console's, but the field _SYSTEMD_UNIT is set by
+ * journald, and cannot be forged. */
 static char *match_unit(const Arguments *a) {
         return match("_SYSTEMD_UNIT", a->unit, strchr(a->unit, '.') ? "" : ".service");
 }
@@ -130,7 +130,8 @@ static int complain_about_access(void) {
                                 "join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
 }
 
-/* Returns: > 0 if there are entries, 0 if there are none, or a negative errno, about which there was a message. */
+/* Returns: > 0 if there are entries, 0 if there are none, or a negative errno, about which there was a
+ * message. */
 static int look_for(const Matches *m) {
         int r = has_entries(m);
         if (r != 0)

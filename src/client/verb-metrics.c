@@ -5,8 +5,9 @@
 #include "verbs.h"
 
 /*
- * metrics: the reply of GetMetrics as text for a monitoring system: OpenMetrics 1.0, in which a counter's family is named
- * without its _total, or the older text format 0.0.4 of Prometheus, in which it is not. What the reply lacks is left out.
+ * metrics: the reply of GetMetrics as text for a monitoring system: OpenMetrics 1.0, in which a counter's
+ * family is named without its _total, or the older text format 0.0.4 of Prometheus, in which it is not. What
+ * the reply lacks is left out.
  */
 
 typedef enum MetricType {

@@ -11,8 +11,8 @@
 #define VMS_MAX 65536U
 #define FIELD_MAX 128U
 
-/* Rests between attempts to connect again, doubled after each that has failed. A connection that is shorter than the
- * longest rest counts as failed. */
+/* Rests between attempts to connect again, doubled after each that has failed. A connection that is shorter
+ * than the longest rest counts as failed. */
 #define REST_MIN_USEC (100 * USEC_PER_MSEC)
 #define REST_MAX_USEC (2 * USEC_PER_SEC)
 
@@ -216,7 +216,7 @@ int verb_monitor(const Arguments *a) {
 
                 int r = watch(&c, a, &w);
 
-                /* It would not help to connect again after a refusal, or to a server that does not speak Varlink. */
+                /* After a refusal, or where Varlink is not spoken, it would not help to connect again. */
                 if (r >= 0 || !w.begun || c.state != CONNECTION_CLOSED || r != c.error) {
                         free(w.told);
                         return r < 0 ? verb_failed(&c, r, NULL) : 0;

@@ -78,8 +78,8 @@ int verb_show(const Arguments *a) {
         return for_each(a, show);
 }
 
-/* Calls @method for a VM, and acknowledges that with the VM's name, however it was named here: so that is asked for
- * first. */
+/* Calls @method for a VM, and acknowledges that with the VM's name, however it was named here: so that is
+ * asked for first. */
 static int do_to(Connection *c, const char *name, const char *method, VarlinkReply *ret) {
         _cleanup_json_ json_t *vms = NULL;
 

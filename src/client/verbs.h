@@ -14,7 +14,8 @@ int verb_monitor(const Arguments *a);
 int verb_metrics(const Arguments *a);
 int verb_log(const Arguments *a);
 
-/* Says why a call at @c has failed. @vm: as it was named; NULL: the call is not about one. Returns: @error. */
+/* Says why a call at @c has failed. @vm: as it was named; NULL: the call is not about one. Returns:
+ * @error. */
 int verb_failed(const Connection *c, int error, const char *vm);
 
 /* Prints @value and a line's end. In pure ASCII: so it is exact, and no terminal obeys a name. */

@@ -7,10 +7,11 @@
 #include "varlink.h"
 
 /*
- * VM: words for what vspcd tells about a VM and its clients, as objects VM and Client of the interface. Any field of them
- * may be missing or have another type.
+ * VM: words for what vspcd tells about a VM and its clients, as objects VM and Client of the interface. Any
+ * field of them may be missing or have another type.
  *
- * What is printed here cannot act on a terminal. Texts that are returned are not sanitised, unless it says so.
+ * What is printed here cannot act on a terminal. Texts that are returned are not sanitised, unless it says
+ * so.
  */
 
 /* Returns: @otherwise if there is no such field, or it is not a text. */
