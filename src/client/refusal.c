@@ -29,10 +29,8 @@ static json_t *fetch(const Targets *targets, RefusalDetail detail) {
 }
 
 static void print_vm(FILE *f, const json_t *vm) {
-        fputs("\n  ", f);
-        print_text(f, json_get_text(vm, "name", "?"));
-        fputs("  ", f);
-        print_text(f, json_get_text(vm, "id", "?"));
+        fputc('\n', f);
+        print_text(f, "  %s  %s", json_get_text(vm, "name", "?"), json_get_text(vm, "id", "?"));
 }
 
 /* Both take over @others: all VMs, or NULL if those are not known. */
@@ -43,9 +41,7 @@ static void explain_no_such_vm(FILE *f, const char *wanted, json_t *others) {
         int distances[REFUSAL_NAMES_MAX];
         size_t n = 0;
 
-        fputs("No VM named \"", f);
-        print_text(f, wanted);
-        fputs("\".", f);
+        print_text(f, "No VM named \"%s\".", wanted);
 
         for (size_t i = 0; i < json_array_size(vms); i++) {
                 const json_t *vm = json_array_get(vms, i);
@@ -78,9 +74,7 @@ static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuid
         _cleanup_json_ json_t *vms = others;
         size_t n = json_array_size(uuids), n_shown = MIN(n, (size_t) REFUSAL_CANDIDATES_MAX);
 
-        fputc('"', f);
-        print_text(f, wanted);
-        fputs("\" matches several VMs. Use a UUID, or enough of it to be unique:", f);
+        print_text(f, "\"%s\" matches several VMs. Use a UUID, or enough of it to be unique:", wanted);
 
         for (size_t i = 0; i < n_shown; i++) {
                 const char *uuid = json_string_value(json_array_get(uuids, i)) ?: "?";
@@ -93,8 +87,8 @@ static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuid
                 if (known)
                         print_vm(f, known);
                 else {
-                        fputs("\n  ", f);
-                        print_text(f, uuid);
+                        fputc('\n', f);
+                        print_text(f, "  %s", uuid);
                 }
         }
 
@@ -105,11 +99,10 @@ static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuid
 static void explain_access_denied(FILE *f, const char *wanted, const json_t *parameters, Users users) {
         const json_t *holders = json_object_get(parameters, "holders");
         size_t n = json_array_size(holders);
+        char access[HUMAN_TEXT_MAX];
 
-        print_access(f, json_get_text(parameters, "access", "this"));
-        fputs(" access to VM ", f);
-        print_text(f, wanted);
-        fputs(" is denied", f);
+        print_text(f, "%s access to VM %s is denied",
+                   human_access(json_get_text(parameters, "access", "this"), access), wanted);
 
         for (size_t i = 0; i < MIN(n, (size_t) REFUSAL_CANDIDATES_MAX); i++) {
                 fputs(i == 0 ? ": " : "\n  ", f);
@@ -119,37 +112,22 @@ static void explain_access_denied(FILE *f, const char *wanted, const json_t *par
                 fprintf(f, "\n  and %zu more", n - REFUSAL_CANDIDATES_MAX);
 }
 
-static void explain_other(FILE *f, const VarlinkReply *reply) {
-        if (streq(reply->error, "org.varlink.service.MethodNotFound") ||
-            streq(reply->error, "org.varlink.service.MethodNotImplemented") ||
-            streq(reply->error, "org.varlink.service.InterfaceNotFound")) {
-                fputs("This vspcd cannot do that: it is older than this vspc-client " VSPC_VERSION, f);
-                return;
-        }
-
-        fputs("vspcd says ", f);
-        print_text(f, reply->error);
-
-        const char *parameter = json_get_text(reply->parameters, "parameter", NULL);
-        if (parameter) {
-                fputs(": ", f);
-                print_text(f, parameter);
-        }
-}
-
 static void explain_limit(FILE *f, const char *vm, const json_t *parameters) {
         uint64_t limit = 0;
 
         (void) json_get_number(parameters, "limit", &limit);
-        fputs("VM ", f);
-        print_text(f, vm);
-        fprintf(f, " has as many clients as ClientLimit= allows (%" PRIu64 ")", limit);
+        print_text(f, "VM %s has as many clients as ClientLimit= allows (%" PRIu64 ")", vm, limit);
 }
 
-static void explain_connected(FILE *f, const char *vm) {
-        fputs("VM ", f);
-        print_text(f, vm);
-        fputs(" is connected; only one that is not can be forgotten", f);
+static void explain_other(FILE *f, const VarlinkReply *reply) {
+        const char *parameter = json_get_text(reply->parameters, "parameter", NULL);
+
+        if (streq(reply->error, "org.varlink.service.MethodNotFound") ||
+            streq(reply->error, "org.varlink.service.MethodNotImplemented") ||
+            streq(reply->error, "org.varlink.service.InterfaceNotFound"))
+                fputs("This vspcd cannot do that: it is older than this vspc-client " VSPC_VERSION, f);
+        else
+                print_text(f, "vspcd says %s%s%s", reply->error, parameter ? ": " : "", parameter ?: "");
 }
 
 char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDetail detail) {
@@ -174,7 +152,7 @@ char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDet
         else if (varlink_reply_is_error(reply, "ClientLimitReached"))
                 explain_limit(f, vm, reply->parameters);
         else if (varlink_reply_is_error(reply, "VMConnected"))
-                explain_connected(f, vm);
+                print_text(f, "VM %s is connected; only one that is not can be forgotten", vm);
         else
                 explain_other(f, reply);
 

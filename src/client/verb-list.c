@@ -244,10 +244,8 @@ static void print_problems(const json_t *vms) {
                         continue;
 
                 putchar('\n');
-                print_text(stdout, json_get_text(vm, "name", "?"));
-                fputs(": ", stdout);
-                print_text(stdout, problem);
-                fputs(".\n", stdout);
+                print_text(stdout, "%s: %s.", json_get_text(vm, "name", "?"), problem);
+                putchar('\n');
         }
 }
 

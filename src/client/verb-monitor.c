@@ -87,18 +87,8 @@ static void print_changes(const json_t *before, const json_t *vm) {
 }
 
 static void print_renamed(const json_t *before, const json_t *vm) {
-        fputs("renamed", stdout);
-        if (before)
-                printf(", was %s", json_get_text(before, "name", "?"));
-        fputs(" (", stdout);
-        print_text(stdout, json_get_text(vm, "id", "?"));
-        putchar(')');
-}
-
-static void print_client_event(const json_t *client, const char *what, Users users) {
-        fputs("client ", stdout);
-        print_client(stdout, client, users);
-        printf(" %s", what);
+        print_text(stdout, "renamed%s%s (%s)", before ? ", was " : "", before ? json_get_text(before, "name", "?") : "",
+                   json_get_text(vm, "id", "?"));
 }
 
 /* "web01: connected from 192.0.2.7:4711" */
@@ -106,31 +96,32 @@ static void print_vm_event(const VarlinkReply *reply, const char *event, const W
         const json_t *vm = json_object_get(reply->parameters, "vm"),
                      *client = json_object_get(reply->parameters, "client"),
                      *before = json_object_get(w->vms, json_get_text(vm, "id", ""));
+        char access[HUMAN_TEXT_MAX];
 
-        print_text(stdout, json_get_text(vm, "name", "?"));
-        fputs(": ", stdout);
+        print_text(stdout, "%s: ", json_get_text(vm, "name", "?"));
 
-        if (streq(event, "connected")) {
-                fputs("connected from ", stdout);
-                print_text(stdout, json_get_text(vm, "peer", "somewhere"));
-        } else if (streq(event, "renamed"))
+        if (streq(event, "connected"))
+                print_text(stdout, "connected from %s", json_get_text(vm, "peer", "somewhere"));
+        else if (streq(event, "renamed"))
                 print_renamed(before, vm);
         else if (streq(event, "changed"))
                 print_changes(before, vm);
         else if (streq(event, "vmotion_begin"))
                 fputs("vMotion begins", stdout);
-        else if (streq(event, "vmotion_complete")) {
-                fputs("vMotion complete, now at ", stdout);
-                print_text(stdout, json_get_text(vm, "peer", "another host"));
-        } else if (streq(event, "vmotion_abort"))
+        else if (streq(event, "vmotion_complete"))
+                print_text(stdout, "vMotion complete, now at %s", json_get_text(vm, "peer", "another host"));
+        else if (streq(event, "vmotion_abort"))
                 fputs("vMotion aborted", stdout);
         else if (streq(event, "client_attached")) {
-                print_client_event(client, "attached, ", w->users);
-                print_access(stdout, json_get_text(client, "access", "?"));
-        } else if (streq(event, "client_detached"))
-                print_client_event(client, "detached", w->users);
-        else /* added, removed, disconnected, and events of later versions */
-                print_text(stdout, event);
+                fputs("client ", stdout);
+                print_client(stdout, client, w->users);
+                print_text(stdout, " attached, %s", human_access(json_get_text(client, "access", "?"), access));
+        } else if (streq(event, "client_detached")) {
+                fputs("client ", stdout);
+                print_client(stdout, client, w->users);
+                fputs(" detached", stdout);
+        } else /* added, removed, disconnected, and events of later versions */
+                print_text(stdout, "%s", event);
 }
 
 static void print_event(const VarlinkReply *reply, Watching *w) {

@@ -95,7 +95,7 @@ static int do_to(Connection *c, const char *name, const char *method, VarlinkRep
         if (r < 0)
                 return verb_failed(c, r, name);
 
-        print_text(stdout, json_get_text(vm, "name", "?"));
+        print_text(stdout, "%s: ", json_get_text(vm, "name", "?"));
         return 0;
 }
 
@@ -108,7 +108,7 @@ static int clear(Connection *c, const char *name, _unused_ const Arguments *a) {
                 return r;
 
         (void) json_get_number(reply.parameters, "disconnected", &n);
-        printf(": %" PRIu64 " client%s disconnected.\n", n, n == 1 ? "" : "s");
+        printf("%" PRIu64 " client%s disconnected.\n", n, n == 1 ? "" : "s");
         return 0;
 }
 
@@ -121,7 +121,7 @@ static int forget(Connection *c, const char *name, _unused_ const Arguments *a) 
 
         int r = do_to(c, name, "Forget", &reply);
         if (r >= 0)
-                puts(": forgotten.");
+                puts("forgotten.");
 
         return r;
 }

@@ -2,13 +2,13 @@
 
 #include <inttypes.h>
 #include <pwd.h>
+#include <stdarg.h>
 
 #include "basic/text.h"
 #include "vm.h"
 
-/* Bytes of a text that is shown; a VM's name has 80 characters at most. */
-#define TEXT_MAX 1024U
-#define ACCESS_TEXT_MAX 64U
+/* Bytes of what is printed at once; a VM's name has 80 characters at most. */
+#define TEXT_MAX 2048U
 
 #define COLOR_GREEN "\033[32m"
 #define COLOR_YELLOW "\033[33m"
@@ -33,21 +33,18 @@ bool json_get_number(const json_t *object, const char *key, uint64_t *ret) {
         return true;
 }
 
-void print_text(FILE *f, const char *text) {
-        _cleanup_free_ char *clean = text_sanitize(text, strlen(text), TEXT_MAX);
+void print_text(FILE *f, const char *format, ...) {
+        _cleanup_free_ char *text = NULL, *clean = NULL;
+        va_list ap;
 
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+
+        if (text)
+                clean = text_sanitize(text, strlen(text), TEXT_MAX);
         fputs(clean ?: "?", f);
-}
-
-void print_access(FILE *f, const char *access) {
-        char text[ACCESS_TEXT_MAX];
-        size_t n;
-
-        for (n = 0; access[n] && n < sizeof text - 1; n++)
-                text[n] = access[n] == '_' ? '-' : access[n];
-
-        text[n] = 0;
-        print_text(f, text);
 }
 
 /* Returns: whether it is a time before the year 9999, so that its text fits. */
@@ -122,6 +119,16 @@ const char *human_size(uint64_t bytes, char buffer[static HUMAN_TEXT_MAX]) {
         return buffer;
 }
 
+const char *human_access(const char *access, char buffer[static HUMAN_TEXT_MAX]) {
+        size_t n;
+
+        for (n = 0; access[n] && n < HUMAN_TEXT_MAX - 1; n++)
+                buffer[n] = access[n] == '_' ? '-' : access[n];
+
+        buffer[n] = 0;
+        return buffer;
+}
+
 const char *vm_state(const json_t *vm, const char **ret_color) {
         const char *vmotion = json_get_text(vm, "vmotion", "none");
 
@@ -159,25 +166,17 @@ void print_client(FILE *f, const json_t *client, Users users) {
         if (users == USERS_OURS && json_get_number(client, "uid", &uid) && uid <= UINT32_MAX)
                 user = getpwuid((uid_t) uid);
 
-        if (!user) {
-                print_text(f, json_get_text(client, "peer", "somebody"));
-                return;
-        }
-
-        print_text(f, user->pw_name);
-        if (json_get_number(client, "pid", &pid))
+        print_text(f, "%s", user ? user->pw_name : json_get_text(client, "peer", "somebody"));
+        if (user && json_get_number(client, "pid", &pid))
                 fprintf(f, " (pid %" PRIu64 ")", pid);
 }
 
 void print_holder(FILE *f, const json_t *client, Users users) {
-        char moment[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
+        char access[HUMAN_TEXT_MAX], moment[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
         usec_t since, now = now_realtime();
 
         print_client(f, client, users);
-        fputs(" holds ", f);
-        print_access(f, json_get_text(client, "access", "some"));
-        fputs(" access", f);
-
+        print_text(f, " holds %s access", human_access(json_get_text(client, "access", "some"), access));
         if (json_get_number(client, "since", &since))
                 fprintf(f, " since %s (%s)", human_moment(since, now, moment),
                         human_distance(since, now, distance));
@@ -196,52 +195,26 @@ const json_t *vm_find_writer(const json_t *vm) {
         return NULL;
 }
 
-static void key(FILE *f, const char *name) {
-        fprintf(f, "%9s: ", name);
-}
+/* Not if there is no @text */
+static void text_line(FILE *f, const char *title, const char *text) {
+        if (!text)
+                return;
 
-static void text_line(FILE *f, const char *name, const char *text) {
-        key(f, name);
-        print_text(f, text);
+        print_text(f, "%9s: %s", title, text);
         fputc('\n', f);
 }
 
-static void size_line(FILE *f, const char *name, const json_t *vm, const char *field) {
+static void size_line(FILE *f, const char *title, const json_t *vm, const char *field) {
         char size[HUMAN_TEXT_MAX];
         uint64_t n;
 
         if (!json_get_number(vm, field, &n))
                 return;
 
-        key(f, name);
-        fputs(human_size(n, size), f);
+        fprintf(f, "%9s: %s", title, human_size(n, size));
         if (n >= 1024)
                 fprintf(f, " (%" PRIu64 " bytes)", n);
         fputc('\n', f);
-}
-
-static void state_line(FILE *f, const json_t *vm, usec_t now) {
-        char moment[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
-        uint64_t since;
-        const char *color;
-
-        key(f, "State");
-        fputs(vm_state(vm, &color), f);
-        if (json_get_number(vm, "since", &since))
-                fprintf(f, ", since %s; %s", human_timestamp(since, moment),
-                        human_distance(since, now, distance));
-        fputc('\n', f);
-}
-
-static void expires_line(FILE *f, const json_t *vm, usec_t now) {
-        char moment[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
-        uint64_t expires;
-
-        if (!json_get_number(vm, "expires", &expires))
-                return;
-
-        key(f, "Expires");
-        fprintf(f, "%s; %s\n", human_timestamp(expires, moment), human_distance(expires, now, distance));
 }
 
 /* About the connection from the VM's host */
@@ -254,34 +227,26 @@ static void tls_line(FILE *f, const json_t *vm) {
                 return;
         }
 
-        key(f, "TLS");
-        print_text(f, json_get_text(tls, "version", "yes"));
-        fputs(", ", f);
-        print_text(f, json_get_text(tls, "cipher", "?"));
-        if (peer) {
-                fputs(", the host's certificate is that of ", f);
-                print_text(f, peer);
-        }
-        if (json_is_true(json_object_get(tls, "resumed")))
-                fputs(", resumed", f);
+        print_text(f, "      TLS: %s, %s%s%s%s", json_get_text(tls, "version", "yes"),
+                   json_get_text(tls, "cipher", "?"), peer ? ", the host's certificate is that of " : "", peer ?: "",
+                   json_is_true(json_object_get(tls, "resumed")) ? ", resumed" : "");
         fputc('\n', f);
 }
 
 static void client_line(FILE *f, const json_t *client, usec_t now, Users users) {
-        char size[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
+        char text[HUMAN_TEXT_MAX];
         uint64_t n;
 
         fprintf(f, "%11s", "");
         print_client(f, client, users);
-        fputs(", ", f);
-        print_access(f, json_get_text(client, "access", "?"));
+        print_text(f, ", %s", human_access(json_get_text(client, "access", "?"), text));
 
         if (json_get_number(client, "since", &n))
-                fprintf(f, ", since %s", human_distance(n, now, distance));
+                fprintf(f, ", since %s", human_distance(n, now, text));
         if (json_get_number(client, "bytes", &n))
-                fprintf(f, ", %s sent", human_size(n, size));
+                fprintf(f, ", %s sent", human_size(n, text));
         if (json_get_number(client, "skipped", &n) && n > 0)
-                fprintf(f, ", %s missed", human_size(n, size));
+                fprintf(f, ", %s missed", human_size(n, text));
         fputc('\n', f);
 }
 
@@ -291,8 +256,7 @@ static void client_lines(FILE *f, const json_t *vm, usec_t now, Users users) {
         uint64_t n = n_listed;
 
         (void) json_get_number(vm, "clientCount", &n);
-        key(f, "Clients");
-        fprintf(f, "%" PRIu64 "\n", n);
+        fprintf(f, "  Clients: %" PRIu64 "\n", n);
 
         for (size_t i = 0; i < n_listed; i++)
                 client_line(f, json_array_get(clients, i), now, users);
@@ -301,37 +265,36 @@ static void client_lines(FILE *f, const json_t *vm, usec_t now, Users users) {
 }
 
 void show_vm(FILE *f, const json_t *vm, Users users) {
-        const char *serial = json_get_text(vm, "serial", NULL), *peer = json_get_text(vm, "peer", NULL),
-                   *vmotion = json_get_text(vm, "vmotion", "none"), *problem = json_get_text(vm, "problem", NULL);
-        const char *uuid = json_get_text(vm, "uuid", "?"), *id = json_get_text(vm, "id", uuid);
+        const char *uuid = json_get_text(vm, "uuid", "?"), *id = json_get_text(vm, "id", uuid),
+                   *vmotion = json_get_text(vm, "vmotion", "none"), *color;
+        char time[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
         usec_t now = now_realtime();
-        uint64_t port;
+        uint64_t n;
 
         text_line(f, "Name", json_get_text(vm, "name", "?"));
-        if (!streq(id, uuid))
-                text_line(f, "ID", id);
+        text_line(f, "ID", streq(id, uuid) ? NULL : id);
         text_line(f, "UUID", uuid);
         text_line(f, "URI", json_get_text(vm, "uri", "?"));
 
-        if (json_get_number(vm, "port", &port)) {
-                key(f, "Port");
-                fprintf(f, "%" PRIu64 "\n", port);
-        } else
+        if (json_get_number(vm, "port", &n))
+                fprintf(f, "     Port: %" PRIu64 "\n", n);
+        else
                 text_line(f, "Port", "none");
 
-        state_line(f, vm, now);
-        if (problem)
-                text_line(f, "Problem", problem);
-        if (peer)
-                text_line(f, "Host", peer);
+        fprintf(f, "    State: %s", vm_state(vm, &color));
+        if (json_get_number(vm, "since", &n))
+                fprintf(f, ", since %s; %s", human_timestamp(n, time), human_distance(n, now, distance));
+        fputc('\n', f);
+
+        text_line(f, "Problem", json_get_text(vm, "problem", NULL));
+        text_line(f, "Host", json_get_text(vm, "peer", NULL));
         tls_line(f, vm);
-        if (serial)
-                text_line(f, "Serial", serial);
-        if (!streq(vmotion, "none"))
-                text_line(f, "vMotion", vmotion);
+        text_line(f, "Serial", json_get_text(vm, "serial", NULL));
+        text_line(f, "vMotion", streq(vmotion, "none") ? NULL : vmotion);
 
         size_line(f, "Received", vm, "bytesReceived");
         size_line(f, "Sent", vm, "bytesSent");
         client_lines(f, vm, now, users);
-        expires_line(f, vm, now);
+        if (json_get_number(vm, "expires", &n))
+                fprintf(f, "  Expires: %s; %s\n", human_timestamp(n, time), human_distance(n, now, distance));
 }

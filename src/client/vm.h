@@ -20,12 +20,9 @@ const char *json_get_text(const json_t *object, const char *key, const char *oth
 /* Returns: whether it is a number that is not negative. */
 bool json_get_number(const json_t *object, const char *key, uint64_t *ret);
 
-void print_text(FILE *f, const char *text);
+void print_text(FILE *f, const char *format, ...) _printf_(2, 3);
 
-/* An access mode or access as Varlink spells it: "free-for-all" for "free_for_all" */
-void print_access(FILE *f, const char *access);
-
-/* Times and sizes. Points in time are CLOCK_REALTIME here. */
+/* Values as people write them, in a buffer. Points in time are CLOCK_REALTIME here. */
 #define HUMAN_TEXT_MAX 64U
 
 /* "Sat 2025-11-22 10:48:21 CET" */
@@ -39,6 +36,9 @@ const char *human_distance(usec_t t, usec_t now, char buffer[static HUMAN_TEXT_M
 
 /* "999B", "1.2M" */
 const char *human_size(uint64_t bytes, char buffer[static HUMAN_TEXT_MAX]);
+
+/* "free-for-all", for what Varlink calls "free_for_all"; not sanitised */
+const char *human_access(const char *access, char buffer[static HUMAN_TEXT_MAX]);
 
 /* "connected", "disconnected", "migrating", "shared". *ret_color: an escape sequence */
 const char *vm_state(const json_t *vm, const char **ret_color);
