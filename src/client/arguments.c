@@ -277,18 +277,15 @@ static int check_whereabouts(const Arguments *a) {
 }
 
 static int find_host(Arguments *a) {
-        _cleanup_free_ char *host = NULL, *problem = NULL;
-
         uint16_t port = a->tls ? TARGET_DEFAULT_TLS_PORT : TARGET_DEFAULT_PORT;
+        _cleanup_free_ char *host = NULL;
 
-        int r = targets_resolve(&a->targets, a->host, port, &host, &problem);
+        int r = targets_resolve(&a->targets, a->host, port, &host);
         if (r >= 0 && a->tls)
-                r = trust_new(&a->trust_options, host, &a->trust, &problem);
-        if (r < 0)
-                return complain(r, "%s", problem ?: "Out of memory");
+                r = trust_new(&a->trust_options, host, &a->trust);
 
         a->targets.trust = a->trust;
-        return 0;
+        return r;
 }
 
 static int find_vspcd(Arguments *a) {

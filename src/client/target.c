@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <netdb.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "basic/parse.h"
+#include "message.h"
 #include "target.h"
 
 void targets_default(Targets *t) {
@@ -54,21 +53,7 @@ static int split_port(const char *text, uint16_t default_port, char **ret_host, 
         return *ret_host ? 0 : -ENOMEM;
 }
 
-static int problem(char **ret, int error, const char *format, ...) _printf_(3, 4);
-static int problem(char **ret, int error, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        int n = vasprintf(ret, format, ap);
-        va_end(ap);
-
-        if (n < 0)
-                *ret = NULL;
-        return n < 0 ? -ENOMEM : error;
-}
-
-int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host,
-                    char **ret_problem) {
+int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host) {
         static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
         _cleanup_free_ char *host = NULL;
         struct addrinfo *found;
@@ -76,16 +61,14 @@ int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **
 
         int r = split_port(text, default_port, &host, &port);
         if (r == -EINVAL)
-                return problem(ret_problem, r,
-                               "\"%s\" is not a host: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT is wanted",
-                               text);
+                return complain(r, "--host: \"%s\" is not a host: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT.", text);
         if (r < 0)
-                return problem(ret_problem, r, "Out of memory");
+                return complain(r, "%m");
 
         r = getaddrinfo(host, NULL, &hints, &found);
         if (r != 0)
-                return problem(ret_problem, -EHOSTUNREACH, "Cannot find the host \"%s\": %s", host,
-                               r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+                return complain(EHOSTUNREACH, "Cannot find the host \"%s\": %s", host,
+                                r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
 
         *t = (Targets){};
         for (const struct addrinfo *a = found; a && t->n < TARGETS_MAX; a = a->ai_next) {
@@ -100,7 +83,7 @@ int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **
         freeaddrinfo(found);
 
         if (t->n == 0)
-                return problem(ret_problem, -EHOSTUNREACH, "The host \"%s\" has no IP address", host);
+                return complain(EHOSTUNREACH, "The host \"%s\" has no IP address.", host);
 
         *ret_host = TAKE_PTR(host);
         return 0;

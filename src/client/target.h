@@ -33,11 +33,9 @@ void targets_default(Targets *t);
 /* Returns: 0, or -ENAMETOOLONG if @path is no path for a socket. */
 int targets_local(Targets *t, const char *path);
 
-/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it; *ret_problem: the reason for
- * an error, for people; both to be freed. Returns: 0, -EINVAL if @text is none of these, -EHOSTUNREACH if
- * the name is unknown, -ENOMEM. */
-int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host,
-                    char **ret_problem);
+/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it, to be freed. Says what is
+ * wrong with it. Returns: 0 or a negative errno. */
+int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host);
 
 /* "/run/vspc/admin.socket", "192.0.2.1:13371" */
 #define TARGET_TEXT_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + ADDRESS_TEXT_MAX)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "basic/text.h"
+#include "message.h"
 #include "trust.h"
 
 struct Trust {
@@ -57,27 +58,21 @@ static char *certificate_name(const char *host) {
         return name;
 }
 
-int trust_new(const TrustOptions *options, const char *host, Trust **ret, char **ret_problem) {
-        *ret_problem = NULL;
-
+int trust_new(const TrustOptions *options, const char *host, Trust **ret) {
         _cleanup_(trust_freep) Trust *t = calloc(1, sizeof(Trust));
-        if (!t)
-                return -ENOMEM;
+        _cleanup_free_ char *problem = NULL;
+
+        if (t)
+                t->host = certificate_name(host);
+        if (!t || !t->host)
+                return complain(ENOMEM, "%m");
 
         t->options = *options;
-        t->host = certificate_name(host);
-        if (!t->host)
-                return -ENOMEM;
-
-        if (options->fingerprint && !parse_fingerprint(options->fingerprint, t->fingerprint)) {
-                if (asprintf(ret_problem,
-                             "--fingerprint: \"%s\" is not the SHA-256 of a certificate: 64 hexadecimal "
-                             "digits, "
-                             "with or without colons",
-                             options->fingerprint) < 0)
-                        *ret_problem = NULL;
-                return -EINVAL;
-        }
+        if (options->fingerprint && !parse_fingerprint(options->fingerprint, t->fingerprint))
+                return complain(EINVAL,
+                                "--fingerprint: \"%s\" is not the SHA-256 of a certificate: 64 hexadecimal digits, "
+                                "with or without colons.",
+                                options->fingerprint);
 
         TlsParameters parameters = {
                 .role = TLS_CLIENT,
@@ -87,9 +82,9 @@ int trust_new(const TrustOptions *options, const char *host, Trust **ret, char *
                 .trusted_ca_file = options->ca,
                 .fingerprint = options->fingerprint ? t->fingerprint : NULL,
         };
-        int r = tls_context_new(&parameters, &t->context, ret_problem);
+        int r = tls_context_new(&parameters, &t->context, &problem);
         if (r < 0)
-                return r;
+                return complain(r, "%s", problem ?: strerror(-r));
 
         *ret = TAKE_PTR(t);
         return 0;

@@ -19,9 +19,9 @@ typedef struct TrustOptions {
 } TrustOptions;
 
 /* @host: the name or address as it was typed, for which vspcd's certificate must be valid. If a fingerprint
- * is given, nothing else is checked, unless @ca is given as well. *ret_problem: the reason for an error, for
- * people, to be freed; may be NULL even then. Returns: 0 or a negative errno. */
-int trust_new(const TrustOptions *options, const char *host, Trust **ret, char **ret_problem);
+ * is given, nothing else is checked, unless @ca is given as well. Says what is wrong. Returns: 0 or a
+ * negative errno. */
+int trust_new(const TrustOptions *options, const char *host, Trust **ret);
 Trust *trust_free(Trust *t);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Trust *, trust_free);
 
