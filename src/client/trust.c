@@ -112,16 +112,17 @@ static void print_expected(FILE *f, const Trust *t) {
         const TrustOptions *o = &t->options;
 
         if (o->fingerprint) {
-                fputs("\nIt has to be the certificate with this SHA-256 fingerprint:\n  ", f);
+                fputs("\nThe certificate must be the one with this SHA-256 fingerprint:\n  ", f);
                 print_fingerprint(f, t->fingerprint);
         }
         if (!o->fingerprint || o->ca)
-                fprintf(f, "\nIt has to be %sfor \"%s\", and from an authority %s%s.",
-                        o->fingerprint ? "one " : "", t->host, o->ca ? "in " : "that this system trusts",
+                fprintf(f, "\nThe certificate must %sbe for \"%s\", and signed by an authority %s%s.",
+                        o->fingerprint ? "also " : "", t->host, o->ca ? "in " : "that this system trusts",
                         o->ca ?: "");
         if (tls_context_trusts_nobody(t->context))
-                fputs("\nThis system trusts no authority at all: Debian's package ca-certificates has those that are "
-                      "usual,\nand --ca=FILE names another.", f);
+                fputs("\nThis system trusts no authority at all: install the usual ones (Debian's package "
+                      "ca-certificates),\nor name one with --ca=FILE.",
+                      f);
 }
 
 static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {
@@ -131,15 +132,15 @@ static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {
         if (!tls_session_peer_fingerprint(s, fingerprint))
                 return;
 
-        fprintf(f, "\nIt is that of \"%s\"", name);
+        fprintf(f, "\nThe certificate shown is that of \"%s\"", name);
         if (t->options.fingerprint && memcmp(fingerprint, t->fingerprint, sizeof fingerprint) == 0) {
                 fputs(", and has this fingerprint: without --ca that is enough.", f);
                 return;
         }
 
         fprintf(f,
-                ". If that is vspcd's, of which \"openssl x509 -noout -sha256 -fingerprint -in FILE\"\n"
-                "shows the same where vspcd is, take this one and no other%s with\n  --fingerprint=",
+                ". If \"openssl x509 -noout -sha256 -fingerprint -in FILE\"\n"
+                "prints its fingerprint on vspcd's machine, accept this certificate only%s with\n  --fingerprint=",
                 t->options.ca ? ", instead of --ca," : "");
         print_fingerprint(f, fingerprint);
 }
@@ -148,13 +149,13 @@ static void print_way_out(FILE *f, const Trust *t, const TlsSession *s) {
         const char *certificate = t->options.certificate;
 
         if (tls_session_is_asked_for_certificate(s) && certificate)
-                fprintf(f, "\nIt has asked who we are, and may not accept the certificate in %s.",
+                fprintf(f, "\nThe server asks for our certificate, and may not accept the one in %s.",
                         certificate);
         else if (tls_session_is_asked_for_certificate(s))
-                fputs("\nIt has asked who we are: answer with --cert=FILE and --key=FILE.", f);
+                fputs("\nThe server asks for our certificate: use --cert=FILE and --key=FILE.", f);
         else if (!tls_session_is_open(s))
-                fputs("\nIs it a socket on which vspcd speaks TLS, as it does on port 13372 if "
-                      "vspc-admin-tls.socket is enabled?",
+                fputs("\nDoes vspcd speak TLS there? "
+                      "It does on port 13372 if vspc-admin-tls.socket is enabled.",
                       f);
 }
 

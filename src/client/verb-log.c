@@ -59,7 +59,7 @@ static void put_words(const char *argv[static JOURNALCTL_WORDS_MAX], const char 
 }
 
 static int complain_about_journalctl(int error) {
-        return complain(error, "Cannot run journalctl, which has what consoles say: %m");
+        return complain(error, "Cannot run journalctl, which shows the output of consoles: %m");
 }
 
 static int spawn(const char *const *argv, int output, pid_t *ret) {
@@ -126,8 +126,9 @@ static int complain_about_access(void) {
         if (geteuid() == 0)
                 return complain(ENOENT, "There is no journal on this machine.");
 
-        return complain(EACCES, "You may not read this machine's journal, which has what consoles say: ask as root, or "
-                                "join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
+        return complain(EACCES,
+                        "You may not read this machine's journal, which has the output of consoles: run this as "
+                        "root, or join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
 }
 
 /* Returns: > 0 if there are entries, 0 if there are none, or a negative errno, about which there was a
@@ -184,7 +185,7 @@ static int log_unknown(const Arguments *a, const char *name, const Connection *c
 
         if (!c->unreachable)
                 (void) verb_failed(c, error, name);
-        return complain(ENOENT, "The journal has nothing that a VM named \"%s\" has said.", name);
+        return complain(ENOENT, "The journal has no output of a VM named \"%s\".", name);
 }
 
 int verb_log(const Arguments *a) {
@@ -200,8 +201,8 @@ int verb_log(const Arguments *a) {
 
         if (c.n_tried > 0 && !target_is_of_this_machine(connection_target(&c)))
                 return complain(EINVAL,
-                                "The journal of another machine cannot be read from here: run \"vspc-client log %s\" "
-                                "there.",
+                                "The journal of another machine cannot be read from here: "
+                                "run \"vspc-client log %s\" there.",
                                 name);
 
         if (r == -EREMOTEIO && varlink_reply_is_error(&c.refusal, "NoSuchVM"))

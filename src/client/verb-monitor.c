@@ -87,8 +87,8 @@ static void print_changes(const json_t *before, const json_t *vm) {
 }
 
 static void print_renamed(const json_t *before, const json_t *vm) {
-        print_text(stdout, "renamed%s%s (%s)", before ? ", was " : "", before ? json_get_text(before, "name", "?") : "",
-                   json_get_text(vm, "id", "?"));
+        print_text(stdout, "renamed%s%s (%s)", before ? ", was " : "",
+                   before ? json_get_text(before, "name", "?") : "", json_get_text(vm, "id", "?"));
 }
 
 /* "web01: connected from 192.0.2.7:4711" */

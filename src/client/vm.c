@@ -228,7 +228,8 @@ static void tls_line(FILE *f, const json_t *vm) {
         }
 
         print_text(f, "      TLS: %s, %s%s%s%s", json_get_text(tls, "version", "yes"),
-                   json_get_text(tls, "cipher", "?"), peer ? ", the host's certificate is that of " : "", peer ?: "",
+                   json_get_text(tls, "cipher", "?"), peer ? ", the host's certificate is that of " : "",
+                   peer ?: "",
                    json_is_true(json_object_get(tls, "resumed")) ? ", resumed" : "");
         fputc('\n', f);
 }
