@@ -52,6 +52,15 @@ static const char help[] =
         "help          show this\n"
         "The beginning of a command is enough.\n";
 
+/* For what a person at the terminal has asked for */
+static int dialogue_fd(void) {
+        return isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
+}
+
+static void echo(const char *text) {
+        terminal_write(dialogue_fd(), text);
+}
+
 static PromptCommand prompt_command(const Prompt *p) {
         const char *word = p->line + strspn(p->line, " ");
         size_t n = strcspn(word, " ");
@@ -66,34 +75,28 @@ static PromptCommand prompt_command(const Prompt *p) {
         return PROMPT_UNKNOWN;
 }
 
-static const char *prompt_insert(Prompt *p, uint8_t key) {
+static void prompt_insert(Prompt *p, uint8_t key) {
         if (key < 0x20 || key >= 0x7f)
-                return "";
-        if (p->size == PROMPT_LINE_MAX)
-                return "\a";
+                return;
 
-        p->line[p->size++] = (char) key;
-        p->echo[0] = (char) key;
-        p->echo[1] = 0;
-        return p->echo;
-}
-
-static const char *prompt_erase(Prompt *p, size_t n) {
-        char *end = p->echo;
-
-        *end = 0;
-        for (n = MIN(n, p->size); n > 0; n--) {
-                p->line[--p->size] = 0;
-                end = stpcpy(end, "\b \b");
+        if (p->size == PROMPT_LINE_MAX) {
+                echo("\a");
+                return;
         }
 
-        return p->echo;
+        p->line[p->size++] = (char) key;
+        echo((const char[]){(char) key, 0});
 }
 
-/* *ret_echo: what to write to the terminal; valid until the next key */
-static PromptCommand prompt_key(Prompt *p, uint8_t key, const char **ret_echo) {
-        *ret_echo = "\n";
+static void prompt_erase(Prompt *p, size_t n) {
+        for (n = MIN(n, p->size); n > 0; n--) {
+                p->line[--p->size] = 0;
+                echo("\b \b");
+        }
+}
 
+/* Edits the line. Returns: the command, once there is one. */
+static PromptCommand prompt_edit(Prompt *p, uint8_t key) {
         switch (key) {
 
         case '\r':
@@ -104,51 +107,42 @@ static PromptCommand prompt_key(Prompt *p, uint8_t key, const char **ret_echo) {
                 return PROMPT_CONTINUE;
 
         case CONTROL('D'):
-                if (p->size == 0)
-                        return PROMPT_QUIT;
-                break;
+                return p->size == 0 ? PROMPT_QUIT : PROMPT_TYPING;
 
         case CONTROL('Z'):
                 return PROMPT_SUSPEND;
 
         case CONTROL('U'):
-                *ret_echo = prompt_erase(p, p->size);
+                prompt_erase(p, p->size);
                 return PROMPT_TYPING;
 
         case 0x7f:
         case '\b':
-                *ret_echo = prompt_erase(p, 1);
+                prompt_erase(p, 1);
                 return PROMPT_TYPING;
 
         default:
-                break;
+                prompt_insert(p, key);
+                return PROMPT_TYPING;
         }
-
-        *ret_echo = prompt_insert(p, key);
-        return PROMPT_TYPING;
-}
-
-/* For what a person at the terminal has asked for */
-static int dialogue_fd(void) {
-        return isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
 }
 
 void prompt_show(const Session *s) {
-        terminal_write(dialogue_fd(), PROMPT_TEXT);
-        terminal_write(dialogue_fd(), s->prompt.line);
+        echo(PROMPT_TEXT);
+        echo(s->prompt.line);
 }
 
 static void prompt_open(Session *s) {
         output_hold(&s->output);
         s->prompting = true;
         s->prompt = (Prompt){};
-        terminal_write(dialogue_fd(), "\n");
+        echo("\n");
         prompt_show(s);
 }
 
 void prompt_abandon(Session *s) {
         if (TAKE(s->prompting, false))
-                terminal_write(dialogue_fd(), "\n");
+                echo("\n");
 }
 
 static void prompt_close(Session *s) {
@@ -159,12 +153,12 @@ static void prompt_close(Session *s) {
 
 static void prompt_type(Session *s, const void *keys, size_t n) {
         if (connection_send(&s->connection, keys, n) < n)
-                terminal_write(dialogue_fd(), "\a");
+                echo("\a");
 }
 
 /* A new line, after what has been asked for */
 static void prompt_answer(Session *s, const char *text) {
-        terminal_write(dialogue_fd(), text);
+        echo(text);
         s->prompt = (Prompt){};
         prompt_show(s);
 }
@@ -224,7 +218,7 @@ static void prompt_obey(Session *s, PromptCommand command) {
 
         switch (command) {
 
-        case PROMPT_TYPING:
+        case PROMPT_TYPING: /* never */
                 break;
 
         case PROMPT_CONTINUE:
@@ -260,7 +254,7 @@ static void prompt_obey(Session *s, PromptCommand command) {
                 }
 
                 s->cleared = true;
-                terminal_write(dialogue_fd(), text ?: "");
+                echo(text ?: "");
                 prompt_close(s);
                 break;
 
@@ -280,11 +274,12 @@ static void prompt_obey(Session *s, PromptCommand command) {
 }
 
 static void prompt_take_key(Session *s, uint8_t key) {
-        const char *echo;
-        PromptCommand command = prompt_key(&s->prompt, key, &echo);
+        PromptCommand command = prompt_edit(&s->prompt, key);
 
-        terminal_write(dialogue_fd(), echo);
-        prompt_obey(s, command);
+        if (command != PROMPT_TYPING) {
+                echo("\n");
+                prompt_obey(s, command);
+        }
 }
 
 /* Up to the escape character they are the console's, then the prompt's until it is closed, and so on. */

@@ -16,7 +16,6 @@ typedef struct Session Session;
 typedef struct Prompt {
         char line[PROMPT_LINE_MAX + 1];
         size_t size;
-        char echo[3 * PROMPT_LINE_MAX + 1];
 } Prompt;
 
 /* Keys as the terminal gives them */
