@@ -8,6 +8,7 @@ import pwd
 import re
 import socket
 import subprocess
+import tempfile
 from unittest import skipUnless
 
 from client_cases import CLIENT, ClientTestCase, environment, run
@@ -219,6 +220,27 @@ class Reaching(ClientTestCase):
         port = server.listener.getsockname()[1]
         for host in f"localhost:{port}", f"127.0.0.1:{port}", f"[127.0.0.1]:{port}":
             self.assertEqual(self.fails(f"--host={host}").stdout, "No VMs.\n")
+
+    @skipUnless(os.getuid() == 0, "only root can have an /etc/hosts of its own")
+    def test_an_address_that_does_not_answer_is_given_up_for_the_next(self):
+        """The kernel lets those wait whom a listener with a full backlog would have to accept."""
+        vm = a_vm("web01")
+        server = self.fake(on_tcp=True, List=all_vms([vm]), Attach=lambda *_: reply(vm=vm, granted="write"))
+        with contextlib.ExitStack() as stack:
+            full = stack.enter_context(socket.create_server(("::1", server.port), family=socket.AF_INET6, backlog=0))
+            stack.enter_context(socket.create_connection(full.getsockname()[:2]))
+            hosts = stack.enter_context(tempfile.NamedTemporaryFile("w"))
+            hosts.write("127.0.0.1 twofold\n::1 twofold\n")  # ::1 comes first (RFC 6724)
+            hosts.flush()
+            command = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts.name, CLIENT,
+                       f"--host=twofold:{server.port}"]
+            processes = [subprocess.Popen([*command, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                          stderr=subprocess.PIPE, text=True, env=environment())
+                         for args in (["list", "--no-legend"], ["web01", "--quiet-for=0s"])]
+            outputs = [process.communicate(timeout=PATIENCE_SEC) for process in processes]
+            self.assertEqual([process.returncode for process in processes], [0, 0], outputs)
+        self.assertIn("web01", outputs[0][0])
+        self.assertIn("Connected to VM web01", outputs[1][1])
 
     def test_answers_that_are_none(self):
         for data, text in ((b"SSH-2.0-x\r\n\0", "not Varlink"), (b"[]\0", "not Varlink"), (b"\xff\0", "not Varlink"),
