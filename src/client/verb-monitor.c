@@ -27,12 +27,20 @@ static const struct {
 };
 
 typedef struct Watching {
-        size_t n_vms, n_connected; /* counted up to the event "ready" */
+        size_t n_vms, n_connected; /* of the present state */
+        bool ready;                /* all of that has come */
         json_t *vms;               /* by id: name and fields[] of each VM, as texts, as they were last told */
         Users users;
         bool begun; /* some event has come, perhaps by an earlier connection */
         char *told; /* the reason for waiting that was last told */
 } Watching;
+
+/* Nothing is known until the present state has come. */
+static void begin_state(Watching *w) {
+        json_object_clear(w->vms);
+        w->n_vms = w->n_connected = 0;
+        w->ready = false;
+}
 
 static json_t *field_text(const json_t *vm, const char *key) {
         const char *text = json_get_text(vm, key, NULL);
@@ -98,7 +106,8 @@ static void print_vm_event(const VarlinkReply *reply, const char *event, const W
                      *before = json_object_get(w->vms, json_get_text(vm, "id", ""));
         char access[HUMAN_TEXT_MAX];
 
-        print_text(stdout, "%s: ", json_get_text(vm, "name", "?"));
+        if (vm)
+                print_text(stdout, "%s: ", json_get_text(vm, "name", "?"));
 
         if (streq(event, "connected"))
                 print_text(stdout, "connected from %s", json_get_text(vm, "peer", "somewhere"));
@@ -129,9 +138,14 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         const json_t *vm = json_object_get(reply->parameters, "vm");
         char moment[HUMAN_TEXT_MAX];
         usec_t now = now_realtime();
+        bool is_present = streq(event, "present"), is_ready = streq(event, "ready");
+
+        /* vspcd tells the present state again. */
+        if (w->ready && (is_present || is_ready))
+                begin_state(w);
 
         /* Thousands of VMs to which nothing happens are only counted. */
-        if (streq(event, "present")) {
+        if (is_present) {
                 w->n_vms++;
                 w->n_connected += json_is_true(json_object_get(vm, "connected"));
                 remember(w, event, vm);
@@ -140,9 +154,9 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
 
         /* With the date: it may run for days. */
         printf("%s ", human_moment(now, 0, moment));
-        if (streq(event, "ready")) {
+        if (is_ready) {
                 printf("Watching %zu VM%s, %zu connected.", w->n_vms, w->n_vms == 1 ? "" : "s", w->n_connected);
-                w->n_vms = w->n_connected = 0;
+                w->ready = true;
         } else {
                 print_vm_event(reply, event, w);
                 remember(w, event, vm);
@@ -154,8 +168,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
 static int watch(Connection *c, const Arguments *a, Watching *w) {
         bool more = true;
 
-        json_object_clear(w->vms);
-        w->n_vms = w->n_connected = 0;
+        begin_state(w);
 
         int r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
         while (r >= 0 && more) {

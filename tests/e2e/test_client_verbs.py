@@ -257,6 +257,19 @@ class Monitor(ClientTestCase):
             "web01: added", "web01: serial port is now 115200 8N1", "web01: disconnected",
             "web01: serial port is now 115200 8N1", "web01: removed", "web01: changed"])
 
+    def test_takes_in_the_present_state_again_whenever_it_comes(self):
+        before, after = a_vm("web01"), a_vm("web02", 2)
+        ready = {"event": "ready"}
+        self.assertEqual(self.told({"event": "present", "vm": before}, ready, {"event": "present", "vm": after}, ready,
+                                   {"event": "changed", "vm": {**before, "port": 1}},
+                                   {"event": "changed", "vm": {**after, "port": 1}}, ready),
+                         ["Watching 1 VM, 1 connected.", "Watching 1 VM, 1 connected.", "web01: changed",
+                          "web02: port is now 1", "Watching 0 VMs, 0 connected."])
+
+    def test_an_event_of_a_later_version_is_shown(self):
+        self.assertEqual(self.told({"event": "ate\x1b"}, {"event": "slept", "vm": a_vm("web01")}),
+                         ["ate\ufffd", "web01: slept"])
+
     def test_says_which_name_a_vm_had(self):
         vm = a_vm("web01")
         renamed = {"event": "renamed", "vm": {**vm, "name": "web02"}}
