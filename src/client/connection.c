@@ -15,7 +15,7 @@ static const TelnetPolicy policy = {
         .n_him_offered = 3,
 };
 
-const Target *connection_target(const Connection *c) {
+const SocketAddress *connection_target(const Connection *c) {
         assert(c->n_tried > 0);
 
         return &c->targets->target[c->n_tried - 1];
@@ -139,45 +139,33 @@ static int connection_begin_call(Connection *c, int fd) {
 
 static void connection_connected(Watch *w, _unused_ uint32_t events) {
         Connection *c = container_of(w, Connection, connecting);
-        int error = 0;
-        socklen_t size = sizeof error;
 
-        if (getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-                error = errno;
-        if (error != 0) {
-                connection_note_failure(c, -error, strerror(error));
+        int r = socket_take_error(w->fd);
+        if (r < 0) {
+                connection_note_failure(c, r, strerror(-r));
                 poller_close(c->poller, w);
                 connection_dial(c);
                 return;
         }
 
         poller_forget(c->poller, w);
-
-        int fd = TAKE_FD(w->fd);
-        if (!target_is_local_socket(connection_target(c)))
-                socket_tune(fd);
-
-        int r = connection_begin_call(c, fd);
+        r = connection_begin_call(c, TAKE_FD(w->fd));
         if (r < 0)
                 connection_end(c, r);
 }
 
-static int connection_try(Connection *c, const Target *t) {
-        _cleanup_close_ int fd = socket(t->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                                        0);
-        if (fd < 0 || (connect(fd, &t->address.any, t->size) < 0 && errno != EINPROGRESS))
-                return -errno;
-
-        int r = connection_set_deadline(c, CONNECTION_TIMEOUT_USEC);
-        if (r < 0)
-                return r;
+static int connection_try(Connection *c, const SocketAddress *target) {
+        int fd = socket_connect(target);
+        if (fd < 0)
+                return fd;
 
         c->connecting = (Watch){.fd = fd, .handler = connection_connected};
-        r = poller_watch(c->poller, &c->connecting, EPOLLOUT);
+
+        int r = connection_set_deadline(c, CONNECTION_TIMEOUT_USEC);
+        if (r >= 0)
+                r = poller_watch(c->poller, &c->connecting, EPOLLOUT);
         if (r < 0)
-                c->connecting.fd = -1;
-        else
-                TAKE_FD(fd);
+                poller_close(c->poller, &c->connecting);
         return r;
 }
 
@@ -278,7 +266,7 @@ int connection_ask(Connection *c, const char *method, json_t *parameters, Varlin
 }
 
 static const char *hint(const Connection *c) {
-        const Target *first = &c->targets->target[0];
+        const SocketAddress *first = &c->targets->target[0];
         bool refused = c->error == -ECONNREFUSED;
 
         if (c->error == -EACCES && target_is_default_socket(first))

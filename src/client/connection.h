@@ -102,7 +102,7 @@ int connection_ask(Connection *c, const char *method, json_t *parameters, Varlin
 char *connection_explain(const Connection *c, int error);
 
 /* The target that it is connected to, or was last. */
-const Target *connection_target(const Connection *c);
+const SocketAddress *connection_target(const Connection *c);
 
 /* Whether the users of vspcd's machine are ours */
 Users connection_users(const Connection *c);

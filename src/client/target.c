@@ -12,16 +12,11 @@ void targets_default(Targets *t) {
 }
 
 int targets_local(Targets *t, const char *path) {
-        Target target = {.address.un.sun_family = AF_UNIX};
-
-        if (!*path || strlen(path) >= sizeof target.address.un.sun_path)
+        if (!*path || strlen(path) >= sizeof t->target[0].un.sun_path)
                 return -ENAMETOOLONG;
 
-        strcpy(target.address.un.sun_path, path);
-        target.size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
-
-        *t = (Targets){.n = 1};
-        t->target[0] = target;
+        *t = (Targets){.n = 1, .target[0].un.sun_family = AF_UNIX};
+        strcpy(t->target[0].un.sun_path, path);
         return 0;
 }
 
@@ -75,10 +70,9 @@ int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **
                 if (a->ai_family != AF_INET && a->ai_family != AF_INET6)
                         continue;
 
-                Target *target = &t->target[t->n++];
-                memcpy(&target->address, a->ai_addr, a->ai_addrlen);
-                target->size = a->ai_addrlen;
-                address_set_port(&target->address, port);
+                SocketAddress *target = &t->target[t->n++];
+                memcpy(target, a->ai_addr, a->ai_addrlen);
+                address_set_port(target, port);
         }
         freeaddrinfo(found);
 
@@ -89,13 +83,13 @@ int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **
         return 0;
 }
 
-const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]) {
-        if (!target_is_local_socket(t))
-                return address_format(&t->address, buffer);
+const char *target_format(const SocketAddress *target, char buffer[static TARGET_TEXT_MAX]) {
+        if (!target_is_local_socket(target))
+                return address_format(target, buffer);
 
-        return strcpy(buffer, t->address.un.sun_path);
+        return strcpy(buffer, target->un.sun_path);
 }
 
-bool target_is_of_this_machine(const Target *t) {
-        return target_is_local_socket(t) || address_is_loopback(&t->address);
+bool target_is_of_this_machine(const SocketAddress *target) {
+        return target_is_local_socket(target) || address_is_loopback(target);
 }

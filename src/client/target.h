@@ -16,13 +16,8 @@
 /* If a host has more addresses, the first ones are tried. */
 #define TARGETS_MAX 16U
 
-typedef struct Target {
-        SocketAddress address;
-        socklen_t size; /* of the address */
-} Target;
-
 typedef struct Targets {
-        Target target[TARGETS_MAX];
+        SocketAddress target[TARGETS_MAX];
         size_t n;
         const Trust *trust; /* borrowed; NULL: no TLS */
 } Targets;
@@ -39,15 +34,15 @@ int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **
 
 /* "/run/vspc/admin.socket", "192.0.2.1:13371" */
 #define TARGET_TEXT_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + ADDRESS_TEXT_MAX)
-const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]);
+const char *target_format(const SocketAddress *target, char buffer[static TARGET_TEXT_MAX]);
 
 /* Whether only this machine can be reached there */
-bool target_is_of_this_machine(const Target *t);
+bool target_is_of_this_machine(const SocketAddress *target);
 
-static inline bool target_is_local_socket(const Target *t) {
-        return t->address.any.sa_family == AF_UNIX;
+static inline bool target_is_local_socket(const SocketAddress *target) {
+        return target->any.sa_family == AF_UNIX;
 }
 
-static inline bool target_is_default_socket(const Target *t) {
-        return target_is_local_socket(t) && streq(t->address.un.sun_path, TARGET_DEFAULT_SOCKET);
+static inline bool target_is_default_socket(const SocketAddress *target) {
+        return target_is_local_socket(target) && streq(target->un.sun_path, TARGET_DEFAULT_SOCKET);
 }
