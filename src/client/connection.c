@@ -73,7 +73,7 @@ static void connection_note_failure(Connection *c, int error, const char *why) {
 }
 
 /* TLS has failed, or taken too long to begin. */
-static void connection_distrust(Connection *c) {
+static void connection_tls_failed(Connection *c) {
         c->problem = trust_explain(c->targets->trust, c->stream.tls);
         c->unreachable = c->state != CONNECTION_ATTACHED;
         if (c->unreachable)
@@ -93,7 +93,7 @@ static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused
                 poller_close(c->poller, &c->connecting);
                 connection_dial(c);
         } else if (c->stream.handshake)
-                connection_distrust(c);
+                connection_tls_failed(c);
         else
                 connection_end(c, -ETIMEDOUT);
 
@@ -375,7 +375,7 @@ static void connection_readable(Stream *s) {
         if (n == -EAGAIN)
                 return;
         if (n < 0 && s->tls && (n == -EPROTO || !tls_session_is_open(s->tls)))
-                connection_distrust(c);
+                connection_tls_failed(c);
         else if (n <= 0)
                 connection_end(c, n < 0 ? (int) n : -ECONNRESET);
         else if (c->state == CONNECTION_CALLING)
