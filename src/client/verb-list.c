@@ -86,8 +86,7 @@ static size_t text_width(const wchar_t *text) {
         return width;
 }
 
-/* Cuts characters out of @text until it fits, and leaves an ellipsis there, with so many percent before
- * it. */
+/* Replaces characters of @text by an ellipsis until it fits, with @percent_before of the width before it. */
 static void shorten(wchar_t *text, size_t width, unsigned percent_before) {
         size_t n = wcslen(text), head = 0, tail = n;
         size_t before = (width - 1) * percent_before / 100, after = width - 1 - before;
@@ -112,18 +111,18 @@ static int shorten_cell(struct libscols_line *line, Column column, size_t width,
 
         if (!wide || !narrow)
                 return -ENOMEM;
-        if (mbstowcs(wide, text, size) == (size_t) -1)
-                return -EILSEQ;
+        if (mbstowcs(wide, text, size) == (size_t) -1) /* there is no locale with UTF-8 */
+                return 0;
 
         shorten(wide, width, percent_before);
         if (wcstombs(narrow, wide, size * MB_CUR_MAX) == (size_t) -1)
-                return -EILSEQ;
+                return 0;
 
         return scols_line_set_data(line, column, narrow);
 }
 
-/* Shortens names and UUIDs, of both the wider first, until a VM fits into a line. libsmartcols would cut
- * without an ellipsis. */
+/* Shortens names and UUIDs until a VM fits into a line, the wider of both columns first. libsmartcols
+ * itself would cut without an ellipsis. */
 static int fit(struct libscols_table *t, size_t available) {
         _cleanup_(scols_free_iterp) struct libscols_iter *i = scols_new_iter(SCOLS_ITER_FORWARD);
         _cleanup_free_ char *printed = NULL;
@@ -133,7 +132,7 @@ static int fit(struct libscols_table *t, size_t available) {
         if (!i)
                 return -ENOMEM;
 
-        /* How wide columns are libsmartcols knows once it has printed them. */
+        /* libsmartcols tells how wide columns are once it has printed them. */
         int r = scols_print_table_to_string(t, &printed);
         if (r < 0)
                 return r;
@@ -155,10 +154,8 @@ static int fit(struct libscols_table *t, size_t available) {
 }
 
 static int add_columns(struct libscols_table *t) {
-        bool colors = colors_are_wanted();
-
-        (void) scols_table_enable_colors(t, colors);
-        (void) scols_table_enable_noencoding(t, 1);                     /* texts are sanitised */
+        (void) scols_table_enable_colors(t, colors_are_wanted());
+        (void) scols_table_enable_noencoding(t, 1);                 /* texts are sanitised */
         (void) scols_table_set_termforce(t, SCOLS_TERMFORCE_NEVER); /* and fitted */
 
         for (size_t i = 0; i < _COLUMN_MAX; i++) {
