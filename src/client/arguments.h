@@ -4,7 +4,7 @@
 #include "basic/time.h"
 #include "target.h"
 
-/* Arguments: the command line of vspc-client, understood and checked. Texts are borrowed from argv. */
+/* Arguments: the command line of vspc-client, parsed and checked. Texts are borrowed from argv. */
 
 typedef enum JsonFormat {
         JSON_OFF,
@@ -24,13 +24,17 @@ typedef enum MetricsFormat {
 #define JOURNAL_OPTIONS_MAX 64U
 
 typedef struct Arguments {
-        const char *verb; /* NULL: none, then words has at most a VM */
-        char **words;     /* what comes after it */
+        const char *verb; /* NULL: none was given, and words is at most a VM */
+        char **words;     /* that follow the verb */
         size_t n_words;
-        const char *similar_verb; /* that may have been meant by that VM, or NULL */
+        const char *similar_verb; /* without a verb: one that is similar to the VM's name, or NULL */
 
-        Targets targets;
-        Trust *trust; /* NULL: no TLS */
+        const char *host, *socket; /* where vspcd is, as given; NULL: not given */
+        bool tls;
+        TrustOptions trust_options;
+        Targets targets; /* the same, resolved */
+        Trust *trust;    /* NULL: no TLS */
+
         bool no_legend;
         JsonFormat json;
         MetricsFormat metrics;
@@ -42,12 +46,12 @@ typedef struct Arguments {
         usec_t quiet_for;
         bool quiet_for_given;
 
-        const char *unit; /* "log": whose entries are believed; without a dot in it, ".service" is to follow */
+        const char *unit; /* log: that has written the entries; without a dot in it, ".service" is added */
         const char *journal_options[JOURNAL_OPTIONS_MAX];
         size_t n_journal_options;
 } Arguments;
 
-/* @verbs: their names, NULL at the end. Says what is wrong with it, resolves names.
- * Returns: 1 to go on, 0 if all is done (--help), a negative errno. */
+/* Also resolves names of hosts. @verbs: NULL at the end. Returns: 1 to go on, 0 if all is done (--help), or
+ * a negative errno, about which there was a message. */
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret);
 void arguments_done(Arguments *a);

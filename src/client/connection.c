@@ -1,246 +1,437 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <poll.h>
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "connection.h"
-#include "dial.h"
+#include "transport/socket.h"
 
-usec_t connection_deadline(void) {
-        return now_monotonic() + CONNECTION_TIMEOUT_USEC;
+/* What the interface says is in force once Attach has succeeded, and may be agreed to anew. Everything else
+ * is refused. */
+static const TelnetPolicy policy = {
+        .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
+        .n_us_offered = 2,
+        .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
+        .n_him_offered = 3,
+};
+
+const SocketAddress *connection_target(const Connection *c) {
+        assert(c->n_tried > 0);
+
+        return &c->targets->target[c->n_tried - 1];
 }
 
-/* Returns: 0, -ETIMEDOUT, or another negative errno. */
-static int wait_for(int fd, short events, usec_t until) {
-        struct pollfd p = {.fd = fd, .events = events};
-
-        for (;;) {
-                usec_t now = now_monotonic();
-                int msec = -1;
-
-                /* Whoever always has something ready, if never enough, does not get longer either. */
-                if (until <= now)
-                        return -ETIMEDOUT;
-                if (until != USEC_INFINITY)
-                        msec = (int) MIN((until - now) / USEC_PER_MSEC + 1, (usec_t) INT32_MAX);
-
-                int n = poll(&p, 1, msec);
-                if (n > 0)
-                        return 0;
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-        }
+Users connection_users(const Connection *c) {
+        return c->n_tried > 0 && target_is_local_socket(connection_target(c)) ? USERS_OURS : USERS_FOREIGN;
 }
 
-/* What a session needs that could not go on */
-static short tls_events(const TlsSession *s) {
-        return tls_session_unsent(s) > 0 ? POLLOUT : POLLIN;
+/* Keeps what explains why, and the replies that have come before. */
+static void connection_hang_up(Connection *c) {
+        if (c->connecting.fd >= 0)
+                poller_close(c->poller, &c->connecting);
+
+        stream_close(&c->stream);
+        c->begin = sd_event_source_disable_unref(c->begin);
+        c->deadline = sd_event_source_disable_unref(c->deadline);
+        free(TAKE_PTR(c->call));
+        c->state = CONNECTION_CLOSED;
 }
 
-static int shake_hands(Dial *d, int fd, usec_t until, TlsSession **ret) {
-        const Trust *trust = d->targets->trust;
-        _cleanup_(tls_session_freep) TlsSession *s = NULL;
-
-        int r = tls_session_new(trust_context(trust), fd, trust_host(trust), &s);
-        if (r < 0) {
-                dial_failed(d, r);
-                return r;
-        }
-
-        while ((r = tls_session_handshake(s)) == 0) {
-                r = wait_for(fd, tls_events(s), until);
-                if (r < 0)
-                        break;
-        }
-        if (r < 0)
-                return dial_distrust(d, s);
-
-        *ret = TAKE_PTR(s);
-        return 0;
-}
-
-/* *ret_tls: NULL if it is plain. Returns: a descriptor or a negative errno. */
-static int dial_and_wait(Dial *d, usec_t until, TlsSession **ret_tls) {
-        int fd;
-
-        while ((fd = dial_next(d)) >= 0) {
-                usec_t deadline = MIN(connection_deadline(), until);
-
-                int r = wait_for(fd, POLLOUT, deadline);
-                if (r < 0)
-                        dial_failed(d, r);
-                else if (dial_check(d, fd) >= 0) {
-                        r = d->targets->trust ? shake_hands(d, fd, deadline, ret_tls) : 0;
-                        if (r >= 0)
-                                return fd;
-
-                        safe_close(fd);
-                        return r;
-                }
-
-                safe_close(fd);
-        }
-
-        return fd;
-}
-
-int connection_open(const Targets *targets, usec_t until, Connection **ret, char **ret_problem) {
-        _cleanup_(dial_done) Dial dial = DIAL_INIT(targets);
-        _cleanup_(tls_session_freep) TlsSession *tls = NULL;
-        _cleanup_close_ int fd = dial_and_wait(&dial, until, &tls);
-
-        if (fd < 0) {
-                *ret_problem = dial_explain(&dial);
-                return fd;
-        }
-
-        Connection *c = malloc(sizeof(Connection));
-        if (!c) {
-                *ret_problem = NULL;
-                return -ENOMEM;
-        }
-
-        *c = (Connection){
-                .fd = TAKE_FD(fd),
-                .tls = TAKE_PTR(tls),
-                .targets = targets,
-                .until = until,
-                .local = target_is_local_socket(dial_target(&dial)),
-                .same_machine = target_is_of_this_machine(dial_target(&dial)),
-                .in = BUFFER_INIT(VARLINK_REPLY_MAX),
-        };
-        *ret = c;
-        return 0;
-}
-
-Connection *connection_free(Connection *c) {
-        if (!c)
-                return NULL;
-
-        if (c->tls)
-                tls_session_bye(c->tls);
-        tls_session_free(c->tls);
-        safe_close(c->fd);
+void connection_close(Connection *c) {
+        connection_hang_up(c);
         buffer_clear(&c->in);
-        free(c->problem);
-        free(c);
-        return NULL;
+        c->n_searched = c->n_tried = 0;
+        c->error = 0;
+        c->unreachable = c->paused = false;
+        free(TAKE_PTR(c->tried));
+        free(TAKE_PTR(c->problem));
+        varlink_reply_done(&c->refusal);
 }
 
-static ssize_t connection_write(Connection *c, const void *data, size_t n) {
-        if (c->tls) {
-                ssize_t k = tls_session_write(c->tls, data, n);
-
-                /* Whoever reads finds out why. */
-                return k == -EPIPE ? (ssize_t) n : k;
-        }
-
-        ssize_t k = send(c->fd, data, n, MSG_NOSIGNAL);
-
-        return k >= 0 ? k : -errno;
+void connection_done(Connection *c) {
+        connection_close(c);
+        if (!c->handler && c->poller)
+                c->poller = poller_free(c->poller);
 }
 
-/* Sends what TLS has taken. */
-static int connection_flush(Connection *c, usec_t until) {
-        int r;
+static void connection_end(Connection *c, int error) {
+        connection_hang_up(c);
+        c->error = error;
+        if (c->handler)
+                c->handler->ended(c, error);
+}
 
-        if (!c->tls)
+static void connection_note_failure(Connection *c, int error, const char *why) {
+        _cleanup_free_ char *before = TAKE_PTR(c->tried), *clean = NULL;
+        char name[TARGET_TEXT_MAX];
+
+        c->error = error;
+        target_format(connection_target(c), name);
+        clean = text_sanitize(name, strlen(name), sizeof name);
+        if (asprintf(&c->tried, "%s%s%s: %s", before ?: "", before ? "; " : "", clean ?: "?", why) < 0)
+                c->tried = NULL;
+}
+
+/* TLS has failed, or taken too long to begin. */
+static void connection_tls_failed(Connection *c) {
+        c->problem = trust_explain(c->targets->trust, c->stream.tls);
+        c->unreachable = c->state != CONNECTION_ATTACHED;
+        if (c->unreachable)
+                connection_note_failure(c, -EPROTO, c->problem ?: "Out of memory");
+
+        connection_end(c, -EPROTO);
+}
+
+static void connection_dial(Connection *c);
+
+static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now,
+                                       void *userdata) {
+        Connection *c = userdata;
+
+        if (c->state == CONNECTION_DIALING) {
+                connection_note_failure(c, -ETIMEDOUT, strerror(ETIMEDOUT));
+                poller_close(c->poller, &c->connecting);
+                connection_dial(c);
+        } else if (c->stream.handshake)
+                connection_tls_failed(c);
+        else
+                connection_end(c, -ETIMEDOUT);
+
+        return 0;
+}
+
+static int connection_set_deadline(Connection *c, usec_t timeout) {
+        usec_t until = MIN(c->until, timeout != USEC_INFINITY ? now_monotonic() + timeout : USEC_INFINITY);
+
+        c->deadline = sd_event_source_disable_unref(c->deadline);
+        if (until == USEC_INFINITY)
                 return 0;
 
-        while ((r = tls_session_flush(c->tls)) == 0) {
-                r = wait_for(c->fd, POLLOUT, until);
-                if (r < 0)
-                        return r;
+        return sd_event_add_time(poller_event(c->poller), &c->deadline, CLOCK_MONOTONIC, until, 1,
+                                 connection_deadline_elapsed, c);
+}
+
+static void connection_readable(Stream *s);
+static void connection_writable(Stream *s);
+
+static const StreamHandler stream_handler = {
+        .readable = connection_readable,
+        .writable = connection_writable,
+};
+
+static int connection_begin_call(Connection *c, int fd) {
+        const Trust *trust = c->targets->trust;
+
+        c->state = CONNECTION_CALLING;
+
+        int r = stream_open(&c->stream, c->poller, WIRE_PLAIN(fd),
+                            CONNECTION_INPUT_MAX + CONNECTION_ANSWERS_MAX, &stream_handler);
+        if (r >= 0 && trust)
+                r = stream_start_tls(&c->stream, trust_context(trust), trust_host(trust));
+        if (r >= 0)
+                r = connection_set_deadline(c, CONNECTION_TIMEOUT_USEC);
+        if (r >= 0)
+                r = buffer_append(&c->stream.out, c->call, c->call_size);
+        if (r >= 0)
+                r = stream_flush(&c->stream);
+        return r;
+}
+
+static void connection_connected(Watch *w, _unused_ uint32_t events) {
+        Connection *c = container_of(w, Connection, connecting);
+
+        int r = socket_take_error(w->fd);
+        if (r < 0) {
+                connection_note_failure(c, r, strerror(-r));
+                poller_close(c->poller, w);
+                connection_dial(c);
+                return;
         }
 
-        return r == -EPIPE ? 0 : MIN(r, 0);
+        poller_forget(c->poller, w);
+        r = connection_begin_call(c, TAKE_FD(w->fd));
+        if (r < 0)
+                connection_end(c, r);
+}
+
+static int connection_try(Connection *c, const SocketAddress *target) {
+        int fd = socket_connect(target);
+        if (fd < 0)
+                return fd;
+
+        c->connecting = (Watch){.fd = fd, .handler = connection_connected};
+
+        int r = connection_set_deadline(c, CONNECTION_TIMEOUT_USEC);
+        if (r >= 0)
+                r = poller_watch(c->poller, &c->connecting, EPOLLOUT);
+        if (r < 0)
+                poller_close(c->poller, &c->connecting);
+        return r;
+}
+
+/* Tries the next target, until one can be waited for or none is left. */
+static void connection_dial(Connection *c) {
+        while (c->n_tried < c->targets->n) {
+                c->n_tried++;
+
+                int r = connection_try(c, connection_target(c));
+                if (r >= 0)
+                        return;
+
+                connection_note_failure(c, r, strerror(-r));
+        }
+
+        c->unreachable = true;
+        connection_end(c, c->error);
+}
+
+/* From the event loop, so that the owner hears of the end from there as well. */
+static int connection_begin(_unused_ sd_event_source *source, void *userdata) {
+        connection_dial(userdata);
+        return 0;
+}
+
+static int connection_make_loop(Connection *c) {
+        sd_event *event = NULL;
+
+        int r = sd_event_new(&event);
+        if (r >= 0)
+                r = poller_new(event, &c->poller);
+
+        sd_event_unref(event); /* the poller has it */
+        return r;
 }
 
 int connection_call(Connection *c, const char *method, json_t *parameters, VarlinkFlags flags) {
         _cleanup_free_ char *text = NULL;
-        usec_t until = MIN(connection_deadline(), c->until);
         size_t size;
 
         int r = varlink_format_call(method, parameters, flags, &text, &size);
         if (r < 0)
                 return r;
 
-        for (size_t sent = 0; sent < size;) {
-                ssize_t n = connection_write(c, text + sent, size - sent);
-                if (n >= 0) {
-                        sent += (size_t) n;
-                        continue;
+        if (c->state == CONNECTION_CALLING) {
+                r = buffer_append(&c->stream.out, text, size);
+                return r < 0 ? r : MIN(stream_flush(&c->stream), 0);
+        }
+
+        connection_close(c);
+        if (!c->poller)
+                r = connection_make_loop(c);
+        if (r < 0)
+                return r;
+
+        c->call = TAKE_PTR(text);
+        c->call_size = size;
+        c->state = CONNECTION_DIALING;
+        return sd_event_add_defer(poller_event(c->poller), &c->begin, connection_begin, c);
+}
+
+int connection_receive(Connection *c, usec_t timeout, VarlinkReply *ret) {
+        VarlinkReply reply = {};
+
+        int r = varlink_take_reply(&c->in, &c->n_searched, &reply);
+        if (r == 0 && c->state == CONNECTION_CALLING)
+                r = connection_set_deadline(c, timeout);
+        if (r == 0)
+                stream_resume(&c->stream);
+
+        while (r == 0) {
+                if (c->state == CONNECTION_CLOSED) {
+                        assert(c->error < 0);
+                        return c->error;
                 }
-                if (n != -EAGAIN)
-                        return (int) n;
 
-                r = wait_for(c->fd, POLLOUT, until);
-                if (r < 0)
-                        return r;
+                r = sd_event_run(poller_event(c->poller), UINT64_MAX);
+                if (r >= 0)
+                        r = varlink_take_reply(&c->in, &c->n_searched, &reply);
+        }
+        if (r < 0)
+                return r;
+
+        if (reply.error) {
+                varlink_reply_done(&c->refusal);
+                c->refusal = reply;
+                return -EREMOTEIO;
         }
 
-        return connection_flush(c, until);
-}
-
-static ssize_t connection_read(Connection *c, void *data, size_t n) {
-        if (c->tls)
-                return tls_session_read(c->tls, data, n);
-
-        ssize_t k = recv(c->fd, data, n, 0);
-
-        return k >= 0 ? k : -errno;
-}
-
-/* Reads what is there, or waits for it. */
-static int connection_fill(Connection *c, usec_t until) {
-        size_t n = MIN(buffer_space(&c->in), (size_t) 65536);
-        uint8_t *p = buffer_reserve(&c->in, n);
-        if (!p)
-                return -ENOMEM;
-
-        ssize_t k = connection_read(c, p, n);
-        buffer_commit(&c->in, (size_t) MAX(k, (ssize_t) 0));
-
-        if (k == 0)
-                return -ECONNRESET;
-        if (k == -EAGAIN)
-                return wait_for(c->fd, c->tls ? tls_events(c->tls) : POLLIN, until);
-        if (k < 0)
-                return (int) k;
-
-        /* Whoever sends without a pause does not get longer either. */
-        return now_monotonic() > until ? -ETIMEDOUT : 0;
-}
-
-int connection_receive(Connection *c, usec_t until, VarlinkReply *ret) {
-        int r;
-
-        until = MIN(until, c->until);
-        while ((r = varlink_take_reply(&c->in, &c->n_searched, ret)) == 0) {
-                r = connection_fill(c, until);
-                if (r < 0)
-                        return r;
-        }
-
-        return MIN(r, 0);
-}
-
-const char *connection_strerror(Connection *c, int error) {
-        if (error != -EPROTO || !c->tls)
-                return varlink_strerror(error);
-
-        _cleanup_free_ char *why = trust_explain(c->targets->trust, c->tls);
-
-        free(c->problem);
-        if (!why || asprintf(&c->problem, "TLS has failed: %s", why) < 0)
-                c->problem = NULL;
-        return c->problem ?: "Out of memory";
+        *ret = reply;
+        return 0;
 }
 
 int connection_ask(Connection *c, const char *method, json_t *parameters, VarlinkReply *ret) {
         int r = connection_call(c, method, parameters, VARLINK_ONE);
-        if (r < 0)
-                return r;
 
-        return connection_receive(c, connection_deadline(), ret);
+        return r < 0 ? r : connection_receive(c, CONNECTION_TIMEOUT_USEC, ret);
+}
+
+static const char *hint(const Connection *c) {
+        const SocketAddress *first = &c->targets->target[0];
+        bool refused = c->error == -ECONNREFUSED;
+
+        if (c->error == -EACCES && target_is_default_socket(first))
+                return "\nYou are not in group vspc: \"usermod -aG vspc USER\", and log in again.";
+        if (target_is_local_socket(first) && (refused || c->error == -ENOENT))
+                return "\nStart its sockets with \"systemctl start vspc.socket\", or say where it is: "
+                       "--host=HOST[:PORT] or --socket=PATH.";
+        if (refused && c->targets->trust)
+                return "\nvspcd can be reached from other hosts only if its vspc-admin-tls.socket is enabled.";
+        if (refused)
+                return "\nUnless its vspc-admin.socket says otherwise vspcd can be asked "
+                       "from its own host only.";
+
+        return "";
+}
+
+char *connection_explain(const Connection *c, int error) {
+        char *text;
+        int n;
+
+        if (c->unreachable)
+                n = asprintf(&text, "Cannot reach vspcd: %s%s", c->tried ?: strerror(-error), hint(c));
+        else if (error == -EPROTO && c->problem)
+                n = asprintf(&text, "TLS has failed: %s", c->problem);
+        else
+                return strdup(varlink_strerror(error));
+
+        return n < 0 ? NULL : text;
+}
+
+static void connection_flush(Connection *c) {
+        int r = stream_flush(&c->stream);
+
+        if (r < 0)
+                connection_end(c, r);
+}
+
+static void connection_decode(Connection *c, const uint8_t *p, size_t n) {
+        while (n > 0 && c->state == CONNECTION_ATTACHED) {
+                TelnetEvent event;
+                TelnetAnswer answer;
+                size_t used = telnet_decode(&c->telnet.in, p, n, &event);
+
+                p += used;
+                n -= used;
+
+                if (event.type == TELNET_EVENT_DATA)
+                        c->handler->received(c, event.data, event.size);
+                else if (event.type == TELNET_EVENT_NEGOTIATION &&
+                         telnet_session_negotiate(&c->telnet, &policy, &event, &c->stream.out, &answer) < 0)
+                        connection_end(c, -ENOBUFS);
+        }
+
+        if (c->state == CONNECTION_ATTACHED)
+                connection_flush(c);
+}
+
+static void connection_attach(Connection *c, const VarlinkReply *reply) {
+        /* What came behind the reply is the stream's; the owner may close the connection meanwhile. */
+        Buffer rest = TAKE(c->in, BUFFER_INIT(VARLINK_REPLY_MAX));
+
+        c->deadline = sd_event_source_disable_unref(c->deadline);
+        telnet_session_init(&c->telnet, TELNET_CR_LF_KEPT);
+        telnet_session_assume(&c->telnet, &policy);
+        c->state = CONNECTION_ATTACHED;
+        c->handler->attached(c, reply);
+
+        connection_decode(c, buffer_data(&rest), rest.size);
+        buffer_clear(&rest);
+}
+
+/* With a handler: what connection_receive() is otherwise */
+static void connection_take_reply(Connection *c) {
+        _cleanup_reply_ VarlinkReply reply = {};
+
+        int r = varlink_take_reply(&c->in, &c->n_searched, &reply);
+        if (r < 0)
+                connection_end(c, r);
+        else if (r > 0 && reply.error) {
+                c->refusal = TAKE(reply, (VarlinkReply){});
+                connection_end(c, -EREMOTEIO);
+        } else if (r > 0)
+                connection_attach(c, &reply);
+}
+
+static void connection_add_replies(Connection *c, const void *p, size_t n) {
+        int r = buffer_append(&c->in, p, n);
+
+        if (r < 0)
+                connection_end(c, r);
+        else if (c->handler)
+                connection_take_reply(c);
+}
+
+static void connection_readable(Stream *s) {
+        static uint8_t buffer[CONNECTION_READ_MAX];
+        Connection *c = container_of(s, Connection, stream);
+        size_t space = c->state == CONNECTION_CALLING ? buffer_space(&c->in) : sizeof buffer;
+
+        if (space == 0) { /* replies are taken out of it first */
+                stream_pause(s);
+                return;
+        }
+
+        ssize_t n = stream_read(s, buffer, MIN(space, sizeof buffer));
+        if (n == -EAGAIN)
+                return;
+        if (n < 0 && s->tls && (n == -EPROTO || !tls_session_is_open(s->tls)))
+                connection_tls_failed(c);
+        else if (n <= 0)
+                connection_end(c, n < 0 ? (int) n : -ECONNRESET);
+        else if (c->state == CONNECTION_CALLING)
+                connection_add_replies(c, buffer, (size_t) n);
+        else
+                connection_decode(c, buffer, (size_t) n);
+}
+
+static void connection_writable(Stream *s) {
+        Connection *c = container_of(s, Connection, stream);
+
+        connection_flush(c);
+        if (c->state == CONNECTION_ATTACHED)
+                c->handler->sent(c);
+}
+
+size_t connection_input_space(const Connection *c) {
+        if (c->state != CONNECTION_ATTACHED || c->stream.out.size + 2 > CONNECTION_INPUT_MAX)
+                return 0;
+
+        /* Each byte may take two, and one may be owed. */
+        return (CONNECTION_INPUT_MAX - c->stream.out.size - 2) / 2;
+}
+
+size_t connection_send(Connection *c, const void *data, size_t n) {
+        n = MIN(n, connection_input_space(c));
+        if (n == 0 || telnet_put_data(&c->telnet.out, &c->stream.out, data, n) < 0)
+                return 0;
+
+        connection_flush(c);
+        return n;
+}
+
+int connection_send_break(Connection *c) {
+        if (c->state != CONNECTION_ATTACHED)
+                return -ENOTCONN;
+
+        int r = telnet_session_put(&c->telnet, &c->stream.out, (const uint8_t[]){TELNET_BRK}, 1);
+        if (r >= 0)
+                connection_flush(c);
+        return r;
+}
+
+size_t connection_unsent(const Connection *c) {
+        const Stream *s = &c->stream;
+
+        return c->state == CONNECTION_ATTACHED ? s->out.size + (s->tls ? tls_session_unsent(s->tls) : 0) : 0;
+}
+
+void connection_pause(Connection *c) {
+        c->paused = true;
+        if (c->stream.watch.fd >= 0)
+                stream_pause(&c->stream);
+}
+
+void connection_resume(Connection *c) {
+        c->paused = false;
+        stream_resume(&c->stream);
 }

@@ -31,7 +31,7 @@ static int sorted(const json_t *vms, json_t **ret) {
         return 0;
 }
 
-/* Adds the VM of a reply, if there is one: the only reply may say that there are none. */
+/* Adds the VM of a reply. A reply without one says that there are no VMs. */
 static int add(json_t *vms, const VarlinkReply *reply) {
         json_t *vm = json_object_get(reply->parameters, "vm");
 
@@ -43,44 +43,34 @@ static int add(json_t *vms, const VarlinkReply *reply) {
         return json_array_append(vms, vm) < 0 ? -ENOMEM : 0;
 }
 
-int inventory_fetch(Connection *c, const char *name, size_t max, json_t **ret_vms,
-                    VarlinkReply *ret_refusal) {
-        _cleanup_json_ json_t *vms = json_array();
-        json_t *parameters = json_pack("{s:s*}", "name", name);
+int inventory_fetch(Connection *c, const char *name, size_t max, json_t **ret_vms) {
+        _cleanup_json_ json_t *vms = json_array(), *parameters = json_pack("{s:s*}", "name", name);
         size_t cost = 0;
         bool more = true;
 
-        *ret_refusal = (VarlinkReply){};
-        if (!vms || !parameters) {
-                json_decref(parameters);
+        if (!vms || !parameters)
                 return -ENOMEM;
-        }
 
-        int r = connection_call(c, "List", parameters, VARLINK_MORE);
+        int r = connection_call(c, "List", TAKE_PTR(parameters), VARLINK_MORE);
+        while (r >= 0 && more) {
+                _cleanup_reply_ VarlinkReply reply = {};
+
+                r = connection_receive(c, CONNECTION_TIMEOUT_USEC, &reply);
+                if (r >= 0)
+                        r = add(vms, &reply);
+
+                cost += reply.cost;
+                if (r >= 0 && cost > max)
+                        r = -EFBIG;
+
+                more = reply.continues;
+        }
         if (r < 0)
                 return r;
 
-        while (more) {
-                _cleanup_reply_ VarlinkReply reply = {};
-
-                r = connection_receive(c, connection_deadline(), &reply);
-                if (r < 0)
-                        return r;
-
-                if (reply.error) {
-                        *ret_refusal = TAKE(reply, (VarlinkReply){});
-                        return 0;
-                }
-
-                cost += reply.cost;
-                if (cost > max)
-                        return -EFBIG;
-
-                r = add(vms, &reply);
-                if (r < 0)
-                        return r;
-
-                more = reply.continues;
+        if (name && json_array_size(vms) == 0) {
+                c->refusal = (VarlinkReply){.error = VARLINK_INTERFACE ".NoSuchVM"};
+                return -EREMOTEIO;
         }
 
         return sorted(vms, ret_vms);

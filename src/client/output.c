@@ -6,8 +6,8 @@
 
 #include "output.h"
 
-/* O_NONBLOCK belongs to all who have the same open file description, our shell among them. A regular file
- * has to be left as it is, for its position: it never makes us wait for anybody. */
+/* O_NONBLOCK would affect every process that shares the open file description, our shell among them. A
+ * regular file is used as it is, because of its position: writing to it waits for nobody. */
 static int open_once_more(void) {
         struct stat st;
 
@@ -20,7 +20,7 @@ static int open_once_more(void) {
         return fd >= 0 ? fd : -errno;
 }
 
-/* Until everything is written, or no more can be for now. */
+/* Writes until the queue is empty or the standard output takes no more. */
 static void output_flush(Output *o) {
         bool blocked = false;
 

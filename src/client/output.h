@@ -6,15 +6,16 @@
 #include "basic/buffer.h"
 
 /*
- * Output: what the VM says, on its way to the standard output: a bounded queue for what that does not take
- * yet, or is held back from it while the person looks at something else.
+ * Output: the VM's output on its way to the standard output. A bounded queue has what the standard output
+ * does not take yet, and what is held back while the prompt is open.
  *
- * The standard output never holds up the event loop, if it can be opened once more without touching what it
- * has in common with other processes. (A socket cannot, nor a terminal of somebody else's: these may.)
+ * A slow standard output does not hold up the event loop if it can be opened a second time, so that making
+ * it non-blocking does not affect other processes. A socket or another user's terminal cannot, and may hold
+ * it up.
  */
 typedef struct Output Output;
 
-/* What has been queued has been written, or cannot be: o->error */
+/* Some of the queue has been written, or nothing can be written any more: o->error */
 typedef void (*OutputHandler)(Output *o);
 
 struct Output {
@@ -23,7 +24,7 @@ struct Output {
         Buffer queue;
         OutputHandler handler;
         bool held;
-        bool at_line_begin; /* the last that has been written ended a line */
+        bool at_line_begin; /* the last byte that was written ended a line */
         int error;          /* negative errno: nothing can be written any more */
 };
 

@@ -1,10 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "prompt.h"
+#include <inttypes.h>
+
+#include "inventory.h"
+#include "refusal.h"
+#include "session.h"
+#include "terminal.h"
+
+#define PROMPT_TEXT "vspc> "
 
 #define CONTROL(letter) ((letter) & 0x1f)
 
-/* A beginning of a command will do: of those that it fits the first is meant. */
+typedef enum PromptCommand {
+        PROMPT_TYPING, /* the line is not complete */
+        PROMPT_CONTINUE,
+        PROMPT_QUIT,
+        PROMPT_PRINT_ESCAPE,
+        PROMPT_BREAK,
+        PROMPT_INFO,
+        PROMPT_CLEAR,
+        PROMPT_SUSPEND,
+        PROMPT_HELP,
+        PROMPT_UNKNOWN,
+} PromptCommand;
+
+/* The beginning of a command is enough: it stands for the first that begins so. */
 static const struct {
         const char *name;
         PromptCommand command;
@@ -21,20 +41,24 @@ static const struct {
         {"?", PROMPT_HELP},
 };
 
-const char *prompt_help(void) {
-        return "quit          end vspc-client\n"
-               "continue      go back to the console, as Enter does\n"
-               "print-escape  send the escape character to the VM\n"
-               "break         send a break to the VM\n"
-               "info          show what is known about the VM\n"
-               "clear         disconnect all clients of the VM, this one too\n"
-               "suspend       stop vspc-client, as ^Z does here\n"
-               "help          show this\n"
-               "The beginning of a command is enough.\n";
+static const char help[] =
+        "quit          end vspc-client\n"
+        "continue      go back to the console, as Enter does\n"
+        "print-escape  send the escape character to the VM\n"
+        "break         send a break to the VM\n"
+        "info          show what is known about the VM\n"
+        "clear         disconnect all clients of the VM, this one too\n"
+        "suspend       stop vspc-client, as ^Z does here\n"
+        "help          show this\n"
+        "The beginning of a command is enough.\n";
+
+/* For what a person at the terminal has asked for */
+static int dialogue_fd(void) {
+        return isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
 }
 
-void prompt_begin(Prompt *p) {
-        *p = (Prompt){};
+static void echo(const char *text) {
+        terminal_write(dialogue_fd(), text);
 }
 
 static PromptCommand prompt_command(const Prompt *p) {
@@ -51,33 +75,28 @@ static PromptCommand prompt_command(const Prompt *p) {
         return PROMPT_UNKNOWN;
 }
 
-static const char *prompt_insert(Prompt *p, uint8_t key) {
+static void prompt_insert(Prompt *p, uint8_t key) {
         if (key < 0x20 || key >= 0x7f)
-                return "";
-        if (p->size == PROMPT_LINE_MAX)
-                return "\a";
+                return;
 
-        p->line[p->size++] = (char) key;
-        p->echo[0] = (char) key;
-        p->echo[1] = 0;
-        return p->echo;
-}
-
-static const char *prompt_erase(Prompt *p, size_t n) {
-        char *end = p->echo;
-
-        *end = 0;
-        for (n = MIN(n, p->size); n > 0; n--) {
-                p->line[--p->size] = 0;
-                end = stpcpy(end, "\b \b");
+        if (p->size == PROMPT_LINE_MAX) {
+                echo("\a");
+                return;
         }
 
-        return p->echo;
+        p->line[p->size++] = (char) key;
+        echo((const char[]){(char) key, 0});
 }
 
-PromptCommand prompt_key(Prompt *p, uint8_t key, const char **ret_echo) {
-        *ret_echo = "\n";
+static void prompt_erase(Prompt *p, size_t n) {
+        for (n = MIN(n, p->size); n > 0; n--) {
+                p->line[--p->size] = 0;
+                echo("\b \b");
+        }
+}
 
+/* Edits the line. Returns: the command, once there is one. */
+static PromptCommand prompt_edit(Prompt *p, uint8_t key) {
         switch (key) {
 
         case '\r':
@@ -88,26 +107,201 @@ PromptCommand prompt_key(Prompt *p, uint8_t key, const char **ret_echo) {
                 return PROMPT_CONTINUE;
 
         case CONTROL('D'):
-                if (p->size == 0)
-                        return PROMPT_QUIT;
-                break;
+                return p->size == 0 ? PROMPT_QUIT : PROMPT_TYPING;
 
         case CONTROL('Z'):
                 return PROMPT_SUSPEND;
 
         case CONTROL('U'):
-                *ret_echo = prompt_erase(p, p->size);
+                prompt_erase(p, p->size);
                 return PROMPT_TYPING;
 
         case 0x7f:
         case '\b':
-                *ret_echo = prompt_erase(p, 1);
+                prompt_erase(p, 1);
                 return PROMPT_TYPING;
 
         default:
-                break;
+                prompt_insert(p, key);
+                return PROMPT_TYPING;
+        }
+}
+
+void prompt_show(const Session *s) {
+        echo(PROMPT_TEXT);
+        echo(s->prompt.line);
+}
+
+static void prompt_open(Session *s) {
+        output_hold(&s->output);
+        s->prompting = true;
+        s->prompt = (Prompt){};
+        echo("\n");
+        prompt_show(s);
+}
+
+void prompt_abandon(Session *s) {
+        if (TAKE(s->prompting, false))
+                echo("\n");
+}
+
+static void prompt_close(Session *s) {
+        s->prompting = false;
+        output_release(&s->output);
+        session_update_reading(s);
+}
+
+static void prompt_type(Session *s, const void *keys, size_t n) {
+        if (connection_send(&s->connection, keys, n) < n)
+                echo("\a");
+}
+
+/* A new line, after what has been asked for */
+static void prompt_answer(Session *s, const char *text) {
+        echo(text);
+        s->prompt = (Prompt){};
+        prompt_show(s);
+}
+
+/* Prints what is known about the VM. Returns: 0 or a negative errno, as both. */
+static int prompt_info(FILE *f, Connection *c, const char *vm) {
+        _cleanup_json_ json_t *vms = NULL;
+
+        int r = inventory_fetch(c, vm, INVENTORY_ASIDE_MAX, &vms);
+        if (r >= 0)
+                show_vm(f, json_array_get(vms, 0), connection_users(c));
+
+        return r;
+}
+
+static int prompt_clear(FILE *f, Connection *c, const char *vm) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        uint64_t n = 0;
+
+        int r = connection_ask(c, "Clear", json_pack("{s:s}", "vm", vm), &reply);
+        if (r < 0)
+                return r;
+
+        (void) json_get_number(reply.parameters, "disconnected", &n);
+        fprintf(f, "%" PRIu64 " client%s disconnected, this one among them.\n", n, n == 1 ? "" : "s");
+        return 0;
+}
+
+/* Asks vspcd over a connection of its own. The console waits meanwhile, for the time that one answer may
+ * take in all. *ret_text: what to show, to be freed; NULL if memory is short. Returns: 0 or a negative
+ * errno. */
+static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const char *vm), char **ret_text) {
+        _cleanup_(connection_done) Connection c = CONNECTION_INIT(&s->arguments->targets);
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        FILE *f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+
+        c.until = now_monotonic() + CONNECTION_TIMEOUT_USEC;
+        int r = ask(f, &c, s->vm);
+        if (r < 0) {
+                _cleanup_free_ char *why = refusal_explain(&c, r, s->vm, REFUSAL_BRIEF);
+
+                fprintf(f, "%s\n", why ?: "Out of memory");
         }
 
-        *ret_echo = prompt_insert(p, key);
-        return PROMPT_TYPING;
+        if (fclose(f) == 0)
+                *ret_text = TAKE_PTR(text);
+        return r;
+}
+
+static void prompt_obey(Session *s, PromptCommand command) {
+        const uint8_t escape = (uint8_t) s->arguments->escape;
+        _cleanup_free_ char *text = NULL;
+
+        switch (command) {
+
+        case PROMPT_TYPING: /* never */
+                break;
+
+        case PROMPT_CONTINUE:
+                prompt_close(s);
+                break;
+
+        case PROMPT_QUIT:
+                session_finish(s);
+                break;
+
+        case PROMPT_PRINT_ESCAPE:
+                prompt_close(s);
+                prompt_type(s, &escape, 1);
+                break;
+
+        case PROMPT_BREAK:
+                prompt_close(s);
+                if (connection_send_break(&s->connection) < 0)
+                        session_say(s, "No break was sent: not attached, or the VM takes no input");
+                else
+                        session_say(s, "Break sent to VM %s.", s->title);
+                break;
+
+        case PROMPT_INFO:
+                (void) prompt_ask(s, prompt_info, &text);
+                prompt_answer(s, text ?: "Out of memory\n");
+                break;
+
+        case PROMPT_CLEAR:
+                if (prompt_ask(s, prompt_clear, &text) < 0) {
+                        prompt_answer(s, text ?: "Out of memory\n");
+                        break;
+                }
+
+                s->cleared = true;
+                echo(text ?: "");
+                prompt_close(s);
+                break;
+
+        case PROMPT_SUSPEND:
+                terminal_suspend();
+                prompt_close(s);
+                break;
+
+        case PROMPT_HELP:
+                prompt_answer(s, help);
+                break;
+
+        case PROMPT_UNKNOWN:
+                prompt_answer(s, "There is no such command. \"help\" lists the commands.\n");
+                break;
+        }
+}
+
+static void prompt_take_key(Session *s, uint8_t key) {
+        PromptCommand command = prompt_edit(&s->prompt, key);
+
+        if (command != PROMPT_TYPING) {
+                echo("\n");
+                prompt_obey(s, command);
+        }
+}
+
+/* Up to the escape character they are the console's, then the prompt's until it is closed, and so on. */
+void prompt_keys(Session *s, const uint8_t *p, size_t n) {
+        while (n > 0 && session_is_going_on(s)) {
+                if (s->prompting) {
+                        prompt_take_key(s, *p++);
+                        n--;
+                        continue;
+                }
+
+                int c = s->arguments->escape;
+                const uint8_t *escape = c != ESCAPE_NONE ? memchr(p, c, n) : NULL;
+                size_t run = escape ? (size_t) (escape - p) : n;
+
+                prompt_type(s, p, run);
+                p += run;
+                n -= run;
+                if (escape && session_is_going_on(s)) {
+                        p++;
+                        n--;
+                        prompt_open(s);
+                }
+        }
 }

@@ -4,38 +4,25 @@
 #include "basic/macro.h"
 
 /*
- * Prompt: the line that is typed after the escape character, key by key as a raw terminal gives them, and
- * the command that it means. It does nothing itself.
+ * Prompt: the half of a Session that a person at the terminal sees. It decides which keys are the console's
+ * and which are the prompt's, edits the line that is typed there key by key, as a raw terminal gives them,
+ * and obeys its commands. Its answers go to the terminal, not to the standard error.
  */
-typedef enum PromptCommand {
-        PROMPT_TYPING, /* the line is not complete */
-        PROMPT_CONTINUE,
-        PROMPT_QUIT,
-        PROMPT_PRINT_ESCAPE,
-        PROMPT_BREAK,
-        PROMPT_INFO,
-        PROMPT_CLEAR,
-        PROMPT_SUSPEND,
-        PROMPT_HELP,
-        PROMPT_UNKNOWN,
-} PromptCommand;
+typedef struct Session Session;
 
 /* Characters of a line; more are refused with a bell. */
 #define PROMPT_LINE_MAX 64U
 
-#define PROMPT_TEXT "vspc> "
-
 typedef struct Prompt {
         char line[PROMPT_LINE_MAX + 1];
         size_t size;
-        char echo[3 * PROMPT_LINE_MAX + 1];
 } Prompt;
 
-/* A new line. */
-void prompt_begin(Prompt *p);
+/* Keys as the terminal gives them */
+void prompt_keys(Session *s, const uint8_t *keys, size_t n);
 
-/* *ret_echo: what to write to the terminal; valid until the next call. */
-PromptCommand prompt_key(Prompt *p, uint8_t key, const char **ret_echo);
+/* Shows the prompt and what has been typed there again, after something else was written. */
+void prompt_show(const Session *s);
 
-/* What "help" prints, lines that end with LF */
-const char *prompt_help(void);
+/* Ends the line of the prompt, if it is open, before what is shown at the end. */
+void prompt_abandon(Session *s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "human.h"
+#include <inttypes.h>
+
 #include "inventory.h"
 #include "refusal.h"
 #include "similar.h"
@@ -15,27 +16,24 @@ bool refusal_may_pass(const VarlinkReply *reply) {
         return false;
 }
 
-/* Returns: all VMs, or an empty array: this only helps to explain something else. */
+/* Returns: all VMs, or NULL if they are not known: that is not worth an error. */
 static json_t *fetch(const Targets *targets, RefusalDetail detail) {
-        _cleanup_(connection_freep) Connection *c = NULL;
-        _cleanup_reply_ VarlinkReply refusal = {};
-        _cleanup_free_ char *problem = NULL;
+        _cleanup_(connection_done) Connection c = CONNECTION_INIT(targets);
         json_t *vms = NULL;
 
-        if (detail == REFUSAL_IN_FULL && connection_open(targets, connection_deadline(), &c, &problem) >= 0)
-                (void) inventory_fetch(c, NULL, INVENTORY_ASIDE_MAX, &vms, &refusal);
+        c.until = now_monotonic() + CONNECTION_TIMEOUT_USEC;
+        if (detail == REFUSAL_IN_FULL)
+                (void) inventory_fetch(&c, NULL, INVENTORY_ASIDE_MAX, &vms);
 
-        return vms ?: json_array();
+        return vms;
 }
 
 static void print_vm(FILE *f, const json_t *vm) {
-        fputs("\n  ", f);
-        print_text(f, json_get_text(vm, "name", "?"));
-        fputs("  ", f);
-        print_text(f, json_get_text(vm, "id", "?"));
+        fputc('\n', f);
+        print_text(f, "  %s  %s", json_get_text(vm, "name", "?"), json_get_text(vm, "id", "?"));
 }
 
-/* Both take over the other VMs, as far as they are known. */
+/* Both take over @others: all VMs, or NULL if those are not known. */
 
 static void explain_no_such_vm(FILE *f, const char *wanted, json_t *others) {
         _cleanup_json_ json_t *vms = others;
@@ -43,9 +41,7 @@ static void explain_no_such_vm(FILE *f, const char *wanted, json_t *others) {
         int distances[REFUSAL_NAMES_MAX];
         size_t n = 0;
 
-        fputs("vspcd knows no VM \"", f);
-        print_text(f, wanted);
-        fputs("\".", f);
+        print_text(f, "No VM named \"%s\".", wanted);
 
         for (size_t i = 0; i < json_array_size(vms); i++) {
                 const json_t *vm = json_array_get(vms, i);
@@ -68,7 +64,7 @@ static void explain_no_such_vm(FILE *f, const char *wanted, json_t *others) {
         if (n > 0)
                 fputs(" Similar names:", f);
         else if (json_array_size(vms) > 0)
-                fputs(" \"vspc-client list\" shows those that it knows.", f);
+                fputs(" \"vspc-client list\" lists the VMs.", f);
 
         for (size_t i = 0; i < n; i++)
                 print_vm(f, best[i]);
@@ -78,9 +74,7 @@ static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuid
         _cleanup_json_ json_t *vms = others;
         size_t n = json_array_size(uuids), n_shown = MIN(n, (size_t) REFUSAL_CANDIDATES_MAX);
 
-        fputc('"', f);
-        print_text(f, wanted);
-        fputs("\" may be any of these VMs; name it by its UUID, or as much of it as is needed:", f);
+        print_text(f, "\"%s\" matches several VMs. Use a UUID, or enough of it to be unique:", wanted);
 
         for (size_t i = 0; i < n_shown; i++) {
                 const char *uuid = json_string_value(json_array_get(uuids, i)) ?: "?";
@@ -93,8 +87,8 @@ static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuid
                 if (known)
                         print_vm(f, known);
                 else {
-                        fputs("\n  ", f);
-                        print_text(f, uuid);
+                        fputc('\n', f);
+                        print_text(f, "  %s", uuid);
                 }
         }
 
@@ -105,11 +99,10 @@ static void explain_ambiguous_vm(FILE *f, const char *wanted, const json_t *uuid
 static void explain_access_denied(FILE *f, const char *wanted, const json_t *parameters, Users users) {
         const json_t *holders = json_object_get(parameters, "holders");
         size_t n = json_array_size(holders);
+        char access[HUMAN_TEXT_MAX];
 
-        print_text(f, access_for_people(json_get_text(parameters, "access", "this")));
-        fputs(" access to VM ", f);
-        print_text(f, wanted);
-        fputs(" is denied", f);
+        print_text(f, "%s access to VM %s is denied",
+                   human_access(json_get_text(parameters, "access", "this"), access), wanted);
 
         for (size_t i = 0; i < MIN(n, (size_t) REFUSAL_CANDIDATES_MAX); i++) {
                 fputs(i == 0 ? ": " : "\n  ", f);
@@ -119,51 +112,48 @@ static void explain_access_denied(FILE *f, const char *wanted, const json_t *par
                 fprintf(f, "\n  and %zu more", n - REFUSAL_CANDIDATES_MAX);
 }
 
-static void explain_other(FILE *f, const VarlinkReply *reply) {
-        if (streq(reply->error, "org.varlink.service.MethodNotFound") ||
-            streq(reply->error, "org.varlink.service.MethodNotImplemented") ||
-            streq(reply->error, "org.varlink.service.InterfaceNotFound")) {
-                fputs("This vspcd cannot do that: it is older than this vspc-client " VSPC_VERSION, f);
-                return;
-        }
+static void explain_limit(FILE *f, const char *vm, const json_t *parameters) {
+        uint64_t limit = 0;
 
-        fputs("vspcd says ", f);
-        print_text(f, reply->error);
-
-        const char *parameter = json_get_text(reply->parameters, "parameter", NULL);
-        if (parameter) {
-                fputs(": ", f);
-                print_text(f, parameter);
-        }
+        (void) json_get_number(parameters, "limit", &limit);
+        print_text(f, "VM %s has as many clients as ClientLimit= allows (%" PRIu64 ")", vm, limit);
 }
 
-char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *targets, Users users,
-                      RefusalDetail detail) {
-        uint64_t limit = 0;
+static void explain_other(FILE *f, const VarlinkReply *reply) {
+        const char *parameter = json_get_text(reply->parameters, "parameter", NULL);
+
+        if (streq(reply->error, "org.varlink.service.MethodNotFound") ||
+            streq(reply->error, "org.varlink.service.MethodNotImplemented") ||
+            streq(reply->error, "org.varlink.service.InterfaceNotFound"))
+                fputs("This vspcd cannot do that: it is older than this vspc-client " VSPC_VERSION, f);
+        else
+                print_text(f, "vspcd says %s%s%s", reply->error, parameter ? ": " : "", parameter ?: "");
+}
+
+char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDetail detail) {
+        const VarlinkReply *reply = &c->refusal;
         char *text = NULL;
         size_t size;
+
+        if (error != -EREMOTEIO)
+                return connection_explain(c, error);
 
         FILE *f = open_memstream(&text, &size);
         if (!f)
                 return NULL;
 
         if (varlink_reply_is_error(reply, "NoSuchVM"))
-                explain_no_such_vm(f, vm, fetch(targets, detail));
+                explain_no_such_vm(f, vm, fetch(c->targets, detail));
         else if (varlink_reply_is_error(reply, "AmbiguousVM"))
                 explain_ambiguous_vm(f, vm, json_object_get(reply->parameters, "uuids"),
-                                     fetch(targets, detail));
+                                     fetch(c->targets, detail));
         else if (varlink_reply_is_error(reply, "AccessDenied"))
-                explain_access_denied(f, vm, reply->parameters, users);
-        else if (varlink_reply_is_error(reply, "ClientLimitReached")) {
-                fputs("VM ", f);
-                print_text(f, vm);
-                (void) json_get_number(reply->parameters, "limit", &limit);
-                fprintf(f, " has as many clients as ClientLimit= allows (%llu)", (unsigned long long) limit);
-        } else if (varlink_reply_is_error(reply, "VMConnected")) {
-                fputs("VM ", f);
-                print_text(f, vm);
-                fputs(" is connected; only one that is not can be forgotten", f);
-        } else
+                explain_access_denied(f, vm, reply->parameters, connection_users(c));
+        else if (varlink_reply_is_error(reply, "ClientLimitReached"))
+                explain_limit(f, vm, reply->parameters);
+        else if (varlink_reply_is_error(reply, "VMConnected"))
+                print_text(f, "VM %s is connected; only one that is not can be forgotten", vm);
+        else
                 explain_other(f, reply);
 
         if (fclose(f) != 0) {

@@ -2,28 +2,26 @@
 #pragma once
 
 #include "connection.h"
-#include "vm.h"
 
 /*
- * Refusals: the errors of the interface in words, with what helps to get on: names that are similar to the
- * one that is not known, the VMs that an ambiguous one may mean, who holds what access since when.
+ * Refusals: why a call has failed, in words, with what helps to go on: names that are similar to an unknown
+ * one, the VMs that an ambiguous name matches, who holds which access since when.
  */
 
-/* At most so many names or candidates are shown. */
+/* How many names and candidates are shown at most */
 #define REFUSAL_NAMES_MAX 5U
 #define REFUSAL_CANDIDATES_MAX 20U
 
-/* REFUSAL_BRIEF: for who has something else to do than to wait for vspcd again */
+/* REFUSAL_BRIEF: without asking vspcd for more, where somebody waits at a console */
 typedef enum RefusalDetail {
         REFUSAL_BRIEF,
         REFUSAL_IN_FULL,
 } RefusalDetail;
 
-/* @vm: as it was asked for. In full: it asks vspcd at @targets for more where that helps, for the time that
- * one answer may take.
- * Returns: text of one or more lines without the last one's end, to be freed; NULL if memory is short. */
-char *refusal_explain(const VarlinkReply *reply, const char *vm, const Targets *targets, Users users,
-                      RefusalDetail detail);
+/* @error: of a call at @c, or with which the connection has ended. @vm: as it was named. In full: vspcd is
+ * asked for all VMs where that helps, for the time that one answer may take. Returns: lines without the last
+ * one's end, to be freed; NULL if memory is short. */
+char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDetail detail);
 
-/* Whether time may heal it: the VM may appear, others may leave. */
+/* Whether it may succeed later: the VM may appear, others may leave. */
 bool refusal_may_pass(const VarlinkReply *reply);

@@ -5,10 +5,9 @@
 
 #include "basic/text.h"
 #include "basic/timeout-queue.h"
-#include "connection.h"
 #include "message.h"
 #include "refusal.h"
-#include "session-prompt.h"
+#include "session.h"
 #include "terminal.h"
 
 #define INPUT_READ_MAX 4096U
@@ -34,7 +33,7 @@ void session_say(Session *s, const char *format, ...) {
         terminal_write(STDERR_FILENO, line);
         s->output.at_line_begin = true;
         if (s->prompting)
-                session_show_prompt(s);
+                prompt_show(s);
 }
 
 void session_finish(Session *s) {
@@ -48,7 +47,7 @@ static char *explain_errno(const char *what, int error) {
         return asprintf(&why, "%s: %s", what, strerror(-error)) < 0 ? NULL : why;
 }
 
-/* Ends it if everything has been written, or cannot be written, which is a failure. */
+/* Ends the session once all output is written, or cannot be written, which is a failure. */
 static void session_finish_writing(Session *s) {
         if (!output_is_done(&s->output))
                 return;
@@ -60,11 +59,11 @@ static void session_finish_writing(Session *s) {
 
 static void session_drain(Session *s) {
         s->phase = SESSION_DRAINING;
-        session_abandon_prompt(s);
+        prompt_abandon(s);
         s->input = sd_event_source_disable_unref(s->input);
         s->silence = sd_event_source_disable_unref(s->silence);
         s->retry = sd_event_source_disable_unref(s->retry);
-        attachment_close(&s->attachment);
+        connection_close(&s->connection);
 
         /* So that ^C ends it even if the terminal takes nothing. */
         terminal_restore();
@@ -72,7 +71,7 @@ static void session_drain(Session *s) {
         session_finish_writing(s);
 }
 
-/* Ends it once everything has been written; @why is taken over. */
+/* Ends the session as a failure once all output is written. Takes over @why. */
 static void session_fail(Session *s, char *why) {
         s->last_words = why ?: strdup("Out of memory");
         session_drain(s);
@@ -84,7 +83,7 @@ static void session_fail_errno(Session *s, const char *what, int error) {
 
 static void session_update_input(Session *s) {
         bool wanted = s->terminal ? s->title != NULL
-                                  : attachment_input_space(&s->attachment) >= INPUT_READ_MAX;
+                                  : connection_input_space(&s->connection) >= INPUT_READ_MAX;
 
         if (s->input)
                 (void) sd_event_source_set_enabled(s->input, wanted ? SD_EVENT_ON : SD_EVENT_OFF);
@@ -94,17 +93,17 @@ void session_update_reading(Session *s) {
         if (!session_is_going_on(s))
                 return;
 
-        if (output_space(&s->output) < ATTACHMENT_READ_MAX)
-                attachment_pause(&s->attachment);
+        if (output_space(&s->output) < CONNECTION_READ_MAX)
+                connection_pause(&s->connection);
         else
-                attachment_resume(&s->attachment);
+                connection_resume(&s->connection);
 }
 
 static void session_note_activity(Session *s) {
         s->active_at = event_now(s->event);
 }
 
-/* The silence after the end of an input that was no terminal's */
+/* After the end of an input that is not a terminal: how long the VM has been silent */
 
 static usec_t session_silence_max(const Session *s) {
         return s->input_begun || s->arguments->quiet_for_given ? s->arguments->quiet_for : USEC_INFINITY;
@@ -112,12 +111,12 @@ static usec_t session_silence_max(const Session *s) {
 
 static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t scheduled, void *userdata) {
         Session *s = userdata;
-        size_t unsent = attachment_unsent(&s->attachment);
+        size_t unsent = connection_unsent(&s->connection);
         usec_t max = session_silence_max(s), now = event_now(s->event);
         char *why;
 
-        /* It is not the VM that is silent while we are not attached, or do not listen for want of room. */
-        if (s->phase != SESSION_ATTACHED || s->attachment.paused) {
+        /* Silence does not count while we are not attached, or do not read because the output queue is full. */
+        if (s->phase != SESSION_ATTACHED || s->connection.paused) {
                 s->active_at = now;
                 max = MAX(max, SESSION_REST_MIN_USEC);
         }
@@ -155,7 +154,7 @@ static void session_input_ended(Session *s) {
         int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_at + max, 1,
                                   session_silence_elapsed, s);
 
-        /* Whatever has come is read first, also after this process was stopped (SIGSTOP) for a while. */
+        /* Everything that has come is read first, also after this process was stopped (SIGSTOP). */
         if (r >= 0)
                 r = sd_event_source_set_priority(s->silence, SD_EVENT_PRIORITY_IDLE);
         if (r < 0)
@@ -175,9 +174,9 @@ static void session_read_input(Session *s) {
 
         s->input_begun = true;
         if (s->terminal)
-                session_keys(s, buffer, (size_t) n);
-        else /* there is room for it, or it would not be read */
-                (void) attachment_send(&s->attachment, buffer, (size_t) n);
+                prompt_keys(s, buffer, (size_t) n);
+        else /* there is room: otherwise the input is not read */
+                (void) connection_send(&s->connection, buffer, (size_t) n);
 
         session_update_input(s);
 }
@@ -188,7 +187,7 @@ static int session_input_dispatch(_unused_ sd_event_source *source, _unused_ int
         return 0;
 }
 
-/* A file, which is always ready, and which epoll does not know. */
+/* A regular file, which epoll refuses: it is always ready. */
 static int session_file_dispatch(_unused_ sd_event_source *source, void *userdata) {
         session_read_input(userdata);
         return 0;
@@ -215,7 +214,7 @@ static void session_output_changed(Output *o) {
                 session_update_reading(s);
 }
 
-/* The attachment */
+/* The connection */
 
 static int session_attach(Session *s) {
         json_t *parameters = json_pack("{s:s, s:s*}", "vm", s->vm, "access", s->arguments->access);
@@ -226,7 +225,7 @@ static int session_attach(Session *s) {
                 return -ENOMEM;
         }
 
-        return attachment_open(&s->attachment, &s->arguments->targets, parameters);
+        return connection_call(&s->connection, "Attach", parameters, VARLINK_UPGRADE);
 }
 
 static int session_rest_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
@@ -257,10 +256,6 @@ static void session_rest(Session *s) {
         s->rest = MIN(s->rest * 2, SESSION_REST_MAX_USEC);
 }
 
-static Users session_users(const Session *s) {
-        return target_is_local_socket(dial_target(&s->attachment.dial)) ? USERS_OURS : USERS_FOREIGN;
-}
-
 static const char *escape_name(uint8_t c, char buffer[static 8]) {
         if (c < 0x20 || c == 0x7f)
                 snprintf(buffer, 8, "^%c", c ^ 0x40);
@@ -279,7 +274,7 @@ static void session_tell_read_only(Session *s, const json_t *vm) {
 
         FILE *f = writer ? open_memstream(&text, &size) : NULL;
         if (f) {
-                print_holder(f, writer, session_users(s));
+                print_holder(f, writer, connection_users(&s->connection));
                 if (fclose(f) != 0)
                         free(TAKE_PTR(text));
         }
@@ -303,8 +298,8 @@ static void session_tell_attached(Session *s, const json_t *vm, const char *gran
                 session_say(s, "You hold %s access.", granted);
 }
 
-static void session_opened(Attachment *a, const VarlinkReply *reply) {
-        Session *s = container_of(a, Session, attachment);
+static void session_attached(Connection *c, const VarlinkReply *reply) {
+        Session *s = container_of(c, Session, connection);
         const json_t *vm = json_object_get(reply->parameters, "vm");
         const char *id = json_get_text(vm, "id", s->vm);
         char *new_vm = strdup(id), *new_title = vm_title(vm);
@@ -333,82 +328,78 @@ static void session_opened(Attachment *a, const VarlinkReply *reply) {
         session_update_input(s);
 }
 
-static void session_received(Attachment *a, const void *data, size_t n) {
-        Session *s = container_of(a, Session, attachment);
+static void session_received(Connection *c, const void *data, size_t n) {
+        Session *s = container_of(c, Session, connection);
 
         session_note_activity(s);
         output_add(&s->output, data, n);
         session_output_changed(&s->output);
 }
 
-static void session_sent(Attachment *a) {
-        Session *s = container_of(a, Session, attachment);
+static void session_sent(Connection *c) {
+        Session *s = container_of(c, Session, connection);
 
         session_note_activity(s);
         session_update_input(s);
 }
 
-/* What has gone wrong, without the details that are costly to find out. */
-static char *summary(const Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
+/* A reason for waiting, without details for which vspcd would be asked */
+static char *summary(const Connection *c, int error) {
         char *text;
 
-        if (asprintf(&text, "%u %d %s", end, error,
-                     refusal ? refusal->error : attachment_strerror(&s->attachment, error)) < 0)
+        if (asprintf(&text, "%d %s", error, error == -EREMOTEIO ? c->refusal.error : c->problem ?: "") < 0)
                 return NULL;
 
         return text;
 }
 
-static char *session_explain(Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
-        /* Once it has been attached somebody may be typing. */
+static char *session_explain(Session *s, int error) {
+        /* Once it has been attached, somebody may be typing. */
         RefusalDetail detail = s->title ? REFUSAL_BRIEF : REFUSAL_IN_FULL;
+        _cleanup_free_ char *why = refusal_explain(&s->connection, error, s->vm, detail);
         char *text;
 
-        if (end == ATTACHMENT_UNREACHABLE)
-                return attachment_explain(&s->attachment);
-        if (end == ATTACHMENT_REFUSED)
-                return refusal_explain(refusal, s->vm, &s->arguments->targets, session_users(s), detail);
+        if (!why || error == -EREMOTEIO || s->connection.unreachable)
+                return TAKE_PTR(why);
 
         _cleanup_free_ char *asked = text_sanitize(s->vm, strlen(s->vm), SIZE_MAX);
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
 
-        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: asked ?: "?",
-                     attachment_strerror(&s->attachment, error)) < 0)
+        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: asked ?: "?", why) < 0)
                 return NULL;
 
         return text;
 }
 
-/* Tells why it is waiting, once for each reason. */
-static void session_tell_waiting(Session *s, AttachmentEnd end, int error, const VarlinkReply *refusal) {
-        _cleanup_free_ char *now = summary(s, end, error, refusal);
+/* Says why it waits, once for each reason. */
+static void session_tell_waiting(Session *s, int error) {
+        _cleanup_free_ char *now = summary(&s->connection, error);
 
         if (now && s->told && streq(now, s->told))
                 return;
 
-        _cleanup_free_ char *why = session_explain(s, end, error, refusal);
+        _cleanup_free_ char *why = session_explain(s, error);
 
-        session_say(s, "%s\nWaiting until it can be attached to.", why ?: "Out of memory");
+        session_say(s, "%s\nWaiting until the VM can be attached to.", why ?: "Out of memory");
         free(s->told);
         s->told = TAKE_PTR(now);
 }
 
-static void session_ended(Attachment *a, AttachmentEnd end, int error, const VarlinkReply *refusal) {
-        Session *s = container_of(a, Session, attachment);
-        bool passes = end != ATTACHMENT_REFUSED || refusal_may_pass(refusal),
-             cleared = TAKE(s->cleared, false);
+static void session_ended(Connection *c, int error) {
+        Session *s = container_of(c, Session, connection);
+        bool passes = error != -EREMOTEIO || refusal_may_pass(&c->refusal), cleared = TAKE(s->cleared, false);
 
         if (s->arguments->wait && passes) {
-                session_tell_waiting(s, end, error, refusal);
+                session_tell_waiting(s, error);
                 session_rest(s);
         } else if (cleared)
                 session_drain(s);
         else
-                session_fail(s, session_explain(s, end, error, refusal));
+                session_fail(s, session_explain(s, error));
 }
 
-static const AttachmentHandler attachment_handler = {
-        .opened = session_opened,
+static const ConnectionHandler connection_handler = {
+        .attached = session_attached,
         .received = session_received,
         .sent = session_sent,
         .ended = session_ended,
@@ -422,7 +413,9 @@ int session_new(const Arguments *arguments, Session **ret) {
         s->arguments = arguments;
         s->rest = SESSION_REST_MIN_USEC;
         s->terminal = terminal_is_there();
-        s->output.fd = s->attachment.connecting.fd = s->attachment.stream.watch.fd = -1;
+        s->output.fd = -1;
+        s->connection = CONNECTION_INIT(&arguments->targets);
+        s->connection.handler = &connection_handler;
 
         s->vm = strdup(arguments->words[0]);
         if (!s->vm)
@@ -436,7 +429,7 @@ int session_new(const Arguments *arguments, Session **ret) {
         if (r < 0)
                 return r;
 
-        attachment_init(&s->attachment, s->poller, &attachment_handler);
+        s->connection.poller = s->poller;
 
         r = output_open(&s->output, s->event, session_output_changed);
         if (r < 0)
@@ -454,7 +447,7 @@ Session *session_free(Session *s) {
         if (!s)
                 return NULL;
 
-        attachment_close(&s->attachment);
+        connection_done(&s->connection);
         output_close(&s->output);
         sd_event_source_disable_unref(s->input);
         sd_event_source_disable_unref(s->silence);
@@ -478,7 +471,7 @@ int session_run(Session *s) {
         r = sd_event_loop(s->event);
         terminal_restore();
 
-        /* What is said next is to have a line of its own. */
+        /* The message that follows begins a line. */
         if (r < 0 && s->terminal && !s->output.at_line_begin)
                 terminal_write(STDERR_FILENO, "\n");
         return r;

@@ -8,10 +8,8 @@ static bool same_letter(char a, char b) {
         return tolower((unsigned char) a) == tolower((unsigned char) b);
 }
 
-/*
- * The least number of letters to be added, removed, changed, or swapped with their neighbour. Three rows of
- * the usual matrix: row[0] is the one being made, for the first i letters of @a.
- */
+/* How many letters must be added, removed, changed or swapped with their neighbour at least. Of the usual
+ * matrix three rows are kept: row[0] is the present one, for the first i letters of @a. */
 static unsigned edit_distance(const char *a, size_t n_a, const char *b, size_t n_b) {
         uint16_t rows[3][SIMILAR_NAME_MAX + 1], *row[3] = {rows[0], rows[1], rows[2]};
 
@@ -63,7 +61,7 @@ int similar_distance(const char *wanted, const char *name) {
         return distance <= most ? (int) distance + 1 : -1;
 }
 
-/* Of verbs only the beginning counts: a VM called web-log-01 has nothing to do with one. */
+/* A verb must be similar from its beginning: "web-log-01" is no misspelt "log". */
 static int verb_distance(const char *word, const char *verb) {
         size_t n = MIN(strlen(word), strlen(verb));
         int distance = similar_distance(word, verb);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <netdb.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "basic/parse.h"
+#include "message.h"
 #include "target.h"
 
 void targets_default(Targets *t) {
@@ -13,16 +12,11 @@ void targets_default(Targets *t) {
 }
 
 int targets_local(Targets *t, const char *path) {
-        Target target = {.address.un.sun_family = AF_UNIX};
-
-        if (!*path || strlen(path) >= sizeof target.address.un.sun_path)
+        if (!*path || strlen(path) >= sizeof t->target[0].un.sun_path)
                 return -ENAMETOOLONG;
 
-        strcpy(target.address.un.sun_path, path);
-        target.size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
-
-        *t = (Targets){.n = 1};
-        t->target[0] = target;
+        *t = (Targets){.n = 1, .target[0].un.sun_family = AF_UNIX};
+        strcpy(t->target[0].un.sun_path, path);
         return 0;
 }
 
@@ -54,21 +48,7 @@ static int split_port(const char *text, uint16_t default_port, char **ret_host, 
         return *ret_host ? 0 : -ENOMEM;
 }
 
-static int problem(char **ret, int error, const char *format, ...) _printf_(3, 4);
-static int problem(char **ret, int error, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        int n = vasprintf(ret, format, ap);
-        va_end(ap);
-
-        if (n < 0)
-                *ret = NULL;
-        return n < 0 ? -ENOMEM : error;
-}
-
-int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host,
-                    char **ret_problem) {
+int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host) {
         static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
         _cleanup_free_ char *host = NULL;
         struct addrinfo *found;
@@ -76,43 +56,40 @@ int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **
 
         int r = split_port(text, default_port, &host, &port);
         if (r == -EINVAL)
-                return problem(ret_problem, r,
-                               "\"%s\" is not a host: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT is wanted",
-                               text);
+                return complain(r, "--host: \"%s\" is not a host: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT.", text);
         if (r < 0)
-                return problem(ret_problem, r, "Out of memory");
+                return complain(r, "%m");
 
         r = getaddrinfo(host, NULL, &hints, &found);
         if (r != 0)
-                return problem(ret_problem, -EHOSTUNREACH, "Cannot find the host \"%s\": %s", host,
-                               r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+                return complain(EHOSTUNREACH, "Cannot find the host \"%s\": %s", host,
+                                r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
 
         *t = (Targets){};
         for (const struct addrinfo *a = found; a && t->n < TARGETS_MAX; a = a->ai_next) {
                 if (a->ai_family != AF_INET && a->ai_family != AF_INET6)
                         continue;
 
-                Target *target = &t->target[t->n++];
-                memcpy(&target->address, a->ai_addr, a->ai_addrlen);
-                target->size = a->ai_addrlen;
-                address_set_port(&target->address, port);
+                SocketAddress *target = &t->target[t->n++];
+                memcpy(target, a->ai_addr, a->ai_addrlen);
+                address_set_port(target, port);
         }
         freeaddrinfo(found);
 
         if (t->n == 0)
-                return problem(ret_problem, -EHOSTUNREACH, "The host \"%s\" has no IP address", host);
+                return complain(EHOSTUNREACH, "The host \"%s\" has no IP address.", host);
 
         *ret_host = TAKE_PTR(host);
         return 0;
 }
 
-const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]) {
-        if (!target_is_local_socket(t))
-                return address_format(&t->address, buffer);
+const char *target_format(const SocketAddress *target, char buffer[static TARGET_TEXT_MAX]) {
+        if (!target_is_local_socket(target))
+                return address_format(target, buffer);
 
-        return strcpy(buffer, t->address.un.sun_path);
+        return strcpy(buffer, target->un.sun_path);
 }
 
-bool target_is_of_this_machine(const Target *t) {
-        return target_is_local_socket(t) || address_is_loopback(&t->address);
+bool target_is_of_this_machine(const SocketAddress *target) {
+        return target_is_local_socket(target) || address_is_loopback(target);
 }

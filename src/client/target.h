@@ -5,26 +5,21 @@
 #include "trust.h"
 
 /*
- * Targets: where vspcd may be reached, in the order in which that is tried. Names are resolved here, before
- * anything waits for events, and not again.
+ * Targets: the addresses at which vspcd may be reached, in the order in which they are tried. Names are
+ * resolved here, once, before anything waits for events.
  */
 
 #define TARGET_DEFAULT_SOCKET "/run/vspc/admin.socket"
 #define TARGET_DEFAULT_PORT 13371U
 #define TARGET_DEFAULT_TLS_PORT 13372U
 
-/* Of a host that has more addresses the first ones are tried. */
+/* If a host has more addresses, the first ones are tried. */
 #define TARGETS_MAX 16U
 
-typedef struct Target {
-        SocketAddress address;
-        socklen_t size; /* of the address */
-} Target;
-
 typedef struct Targets {
-        Target target[TARGETS_MAX];
+        SocketAddress target[TARGETS_MAX];
         size_t n;
-        const Trust *trust; /* borrowed; NULL: they are spoken to in plain */
+        const Trust *trust; /* borrowed; NULL: no TLS */
 } Targets;
 
 /* The local socket, and nothing else: at a port of this machine any local user may listen. */
@@ -33,23 +28,21 @@ void targets_default(Targets *t);
 /* Returns: 0, or -ENAMETOOLONG if @path is no path for a socket. */
 int targets_local(Targets *t, const char *path);
 
-/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it, *ret_problem:
- * why not, for people; both to be freed. Returns: 0, -EINVAL if it is no such thing, -EHOSTUNREACH if the name
- * is not known, -ENOMEM. */
-int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host,
-                    char **ret_problem);
+/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it, to be freed. Says what is
+ * wrong with it. Returns: 0 or a negative errno. */
+int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host);
 
 /* "/run/vspc/admin.socket", "192.0.2.1:13371" */
 #define TARGET_TEXT_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + ADDRESS_TEXT_MAX)
-const char *target_format(const Target *t, char buffer[static TARGET_TEXT_MAX]);
+const char *target_format(const SocketAddress *target, char buffer[static TARGET_TEXT_MAX]);
 
-/* Whether only somebody on this machine can be there */
-bool target_is_of_this_machine(const Target *t);
+/* Whether only this machine can be reached there */
+bool target_is_of_this_machine(const SocketAddress *target);
 
-static inline bool target_is_local_socket(const Target *t) {
-        return t->address.any.sa_family == AF_UNIX;
+static inline bool target_is_local_socket(const SocketAddress *target) {
+        return target->any.sa_family == AF_UNIX;
 }
 
-static inline bool target_is_default_socket(const Target *t) {
-        return target_is_local_socket(t) && streq(t->address.un.sun_path, TARGET_DEFAULT_SOCKET);
+static inline bool target_is_default_socket(const SocketAddress *target) {
+        return target_is_local_socket(target) && streq(target->un.sun_path, TARGET_DEFAULT_SOCKET);
 }

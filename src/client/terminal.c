@@ -7,10 +7,10 @@
 
 static struct {
         struct termios before, raw;
-        volatile sig_atomic_t is_raw; /* or is to be once we are in the foreground again */
+        volatile sig_atomic_t is_raw; /* or will be once we are in the foreground again */
 } terminal;
 
-/* What ends a process, and is not SIGKILL */
+/* The signals that end a process by default, but SIGKILL */
 static const int fatal_signals[] = {
         SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,   SIGABRT, SIGSEGV, SIGBUS,  SIGFPE,
         SIGILL,  SIGTRAP, SIGSYS,  SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGXFSZ, SIGUSR1,
@@ -22,7 +22,7 @@ static const int fatal_signals[] = {
 static bool is_in_background(void) {
         pid_t foreground = tcgetpgrp(STDIN_FILENO);
 
-        /* A terminal that does not control us tells nothing, and stops nobody. */
+        /* It fails on a terminal that is not our controlling terminal, which then cannot stop us either. */
         return foreground >= 0 && foreground != getpgrp();
 }
 
@@ -39,7 +39,7 @@ static void on_fatal(int signal_number) {
         if (terminal.is_raw)
                 apply(&terminal.before);
 
-        /* It was reset to what it does by default when this began. */
+        /* SA_RESETHAND has restored the default action. */
         raise(signal_number);
 }
 
@@ -61,7 +61,7 @@ static void on_stop(int signal_number) {
 
         raise(signal_number);
 
-        /* Here it goes on. An orphaned process group has not even been stopped, and gets no SIGCONT. */
+        /* Continued. An orphaned process group is never stopped here, and gets no SIGCONT. */
         handle_stop();
         if (terminal.is_raw)
                 apply(&terminal.raw);
@@ -73,7 +73,7 @@ static void on_continue(_unused_ int signal_number) {
                 apply(&terminal.raw);
 }
 
-/* What whoever started us has chosen to ignore stays ignored. */
+/* Signals that were ignored when we were started stay ignored. */
 static bool is_ignored(int signal_number) {
         struct sigaction action;
 

@@ -4,11 +4,11 @@
 #include "basic/macro.h"
 
 /*
- * The terminal at the standard input, raw for as long as somebody is attached. However the process ends it
- * is as before afterwards, as long as the process has a say: at exit(), at abort(), at any signal that kills
- * it, and while it is stopped. There is one, and signal handlers must find it: no object, but the process's.
+ * The terminal at the standard input, which is raw while somebody is attached. Its settings are restored
+ * however the process ends (exit(), abort(), any signal but SIGKILL), and while it is stopped. Signal
+ * handlers need it, so this is a global object of the process.
  *
- * In the background it is left alone: then it is somebody else's.
+ * While the process is in the background the terminal belongs to another one, and is not touched.
  */
 bool terminal_is_there(void);
 
@@ -16,8 +16,8 @@ bool terminal_is_there(void);
 int terminal_make_raw(void);
 void terminal_restore(void);
 
-/* Stops our process group, as ^Z does where it is not raw. Returns when it goes on. */
+/* Stops our process group, as ^Z does on a terminal that is not raw. Returns once it is continued. */
 void terminal_suspend(void);
 
-/* Writes text in which lines end with LF to @fd, as lines even if that is our terminal while it is raw. */
+/* Writes text whose lines end with LF to @fd; if that is our terminal and raw, with CR LF. */
 void terminal_write(int fd, const char *text);

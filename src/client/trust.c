@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "basic/text.h"
+#include "message.h"
 #include "trust.h"
 
 struct Trust {
@@ -35,8 +36,7 @@ static void print_fingerprint(FILE *f, const uint8_t fingerprint[static TLS_FING
         fputs(text_format_fingerprint(fingerprint, TLS_FINGERPRINT_SIZE, text), f);
 }
 
-/* Without what is no part of a name in a certificate: the dot that says that it is complete, and the interface
- * in fe80::1%eth0. */
+/* Removes what names in certificates do not have: a dot at the end, and the interface in fe80::1%eth0. */
 static char *certificate_name(const char *host) {
         char *name = strdup(host);
         struct in6_addr address;
@@ -58,27 +58,21 @@ static char *certificate_name(const char *host) {
         return name;
 }
 
-int trust_new(const TrustOptions *options, const char *host, Trust **ret, char **ret_problem) {
-        *ret_problem = NULL;
-
+int trust_new(const TrustOptions *options, const char *host, Trust **ret) {
         _cleanup_(trust_freep) Trust *t = calloc(1, sizeof(Trust));
-        if (!t)
-                return -ENOMEM;
+        _cleanup_free_ char *problem = NULL;
+
+        if (t)
+                t->host = certificate_name(host);
+        if (!t || !t->host)
+                return complain(ENOMEM, "%m");
 
         t->options = *options;
-        t->host = certificate_name(host);
-        if (!t->host)
-                return -ENOMEM;
-
-        if (options->fingerprint && !parse_fingerprint(options->fingerprint, t->fingerprint)) {
-                if (asprintf(ret_problem,
-                             "--fingerprint: \"%s\" is not the SHA-256 of a certificate: 64 hexadecimal "
-                             "digits, "
-                             "with or without colons",
-                             options->fingerprint) < 0)
-                        *ret_problem = NULL;
-                return -EINVAL;
-        }
+        if (options->fingerprint && !parse_fingerprint(options->fingerprint, t->fingerprint))
+                return complain(EINVAL,
+                                "--fingerprint: \"%s\" is not the SHA-256 of a certificate: 64 hexadecimal digits, "
+                                "with or without colons.",
+                                options->fingerprint);
 
         TlsParameters parameters = {
                 .role = TLS_CLIENT,
@@ -88,9 +82,9 @@ int trust_new(const TrustOptions *options, const char *host, Trust **ret, char *
                 .trusted_ca_file = options->ca,
                 .fingerprint = options->fingerprint ? t->fingerprint : NULL,
         };
-        int r = tls_context_new(&parameters, &t->context, ret_problem);
+        int r = tls_context_new(&parameters, &t->context, &problem);
         if (r < 0)
-                return r;
+                return complain(r, "%s", problem ?: strerror(-r));
 
         *ret = TAKE_PTR(t);
         return 0;
@@ -118,16 +112,17 @@ static void print_expected(FILE *f, const Trust *t) {
         const TrustOptions *o = &t->options;
 
         if (o->fingerprint) {
-                fputs("\nIt has to be the certificate with this SHA-256 fingerprint:\n  ", f);
+                fputs("\nThe certificate must be the one with this SHA-256 fingerprint:\n  ", f);
                 print_fingerprint(f, t->fingerprint);
         }
         if (!o->fingerprint || o->ca)
-                fprintf(f, "\nIt has to be %sfor \"%s\", and from an authority %s%s.",
-                        o->fingerprint ? "one " : "", t->host, o->ca ? "in " : "that this system trusts",
+                fprintf(f, "\nThe certificate must %sbe for \"%s\", and signed by an authority %s%s.",
+                        o->fingerprint ? "also " : "", t->host, o->ca ? "in " : "that this system trusts",
                         o->ca ?: "");
         if (tls_context_trusts_nobody(t->context))
-                fputs("\nThis system trusts no authority at all: Debian's package ca-certificates has those that are "
-                      "usual,\nand --ca=FILE names another.", f);
+                fputs("\nThis system trusts no authority at all: install the usual ones (Debian's package "
+                      "ca-certificates),\nor name one with --ca=FILE.",
+                      f);
 }
 
 static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {
@@ -137,15 +132,15 @@ static void print_shown(FILE *f, const Trust *t, const TlsSession *s) {
         if (!tls_session_peer_fingerprint(s, fingerprint))
                 return;
 
-        fprintf(f, "\nIt is that of \"%s\"", name);
+        fprintf(f, "\nThe certificate shown is that of \"%s\"", name);
         if (t->options.fingerprint && memcmp(fingerprint, t->fingerprint, sizeof fingerprint) == 0) {
                 fputs(", and has this fingerprint: without --ca that is enough.", f);
                 return;
         }
 
         fprintf(f,
-                ". If that is vspcd's, of which \"openssl x509 -noout -sha256 -fingerprint -in FILE\"\n"
-                "shows the same where vspcd is, take this one and no other%s with\n  --fingerprint=",
+                ". If \"openssl x509 -noout -sha256 -fingerprint -in FILE\"\n"
+                "prints its fingerprint on vspcd's machine, accept this certificate only%s with\n  --fingerprint=",
                 t->options.ca ? ", instead of --ca," : "");
         print_fingerprint(f, fingerprint);
 }
@@ -154,17 +149,17 @@ static void print_way_out(FILE *f, const Trust *t, const TlsSession *s) {
         const char *certificate = t->options.certificate;
 
         if (tls_session_is_asked_for_certificate(s) && certificate)
-                fprintf(f, "\nIt has asked who we are, and may not accept the certificate in %s.",
+                fprintf(f, "\nThe server asks for our certificate, and may not accept the one in %s.",
                         certificate);
         else if (tls_session_is_asked_for_certificate(s))
-                fputs("\nIt has asked who we are: answer with --cert=FILE and --key=FILE.", f);
+                fputs("\nThe server asks for our certificate: use --cert=FILE and --key=FILE.", f);
         else if (!tls_session_is_open(s))
-                fputs("\nIs it a socket on which vspcd speaks TLS, as it does on port 13372 if "
-                      "vspc-admin-tls.socket is enabled?",
+                fputs("\nDoes vspcd speak TLS there? "
+                      "It does on port 13372 if vspc-admin-tls.socket is enabled.",
                       f);
 }
 
-/* GnuTLS ends its sentences in different ways. */
+/* Some of GnuTLS's messages end with a full stop, others do not. */
 static void print_problem(FILE *f, const char *problem) {
         fprintf(f, "%.*s.", (int) text_sentence_length(problem, strlen(problem)), problem);
 }

@@ -4,30 +4,31 @@
 #include "transport/tls-session.h"
 
 /*
- * Trust: whom we take for vspcd in TLS, and how we say who we are. If it fails it has the words for people:
- * what was expected, what has come instead, and what can be done about it.
+ * Trust: which certificates of vspcd's are accepted in TLS, and our own certificate. For a handshake that
+ * has failed it has words for people: what was expected, what was shown instead, and what can be done about
+ * it.
  */
 typedef struct Trust Trust;
 
 /* Texts are borrowed; each may be NULL. */
 typedef struct TrustOptions {
-        const char *ca;          /* file of those who are trusted, instead of the system's */
+        const char *ca;          /* file of trusted authorities, instead of the system's */
         const char *certificate; /* ours */
-        const char *key;         /* NULL: it is in the certificate's file */
+        const char *key;         /* NULL: the key is in the certificate's file */
         const char *fingerprint; /* of vspcd's certificate, SHA-256 in hex, with or without colons */
 } TrustOptions;
 
-/* @host: where vspcd is as the person has put it, the name or address that its certificate must be for. Of a
- * certificate of which the fingerprint is known nothing else is wanted, unless there is @ca as well.
- * *ret_problem: why not, for people, to be freed; may be NULL even so. Returns: 0 or a negative errno. */
-int trust_new(const TrustOptions *options, const char *host, Trust **ret, char **ret_problem);
+/* @host: the name or address as it was typed, for which vspcd's certificate must be valid. If a fingerprint
+ * is given, nothing else is checked, unless @ca is given as well. Says what is wrong. Returns: 0 or a
+ * negative errno. */
+int trust_new(const TrustOptions *options, const char *host, Trust **ret);
 Trust *trust_free(Trust *t);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Trust *, trust_free);
 
-/* What a TlsSession begins with */
+/* What a TlsSession is made with */
 TlsContext *trust_context(const Trust *t);
 const char *trust_host(const Trust *t);
 
-/* Why @s has failed, or has not been opened in time: one line or more without the last one's end, to be
+/* Why @s has failed, or its handshake was not complete in time: lines without the last one's end, to be
  * freed; NULL if memory is short. */
 char *trust_explain(const Trust *t, const TlsSession *s);

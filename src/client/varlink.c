@@ -33,7 +33,7 @@ int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
         json_error_t problem;
         _cleanup_json_ json_t *message = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
 
-        /* One number that is too large makes no number useless: what is large is approximate, then. */
+        /* A number is too large for an integer: read them as reals, so that the others are not lost. */
         if (!message && json_error_code(&problem) == json_error_numeric_overflow)
                 message = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
         if (!json_is_object(message))
@@ -64,7 +64,7 @@ int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
         return 0;
 }
 
-/* What a server that expects TLS says to plain text (RFC 8446, 5.1). There is a NUL in its length. */
+/* The answer to plain text of a server that expects TLS (RFC 8446, 5.1). There is a NUL in its length. */
 static bool is_tls_alert(const uint8_t *p, size_t n) {
         return n >= 2 && p[0] == 21 && p[1] == 3;
 }
@@ -110,19 +110,19 @@ const char *varlink_strerror(int error) {
                 return "vspcd does not answer";
 
         case EBADMSG:
-                return "vspcd gives an answer that is not Varlink";
+                return "vspcd has sent an answer that is not Varlink";
 
         case EPROTONOSUPPORT:
                 return "vspcd speaks TLS there: say --tls (see vspc-client(1))";
 
         case EMSGSIZE:
-                return "vspcd gives an answer of more than 1 MiB";
+                return "vspcd has sent an answer of more than 1 MiB";
 
         case E2BIG:
-                return "vspcd gives an answer of more parts than any has";
+                return "vspcd has sent an answer with too many parts";
 
         case EFBIG:
-                return "vspcd lists more VMs than there can be";
+                return "vspcd lists too many VMs";
 
         default:
                 return strerror(-error);

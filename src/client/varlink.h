@@ -6,27 +6,27 @@
 #include "basic/buffer.h"
 
 /*
- * Varlink messages (https://varlink.org) as a caller sees them: JSON objects, each ended by a NUL. How they
- * travel is not decided here.
+ * Varlink (https://varlink.org) as a client speaks it: calls and replies, JSON objects that end with a NUL.
+ * How they are sent and received is the Connection's business.
  *
- * A reply is bounded in bytes and, before it is parsed, in what it becomes in memory: a few bytes of text
- * may be objects of hundreds.
+ * The bytes of a reply are bounded, and before it is parsed its tokens are: a token may be one byte of text
+ * and hundreds in memory.
  */
 
 #define VARLINK_INTERFACE "org.vspc.Concentrator"
 
-/* Bytes of a reply, and its tokens (basic/json-tokens.h). The longest that vspcd has reason to send is a VM with 64
- * clients (about 1000 tokens); AmbiguousVM may list 64 ids, AccessDenied 64 holders. */
+/* Bytes of a reply, and its tokens (basic/json-tokens.h). The longest that vspcd has reason to send is a VM
+ * with 64 clients (about 1000 tokens); AmbiguousVM may list 64 ids, AccessDenied 64 holders. */
 #define VARLINK_REPLY_MAX (1024U * 1024U)
 #define VARLINK_TOKENS_MAX 8192U
 
-/* Bytes of text for which a token is counted where replies are kept */
+/* Bytes that a token counts for at least, where replies are kept */
 #define VARLINK_TOKEN_COST 16U
 
 typedef enum VarlinkFlags {
         VARLINK_ONE = 0,
-        VARLINK_MORE = 1 << 0,    /* any number of replies are welcome */
-        VARLINK_UPGRADE = 1 << 1, /* the connection is to speak something else afterwards */
+        VARLINK_MORE = 1 << 0,    /* any number of replies may follow */
+        VARLINK_UPGRADE = 1 << 1, /* another protocol follows on the connection */
 } VarlinkFlags;
 
 /* Takes over @parameters, which may be NULL. *ret_size counts the NUL.
@@ -42,20 +42,19 @@ typedef struct VarlinkReply {
         size_t cost; /* of keeping it: its bytes, or more if it has many tokens */
 } VarlinkReply;
 
-/* Returns: 0; -EBADMSG if it is no reply, -E2BIG if it has too many tokens, -ENOMEM. */
+/* Returns: 0, -EBADMSG if it is not a reply, -E2BIG if it has too many tokens, or -ENOMEM. */
 int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret);
 
-/* Takes the first reply out of what was received. *searched: bytes of it in which there is no NUL, kept from
- * one call to the next; 0 at first.
- * Returns: 1; 0 if it has not all been received yet; -EMSGSIZE if it never will; -EPROTONOSUPPORT if it comes
- * from TLS; what varlink_parse_reply() returns. */
+/* Takes the first reply out of @in. *searched: bytes of @in that have no NUL, kept from one call to the
+ * next; 0 at first. Returns: 1; 0 if the reply is not complete yet; -EMSGSIZE if it is too long;
+ * -EPROTONOSUPPORT if it is an alert of TLS; errors of varlink_parse_reply(). */
 int varlink_take_reply(Buffer *in, size_t *searched, VarlinkReply *ret);
 void varlink_reply_done(VarlinkReply *r);
 
-/* Whether it is that error of our interface. */
+/* Whether it is the error @name of our interface */
 bool varlink_reply_is_error(const VarlinkReply *r, const char *name);
 
-/* What an errno means where replies are waited for: "vspcd has closed the connection" */
+/* What an errno means that has ended a call: "vspcd has closed the connection" */
 const char *varlink_strerror(int error);
 
 #define _cleanup_json_ _cleanup_(json_decrefp)

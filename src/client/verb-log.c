@@ -9,19 +9,18 @@
 #include "inventory.h"
 #include "message.h"
 #include "verbs.h"
-#include "vm.h"
 
 /* The journal, and the namespace that log-namespace.conf makes for consoles */
 #define NAMESPACE "--namespace=+vspc"
 
-/* journalctl's own name, three words that are always the same, three matches, and what the user wants besides */
+/* "journalctl", three words that are always the same, the user's options, three matches and a NULL */
 #define JOURNALCTL_WORDS_MAX (8U + JOURNAL_OPTIONS_MAX)
 
 /* Which entries are shown */
 typedef struct Matches {
-        char *unit; /* who has written them */
+        char *unit; /* that has written them */
         char *vm;
-        char *uri; /* NULL: whatever it is */
+        char *uri; /* NULL: any */
 } Matches;
 
 static void matches_done(Matches *m) {
@@ -36,8 +35,8 @@ static char *match(const char *field, const char *value, const char *suffix) {
         return asprintf(&text, "%s=%s%s", field, value, suffix) >= 0 ? text : NULL;
 }
 
-/* Any local user may write entries that look like a console's. Who has written them is what journald itself says: that
- * field cannot be had otherwise, in whatever namespace. */
+/* Any local user may write entries that look like a console's, but the field _SYSTEMD_UNIT is set by
+ * journald, and cannot be forged. */
 static char *match_unit(const Arguments *a) {
         return match("_SYSTEMD_UNIT", a->unit, strchr(a->unit, '.') ? "" : ".service");
 }
@@ -60,7 +59,7 @@ static void put_words(const char *argv[static JOURNALCTL_WORDS_MAX], const char 
 }
 
 static int complain_about_journalctl(int error) {
-        return complain(error, "Cannot run journalctl, which has what consoles say: %m");
+        return complain(error, "Cannot run journalctl, which shows the output of consoles: %m");
 }
 
 static int spawn(const char *const *argv, int output, pid_t *ret) {
@@ -78,7 +77,7 @@ static int spawn(const char *const *argv, int output, pid_t *ret) {
         return -r;
 }
 
-/* Returns: whether journalctl prints anything, or a negative errno, which has been said. */
+/* Returns: whether journalctl prints anything, or a negative errno, about which there was a message. */
 static int prints_anything(const char *const *argv) {
         _cleanup_close_ int from = -1, to = -1;
         int fds[2];
@@ -115,7 +114,7 @@ static int has_entries(const Matches *m) {
         return prints_anything(argv);
 }
 
-/* The journal of a machine is never empty: who finds nothing in it at all may not read it. */
+/* The journal of a machine is never empty: if nothing is found in it, it may not be read. */
 static int is_readable(void) {
         static const char *const argv[] = {"journalctl", NAMESPACE, "--quiet",      "--lines=1",
                                            "--output=cat", "--system", NULL};
@@ -127,11 +126,13 @@ static int complain_about_access(void) {
         if (geteuid() == 0)
                 return complain(ENOENT, "There is no journal on this machine.");
 
-        return complain(EACCES, "You may not read this machine's journal, which has what consoles say: ask as root, or "
-                                "join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
+        return complain(EACCES,
+                        "You may not read this machine's journal, which has the output of consoles: run this as "
+                        "root, or join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
 }
 
-/* Returns: > 0 if there is something, 0 if there is not, or a negative errno, which has been said. */
+/* Returns: > 0 if there are entries, 0 if there are none, or a negative errno, about which there was a
+ * message. */
 static int look_for(const Matches *m) {
         int r = has_entries(m);
         if (r != 0)
@@ -141,7 +142,7 @@ static int look_for(const Matches *m) {
         return r == 0 ? complain_about_access() : MIN(r, 0);
 }
 
-/* Becomes journalctl. Returns: a negative errno. */
+/* Becomes journalctl. Returns: a negative errno if it cannot. */
 static int show(const Arguments *a, const Matches *m) {
         const char *argv[JOURNALCTL_WORDS_MAX];
 
@@ -153,7 +154,7 @@ static int show(const Arguments *a, const Matches *m) {
 
 static int log_known(const Arguments *a, const json_t *vm) {
         const char *id = json_get_text(vm, "id", ""), *uuid = json_get_text(vm, "uuid", "");
-        bool one_of_several = !streq(id, uuid); /* with MultiConsole= it is one of the VM's serial ports */
+        bool one_of_several = !streq(id, uuid); /* a serial port of the VM's, with MultiConsole= */
         _cleanup_(matches_done) Matches m = {
                 .unit = match_unit(a),
                 .vm = match("VSPC_VM_UUID", uuid, ""),
@@ -163,13 +164,13 @@ static int log_known(const Arguments *a, const json_t *vm) {
         if (!m.unit || !m.vm || (one_of_several && !m.uri))
                 return complain(ENOMEM, "Cannot ask the journal: %m");
 
-        /* It may have said nothing yet. */
+        /* It is not a failure if the VM has said nothing yet. */
         int r = look_for(&m);
         return r < 0 ? r : show(a, &m);
 }
 
-/* Whatever vspcd knows: the journal has what it knew. @c: NULL if vspcd is not there. */
-static int log_unknown(const Arguments *a, const char *name, const Connection *c) {
+/* The journal may have entries of a VM that vspcd has forgotten. @error: why asking vspcd at @c has failed */
+static int log_unknown(const Arguments *a, const char *name, const Connection *c, int error) {
         _cleanup_(matches_done) Matches m = {.unit = match_unit(a), .vm = match("VSPC_VM_NAME", name, "")};
 
         if (!m.unit || !m.vm)
@@ -182,39 +183,32 @@ static int log_unknown(const Arguments *a, const char *name, const Connection *c
         if (r > 0)
                 return show(a, &m);
 
-        if (c)
-                (void) verb_refuse_unknown(c, name);
-        return complain(ENOENT, "The journal has nothing that a VM named \"%s\" has said.", name);
+        if (!c->unreachable)
+                (void) verb_failed(c, error, name);
+        return complain(ENOENT, "The journal has no output of a VM named \"%s\".", name);
 }
 
 int verb_log(const Arguments *a) {
-        _cleanup_(connection_freep) Connection *c = NULL;
-        _cleanup_reply_ VarlinkReply refusal = {};
+        _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
         _cleanup_json_ json_t *vms = NULL;
-        _cleanup_free_ char *problem = NULL;
         const char *name = a->words[0];
 
-        int r = connection_open(&a->targets, USEC_INFINITY, &c, &problem);
-        if (r < 0) {
-                message_lines(problem);
-                return log_unknown(a, name, NULL);
+        int r = inventory_fetch(&c, name, INVENTORY_MAX, &vms);
+        if (r < 0 && c.unreachable) {
+                (void) verb_failed(&c, r, name);
+                return log_unknown(a, name, &c, r);
         }
 
-        if (!c->same_machine)
+        if (c.n_tried > 0 && !target_is_of_this_machine(connection_target(&c)))
                 return complain(EINVAL,
-                                "The journal of another machine cannot be read from here: run \"vspc-client log %s\" "
-                                "there.",
+                                "The journal of another machine cannot be read from here: "
+                                "run \"vspc-client log %s\" there.",
                                 name);
 
-        r = inventory_fetch(c, name, INVENTORY_MAX, &vms, &refusal);
+        if (r == -EREMOTEIO && varlink_reply_is_error(&c.refusal, "NoSuchVM"))
+                return log_unknown(a, name, &c, r);
         if (r < 0)
-                return verb_failed(c, r);
-
-        if (refusal.error && !varlink_reply_is_error(&refusal, "NoSuchVM"))
-                return verb_refused(c, &refusal, name);
-
-        if (json_array_size(vms) == 0)
-                return log_unknown(a, name, c);
+                return verb_failed(&c, r, name);
 
         if (json_array_size(vms) > 1)
                 return complain(EINVAL, "\"%s\" names %zu VMs: \"vspc-client show %s\" tells them apart.", name,

@@ -4,13 +4,17 @@
 #include <stdio.h>
 
 #include "basic/text.h"
-#include "human.h"
+#include "message.h"
 #include "verbs.h"
-#include "vm.h"
 
-/* What is remembered of VMs: of so many, and so many bytes of each text. vspcd keeps no more VMs. */
+/* How many VMs are remembered, and bytes of each text. vspcd keeps no more VMs. */
 #define VMS_MAX 65536U
 #define FIELD_MAX 128U
+
+/* Rests between attempts to connect again, doubled after each that has failed. A connection that is shorter
+ * than the longest rest counts as failed. */
+#define REST_MIN_USEC (100 * USEC_PER_MSEC)
+#define REST_MAX_USEC (2 * USEC_PER_SEC)
 
 /* What an event "changed" may be about */
 static const struct {
@@ -23,10 +27,20 @@ static const struct {
 };
 
 typedef struct Watching {
-        size_t n_vms, n_connected; /* when it began */
-        json_t *vms;               /* by id: name and fields[] of each VM, as texts, when it was last told of */
+        size_t n_vms, n_connected; /* of the present state */
+        bool ready;                /* all of that has come */
+        json_t *vms;               /* by id: name and fields[] of each VM, as texts, as they were last told */
         Users users;
+        bool begun; /* some event has come, perhaps by an earlier connection */
+        char *told; /* the reason for waiting that was last told */
 } Watching;
+
+/* Nothing is known until the present state has come. */
+static void begin_state(Watching *w) {
+        json_object_clear(w->vms);
+        w->n_vms = w->n_connected = 0;
+        w->ready = false;
+}
 
 static json_t *field_text(const json_t *vm, const char *key) {
         const char *text = json_get_text(vm, key, NULL);
@@ -53,7 +67,7 @@ static json_t *summarize(const json_t *vm) {
         return summary;
 }
 
-/* Without memory, or of more VMs than there can be, what has changed cannot be told. */
+/* If memory is short, or there are more VMs than there can be, "changed" is told without what has changed. */
 static void remember(Watching *w, const char *event, const json_t *vm) {
         const char *id = json_get_text(vm, "id", "");
 
@@ -81,50 +95,42 @@ static void print_changes(const json_t *before, const json_t *vm) {
 }
 
 static void print_renamed(const json_t *before, const json_t *vm) {
-        fputs("renamed", stdout);
-        if (before)
-                printf(", was %s", json_get_text(before, "name", "?"));
-        fputs(" (", stdout);
-        print_text(stdout, json_get_text(vm, "id", "?"));
-        putchar(')');
+        print_text(stdout, "renamed%s%s (%s)", before ? ", was " : "",
+                   before ? json_get_text(before, "name", "?") : "", json_get_text(vm, "id", "?"));
 }
 
-static void print_client_event(const json_t *client, const char *what, Users users) {
-        fputs("client ", stdout);
-        print_client(stdout, client, users);
-        printf(" %s", what);
-}
-
-/* "web01: " and what goes with each event */
+/* "web01: connected from 192.0.2.7:4711" */
 static void print_vm_event(const VarlinkReply *reply, const char *event, const Watching *w) {
         const json_t *vm = json_object_get(reply->parameters, "vm"),
                      *client = json_object_get(reply->parameters, "client"),
                      *before = json_object_get(w->vms, json_get_text(vm, "id", ""));
+        char access[HUMAN_TEXT_MAX];
 
-        print_text(stdout, json_get_text(vm, "name", "?"));
-        fputs(": ", stdout);
+        if (vm)
+                print_text(stdout, "%s: ", json_get_text(vm, "name", "?"));
 
-        if (streq(event, "connected")) {
-                fputs("connected from ", stdout);
-                print_text(stdout, json_get_text(vm, "peer", "somewhere"));
-        } else if (streq(event, "renamed"))
+        if (streq(event, "connected"))
+                print_text(stdout, "connected from %s", json_get_text(vm, "peer", "somewhere"));
+        else if (streq(event, "renamed"))
                 print_renamed(before, vm);
         else if (streq(event, "changed"))
                 print_changes(before, vm);
         else if (streq(event, "vmotion_begin"))
                 fputs("vMotion begins", stdout);
-        else if (streq(event, "vmotion_complete")) {
-                fputs("vMotion complete, now at ", stdout);
-                print_text(stdout, json_get_text(vm, "peer", "another host"));
-        } else if (streq(event, "vmotion_abort"))
+        else if (streq(event, "vmotion_complete"))
+                print_text(stdout, "vMotion complete, now at %s", json_get_text(vm, "peer", "another host"));
+        else if (streq(event, "vmotion_abort"))
                 fputs("vMotion aborted", stdout);
         else if (streq(event, "client_attached")) {
-                print_client_event(client, "attached, ", w->users);
-                print_text(stdout, access_for_people(json_get_text(client, "access", "?")));
-        } else if (streq(event, "client_detached"))
-                print_client_event(client, "detached", w->users);
-        else /* added, removed, disconnected, and what a later version may tell */
-                print_text(stdout, event);
+                fputs("client ", stdout);
+                print_client(stdout, client, w->users);
+                print_text(stdout, " attached, %s", human_access(json_get_text(client, "access", "?"), access));
+        } else if (streq(event, "client_detached")) {
+                fputs("client ", stdout);
+                print_client(stdout, client, w->users);
+                fputs(" detached", stdout);
+        } else /* added, removed, disconnected, and events of later versions */
+                print_text(stdout, "%s", event);
 }
 
 static void print_event(const VarlinkReply *reply, Watching *w) {
@@ -132,9 +138,14 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         const json_t *vm = json_object_get(reply->parameters, "vm");
         char moment[HUMAN_TEXT_MAX];
         usec_t now = now_realtime();
+        bool is_present = streq(event, "present"), is_ready = streq(event, "ready");
 
-        /* A line each for thousands of VMs in which nothing happens would help nobody. */
-        if (streq(event, "present")) {
+        /* vspcd tells the present state again. */
+        if (w->ready && (is_present || is_ready))
+                begin_state(w);
+
+        /* Thousands of VMs to which nothing happens are only counted. */
+        if (is_present) {
                 w->n_vms++;
                 w->n_connected += json_is_true(json_object_get(vm, "connected"));
                 remember(w, event, vm);
@@ -143,54 +154,83 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
 
         /* With the date: it may run for days. */
         printf("%s ", human_moment(now, 0, moment));
-        if (streq(event, "ready"))
-                printf("Watching %zu VM%s, %zu connected.", w->n_vms, w->n_vms == 1 ? "" : "s",
-                       w->n_connected);
-        else {
+        if (is_ready) {
+                printf("Watching %zu VM%s, %zu connected.", w->n_vms, w->n_vms == 1 ? "" : "s", w->n_connected);
+                w->ready = true;
+        } else {
                 print_vm_event(reply, event, w);
                 remember(w, event, vm);
         }
         putchar('\n');
 }
 
-/* Returns: 1 if more may come, 0 if vspcd has ended it, a negative errno. */
-static int next_event(Connection *c, const Arguments *a, Watching *w) {
-        _cleanup_reply_ VarlinkReply reply = {};
+/* Prints events until the connection ends. Returns: 0 if vspcd has ended the reply, or a negative errno. */
+static int watch(Connection *c, const Arguments *a, Watching *w) {
+        bool more = true;
 
-        int r = connection_receive(c, USEC_INFINITY, &reply);
-        if (r < 0)
-                return verb_failed(c, r);
-        if (reply.error)
-                return verb_refused(c, &reply, NULL);
+        begin_state(w);
 
-        if (a->json == JSON_OFF)
-                print_event(&reply, w);
-        else {
-                r = verb_print_json(reply.parameters, a->json);
+        int r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
+        while (r >= 0 && more) {
+                _cleanup_reply_ VarlinkReply reply = {};
+
+                r = connection_receive(c, USEC_INFINITY, &reply);
                 if (r < 0)
-                        return r;
+                        break;
+
+                w->begun = true;
+                free(TAKE_PTR(w->told));
+                w->users = connection_users(c);
+                if (a->json == JSON_OFF)
+                        print_event(&reply, w);
+                else
+                        r = verb_print_json(reply.parameters, a->json);
+
+                fflush(stdout);
+                more = reply.continues;
         }
 
-        fflush(stdout);
-        return reply.continues;
+        return r;
+}
+
+/* Says why it waits, once for each reason. */
+static void tell_waiting(Watching *w, const Connection *c, int error) {
+        _cleanup_free_ char *why = connection_explain(c, error);
+        char *text;
+
+        if (why && w->told && streq(why, w->told))
+                return;
+
+        if (asprintf(&text, "%s\nWaiting until vspcd can be reached again.", why ?: "Out of memory") < 0)
+                text = NULL;
+        message_lines(text);
+        free(text);
+        free(w->told);
+        w->told = TAKE_PTR(why);
 }
 
 int verb_monitor(const Arguments *a) {
-        _cleanup_(connection_freep) Connection *c = NULL;
+        _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
         _cleanup_json_ json_t *vms = json_object();
+        Watching w = {.vms = vms};
+        usec_t rest = REST_MIN_USEC;
 
-        int r = verb_connect(a, &c);
-        if (r < 0)
-                return r;
+        for (;;) {
+                usec_t began = now_monotonic();
 
-        Watching w = {.vms = vms, .users = connection_users(c)};
+                int r = watch(&c, a, &w);
 
-        r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
-        if (r < 0)
-                return verb_failed(c, r);
+                /* After a refusal, or where Varlink is not spoken, it would not help to connect again. */
+                if (r >= 0 || !w.begun || c.state != CONNECTION_CLOSED || r != c.error) {
+                        free(w.told);
+                        return r < 0 ? verb_failed(&c, r, NULL) : 0;
+                }
 
-        while ((r = next_event(c, a, &w)) > 0)
-                ;
+                if (now_monotonic() - began > REST_MAX_USEC)
+                        rest = REST_MIN_USEC;
 
-        return r;
+                tell_waiting(&w, &c, r);
+                usleep((useconds_t) rest);
+                rest = MIN(rest * 2, REST_MAX_USEC);
+        }
 }

@@ -1,49 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
+
+#include "inventory.h"
 #include "message.h"
 #include "refusal.h"
+#include "session.h"
 #include "verbs.h"
 
-int verb_connect(const Arguments *a, Connection **ret) {
-        _cleanup_free_ char *problem = NULL;
+int verb_failed(const Connection *c, int error, const char *vm) {
+        _cleanup_free_ char *text = refusal_explain(c, error, vm ?: "?", REFUSAL_IN_FULL);
 
-        int r = connection_open(&a->targets, USEC_INFINITY, ret, &problem);
-        return r < 0 ? complain_lines(r, problem) : 0;
-}
-
-int verb_failed(Connection *c, int error) {
-        return complain_lines(error, connection_strerror(c, error));
-}
-
-int verb_refused(const Connection *c, const VarlinkReply *reply, const char *vm) {
-        _cleanup_free_ char *text =
-                refusal_explain(reply, vm ?: "?", c->targets, connection_users(c), REFUSAL_IN_FULL);
-
-        return complain_lines(EREMOTEIO, text);
-}
-
-int verb_refuse_unknown(const Connection *c, const char *vm) {
-        VarlinkReply unknown = {.error = VARLINK_INTERFACE ".NoSuchVM"};
-
-        return verb_refused(c, &unknown, vm);
-}
-
-int verb_for_each(const Arguments *a, VerbForOne run) {
-        _cleanup_(connection_freep) Connection *c = NULL;
-        int result = 0;
-
-        int r = verb_connect(a, &c);
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < a->n_words; i++) {
-                r = run(c, a->words[i], a);
-                if (r < 0 && r != -EREMOTEIO)
-                        return r;
-                result = MIN(result, r);
-        }
-
-        return result;
+        return complain_lines(error, text);
 }
 
 int verb_print_json(const json_t *value, JsonFormat format) {
@@ -54,4 +22,110 @@ int verb_print_json(const json_t *value, JsonFormat format) {
 
         putchar('\n');
         return 0;
+}
+
+int verb_attach(const Arguments *a) {
+        _cleanup_(session_freep) Session *s = NULL;
+
+        int r = session_new(a, &s);
+        if (r >= 0)
+                r = session_run(s);
+        if (r >= 0)
+                return 0;
+
+        message_lines(s && s->last_words ? s->last_words : strerror(-r));
+        if (a->similar_verb && !(s && s->title))
+                message("Did you mean the verb \"%s\"?", a->similar_verb);
+        return r;
+}
+
+/* Does it to each VM that is named, up to the first for which it fails. */
+static int for_each(const Arguments *a, int (*run)(Connection *c, const char *name, const Arguments *a)) {
+        _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < a->n_words; i++)
+                r = run(&c, a->words[i], a);
+
+        return r;
+}
+
+/* All VMs of that name */
+static int show(Connection *c, const char *name, const Arguments *a) {
+        static bool shown = false;
+        _cleanup_json_ json_t *vms = NULL;
+
+        int r = inventory_fetch(c, name, INVENTORY_MAX, &vms);
+        if (r < 0)
+                return verb_failed(c, r, name);
+
+        for (size_t i = 0; r >= 0 && i < json_array_size(vms); i++) {
+                const json_t *vm = json_array_get(vms, i);
+
+                if (a->json != JSON_OFF)
+                        r = verb_print_json(vm, a->json);
+                else {
+                        if (TAKE(shown, true))
+                                putchar('\n');
+                        show_vm(stdout, vm, connection_users(c));
+                }
+        }
+
+        return r;
+}
+
+int verb_show(const Arguments *a) {
+        return for_each(a, show);
+}
+
+/* Calls @method for a VM, and acknowledges that with the VM's name, however it was named here: so that is
+ * asked for first. */
+static int do_to(Connection *c, const char *name, const char *method, VarlinkReply *ret) {
+        _cleanup_json_ json_t *vms = NULL;
+
+        int r = inventory_fetch(c, name, INVENTORY_MAX, &vms);
+        if (r < 0)
+                return verb_failed(c, r, name);
+
+        /* Of several vspcd says that the name is ambiguous. */
+        const json_t *vm = json_array_get(vms, 0);
+        const char *id = json_array_size(vms) == 1 ? json_get_text(vm, "id", name) : name;
+
+        r = connection_ask(c, method, json_pack("{s:s}", "vm", id), ret);
+        if (r < 0)
+                return verb_failed(c, r, name);
+
+        print_text(stdout, "%s: ", json_get_text(vm, "name", "?"));
+        return 0;
+}
+
+static int clear(Connection *c, const char *name, _unused_ const Arguments *a) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        uint64_t n = 0;
+
+        int r = do_to(c, name, "Clear", &reply);
+        if (r < 0)
+                return r;
+
+        (void) json_get_number(reply.parameters, "disconnected", &n);
+        printf("%" PRIu64 " client%s disconnected.\n", n, n == 1 ? "" : "s");
+        return 0;
+}
+
+int verb_clear(const Arguments *a) {
+        return for_each(a, clear);
+}
+
+static int forget(Connection *c, const char *name, _unused_ const Arguments *a) {
+        _cleanup_reply_ VarlinkReply reply = {};
+
+        int r = do_to(c, name, "Forget", &reply);
+        if (r >= 0)
+                puts("forgotten.");
+
+        return r;
+}
+
+int verb_forget(const Arguments *a) {
+        return for_each(a, forget);
 }

@@ -3,31 +3,50 @@
 
 #include <stdio.h>
 
-#include "style.h"
+#include "basic/time.h"
 #include "varlink.h"
 
 /*
- * What vspcd says about a VM and those at its console: the objects VM and Client of the interface, read with
- * distrust (any field may be missing or be something else) and put into words.
+ * VM: words for what vspcd tells about a VM and its clients, as objects VM and Client of the interface. Any
+ * field of them may be missing or have another type.
  *
- * Texts are as they came. Whoever prints them sanitises them: print_text(), or a Table.
+ * What is printed here cannot act on a terminal. Texts that are returned are not sanitised, unless it says
+ * so.
  */
 
-/* Returns: @otherwise if there is no such field, or it is no text. */
+/* Returns: @otherwise if there is no such field, or it is not a text. */
 const char *json_get_text(const json_t *object, const char *key, const char *otherwise);
 
 /* Returns: whether it is a number that is not negative. */
 bool json_get_number(const json_t *object, const char *key, uint64_t *ret);
 
-void print_text(FILE *f, const char *text);
+void print_text(FILE *f, const char *format, ...) _printf_(2, 3);
 
-/* "connected", "disconnected", "migrating", "shared" */
-const char *vm_state(const json_t *vm, Style *ret_style);
+/* Values as people write them, in a buffer. Points in time are CLOCK_REALTIME here. */
+#define HUMAN_TEXT_MAX 64U
+
+/* "Sat 2025-11-22 10:48:21 CET" */
+const char *human_timestamp(usec_t t, char buffer[static HUMAN_TEXT_MAX]);
+
+/* "10:48:21" today, "2025-11-21 10:48:21" otherwise */
+const char *human_moment(usec_t t, usec_t now, char buffer[static HUMAN_TEXT_MAX]);
+
+/* "3min 12s ago", "2 days ago", "in 23h 59min" */
+const char *human_distance(usec_t t, usec_t now, char buffer[static HUMAN_TEXT_MAX]);
+
+/* "999B", "1.2M" */
+const char *human_size(uint64_t bytes, char buffer[static HUMAN_TEXT_MAX]);
+
+/* "free-for-all", for what Varlink calls "free_for_all"; not sanitised */
+const char *human_access(const char *access, char buffer[static HUMAN_TEXT_MAX]);
+
+/* "connected", "disconnected", "migrating", "shared". *ret_color: an escape sequence */
+const char *vm_state(const json_t *vm, const char **ret_color);
 
 /* "web01 (5012abcd-…)", sanitised and to be freed; NULL if memory is short. */
 char *vm_title(const json_t *vm);
 
-/* Whether the users of vspcd's machine are the ones that we know. */
+/* Whether user ids that vspcd tells are those of this machine */
 typedef enum Users {
         USERS_OURS,
         USERS_FOREIGN,
@@ -39,9 +58,8 @@ void print_client(FILE *f, const json_t *client, Users users);
 /* "alice (pid 4711) holds write access since 10:48:21 (3min ago)" */
 void print_holder(FILE *f, const json_t *client, Users users);
 
-/* The client that keeps others from writing; NULL if there is none among those that are listed. */
+/* The client that keeps others from writing; NULL if it is not among those that are listed. */
 const json_t *vm_find_writer(const json_t *vm);
 
-/* Access modes have dashes on the command line and underscores in Varlink. */
-const char *access_from_option(const char *text);
-const char *access_for_people(const char *access);
+/* All that is known about a VM, in lines */
+void show_vm(FILE *f, const json_t *vm, Users users);

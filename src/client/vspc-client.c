@@ -12,17 +12,16 @@
 static const struct {
         const char *name;
         int (*run)(const Arguments *a);
-        size_t least_words, most_words;
-        const char *wanted;
+        size_t least_vms, most_vms;
 } verbs[] = {
-        {"list", verb_list, 0, 0, "takes no more arguments"},
-        {"show", verb_show, 1, SIZE_MAX, "wants to know which VM: vspc-client show VM"},
-        {"attach", verb_attach, 1, 1, "wants to know which one VM: vspc-client attach VM"},
-        {"clear", verb_clear, 1, SIZE_MAX, "wants to know which VM: vspc-client clear VM"},
-        {"forget", verb_forget, 1, SIZE_MAX, "wants to know which VM: vspc-client forget VM"},
-        {"monitor", verb_monitor, 0, 0, "takes no more arguments"},
-        {"metrics", verb_metrics, 0, 0, "takes no more arguments"},
-        {"log", verb_log, 1, 1, "wants to know which one VM: vspc-client log VM"},
+        {"list", verb_list, 0, 0},
+        {"show", verb_show, 1, SIZE_MAX},
+        {"attach", verb_attach, 1, 1},
+        {"clear", verb_clear, 1, SIZE_MAX},
+        {"forget", verb_forget, 1, SIZE_MAX},
+        {"monitor", verb_monitor, 0, 0},
+        {"metrics", verb_metrics, 0, 0},
+        {"log", verb_log, 1, 1},
 };
 
 /* Were one of them closed a socket might take its place. */
@@ -43,8 +42,11 @@ static int run(const Arguments *a) {
                 if (!streq(verbs[i].name, name))
                         continue;
 
-                if (a->n_words < verbs[i].least_words || a->n_words > verbs[i].most_words)
-                        return complain(EINVAL, "%s %s.", name, verbs[i].wanted);
+                if (verbs[i].most_vms == 0 && a->n_words > 0)
+                        return complain(EINVAL, "%s: \"%s\" is one argument too many.", name, a->words[0]);
+                if (a->n_words < verbs[i].least_vms || a->n_words > verbs[i].most_vms)
+                        return complain(EINVAL, "%s: %s one VM is needed.", name,
+                                        verbs[i].most_vms == 1 ? "exactly" : "at least");
 
                 return verbs[i].run(a);
         }

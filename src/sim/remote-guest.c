@@ -116,15 +116,11 @@ static const StreamHandler stream_handler = {
 };
 
 static int open_connection(RemoteGuest *g) {
-        _cleanup_close_ int fd = socket(g->address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int fd = socket_connect(g->address);
         if (fd < 0)
-                return -errno;
+                return fd;
 
-        socket_tune(fd);
-        if (connect(fd, &g->address->any, address_length(g->address)) < 0 && errno != EINPROGRESS)
-                return -errno;
-
-        int r = stream_open(&g->stream, g->poller, WIRE_PLAIN(TAKE_FD(fd)), OUT_MAX, &stream_handler);
+        int r = stream_open(&g->stream, g->poller, WIRE_PLAIN(fd), OUT_MAX, &stream_handler);
         if (r < 0)
                 return r;
 
@@ -133,11 +129,11 @@ static int open_connection(RemoteGuest *g) {
 }
 
 static void connect_to_machine(RemoteGuest *g) {
-        int r = open_connection(g), error = 0;
+        int r = open_connection(g);
 
         /* An address of this machine may have refused already, and sending would not tell why. */
-        if (r >= 0 && getsockopt(g->stream.watch.fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error}) >= 0)
-                r = -error;
+        if (r >= 0)
+                r = socket_take_error(g->stream.watch.fd);
 
         if (r < 0)
                 end_connection(g, r);

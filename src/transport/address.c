@@ -75,7 +75,17 @@ void address_set_port(SocketAddress *a, uint16_t port) {
 }
 
 socklen_t address_length(const SocketAddress *a) {
-        return a->any.sa_family == AF_INET6 ? sizeof a->in6 : sizeof a->in;
+        switch (a->any.sa_family) {
+
+        case AF_UNIX:
+                return sizeof a->un;
+
+        case AF_INET6:
+                return sizeof a->in6;
+
+        default:
+                return sizeof a->in;
+        }
 }
 
 bool address_is_loopback(const SocketAddress *a) {

@@ -28,6 +28,25 @@ void socket_set_user_timeout(int fd) {
         set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MSEC);
 }
 
+int socket_connect(const SocketAddress *a) {
+        _cleanup_close_ int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+
+        socket_tune(fd);
+        if (connect(fd, &a->any, address_length(a)) < 0 && errno != EINPROGRESS)
+                return -errno;
+
+        return TAKE_FD(fd);
+}
+
+int socket_take_error(int fd) {
+        int error = 0;
+        socklen_t size = sizeof error;
+
+        return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 ? -errno : -error;
+}
+
 int socket_listen(const SocketAddress *a) {
         _cleanup_close_ int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)

@@ -3,7 +3,7 @@
 
 #include "address.h"
 
-/* TCP sockets: how they are opened, and what is set on them. */
+/* Stream sockets: how they are opened, and what is set on those of TCP. */
 
 /*
  * Sets what every connection is to have: no delay; keepalive, by which a peer that has died is found within about a
@@ -16,6 +16,13 @@ void socket_tune(int fd);
  * connection of one that lives but takes nothing for as long, which a person who has paused the terminal may do
  * for as long as they like: for ESXi hosts only. */
 void socket_set_user_timeout(int fd);
+
+/* Begins to connect to @a, without waiting: once the socket is writable, socket_take_error() says whether it is connected.
+ * Returns: a descriptor or a negative errno. */
+int socket_connect(const SocketAddress *a);
+
+/* Returns: 0, or the negative errno of what has failed since it was last asked for. */
+int socket_take_error(int fd);
 
 /* Opens a TCP listener on @a. Returns: a descriptor or a negative errno (-EADDRINUSE among them). */
 int socket_listen(const SocketAddress *a);

@@ -72,7 +72,7 @@ class Hostility(ClientTestCase):
         terminal = self.attached(server, "web01", "--wait")
         server.answers["Attach"] = error("NoSuchVM", vm="web01")
         server.wait_attached().close()
-        terminal.wait_shown(b"vspcd knows no VM")
+        terminal.wait_shown(b"No VM named ")
         terminal.command(b"q")
         self.assertEqual(terminal.wait_exit(), 0)
         self.assertNotIn("List", [method for method, _ in server.calls])
@@ -80,7 +80,7 @@ class Hostility(ClientTestCase):
     def test_an_answer_of_too_many_parts(self):
         many = reply(vm={"a": [0] * 8192}, granted="free_for_all")
         for args in ["list"], ["attach", "web01"]:
-            self.assertSays(run(self.fake(List=many, Attach=many), *args), "more parts than any has")
+            self.assertSays(run(self.fake(List=many, Attach=many), *args), "too many parts")
 
     def test_answers_without_end(self):
         vm = json.dumps({"parameters": {"vm": {"a": [[]] * 4000}}, "continues": True}).encode() + b"\0"
@@ -92,7 +92,7 @@ class Hostility(ClientTestCase):
                 while True:
                     caller.sock.sendall(vm)
 
-        for verb, text, limit in ("list", "more VMs than there can be", 600), ("show", 'no VM "x".\n', 200):
+        for verb, text, limit in ("list", "too many VMs", 600), ("show", 'No VM named "x".\n', 200):
             process = subprocess.Popen([CLIENT, *options_of(self.fake(List=answer)), verb, *["x"][:verb == "show"]],
                                        stderr=subprocess.PIPE, text=True, env=environment())
             with process.stderr:
@@ -144,6 +144,13 @@ class Attach(ClientTestCase):
         vm, terminal = self.attached_to_vm()
         vm.close()
         terminal.wait_shown(b"\r\n[vspc: VM disconnected]\r\n")
+
+    def test_an_access_mode_may_be_written_as_varlink_spells_it_or_with_dashes(self):
+        for given in "exclusive", "write", "free-for-all", "free-for-all-fallback", "free_for_all", "free_for_all_fallback":
+            server = self.attaching()
+            result = run(server, "web01", f"--access={given}", "--quiet-for=0s")
+            self.assertEqual((result.returncode, server.calls),
+                             (0, [("Attach", {"vm": "web01", "access": given.replace("-", "_")})]), result)
 
     def test_who_keeps_it_from_writing(self):
         vm, first = self.attached_to_vm("--access=write")
@@ -582,23 +589,23 @@ class Wait(ClientTestCase):
             terminal = self.attached(vspcd, "web01", "--wait")
             vspcd.signal(signal.SIGTERM)
             vspcd.wait_exit()
-            terminal.wait_shown(b"\r\nWaiting until it can be attached to.\r\n")
+            terminal.wait_shown(b"\r\nWaiting until the VM can be attached to.\r\n")
             self.assertTrue(terminal.is_raw())
             n = len(terminal.shown)
             again = start()
-            terminal.wait_shown(b'vspcd knows no VM "' + vm.id.encode(), n)
+            terminal.wait_shown(b'No VM named "' + vm.id.encode(), n)
             vm = EsxiVm(again, "web02", digits=vm.digits).connect()
             terminal.wait_shown(b"Connected to VM web02 ", n)  # by its UUID
             terminal.type(b"x")
             vm.wait_data(b"x")
-            self.assertEqual(terminal.shown[n:].count(b"knows no VM"), 1)
+            self.assertEqual(terminal.shown[n:].count(b"No VM named"), 1)
 
     def test_for_vspcd_to_be_started(self):
         server = self.attaching()
         server.close()
         terminal = self.terminal(server, "web01", "--wait")
         terminal.wait_shown(b"Cannot reach vspcd: ")
-        terminal.wait_shown(b"Waiting until it can be attached to.\r\n")
+        terminal.wait_shown(b"Waiting until the VM can be attached to.\r\n")
         self.assertTrue(terminal.is_as_before())
         again = FakeVspcd(path=server.path, **server.answers)
         self.addCleanup(again.__exit__)
@@ -631,7 +638,7 @@ class Wait(ClientTestCase):
 
     def test_not_for_what_time_does_not_heal(self):
         server = self.fake(Attach=error("AmbiguousVM", vm="web", uuids=["1", "2"]), List=all_vms([]))
-        self.assertSays(run(server, "web", "--wait"), '"web" may be any of these VMs', "\n  1\n  2\n")
+        self.assertSays(run(server, "web", "--wait"), '"web" matches several VMs', "\n  1\n  2\n")
 
 
 @skipUnless(shutil.which("tmux"), "tmux is not installed")

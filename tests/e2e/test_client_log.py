@@ -100,12 +100,12 @@ class Log(ClientTestCase):
                            all_vms([a_vm("web01")]))
         for options in [], ["--follow"], ["--output=json"]:
             result = self.log(server, "web11", *options)
-            self.assertSays(result, 'no VM "web11"', "\n  web01  5012", "The journal has nothing that")
+            self.assertSays(result, 'No VM named "web11"', "\n  web01  5012", "The journal has no output of a VM named")
             self.assertEqual(result.stdout, "")
         gone = self.fake()
         gone.close()
         result = self.log(gone, "web11")
-        self.assertSays(result, "Cannot reach vspcd: ", "The journal has nothing that")
+        self.assertSays(result, "Cannot reach vspcd: ", "The journal has no output of a VM named")
         self.assertEqual(result.stdout, "")
 
     def test_whether_there_is_anything_is_asked_for_the_same(self):
@@ -144,7 +144,7 @@ class Log(ClientTestCase):
     def test_what_vspcd_refuses_is_not_looked_for(self):
         server = self.fake(List=error("AmbiguousVM", vm="5012", uuids=["1", "2"]))
         result = self.log(server, "5012")
-        self.assertSays(result, '"5012" may be any of these VMs')
+        self.assertSays(result, '"5012" matches several VMs')
         self.assertEqual(result.stdout, "")
 
     def test_no_journalctl(self):

@@ -8,6 +8,7 @@ import pwd
 import re
 import socket
 import subprocess
+import tempfile
 from unittest import skipUnless
 
 from client_cases import CLIENT, ClientTestCase, environment, run
@@ -22,10 +23,10 @@ class Refusals(ClientTestCase):
         for name in "web01", "WEB02", "database", "mail":
             connected_vm(vspcd, name)
         for verb in "attach", "show", "clear", "forget":
-            self.assertSays(run(vspcd, verb, "wbe01"), 'vspcd knows no VM "wbe01". Similar names:\n  web01  5012')
+            self.assertSays(run(vspcd, verb, "wbe01"), 'No VM named "wbe01". Similar names:\n  web01  5012')
         self.assertRegex(run(vspcd, "show", "web").stderr, r'names:\n  WEB02  \S+\n  web01  \S+\n$')
         self.assertRegex(run(vspcd, "show", "databases").stderr, r'names:\n  database  \S+\n$')
-        self.assertSays(run(vspcd, "show", "xyz"), 'knows no VM "xyz". "vspc-client list" shows')
+        self.assertSays(run(vspcd, "show", "xyz"), 'No VM named "xyz". "vspc-client list" lists the VMs.')
 
     def test_at_most_five_similar_names_the_nearest_first(self):
         vms = [a_vm(f"web{i}x", i) for i in range(8)] + [a_vm("Web", 9), a_vm("wep", 10)]
@@ -38,7 +39,7 @@ class Refusals(ClientTestCase):
         vspcd = self.start()
         vms = [connected_vm(vspcd, "twin"), connected_vm(vspcd, "twin")]
         for verb in "attach", "clear", "forget":
-            self.assertSays(run(vspcd, verb, "twin"), '"twin" may be any of', *[f"\n  twin  {vm.id}" for vm in vms])
+            self.assertSays(run(vspcd, verb, "twin"), '"twin" matches several VMs', *[f"\n  twin  {vm.id}" for vm in vms])
         self.assertEqual(run(vspcd, "show", "twin").stdout.count("Name: twin"), 2)
         self.assertEqual(run(vspcd, "show", vms[0].id).returncode, 0)
 
@@ -46,7 +47,7 @@ class Refusals(ClientTestCase):
         vms = [a_vm("n" * 80 + str(i), i) for i in range(30)]
         server = self.fake(Attach=error("AmbiguousVM", vm="n", uuids=[vm["id"] for vm in vms]), List=all_vms(vms))
         result = run(server, "attach", "n")
-        self.assertSays(result, "may be any of these VMs", *[f"\n  {vm['name']}  {vm['id']}\n" for vm in vms[:20]])
+        self.assertSays(result, "matches several VMs", *[f"\n  {vm['name']}  {vm['id']}\n" for vm in vms[:20]])
         self.assertTrue(result.stderr.endswith("\n  and 10 more\n"), result.stderr[-200:])
 
     def test_who_holds_the_access_that_is_denied(self):
@@ -105,6 +106,10 @@ class Refusals(ClientTestCase):
             self.assertHarmless(subprocess.run([CLIENT, *options[:-1], f"{options[-1]}={self.EVIL}"], encoding="utf-8",
                                                capture_output=True, check=False, env=environment()))
 
+    def test_nor_can_the_name_of_an_option(self):
+        for word in f"--{self.EVIL}", f"-{self.EVIL}", f"--tls={self.EVIL}", f"--{self.EVIL}=x":
+            self.assertHarmless(run(self.fake(), word))
+
     def assertHarmless(self, result):
         self.assertEqual(result.returncode, 1, result)
         self.assertRegex(result.stderr, "^vspc-client: ")
@@ -117,26 +122,35 @@ class Refusals(ClientTestCase):
 
     def test_usage(self):
         server = self.fake()
-        for args, text in ((["show"], "which VM"), (["attach"], "which one VM"), (["attach", "a", "b"], "which one VM"),
-                           (["list", "a"], "no more arguments"), (["--access=all", "a"], '"exclusive", "write"'),
-                           (["--escape=ab", "a"], "--escape"), (["--json=yaml"], '"short" or "pretty"'),
-                           (["--quiet-for=soon", "a"], "time span"), (["metrics", "--format=xml"], "openmetrics"),
-                           (["--host=a", "list"], "exclude"), ([b"\xff"], "not UTF-8"), (["--frob"], "--help")):
+        for args, text in ((["show"], "show: at least one VM is needed.\n"),
+                           (["attach"], "attach: exactly one VM is needed.\n"),
+                           (["attach", "a", "b"], "attach: exactly one VM is needed.\n"),
+                           (["log", "a", "b"], "log: exactly one VM is needed.\n"),
+                           (["list", "a"], 'list: "a" is one argument too many.\n'),
+                           (["--access=all", "a"], '--access: "all" is not "exclusive", "write"'),
+                           (["--escape=ab", "a"], '--escape: "ab" is not a character, ^ and a character, or "none".\n'),
+                           (["--json=yaml"], '"short" or "pretty"'), (["--quiet-for=soon", "a"], "time span"),
+                           (["metrics", "--format=xml"], "openmetrics"),
+                           (["--host=a", "list"], "--host, --socket: only one of them can be used.\n"),
+                           ([b"\xff"], "is not UTF-8, so it cannot name a VM.\n"), (["--frob"], 'Unknown option "--frob".'),
+                           (["-x"], 'Unknown option "-x".'), (["--tls", "-xf"], 'Unknown option "-x".'), (["--access"], "--access: a value is needed."),
+                           (["-H"], "-H: a value is needed."), (["--tls=x"], "--tls=x: no value is allowed.")):
             self.assertSays(run(server, *args), text)
+        self.assertEqual(server.calls, [])
 
     def test_an_unknown_verb_and_the_similar_one(self):
         server = self.fake()
         for word, verb in (("status", "show"), ("shwo", "show"), ("Attach", "attach"), ("logs", "log"), ("mon", "monitor"),
                            ("ls", "list"), ("connect", "attach"), ("remove", "forget")):
-            self.assertSays(run(server, word, "web-1"), f'No verb "{word}". Did you mean "{verb}"?')
-        self.assertSays(run(server, "web-1", "web-2"), 'No verb "web-1". "vspc-client --help" lists the verbs.')
+            self.assertSays(run(server, word, "web-1"), f'Unknown verb "{word}". Did you mean "{verb}"?')
+        self.assertSays(run(server, "web-1", "web-2"), 'Unknown verb "web-1". "vspc-client --help" lists all verbs.')
         self.assertHarmless(run(server, self.EVIL, "web-1"))
         self.assertEqual(server.calls, [])
 
     def test_one_word_is_a_vm_and_maybe_a_verb_with_a_mistake(self):
         server = self.fake(List=all_vms([]), Attach=error("NoSuchVM", vm="x"))
         for word, verb in ("lst", "list"), ("metric", "metrics"), ("Monitor", "monitor"):
-            self.assertSays(run(server, word), f'no VM "{word}"', f'Did you mean the verb "{verb}"?')
+            self.assertSays(run(server, word), f'No VM named "{word}"', f'Did you mean the verb "{verb}"?')
         for words in ["web-log-01"], ["attach", "lst"]:
             self.assertNotIn("verb", run(server, *words).stderr)
 
@@ -206,6 +220,27 @@ class Reaching(ClientTestCase):
         port = server.listener.getsockname()[1]
         for host in f"localhost:{port}", f"127.0.0.1:{port}", f"[127.0.0.1]:{port}":
             self.assertEqual(self.fails(f"--host={host}").stdout, "No VMs.\n")
+
+    @skipUnless(os.getuid() == 0, "only root can have an /etc/hosts of its own")
+    def test_an_address_that_does_not_answer_is_given_up_for_the_next(self):
+        """The kernel lets those wait whom a listener with a full backlog would have to accept."""
+        vm = a_vm("web01")
+        server = self.fake(on_tcp=True, List=all_vms([vm]), Attach=lambda *_: reply(vm=vm, granted="write"))
+        with contextlib.ExitStack() as stack:
+            full = stack.enter_context(socket.create_server(("::1", server.port), family=socket.AF_INET6, backlog=0))
+            stack.enter_context(socket.create_connection(full.getsockname()[:2]))
+            hosts = stack.enter_context(tempfile.NamedTemporaryFile("w"))
+            hosts.write("127.0.0.1 twofold\n::1 twofold\n")  # ::1 comes first (RFC 6724)
+            hosts.flush()
+            command = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts.name, CLIENT,
+                       f"--host=twofold:{server.port}"]
+            processes = [subprocess.Popen([*command, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                          stderr=subprocess.PIPE, text=True, env=environment())
+                         for args in (["list", "--no-legend"], ["web01", "--quiet-for=0s"])]
+            outputs = [process.communicate(timeout=PATIENCE_SEC) for process in processes]
+            self.assertEqual([process.returncode for process in processes], [0, 0], outputs)
+        self.assertIn("web01", outputs[0][0])
+        self.assertIn("Connected to VM web01", outputs[1][1])
 
     def test_answers_that_are_none(self):
         for data, text in ((b"SSH-2.0-x\r\n\0", "not Varlink"), (b"[]\0", "not Varlink"), (b"\xff\0", "not Varlink"),

@@ -88,7 +88,7 @@ class Belief(TlsTestCase):
             self.assertIsAsked(self.serving(on_tcp="::1", host=host))
         other = context(authority().issue("localhost", "IP:::2"))
         result = run(self.serving(other, on_tcp="::1", host="[::1]"))
-        self.assertSays(result, 'It has to be for "::1", and from an authority in')
+        self.assertSays(result, 'The certificate must be for "::1", and signed by an authority in')
 
     def test_the_name_is_what_was_typed_not_what_it_resolves_to(self):
         name, address = (context(authority().issue("vspcd", alternative))
@@ -96,9 +96,9 @@ class Belief(TlsTestCase):
         self.assertIsAsked(self.serving(name, host="localhost"))
         self.assertIsAsked(self.serving(address, host="127.0.0.1"))
         self.assertIsRefused(self.serving(name, host="127.0.0.1"), "name in the certificate does not match",
-                             'It has to be for "127.0.0.1", and from')
+                             'The certificate must be for "127.0.0.1", and signed by')
         self.assertIsRefused(self.serving(address, host="localhost"), "name in the certificate does not match",
-                             'It has to be for "localhost", and from')
+                             'The certificate must be for "localhost", and signed by')
 
     def test_every_kind_of_key(self):
         for key in RSA_2048, RSA_4096:
@@ -111,20 +111,20 @@ class Belief(TlsTestCase):
             warnings.simplefilter("ignore", DeprecationWarning)
             old = context(version=ssl.TLSVersion.TLSv1_1)
         old.set_ciphers("DEFAULT@SECLEVEL=0")
-        self.assertIsRefused(self.serving(old), "Is it a socket on which vspcd speaks TLS")
+        self.assertIsRefused(self.serving(old), "Does vspcd speak TLS there?")
 
     def test_nobody_of_another_authority(self):
         other = authority("another").issue("vspc.example.com", "IP:127.0.0.1")
         text = self.assertIsRefused(self.serving(context(other)), "The certificate issuer is unknown. ",
-                                    f'It has to be for "127.0.0.1", and from an authority in {authority().path}.\n',
-                                    'It is that of "vspc.example.com". If that is vspcd\'s, of which "openssl x509 ',
+                                    f'The certificate must be for "127.0.0.1", and signed by an authority in {authority().path}.\n',
+                                    'The certificate shown is that of "vspc.example.com". If "openssl x509 ',
                                     f"\n  --fingerprint={other.sha256}\n")
         self.assertNotIn("13372", text)
 
     def test_the_authorities_of_the_system_unless_others_are_named(self):
         server = self.serving()
         server.options.pop()
-        self.assertIsRefused(server, "issuer is unknown", "from an authority that this system trusts.")
+        self.assertIsRefused(server, "issuer is unknown", "signed by an authority that this system trusts.")
 
     def test_nothing_that_has_expired_or_has_not_begun(self):
         for text, certificate in (("expired", authority().expired("x", "IP:127.0.0.1")),
@@ -137,7 +137,7 @@ class Belief(TlsTestCase):
 
     def test_a_name_cannot_touch_the_terminal(self):
         certificate = authority("another").issue("\x1b[2Jx")
-        text = self.assertIsRefused(self.serving(context(certificate)), 'It is that of "\ufffd[2Jx"')
+        text = self.assertIsRefused(self.serving(context(certificate)), 'The certificate shown is that of "\ufffd[2Jx"')
         self.assertNotIn("\x1b", text)
 
 
@@ -172,7 +172,7 @@ class Chains(TlsTestCase):
         text = self.assertIsRefused(self.trusting(self.alone, authority().ca),
                                     'The certificate issuer is unknown. The issuer is "vspc\'s intermediate": it is not '
                                     "trusted, and its certificate has not been sent.\n",
-                                    f"from an authority in {authority().path}.", f"--fingerprint={self.alone.sha256}")
+                                    f"signed by an authority in {authority().path}.", f"--fingerprint={self.alone.sha256}")
         self.assertNotIn("13372", text)
 
     def test_so_is_a_root_that_is_not_trusted(self):
@@ -216,7 +216,7 @@ class Chains(TlsTestCase):
             server = self.serving(context(version=version, clients=authority()))
             server.options += [f"--cert={alice.both}"]
             self.assertSays(run(server), "the peer says: ",
-                            f"and may not accept the certificate in {alice.both}.\n")
+                            f"and may not accept the one in {alice.both}.\n")
 
 
 @skipUnless(os.getuid() == 0, "only root can have a trust store of its own")
@@ -247,13 +247,13 @@ class System(TlsTestCase):
         result = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", authority().path, self.STORE, CLIENT,
                                  *server.options, "list"], capture_output=True, text=True, check=False,
                                 env=environment(), timeout=PATIENCE_SEC, stdin=subprocess.DEVNULL)
-        self.assertSays(result, "issuer is unknown", f"from an authority in {authority('another').path}.")
+        self.assertSays(result, "issuer is unknown", f"signed by an authority in {authority('another').path}.")
 
     def test_does_not_trust_everybody(self):
         result = self.run_trusting(self.serving(), authority("another").ca)
         self.assertNotIn("at all", result.stderr)
         self.assertSays(result, 'The issuer is "vspc\'s tests": it is not trusted, and its certificate has not been sent.',
-                        'It has to be for "127.0.0.1", and from an authority that this system trusts.')
+                        'The certificate must be for "127.0.0.1", and signed by an authority that this system trusts.')
 
     def test_that_trusts_nobody_is_told_so(self):
         self.assertSays(self.run_trusting(self.serving()), "This system trusts no authority at all: ", "ca-certificates",
@@ -279,7 +279,7 @@ class Pinning(TlsTestCase):
         other_ca, other_pin = f"--ca={authority('another').path}", f"--fingerprint={authority().ca.sha256}"
         self.assertIsAsked(self.serving(trust=[ca, pin]))
         self.assertIsRefused(self.serving(trust=[ca, other_pin]), "another fingerprint", authority().ca.sha256,
-                             f'It has to be one for "127.0.0.1", and from an authority in {authority().path}.',
+                             f'The certificate must also be for "127.0.0.1", and signed by an authority in {authority().path}.',
                              f"  --fingerprint={good().sha256}")
         text = self.assertIsRefused(self.serving(trust=[other_ca, pin]), "issuer is unknown",
                                     "has this fingerprint: without --ca that is enough.")
@@ -343,7 +343,7 @@ class Identity(TlsTestCase):
     def test_none_is_a_reason_that_is_told(self):
         """In TLS 1.3 the server says so after the handshake."""
         for version in TLS_1_2, TLS_1_3:
-            self.assertSaysOfEachVerb(self.asking(version), "It has asked who we are: answer with --cert=FILE and "
+            self.assertSaysOfEachVerb(self.asking(version), "The server asks for our certificate: use --cert=FILE and "
                                                             "--key=FILE.\n")
 
     def test_one_that_is_not_taken_is_named(self):
@@ -352,7 +352,7 @@ class Identity(TlsTestCase):
             server = self.asking(version)
             server.options += [f"--cert={mallory.both}"]
             self.assertSaysOfEachVerb(server, "the peer says: ",
-                                      "It has asked who we are, and may not accept the certificate in "
+                                      "The server asks for our certificate, and may not accept the one in "
                                       f"{mallory.both}.\n")
 
 
@@ -365,11 +365,11 @@ class Options(TlsTestCase):
     def test_that_contradict_each_other(self):
         host = "--host=127.0.0.1"
         for option, value in ("ca", "x"), ("cert", "x"), ("key", "x"), ("fingerprint", good().sha256):
-            self.assertSaysOf([host, f"--{option}={value}"], f"--{option} is about TLS: it wants --tls.")
-            self.assertSaysOf([f"--{option}={value}"], f"--{option} is about TLS: it wants --tls.")
-        self.assertSaysOf(["--tls", "--socket=/x"], "--tls and --socket exclude each other")
-        self.assertSaysOf(["--tls"], "--tls wants to know where vspcd is: --host=HOST[:PORT].")
-        self.assertSaysOf([host, "--tls", f"--key={good().key}"], "--key is a certificate's: it wants --cert=FILE.")
+            self.assertSaysOf([host, f"--{option}={value}"], f"--{option}: --tls is needed as well.\n")
+            self.assertSaysOf([f"--{option}={value}"], f"--{option}: --tls is needed as well.\n")
+        self.assertSaysOf(["--tls", "--socket=/x"], "--tls: a local socket has no TLS, --host=HOST[:PORT] is needed.\n")
+        self.assertSaysOf(["--tls"], "--tls: --host=HOST[:PORT] is needed as well.\n")
+        self.assertSaysOf([host, "--tls", f"--key={good().key}"], "--key: --cert=FILE is needed as well.\n")
 
     def test_files_that_are_of_no_use_are_named(self):
         other = authority().issue("other")
@@ -495,7 +495,7 @@ class Hostility(TlsTestCase):
                 self.assertIn(text, stderr)
             self.assertNotIn("Sanitizer", stderr)
 
-    HINT = "Is it a socket on which vspcd speaks TLS, as it does on port 13372"
+    HINT = "Does vspcd speak TLS there? It does on port 13372 if"
 
     def test_plain_text(self):
         def telnet(sock):
@@ -585,6 +585,25 @@ class Hostility(TlsTestCase):
 
         process = self.started(answer, "list", "--no-legend")
         self.assertEqual(process.communicate(timeout=PATIENCE_SEC)[0].split()[:1], ["web01"])
+
+    def test_a_reply_behind_one_that_is_as_long_as_it_may_be(self):
+        """The last record is longer than what is left of the room for replies: GnuTLS has the rest, the kernel nothing."""
+        room = 1 << 20
+        vm = {"id": "long", "name": "long", "x": "x" * (room - 200)}
+        first, last = {"parameters": {"vm": vm}, "continues": True}, all_vms([a_vm("last")])[0]
+        data = b"".join(json.dumps(message).encode() + b"\0" for message in (first, last))
+        self.assertLess(len(json.dumps(first)), room)
+
+        def answer(sock):
+            end = TlsEnd(sock).handshake()
+            end.read_call()
+            beyond = len(data) - room
+            sock.sendall(end.seal(data[:beyond]) + end.seal(data[beyond:]))
+            sock.recv(1)
+
+        process = self.started(answer, "list", "--no-legend")
+        out, stderr = process.communicate(timeout=PATIENCE_SEC)
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["last", "long"], stderr)
 
     def test_a_record_that_is_forged_ends_it_and_is_not_shown(self):
         """However it is noticed, nothing of what it holds counts."""

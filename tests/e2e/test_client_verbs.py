@@ -10,12 +10,14 @@ import re
 import signal
 import subprocess
 import time
+from unittest import mock
 
 from client_cases import CLIENT, ClientTestCase, environment, options_of, run
 from fake_varlink import a_client, a_vm, all_vms, error, reply
-from harness import PATIENCE_SEC, main, wait_for
+from harness import listener, main, wait_for
 from peers import COM_PORT, TelnetClient, connected_vm, sub
 
+INTERFACE = os.path.join(os.path.dirname(__file__), "../../src/admin/org.vspc.Concentrator.varlink")
 COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bash/vspc-client")
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
            "vmsAwaitingPort portsClosed vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal "
@@ -188,22 +190,22 @@ class Show(ClientTestCase):
         out = run(server, "show", "b", "a", "--json").stdout
         self.assertEqual([json.loads(line) for line in out.splitlines()], [vms[1], vms[0]])
 
-    def test_what_there_is_of_several_is_shown_and_the_rest_is_a_failure(self):
-        vspcd = self.start()
-        for name in "web01", "web02":
-            connected_vm(vspcd, name)
-        result = run(vspcd, "show", "nope", "web01", "nor-this", "web02")
-        self.assertSays(result, 'no VM "nope"', 'no VM "nor-this"')
-        self.assertEqual(re.findall("Name: (.*)", result.stdout), ["web01", "web02"])
+    def test_ends_with_one_error_at_the_first_vm_that_is_unknown(self):
+        server = self.fake(List=lambda _, p: all_vms([a_vm("web-1")]) if p.get("name") == "web-1" else error("NoSuchVM"))
+        for names, shown in ((["nope", "web-1"], []), (["web-1", "nope", "web-1", "nor-this"], ["web-1"])):
+            result = run(server, "show", *names)
+            self.assertSays(result, 'vspc-client: No VM named "nope".\n')
+            self.assertEqual(result.stderr.count("vspc-client: "), 1)
+            self.assertEqual(re.findall("Name: (.*)", result.stdout), shown)
 
     def test_messages_come_where_they_belong(self):
         """In one file with the output, as in a terminal."""
         vspcd = self.start()
         connected_vm(vspcd, "web01")
-        command = [CLIENT, *options_of(vspcd), "show", "web01", "nope", "web01"]
+        command = [CLIENT, *options_of(vspcd), "show", "web01", "nope"]
         shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
                                env=environment()).stdout
-        self.assertRegex(shown, r'(?s)^ +Name: web01\n.*\nvspc-client: .*"nope".*\n +Name: web01\n')
+        self.assertRegex(shown, r'(?s)^ +Name: web01\n.*\nvspc-client: No VM named "nope"')
 
 
 class Monitor(ClientTestCase):
@@ -262,6 +264,19 @@ class Monitor(ClientTestCase):
             "web01: added", "web01: serial port is now 115200 8N1", "web01: disconnected",
             "web01: serial port is now 115200 8N1", "web01: removed", "web01: changed"])
 
+    def test_takes_in_the_present_state_again_whenever_it_comes(self):
+        before, after = a_vm("web01"), a_vm("web02", 2)
+        ready = {"event": "ready"}
+        self.assertEqual(self.told({"event": "present", "vm": before}, ready, {"event": "present", "vm": after}, ready,
+                                   {"event": "changed", "vm": {**before, "port": 1}},
+                                   {"event": "changed", "vm": {**after, "port": 1}}, ready),
+                         ["Watching 1 VM, 1 connected.", "Watching 1 VM, 1 connected.", "web01: changed",
+                          "web02: port is now 1", "Watching 0 VMs, 0 connected."])
+
+    def test_an_event_of_a_later_version_is_shown(self):
+        self.assertEqual(self.told({"event": "ate\x1b"}, {"event": "slept", "vm": a_vm("web01")}),
+                         ["ate\ufffd", "web01: slept"])
+
     def test_says_which_name_a_vm_had(self):
         vm = a_vm("web01")
         renamed = {"event": "renamed", "vm": {**vm, "name": "web02"}}
@@ -299,12 +314,74 @@ class Monitor(ClientTestCase):
         self.assertEqual([event["event"] for event in events], ["present", "ready"])
         self.assertEqual(events[0]["vm"]["name"], "old")
 
-    def test_ends_with_a_failure_when_vspcd_does(self):
-        vspcd = self.start()
-        process = self.monitor(vspcd)
-        self.until(process, "Watching")
-        vspcd.signal(signal.SIGTERM)
-        self.assertEqual(process.wait(PATIENCE_SEC), 1)
+    def forgetful(self, *connections):
+        """A server that closes each connection after the events that are told there, until none are left."""
+        left = list(connections)
+
+        def answer(caller, _):
+            if not left:
+                return reply(event="ready")
+            for event in left.pop(0):
+                caller.send(json.dumps({"parameters": event, "continues": True}).encode() + b"\0")
+            caller.close()
+            return None
+
+        return self.fake(Monitor=answer)
+
+    def test_connects_again_when_its_connection_ends(self):
+        vm, ready = a_vm("web01"), {"event": "ready"}
+        present, changed = {"event": "present", "vm": vm}, {"event": "changed", "vm": {**vm, "port": 50007}}
+        server = self.forgetful([present, ready], [present, ready, changed])
+        result = run(server, "monitor")
+        self.assertEqual([line.split(" ", 2)[2] for line in result.stdout.splitlines()], [
+            "Watching 1 VM, 1 connected.", "Watching 1 VM, 1 connected.", "web01: port is now 50007",
+            "Watching 0 VMs, 0 connected."])
+        self.assertEqual((result.returncode, len(server.calls)), (0, 3))
+
+    def test_tells_once_why_it_waits_each_time_it_has_to(self):
+        ready = {"event": "ready"}
+        server = self.forgetful([ready], [], [], [ready], [])
+        result = run(server, "monitor", "--json")
+        self.assertEqual(result.stderr, "vspc-client: vspcd has closed the connection\n"
+                                        "Waiting until vspcd can be reached again.\n" * 2)
+        self.assertEqual([json.loads(line) for line in result.stdout.splitlines()], [ready] * 3)
+        self.assertEqual(len(server.calls), 6)
+
+    def test_what_it_knew_before_it_lost_its_connection_is_not_compared(self):
+        """The VM may have been forgotten and be another one with the same name meanwhile."""
+        vm = a_vm("web01")
+        result = run(self.forgetful([{"event": "present", "vm": vm}], [{"event": "changed", "vm": {**vm, "port": 1}}]),
+                     "monitor")
+        self.assertEqual([line.split(" ", 2)[2] for line in result.stdout.splitlines()],
+                         ["web01: changed", "Watching 0 VMs, 0 connected."])
+
+    def test_a_connection_that_ends_before_anything_was_told_is_a_failure(self):
+        server = self.forgetful([])
+        self.assertSays(run(server, "monitor"), "vspc-client: vspcd has closed the connection\n")
+        self.assertEqual(len(server.calls), 1)
+
+    def test_a_refusal_when_it_connects_again_is_a_failure(self):
+        server = self.forgetful([{"event": "ready"}])
+        told = server.answers["Monitor"]
+        server.answers["Monitor"] = lambda caller, p: (told(caller, p) if len(server.calls) == 1 else
+                                                       error("AccessDenied", access="Monitor"))
+        self.assertSays(run(server, "monitor"), "is denied")
+
+    def test_across_a_restart_of_vspcd(self):
+        """With the admin socket kept open, as systemd does."""
+        with listener() as vm_socket, listener() as admin_socket:
+            def start():
+                with mock.patch("harness.listener", side_effect=[vm_socket.dup(), admin_socket.dup()]):
+                    return self.start()
+            vspcd = start()
+            process = self.monitor(vspcd)
+            self.until(process, "Watching 0 VMs")
+            vspcd.signal(signal.SIGTERM)
+            vspcd.wait_exit()
+            again = start()
+            self.until(process, "Watching 0 VMs")
+            connected_vm(again, "web01")
+            self.until(process, "web01: connected from")
 
 
 class Metrics(ClientTestCase):
@@ -356,13 +433,13 @@ class Clear(ClientTestCase):
             client.wait_closed()
         self.assertEqual(run(vspcd, "clear", "web01").stdout, "web01: 0 clients disconnected.\n")
 
-    def test_all_but_those_that_cannot_be(self):
+    def test_ends_at_the_first_vm_that_is_unknown(self):
         vspcd = self.start()
         for name in "web01", "web02":
             connected_vm(vspcd, name)
         result = run(vspcd, "clear", "web01", "nope", "web02")
-        self.assertSays(result, 'no VM "nope"')
-        self.assertEqual(result.stdout, "web01: 0 clients disconnected.\nweb02: 0 clients disconnected.\n")
+        self.assertSays(result, 'No VM named "nope"')
+        self.assertEqual(result.stdout, "web01: 0 clients disconnected.\n")
 
 
 class Forget(ClientTestCase):
@@ -375,7 +452,7 @@ class Forget(ClientTestCase):
             result = run(vspcd, "forget", name_of(vm))
             self.assertEqual((result.returncode, result.stdout), (0, f"web{i}: forgotten.\n"), result)
 
-    def test_all_but_those_that_are_connected(self):
+    def test_ends_at_the_first_vm_that_is_connected(self):
         vspcd = self.start()
         vms = [connected_vm(vspcd, f"web{i}") for i in range(3)]
         for vm in vms[0], vms[2]:
@@ -383,7 +460,7 @@ class Forget(ClientTestCase):
             vspcd.wait_logged(f"{vm.name} .*its connection from .* has ended")
         result = run(vspcd, "forget", "web0", "web1", "web2")
         self.assertSays(result, "VM web1 is connected")
-        self.assertEqual(result.stdout, "web0: forgotten.\nweb2: forgotten.\n")
+        self.assertEqual(result.stdout, "web0: forgotten.\n")
 
     def test_a_name_in_the_acknowledgement_cannot_touch_the_terminal(self):
         vm = a_vm("evil\x1b[2J\r\nfake")
@@ -409,6 +486,15 @@ class Completion(ClientTestCase):
         self.assertEqual(self.complete(None, "--access=free-for-all-"), ["free-for-all-fallback"])
         self.assertEqual(self.complete(None, "--access", "ex"), ["exclusive"])
         self.assertEqual(self.complete(None, "metrics", "--format=o"), ["openmetrics"])
+
+    def test_access_modes_are_those_of_the_interface(self):
+        with open(INTERFACE, encoding="utf-8") as f:
+            modes = re.search(r"^type Access \((.*)\)$", f.read(), re.MULTILINE)[1].replace("_", "-").split(", ")
+        modes.remove("read-only")  # which nobody can ask for
+        self.assertEqual(sorted(self.complete(None, "--access=")), sorted(modes))
+        for text in run(self.fake(), "--help").stdout, run(self.fake(), "--access=x").stderr:
+            for mode in modes:
+                self.assertIn(mode, text)
 
     def test_vms(self):
         server = self.fake(List=all_vms([a_vm(name, i) for i, name in enumerate(

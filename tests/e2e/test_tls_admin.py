@@ -136,7 +136,7 @@ class Identity(AdminTestCase):
 
         vspcd, result = ask(whole_server, carol)
         self.assertNotEqual(result.returncode, 0)
-        self.assertIn(f"It has asked who we are, and may not accept the certificate in {carol.path}.", result.stderr)
+        self.assertIn(f"The server asks for our certificate, and may not accept the one in {carol.path}.", result.stderr)
         vspcd.wait_logged("fails in TLS")
 
     def test_who_speaks_no_tls_is_refused_with_the_reason(self):

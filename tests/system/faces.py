@@ -58,7 +58,7 @@ class Faces(Scenario):
         log = ("vspc-client", "log", "--no-pager", "--output=cat")
         self.assertIn("I am web01\n", self.machine.out(*log, "web01"))
         unknown = self.machine.run(*log, "web11", check=False)
-        self.assertIn("The journal has nothing that a VM named \"web11\" has said.", unknown.stderr)
+        self.assertIn("The journal has no output of a VM named \"web11\".", unknown.stderr)
         for name in "web01", "web11":
             hidden = self.machine.run(*log, name, user="bob", check=False)
             self.assertIn("You may not read this machine's journal", hidden.stderr)
