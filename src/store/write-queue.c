@@ -283,6 +283,7 @@ static void *worker(void *userdata) {
                 if (!q->queue && !q->written)
                         break;
 
+                bool takes_all = HASH_CNT(handle, q->entries) <= BATCH_MAX;
                 int r = queue_write(q);
                 if (queue_is_sync_due(q) || (r < 0 && q->written)) { /* the others do not wait for the one that failed */
                         int synced = queue_sync(q);
@@ -299,7 +300,7 @@ static void *worker(void *userdata) {
                         queue_set_error(q, r);
                         queue_wait_to_retry(q, retry_sec);
                         retry_sec = MIN(2 * retry_sec, STORE_RETRY_MAX_SEC);
-                } else if (!q->queue)
+                } else if (takes_all)
                         queue_rest(q);
         }
 

@@ -499,6 +499,7 @@ class TheFile(StoreTest):
         vspcd.wait_logged(f"vm-ports:{number}: this line is passed over: its checksum is wrong")
         self.assertEqual(self.read(), damaged)  # until there is something to be written
         self.again(vspcd, vms[1])
+        wait_for(lambda: self.read() != damaged, "the file to be written anew")
         vspcd.wait_logged("vm-ports is written anew; as it was, it is kept as vm-ports.damaged")
         self.assertEqual(self.read("vm-ports.damaged"), damaged)
         self.wait_stored(vms[1].id)
@@ -510,6 +511,7 @@ class TheFile(StoreTest):
     def test_what_is_damaged_writes_nothing_of_its_own_to_the_log(self):
         self.write(HEADER + b"\x1b]0;title\x07\x1b[2J\n\rvspcd: VM web01: forged\n\xff\xfe\tID=\u202e\n")
         vspcd = self.begin()
+        vspcd.wait_logged("vm-ports:4: this line is passed over")
         self.assertEqual(vspcd.count_logged("is passed over"), 3)
         self.assertFalse(vspcd.has_logged("forged|title"))
 
@@ -634,11 +636,11 @@ class EarlierVersions(StoreTest):
 class Trouble(StoreTest):
     """The disk is full, or cannot be written: the service goes on, says so, and recovers by itself."""
 
-    def go_through(self, vspcd, error, break_it, mend_it, file=None):
+    def go_through(self, vspcd, error, break_it, mend_it, *, file=None, name=None):
         before = connected_vm(vspcd)
         self.wait_stored(before.id, file=file)
         break_it()
-        vms = [connected_vm(vspcd) for _ in range(5)]
+        vms = [connected_vm(vspcd, name) for _ in range(5)]
         vspcd.wait_status(f"6 VMs, 0 clients, ports cannot be stored: {error}")
         vspcd.wait_logged("Backend=file cannot store which VM has which port, going on from memory and trying "
                           f"again: {error}")
@@ -679,7 +681,8 @@ class Trouble(StoreTest):
                         pass
                 except OSError:
                     pass
-        self.go_through(vspcd, "No space left on device", fill, lambda: os.unlink(ballast), f"{folder}/vm-ports")
+        self.go_through(vspcd, "No space left on device", fill, lambda: os.unlink(ballast), file=f"{folder}/vm-ports",
+                        name=b"\xff" * 1000)  # lines that do not fit into what the file has of its last page
         self.assertEqual([name for name in os.listdir(folder) if name.startswith(".")], [])
 
     def test_the_disk_has_errors(self):
