@@ -739,7 +739,7 @@ static void test_what_the_file_says_is_later_than_what_the_folder_says(_unused_ 
         assert_loads(find(&in_a_file), store, NULL, 0);
         close_store(store);
 
-        assert_int_equal(rename(path_of("mappings.old"), path_of("mappings")), 0);
+        write_old_folder();
         store = open_text(HEADER "-\tID=50123456-789a-bcde-f012-3456789abcde\tNAME=web01\tURI=s0\tPORT=50009\n");
         m.port = 50009;
         m.stored = 0;
