@@ -195,17 +195,19 @@ static int queue_sync(WriteQueue *q) {
         int r = 0;
 
         q->next_sync = now_monotonic() + STORE_SYNC_USEC;
-        if (q->backend->sync) {
-                pthread_mutex_unlock(&q->lock);
-                r = MIN(q->backend->sync(q->state), 0);
-                pthread_mutex_lock(&q->lock);
-        }
 
-        DL_FOREACH_SAFE(q->written, e, next)
-                if (r < 0)
-                        queue_return(q, e);
-                else
+        /* They may be many, and nobody else looks at them: the lock is not held for it. */
+        pthread_mutex_unlock(&q->lock);
+        if (q->backend->sync)
+                r = MIN(q->backend->sync(q->state), 0);
+        if (r >= 0)
+                DL_FOREACH_SAFE(q->written, e, next)
                         entry_free(e);
+        pthread_mutex_lock(&q->lock);
+
+        if (r < 0)
+                DL_FOREACH_SAFE(q->written, e, next)
+                        queue_return(q, e);
         q->written = NULL;
         q->n_written = 0;
 
