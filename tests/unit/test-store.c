@@ -506,6 +506,70 @@ static void test_it_never_has_much_that_is_out_of_date(_unused_ void **state) {
         close_store(store);
 }
 
+static ino_t inode_of(const char *name) {
+        struct stat st;
+
+        assert_int_equal(stat(path_of(name), &st), 0);
+        return st.st_ino;
+}
+
+static bool fsync_fails;
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd) {
+        if (!fsync_fails)
+                return __real_fsync(fd);
+
+        errno = EIO;
+        return -1;
+}
+
+/* The kernel takes pages that it could not write for written. */
+static void test_after_an_fsync_that_has_failed_it_is_written_anew(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = open_as_it_is(&in_a_file);
+        Mapping m = web01();
+
+        put(store, &m);
+        ino_t before = inode_of("vm-ports");
+        fsync_fails = true;
+        assert_int_equal(b->sync(store), -EIO);
+        fsync_fails = false;
+        assert_int_equal(inode_of("vm-ports"), before);
+        assert_int_equal(b->sync(store), 0);
+        assert_int_not_equal(inode_of("vm-ports"), before);
+        close_store(store);
+
+        store = open_as_it_is(&in_a_file);
+        assert_loads(b, store, &m, 1);
+        close_store(store);
+}
+
+/* Here because of a folder in the place of the temporary file. */
+static void test_if_it_cannot_be_written_anew_lines_are_added_as_before(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = open_as_it_is(&in_a_file);
+        ino_t before = inode_of("vm-ports");
+        Mapping m = web01();
+
+        assert_int_equal(mkdir(path_of(".vm-ports.new"), 0700), 0);
+        for (unsigned i = 0; i < 30000; i++) {
+                m.stored++;
+                put(store, &m);
+                if (i % 1000 == 999)
+                        assert_int_equal(b->sync(store), 0);
+        }
+        assert_int_equal(inode_of("vm-ports"), before);
+
+        assert_int_equal(rmdir(path_of(".vm-ports.new")), 0);
+        for (unsigned i = 0; i < 20000; i++)
+                put(store, &m);
+        assert_int_equal(b->sync(store), 0);
+        assert_int_not_equal(inode_of("vm-ports"), before);
+        close_store(store);
+}
+
 static void test_a_last_line_that_is_cut_off_costs_nothing_else(_unused_ void **state) {
         char id[256];
         Mapping m[] = {web01(), console_of("s1", id)};
@@ -890,6 +954,8 @@ int main(void) {
                 FILE_TEST(test_the_file_is_text_to_which_lines_are_added),
                 FILE_TEST(test_it_is_written_anew_for_the_first_change_after_a_start),
                 FILE_TEST(test_it_never_has_much_that_is_out_of_date),
+                FILE_TEST(test_after_an_fsync_that_has_failed_it_is_written_anew),
+                FILE_TEST(test_if_it_cannot_be_written_anew_lines_are_added_as_before),
                 FILE_TEST(test_a_last_line_that_is_cut_off_costs_nothing_else),
                 FILE_TEST(test_a_damaged_line_costs_one_vm_and_is_kept_aside),
                 FILE_TEST(test_files_that_are_kept_aside_have_a_bound),

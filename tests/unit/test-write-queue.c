@@ -418,6 +418,22 @@ static void test_one_that_cannot_be_written_does_not_keep_the_others_from_it(_un
         wait_for_call("+bad=@0");
 }
 
+/* It may be half a minute until that one is tried again. */
+static void test_nor_from_being_synced(_unused_ void **state) {
+        fail_puts("bad", -EISDIR);
+        hold_the_thread();
+        put("bad", "", 0);
+        put("a", "", 1);
+        hold(false);
+        WAIT_UNTIL(count_calls("!+bad=@0") == 2);
+        pthread_mutex_lock(&fake.lock);
+        assert_int_equal(count_calls("sync"), 2);
+        assert_string_equal(fake.calls[0], "+first=@0");
+        assert_string_equal(fake.calls[1], "sync");
+        assert_string_equal(fake.calls[4], "sync");
+        pthread_mutex_unlock(&fake.lock);
+}
+
 static void test_what_could_not_be_synced_is_put_again(_unused_ void **state) {
         pthread_mutex_lock(&fake.lock);
         fake.sync_error = -EIO;
@@ -515,6 +531,7 @@ int main(void) {
                 TEST(test_what_is_tried_again_is_the_latest),
                 TEST(test_what_has_failed_does_not_replace_what_is_newer),
                 TEST(test_one_that_cannot_be_written_does_not_keep_the_others_from_it),
+                TEST(test_nor_from_being_synced),
                 TEST(test_what_could_not_be_synced_is_put_again),
                 TEST(test_at_the_end_each_is_tried_once_more),
                 TEST(test_removals_are_bounded),
