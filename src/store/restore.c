@@ -67,12 +67,6 @@ static int compare(uint64_t a, uint64_t b) {
         return (a > b) - (a < b);
 }
 
-static int compare_latest_first(const void *a, const void *b) {
-        const Mapping *x = *(Mapping *const *) a, *y = *(Mapping *const *) b;
-
-        return compare(y->stored, x->stored) ?: strcmp(x->id, y->id);
-}
-
 /* Those that were connected, and go on being waited for from now, last */
 static int compare_longest_gone_first(const void *a, const void *b) {
         const Mapping *x = *(Mapping *const *) a, *y = *(Mapping *const *) b;
@@ -80,28 +74,30 @@ static int compare_longest_gone_first(const void *a, const void *b) {
         return compare(x->gone_since - 1, y->gone_since - 1) ?: compare(x->stored, y->stored) ?: strcmp(x->id, y->id);
 }
 
-/* From then on no two mappings have the same port. */
+/* From then on no two mappings have the same port: the one stored later has it, or of two stored at the same time the one
+ * that was loaded later. */
 static int settle_claims(Stored *s) {
-        const Mapping **holders = calloc(UINT16_MAX + 1, sizeof(Mapping *));
+        Mapping **holders = calloc(UINT16_MAX + 1, sizeof(Mapping *));
         if (!holders)
                 return -ENOMEM;
 
-        qsort(s->mappings, s->n, sizeof(Mapping *), compare_latest_first);
         for (size_t i = 0; i < s->n; i++) {
-                Mapping *m = s->mappings[i];
-                const Mapping *holder = holders[m->port];
+                Mapping *winner = s->mappings[i], *loser = holders[winner->port];
 
-                if (m->port == 0)
+                if (winner->port == 0)
                         continue;
-
-                if (!holder) {
-                        holders[m->port] = m;
-                        continue;
+                if (loser && loser->stored > winner->stored) {
+                        loser = winner;
+                        winner = holders[winner->port];
                 }
 
-                log_warning("VM %s (%s) has to have another port: %u has been given to VM %s (%s) since", m->name,
-                            m->id, m->port, holder->name, holder->id);
-                m->port = 0;
+                holders[winner->port] = winner;
+                if (!loser)
+                        continue;
+
+                log_warning("VM %s (%s) has to have another port: %u has been given to VM %s (%s) since", loser->name,
+                            loser->id, loser->port, winner->name, winner->id);
+                loser->port = 0;
         }
 
         free(holders);

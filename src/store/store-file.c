@@ -1,59 +1,387 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Backend=file: a file for each mapping in the state directory. A file is written under a temporary name, made
- * durable and renamed, so that at any moment, power cuts included, it is there as it was or as it is to be. What is
- * not ours, or damaged, is passed over with a warning and never deleted: where it has the name of a VM's file it is
- * set aside under another one once there is something to be written of that VM.
+ * Backend=file: all mappings in one text file, a line each (mapping-line.h), and in memory as Backend=memory has them.
+ * A change is one more line at the end of the file; a later line replaces an earlier one of the same ID.
+ *
+ * The file is written anew from memory, without what is out of date, under a temporary name that is then renamed, so that
+ * at any moment, power cuts included, the one or the other is there: for the first change after a start, so that nothing
+ * is added to what an earlier run has left; once most of it is out of date; and after anything has gone wrong with it, a
+ * write, an fsync or somebody who has removed it. But for the first start of all that is done by WriteQueue's thread.
  */
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "basic/buffer.h"
 #include "basic/log.h"
-#include "basic/text.h"
-#include "mapping-file.h"
+#include "mapping-folder.h"
+#include "mapping-line.h"
 #include "store.h"
 
 #define STATE_DIRECTORY_DEFAULT "/var/lib/vspc"
-#define FOLDER "mappings"
 
-/* What is being written; hidden, so that it is passed over should it ever be left */
-#define TEMPORARY_PREFIX "."
+#define FILE_NAME "vm-ports"
+#define TEMPORARY "." FILE_NAME ".new"
 
-/* What is set aside: behind the name it had, and a number from the second one on. So many of one name */
-#define ASIDE_SUFFIX ".damaged"
+/* The first line, with the version of the format, and one for people */
+#define MAGIC "vspc-mappings "
+#define HEADER MAGIC "1"
+#define NOTE "# One VM a line. See FILES in vspc.conf(5) before you change anything, and stop vspc.service first."
+
+/* How much of the file may be out of date, beside as much as there was in it when it was written anew */
+#define OUT_OF_DATE_MAX (1024U * 1024U)
+
+/* Written at once when the file is written anew */
+#define PIECE_SIZE 65536U
+
+/* What is set aside is called NAME.damaged, NAME.damaged.2 and so on; the last one is replaced. */
 #define ASIDE_MAX 16U
-#define ASIDE_NAME_MAX (MAPPING_FILE_NAME_MAX + sizeof(ASIDE_SUFFIX ".99"))
+#define ASIDE_NAME_MAX 64U
+
+/* Lines that are no good and are named in the log; the others are only counted. */
+#define PROBLEMS_LOGGED_MAX 100U
 
 typedef struct FileStore {
         int folder_fd;
-        char *path; /* for messages */
-        bool crowded; /* it has been logged that there is no name left to set something aside */
-} FileStore;
+        char *folder; /* its path, for messages */
+        void *table;  /* of Backend=memory */
 
-/* What a file turns out to be */
-typedef struct File {
-        Mapping mapping;     /* points into the text */
-        int error;           /* the negative errno with which it could not be read */
-        const char *problem; /* why it is no mapping, in words */
-        char text[MAPPING_FILE_SIZE_MAX + 1];
-} File;
+        int fd;        /* of the file; -1: it has to be written anew before anything is added */
+        uint64_t size; /* of the file; beyond the limit it is written anew */
+        uint64_t limit;
+
+        bool keep; /* what is in the file's place, when it is replaced */
+
+        unsigned n_lines, n_problems; /* read at the start */
+        bool ordered; /* and they are all that is in memory */
+} FileStore;
 
 static void file_close(void *state) {
         FileStore *s = state;
 
+        if (s->table)
+                store_memory.close(s->table);
+        safe_close(s->fd);
         safe_close(s->folder_fd);
-        free(s->path);
+        free(s->folder);
         free(s);
 }
 
 static inline void file_closep(FileStore **s) {
         if (*s)
                 file_close(*s);
+}
+
+/* Finds a name that is free. Only we make names in this folder. */
+static void name_aside(const FileStore *s, const char *name, const char *what, char ret[static ASIDE_NAME_MAX]) {
+        snprintf(ret, ASIDE_NAME_MAX, "%s.%s", name, what);
+        for (unsigned i = 2; i <= ASIDE_MAX && faccessat(s->folder_fd, ret, F_OK, AT_SYMLINK_NOFOLLOW) >= 0; i++)
+                snprintf(ret, ASIDE_NAME_MAX, "%s.%s.%u", name, what, i);
+}
+
+/* Gives what is in the file's place a second name: there is always something in its place. */
+static int keep_aside(FileStore *s) {
+        char name[ASIDE_NAME_MAX];
+
+        name_aside(s, FILE_NAME, "damaged", name);
+        (void) unlinkat(s->folder_fd, name, 0);
+        if (linkat(s->folder_fd, FILE_NAME, s->folder_fd, name, 0) >= 0)
+                log_warning("%s/" FILE_NAME " is written anew; as it was, it is kept as %s", s->folder, name);
+        else if (errno != ENOENT)
+                return -errno;
+
+        s->keep = false;
+        return 0;
+}
+
+/* Writing */
+
+static int write_whole(int fd, const void *data, size_t n) {
+        const uint8_t *p = data;
+
+        while (n > 0) {
+                ssize_t k = write(fd, p, n);
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return -errno;
+
+                p += k;
+                n -= (size_t) k;
+        }
+
+        return 0;
+}
+
+typedef struct Writer {
+        int fd;
+        uint64_t size; /* written */
+        Buffer piece;  /* to be written next */
+} Writer;
+
+static int writer_flush(Writer *w) {
+        int r = write_whole(w->fd, buffer_data(&w->piece), w->piece.size);
+
+        w->size += w->piece.size;
+        buffer_consume(&w->piece, w->piece.size);
+        return r;
+}
+
+static int write_mapping(const Mapping *m, void *userdata) {
+        Writer *w = userdata;
+        char line[MAPPING_LINE_MAX];
+
+        int n = mapping_line_format(m, line);
+        int r = n < 0 ? n : buffer_append(&w->piece, line, (size_t) n);
+        return r >= 0 && w->piece.size >= PIECE_SIZE ? writer_flush(w) : r;
+}
+
+static int write_all(const FileStore *s, Writer *w) {
+        int r = buffer_append(&w->piece, HEADER "\n" NOTE "\n", strlen(HEADER "\n" NOTE "\n"));
+        if (r >= 0)
+                r = store_memory.load(s->table, write_mapping, w);
+        if (r >= 0)
+                r = writer_flush(w);
+        if (r >= 0 && fsync(w->fd) < 0)
+                r = -errno;
+
+        buffer_clear(&w->piece);
+        return r;
+}
+
+/* Whatever fails, what was there before is not touched. */
+static int rewrite(FileStore *s) {
+        (void) unlinkat(s->folder_fd, TEMPORARY, 0); /* from before a crash */
+        _cleanup_close_ int fd = openat(s->folder_fd, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+        if (fd < 0)
+                return -errno;
+
+        Writer w = {.fd = fd, .piece = BUFFER_INIT(PIECE_SIZE + MAPPING_LINE_MAX)};
+        int r = write_all(s, &w);
+        if (r >= 0 && s->keep)
+                r = keep_aside(s);
+        if (r >= 0 && renameat(s->folder_fd, TEMPORARY, s->folder_fd, FILE_NAME) < 0)
+                r = -errno;
+        if (r < 0) {
+                (void) unlinkat(s->folder_fd, TEMPORARY, 0);
+                return r;
+        }
+
+        s->fd = safe_close(s->fd);
+        if (fsync(s->folder_fd) < 0)
+                return -errno;
+
+        s->fd = TAKE_FD(fd);
+        s->size = w.size;
+        s->limit = 2 * w.size + OUT_OF_DATE_MAX;
+        return 0;
+}
+
+/* @line: of what the table says already */
+static int append(FileStore *s, const char *line, int n) {
+        if (s->fd < 0)
+                return rewrite(s);
+
+        int r = write_whole(s->fd, line, (size_t) n);
+        if (r < 0)
+                s->fd = safe_close(s->fd);
+
+        s->size += (uint64_t) n;
+        return r;
+}
+
+static int file_put(void *state, const Mapping *mapping) {
+        FileStore *s = state;
+        char line[MAPPING_LINE_MAX];
+
+        int n = mapping_line_format(mapping, line);
+        int r = n < 0 ? n : store_memory.put(s->table, mapping);
+        return r >= 0 ? append(s, line, n) : r;
+}
+
+static int file_remove(void *state, const char *id) {
+        FileStore *s = state;
+        char line[MAPPING_LINE_MAX];
+
+        int n = mapping_line_format(&(Mapping){.id = id}, line);
+        int r = n < 0 ? n : store_memory.remove(s->table, id);
+        return r >= 0 ? append(s, line, n) : r;
+}
+
+static bool is_in_place(const FileStore *s) {
+        struct stat ours, there;
+
+        return fstat(s->fd, &ours) >= 0 &&
+               fstatat(s->folder_fd, FILE_NAME, &there, AT_SYMLINK_NOFOLLOW) >= 0 &&
+               ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+/* The kernel forgets what it could not write: a later fsync() would succeed, and not have written it. */
+static int sync_file(FileStore *s) {
+        if (fsync(s->fd) >= 0)
+                return 0;
+
+        int r = -errno;
+        s->fd = safe_close(s->fd);
+        return r;
+}
+
+static int file_sync(void *state) {
+        FileStore *s = state;
+
+        if (s->fd >= 0 && !is_in_place(s)) {
+                s->keep = true; /* what somebody has put there */
+                s->fd = safe_close(s->fd);
+        }
+        if (s->fd < 0)
+                return rewrite(s);
+
+        int r = sync_file(s);
+        if (r < 0 || s->size <= s->limit)
+                return r;
+
+        r = rewrite(s);
+        if (r >= 0 || s->fd < 0)
+                return r;
+
+        log_warning_errno(r, "Cannot write %s/" FILE_NAME " anew without what is out of date, going on as it is: %m",
+                          s->folder);
+        s->limit = s->size + OUT_OF_DATE_MAX;
+        return 0;
+}
+
+/* Reading */
+
+static void log_problem(FileStore *s, const char *problem) {
+        s->keep = true;
+        if (s->n_problems++ < PROBLEMS_LOGGED_MAX)
+                log_warning("%s/" FILE_NAME ":%u: this line is passed over: %s", s->folder, s->n_lines, problem);
+}
+
+static int take_header(FileStore *s, const char *line) {
+        if (streq(line, HEADER))
+                return 0;
+        if (strncmp(line, MAGIC, strlen(MAGIC)) != 0) {
+                log_problem(s, "the first line is not \"" HEADER "\"");
+                return 0;
+        }
+
+        log_error("%s/" FILE_NAME " is of another version of vspcd: its first line is not \"" HEADER "\"", s->folder);
+        return -EPROTONOSUPPORT;
+}
+
+static int take_line(FileStore *s, const uint8_t *data, size_t n) {
+        const char *problem = "it is too long";
+        char line[MAPPING_LINE_MAX];
+        Mapping m;
+
+        s->n_lines++;
+        if (n < sizeof line) {
+                memcpy(line, data, n);
+                line[n] = 0;
+                if (s->n_lines == 1)
+                        return take_header(s, line);
+                if (n == 0 || *line == '#')
+                        return 0;
+        }
+
+        if (n >= sizeof line || mapping_line_parse(line, n, &m, &problem) < 0) {
+                log_problem(s, problem);
+                return 0;
+        }
+
+        if (m.name)
+                return store_memory.put(s->table, &m);
+
+        int r = store_memory.remove(s->table, m.id);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* What has no end within MAPPING_LINE_MAX bytes is taken for a line that is too long. */
+static int take_lines(FileStore *s, Buffer *text) {
+        int r = 0;
+
+        while (r >= 0 && text->size > 0) {
+                const uint8_t *data = buffer_data(text), *end = memchr(data, '\n', text->size);
+                size_t n = end ? (size_t) (end - data) : text->size;
+
+                if (!end && n < MAPPING_LINE_MAX)
+                        break;
+                r = take_line(s, data, n);
+                buffer_consume(text, n + !!end);
+        }
+
+        return r;
+}
+
+static int read_file(FileStore *s) {
+        _cleanup_close_ int fd = openat(s->folder_fd, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        _cleanup_(buffer_clear) Buffer text = BUFFER_INIT(2 * MAPPING_LINE_MAX);
+        ssize_t n = 1;
+        int r = 0;
+
+        if (fd < 0)
+                return -errno;
+
+        while (r >= 0 && n > 0) {
+                uint8_t *p = buffer_reserve(&text, MAPPING_LINE_MAX);
+                if (!p)
+                        return -ENOMEM;
+
+                n = read(fd, p, MAPPING_LINE_MAX);
+                if (n < 0)
+                        return -errno; /* what is read in part would cost the rest their ports */
+                buffer_commit(&text, (size_t) n);
+                r = take_lines(s, &text);
+        }
+
+        if (text.size > 0)
+                log_info("%s/" FILE_NAME ": the last line is cut off, as it may be after a power cut", s->folder);
+        if (s->n_problems > PROBLEMS_LOGGED_MAX)
+                log_warning("%s/" FILE_NAME ": %u more lines are passed over", s->folder,
+                            s->n_problems - PROBLEMS_LOGGED_MAX);
+
+        return r;
+}
+
+/* It is kept for whoever goes back to an earlier version. */
+static int rename_old_folder(FileStore *s) {
+        char name[ASIDE_NAME_MAX];
+
+        name_aside(s, MAPPING_FOLDER, "old", name);
+        if (renameat(s->folder_fd, MAPPING_FOLDER, s->folder_fd, name) < 0)
+                return -errno;
+
+        log_notice("%s/" FILE_NAME " has taken the place of the folder " MAPPING_FOLDER ", which is called %s from now on",
+                   s->folder, name);
+        return 0;
+}
+
+static int read_all(FileStore *s) {
+        int folder = mapping_folder_load(s->folder_fd, s->folder, store_memory.put, s->table);
+        if (folder < 0 && folder != -ENOENT)
+                return folder;
+
+        s->ordered = folder < 0;
+
+        int file = read_file(s);
+        if (file < 0 && file != -ENOENT)
+                return file;
+        if (file >= 0 && folder < 0)
+                return 0; /* as it is nearly always */
+
+        int r = rewrite(s);
+        if (r >= 0 && folder >= 0)
+                r = rename_old_folder(s);
+        if (r >= 0 || (file < 0 && folder < 0))
+                return r;
+
+        log_warning_errno(r, "Cannot take over the folder %s/" MAPPING_FOLDER " for good, trying again at the next start: %m",
+                          s->folder);
+        return 0;
 }
 
 /* The first of the folders that systemd names (systemd.exec(5)) */
@@ -63,306 +391,84 @@ static char *state_directory(void) {
         return list && *list ? strndup(list, strcspn(list, ":")) : strdup(STATE_DIRECTORY_DEFAULT);
 }
 
-/* So that a folder that has just been made outlives a power cut as what is in it does. Where its parent cannot even
- * be read it is others' to care for. */
-static int sync_parent(int folder_fd) {
-        _cleanup_close_ int fd = openat(folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == EACCES ? 0 : -errno;
+static int open_folder(FileStore *s) {
+        s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (s->folder_fd < 0)
+                return log_error_errno(errno, "Cannot open the folder %s (StateDirectory= in the unit, $STATE_DIRECTORY or "
+                                              "Backend=file:FOLDER says where it is): %m", s->folder);
 
-        return fsync(fd) < 0 ? -errno : 0;
-}
+        /* Two would give each other's VMs other ports. */
+        if (flock(s->folder_fd, LOCK_EX | LOCK_NB) >= 0)
+                return 0;
+        if (errno != EWOULDBLOCK)
+                return log_error_errno(errno, "Cannot lock the folder %s: %m", s->folder);
 
-static int folder_open(FileStore *s) {
-        if (mkdir(s->path, 0750) < 0 && errno != EEXIST)
-                return -errno;
-
-        _cleanup_close_ int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-
-        /* Two would give each other's VMs other ports. Our own lock on it, should it be the same folder, goes first. */
-        s->folder_fd = safe_close(s->folder_fd);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-                return errno == EWOULDBLOCK ? -EBUSY : -errno;
-
-        int r = sync_parent(fd);
-        if (r < 0)
-                return r;
-
-        s->folder_fd = TAKE_FD(fd);
-        return 0;
+        return log_error_errno(EBUSY, "The folder %s is in use by another vspcd: give this one another, as in "
+                                      "Backend=file:FOLDER, or Backend=memory to try it out", s->folder);
 }
 
 static int file_open(const char *argument, void **ret_state) {
-        _cleanup_free_ char *directory = *argument ? strdup(argument) : state_directory();
         _cleanup_(file_closep) FileStore *s = calloc(1, sizeof(FileStore));
-        if (!directory || !s)
+        if (!s)
                 return -ENOMEM;
 
-        s->folder_fd = -1;
-        if (asprintf(&s->path, "%s/" FOLDER, directory) < 0) {
-                s->path = NULL;
+        s->fd = s->folder_fd = -1;
+        s->folder = *argument ? strdup(argument) : state_directory();
+        if (!s->folder)
                 return -ENOMEM;
-        }
 
-        int r = folder_open(s);
-        if (r == -EBUSY)
-                return log_error_errno(r, "The folder %s is in use by another vspcd: give this one another, as in "
-                                          "Backend=file:FOLDER, or Backend=memory to try it out", s->path);
+        int r = open_folder(s);
         if (r < 0)
-                return log_error_errno(r, "Cannot make or open the folder %s (StateDirectory= in the unit, "
-                                          "$STATE_DIRECTORY or Backend=file:FOLDER says where it is): %m", s->path);
+                return r;
+
+        r = store_memory.open("", &s->table);
+        if (r >= 0)
+                r = read_all(s);
+        if (r < 0)
+                return log_error_errno(r, "Cannot read or make the file %s/" FILE_NAME ": %m", s->folder);
 
         *ret_state = TAKE_PTR(s);
         return 0;
 }
 
-/* Reading is not to be a reason to write, which noting the time of it is; only the owner may ask for that. */
-static int open_to_read(int folder_fd, const char *name) {
-        const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+/* Of two lines that claim a port the later one is to have it, also if the clock has been set back in between: the earlier
+ * one then counts as stored no later than that. */
+typedef struct Load {
+        uint64_t stored[UINT16_MAX + 1]; /* by the port, of the last line that has it */
+        VspcMappingHandler handler;
+        void *userdata;
+} Load;
 
-        int fd = openat(folder_fd, name, flags | O_NOATIME);
-        if (fd < 0 && errno == EPERM)
-                fd = openat(folder_fd, name, flags);
+static int note_claim(const Mapping *mapping, void *userdata) {
+        Load *l = userdata;
 
-        return fd < 0 ? -errno : fd;
-}
-
-/* Returns: bytes read, or a negative errno; -EFBIG if there is more than @size. */
-static ssize_t read_whole(int folder_fd, const char *name, char *text, size_t size) {
-        _cleanup_close_ int fd = open_to_read(folder_fd, name);
-        size_t n = 0;
-
-        if (fd < 0)
-                return fd;
-
-        for (;;) {
-                ssize_t k = read(fd, text + n, size + 1 - n);
-                if (k < 0)
-                        return -errno;
-                if (k == 0)
-                        break;
-
-                n += (size_t) k;
-                if (n > size)
-                        return -EFBIG;
-        }
-
-        text[n] = 0;
-        return (ssize_t) n;
-}
-
-static bool has_suffix(const char *name) {
-        size_t n = strlen(name), suffix = strlen(MAPPING_FILE_SUFFIX);
-
-        return n > suffix && streq(name + n - suffix, MAPPING_FILE_SUFFIX);
-}
-
-static void file_examine(const FileStore *s, const char *name, File *f) {
-        char expected[MAPPING_FILE_NAME_MAX];
-
-        f->error = 0;
-        f->problem = NULL;
-        if (!has_suffix(name)) {
-                f->problem = "it is not a mapping of a VM";
-                return;
-        }
-
-        ssize_t n = read_whole(s->folder_fd, name, f->text, MAPPING_FILE_SIZE_MAX);
-        if (n < 0)
-                f->error = (int) n;
-        else if (mapping_file_parse(f->text, (size_t) n, &f->mapping, &f->problem) >= 0 &&
-                 !streq(mapping_file_name(f->mapping.id, expected), name))
-                f->problem = "it is of a VM whose file has another name";
-}
-
-static bool file_is_mapping(const File *f) {
-        return f->error == 0 && !f->problem;
-}
-
-/* Whether it says nothing of the file. */
-static bool is_shortage(int error) {
-        return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
-}
-
-static const char *file_problem(const File *f) {
-        return f->problem             ? f->problem
-               : f->error == -EFBIG ? "it is too large"
-               : f->error == -ELOOP ? "it is a symbolic link"
-                                    : strerror(-f->error);
-}
-
-/* Returns: what @handler says; 0 for a file that is passed over. */
-static int load_one(const FileStore *s, const char *name, VspcMappingHandler handler, void *userdata) {
-        File f;
-
-        file_examine(s, name, &f);
-        if (file_is_mapping(&f))
-                return handler(&f.mapping, userdata);
-
-        _cleanup_free_ char *clean = text_sanitize(name, strlen(name), NAME_MAX);
-        log_warning("%s/%s is passed over: %s", s->path, clean ?: "?", file_problem(&f));
+        l->stored[mapping->port] = mapping->stored;
         return 0;
+}
+
+static int load_one(const Mapping *mapping, void *userdata) {
+        Load *l = userdata;
+        Mapping m = *mapping;
+
+        if (m.port > 0)
+                m.stored = MIN(m.stored, l->stored[m.port]);
+        return l->handler(&m, l->userdata);
 }
 
 static int file_load(void *state, VspcMappingHandler handler, void *userdata) {
         FileStore *s = state;
-        _cleanup_close_ int fd = openat(s->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct dirent *entry;
-        int r = 0;
 
-        DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!folder)
-                return -errno;
-        TAKE_FD(fd);
+        if (!s->ordered)
+                return store_memory.load(s->table, handler, userdata);
 
-        while (r >= 0 && (errno = 0, entry = readdir(folder)))
-                if (entry->d_name[0] != '.')
-                        r = load_one(s, entry->d_name, handler, userdata);
-        if (r >= 0)
-                r = -errno; /* a folder that is read in part would cost the rest their ports */
+        _cleanup_free_ Load *l = calloc(1, sizeof(Load));
+        if (!l)
+                return -ENOMEM;
 
-        closedir(folder);
-        return r;
-}
-
-/* Without replacing anything, also where the file system cannot promise it: nobody but us writes in this folder. */
-static int rename_to_free(int folder_fd, const char *from, const char *to) {
-        struct stat st;
-
-        if (renameat2(folder_fd, from, folder_fd, to, RENAME_NOREPLACE) >= 0)
-                return 0;
-        if (errno != EINVAL)
-                return -errno;
-
-        if (fstatat(folder_fd, to, &st, AT_SYMLINK_NOFOLLOW) >= 0)
-                return -EEXIST;
-        if (errno != ENOENT)
-                return -errno;
-
-        return renameat(folder_fd, from, folder_fd, to) < 0 ? -errno : 0;
-}
-
-static int set_aside(FileStore *s, const char *name, const char *why) {
-        char aside[ASIDE_NAME_MAX];
-        int r = -EEXIST;
-
-        for (unsigned i = 1; i <= ASIDE_MAX && r == -EEXIST; i++) {
-                if (i == 1)
-                        snprintf(aside, sizeof aside, "%s" ASIDE_SUFFIX, name);
-                else
-                        snprintf(aside, sizeof aside, "%s" ASIDE_SUFFIX ".%u", name, i);
-                r = rename_to_free(s->folder_fd, name, aside);
-        }
-
-        if (r >= 0) {
-                log_warning("%s/%s is in the place of a VM's file, and is called %s from now on: %s", s->path, name,
-                            aside, why);
-                s->crowded = false;
-        } else if (r == -EEXIST && !TAKE(s->crowded, true))
-                log_error("%s/%s is in the place of a VM's file, and there are %u " ASIDE_SUFFIX " ones already: %s",
-                          s->path, name, ASIDE_MAX, why);
-
-        return r == -ENOENT ? 0 : r;
-}
-
-/* By that name there may be one from before a crash. */
-static int open_temporary(int folder_fd, const char *name) {
-        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-
-        int fd = openat(folder_fd, name, flags, 0640);
-        if (fd < 0 && errno == EEXIST && unlinkat(folder_fd, name, 0) >= 0)
-                fd = openat(folder_fd, name, flags, 0640);
-
-        return fd < 0 ? -errno : fd;
-}
-
-static int write_whole(int fd, const uint8_t *data, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(fd, data, n);
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        return -errno;
-
-                data += k;
-                n -= (size_t) k;
-        }
-
-        return fsync(fd) < 0 ? -errno : 0;
-}
-
-static int write_temporary(const FileStore *s, const char *name, const Mapping *mapping) {
-        _cleanup_(buffer_clear) Buffer text = BUFFER_INIT(MAPPING_FILE_SIZE_MAX);
-
-        int r = mapping_file_format(mapping, &text);
-        if (r < 0)
-                return r;
-
-        _cleanup_close_ int fd = open_temporary(s->folder_fd, name);
-        if (fd < 0)
-                return fd;
-
-        r = write_whole(fd, buffer_data(&text), text.size);
-        if (r < 0)
-                (void) unlinkat(s->folder_fd, name, 0);
-
-        return r;
-}
-
-static int write_mapping(FileStore *s, const Mapping *mapping) {
-        char name[MAPPING_FILE_NAME_MAX], temporary[sizeof TEMPORARY_PREFIX + MAPPING_FILE_NAME_MAX];
-        File there;
-
-        mapping_file_name(mapping->id, name);
-        snprintf(temporary, sizeof temporary, TEMPORARY_PREFIX "%s", name);
-
-        int r = write_temporary(s, temporary, mapping);
-        if (r < 0)
-                return r;
-
-        file_examine(s, name, &there);
-        if (is_shortage(there.error))
-                r = there.error;
-        else if (!file_is_mapping(&there) && there.error != -ENOENT)
-                r = set_aside(s, name, file_problem(&there));
-        if (r >= 0 && renameat(s->folder_fd, temporary, s->folder_fd, name) < 0)
-                r = -errno;
-        if (r < 0)
-                (void) unlinkat(s->folder_fd, temporary, 0);
-
-        return r;
-}
-
-static int file_put(void *state, const Mapping *mapping) {
-        FileStore *s = state;
-
-        int r = write_mapping(s, mapping);
-        if ((r == -ENOENT || r == -EBADF) && folder_open(s) >= 0) /* somebody has removed it */
-                r = write_mapping(s, mapping);
-
-        return r;
-}
-
-static int file_remove(void *state, const char *id) {
-        FileStore *s = state;
-        char name[MAPPING_FILE_NAME_MAX];
-        File there;
-
-        file_examine(s, mapping_file_name(id, name), &there);
-        if (is_shortage(there.error) || there.error == -EIO)
-                return there.error;
-        if (!file_is_mapping(&there)) /* not ours: it stays where it is */
-                return -ENOENT;
-
-        return unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
-}
-
-static int file_sync(void *state) {
-        FileStore *s = state;
-
-        return fsync(s->folder_fd) < 0 ? -errno : 0;
+        l->handler = handler;
+        l->userdata = userdata;
+        int r = store_memory.load(s->table, note_claim, l);
+        return r >= 0 ? store_memory.load(s->table, load_one, l) : r;
 }
 
 const StoreBackend store_file = {

@@ -41,6 +41,7 @@ static void memory_close(void *state) {
         free(m);
 }
 
+/* In the order in which they were put, which store-file.c relies on */
 static int memory_load(void *state, VspcMappingHandler handler, void *userdata) {
         Memory *m = state;
         MemoryEntry *e, *next;

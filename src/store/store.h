@@ -27,6 +27,13 @@ typedef VspcBackend StoreBackend;
 /* At the end what has not been stored yet has this long. */
 #define STORE_STOP_SEC 5U
 
+/* What is written is made to outlive a power cut at most once in this time, all of it together. With what that itself
+ * takes, no more than the last two seconds are lost. */
+#define STORE_SYNC_USEC USEC_PER_SEC
+
+/* Changes that are written and not synced; with so many of them the next sync comes at once. */
+#define STORE_WRITTEN_MAX 65536U
+
 /* Having written all that there was, the thread rests for this long and is not woken by what comes meanwhile:
  * in a storm of thousands of VMs it takes the lock and a processor from the loop two hundred times a second, not
  * for each. */

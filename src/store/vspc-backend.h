@@ -54,7 +54,8 @@ typedef struct VspcBackend {
         int (*open)(const char *argument, void **ret_state);
         void (*close)(void *state);
 
-        /* Calls @handler for each mapping that is stored, in any order. One that is not as it was put, damaged as it
+        /* Calls @handler for each mapping that is stored, in any order (of two with one port that were stored at the same
+         * time the later call holds). One that is not as it was put, damaged as it
          * may be in a database, is passed over with a warning. */
         int (*load)(void *state, VspcMappingHandler handler, void *userdata);
 
@@ -64,7 +65,8 @@ typedef struct VspcBackend {
         /* Returns: -ENOENT if there is no such mapping, which is no error. */
         int (*remove)(void *state, const char *id);
 
-        /* What has been put and removed outlives a power cut once this has returned. May be NULL. */
+        /* What has been put and removed outlives a power cut once this has returned. May be NULL. Called at most once a
+         * second, but for the end and after errors. */
         int (*sync)(void *state);
 } VspcBackend;
 

@@ -10,7 +10,7 @@
 #include "store.h"
 #include "write-queue.h"
 
-/* Written before they are made to outlive a power cut together */
+/* Written before the lock is taken again */
 #define BATCH_MAX 64U
 
 typedef struct Entry {
@@ -33,9 +33,14 @@ struct WriteQueue {
         bool stopping; /* it ends once the queue is empty, and tries nothing twice */
 
         Entry *entries; /* uthash */
-        Entry *queue;   /* utlist: the same, oldest first */
+        Entry *queue;   /* utlist: the same, in the order in which they began to wait */
         size_t n_removals, n_failed;
         uint64_t n_removals_dropped;
+
+        Entry *written; /* utlist: written and not synced yet, latest first, or being written. The thread's own */
+        size_t n_written;
+        usec_t next_sync;
+
         unsigned n_lost; /* could not be written while it was stopping, or kept for want of memory */
         int error;
 };
@@ -67,13 +72,13 @@ static void queue_unlink(WriteQueue *q, Entry *e) {
         q->n_failed -= e->failed;
 }
 
-/* Takes over @e if that succeeds. Returns: 0 or -ENOMEM. */
-static int queue_link(WriteQueue *q, Entry *e) {
+/* Takes over @e if that succeeds, and puts it before @next, or at the end if that is NULL. Returns: 0 or -ENOMEM. */
+static int queue_link(WriteQueue *q, Entry *e, Entry *next) {
         int r = HASH_TRY_ADD(handle, q->entries, e->mapping->id, strlen(e->mapping->id), e);
         if (r < 0)
                 return r;
 
-        DL_APPEND(q->queue, e);
+        DL_PREPEND_ELEM(q->queue, next, e);
         q->n_removals += e->removal;
         q->n_failed += e->failed;
         return 0;
@@ -86,21 +91,24 @@ static Entry *queue_find(WriteQueue *q, const char *id) {
         return e;
 }
 
-/* In place of what was to be written of the same VM. Returns: 0 or -ENOMEM; @e is taken over in any case. */
+/* In place of what was to be written of the same VM: VMs that change often must not have others wait. Returns: 0 or
+ * -ENOMEM; @e is taken over in any case. */
 static int queue_add(WriteQueue *q, Entry *e) {
+        Entry *next = NULL;
         int r = 0;
 
         pthread_mutex_lock(&q->lock);
 
         Entry *old = queue_find(q, e->mapping->id);
         if (old) {
+                next = old->next;
                 queue_unlink(q, old);
                 entry_free(old);
         }
 
         bool drop = e->removal && q->n_removals >= STORE_REMOVALS_MAX;
         if (!drop)
-                r = queue_link(q, e);
+                r = queue_link(q, e, next);
         if (drop || (r < 0 && e->removal))
                 q->n_removals_dropped++;
         if (drop || r < 0)
@@ -124,36 +132,16 @@ void write_queue_remove(WriteQueue *q, const char *id) {
                 (void) queue_add(q, e);
 }
 
-static Entry *queue_take_batch(WriteQueue *q) {
-        Entry *batch = NULL;
-
-        for (unsigned n = 0; q->queue && n < BATCH_MAX; n++) {
-                Entry *e = q->queue;
-
-                queue_unlink(q, e);
-                DL_APPEND(batch, e);
-        }
-
-        return batch;
-}
-
-/* What could not be written waits again, behind the others. */
+/* What could not be written waits again, behind the others, unless there is something newer. */
 static void queue_return(WriteQueue *q, Entry *e) {
-        if (!q->stopping && queue_link(q, e) >= 0)
+        bool newer = queue_find(q, e->mapping->id);
+
+        e->failed = true;
+        if (!newer && !q->stopping && queue_link(q, e, NULL) >= 0)
                 return;
 
-        q->n_lost++;
+        q->n_lost += !newer;
         entry_free(e);
-}
-
-static void queue_finish_batch(WriteQueue *q, Entry *batch) {
-        Entry *e, *next;
-
-        DL_FOREACH_SAFE(batch, e, next)
-                if (e->failed && !queue_find(q, e->mapping->id)) /* nothing newer */
-                        queue_return(q, e);
-                else
-                        entry_free(e);
 }
 
 static int entry_write(const VspcBackend *b, void *state, const Entry *e) {
@@ -163,23 +151,67 @@ static int entry_write(const VspcBackend *b, void *state, const Entry *e) {
 }
 
 /* One that cannot be written does not keep the others from it. Returns: 0, or the first error. */
-static int backend_write(const VspcBackend *b, void *state, Entry *batch) {
+static int queue_write(WriteQueue *q) {
+        Entry *batch[BATCH_MAX];
+        size_t n = 0;
         int error = 0;
-        Entry *e;
 
-        DL_FOREACH(batch, e) {
-                int r = entry_write(b, state, e);
+        while (q->queue && n < BATCH_MAX) {
+                batch[n++] = q->queue;
+                queue_unlink(q, q->queue);
+        }
+        q->n_written += n;
 
-                e->failed = r < 0;
+        pthread_mutex_unlock(&q->lock);
+        for (size_t i = 0; i < n; i++) {
+                int r = entry_write(q->backend, q->state, batch[i]);
+
+                batch[i]->failed = r < 0;
                 error = error ?: r;
         }
+        pthread_mutex_lock(&q->lock);
 
-        int r = b->sync ? MIN(b->sync(state), 0) : 0;
+        for (size_t i = 0; i < n; i++)
+                if (batch[i]->failed) {
+                        queue_return(q, batch[i]);
+                        q->n_written--;
+                } else
+                        DL_PREPEND(q->written, batch[i]);
+
+        return error;
+}
+
+static bool queue_is_sync_due(const WriteQueue *q) {
+        if (!q->written)
+                return false;
+
+        return !q->backend->sync || q->n_written >= STORE_WRITTEN_MAX ||
+               now_monotonic() >= q->next_sync || (q->stopping && !q->queue);
+}
+
+/* Returns: 0, or a negative errno and all that was written since the last time is to be written again. */
+static int queue_sync(WriteQueue *q) {
+        Entry *e, *next;
+        int r = 0;
+
+        q->next_sync = now_monotonic() + STORE_SYNC_USEC;
+
+        /* They may be many, and nobody else looks at them: the lock is not held for it. */
+        pthread_mutex_unlock(&q->lock);
+        if (q->backend->sync)
+                r = MIN(q->backend->sync(q->state), 0);
+        if (r >= 0)
+                DL_FOREACH_SAFE(q->written, e, next)
+                        entry_free(e);
+        pthread_mutex_lock(&q->lock);
+
         if (r < 0)
-                DL_FOREACH(batch, e)
-                        e->failed = true;
+                DL_FOREACH_SAFE(q->written, e, next)
+                        queue_return(q, e);
+        q->written = NULL;
+        q->n_written = 0;
 
-        return error ?: r;
+        return r;
 }
 
 static void queue_set_error(WriteQueue *q, int error) {
@@ -207,13 +239,29 @@ static void queue_report_dropped(WriteQueue *q) {
                             (unsigned long long) n, q->backend->name);
 }
 
-/* Waits until @seconds have passed, or the end has come. */
-static void queue_wait_to_retry(WriteQueue *q, unsigned seconds) {
-        struct timespec until;
+/* Waits until something happens. Returns: false once it is @usec, a time of now_monotonic(). */
+static bool queue_wait_until(WriteQueue *q, usec_t usec) {
+        const struct timespec until = {
+                .tv_sec = (time_t) (usec / USEC_PER_SEC),
+                .tv_nsec = (long) (usec % USEC_PER_SEC * 1000),
+        };
 
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += seconds;
-        while (!q->stopping && pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0)
+        return pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0;
+}
+
+/* Waits for something to be written or synced, or for the end. */
+static void queue_wait(WriteQueue *q) {
+        while (!q->queue && !q->stopping)
+                if (!q->written)
+                        pthread_cond_wait(&q->changed, &q->lock);
+                else if (!queue_wait_until(q, q->next_sync))
+                        break;
+}
+
+static void queue_wait_to_retry(WriteQueue *q, unsigned seconds) {
+        usec_t until = now_monotonic() + seconds * USEC_PER_SEC;
+
+        while (!q->stopping && queue_wait_until(q, until))
                 ;
 }
 
@@ -233,30 +281,29 @@ static void *worker(void *userdata) {
         pthread_mutex_lock(&q->lock);
 
         for (;;) {
-                while (!q->queue && !q->stopping)
-                        pthread_cond_wait(&q->changed, &q->lock);
-                if (!q->queue)
+                queue_wait(q);
+                if (!q->queue && !q->written)
                         break;
 
-                Entry *batch = queue_take_batch(q);
-                bool took_all = !q->queue;
-                pthread_mutex_unlock(&q->lock);
-                int r = backend_write(q->backend, q->state, batch);
-                pthread_mutex_lock(&q->lock);
+                bool takes_all = HASH_CNT(handle, q->entries) <= BATCH_MAX;
+                int r = queue_write(q);
+                if (queue_is_sync_due(q) || (r < 0 && q->written)) { /* the others do not wait for the one that failed */
+                        int synced = queue_sync(q);
 
-                queue_finish_batch(q, batch);
-                if (r < 0 || q->n_failed == 0) /* else some are still to be tried again */
-                        queue_set_error(q, r);
-                if (r >= 0) {
-                        queue_report_dropped(q);
-                        retry_sec = 1;
-                        if (took_all)
-                                queue_rest(q);
-                        continue;
+                        r = r ?: synced;
+                        if (r >= 0 && q->n_failed == 0) { /* else some are still to be tried again */
+                                queue_set_error(q, 0);
+                                queue_report_dropped(q);
+                                retry_sec = 1;
+                        }
                 }
 
-                queue_wait_to_retry(q, retry_sec);
-                retry_sec = MIN(2 * retry_sec, STORE_RETRY_MAX_SEC);
+                if (r < 0) {
+                        queue_set_error(q, r);
+                        queue_wait_to_retry(q, retry_sec);
+                        retry_sec = MIN(2 * retry_sec, STORE_RETRY_MAX_SEC);
+                } else if (takes_all)
+                        queue_rest(q);
         }
 
         if (q->n_lost > 0)
@@ -306,19 +353,17 @@ int write_queue_start(WriteQueue *q) {
         return -r;
 }
 
-/* Returns: whether the thread has ended. */
-static bool queue_stop(WriteQueue *q) {
-        struct timespec until;
-
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += STORE_STOP_SEC;
+/* Returns: whether the thread has ended; if not, *ret_left says how many changes are not stored. */
+static bool queue_stop(WriteQueue *q, size_t *ret_left) {
+        usec_t until = now_monotonic() + STORE_STOP_SEC * USEC_PER_SEC;
 
         pthread_mutex_lock(&q->lock);
         q->stopping = true;
         pthread_cond_broadcast(&q->changed);
-        while (q->running && pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0)
+        while (q->running && queue_wait_until(q, until))
                 ;
         bool ended = !q->running;
+        *ret_left = HASH_CNT(handle, q->entries) + q->n_written;
         pthread_mutex_unlock(&q->lock);
 
         return ended;
@@ -326,15 +371,16 @@ static bool queue_stop(WriteQueue *q) {
 
 WriteQueue *write_queue_free(WriteQueue *q) {
         Entry *e, *next;
+        size_t n_left;
 
         if (!q->running)
                 q->backend->close(q->state);
-        else if (queue_stop(q))
+        else if (queue_stop(q, &n_left))
                 pthread_join(q->thread, NULL);
         else {
                 /* It is in the backend, and goes with the process; so does what it uses. */
-                log_error("Backend=%s has not stored everything within %u s, ending without it", q->backend->name,
-                          STORE_STOP_SEC);
+                log_error("Backend=%s has not stored %zu changes within %u s, ending without it", q->backend->name,
+                          n_left, STORE_STOP_SEC);
                 pthread_detach(q->thread);
                 return NULL;
         }

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import random
 import resource
 import shutil
 import signal
@@ -307,6 +308,101 @@ def storm(bench):
         f"{rate['no']:.0f}/s without, none lost", ">= 10000/s", min(rate.values()) >= 10000)
 
 
+def stored(bench):
+    """Which VM has which port, by its ID, according to the file."""
+    found = {}
+    for line in (bench.folder / "vm-ports").read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
+        fields = dict(field.split("=", 1) for field in line.split("\t")[1:])
+        found.pop(fields.get("REMOVED"), None)
+        if "ID" in fields:
+            found[fields["ID"]] = int(fields.get("PORT", 0))
+    return found
+
+
+def storm_rate(bench, count, **settings):
+    """Of VMs that are all new. Returns: handshakes a second."""
+    (bench.folder / "vm-ports").unlink(missing_ok=True)
+    vspcd, port = bench.vspcd(VMPortRangeStart=PORTS_FIRST, VMPortRangeEnd=PORTS_LAST, **settings)
+    report = bench.sim(port, f"--count={count}", HOSTS, "--in-flight=64", "--exit-when-connected", "--no-reconnect")
+    if report["connected"] != count or report["handshakes_failed"] or report["connections_lost"]:
+        raise Failure(f"VMs were lost: {report}")
+    bench.end(vspcd)
+    if settings["Backend"] == "file" and len(stored(bench)) != count:
+        raise Failure(f"{len(stored(bench))} of {count} VMs are stored")
+    return report["handshakes_per_second"]
+
+
+def storm_default(bench):
+    """What Backend=file and the console log, which are on by default, cost in a storm."""
+    start_journald(bench)
+    kinds = {"default": {"Backend": "file", "journal": "yes"}, "bare": {"Backend": "memory", "journal": "no"}}
+    said, ratios = [], []
+    for count, ports in ((4000, "yes"), (16000, "no")):
+        rates = {kind: [] for kind in kinds}
+        for i in range(7):
+            for kind in sorted(kinds, reverse=i % 2):
+                rates[kind].append(storm_rate(bench, count, VMPorts=ports, **kinds[kind]))
+            if bench.verbose:
+                print({kind: round(rate[-1]) for kind, rate in rates.items()}, file=sys.stderr)
+        ratios.append(statistics.median(a / b for a, b in zip(rates["default"], rates["bare"])))
+        rate = {kind: statistics.median(r) for kind, r in rates.items()}
+        said.append(f"{count} VMs {'with a port for each' if ports == 'yes' else 'without ports'}: {rate['default']:.0f}/s, "
+                    f"{rate['bare']:.0f}/s with Backend=memory and no log, ratio {ratios[-1]:.2f}")
+    say("default storm", "; ".join(said), ">= 0.85 each", min(ratios) >= 0.85)
+
+
+def known_ports(bench):
+    """Which VM has which port, by its ID, according to vspcd."""
+    with ask(bench.admin_port, "List") as connection, connection.makefile("rb") as f:
+        text, found = b"", {}
+        while piece := f.read1():
+            *replies, text = (text + piece).split(b"\0")
+            for reply in map(json.loads, replies):
+                if vm := reply["parameters"].get("vm"):
+                    found[vm["id"]] = vm.get("port", 0)
+                if not reply.get("continues"):
+                    return found
+    raise Failure("the list has no end")
+
+
+def kill(bench):
+    """kill -9 at random instants of a storm: what was to be stored more than two seconds before is there afterwards."""
+    count, rounds, n_expected, n_young = 4000, 100, 0, 0
+    for i in range(rounds):
+        (bench.folder / "vm-ports").unlink(missing_ok=True)
+        settings = {"Backend": "file", "VMPortRangeStart": PORTS_FIRST, "VMPortRangeEnd": PORTS_LAST}
+        vspcd, port = bench.vspcd(**settings)
+        sim = bench.start(bench.program("vspc-sim"), f"--connect=127.0.0.1:{port}", f"--count={count}", HOSTS,
+                          "--in-flight=64", "--drop=3s", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        samples, end = [], time.monotonic() + random.uniform(2, 3.5)
+        while (now := time.monotonic()) < end:
+            samples.append((now, known_ports(bench)))
+            time.sleep(0.02)
+        vspcd.kill()
+        killed = time.monotonic()
+        bench.end(vspcd)
+        bench.end(sim)
+
+        found = stored(bench)
+        expected = max((known for now, known in samples if now <= killed - 2), key=len, default={})
+        expected = dict(expected.items() & samples[-1][1].items())  # and has not changed since
+        lost = {vm_id for vm_id, port in expected.items() if found.get(vm_id) != port}
+        if lost:
+            raise Failure(f"round {i}: {len(lost)} of {len(expected)} VMs were not stored within two seconds, e.g. {min(lost)} with "
+                          f"port {expected[min(lost)]}, of which the file has {found.get(min(lost))}")
+
+        vspcd, _ = bench.vspcd(**settings)
+        if known_ports(bench).keys() != found.keys():  # another program may have a port by now
+            raise Failure(f"round {i}: of {len(found)} VMs {len(known_ports(bench))} are known after a restart")
+        bench.end(vspcd)
+        n_expected += len(expected)
+        n_young += samples[-1][1].items() <= found.items()
+        if bench.verbose:
+            print(f"{len(expected)} expected, {len(found)} stored", file=sys.stderr)
+    say("kill -9", f"at {rounds} instants of storms of {count} VMs: {n_expected} ports that were older than 2 s, none of them "
+        f"lost; {n_young} times none at all", "none", True)
+
+
 def idle_memory(bench):
     count = 16000
     vspcd, port = bench.vspcd(VMPorts="no")
@@ -505,14 +601,14 @@ def monitors(bench):
 
 # What was stored
 
-def store(folder, count, first_port):
-    """Files as vspcd writes them, in a folder that it has made: of VMs that were connected when it ended."""
+def store(file, count, first_port):
+    """A file as a script writes it: of VMs that were connected when vspcd ended."""
     now = time.time_ns() // 1000
-    for i in range(count):
-        uuid = f"50120000-0000-0000-0000-{i:012x}"
-        port = f"PORT={first_port + i}\n" if first_port else ""
-        (folder / f"{uuid}.vm").write_text(f"VERSION=1\nID={uuid}\nUUID={uuid}\nURI=s0\nNAME=vm{i}\n{port}"
-                                           f"STORED={now - i}\n", encoding="utf-8")
+    with open(file, "w", encoding="ascii") as f:
+        f.write("vspc-mappings 1\n")
+        for i in range(count):
+            port = f"\tPORT={first_port + i}" if first_port else ""
+            f.write(f"-\tID=50120000-0000-0000-0000-{i:012x}\tNAME=vm{i}\tURI=s0\tSTORED={now + i}{port}\n")
 
 
 def time_to_answer(bench, last_port=None, **settings):
@@ -526,13 +622,13 @@ def time_to_answer(bench, last_port=None, **settings):
             socket.create_connection(("127.0.0.1", port), timeout=10).close()
     with ask(bench.admin_port, "List") as connection:
         n = read_list(connection)
-    vspcd.kill()  # so that the files stay as they are
+    vspcd.kill()  # so that the file stays as it is
     bench.end(vspcd)
     return took, n
 
 
 def load(bench):
-    """The files are in memory, as after "systemctl restart". What is there after a boot depends on the disk."""
+    """The file is in memory, as after "systemctl restart"."""
     count, rounds, first = 16000, 9, PORTS_LAST - 15999
     kinds = {"loaded": (None, {"VMPorts": "no"})}
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= count + 100:
@@ -544,12 +640,12 @@ def load(bench):
     empty = statistics.median(time_to_answer(bench)[0] for _ in range(rounds))
     figures = {}
     for kind, (first_port, settings) in kinds.items():
-        store(bench.folder / "mappings", count, first_port)
+        store(bench.folder / "vm-ports", count, first_port)
         measured = [time_to_answer(bench, first_port and first_port + count - 1, **settings) for _ in range(rounds)]
         if any(n != count for _, n in measured):
             raise Failure(f"not all of {count} VMs are known: {measured}")
         figures[kind] = statistics.median(took for took, _ in measured) - empty
-    say("load", f"{count} VMs from files: " + ", ".join(f"{kind} after {ms:.0f} ms" for kind, ms in figures.items()),
+    say("load", f"{count} VMs from the file: " + ", ".join(f"{kind} after {ms:.0f} ms" for kind, ms in figures.items()),
         "<= 300 ms", all(ms <= 300 for ms in figures.values()))
 
 
@@ -657,6 +753,8 @@ BENCHMARKS = {
     "throughput": throughput,
     "fan-out": fan_out,
     "storm": storm,
+    "storm-default": storm_default,
+    "kill": kill,
     "idle-memory": idle_memory,
     "keystroke": keystroke,
     "vmotion": vmotion,
@@ -681,7 +779,7 @@ def main():
 
     # SIGTERM, as meson sends it when time is up, ends what we started like any other failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    if arguments.which == "console-log":
+    if arguments.which in ("console-log", "storm-default"):
         become_alone()
     helpers = arguments.helpers or pathlib.Path(arguments.build) / "tests/bench"
     try:

@@ -3,9 +3,13 @@
 /*
  * Preloaded into vspcd: has system calls fail that a healthy machine does not fail. The file $FAULTS, which may change
  * at any time, says which: lines "CALL ERRNO PATH", for example "fsync 5 /tmp/state/mappings/", where PATH is how the
- * path of what the call is about begins; with "$" at its end it is all of it.
+ * path of what the call is about begins; with "$" at its end it is all of it. If ERRNO is negative it does not fail, but
+ * takes so many microseconds longer.
  *
  * By syscall(2) and not by dlsym(3): sanitizers call write() before anything can be looked up.
+ *
+ * If there is a folder $FAULTS.synced, each file that has been synced is copied there, under the name that it has by then:
+ * it is what a power cut would leave.
  *
  * And has handshakes of TLS wait for as long as somebody has locked $FAULTS.gate, see flock(2), if there is that; and
  * whoever looks for a user's name for as long as somebody has locked $FAULTS.names.
@@ -59,8 +63,10 @@ static bool fails(const char *call, int fd) {
 
                 if (sscanf(line, "%15s %d %4095s", name, &error, pattern) == 3 && strcmp(name, call) == 0 &&
                     path_matches(path, pattern)) {
-                        errno = error;
-                        return true;
+                        errno = error < 0 ? saved_errno : error;
+                        if (error < 0)
+                                usleep((useconds_t) -error);
+                        return error > 0;
                 }
         }
 
@@ -75,8 +81,46 @@ ssize_t write(int fd, const void *data, size_t n) {
         return fails("write", fd) ? -1 : syscall(SYS_write, fd, data, n);
 }
 
+/* By way of another name, so that it is there whole or not at all. */
+static void copy_synced(int fd) {
+        const char *control = getenv("FAULTS"), *name;
+        char link[64], path[PATH_MAX], copy[2 * PATH_MAX], new[2 * PATH_MAX], data[65536];
+        long n;
+
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t k = readlink(link, path, sizeof path - 1);
+        if (k < 0 || !control)
+                return;
+        path[k] = 0;
+        name = strrchr(path, '/') ?: path;
+
+        snprintf(copy, sizeof copy, "%s.synced%s", control, name);
+        snprintf(new, sizeof new, "%s.synced/new", control);
+        int from = open(path, O_RDONLY | O_CLOEXEC);
+        int to = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        if (from >= 0 && to >= 0) {
+                while ((n = syscall(SYS_read, from, data, sizeof data)) > 0)
+                        if (syscall(SYS_write, to, data, n) != n)
+                                abort();
+                if (n == 0 && rename(new, copy) < 0)
+                        abort();
+        }
+        if (from >= 0)
+                syscall(SYS_close, from);
+        if (to >= 0)
+                syscall(SYS_close, to);
+}
+
 int fsync(int fd) {
-        return fails("fsync", fd) ? -1 : (int) syscall(SYS_fsync, fd);
+        if (fails("fsync", fd))
+                return -1;
+
+        int r = (int) syscall(SYS_fsync, fd);
+        if (r >= 0)
+                copy_synced(fd);
+
+        return r;
 }
 
 /* Those two are about the folder that is renamed in. */

@@ -63,7 +63,7 @@ class ImportTest(TestCase):
         self.folder = folder.name
         self.shelf = os.path.join(self.folder, "vms")
         self.state = os.path.join(self.folder, "state")
-        self.output = os.path.join(self.state, "mappings")
+        self.output = os.path.join(self.state, "vm-ports")
 
     def make(self, entries, module=dbm.dumb, protocol=0):
         """A shelf of values that are bytes already, or are to be pickled."""
@@ -73,7 +73,7 @@ class ImportTest(TestCase):
                     value if isinstance(value, bytes) else pickle.dumps(value, protocol))
 
     def run_tool(self, *arguments, file=None, status=0, env=None):
-        arguments = [f"--output={self.output}", f"--owner={self.owner()}", *arguments]
+        arguments = [f"--output={self.state}", f"--owner={self.owner()}", *arguments]
         result = subprocess.run([TOOL, *arguments, file or self.shelf], capture_output=True, text=True, timeout=60,
                                 check=False, env={**os.environ, **(env or {})})
         self.assertEqual(result.returncode, status, result.stderr)
@@ -84,25 +84,33 @@ class ImportTest(TestCase):
         return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
 
     def mappings(self):
-        """File name → its values"""
+        """ID → its values, of the last line of each"""
+        if not os.path.exists(self.output):
+            return {}
+        with open(self.output, encoding="utf-8", newline="\n") as f:
+            first, *lines, last = f.read().split("\n")
+        self.assertEqual((first, last), ("vspc-mappings 1", ""))
         found = {}
-        for name in os.listdir(self.output) if os.path.isdir(self.output) else []:
-            with open(os.path.join(self.output, name), encoding="utf-8", newline="\n") as f:
-                text = f.read()
-            self.assertTrue(text.endswith("\n"))
-            found[name] = dict(line.split("=", 1) for line in text.split("\n")[:-1])
+        for line in lines:
+            checksum, *fields = line.split("\t")
+            self.assertEqual(checksum, "-")
+            mapping = dict(field.split("=", 1) for field in fields)
+            found[mapping["ID"]] = mapping
         return found
+
+    def mappings_text(self):
+        with open(self.output, encoding="utf-8") as f:
+            return f.read()
 
     def names(self):
         return {m["NAME"] for m in self.mappings().values()}
 
     def assert_imported(self, *numbers):
-        self.assertEqual(self.mappings().keys(), {f"{shown(n)}.vm" for n in numbers})
+        self.assertEqual(self.mappings().keys(), {shown(n) for n in numbers})
         for n in numbers:
-            mapping = self.mappings()[f"{shown(n)}.vm"]
+            mapping = self.mappings()[shown(n)]
             self.assertGreater(int(mapping.pop("STORED")), 1.7e15)
-            self.assertEqual(mapping, {"VERSION": "1", "ID": shown(n), "UUID": shown(n), "URI": "", "NAME": f"vm{n}",
-                                       "PORT": str(50000 + n)})
+            self.assertEqual(mapping, {"ID": shown(n), "URI": "", "NAME": f"vm{n}", "PORT": str(50000 + n)})
 
     def assert_skipped(self, entries, why):
         """A shelf of these and of a good one"""
@@ -228,7 +236,7 @@ class Python2(ImportTest):
                        + bytes([len(name)]) + name + b"q\x04U\x04portq\x05MQ\xc3u."})
             self.run_tool("--force")
             self.assertEqual(self.names(), {"café"})
-            self.assertEqual(self.mappings()[f"{shown(1)}.vm"]["PORT"], "50001")
+            self.assertEqual(self.mappings()[shown(1)]["PORT"], "50001")
 
     def test_long_numbers(self):
         self.make({uuid(1): (self.PROTOCOL_0 % (uuid(1).encode(), b"vm1", 50001)).replace(b"I50001", b"L50001L")})
@@ -242,20 +250,16 @@ class MultiConsole(ImportTest):
         self.make({key: entry(1, uuid=key, name="vm1_com1")})
         result = self.run_tool()
         self.assertIn("MultiConsole=yes is needed", result.stderr)
-        mapping = self.mappings()[f"{shown(1)}_com1.vm"]
-        self.assertEqual([mapping[k] for k in ("ID", "UUID", "URI", "NAME")],
-                         [f"{shown(1)}_com1", shown(1), "com1", "vm1_com1"])
+        mapping = self.mappings()[f"{shown(1)}_com1"]
+        self.assertEqual([mapping[k] for k in ("ID", "URI", "NAME")], [f"{shown(1)}_com1", "com1", "vm1_com1"])
 
-    def test_a_uri_cannot_leave_the_folder_nor_be_too_long_for_it(self):
-        keys = {n: f"{uuid(n)}_{uri}" for n, uri in enumerate(["../../../etc/passwd", "u" * 1000, "telnet://a b:1"])}
+    def test_a_uri_of_any_kind_is_text_in_the_file(self):
+        uris = ["../../../etc/passwd", "u" * 1000, "telnet://a b:1"]
+        keys = {n: f"{uuid(n)}_{uri}" for n, uri in enumerate(uris)}
         self.make({key: entry(n, uuid=key) for n, key in keys.items()})
         self.run_tool()
-        self.assertEqual(os.listdir(self.state), ["mappings"])
-        names = sorted(self.mappings())
-        self.assertEqual(names[0], f"{shown(0)}_%2E%2E%2F%2E%2E%2F%2E%2E%2Fetc%2Fpasswd.vm")
-        self.assertRegex(names[1], f"^{shown(1)}_u+~[0-9a-f]{{16}}\\.vm$")
-        self.assertLess(len(names[1]), 200)
-        self.assertEqual(names[2], f"{shown(2)}_telnet%3A%2F%2Fa%20b%3A1.vm")
+        self.assertEqual(os.listdir(self.state), ["vm-ports"])
+        self.assertEqual(set(self.mappings()), {f"{shown(n)}_{uri}" for n, uri in enumerate(uris)})
 
 
 class Harm(ImportTest):
@@ -277,7 +281,7 @@ class Harm(ImportTest):
                         b"\x80\x04\x8c\x02os\x8c\x06system\x93.", b"\x80\x05\x97.", b"\x80\x05\x96\xff\xff\xff\xff\xff"
                         b"\xff\xff\x7f.", b"\x80\x02\x8b\xff\xff\xff\x7f."):
             self.assert_skipped({uuid(2): program}, uuid(2) + " is skipped: its pickle is not only a dictionary")
-            os.unlink(os.path.join(self.output, f"{shown(1)}.vm"))
+            os.unlink(self.output)
 
     def test_pickles_that_are_damaged(self):
         good = pickle.dumps(entry(2), 2)
@@ -297,7 +301,7 @@ class Harm(ImportTest):
         self.make({uuid(1): entry(1, name="a\nPORT=1\x1b[31m\u202e\ud800"), uuid(2): entry(2, name="é" * 600),
                    uuid(3): entry(3, name="")}, protocol=2)
         self.run_tool()
-        by_uuid = {m["UUID"]: m["NAME"] for m in self.mappings().values()}
+        by_uuid = {m["ID"]: m["NAME"] for m in self.mappings().values()}
         self.assertRegex(by_uuid[shown(1)], "^a\ufffdPORT=1\ufffd\\[31m\ufffd+$")
         self.assertEqual(by_uuid[shown(2)], "é" * 256)
         self.assertEqual(by_uuid[shown(3)], shown(3))
@@ -311,11 +315,11 @@ class Harm(ImportTest):
                    uuid(2): entry(2, name="\ufdcf\ufdf0\ufffc\U0001fffd"),
                    uuid(3): entry(3, name=self.NONCHARACTERS.encode())}, protocol=3)
         self.run_tool()
-        by_uuid = {m["UUID"]: m["NAME"] for m in self.mappings().values()}
+        by_uuid = {m["ID"]: m["NAME"] for m in self.mappings().values()}
         self.assertEqual(by_uuid, {shown(1): "a" + 8 * "\ufffd" + "b", shown(2): "\ufdcf\ufdf0\ufffc\U0001fffd",
                                    shown(3): 8 * "\ufffd"})
         keys = [f"{uuid(4)}_com{c}" for c in self.NONCHARACTERS]
-        shutil.rmtree(self.output)
+        os.unlink(self.output)
         self.assert_skipped({key: entry(4 + n, uuid=key) for n, key in enumerate(keys)},
                             "its URI is too long or not clean text")
 
@@ -330,13 +334,13 @@ class Harm(ImportTest):
                            (entry(2, uuid=uuid(3)), f"its uuid is another, {uuid(3)}"),
                            (entry(2, port=50001), rf"its port 50001 is that of {shown(1)} as well")):
             self.assert_skipped({uuid(2): value}, f"{uuid(2)} is skipped: .*({why})")
-            os.unlink(os.path.join(self.output, f"{shown(1)}.vm"))
+            os.unlink(self.output)
 
     def test_keys_that_are_no_uuid(self):
         for key in ("", "x", uuid(2)[:-1], uuid(2) + "0", "../" + uuid(2), uuid(2) + "\n", uuid(2).replace("-", "_")):
             self.assert_skipped({key: entry(2, uuid=key)},
                                 "is skipped: its UUID is not 16 hex digits, a dash and 16 hex")
-            os.unlink(os.path.join(self.output, f"{shown(1)}.vm"))
+            os.unlink(self.output)
 
 
 class Output(ImportTest):
@@ -348,7 +352,45 @@ class Output(ImportTest):
         self.assertEqual(result.stdout, "1 imported, 0 skipped, 1 there already\n")
         self.assert_imported(1, 2)
         self.run_tool("--force")
-        self.assertEqual(self.mappings()[f"{shown(1)}.vm"]["PORT"], "60000")
+        self.assertEqual(self.mappings()[shown(1)]["PORT"], "60000")
+
+    def test_what_is_there_already_stays_as_it_is(self):
+        """To the byte, but for a last line that is cut off."""
+        self.make({uuid(1): entry(1)})
+        os.mkdir(self.state)
+        there = b"vspc-mappings 1\n# by hand\n-\tID=" + shown(2).encode() + b"\tPORT=50002\nnonsense\n"
+        with open(self.output, "wb") as f:
+            f.write(there + b"-\tID=" + shown(3).encode())
+        self.run_tool()
+        with open(self.output, "rb") as f:
+            text = f.read()
+        self.assertEqual(text[:len(there)], there)
+        self.assertRegex(text[len(there):], rb"\A-\tID=" + shown(1).encode() + rb"\tNAME=vm1\tURI=\tPORT=50001\tSTORED=\d+\n\Z")
+
+    def test_while_vspcd_runs_nothing_is_written(self):
+        self.make({uuid(1): entry(1)})
+        os.mkdir(self.state)
+        vspcd = self.start(env={"STATE_DIRECTORY": self.state}, Backend="file", VMPorts="no")
+        self.assertIn(f"vspcd is running and uses {self.state}: stop vspc.service first", self.run_tool(status=1).stderr)
+        vspcd.end()
+        self.run_tool()
+        self.assertIn(shown(1), self.mappings_text())
+
+    def test_what_an_earlier_version_has_left_is_taken_over_first(self):
+        self.make({uuid(1): entry(1)})
+        os.makedirs(os.path.join(self.state, "mappings"))
+        self.assertIn("mappings is of an earlier version of vspcd: start vspc.service and stop it again",
+                      self.run_tool(status=1).stderr)
+        self.start(env={"STATE_DIRECTORY": self.state}, Backend="file", VMPorts="no").end()
+        self.run_tool()
+        self.assertIn(shown(1), self.mappings_text())
+
+    def test_a_file_of_another_version_is_left_alone(self):
+        self.make({uuid(1): entry(1)})
+        os.mkdir(self.state)
+        with open(self.output, "wb") as f:
+            f.write(b"vspc-mappings 2\n")
+        self.assertIn('vm-ports does not begin with "vspc-mappings 1"', self.run_tool(status=1).stderr)
 
     def test_a_port_that_another_vm_has_already_is_not_given_away(self):
         self.make({uuid(1): entry(1)})
@@ -366,16 +408,15 @@ class Output(ImportTest):
     def test_modes_are_those_of_the_service(self):
         self.make({uuid(1): entry(1)})
         self.run_tool()
-        for path, mode in ((self.state, 0o750), (self.output, 0o750), (f"{self.output}/{shown(1)}.vm", 0o640)):
+        for path, mode in ((self.state, 0o750), (self.output, 0o640)):
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode) & ~0o022, mode & ~0o022)
 
     def test_a_link_that_lies_there_is_not_followed(self):
         victim = os.path.join(self.folder, "victim")
         with open(victim, "w", encoding="ascii") as f:
             f.write("untouched")
-        os.makedirs(self.output)
-        for name in (f"{shown(1)}.vm", f".{shown(1)}.vm.import"):
-            os.symlink(victim, os.path.join(self.output, name))
+        os.makedirs(self.state)
+        os.symlink(victim, os.path.join(self.state, ".vm-ports.import"))
         self.make({uuid(1): entry(1)})
         self.run_tool("--force")
         self.assert_imported(1)
@@ -385,7 +426,7 @@ class Output(ImportTest):
     def test_what_would_not_outlive_a_power_cut_is_an_error(self):
         """Of the mappings, and of the folders that are made for them."""
         self.make({uuid(1): entry(1)})
-        for path in (f"{self.folder}$", f"{self.state}$", f"{self.output}$", f"{self.output}/"):
+        for path in (f"{self.folder}$", f"{self.state}$", f"{self.state}/"):
             faults = self.faults()
             faults.inject(("fsync", errno.EIO, path))
             result = self.run_tool(status=1, env=faults.env)

@@ -32,8 +32,8 @@ class Trouble(Scenario):
             self.vm(name)
             self.wait_vm(name)
         before = {name: vm["port"] for name, vm in self.vms().items()}
-        wait_for(lambda: len(self.machine.find("/var/lib/vspc", r"\.vm$")) == len(before),
-                 "their ports to be stored")
+        stored = "grep --count --extended-regexp 'NAME=(first|second)\t.*PORT=' /var/lib/vspc/vm-ports || true"
+        wait_for(lambda: int(self.machine.sh(stored).stdout) >= len(before), "their ports to be stored")
         pid = self.main_pid()
         self.machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGSEGV", "vspc")
         self.wait_restarted(pid)

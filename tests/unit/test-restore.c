@@ -276,6 +276,19 @@ static void test_what_is_not_there_is_passed_over(_unused_ void **state) {
         end(&run);
 }
 
+static void test_of_two_that_were_stored_at_once_and_claim_a_port_the_one_loaded_later_has_it(_unused_ void **state) {
+        for (unsigned i = 0; i < 3; i++)
+                put(i, TODAY, TODAY);
+        stored[0]->port = stored[1]->port = stored[2]->port = 50042;
+        stored[1]->stored++;
+        stored[2]->stored++;
+
+        Run run = begin(false);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(concentrator_find(run.concentrator, id_of(i))->own_port == 50042, i == 2);
+        end(&run);
+}
+
 /* Who could be connected together can be waited for together. */
 static void test_as_many_are_restored_as_may_be_gone_and_none_is_given_up(_unused_ void **state) {
         for (unsigned i = 0; i < CONCENTRATOR_ORPHANS_MAX + 3; i++)
@@ -351,6 +364,8 @@ int main(void) {
                 cmocka_unit_test_teardown(test_a_time_that_no_clock_shows_is_one_that_others_can_read, forget_all),
                 cmocka_unit_test_teardown(test_what_is_not_as_it_was_put_is_passed_over, forget_all),
                 cmocka_unit_test_teardown(test_what_is_not_there_is_passed_over, forget_all),
+                cmocka_unit_test_teardown(test_of_two_that_were_stored_at_once_and_claim_a_port_the_one_loaded_later_has_it,
+                                          forget_all),
                 cmocka_unit_test_teardown(test_as_many_are_restored_as_may_be_gone_and_none_is_given_up, forget_all),
                 cmocka_unit_test_teardown(test_one_vm_too_many_that_is_gone_makes_the_one_gone_for_longest_go,
                                           forget_all),

@@ -13,6 +13,7 @@
 
 #include "basic/log.h"
 #include "prng.h"
+#include "store/mapping-line.h"
 #include "store/plug-in.h"
 
 typedef struct Subject {
@@ -22,11 +23,11 @@ typedef struct Subject {
 } Subject;
 
 static const Subject in_memory = {.name = "memory"};
-static const Subject in_files = {.name = "file", .persists = true};
+static const Subject in_a_file = {.name = "file", .persists = true};
 static const Subject in_a_folder = {.name = "file", .argument = "elsewhere", .persists = true};
 static const Subject in_the_example = {.name = "example", .argument = "mappings.txt", .persists = true};
 
-/* Where all of them keep what they keep */
+/* Where all of them keep what they have */
 static char folder[] = "/tmp/test-store-XXXXXX";
 
 /* What a load said, in text: "ID UUID URI NAME PORT GONE STORED" lines in the order of the IDs. */
@@ -388,6 +389,438 @@ static void test_random_operations(void **state) {
         b->close(store);
 }
 
+/* Backend=file. Its file is called so in STATE_DIRECTORY, which is also where the folder of earlier versions was. */
+#define HEADER "vspc-mappings 1\n"
+
+static const char *path_of(const char *name) {
+        static char path[256];
+
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        return path;
+}
+
+static void write_file(const char *name, const char *text, size_t n) {
+        FILE *f = fopen(path_of(name), "we");
+
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, n, f), n);
+        assert_int_equal(fclose(f), 0);
+}
+
+/* To be freed by the caller; NULL if there is no such file. */
+static char *read_file(const char *name) {
+        char *text = NULL;
+        size_t size = 0;
+
+        FILE *f = fopen(path_of(name), "re");
+        if (!f)
+                return NULL;
+        if (getdelim(&text, &size, 0, f) < 0) {
+                free(text);
+                text = strdup("");
+        }
+        fclose(f);
+        assert_non_null(text);
+        return text;
+}
+
+static void *open_text(const char *text) {
+        write_file("vm-ports", text, strlen(text));
+        return open_as_it_is(&in_a_file);
+}
+
+/* To be freed by the caller. */
+static char *line_of(const Mapping *m) {
+        char line[MAPPING_LINE_MAX];
+
+        assert_true(mapping_line_format(m, line) > 0);
+        char *copy = strdup(line);
+        assert_non_null(copy);
+        return copy;
+}
+
+static void close_store(void *store) {
+        find(&in_a_file)->close(store);
+}
+
+static void put(void *store, const Mapping *m) {
+        assert_int_equal(find(&in_a_file)->put(store, m), 0);
+}
+
+static void test_the_file_is_text_to_which_lines_are_added(_unused_ void **state) {
+        void *store = open_as_it_is(&in_a_file);
+        char id[256];
+        Mapping m[] = {web01(), console_of("s1", id)};
+        _cleanup_free_ char *first = line_of(&m[0]), *second = line_of(&m[1]);
+        _cleanup_free_ char *removal = line_of(&(Mapping){.id = m[0].id});
+
+        _cleanup_free_ char *empty = read_file("vm-ports");
+        assert_int_equal(strncmp(empty, HEADER "# ", strlen(HEADER "# ")), 0);
+
+        put(store, &m[0]);
+        put(store, &m[1]);
+        assert_int_equal(find(&in_a_file)->remove(store, m[0].id), 0);
+
+        _cleanup_free_ char *text = read_file("vm-ports"), *want = NULL;
+        assert_true(asprintf(&want, "%s%s%s%s", empty, first, second, removal) > 0);
+        assert_text_equal(text, want);
+        close_store(store);
+}
+
+static void test_it_is_written_anew_for_the_first_change_after_a_start(_unused_ void **state) {
+        void *store = open_text(HEADER "-\tID=50123456-789a-bcde-f012-3456789abcde\tPORT=50007");
+        Mapping m = web01();
+        _cleanup_free_ char *line = line_of(&m);
+
+        assert_loads(find(&in_a_file), store, NULL, 0); /* it is cut off */
+        put(store, &m);
+        _cleanup_free_ char *text = read_file("vm-ports");
+        assert_null(strstr(text, "50007"));
+        assert_string_equal(text + strlen(text) - strlen(line), line);
+        close_store(store);
+}
+
+static void test_it_never_has_much_that_is_out_of_date(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = open_as_it_is(&in_a_file);
+        struct stat st;
+        off_t largest = 0;
+        Mapping m = web01();
+
+        for (unsigned i = 0; i < 30000; i++) {
+                m.stored++;
+                put(store, &m);
+                if (i % 100 != 0)
+                        continue;
+                assert_int_equal(b->sync(store), 0);
+                assert_int_equal(stat(path_of("vm-ports"), &st), 0);
+                largest = MAX(largest, st.st_size);
+        }
+
+        assert_in_range(largest, 512 * 1024, 1024 * 1024 + 65536);
+        assert_loads(b, store, &m, 1);
+        close_store(store);
+
+        store = open_as_it_is(&in_a_file);
+        assert_loads(b, store, &m, 1);
+        close_store(store);
+}
+
+static ino_t inode_of(const char *name) {
+        struct stat st;
+
+        assert_int_equal(stat(path_of(name), &st), 0);
+        return st.st_ino;
+}
+
+static bool fsync_fails;
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd) {
+        if (!fsync_fails)
+                return __real_fsync(fd);
+
+        errno = EIO;
+        return -1;
+}
+
+/* The kernel takes pages that it could not write for written. */
+static void test_after_an_fsync_that_has_failed_it_is_written_anew(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = open_as_it_is(&in_a_file);
+        Mapping m = web01();
+
+        put(store, &m);
+        ino_t before = inode_of("vm-ports");
+        fsync_fails = true;
+        assert_int_equal(b->sync(store), -EIO);
+        fsync_fails = false;
+        assert_int_equal(inode_of("vm-ports"), before);
+        assert_int_equal(b->sync(store), 0);
+        assert_int_not_equal(inode_of("vm-ports"), before);
+        close_store(store);
+
+        store = open_as_it_is(&in_a_file);
+        assert_loads(b, store, &m, 1);
+        close_store(store);
+}
+
+/* Here because of a folder in the place of the temporary file. */
+static void test_if_it_cannot_be_written_anew_lines_are_added_as_before(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = open_as_it_is(&in_a_file);
+        ino_t before = inode_of("vm-ports");
+        Mapping m = web01();
+
+        assert_int_equal(mkdir(path_of(".vm-ports.new"), 0700), 0);
+        for (unsigned i = 0; i < 30000; i++) {
+                m.stored++;
+                put(store, &m);
+                if (i % 1000 == 999)
+                        assert_int_equal(b->sync(store), 0);
+        }
+        assert_int_equal(inode_of("vm-ports"), before);
+
+        assert_int_equal(rmdir(path_of(".vm-ports.new")), 0);
+        for (unsigned i = 0; i < 20000; i++)
+                put(store, &m);
+        assert_int_equal(b->sync(store), 0);
+        assert_int_not_equal(inode_of("vm-ports"), before);
+        close_store(store);
+}
+
+static void test_a_last_line_that_is_cut_off_costs_nothing_else(_unused_ void **state) {
+        char id[256];
+        Mapping m[] = {web01(), console_of("s1", id)};
+        _cleanup_free_ char *first = line_of(&m[0]), *second = line_of(&m[1]), *text = NULL;
+
+        int n = asprintf(&text, HEADER "%s%s", first, second);
+        assert_true(n > 0);
+        for (size_t cut = 1; cut <= strlen(second); cut++) {
+                write_file("vm-ports", text, (size_t) n - cut);
+                void *store = open_as_it_is(&in_a_file);
+                assert_loads(find(&in_a_file), store, m, 1);
+                put(store, &m[1]);
+                assert_loads(find(&in_a_file), store, m, 2);
+                close_store(store);
+
+                store = open_as_it_is(&in_a_file);
+                assert_loads(find(&in_a_file), store, m, 2);
+                close_store(store);
+        }
+
+        assert_null(read_file("vm-ports.damaged"));
+}
+
+/* What there is of it is kept as it was, once there is something to be written. */
+static void test_a_damaged_line_costs_one_vm_and_is_kept_aside(_unused_ void **state) {
+        char id[2][256], long_line[MAPPING_LINE_MAX + 100] = "";
+        Mapping m[] = {web01(), console_of("s1", id[0]), console_of("s2", id[1])};
+        _cleanup_free_ char *first = line_of(&m[0]), *third = line_of(&m[2]);
+        memset(long_line, 'x', sizeof long_line - 1);
+        const char *const damaged[] = {
+                "00000000\tID=50123456-789a-bcde-f012-3456789abcde_s1\tURI=s1\tPORT=50000\tSTORED=1",
+                "-\tnonsense", "garbage", "\x7f" "ELF\x01\xff", "\t", long_line,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {
+                _cleanup_free_ char *text = NULL, *name = NULL;
+                assert_true(asprintf(&text, HEADER "%s%s\n%s", first, damaged[i], third) > 0);
+                assert_true((i == 0 ? asprintf(&name, "vm-ports.damaged") : asprintf(&name, "vm-ports.damaged.%zu", i + 1)) > 0);
+
+                void *store = open_text(text);
+                assert_loads(find(&in_a_file), store, (Mapping[]){m[0], m[2]}, 2);
+                assert_null(read_file(name));
+                put(store, &m[1]);
+                close_store(store);
+                _cleanup_free_ char *kept = read_file(name);
+                assert_non_null(kept);
+                assert_text_equal(kept, text);
+
+                store = open_as_it_is(&in_a_file);
+                assert_loads(find(&in_a_file), store, m, 3);
+                put(store, &m[1]);
+                close_store(store);
+        }
+}
+
+static void test_files_that_are_kept_aside_have_a_bound(_unused_ void **state) {
+        Mapping m = web01();
+
+        for (unsigned i = 1; i <= 20; i++) {
+                char text[64];
+
+                snprintf(text, sizeof text, HEADER "damage number %u\n", i);
+                void *store = open_text(text);
+                put(store, &m);
+                close_store(store);
+        }
+
+        _cleanup_free_ char *first = read_file("vm-ports.damaged"), *last = read_file("vm-ports.damaged.16");
+        assert_text_equal(first, HEADER "damage number 1\n");
+        assert_text_equal(last, HEADER "damage number 20\n");
+        assert_null(read_file("vm-ports.damaged.17"));
+}
+
+static void test_lines_without_their_first_line_are_read(_unused_ void **state) {
+        Mapping m = web01();
+        _cleanup_free_ char *line = line_of(&m), *text = NULL;
+
+        assert_true(asprintf(&text, "\x01\x02\n%s", line) > 0);
+        void *store = open_text(text);
+        assert_loads(find(&in_a_file), store, &m, 1);
+        put(store, &m);
+        close_store(store);
+        _cleanup_free_ char *kept = read_file("vm-ports.damaged");
+        assert_text_equal(kept, text);
+}
+
+static void test_a_file_of_a_later_version_is_left_alone(_unused_ void **state) {
+        static const char text[] = "vspc-mappings 2\nwhatever that may be\n";
+        void *store = NULL;
+
+        write_file("vm-ports", text, strlen(text));
+        assert_int_equal(find(&in_a_file)->open("", &store), -EPROTONOSUPPORT);
+        assert_null(store);
+        _cleanup_free_ char *after = read_file("vm-ports");
+        assert_text_equal(after, text);
+}
+
+static void test_an_empty_file_is_no_damage(_unused_ void **state) {
+        void *store = open_text("");
+        Mapping m = web01();
+
+        put(store, &m);
+        close_store(store);
+        assert_null(read_file("vm-ports.damaged"));
+}
+
+/* Of two that claim a port, whatever the clock showed; restore() then lets the later one have it. */
+static void test_an_earlier_line_counts_as_stored_no_later_than_a_later_one(_unused_ void **state) {
+        char id[3][256];
+        Mapping m[] = {web01(), console_of("s1", id[0]), console_of("s2", id[1]), console_of("s3", id[2])};
+        m[1].stored = m[3].stored = 5;
+        m[1].port = 1;
+        m[2].stored = 7;
+        void *store = open_as_it_is(&in_a_file);
+
+        for (size_t i = 0; i < ELEMENTSOF(m); i++)
+                put(store, &m[i]);
+        m[0].stored = m[2].stored = 5;
+        assert_loads(find(&in_a_file), store, m, 4);
+        close_store(store);
+
+        store = open_as_it_is(&in_a_file);
+        assert_loads(find(&in_a_file), store, m, 4);
+        close_store(store);
+}
+
+static void test_what_a_person_writes_is_read(_unused_ void **state) {
+        void *store = open_text(HEADER "\n# web01 has moved\n-\tID=50123456-789a-bcde-f012-3456789abcde\tPORT=50001\n"
+                                "-\tID=50123456-789a-bcde-f012-3456789abcde\tPORT=50000\tNAME=web01\tURI=s0\tSTORED=1795345745504572\n"
+                                "-\tID=50123456-789a-bcde-f012-3456789abcdf\tPORT=50000\n"
+                                "-\tREMOVED=50123456-789a-bcde-f012-3456789abcdf\n");
+        Mapping m = web01();
+
+        assert_loads(find(&in_a_file), store, &m, 1);
+        close_store(store);
+}
+
+static void test_a_file_that_somebody_has_removed_is_made_again(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = open_as_it_is(&in_a_file);
+        char id[256];
+        Mapping m[] = {web01(), console_of("s1", id)};
+
+        put(store, &m[0]);
+        assert_int_equal(unlink(path_of("vm-ports")), 0);
+        put(store, &m[1]);
+        assert_int_equal(b->sync(store), 0);
+        close_store(store);
+
+        store = open_as_it_is(&in_a_file);
+        assert_loads(b, store, m, 2);
+        close_store(store);
+        assert_null(read_file("vm-ports.damaged"));
+}
+
+static void test_a_file_that_somebody_has_put_in_its_place_is_kept_aside(_unused_ void **state) {
+        static const char theirs[] = HEADER "# notes of the night shift\n";
+        const StoreBackend *b = find(&in_a_file);
+        void *store = open_as_it_is(&in_a_file);
+        Mapping m = web01();
+
+        put(store, &m);
+        assert_int_equal(unlink(path_of("vm-ports")), 0);
+        write_file("vm-ports", theirs, strlen(theirs));
+        assert_int_equal(b->sync(store), 0);
+        close_store(store);
+
+        _cleanup_free_ char *kept = read_file("vm-ports.damaged");
+        assert_text_equal(kept, theirs);
+        store = open_as_it_is(&in_a_file);
+        assert_loads(b, store, &m, 1);
+        close_store(store);
+}
+
+static void test_a_link_in_its_place_is_not_followed(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = NULL;
+
+        write_file("secret", "TOP SECRET\n", strlen("TOP SECRET\n"));
+        assert_int_equal(symlink("secret", path_of("vm-ports")), 0);
+        assert_int_equal(b->open("", &store), -ELOOP);
+        assert_int_equal(unlink(path_of("vm-ports")), 0);
+
+        assert_int_equal(symlink("secret", path_of(".vm-ports.new")), 0);
+        store = open_as_it_is(&in_a_file);
+        put(store, &(Mapping){.id = web01().id, .uri = "", .name = "x"});
+        assert_int_equal(unlink(path_of("vm-ports")), 0);
+        assert_int_equal(symlink("secret", path_of("vm-ports")), 0);
+        assert_int_equal(b->sync(store), 0);
+        close_store(store);
+
+        _cleanup_free_ char *secret = read_file("secret");
+        assert_text_equal(secret, "TOP SECRET\n");
+}
+
+/* What earlier versions had */
+#define VM_FILE(id, rest) "VERSION=1\nID=" id "\nUUID=" id "\nURI=s0\n" rest
+#define WEB01_FILE VM_FILE("50123456-789a-bcde-f012-3456789abcde", "NAME=web01\nPORT=50000\nSTORED=1795345745504572\n")
+
+static void write_old_folder(void) {
+        assert_int_equal(mkdir(path_of("mappings"), 0750), 0);
+        write_file("mappings/50123456-789a-bcde-f012-3456789abcde.vm", WEB01_FILE, strlen(WEB01_FILE));
+        write_file("mappings/README", "by hand\n", strlen("by hand\n"));
+        write_file("mappings/half.vm", WEB01_FILE, 30);
+        write_file("mappings/.half.vm", WEB01_FILE, 30);
+        assert_int_equal(mkfifo(path_of("mappings/pipe.vm"), 0600), 0);
+}
+
+static void test_a_folder_of_an_earlier_version_is_taken_over_and_kept(_unused_ void **state) {
+        Mapping m = web01();
+
+        write_old_folder();
+        for (unsigned i = 0; i < 2; i++) {
+                void *store = open_as_it_is(&in_a_file);
+                assert_loads(find(&in_a_file), store, &m, 1);
+                close_store(store);
+
+                _cleanup_free_ char *text = read_file("vm-ports"), *line = line_of(&m);
+                assert_non_null(strstr(text, line));
+                assert_int_equal(access(path_of("mappings"), F_OK), -1);
+                _cleanup_free_ char *kept = read_file("mappings.old/50123456-789a-bcde-f012-3456789abcde.vm");
+                assert_text_equal(kept, WEB01_FILE);
+        }
+}
+
+static void test_what_the_file_says_is_later_than_what_the_folder_says(_unused_ void **state) {
+        Mapping m = web01();
+
+        write_old_folder();
+        void *store = open_text(HEADER "-\tREMOVED=50123456-789a-bcde-f012-3456789abcde\n");
+        assert_loads(find(&in_a_file), store, NULL, 0);
+        close_store(store);
+
+        write_old_folder();
+        store = open_text(HEADER "-\tID=50123456-789a-bcde-f012-3456789abcde\tNAME=web01\tURI=s0\tPORT=50009\n");
+        m.port = 50009;
+        m.stored = 0;
+        assert_loads(find(&in_a_file), store, &m, 1);
+        close_store(store);
+}
+
+static void test_a_second_folder_is_kept_beside_the_first(_unused_ void **state) {
+        for (unsigned i = 0; i < 2; i++) {
+                write_old_folder();
+                close_store(open_as_it_is(&in_a_file));
+        }
+
+        assert_int_equal(access(path_of("mappings.old"), F_OK), 0);
+        assert_int_equal(access(path_of("mappings.old.2"), F_OK), 0);
+}
+
 /* What is left of a folder that cannot be read to its end would be half of all VMs. (With 64-bit offsets, which meson
  * asks for, readdir() is called so.) */
 static bool readdir_fails;
@@ -404,40 +837,19 @@ struct dirent *__wrap_readdir64(DIR *d) {
         return NULL;
 }
 
-static void test_a_folder_that_cannot_be_read_to_its_end_is_an_error(_unused_ void **state) {
-        const StoreBackend *b = find(&in_files);
-        void *store = open_empty(&in_files);
-        _cleanup_loaded_ Loaded l = {};
-        char id[256], uri[16];
+static void test_an_old_folder_that_cannot_be_read_to_its_end_is_an_error(_unused_ void **state) {
+        const StoreBackend *b = find(&in_a_file);
+        void *store = NULL;
 
-        for (unsigned i = 0; i < 10; i++) {
-                snprintf(uri, sizeof uri, "s%u", i);
-                Mapping m = console_of(uri, id);
-                assert_int_equal(b->put(store, &m), 0);
-        }
-
+        write_old_folder();
         readdir_fails = true;
-        assert_int_equal(b->load(store, on_mapping, &l), -EIO);
+        assert_int_equal(b->open("", &store), -EIO);
         readdir_fails = false;
-        b->close(store);
-}
-
-static void test_a_folder_that_somebody_has_removed_is_made_again(_unused_ void **state) {
-        const StoreBackend *b = find(&in_files);
-        void *store = open_empty(&in_files);
-        char path[256], id[256];
-        Mapping m = web01();
-
-        snprintf(path, sizeof path, "%s/mappings", folder);
-        assert_int_equal(rmdir(path), 0);
-        assert_int_equal(b->put(store, &m), 0);
-        assert_int_equal(b->remove(store, console_of("s1", id).id), -ENOENT);
-        assert_loads(b, store, &m, 1);
-        b->close(store);
+        assert_int_equal(access(path_of("mappings"), F_OK), 0);
 }
 
 static void test_a_folder_that_cannot_be_had_is_an_error(_unused_ void **state) {
-        const StoreBackend *b = find(&in_files);
+        const StoreBackend *b = find(&in_a_file);
         void *store = NULL;
 
         assert_int_equal(b->open("/nonexistent/vspc", &store), -ENOENT);
@@ -445,21 +857,13 @@ static void test_a_folder_that_cannot_be_had_is_an_error(_unused_ void **state) 
         assert_null(store);
 }
 
-static void test_files_are_not_for_everybody(_unused_ void **state) {
-        const StoreBackend *b = find(&in_files);
-        void *store = open_empty(&in_files);
-        Mapping m = web01();
-        char path[256];
+static void test_the_file_is_not_for_everybody(_unused_ void **state) {
+        void *store = open_as_it_is(&in_a_file);
         struct stat st;
 
-        assert_int_equal(b->put(store, &m), 0);
-        snprintf(path, sizeof path, "%s/mappings", folder);
-        assert_int_equal(stat(path, &st), 0);
-        assert_int_equal(st.st_mode & 07777, 0750);
-        snprintf(path, sizeof path, "%s/mappings/%s.vm", folder, m.id);
-        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(stat(path_of("vm-ports"), &st), 0);
         assert_int_equal(st.st_mode & 07777, 0640);
-        b->close(store);
+        close_store(store);
 }
 
 static void test_a_name_and_its_argument_are_told_apart(_unused_ void **state) {
@@ -510,6 +914,12 @@ static int remove_folder(_unused_ void **state) {
         return asprintf(&command, "rm -r %s", folder) < 0 || system(command) != 0;
 }
 
+static int empty_folder(_unused_ void **state) {
+        _cleanup_free_ char *command = NULL;
+
+        return asprintf(&command, "rm -rf %s && mkdir -m 0700 %s", folder, folder) < 0 || system(command) != 0;
+}
+
 /* "file:FOLDER" wants the folder to be there. */
 static int create_elsewhere(_unused_ void **state) {
         char path[256];
@@ -519,6 +929,8 @@ static int create_elsewhere(_unused_ void **state) {
 }
 
 #define TEST(subject, test) {#subject ": " #test, test, create_elsewhere, NULL, (void *) &subject}
+
+#define FILE_TEST(test) cmocka_unit_test_setup(test, empty_folder)
 
 #define CONTRACT(subject)                                                                                    \
         TEST(subject, test_an_empty_store_loads_nothing),                                                    \
@@ -536,13 +948,31 @@ static int create_elsewhere(_unused_ void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 CONTRACT(in_memory),
-                CONTRACT(in_files),
+                CONTRACT(in_a_file),
                 CONTRACT(in_a_folder),
                 CONTRACT(in_the_example),
-                cmocka_unit_test(test_a_folder_that_cannot_be_read_to_its_end_is_an_error),
-                cmocka_unit_test(test_a_folder_that_somebody_has_removed_is_made_again),
-                cmocka_unit_test(test_a_folder_that_cannot_be_had_is_an_error),
-                cmocka_unit_test(test_files_are_not_for_everybody),
+                FILE_TEST(test_the_file_is_text_to_which_lines_are_added),
+                FILE_TEST(test_it_is_written_anew_for_the_first_change_after_a_start),
+                FILE_TEST(test_it_never_has_much_that_is_out_of_date),
+                FILE_TEST(test_after_an_fsync_that_has_failed_it_is_written_anew),
+                FILE_TEST(test_if_it_cannot_be_written_anew_lines_are_added_as_before),
+                FILE_TEST(test_a_last_line_that_is_cut_off_costs_nothing_else),
+                FILE_TEST(test_a_damaged_line_costs_one_vm_and_is_kept_aside),
+                FILE_TEST(test_files_that_are_kept_aside_have_a_bound),
+                FILE_TEST(test_lines_without_their_first_line_are_read),
+                FILE_TEST(test_a_file_of_a_later_version_is_left_alone),
+                FILE_TEST(test_an_empty_file_is_no_damage),
+                FILE_TEST(test_an_earlier_line_counts_as_stored_no_later_than_a_later_one),
+                FILE_TEST(test_what_a_person_writes_is_read),
+                FILE_TEST(test_a_file_that_somebody_has_removed_is_made_again),
+                FILE_TEST(test_a_file_that_somebody_has_put_in_its_place_is_kept_aside),
+                FILE_TEST(test_a_link_in_its_place_is_not_followed),
+                FILE_TEST(test_a_folder_of_an_earlier_version_is_taken_over_and_kept),
+                FILE_TEST(test_what_the_file_says_is_later_than_what_the_folder_says),
+                FILE_TEST(test_a_second_folder_is_kept_beside_the_first),
+                FILE_TEST(test_an_old_folder_that_cannot_be_read_to_its_end_is_an_error),
+                FILE_TEST(test_a_folder_that_cannot_be_had_is_an_error),
+                FILE_TEST(test_the_file_is_not_for_everybody),
                 cmocka_unit_test(test_a_name_and_its_argument_are_told_apart),
                 cmocka_unit_test(test_what_is_no_backend_is_refused),
         };

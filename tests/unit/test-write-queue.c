@@ -33,6 +33,7 @@ static struct {
         int error;
         int sync_error;
         unsigned n_syncs_failed;
+        unsigned n_unsynced, n_unsynced_max; /* puts */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static void fake_record(char *call) {
@@ -61,6 +62,7 @@ static int fake_put(_unused_ void *state, const Mapping *m) {
         if (asprintf(&call, "%s+%s=%s@%u", r < 0 ? "!" : "", m->id, m->name, m->port) < 0)
                 abort();
         fake_record(call);
+        fake.n_unsynced_max = MAX(fake.n_unsynced_max, ++fake.n_unsynced);
         pthread_mutex_unlock(&fake.lock);
         return r;
 }
@@ -81,6 +83,7 @@ static int fake_remove(_unused_ void *state, const char *id) {
 static int fake_sync(_unused_ void *state) {
         pthread_mutex_lock(&fake.lock);
         fake_record(strdup("sync"));
+        fake.n_unsynced = 0;
         int r = fake.sync_error;
         fake.n_syncs_failed += r < 0;
         pthread_mutex_unlock(&fake.lock);
@@ -194,6 +197,7 @@ static int setup(_unused_ void **state) {
         fake.failing = NULL;
         fake.sync_error = 0;
         fake.n_syncs_failed = 0;
+        fake.n_unsynced = fake.n_unsynced_max = 0;
 
         return write_queue_new(&backend, NULL, &queue) < 0 || write_queue_start(queue) < 0;
 }
@@ -227,7 +231,7 @@ static void test_of_a_vm_only_the_latest_is_written(_unused_ void **state) {
         put("a", "two", 2);
         put("a", "three", 3);
         finish();
-        assert_calls("+first=@0 sync +b=other@7 +a=three@3 sync close");
+        assert_calls("+first=@0 sync +a=three@3 +b=other@7 sync close");
 }
 
 static void test_a_removal_replaces_what_was_to_be_put_and_the_other_way_round(_unused_ void **state) {
@@ -259,6 +263,20 @@ static void test_a_storm_of_changes_is_one_write(_unused_ void **state) {
         assert_calls("+first=@0 sync +a=99999@1 sync close");
 }
 
+/* However often that happens to it: at the end there may be no time for all. */
+static void test_a_vm_that_changes_keeps_its_place_in_the_queue(_unused_ void **state) {
+        hold_the_thread();
+        put("a", "one", 1);
+        put("b", "other", 7);
+        put("c", "third", 8);
+        put("b", "renamed", 7);
+        write_queue_remove(queue, "c");
+        put("a", "two", 2);
+        put("d", "last", 9);
+        finish();
+        assert_calls("+first=@0 sync +a=two@2 +b=renamed@7 -c +d=last@9 sync close");
+}
+
 /* It rests after each write, and neither is woken by what comes meanwhile nor overlooks it. */
 static void test_changes_in_quick_succession_are_few_writes(_unused_ void **state) {
         usec_t begin = now_monotonic();
@@ -270,8 +288,50 @@ static void test_changes_in_quick_succession_are_few_writes(_unused_ void **stat
         }
         put("a", "end", 2);
         wait_for_call("+a=end@2");
+        unsigned n = 0;
+        for (size_t i = 0; i < fake.n_calls; i++)
+                n += fake.calls[i][0] == '+';
+        assert_in_range(n, 1, 2 + (now_monotonic() - begin) / STORE_REST_USEC);
         finish();
-        assert_in_range(count_calls("sync"), 1, 1 + (now_monotonic() - begin) / STORE_REST_USEC);
+}
+
+/* However many writes there are in it; and one more at the end */
+static void test_a_second_has_one_sync(_unused_ void **state) {
+        usec_t begin = now_monotonic();
+        char name[8], call[16];
+
+        for (unsigned i = 0; i < 40; i++) {
+                snprintf(name, sizeof name, "%u", i);
+                snprintf(call, sizeof call, "+a=%s@1", name);
+                put("a", name, 1);
+                wait_for_call(call);
+        }
+        finish();
+        assert_in_range(count_calls("sync"), 1, 2 + (now_monotonic() - begin) / STORE_SYNC_USEC);
+}
+
+/* Also if nothing more happens */
+static void test_what_is_written_is_synced_soon(_unused_ void **state) {
+        put("a", "", 1);
+        wait_for_call("sync");
+        put("a", "", 2);
+        WAIT_UNTIL(count_calls("sync") == 2);
+        assert_calls("+a=@1 sync +a=@2 sync");
+        finish();
+        assert_calls("+a=@1 sync +a=@2 sync close");
+}
+
+static void test_so_much_may_wait_for_a_sync_and_no_more(_unused_ void **state) {
+        const unsigned n = 2 * STORE_WRITTEN_MAX;
+        char id[16];
+
+        hold_the_thread();
+        for (unsigned i = 0; i < n; i++) {
+                snprintf(id, sizeof id, "vm%u", i);
+                put(id, "", 1);
+        }
+        finish();
+        assert_in_range(fake.n_unsynced_max, 1, STORE_WRITTEN_MAX + 64);
 }
 
 static void test_many_vms_are_all_written_before_the_end(_unused_ void **state) {
@@ -299,7 +359,7 @@ static void test_what_could_not_be_written_is_tried_again(_unused_ void **state)
         fail_puts(NULL, 0);
         wait_for_error(0);
         finish();
-        assert_calls("!+a=one@1 sync +a=one@1 +b=@2 sync close");
+        assert_calls("!+a=one@1 +a=one@1 +b=@2 sync close");
 }
 
 static void test_what_is_tried_again_is_the_latest(_unused_ void **state) {
@@ -356,6 +416,22 @@ static void test_one_that_cannot_be_written_does_not_keep_the_others_from_it(_un
         fail_puts(NULL, 0);
         wait_for_error(0);
         wait_for_call("+bad=@0");
+}
+
+/* It may be half a minute until that one is tried again. */
+static void test_nor_from_being_synced(_unused_ void **state) {
+        fail_puts("bad", -EISDIR);
+        hold_the_thread();
+        put("bad", "", 0);
+        put("a", "", 1);
+        hold(false);
+        WAIT_UNTIL(count_calls("!+bad=@0") == 2);
+        pthread_mutex_lock(&fake.lock);
+        assert_int_equal(count_calls("sync"), 2);
+        assert_string_equal(fake.calls[0], "+first=@0");
+        assert_string_equal(fake.calls[1], "sync");
+        assert_string_equal(fake.calls[4], "sync");
+        pthread_mutex_unlock(&fake.lock);
 }
 
 static void test_what_could_not_be_synced_is_put_again(_unused_ void **state) {
@@ -445,12 +521,17 @@ int main(void) {
                 TEST(test_a_removal_replaces_what_was_to_be_put_and_the_other_way_round),
                 TEST(test_what_changes_while_it_is_written_is_written_again),
                 TEST(test_a_storm_of_changes_is_one_write),
+                TEST(test_a_vm_that_changes_keeps_its_place_in_the_queue),
                 TEST(test_changes_in_quick_succession_are_few_writes),
+                TEST(test_a_second_has_one_sync),
+                TEST(test_what_is_written_is_synced_soon),
+                TEST(test_so_much_may_wait_for_a_sync_and_no_more),
                 TEST(test_many_vms_are_all_written_before_the_end),
                 TEST(test_what_could_not_be_written_is_tried_again),
                 TEST(test_what_is_tried_again_is_the_latest),
                 TEST(test_what_has_failed_does_not_replace_what_is_newer),
                 TEST(test_one_that_cannot_be_written_does_not_keep_the_others_from_it),
+                TEST(test_nor_from_being_synced),
                 TEST(test_what_could_not_be_synced_is_put_again),
                 TEST(test_at_the_end_each_is_tried_once_more),
                 TEST(test_removals_are_bounded),
