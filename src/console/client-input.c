@@ -69,14 +69,14 @@ static void client_input(Client *c, const uint8_t *data, size_t n) {
         if (c->access == ACCESS_READ_ONLY)
                 client_tell_read_only(c);
         else
-                console_input(c->console, data, n);
+                console_input(c->console, &c->connection, data, n);
 }
 
 void client_break(Client *c) {
         if (c->access == ACCESS_READ_ONLY)
                 client_tell_read_only(c);
         else
-                console_break(c->console);
+                console_break(c->console, &c->connection);
 }
 
 /* How much of what it sends can be taken. */

@@ -45,9 +45,12 @@ static size_t cursor_space(const Console *c, const InputCursor *cursor, size_t m
         return lag < max ? (size_t) (max - lag) : 0;
 }
 
-/* The cursor at which the winner of @v goes on. */
+/* The cursor at which the winner of @v goes on; NULL: it has none. */
 static const InputCursor *vmotion_cursor(const VMotion *v) {
-        return v->source ? &v->source->input : &v->input;
+        if (v->source)
+                return v->source->has_input ? &v->source->input : NULL;
+
+        return v->has_input ? &v->input : NULL;
 }
 
 /* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
@@ -61,7 +64,7 @@ static size_t input_space(const Console *c, size_t pace, size_t held) {
                         space = MIN(space, cursor_space(c, &l->input, pace));
 
         DL_FOREACH(c->vmotions, v)
-                if (vmotion_state_holds(v->state))
+                if (vmotion_state_holds(v->state) && vmotion_cursor(v))
                         space = MIN(space, cursor_space(c, vmotion_cursor(v), held));
 
         return space;
@@ -86,21 +89,6 @@ bool console_holds_input(const Console *c) {
         return c->vmotions;
 }
 
-void console_input(Console *c, const uint8_t *data, size_t n) {
-        c->bytes_sent += n;
-        concentrator_metrics(c->concentrator)->vm_bytes_sent += n;
-
-        if (input_ring_append(&c->input, data, n) < 0)
-                console_log(c, LOG_ERR, NULL, NULL, "no memory for input, %zu bytes are lost", n);
-        console_changed(c);
-}
-
-void console_break(Console *c) {
-        if (input_ring_append_break(&c->input) < 0)
-                console_log(c, LOG_ERR, NULL, NULL, "no memory for a break, it is lost");
-        console_changed(c);
-}
-
 static const InputCursor *cursor_behind(const InputCursor *a, const InputCursor *b) {
         if (!a || !b)
                 return a ?: b;
@@ -121,10 +109,60 @@ static void console_trim_input(Console *c) {
                         behind = cursor_behind(behind, &l->input);
 
         DL_FOREACH(c->vmotions, v)
-                if (v->has_input)
-                        behind = cursor_behind(behind, &v->input);
+                if (vmotion_cursor(v))
+                        behind = cursor_behind(behind, vmotion_cursor(v));
 
-        input_ring_trim(&c->input, behind);
+        size_t size = input_ring_trim(&c->input, behind);
+        if (size == 0)
+                charge_close(&c->typed);
+        else if (c->typed.account)
+                charge_set(&c->typed, size);
+}
+
+/* Nobody gets what waits: all go on at the end. */
+static void console_drop_input(Console *c) {
+        const InputMark end = input_ring_end(&c->input);
+        Link *l;
+        VMotion *v;
+
+        DL_FOREACH2(c->links, l, console_next)
+                if (l->has_input)
+                        link_skip_input(l, end);
+
+        DL_FOREACH(c->vmotions, v)
+                if (v->has_input)
+                        input_ring_skip(&c->input, &v->input, end);
+}
+
+/* The account wants the memory back. */
+static void console_input_given_up(Charge *charge) {
+        Console *c = container_of(charge, Console, typed);
+
+        console_drop_input(c);
+        console_trim_input(c);
+        console_changed(c);
+}
+
+/* What waits is charged to the owner of the client that was the first to type some of it. */
+static void console_charge_input(Console *c, const Charge *typist) {
+        if (!c->typed.account)
+                charge_open_like(&c->typed, typist, CHARGE_INPUT, console_input_given_up);
+        console_changed(c);
+}
+
+void console_input(Console *c, const Charge *typist, const uint8_t *data, size_t n) {
+        c->bytes_sent += n;
+        concentrator_metrics(c->concentrator)->vm_bytes_sent += n;
+
+        if (input_ring_append(&c->input, data, n) < 0)
+                console_log(c, LOG_ERR, NULL, NULL, "no memory for input, %zu bytes are lost", n);
+        console_charge_input(c, typist);
+}
+
+void console_break(Console *c, const Charge *typist) {
+        if (input_ring_append_break(&c->input) < 0)
+                console_log(c, LOG_ERR, NULL, NULL, "no memory for a break, it is lost");
+        console_charge_input(c, typist);
 }
 
 void console_flush_input(Console *c) {

@@ -240,6 +240,7 @@ Console *console_free(Console *c) {
         timeout_stop(&c->orphaned);
         console_close_port(c);
         charge_close(&c->lag);
+        charge_close(&c->typed);
         ring_done(&c->ring);
         input_ring_done(&c->input);
         free(c->id);
@@ -492,24 +493,33 @@ static void console_settle_access(Console *c) {
                 client_update_access(client);
 }
 
-/* Input goes to the links, and once these take none to no client. What clients have kept may be more than there is room for:
- * then they wait again. */
-static void console_settle_input(Console *c) {
+/* Clients are read while there is room for input. Returns: whether that has changed. */
+static bool console_update_input_blocked(Console *c) {
+        bool blocked = console_input_space(c) == 0;
         Client *client, *next;
 
-        for (;;) {
+        if (blocked == c->input_blocked)
+                return false;
+
+        c->input_blocked = blocked;
+        DL_FOREACH_SAFE(c->clients, client, next)
+                client_input_changed(client);
+        DL_FOREACH_SAFE(c->half_closed, client, next)
+                client_input_changed(client);
+        return true;
+}
+
+/* Sends input to the links. If that makes room, clients fill it with what they have kept. This may be more than there is room
+ * for, which has to be noticed before it is sent: then they wait, and have their turn again. */
+static void console_settle_input(Console *c) {
+        bool changed;
+
+        do {
                 console_flush_input(c);
-
-                bool blocked = console_input_space(c) == 0;
-                if (blocked == c->input_blocked)
-                        return;
-
-                c->input_blocked = blocked;
-                DL_FOREACH_SAFE(c->clients, client, next)
-                        client_input_changed(client);
-                DL_FOREACH_SAFE(c->half_closed, client, next)
-                        client_input_changed(client);
-        }
+                changed = console_update_input_blocked(c);
+                if (changed)
+                        (void) console_update_input_blocked(c);
+        } while (changed);
 }
 
 static void console_flush_clients(Console *c) {

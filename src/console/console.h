@@ -59,6 +59,7 @@ struct Console {
         unsigned n_links, n_doubtful, n_clients;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
+        Charge typed;  /* input that waits in its ring (console-input.c) */
         Charge lag;    /* output that the ring keeps for clients that lag (console-lag.c) */
         LogBurst said; /* what is logged of what its VM's host says and can say without end */
         ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
@@ -212,9 +213,10 @@ void console_output(Console *c, const uint8_t *data, size_t n);
 /* How many bytes may be read from a link now: 0 while clients hold up their VM. */
 size_t console_output_space(Console *c);
 
-/* From a client, for all live links. At most console_input_space() bytes at a time. */
-void console_input(Console *c, const uint8_t *data, size_t n);
-void console_break(Console *c);
+/* From a client, for all live links. At most console_input_space() bytes at a time. What waits is charged to the owner of
+ * @typist. */
+void console_input(Console *c, const Charge *typist, const uint8_t *data, size_t n);
+void console_break(Console *c, const Charge *typist);
 size_t console_input_space(const Console *c);
 
 /* The same for the last words of a client that goes, which do not wait. */

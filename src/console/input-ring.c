@@ -50,6 +50,11 @@ static uint64_t next_break(const InputRing *r, const InputCursor *c) {
         return i < r->n_breaks ? r->breaks[i % INPUT_BREAKS_MAX] : UINT64_MAX;
 }
 
+void input_ring_skip(InputRing *r, InputCursor *c, InputMark mark) {
+        ring_move(&r->bytes, &c->bytes, mark.position);
+        c->n_breaks = mark.n_breaks;
+}
+
 uint64_t input_ring_recover(InputRing *r, InputCursor *c) {
         uint64_t before = c->bytes.position;
 
@@ -93,14 +98,15 @@ void input_ring_pass_break(InputCursor *c) {
         c->n_breaks++;
 }
 
-void input_ring_trim(InputRing *r, const InputCursor *behind) {
+size_t input_ring_trim(InputRing *r, const InputCursor *behind) {
         if (behind && !input_ring_has_reached(r, behind, INPUT_NO_MARK)) {
                 r->first_break = MAX(r->first_break, behind->n_breaks);
                 ring_trim(&r->bytes);
-                return;
+                return (size_t) (r->bytes.end - r->bytes.begin) + (r->n_breaks - r->first_break) * sizeof *r->breaks;
         }
 
         ring_drain(&r->bytes);
         r->first_break = r->n_breaks;
         free(TAKE_PTR(r->breaks));
+        return 0;
 }

@@ -69,6 +69,9 @@ static inline InputMark input_ring_tell(const InputCursor *c) {
 /* Whether nothing is between the cursor and @mark, which may also be the end, not even a break. */
 bool input_ring_has_reached(const InputRing *r, const InputCursor *c, InputMark mark);
 
+/* Puts the cursor to @mark, which is after it: it does without what is between. */
+void input_ring_skip(InputRing *r, InputCursor *c, InputMark mark);
+
 /* If the cursor has lost bytes, puts it to the oldest that are left. Returns: how many it has lost. */
 uint64_t input_ring_recover(InputRing *r, InputCursor *c);
 
@@ -83,5 +86,6 @@ size_t input_ring_gather(const InputRing *r, const InputCursor *c, InputMark lim
 void input_ring_advance(InputRing *r, InputCursor *c, size_t n);
 void input_ring_pass_break(InputCursor *c);
 
-/* Gives back memory. @behind: the cursor that is furthest behind; NULL: there is no cursor. */
-void input_ring_trim(InputRing *r, const InputCursor *behind);
+/* Gives back memory. @behind: the cursor that is furthest behind; NULL: there is no cursor. Returns: bytes that it still
+ * takes, about. */
+size_t input_ring_trim(InputRing *r, const InputCursor *behind);

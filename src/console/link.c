@@ -886,12 +886,21 @@ static bool link_is_muted(const Link *l) {
         return l->state == LINK_DEPARTED || (l->vmotion && vmotion_mutes(l->vmotion, l));
 }
 
+static void link_log_lost_input(Link *l, uint64_t n) {
+        if (n > 0)
+                link_log_said(l, LOG_WARNING, NULL, "%s takes no input, and has lost %" PRIu64 " bytes of it", l->peer, n);
+}
+
 /* Clients have not waited for it, and it has fallen out of the ring. */
 static void link_recover_input(Link *l) {
-        uint64_t lost = input_ring_recover(&l->console->input, &l->input);
+        link_log_lost_input(l, input_ring_recover(&l->console->input, &l->input));
+}
 
-        if (lost > 0)
-                link_log_said(l, LOG_WARNING, NULL, "%s takes no input, and has lost %" PRIu64 " bytes of it", l->peer, lost);
+void link_skip_input(Link *l, InputMark mark) {
+        link_log_lost_input(l, mark.position - l->input.bytes.position);
+        input_ring_skip(&l->console->input, &l->input, mark);
+        if (l->input_limit.position < mark.position)
+                l->input_limit = mark; /* what was held for the end of its vMotion has gone as well */
 }
 
 /* Sends the next piece of input that it has not had. *ret_more: whether there may be more to be sent. Returns: 0 or why it is

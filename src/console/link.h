@@ -173,6 +173,9 @@ void link_depart(Link *l);
 int link_begin_input(Link *l);
 void link_take_over_input(Link *l, const InputCursor *cursor);
 
+/* Does without the input before @mark. */
+void link_skip_input(Link *l, InputMark mark);
+
 /* Is sent no more input. What it has not had is lost, or goes to somebody else: releasing returns the cursor, which has
  * to be taken over. */
 void link_leave_input(Link *l);

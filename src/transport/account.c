@@ -179,6 +179,7 @@ static void account_log(Account *a, const Charge *charge, bool is_share) {
                 [CHARGE_FAREWELL] = "closing a connection that has ended, before its last words have been read",
                 [CHARGE_STRANGER] = "closing the connection that has gone longest without saying which VM it is",
                 [CHARGE_QUERY] = "closing the admin connection that has gone longest without reading its answers",
+                [CHARGE_INPUT] = "the VM that has taken no input for longest loses what was typed",
                 [CHARGE_CLIENT] = "the client that has lagged for longest loses the output that it has not read",
                 [CHARGE_CONNECTION] = "closing the newest connection",
         };

@@ -33,6 +33,7 @@ typedef enum ChargeClass {
         CHARGE_FAREWELL,   /* a connection that has ended and whose peer has not read our last words yet (closer.h) */
         CHARGE_STRANGER,   /* a connection from a VM's host that has not said which VM it is */
         CHARGE_QUERY,      /* of an admin connection: an incomplete call, answers and events that wait to be read */
+        CHARGE_INPUT,      /* what clients have typed and their VM has not taken */
         CHARGE_CLIENT,     /* of clients: output and answers that wait to be read */
         CHARGE_CONNECTION, /* connections of clients and to the admin sockets, as such */
         _CHARGE_CLASS_MAX,

@@ -14,8 +14,8 @@ import unittest
 
 from certificates import Authority
 from harness import SANITIZED, TestCase, main, wait_for
-from peers import NAME, WILL_PROXY, EsxiVm, Peer, TelnetClient, connected_vm, sub
-from test_slow_clients import SKIPPED, assert_alive, numbered
+from peers import NAME, WILL_PROXY, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
+from test_slow_clients import SKIPPED, SMALL, assert_alive, numbered, send_until_stuck
 from varlink_peer import Caller, attached
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -254,6 +254,19 @@ class Strangers(AccountTestCase):
         record = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc" + bytes(12 * KIB)
         strangers = self.crowd(vspcd, SHARE // (24 * KIB), record)
         strangers[0].wait_closed()
+
+
+class Input(AccountTestCase):
+    def test_what_is_typed_at_vms_that_take_no_input_stays_within_its_owner_s_share(self):
+        vspcd = self.start(ports=64)
+        vms = [EsxiVm(vspcd, receive_buffer=SMALL).connect() for _ in range(40)]
+        for vm in vms:
+            send_until_stuck(RawClient(vm), b"k" * MIB, quiet=0.1)
+        vspcd.wait_logged("the VM that has taken no input for longest loses what was typed")
+        vspcd.wait_logged(rf"VM {vms[0].name} .* 127.0.0.1:{vms[0].local_port} takes no input, and has lost \d+ bytes of it")
+        self.assertLess(Caller(vspcd).get("GetMetrics")["connectionMemoryBytes"], SHARE + MIB)
+        assert_alive(self, vms[0])
+        assert_alive(self, connected_vm(vspcd))
 
 
 class Queries(AccountTestCase):

@@ -15,7 +15,7 @@ import tempfile
 import time
 import unittest
 
-from harness import VSPCD, PortBlock, TestCase, clean_environment, is_port_free, main, wait_for
+from harness import SANITIZED, VSPCD, PortBlock, TestCase, clean_environment, is_port_free, main, wait_for
 from peers import COM_PORT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
 from varlink_peer import Caller
 
@@ -371,7 +371,7 @@ class DescriptorLimit(TestCase):
         self.fill(vspcd)
         for _ in range(30):
             RawClient(self.vm)
-            self.assertLessEqual(vspcd.n_descriptors(), self.USABLE)
+            self.assertLessEqual(vspcd.n_descriptors(), self.USABLE + 1)  # one that is just being accepted
         Peer(("127.0.0.1", self.vm.port)).wait_closed()
 
     def test_a_vm_that_finds_no_descriptor_for_a_port_is_served_without(self):
@@ -478,7 +478,7 @@ class SlowLog(TestCase):
         self.talk(vm, client)
         before = vspcd.rss()
         self.talk(vm, client)
-        self.assertLess(vspcd.rss() - before, 4 << 20)
+        self.assertLess(vspcd.rss() - before, (64 if SANITIZED else 4) << 20)  # AddressSanitizer keeps what was freed
         began = time.monotonic()
         vspcd.signal(signal.SIGTERM)
         self.assertEqual(vspcd.wait_exit(), 0)

@@ -157,7 +157,8 @@ static void test_an_owner_s_charges_go_in_the_order_of_their_classes(_unused_ vo
         assert_given_up(-1);
         open_item(11, 1, CHARGE_CONNECTION, MAX_SIZE);
         run();
-        assert_given_up(CHARGE_FAREWELL, CHARGE_STRANGER, CHARGE_QUERY, CHARGE_CLIENT, 11, -1);
+        assert_given_up(CHARGE_FAREWELL, CHARGE_STRANGER, CHARGE_QUERY, CHARGE_INPUT, CHARGE_CLIENT, 11,
+                        -1);
 }
 
 static void test_of_a_class_the_one_goes_that_has_not_been_0_for_longest(_unused_ void **state) {
