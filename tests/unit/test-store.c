@@ -595,7 +595,7 @@ static void test_a_last_line_that_is_cut_off_costs_nothing_else(_unused_ void **
 
 /* What there is of it is kept as it was, once there is something to be written. */
 static void test_a_damaged_line_costs_one_vm_and_is_kept_aside(_unused_ void **state) {
-        char id[2][256], long_line[MAPPING_LINE_MAX + 100] = "";
+        char id[2][256], long_line[3 * MAPPING_LINE_MAX] = "";
         Mapping m[] = {web01(), console_of("s1", id[0]), console_of("s2", id[1])};
         _cleanup_free_ char *first = line_of(&m[0]), *third = line_of(&m[2]);
         memset(long_line, 'x', sizeof long_line - 1);

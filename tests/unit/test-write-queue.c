@@ -448,6 +448,26 @@ static void test_what_could_not_be_synced_is_put_again(_unused_ void **state) {
         assert_int_equal(count_calls("+a=@1"), fake.n_syncs_failed + 1);
 }
 
+static void test_of_what_could_not_be_synced_the_latest_is_put_again(_unused_ void **state) {
+        put("first", "", 0);
+        wait_for_call("sync");
+        pthread_mutex_lock(&fake.lock);
+        fake.sync_error = -EIO;
+        pthread_mutex_unlock(&fake.lock);
+        put("a", "old", 1);
+        wait_for_call("+a=old@1");
+        put("a", "new", 2);
+        wait_for_call("+a=new@2");
+        WAIT_UNTIL(fake.n_syncs_failed > 0);
+        pthread_mutex_lock(&fake.lock);
+        fake.sync_error = 0;
+        pthread_mutex_unlock(&fake.lock);
+        WAIT_UNTIL(fake.n_calls > 0 && streq(fake.calls[fake.n_calls - 1], "sync") && fake.n_unsynced == 0 &&
+                   count_calls("+a=new@2") > 1);
+        assert_string_equal(fake.calls[fake.n_calls - 2], "+a=new@2");
+        finish();
+}
+
 /* Each VM is tried once more, so that one that fails at the end costs the others nothing. */
 static void test_at_the_end_each_is_tried_once_more(_unused_ void **state) {
         fail_puts("a", -EIO);
@@ -533,6 +553,7 @@ int main(void) {
                 TEST(test_one_that_cannot_be_written_does_not_keep_the_others_from_it),
                 TEST(test_nor_from_being_synced),
                 TEST(test_what_could_not_be_synced_is_put_again),
+                TEST(test_of_what_could_not_be_synced_the_latest_is_put_again),
                 TEST(test_at_the_end_each_is_tried_once_more),
                 TEST(test_removals_are_bounded),
                 TEST(test_nothing_is_written_before_the_start),
