@@ -109,6 +109,7 @@ struct Concentrator {
         unsigned n_ports; /* VMs that listen at one */
         LogRateLimit refusals; /* for want of descriptors */
         LogBurst strangers;    /* what is logged about connections that have no console */
+        bool restoring;        /* VMs that come to be are away */
 
         uint8_t *input;   /* CONCENTRATOR_READ_MAX: what has just been read */
         uint8_t *encoded; /* CONCENTRATOR_ENCODED_MAX: what is about to be written */

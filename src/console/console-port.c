@@ -21,27 +21,22 @@
  * close and open a port. */
 #define SPARE_DESCRIPTORS 16U
 
+/* One that has just been made has no link yet, but is made for one, unless it is restored. */
 static bool console_is_away(const Console *c) {
-        return !c->links && !c->clients && !c->vmotions;
+        return c->orphaned.queue || c->concentrator->restoring;
 }
 
-static bool console_has_useful_port(const Console *c) {
-        const PortPool *pool = &c->concentrator->ports;
-
-        return c->own_port >= pool->first && c->own_port <= pool->last;
+static bool port_is_in_range(const PortPool *pool, uint16_t port) {
+        return port >= pool->first && port <= pool->last;
 }
 
 static void console_update_claim(Console *c, PortState state) {
-        bool away = console_is_away(c);
-
         port_queue_update(&c->concentrator->port_queue, &c->claim,
                           &(PortFacts){
                                   .state = state,
-                                  .away = away,
-                                  .away_since = !away             ? 0
-                                                : c->orphaned.queue ? c->orphaned.since
-                                                                    : event_now(c->concentrator->event),
-                                  .useful = console_has_useful_port(c),
+                                  .away = console_is_away(c),
+                                  .away_since = c->orphaned.queue ? c->orphaned.since : 0,
+                                  .useful = c->orphaned.queue && port_is_in_range(&c->concentrator->ports, c->own_port),
                           });
 }
 

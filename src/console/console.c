@@ -160,6 +160,7 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         ring_init(&c->ring, concentrator->settings.scrollback_size,
                   concentrator->settings.client_buffer_size + OUTPUT_RESERVE);
         c->own_port = port;
+        console_open_port(c);
         concentrator_notify(concentrator, c, CONSOLE_ADDED, NULL);
 
         *ret = TAKE_PTR(c);

@@ -71,16 +71,16 @@ struct Console {
  * UUID. To be freed by the caller. */
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri);
 
-/* Creates the console. To be followed by console_open_port(), which opens @port, or another if that is 0 or not to be had.
- * @name is the VM's, see console_rename(). */
+/* Creates the console and opens its port: @port, or another if that is 0 or not to be had. @name is the VM's, see
+ * console_rename(). */
 int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret);
 Console *console_free(Console *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Console *, console_free);
 
 /* Listens at a port if the console does not and is to: at its own, or at another if it has none or another program has
- * it. Unless it is away, other VMs that are away give up what it needs. If it cannot listen, it waits (see PortQueue) or
- * the log says why. To be followed by console_settle(). */
+ * it. Unless it is away (`orphaned` is started), VMs that are away give up what it needs. If it cannot listen, it waits (see
+ * PortQueue) or the log says why. To be followed by console_settle(). */
 void console_open_port(Console *c);
 
 /* Makes sure that no other VM gets the port that was its own. To be followed by console_open_port(). */

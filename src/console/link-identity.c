@@ -182,8 +182,14 @@ static int link_find_or_make_console(Link *l, Console **ret) {
 
         Console *console = concentrator_find(c, id);
         if (console) {
+                r = console_set_uri(console, l->uri);
+                if (r < 0)
+                        return r;
+
+                timeout_stop(&console->orphaned); /* it is back */
+                console_open_port(console);
                 *ret = console;
-                return console_set_uri(console, l->uri);
+                return 0;
         }
 
         r = console_new(c, id, vm_identity_uuid(&l->identity), l->name, l->uri, 0, ret);
@@ -219,7 +225,6 @@ void link_identify(Link *l) {
 
         bool has_another = console_speaker(console);
         console_add_link(console, l);
-        console_open_port(console);
         link_go_live(l, NULL);
 
         const char *how = l->stream.tls ? tls_session_version(l->stream.tls) : "", *in = *how ? " in " : "";

@@ -33,7 +33,7 @@ typedef struct PortFacts {
         PortState state;
         bool away;         /* neither its VM nor a client is connected */
         usec_t away_since; /* CLOCK_MONOTONIC; before its beginning: modulo 2^64 */
-        bool useful;       /* its port could be another VM's: it is within the range */
+        bool useful;       /* away, and its port could be another VM's: it is within the range */
 } PortFacts;
 
 /* The lists of those that wait, in the order in which they are served */

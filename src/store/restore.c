@@ -147,7 +147,6 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
         if (m->gone_since == 0 && m->stored > 0) /* that much is known */
                 (*ret)->claim.connected = now - MIN(m->stored, now);
         console_set_gone(*ret, MIN(since, (usec_t) INT64_MAX));
-        console_open_port(*ret);
         return 0;
 }
 
@@ -173,6 +172,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
         if (r < 0)
                 return r;
 
+        c->restoring = true;
         if (c->settings.vm_ports)
                 grow_descriptor_table(c, stored.n);
         reserve_ports(c, &stored);
@@ -191,6 +191,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
                 handler(console, m, userdata);
         }
 
+        c->restoring = false;
         if (r < 0)
                 return r;
 

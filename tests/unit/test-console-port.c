@@ -154,7 +154,6 @@ static void test_a_new_vm_does_not_overtake_one_that_waits(_unused_ void **state
         disconnect(fds[0]);
         console_free(console(1)); /* it waits for its turn in the loop */
         assert_int_equal(console_new(concentrator, uuid_of(4), (const uint8_t[16]){}, "web01", "s0", 0, &late), 0);
-        console_open_port(late);
         assert_int_equal(late->port, 0);
         run();
         assert_int_equal(console(3)->port, FIRST);
@@ -257,8 +256,8 @@ static void test_who_is_faster_in_taking_a_descriptor_has_one_more_port_closed(_
 
         assert_int_equal(console_new(concentrator, uuid_of(1), (const uint8_t[16]){}, "one", "s0", 0, &one), 0);
         assert_int_equal(console_new(concentrator, uuid_of(2), (const uint8_t[16]){}, "other", "s0", 0, &other), 0);
-        console_open_port(one);
-        console_open_port(other);
+        console_settle(one);
+        console_settle(other);
         concentrator_observe(concentrator, &faster);
         leave_descriptors(0);
 
