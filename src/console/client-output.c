@@ -282,8 +282,8 @@ void client_flush(Client *c) {
         if (c->mode == CLIENT_DEAD)
                 return;
 
-        client_update_charges(c);
         client_update_reading(c);
+        client_update_charges(c);
 }
 
 void client_writable(Stream *s) {

@@ -72,8 +72,9 @@ void link_refuse(Link *l, const char *text) {
 
 /* The account wants its memory back. Most likely it is no ESXi host: that would have said which VM it is within
  * milliseconds. */
-static void link_given_up(Charge *charge) {
+static bool link_given_up(Charge *charge) {
         link_end(container_of(charge, Link, charge));
+        return true;
 }
 
 void link_update_charge(Link *l) {
