@@ -105,10 +105,10 @@ static bool connection_has_work(const VarlinkConnection *c) {
 }
 
 static void connection_update_charges(VarlinkConnection *c) {
-        size_t itself = sizeof *c + stream_tls_size(&c->stream), waiting = c->in.allocated + c->stream.out.allocated;
+        size_t itself = sizeof *c + stream_tls_size(&c->stream);
 
         charge_set(&c->connection, c->asked ? itself : 0);
-        charge_set(&c->waiting, c->asked ? waiting : waiting + itself);
+        stream_update_charge(&c->stream, &c->waiting, c->in.allocated + (c->asked ? 0 : itself));
 }
 
 static bool connection_has_room(const VarlinkConnection *c) {
@@ -406,12 +406,20 @@ static const StreamHandler connection_handler = {
 };
 
 /* The account wants the memory of these back. */
-static void connection_given_up(Charge *charge) {
+static bool connection_given_up(Charge *charge) {
         varlink_close(container_of(charge, VarlinkConnection, connection));
+        return true;
 }
 
-static void connection_waiting_given_up(Charge *charge) {
-        varlink_close(container_of(charge, VarlinkConnection, waiting));
+static bool connection_waiting_given_up(Charge *charge) {
+        VarlinkConnection *c = container_of(charge, VarlinkConnection, waiting);
+
+        /* One that has not asked anything yet goes, whatever it takes. */
+        if (!stream_is_charged_for_much(&c->stream, charge, c->in.allocated) && c->asked)
+                return false;
+
+        varlink_close(c);
+        return true;
 }
 
 void varlink_call_elapsed(Timeout *t) {

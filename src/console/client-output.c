@@ -213,8 +213,8 @@ void client_flush(Client *c) {
         if (c->verdict != 0)
                 return;
 
-        client_update_charges(c);
         client_update_reading(c);
+        client_update_charges(c);
 }
 
 void client_writable(Stream *s) {

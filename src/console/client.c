@@ -17,17 +17,29 @@ const TelnetPolicy client_policy = {
 };
 
 /* The account wants the memory of these back. */
-static void client_connection_given_up(Charge *charge) {
+static bool client_connection_given_up(Charge *charge) {
         client_close(container_of(charge, Client, connection), CLIENT_E_RECLAIMED);
+        return true;
 }
 
-static void client_answers_given_up(Charge *charge) {
-        client_give_up(container_of(charge, Client, answers));
+static bool client_waiting_given_up(Charge *charge) {
+        Client *c = container_of(charge, Client, waiting);
+
+        if (!stream_is_charged_for_much(&c->stream, charge, 0))
+                return false;
+
+        client_give_up(c);
+        return true;
 }
+
+/* What a client sends that is not read, its VM taking no input, is in the kernel, which is not asked each time. */
+#define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
 
 void client_update_charges(Client *c) {
+        bool paused = !c->stream.reading && !c->half_closed;
+
         charge_set(&c->connection, sizeof *c + stream_tls_size(&c->stream) + c->unread.allocated);
-        charge_set(&c->answers, c->stream.out.allocated);
+        stream_update_charge(&c->stream, &c->waiting, paused ? CLIENT_UNREAD_IN_KERNEL : 0);
 }
 
 static const StreamHandler client_handler = {
@@ -84,8 +96,9 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->peer = request->peer;
         c->since = concentrator_now_realtime(concentrator);
         c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
-        charge_open(&c->connection, concentrator_account(concentrator), &c->peer.key, CHARGE_CONNECTION, client_connection_given_up);
-        charge_open_like(&c->answers, &c->connection, CHARGE_CLIENT, client_answers_given_up);
+        charge_open(&c->connection, concentrator_account(concentrator), &c->peer.key, CHARGE_CONNECTION,
+                    client_connection_given_up);
+        charge_open_like(&c->waiting, &c->connection, CHARGE_CLIENT, client_waiting_given_up);
         telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
         c->reading.after_silence = true; /* it has sent nothing at all */
         c->keyboard.exact = c->mode == CLIENT_TELNET;
@@ -123,7 +136,7 @@ void client_close(Client *c, int verdict) {
         timeout_stop(&c->silence);
         timeout_stop(&c->vm_silence);
         timeout_stop(&c->lifetime);
-        charge_close(&c->answers);
+        charge_close(&c->waiting);
         if (verdict == CLIENT_E_RECLAIMED) {
                 stream_close(&c->stream);
                 charge_close(&c->connection);

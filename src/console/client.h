@@ -92,7 +92,7 @@ struct Client {
         usec_t since; /* since 1970 */
 
         Charge connection; /* itself, and what it has sent */
-        Charge answers;    /* what is queued for it; output that waits for it in the ring is charged by its console */
+        Charge waiting;    /* what is on its way to it or from it; what waits in the ring is charged by its console */
 
         Buffer unread; /* bytes it has sent that are neither understood nor delivered yet */
         TelnetReading reading;

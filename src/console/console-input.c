@@ -135,12 +135,13 @@ static void console_drop_input(Console *c) {
 }
 
 /* The account wants the memory back. */
-static void console_input_given_up(Charge *charge) {
+static bool console_input_given_up(Charge *charge) {
         Console *c = container_of(charge, Console, typed);
 
         console_drop_input(c);
         console_trim_input(c);
         console_changed(c);
+        return true;
 }
 
 /* What waits is charged to the owner of the client that was the first to type some of it. */

@@ -28,18 +28,21 @@ static void lose_lag_of(Client *list, const AccountOwner *owner) {
 
 /* The account wants the memory back. By now another client may be furthest behind: then it is merely charged to the owner of
  * that one, for no client loses output because of another one. */
-static void console_lag_given_up(Charge *charge) {
+static bool console_lag_given_up(Charge *charge) {
         Console *c = container_of(charge, Console, lag);
         const AccountOwner *owner = charge->owner;
         const Client *laggard = console_find_laggard(c);
 
-        if (laggard && laggard->connection.owner == owner) {
+        bool right = laggard && laggard->connection.owner == owner;
+
+        if (right) {
                 lose_lag_of(c->clients, owner);
                 lose_lag_of(c->half_closed, owner);
         }
 
         charge_close(&c->lag);
         console_changed(c);
+        return right;
 }
 
 void console_update_lag(Console *c) {
@@ -50,7 +53,7 @@ void console_update_lag(Console *c) {
 
                 if (!laggard)
                         return;
-                charge_open_like(&c->lag, &laggard->connection, CHARGE_CLIENT, console_lag_given_up);
+                charge_open_like(&c->lag, &laggard->connection, CHARGE_LAG, console_lag_given_up);
         }
 
         if (lag > 0)

@@ -133,8 +133,9 @@ static int link_begin_plain(Link *l) {
 
 /* The account wants its memory back. Most likely it is no ESXi host: that would have said which VM it is within
  * milliseconds. */
-static void link_given_up(Charge *charge) {
+static bool link_given_up(Charge *charge) {
         link_close(container_of(charge, Link, charge), LINK_E_RECLAIMED);
+        return true;
 }
 
 /* Brings its charge up to date with the memory that it takes. It is closed once it is known which VM it is. */

@@ -173,18 +173,18 @@ static Charge *charges_first(Charge *const charges[static _CHARGE_CLASS_MAX], ui
         return NULL;
 }
 
-/* One line for all that goes, at most every LOG_RATE_LIMIT_USEC. */
-static void account_log(Account *a, const Charge *charge, bool is_share) {
+/* One line for all that goes, at most every LOG_RATE_LIMIT_USEC. @sizes: bytes charged to the owner, and in all, before. */
+static void account_log(Account *a, const AccountOwner *o, ChargeClass class, const size_t sizes[static 2], bool is_share) {
         static const char *const what[_CHARGE_CLASS_MAX] = {
                 [CHARGE_FAREWELL] = "closing a connection that has ended, before its last words have been read",
                 [CHARGE_STRANGER] = "closing the connection that has gone longest without saying which VM it is",
                 [CHARGE_QUERY] = "closing the admin connection that has gone longest without reading its answers",
                 [CHARGE_INPUT] = "the VM that has taken no input for longest loses what was typed",
-                [CHARGE_CLIENT] = "the client that has lagged for longest loses the output that it has not read",
+                [CHARGE_LAG] = "the client that has lagged for longest loses the output that is kept for it",
+                [CHARGE_CLIENT] = "disconnecting the client that has gone longest without reading its output",
                 [CHARGE_CONNECTION] = "closing the newest connection",
         };
         const LogFields fields = {.message_id = a->message_id};
-        const AccountOwner *o = charge->owner;
         char owner[ACCOUNT_KEY_TEXT_MAX], others[64] = "";
         unsigned n = log_rate_limit_pass(&a->log, event_now(a->event));
 
@@ -196,23 +196,30 @@ static void account_log(Account *a, const Charge *charge, bool is_share) {
         account_key_format(&o->key, owner);
         if (is_share)
                 log_full(LOG_WARNING, 0, &fields, "%s takes %zu KiB of memory, and may take %zu KiB: %s%s", owner,
-                         o->size / 1024, owner_share(a, o) / 1024, what[charge->class], others);
+                         sizes[0] / 1024, owner_share(a, o) / 1024, what[class], others);
         else
                 log_full(LOG_WARNING, 0, &fields,
                          "All connections take %zu KiB of memory, and may take %zu KiB: %s, of %s, which takes %zu KiB%s",
-                         a->size / 1024, a->max / 1024, what[charge->class], owner, o->size / 1024, others);
+                         sizes[1] / 1024, a->max / 1024, what[class], owner, sizes[0] / 1024, others);
 }
 
 static void account_give_up(Account *a, Charge *charge, bool is_share) {
-        account_log(a, charge, is_share);
-        a->n_given_up++;
+        const size_t sizes[] = {charge->owner->size, a->size};
+        AccountOwner *o = charge->owner;
+        ChargeClass class = charge->class;
+
+        o->n_open++; /* its last charge may be given up */
         charge->round = a->round;
 
         /* To the end, lest it is found again if there is something left of it. */
         charge_delist(charge);
         DL_APPEND(a->charges[charge->class], charge);
         DL_APPEND2(charge->owner->charges[charge->class], charge, owner_prev, owner_next);
-        charge->give_up(charge);
+        if (charge->give_up(charge)) {
+                a->n_given_up++;
+                account_log(a, o, class, sizes, is_share);
+        }
+        account_release_owner(a, o);
 }
 
 static void owner_give_up(Account *a, AccountOwner *o) {
@@ -229,7 +236,7 @@ static int on_giving_up(_unused_ sd_event_source *source, void *userdata) {
 
         a->round++;
         while ((o = a->over)) {
-                o->n_open++; /* its last charge may be given up */
+                o->n_open++;
                 owner_give_up(a, o);
                 DL_DELETE(a->over, o);
                 o->over = false;

@@ -32,9 +32,10 @@ typedef struct Charge Charge;
 typedef enum ChargeClass {
         CHARGE_FAREWELL,   /* a connection that has ended and whose peer has not read our last words yet (closer.h) */
         CHARGE_STRANGER,   /* a connection from a VM's host that has not said which VM it is */
-        CHARGE_QUERY,      /* of an admin connection: an incomplete call, answers and events that wait to be read */
+        CHARGE_QUERY,      /* of an admin connection: an incomplete call, what waits to be read here and in the kernel */
         CHARGE_INPUT,      /* what clients have typed and their VM has not taken */
-        CHARGE_CLIENT,     /* of clients: output and answers that wait to be read */
+        CHARGE_LAG,        /* output that is kept for clients that lag: they skip it, where they may */
+        CHARGE_CLIENT,     /* of clients: what waits to be read, here and in the kernel; they are disconnected */
         CHARGE_CONNECTION, /* connections of clients and to the admin sockets, as such */
         _CHARGE_CLASS_MAX,
 } ChargeClass;
@@ -55,8 +56,9 @@ AccountKey account_key_of_address(const SocketAddress *address);
 #define ACCOUNT_KEY_TEXT_MAX (INET6_ADDRSTRLEN + sizeof("/64"))
 const char *account_key_format(const AccountKey *key, char buffer[static ACCOUNT_KEY_TEXT_MAX]);
 
-/* Frees what @charge is for, or some of it: closes the charge or makes it smaller. */
-typedef void (*ChargeHandler)(Charge *charge);
+/* Frees what @charge is for, or some of it: closes the charge or makes it smaller. Returns: false if nothing had to be freed,
+ * the charge being smaller by now. */
+typedef bool (*ChargeHandler)(Charge *charge);
 
 /* Embedded in what it is for, all zero to begin with. */
 struct Charge {

@@ -26,8 +26,9 @@ static void farewell_elapsed(Timeout *t) {
         farewell_free(container_of(t, Farewell, timeout));
 }
 
-static void farewell_given_up(Charge *charge) {
+static bool farewell_given_up(Charge *charge) {
         farewell_free(container_of(charge, Farewell, charge));
+        return true;
 }
 
 static void farewell_writable(Stream *s) {

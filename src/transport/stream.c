@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -10,6 +11,12 @@
 
 /* Records that are read before others have their turn: they may be of a byte each. */
 #define TLS_READ_RECORDS_MAX 64U
+
+/* The kernel's memory is measured each time that it has taken so many bytes, and when it takes no more. */
+#define MEASURED_BYTES (128U * 1024U)
+
+/* A peer that has less than this to read is not the one that is to blame. */
+#define CHARGED_FOR_MUCH (32U * 1024U)
 
 /* TLS's handshake on a stream. While a worker has it the stream keeps its hands off the session, and if it is closed
  * meanwhile the descriptor is left to the worker as well. */
@@ -183,6 +190,11 @@ static bool stream_unblock(Stream *s) {
         else if (r > 0 && s->shut)
                 (void) shutdown(s->watch.fd, SHUT_WR);
         s->blocked = r == 0;
+        if (!s->blocked) {
+                s->kernel_size = 0;
+                s->unmeasured = 0;
+                s->progressed = true;
+        }
         (void) stream_update(s);
         return !s->blocked;
 }
@@ -264,6 +276,35 @@ void stream_close(Stream *s) {
 
 const char *stream_problem(const Stream *s) {
         return s->tls && !s->handshake ? tls_session_problem(s->tls) : "";
+}
+
+/* Memory of the kernel counts for MemoryMax= as ours does. */
+static void stream_measure(Stream *s) {
+        uint32_t info[SK_MEMINFO_VARS] = {};
+        socklen_t size = sizeof info;
+
+        s->unmeasured = 0;
+        (void) getsockopt(s->watch.fd, SOL_SOCKET, SO_MEMINFO, info, &size);
+        s->kernel_size = (size_t) info[SK_MEMINFO_RMEM_ALLOC] +
+                         MAX(info[SK_MEMINFO_WMEM_ALLOC], info[SK_MEMINFO_WMEM_QUEUED]);
+}
+
+void stream_update_charge(Stream *s, Charge *charge, size_t more) {
+        if (TAKE(s->progressed, false))
+                charge_set(charge, 0);
+        charge_set(charge, s->kernel_size + s->out.allocated + more);
+}
+
+bool stream_is_charged_for_much(Stream *s, Charge *charge, size_t more) {
+        stream_measure(s);
+        stream_update_charge(s, charge, more);
+        if (charge->size < CHARGED_FOR_MUCH)
+                return false;
+
+        /* Else the kernel would go on keeping it, for minutes. */
+        const struct linger reset = {.l_onoff = 1};
+        (void) setsockopt(s->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        return true;
 }
 
 size_t stream_tls_size(const Stream *s) {
@@ -386,6 +427,11 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
         }
 
         k = MAX(k, 0);
+        s->unmeasured += (size_t) k;
+        s->progressed = s->progressed || s->unmeasured >= MEASURED_BYTES;
+        if (s->unmeasured >= MEASURED_BYTES || ((size_t) k < total && s->kernel_size == 0))
+                stream_measure(s);
+
         if ((size_t) k < total || !stream_tls_is_flushed(s)) {
                 s->blocked = true;
                 int r = stream_update(s);

@@ -3,6 +3,7 @@
 
 #include <sys/uio.h>
 
+#include "account.h"
 #include "basic/buffer.h"
 #include "poller.h"
 #include "tls-session.h"
@@ -38,6 +39,10 @@ struct Stream {
         bool broken;  /* nothing can be sent any more; what the peer has sent before may still be read */
         bool shut;    /* nothing more will be sent, but perhaps that in TLS */
         bool stopped; /* no handler is called any more */
+
+        size_t kernel_size; /* bytes of the kernel's memory that it takes, as they were measured last */
+        size_t unmeasured;  /* bytes that the kernel has taken since */
+        bool progressed;    /* it has taken something since stream_update_charge() was called */
 
         TlsSession *tls;            /* NULL: plain */
         StreamHandshake *handshake; /* NULL: there is none, or it is complete */
@@ -79,6 +84,14 @@ const char *stream_problem(const Stream *s);
 
 /* Bytes of memory that TLS takes, about; 0: it is plain. */
 size_t stream_tls_size(const Stream *s);
+
+/* Brings @charge up to date: it is for what waits to be read by the peer, in the queue and in the kernel, and for @more
+ * bytes. When the peer has taken something, the charge is the last again among those that are given up. */
+void stream_update_charge(Stream *s, Charge *charge, size_t more);
+
+/* @charge is to be given up: measures what the kernel has of the connection now. Returns: whether the peer leaves so much
+ * unread that the connection should be closed; what waits for the peer goes with it then. */
+bool stream_is_charged_for_much(Stream *s, Charge *charge, size_t more);
 
 /* The first byte that there is to be read, which is not taken away. Returns: 1, or as stream_read(). */
 ssize_t stream_peek(Stream *s, uint8_t *ret);

@@ -44,7 +44,7 @@ bool tls_session_is_open(const TlsSession *s); /* the handshake is complete */
 size_t tls_session_unsent(const TlsSession *s);
 
 /* Bytes of memory that the session takes, as far as the peer can make it take more or less; about. */
-#define TLS_SESSION_SIZE (16U * 1024U)
+#define TLS_SESSION_SIZE (14U * 1024U)
 size_t tls_session_size(const TlsSession *s);
 
 /* Bytes that can be read though the socket has none. */

@@ -22,6 +22,7 @@ void *__wrap_calloc(size_t n, size_t size) {
 typedef struct Item {
         Charge charge;
         bool keeps; /* its handler gives nothing back */
+        bool shrinks; /* its handler finds that it is smaller by now */
 } Item;
 
 static sd_event *event;
@@ -30,13 +31,19 @@ static Item items[600];
 static Item *given_up[ELEMENTSOF(items)]; /* in this order */
 static size_t n_given_up;
 
-static void on_given_up(Charge *charge) {
+static bool on_given_up(Charge *charge) {
         Item *item = container_of(charge, Item, charge);
+
+        if (item->shrinks) {
+                charge_set(charge, 1);
+                return false;
+        }
 
         assert_true(n_given_up < ELEMENTSOF(given_up));
         given_up[n_given_up++] = item;
         if (!item->keeps)
                 charge_close(charge);
+        return true;
 }
 
 static int begin(_unused_ void **state) {
@@ -157,8 +164,8 @@ static void test_an_owner_s_charges_go_in_the_order_of_their_classes(_unused_ vo
         assert_given_up(-1);
         open_item(11, 1, CHARGE_CONNECTION, MAX_SIZE);
         run();
-        assert_given_up(CHARGE_FAREWELL, CHARGE_STRANGER, CHARGE_QUERY, CHARGE_INPUT, CHARGE_CLIENT, 11,
-                        -1);
+        assert_given_up(CHARGE_FAREWELL, CHARGE_STRANGER, CHARGE_QUERY, CHARGE_INPUT, CHARGE_LAG, CHARGE_CLIENT,
+                        11, -1);
 }
 
 static void test_of_a_class_the_one_goes_that_has_not_been_0_for_longest(_unused_ void **state) {
@@ -234,6 +241,17 @@ static void test_a_charge_that_gives_nothing_back_is_given_up_once_and_others_in
         assert_given_up(0, 1, -1);
         add(2, 1, CHARGE_CLIENT, 2); /* and once more when it grows again */
         assert_given_up(0, 1, 0, 2, -1);
+}
+
+static void test_a_charge_that_has_become_smaller_unnoticed_is_kept_and_others_go(_unused_ void **state) {
+        items[0].shrinks = true;
+        add(0, 1, CHARGE_CLIENT, MAX_SIZE / 4);
+        add(1, 1, CHARGE_CLIENT, MAX_SIZE / 4);
+        add(2, 1, CHARGE_CLIENT, MAX_SIZE / 8);
+        assert_given_up(-1);
+        assert_int_equal(items[0].charge.size, 1);
+        add(3, 1, CHARGE_CLIENT, MAX_SIZE / 4);
+        assert_given_up(1, -1);
 }
 
 static void test_a_smaller_total_is_kept_from_then_on(_unused_ void **state) {
@@ -327,6 +345,7 @@ int main(void) {
                 TEST(test_nothing_is_given_up_before_the_loop_comes_round),
                 TEST(test_what_has_become_smaller_meanwhile_is_kept),
                 TEST(test_a_charge_that_gives_nothing_back_is_given_up_once_and_others_in_its_place),
+                TEST(test_a_charge_that_has_become_smaller_unnoticed_is_kept_and_others_go),
                 TEST(test_a_smaller_total_is_kept_from_then_on),
                 TEST(test_without_memory_for_its_owner_it_is_charged_to_those_who_are_not_known),
                 TEST(test_a_charge_may_be_opened_for_the_owner_of_another),
