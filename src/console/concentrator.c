@@ -412,11 +412,10 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
         for (Console *console = c->consoles; console && c->settings.vm_ports; console = console->handle.next)
                 console_claim_own_port(console);
 
-        for (Console *console = c->consoles; console; console = console->handle.next) {
-                if (moved)
-                        console_move_port(console);
-                console_apply_settings(console);
-        }
+        for (Console *console = c->consoles; console; console = console->handle.next)
+                console_settings_changed(console, moved);
+
+        concentrator_settle(c); /* a few VMs have it now, the others in turns */
 
         port_queue_wake(&c->port_queue); /* the range may be wider */
 }

@@ -110,9 +110,21 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
         return NULL;
 }
 
-void console_apply_settings(Console *c) {
+void console_settings_changed(Console *c, bool moved) {
+        c->settings_changed = true;
+        c->moved |= moved;
+        console_changed(c);
+}
+
+/* Not for all consoles at once: opening and closing ports takes the kernel a third of a second for 16,000. */
+static void console_settle_settings(Console *c) {
         const Settings *settings = concentrator_settings(c->concentrator);
         uint16_t port = c->port;
+
+        if (!TAKE(c->settings_changed, false))
+                return;
+        if (TAKE(c->moved, false))
+                console_move_port(c);
 
         ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
         if (!settings->vm_ports)
@@ -122,7 +134,6 @@ void console_apply_settings(Console *c) {
 
         if (c->port != port)
                 console_has_news(c);
-        console_changed(c);
 }
 
 bool console_is_clone(const Console *c) {
@@ -573,6 +584,7 @@ bool console_settle(Console *c) {
         if (console_settle_removal(c))
                 return false;
 
+        console_settle_settings(c);
         if (c->links_changed)
                 console_settle_doubts(c);
         console_settle_name(c);

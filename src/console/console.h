@@ -74,6 +74,8 @@ struct Console {
         bool links_changed;   /* the links, or what is known of them */
         bool clients_changed; /* a client has come or gone, or has other access */
         bool has_news;        /* observers are to be told CONSOLE_CHANGED */
+        bool settings_changed;
+        bool moved;           /* to another VMPortAddress= */
         bool announced;       /* observers know it */
         bool removed;         /* it is to go, unless somebody is there */
         Console *dirty_prev, *dirty_next;
@@ -153,8 +155,7 @@ void console_settle_port(Console *c);
 /* See PortQueueHandler: serves the next VM that waits. */
 bool console_serve_ports(Concentrator *c, usec_t *ret_retry);
 
-/* Listens at the same port on another VMPortAddress=, if it can be had. To be followed by
- * console_apply_settings(). */
+/* Listens at the same port on another VMPortAddress=, if it can be had. */
 void console_move_port(Console *c);
 int console_set_uri(Console *c, const char *uri);
 
@@ -228,8 +229,8 @@ bool console_holds_input(const Console *c);
 /* Sends input to the links, as far as they take it. */
 void console_flush_input(Console *c);
 
-/* Takes in settings that have changed while it runs. */
-void console_apply_settings(Console *c);
+/* Settings have changed while it runs: they are taken in when it is settled. @moved: VMPortAddress= is another. */
+void console_settings_changed(Console *c, bool moved);
 
 /* A text that says which two VMs share this console, and what to do. Returns: @buffer; NULL: no VMs share it. */
 #define CONSOLE_CLASH_TEXT_MAX 384U
