@@ -104,7 +104,11 @@ static int carry_out_forget(const BusCall *call, Console *console) {
                         call->message, BUS_ERROR_VM_CONNECTED,
                         "VM %s is connected: only one that is not can be forgotten", console->name);
 
-        return r < 0 ? r : sd_bus_reply_method_return(call->message, NULL);
+        if (r < 0)
+                return r;
+
+        concentrator_settle(call->bus->concentrator); /* what is asked next must not find it any more */
+        return sd_bus_reply_method_return(call->message, NULL);
 }
 
 int bus_clear(Bus *b, sd_bus_message *m, const Console *console) {

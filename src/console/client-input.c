@@ -212,6 +212,8 @@ static void client_deliver_unread(Client *c) {
         if (c->verdict != 0)
                 buffer_clear(&unread);
         c->unread = unread;
+        if (unread.size > 0)
+                c->console->input_waits = true;
 }
 
 void client_input_changed(Client *c) {
@@ -284,7 +286,7 @@ void client_detection_elapsed(Timeout *t) {
         /* The loop may have been busy: what has come in time is read first. */
         if (c->stream.reading && stream_has_unread(&c->stream))
                 client_readable(&c->stream);
-        if (c->mode == CLIENT_UNDECIDED || (c->mode == CLIENT_RAW && c->unread.size > 0))
+        if (c->verdict == 0 && (c->mode == CLIENT_UNDECIDED || (c->mode == CLIENT_RAW && c->unread.size > 0)))
                 client_decide(c);
         console_changed(c->console);
 }
@@ -479,6 +481,7 @@ void client_readable(Stream *s) {
 
         size_t max = client_read_max(c);
         if (max == 0) { /* the room has been filled since it was last looked at, and it is still read */
+                stream_resume(s);
                 console_changed(c->console);
                 return;
         }

@@ -137,10 +137,11 @@ void client_close(Client *c, int verdict) {
         timeout_stop(&c->vm_silence);
         timeout_stop(&c->lifetime);
         charge_close(&c->waiting);
-        if (verdict == CLIENT_E_RECLAIMED) {
-                stream_close(&c->stream);
+        if (verdict == CLIENT_E_RECLAIMED)
                 charge_close(&c->connection);
-        } else
+        if (verdict == CLIENT_E_RECLAIMED || verdict == CLIENT_E_ENDED) /* its descriptor is free at once */
+                stream_close(&c->stream);
+        else
                 stream_stop(&c->stream);
 
         ring_leave(&c->console->ring, &c->cursor);

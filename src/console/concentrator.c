@@ -53,7 +53,8 @@ struct Concentrator {
         Link *closed_links;     /* utlist */
         Client *closed_clients; /* utlist */
         Console *dirty;         /* utlist: those that have changed */
-        sd_event_source *settler;
+        sd_event_source *settler; /* runs before any socket or timer */
+        Watch rest;               /* is roused for what one turn has left over: everything else has its turn before */
 
         ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
         ConcentratorCounts counts;
@@ -113,7 +114,13 @@ void concentrator_settle(Concentrator *c) {
         } while (now_monotonic() - began < SETTLE_USEC);
 
         concentrator_collect(c);
-        (void) sd_event_source_set_enabled(c->settler, c->dirty ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(c->settler, SD_EVENT_OFF);
+        if (c->dirty)
+                poller_rouse(c->poller, &c->rest);
+}
+
+/* Settling follows each batch. */
+static void on_rest(_unused_ Watch *w, _unused_ uint32_t events) {
 }
 
 static void on_batch(void *userdata) {
@@ -325,6 +332,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 return r;
         (void) sd_event_source_set_enabled(c->settler, SD_EVENT_OFF);
         poller_set_batch_handler(c->poller, on_batch, c);
+        c->rest = (Watch){.fd = -1, .handler = on_rest};
 
         const struct {
                 usec_t duration;
@@ -383,6 +391,8 @@ Concentrator *concentrator_free(Concentrator *c) {
         acceptor_rests_done(&c->rests);
 
         sd_event_source_disable_unref(c->settler);
+        if (c->poller)
+                poller_forget(c->poller, &c->rest);
         tls_worker_freep(&c->tls_worker);
         tls_context_unref(c->tls);
         poller_freep(&c->poller);

@@ -38,11 +38,11 @@ static bool link_sets_pace(const Link *l) {
         return true;
 }
 
-/* What may be typed until a cursor is @max bytes behind. */
+/* What may be typed until a cursor is @max bytes behind. It may be nothing but breaks. */
 static size_t cursor_space(const Console *c, const InputCursor *cursor, size_t max) {
         uint64_t lag = input_ring_lag(&c->input, cursor);
 
-        return lag < max ? (size_t) (max - lag) : 0;
+        return lag < max ? MIN((size_t) (max - lag), 2 * input_ring_break_space(&c->input, cursor)) : 0;
 }
 
 /* The cursor at which the winner of @v goes on; NULL: it has none. */
@@ -55,7 +55,7 @@ static const InputCursor *vmotion_cursor(const VMotion *v) {
 
 /* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
 static size_t input_space(const Console *c, size_t pace, size_t held) {
-        size_t space = MIN((size_t) CONCENTRATOR_READ_MAX, 2 * input_ring_break_space(&c->input));
+        size_t space = CONCENTRATOR_READ_MAX;
         const Link *l;
         const VMotion *v;
 

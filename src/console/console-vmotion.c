@@ -63,7 +63,7 @@ static void vmotion_hold(VMotion *v) {
 }
 
 bool vmotion_owes_go_ahead(const VMotion *v, const Link *link) {
-        return link == v->source && v->go_ahead == VMOTION_GO_AHEAD_DUE && vmotion_state_holds(v->state);
+        return link == v->source && v->go_ahead == VMOTION_GO_AHEAD_DUE;
 }
 
 /* Sequence and secret */
@@ -189,6 +189,9 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                 return vmotion_not_now(source, sequence, n, "it is not known yet which VM this is");
         if (n > VMOTION_SEQUENCE_MAX)
                 return vmotion_not_now(source, sequence, n, "its sequence is longer than 64 bytes");
+
+        if (!v && console->n_vmotions >= CONSOLE_LINKS_MAX)
+                return vmotion_not_now(source, sequence, n, "too many vMotions of this VM are under way");
 
         if (!v) {
                 int r = vmotion_new(source->uri, sequence, n, &v);

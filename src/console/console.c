@@ -328,11 +328,13 @@ void console_remove_link(Console *c, Link *link) {
 
 void console_add_vmotion(Console *c, VMotion *v) {
         DL_APPEND(c->vmotions, v);
+        c->n_vmotions++;
         console_update_connected(c);
 }
 
 void console_remove_vmotion(Console *c, VMotion *v) {
         DL_DELETE(c->vmotions, v);
+        c->n_vmotions--;
         console_update_connected(c);
 }
 
@@ -504,15 +506,17 @@ static void console_settle_access(Console *c) {
                 client_update_access(client);
 }
 
-/* Clients are read while there is room for input. Returns: whether that has changed. */
+/* Clients are read while there is room for input. If there is, they fill it with what they have kept: what that is more than
+ * there is room for waits again. Returns: whether anything has changed. */
 static bool console_update_input_blocked(Console *c) {
         bool blocked = console_input_space(c) == 0;
         Client *client, *next;
 
-        if (blocked == c->input_blocked)
+        if (blocked == c->input_blocked && (blocked || !c->input_waits))
                 return false;
 
         c->input_blocked = blocked;
+        c->input_waits = false;
         DL_FOREACH_SAFE(c->clients, client, next)
                 client_input_changed(client);
         DL_FOREACH_SAFE(c->half_closed, client, next)
@@ -520,17 +524,10 @@ static bool console_update_input_blocked(Console *c) {
         return true;
 }
 
-/* Sends input to the links. If that makes room, clients fill it with what they have kept. This may be more than there is room
- * for, which has to be noticed before it is sent: then they wait, and have their turn again. */
 static void console_settle_input(Console *c) {
-        bool changed;
-
-        do {
+        do
                 console_flush_input(c);
-                changed = console_update_input_blocked(c);
-                if (changed)
-                        (void) console_update_input_blocked(c);
-        } while (changed);
+        while (console_update_input_blocked(c));
 }
 
 static void console_flush_clients(Console *c) {
@@ -573,7 +570,7 @@ static void console_settle_orphaned(Console *c) {
 
 /* Returns: whether it goes. It stays if its VM or a client has come meanwhile. */
 static bool console_settle_removal(Console *c) {
-        if (!TAKE(c->removed, false) || c->links || c->doubtful || c->clients)
+        if (!TAKE(c->removed, false) || c->links || c->doubtful || c->clients || c->vmotions)
                 return false;
 
         console_close_clients(c, CLIENT_E_FORGOTTEN);

@@ -56,7 +56,7 @@ struct Console {
         Client *clients; /* utlist */
         Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */
         VMotion *vmotions; /* utlist: those that have begun */
-        unsigned n_links, n_doubtful, n_clients;
+        unsigned n_links, n_doubtful, n_clients, n_vmotions;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
         Charge typed;  /* input that waits in its ring (console-input.c) */
@@ -85,6 +85,7 @@ struct Console {
         /* Derived; kept by console_settle(). */
         bool shown_connected; /* the value of `connected` that observers have been told */
         bool input_blocked;  /* a link takes no more: clients are not read */
+        bool input_waits;    /* a client has kept some, for which there was no room */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
         bool clash;          /* two VMs that cannot be told apart are connected (console-clash.c) */
 };

@@ -17,21 +17,25 @@ int input_ring_append(InputRing *r, const void *data, size_t n) {
 }
 
 int input_ring_append_break(InputRing *r) {
-        if (input_ring_break_space(r) == 0)
-                return -ENOBUFS;
-
         if (!r->breaks) {
                 r->breaks = calloc(INPUT_BREAKS_MAX, sizeof *r->breaks);
                 if (!r->breaks)
                         return -ENOMEM;
         }
 
+        if (r->n_breaks - r->first_break == INPUT_BREAKS_MAX)
+                r->first_break++;
         r->breaks[r->n_breaks++ % INPUT_BREAKS_MAX] = r->bytes.end;
         return 0;
 }
 
-size_t input_ring_break_space(const InputRing *r) {
-        return INPUT_BREAKS_MAX - (r->n_breaks - r->first_break);
+/* How many breaks are before the cursor, or have been lost to it. */
+static uint64_t breaks_passed(const InputRing *r, const InputCursor *c) {
+        return MAX(c->n_breaks, r->first_break);
+}
+
+size_t input_ring_break_space(const InputRing *r, const InputCursor *c) {
+        return INPUT_BREAKS_MAX - (size_t) (r->n_breaks - breaks_passed(r, c));
 }
 
 int input_ring_enter(InputRing *r, InputCursor *c) {
@@ -45,7 +49,7 @@ void input_ring_leave(InputRing *r, InputCursor *c) {
 
 /* Where the next break is, or UINT64_MAX. */
 static uint64_t next_break(const InputRing *r, const InputCursor *c) {
-        uint64_t i = MAX(c->n_breaks, r->first_break);
+        uint64_t i = breaks_passed(r, c);
 
         return i < r->n_breaks ? r->breaks[i % INPUT_BREAKS_MAX] : UINT64_MAX;
 }
@@ -63,17 +67,18 @@ uint64_t input_ring_recover(InputRing *r, InputCursor *c) {
 
         ring_move(&r->bytes, &c->bytes, r->bytes.begin);
         while (next_break(r, c) < c->bytes.position)
-                input_ring_pass_break(c);
+                input_ring_pass_break(r, c);
 
         return c->bytes.position - before;
 }
 
 bool input_ring_has_reached(const InputRing *r, const InputCursor *c, InputMark mark) {
-        return c->bytes.position >= MIN(mark.position, r->bytes.end) && c->n_breaks >= MIN(mark.n_breaks, r->n_breaks);
+        return c->bytes.position >= MIN(mark.position, r->bytes.end) && 
+               breaks_passed(r, c) >= MIN(mark.n_breaks, r->n_breaks);
 }
 
 bool input_ring_is_at_break(const InputRing *r, const InputCursor *c, InputMark limit) {
-        return c->n_breaks < limit.n_breaks && next_break(r, c) == c->bytes.position;
+        return breaks_passed(r, c) < limit.n_breaks && next_break(r, c) == c->bytes.position;
 }
 
 size_t input_ring_gather(const InputRing *r, const InputCursor *c, InputMark limit, struct iovec *iov, size_t n_max) {
@@ -90,12 +95,18 @@ size_t input_ring_gather(const InputRing *r, const InputCursor *c, InputMark lim
         return n;
 }
 
+size_t input_ring_to_break(const InputRing *r, const InputCursor *c, InputMark limit) {
+        uint64_t position = breaks_passed(r, c) < limit.n_breaks ? next_break(r, c) : UINT64_MAX;
+
+        return position == UINT64_MAX ? SIZE_MAX : (size_t) (position - c->bytes.position);
+}
+
 void input_ring_advance(InputRing *r, InputCursor *c, size_t n) {
         ring_move(&r->bytes, &c->bytes, c->bytes.position + n);
 }
 
-void input_ring_pass_break(InputCursor *c) {
-        c->n_breaks++;
+void input_ring_pass_break(const InputRing *r, InputCursor *c) {
+        c->n_breaks = breaks_passed(r, c) + 1;
 }
 
 size_t input_ring_trim(InputRing *r, const InputCursor *behind) {

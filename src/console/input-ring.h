@@ -11,10 +11,10 @@
  * the original stands, which must not be used any more then.
  */
 
-/* Bytes that a cursor may be behind; one that is further behind loses the oldest. */
+/* Bytes that a cursor may be behind; one that is further behind loses the oldest. So it does with breaks. */
 #define INPUT_RING_MAX (1024U * 1024U + 64U * 1024U)
 
-/* Breaks that may be waiting; each takes two bytes of what a client sends. */
+/* Breaks that a cursor may be behind; each takes two bytes of what a client sends. */
 #define INPUT_BREAKS_MAX 16384U
 
 typedef struct InputRing {
@@ -42,12 +42,12 @@ typedef struct InputMark {
 void input_ring_init(InputRing *r);
 void input_ring_done(InputRing *r);
 
-/* Appends bytes or a break. Returns: 0, -ENOMEM, or -ENOBUFS if too many breaks are waiting; nothing is appended then. */
+/* Appends bytes or a break. Returns: 0, or -ENOMEM and nothing is appended. */
 int input_ring_append(InputRing *r, const void *data, size_t n);
 int input_ring_append_break(InputRing *r);
 
-/* How many more breaks may be appended. */
-size_t input_ring_break_space(const InputRing *r);
+/* How many more breaks may be appended so that the cursor loses none. */
+size_t input_ring_break_space(const InputRing *r, const InputCursor *c);
 
 /* A new cursor, at the end. Returns: 0 or -ENOMEM. */
 int input_ring_enter(InputRing *r, InputCursor *c);
@@ -82,9 +82,12 @@ bool input_ring_is_at_break(const InputRing *r, const InputCursor *c, InputMark 
  * @n_max have been used. */
 size_t input_ring_gather(const InputRing *r, const InputCursor *c, InputMark limit, struct iovec *iov, size_t n_max);
 
+/* How many bytes there are from the cursor to the next break; SIZE_MAX if there is no break before @limit. */
+size_t input_ring_to_break(const InputRing *r, const InputCursor *c, InputMark limit);
+
 /* Moves the cursor over @n bytes, which were gathered, or over a break. */
 void input_ring_advance(InputRing *r, InputCursor *c, size_t n);
-void input_ring_pass_break(InputCursor *c);
+void input_ring_pass_break(const InputRing *r, InputCursor *c);
 
 /* Gives back memory. @behind: the cursor that is furthest behind; NULL: there is no cursor. Returns: bytes that it still
  * takes, about. */

@@ -196,10 +196,12 @@ void link_close(Link *l, int verdict) {
         timeout_stop(&l->handover);
         link_leave_doubts(l);
         if (verdict == LINK_E_RECLAIMED) {
-                stream_close(&l->stream);
                 buffer_clear(&l->pending);
                 charge_close(&l->charge);
-        } else
+        }
+        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED) /* its descriptor is free at once */
+                stream_close(&l->stream);
+        else
                 stream_stop(&l->stream);
 
         if (l->console)
@@ -829,8 +831,10 @@ static int link_read(Link *l) {
                 return r;
 
         size_t max = link_read_max(l);
-        if (max == 0) /* another link has filled the ring: this one is paused once the console is settled */
+        if (max == 0) { /* another link has filled the ring: this one is paused once the console is settled */
+                stream_resume(&l->stream);
                 return -EAGAIN;
+        }
 
         ssize_t n = stream_read(&l->stream, input, max);
         if (n == -EAGAIN)
@@ -904,6 +908,30 @@ void link_skip_input(Link *l, InputMark mark) {
                 l->input_limit = mark; /* what was held for the end of its vMotion has gone as well */
 }
 
+/* Queues breaks, and short runs of bytes between them, to be sent together. */
+static int link_queue_breaks(Link *l) {
+        InputRing *ring = &l->console->input;
+        uint8_t run[LINK_RUN_MAX];
+        int r = 0;
+
+        while (r >= 0 && l->stream.out.size < LINK_ANSWERS_MAX) {
+                size_t n = input_ring_to_break(ring, &l->input, l->input_limit);
+                if (n > LINK_RUN_MAX)
+                        break;
+
+                if (n == 0) {
+                        input_ring_pass_break(ring, &l->input);
+                        r = telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
+                } else {
+                        ring_read(&ring->bytes, l->input.bytes.position, run, n);
+                        input_ring_advance(ring, &l->input, n);
+                        r = telnet_put_data(&l->telnet.out, &l->stream.out, run, n);
+                }
+        }
+
+        return r;
+}
+
 /* Sends the next piece of input that it has not had. *ret_more: whether there may be more to be sent. Returns: 0 or why it is
  * to be closed. */
 static int link_send_input(Link *l, bool *ret_more) {
@@ -911,10 +939,8 @@ static int link_send_input(Link *l, bool *ret_more) {
         struct iovec iov[64];
 
         *ret_more = true;
-        if (input_ring_is_at_break(ring, &l->input, l->input_limit)) {
-                input_ring_pass_break(&l->input);
-                return telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
-        }
+        if (input_ring_to_break(ring, &l->input, l->input_limit) <= LINK_RUN_MAX)
+                return link_queue_breaks(l);
 
         size_t n = input_ring_gather(ring, &l->input, l->input_limit, iov, ELEMENTSOF(iov));
         if (n == 0) {
@@ -952,6 +978,7 @@ static int link_send(Link *l) {
                 if (r <= 0)
                         return r;
 
+                l->answers = 0;
                 if (l->vmotion)
                         vmotion_flushed(l->vmotion, l);
                 if (link_is_muted(l) || !l->has_input || l->stream.blocked)

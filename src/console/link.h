@@ -72,6 +72,9 @@ typedef enum LinkSecurity {
 #define LINK_TURN_USEC (USEC_PER_MSEC / 4)
 #define LINK_TURN_MIN 2048U
 
+/* Bytes of input between two breaks that are worth a copy, so that breaks are not sent one by one. */
+#define LINK_RUN_MAX 512U
+
 /* A link that has taken no input for so long, although there is some, does not set the pace if another one of its URI
  * does (console-input.c). */
 #define LINK_STALL_USEC (2 * USEC_PER_SEC)

@@ -335,6 +335,16 @@ class Concentrator:
             collection.append(line)
             self.changed.notify_all()
 
+    @contextlib.contextmanager
+    def halted(self):
+        """It is stopped, so that what is done meanwhile finds it in one round of its loop."""
+        self.signal(signal.SIGSTOP)
+        wait_for(lambda: "State:\tT" in self.proc("status"), "it to be stopped")
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
     def wait_change(self, predicate, what):
         """Like wait_for(), for what shows in the log or the notifications."""
         deadline = time.monotonic() + PATIENCE_SEC

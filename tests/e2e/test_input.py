@@ -5,8 +5,9 @@
 import socket
 
 from harness import TestCase, main, wait_for
-from peers import EsxiVm, RawClient, TelnetClient, client_address, connected_vm
+from peers import BRK, IAC, EsxiVm, RawClient, TelnetClient, client_address, connected_vm
 from test_slow_clients import MEGABYTE, SMALL, numbered, send_until_stuck
+from varlink_peer import Caller
 
 
 def connect_again(vm, **kwargs):
@@ -66,6 +67,35 @@ class SeveralHosts(TestCase):
         for vm in deaf, first:
             vm.wait_size(sent)
             self.assertSameBytes(vm.data, paste[:sent])
+
+
+    def test_breaks_that_a_dead_host_does_not_take_hold_up_nobody(self):
+        dead = EsxiVm(self.start(), receive_buffer=SMALL).connect()
+        client = TelnetClient(dead)
+        send_until_stuck(client, b"k" * MEGABYTE)
+        alive = connect_again(dead)
+        n = 20_000  # more than a host may be behind
+        type_all(client, bytes([IAC, BRK]) * n + b"end", alive)
+        alive.wait_data(b"end")
+        self.assertEqual(alive.trace.count(("command", BRK)), n)
+
+
+class Order(TestCase):
+    def test_what_was_typed_before_it_attached_is_not_overtaken(self):
+        """There is no room for it at once, and room again by the time that the loop has come round."""
+        vm = EsxiVm(self.start(), receive_buffer=4 * MEGABYTE).connect()
+        fillers, caller = [RawClient(vm) for _ in range(2)], Caller(vm.vspcd)
+        for filler in fillers:
+            filler.send(b"#")
+        vm.wait_size(len(fillers))  # they are known to be raw
+        caller.list()
+        with vm.vspcd.halted():
+            n = sum(filler.send_some(b"k" * 100_000) for filler in fillers)
+            caller.say("Attach", {"vm": vm.id}, upgrade=True, typed=b"early")
+        caller.next_reply()
+        caller.send(b"late")
+        vm.wait_size(len(fillers) + n + len(b"earlylate"))
+        self.assertSameBytes(vm.data.translate(None, b"#k"), b"earlylate")
 
 
 class Leaving(TestCase):

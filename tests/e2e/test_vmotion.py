@@ -5,7 +5,7 @@
 import os
 import threading
 
-from harness import SANITIZED, TestCase, main
+from harness import SANITIZED, TestCase, main, wait_for
 from peers import (ABORT, AYT, BEGIN, BRK, COMPLETE, GOAHEAD, IAC, NAME, NOTNOW, PEER, PEER_OK, EsxiVm, RawClient,
                    TelnetClient, connected_vm, double, migration_target, say, sub, uuid_text, VC_UUID, WILL, COM_PORT)
 
@@ -607,6 +607,20 @@ class Failure(Migration):
         self.target.complete(SEQUENCE)
         self.vspcd.wait_logged("has moved to")
         self.assert_spoken_to(self.target, self.source)
+
+
+class ManyAnswers(Migration):
+    def test_a_source_that_asks_much_and_reads_all_answers_goes_on_and_nothing_that_is_held_is_lost(self):
+        vspcd = self.start()
+        source = connected_vm(vspcd)
+        client = TelnetClient(source)
+        with vspcd.halted():
+            source.send_raw(sub(BEGIN, SEQUENCE) + sub(200) * 9362)  # 65,534 bytes of answers
+            client.send(b"held")
+        source.wait_suboption(GOAHEAD)
+        newcomer = EsxiVm(vspcd, source.name, digits=source.digits, uri=source.uri).connect()
+        wait_for(lambda: (source.pump(), newcomer.pump(), source.data + newcomer.data == b"held")[2], "what was typed, once")
+        self.assertFalse(vspcd.logged("does not read our answers"))
 
 
 class HoldBack(Migration):

@@ -6,7 +6,8 @@ VM once, wherever the VM is."""
 import os
 
 from harness import main, wait_for
-from peers import ABORT, EsxiVm, TelnetClient, migration_target, sub
+from peers import ABORT, BEGIN, GOAHEAD, EsxiVm, TelnetClient, migration_target, sub
+from test_slow_clients import send_until_stuck
 from test_vmotion import MEGABYTE, OTHER, SEQUENCE, Migration
 from varlink_peer import Caller
 
@@ -84,6 +85,20 @@ class Overdue(Migration):
         target.complete(SEQUENCE)
         target.wait_size(typed - len(source.data))
         self.assertSameBytes(source.data + target.data, keys[:typed])
+
+    def test_a_source_that_takes_input_only_after_the_timeout_is_told_to_go_ahead_then(self):
+        vspcd = self.start(VMotionTimeoutSec="1h")
+        source = EsxiVm(vspcd, receive_buffer=4096).connect()
+        sent = send_until_stuck(TelnetClient(source), b"k" * MEGABYTE)
+        source.send_raw(sub(BEGIN, SEQUENCE))
+        vspcd.wait_logged("begins to move away")
+        vspcd.reload(VMotionTimeoutSec="300ms")
+        vspcd.wait_logged("takes longer than VMotionTimeoutSec=")
+        vspcd.reload(VMotionTimeoutSec="1h")
+        secret = source.wait_suboption(GOAHEAD)[len(SEQUENCE):]
+        self.assertGreater(len(source.data), sent // 2)
+        migration_target(source).peer(SEQUENCE, secret).complete(SEQUENCE)
+        vspcd.wait_logged("has moved to")
 
     def test_a_late_target_that_does_not_complete_in_time_may_complete_later(self):
         self.begin_and_wait()

@@ -43,7 +43,7 @@ static void assert_reads(InputCursor *c, InputMark limit, size_t step, const cha
                 struct iovec iov[3];
 
                 if (input_ring_is_at_break(&ring, c, limit)) {
-                        input_ring_pass_break(c);
+                        input_ring_pass_break(&ring, c);
                         text[size++] = '!';
                         continue;
                 }
@@ -129,16 +129,32 @@ static void test_breaks_have_a_bound(_unused_ void **state) {
         InputCursor c = enter();
 
         for (size_t n = INPUT_BREAKS_MAX; n > 0; n--) {
-                assert_int_equal(input_ring_break_space(&ring), n);
+                assert_int_equal(input_ring_break_space(&ring, &c), n);
                 assert_int_equal(input_ring_append_break(&ring), 0);
         }
-        assert_int_equal(input_ring_append_break(&ring), -ENOBUFS);
+        assert_int_equal(input_ring_break_space(&ring, &c), 0);
 
         /* One that has been taken makes room for another. */
-        input_ring_pass_break(&c);
+        input_ring_pass_break(&ring, &c);
         input_ring_trim(&ring, &c);
-        assert_int_equal(input_ring_append_break(&ring), 0);
-        assert_int_equal(input_ring_append_break(&ring), -ENOBUFS);
+        assert_int_equal(input_ring_break_space(&ring, &c), 1);
+}
+
+static void test_a_cursor_that_is_too_many_breaks_behind_loses_the_oldest(_unused_ void **state) {
+        InputCursor slow = enter(), quick = enter();
+        size_t n = 0;
+
+        for (size_t i = 0; i < INPUT_BREAKS_MAX + 10; i++) {
+                assert_int_equal(input_ring_append_break(&ring), 0);
+                assert_true(input_ring_is_at_break(&ring, &quick, INPUT_NO_MARK));
+                input_ring_pass_break(&ring, &quick);
+                assert_int_equal(input_ring_break_space(&ring, &quick), INPUT_BREAKS_MAX);
+        }
+
+        for (; input_ring_is_at_break(&ring, &slow, INPUT_NO_MARK); n++)
+                input_ring_pass_break(&ring, &slow);
+        assert_int_equal(n, INPUT_BREAKS_MAX);
+        assert_true(input_ring_has_reached(&ring, &slow, INPUT_NO_MARK));
 }
 
 static void test_there_is_memory_only_for_what_has_not_been_read(_unused_ void **state) {
@@ -161,7 +177,6 @@ static void test_there_is_memory_only_for_what_has_not_been_read(_unused_ void *
         type("nobody reads it!");
         input_ring_trim(&ring, NULL);
         assert_null(ring.breaks);
-        assert_int_equal(input_ring_break_space(&ring), INPUT_BREAKS_MAX);
 }
 
 int main(void) {
@@ -172,6 +187,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_cursor_that_is_too_far_behind_loses_the_oldest_and_their_breaks, begin,
                                                 end),
                 cmocka_unit_test_setup_teardown(test_breaks_have_a_bound, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_cursor_that_is_too_many_breaks_behind_loses_the_oldest, begin, end),
                 cmocka_unit_test_setup_teardown(test_there_is_memory_only_for_what_has_not_been_read, begin, end),
         };
 
