@@ -300,6 +300,7 @@ static void method_reload(VarlinkConnection *c, const VarlinkCall *call) {
 static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
         Concentrator *concentrator = c->server->concentrator;
         const Metrics *m = concentrator_metrics(concentrator);
+        const ConcentratorCounts *n = concentrator_counts(concentrator);
         const PortQueue *q = concentrator_port_queue(concentrator);
         unsigned n_admin = c->server->n_connections;
         const struct {
@@ -307,12 +308,12 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
                 uint64_t value;
         } metrics[] = {
                 {"startedAt", m->started},
-                {"vms", concentrator_counts(concentrator)->n_vms},
-                {"vmsConnected", concentrator_counts(concentrator)->n_connected},
-                {"vmConnections", concentrator_counts(concentrator)->n_links},
-                {"clients", concentrator_counts(concentrator)->n_clients},
+                {"vms", n->n_vms},
+                {"vmsConnected", n->n_connected},
+                {"vmConnections", n->n_links},
+                {"clients", n->n_clients},
                 {"adminConnections", n_admin},
-                {"descriptors", concentrator_counts(concentrator)->n_links + concentrator_counts(concentrator)->n_clients + n_admin + concentrator_counts(concentrator)->n_ports},
+                {"descriptors", n->n_links + n->n_clients + n->n_half_closed + n->n_ports + n_admin},
                 {"descriptorLimit", concentrator_descriptor_limit(concentrator)},
                 {"vmsAwaitingPort", q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY]},
                 {"portsClosed", q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY]},

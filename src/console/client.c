@@ -202,5 +202,5 @@ void client_update_access(Client *c) {
         client_forget_typed(c);
         console_change_access(c->console, c, access);
         if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
-                client_notice(c, "nobody holds write access any more: what you type is heard");
+                client_notice(c, "write lock released, you can type now");
 }

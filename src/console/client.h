@@ -30,7 +30,7 @@ typedef enum ClientVerdict {
         CLIENT_E_SHUT_OUT,  /* it only waited for output, which another client gets exclusively */
         CLIENT_E_CLEARED,   /* an administrator disconnects it */
         CLIENT_E_FORGOTTEN, /* its VM is forgotten */
-        CLIENT_E_RECLAIMED, /* its descriptor is needed, or the concentrator goes */
+        CLIENT_E_RECLAIMED, /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _CLIENT_VERDICT_MAX,
 } ClientVerdict;
 

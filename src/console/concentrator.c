@@ -173,7 +173,7 @@ void concentrator_limit_orphans(Concentrator *c) {
                 Console *oldest = container_of(c->timeouts[TIMEOUT_ORPHAN].oldest, Console, orphaned);
 
                 console_log(oldest, LOG_NOTICE, VSPC_MESSAGE_VM_EXPIRED, NULL,
-                            "is given up, being gone for longest: too many VMs are gone");
+                            "forgotten: more than %u VMs are away, and this one for longest", CONCENTRATOR_ORPHANS_MAX);
                 console_remove(oldest);
         }
 }

@@ -83,6 +83,7 @@ typedef struct ConcentratorCounts {
         unsigned n_connected; /* of these */
         unsigned n_links;
         unsigned n_clients;
+        unsigned n_half_closed; /* clients besides these, which count for nothing else */
         unsigned n_ports; /* VMs that listen at one */
 } ConcentratorCounts;
 
@@ -186,13 +187,13 @@ void concentrator_limit_orphans(Concentrator *c);
 
 /*
  * Links, clients and consoles report here that they have been closed or have changed. When the loop has come round, what
- * follows from that is done: the closed ones are reaped, and each changed console is settled once. Nobody else reaps or
- * settles: so whatever calls whatever meanwhile, nobody's object goes away under it.
+ * follows from that is done: the closed ones are reaped, and each changed console is settled, once more only if settling has
+ * changed it. Only this step frees, so a handler may call any function and its object stays valid.
  */
 void concentrator_collect_link(Concentrator *c, Link *link);
 void concentrator_collect_client(Concentrator *c, Client *client);
 void concentrator_queue_dirty(Concentrator *c, Console *console);
 void concentrator_unqueue_dirty(Concentrator *c, Console *console);
 
-/* Does it, for a millisecond; what is left then is done in the next round. */
+/* Settles for at most a millisecond; the rest waits for the next round. */
 void concentrator_settle(Concentrator *c);

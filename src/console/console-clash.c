@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A clash: two VMs share a console, because they have the same UUID and Port URI and their BIOS UUIDs do not tell them
- * apart (see link-identity.c). The output of both is shown and both get what is typed. Clients, the log and those who
+ * apart (see identification.h). The output of both is shown and both get what is typed. Clients, the log and those who
  * query the VM are told. The clash ends when one of the two closes its connection, gets the name of the other, or is
  * found to be a connection that its host has lost. */
 

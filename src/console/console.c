@@ -62,7 +62,7 @@ bool console_may_log_said(Console *c) {
         if (!log_burst_pass(&c->said, concentrator_now(c->concentrator), &n_left_out))
                 return false;
         if (n_left_out > 0)
-                console_log(c, LOG_NOTICE, NULL, NULL, "%u lines about it were left out, there were so many", n_left_out);
+                console_log(c, LOG_NOTICE, NULL, NULL, "%u log lines about this VM suppressed", n_left_out);
 
         return true;
 }
@@ -368,6 +368,7 @@ void console_add_client(Console *c, Client *client) {
 void console_remove_client(Console *c, Client *client) {
         if (client->half_closed) {
                 DL_DELETE(c->half_closed, client);
+                concentrator_counts(c->concentrator)->n_half_closed--;
                 console_changed(c);
                 return;
         }
@@ -384,6 +385,7 @@ void console_half_close_client(Console *c, Client *client) {
         console_remove_client(c, client);
         client->half_closed = true;
         DL_APPEND(c->half_closed, client);
+        concentrator_counts(c->concentrator)->n_half_closed++;
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
 
         DL_COUNT(c->half_closed, other, n);
@@ -413,7 +415,7 @@ int console_forget(Console *c, const Peer *by) {
         if (c->links || c->vmotions)
                 return -EBUSY;
 
-        console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_FORGOTTEN, by->text, "%s has it forgotten", by->text);
+        console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_FORGOTTEN, by->text, "forgotten by %s", by->text);
         console_close_clients(c, CLIENT_E_FORGOTTEN);
         console_remove(c);
         return 0;

@@ -80,10 +80,11 @@ struct Console {
         bool removed;         /* it is to go, unless somebody is there */
         Console *dirty_prev, *dirty_next;
 
-        bool connected;
+        bool shown_connected; /* the value of `connected` that observers have been told */
+
+        bool connected; /* follows from links and vMotions, at once */
 
         /* Derived; kept by console_settle(). */
-        bool shown_connected; /* the value of `connected` that observers have been told */
         bool input_blocked;  /* a link takes no more: clients are not read */
         bool input_waits;    /* a client has kept some, for which there was no room */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
@@ -190,7 +191,7 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
 void console_change_access(Console *c, Client *client, Access access);
 
 /* What an administrator may do; @by is logged. Clear: all clients are disconnected, and told why. Returns: how
- * many there were. Forget: as if it had expired; -EBUSY if it is connected, else it is gone. */
+ * many there were. Forget: as if it had expired, when the loop comes round; -EBUSY if it is connected. */
 unsigned console_clear(Console *c, const Peer *by);
 int console_forget(Console *c, const Peer *by);
 

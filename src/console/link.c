@@ -65,7 +65,7 @@ static void link_log_unidentified(const Link *l, int level, const char *message_
         if (level < LOG_DEBUG && !concentrator_may_log_unidentified(l->concentrator, &n_left_out))
                 return;
         if (n_left_out > 0)
-                log_notice("%u lines about connections that are no VM's were left out, there were so many", n_left_out);
+                log_notice("%u log lines about unidentified connections suppressed", n_left_out);
 
         log_full(level, 0, &fields, "Connection from %s: %s", l->peer, message);
 }
@@ -893,7 +893,7 @@ static bool link_is_muted(const Link *l) {
 
 static void link_log_lost_input(Link *l, uint64_t n) {
         if (n > 0)
-                link_log_said(l, LOG_WARNING, NULL, "%s takes no input, and has lost %" PRIu64 " bytes of it", l->peer, n);
+                link_log_said(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->peer, n);
 }
 
 /* Clients have not waited for it, and it has fallen out of the ring. */

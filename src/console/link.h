@@ -140,13 +140,13 @@ struct Link {
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 
-/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. What follows from that, and its
- * last words, come when the loop comes round, see link_reap(). So this may be called wherever a link is at hand, with a
+/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion, its predecessor
+ * and its successor still refer to it. What follows from that, and its last words, come when the loop comes round, see
+ * link_reap(). So this may be called wherever a link is at hand, with a
  * LinkVerdict or a negative errno. */
 void link_close(Link *l, int verdict);
 
-/* Says what there is to be said of the end of a link that is closed, and to its host, and frees it. For the
- * concentrator. */
+/* Logs why the link was closed, tells its host, and frees it. For the concentrator. */
 void link_reap(Link *l);
 
 /* Sends what is queued, and input. */
@@ -158,7 +158,7 @@ void link_update_reading(Link *l);
 /* Queues a suboption for ESXi. Returns: 0 or a LinkVerdict, for which the link is to be closed. */
 int link_put(Link *l, VMwareCode code, const void *data, size_t n);
 
-/* Gives its console what it has said while that could not have it, if it can now. */
+/* Moves `pending` into the console's ring, if that has room. */
 void link_deliver_pending(Link *l);
 
 /* Becomes live: its VM's console hears it, its clients speak to it. @predecessor: whose last words come

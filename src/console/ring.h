@@ -6,7 +6,7 @@
 #include "basic/macro.h"
 
 /*
- * Ring: a console's output, written once and read by any number of cursors.
+ * Ring: bytes, written once and read by any number of cursors: a console's output, or what is typed at it.
  *
  * Positions count the bytes since the console came to be and never wrap. What lies between begin and end is
  * there to be read: at least the last @keep bytes (the scrollback), and all that a cursor still needs, up to

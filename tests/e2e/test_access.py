@@ -317,7 +317,7 @@ class ReadOnly(TestCase):
         reader.send(b"in vain")
         reader.wait_data(b"read-only: ")
         writer.close()
-        reader.wait_data(b"what you type is heard]\r\n")
+        reader.wait_data(b"you can type now]\r\n")
         hears(vm, reader, b"<heard>")
         self.assertEqual(bytes(vm.data), b"<heard>")
 
@@ -383,7 +383,7 @@ class Locks(TestCase):
         self.assertEqual(accesses(vm), ["write"] + ["read_only"] * 4)
         writer.close()
         for client in (typist, by_port):
-            client.wait_data(b"\r\n[vspc: nobody holds write access any more: what you type is heard]\r\n")
+            client.wait_data(b"\r\n[vspc: write lock released, you can type now]\r\n")
         self.assertEqual(accesses(vm), ["free_for_all"] * 4)
         for client, text in ((typist, b"<1>"), (watcher, b"<2>"), (by_port, b"<3>"), (raw, b"<4>")):
             hears(vm, client, text)
@@ -403,7 +403,7 @@ class Locks(TestCase):
             reader.send(b"x")
             reader.wait_data(f"read-only: 127.0.0.1:{writer.local_port} has write access".encode())
             writer.close()
-            reader.wait_data(b"what you type is heard")
+            reader.wait_data(b"you can type now")
 
     def test_once_it_has_ended_another_may_lock_when_nobody_writes(self):
         vm = connected_vm(self.start())

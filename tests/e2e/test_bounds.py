@@ -138,10 +138,10 @@ class Bounds(TestCase):
                         f"GONE={now - 1_000_000_000 + i * 1000}\n")
         vspcd = self.start(VMPorts="no", Backend=f"file:{state}")
         vspcd.wait_logged("65536 VMs restored")
-        self.assertFalse(vspcd.has_logged("is given up"))
+        self.assertFalse(vspcd.has_logged("this one for longest"))
         connected_vm(vspcd, "new").close()
-        vspcd.wait_logged(r"VM vm0 .* is given up, being gone for longest: too many VMs are gone")
-        self.assertEqual(vspcd.count_logged("too many VMs are gone"), 1)
+        vspcd.wait_logged(r"VM vm0 .* forgotten: more than 65536 VMs are away, and this one for longest")
+        self.assertEqual(vspcd.count_logged("this one for longest"), 1)
         wait_for(lambda: b"REMOVED=42120000-0000-0000-0000-000000000000\n" in pathlib.Path(file).read_bytes() or
                  b"-000000000000\t" not in pathlib.Path(file).read_bytes(), "its removal to be stored")
 
@@ -154,7 +154,7 @@ class Bounds(TestCase):
 class Strangers(TestCase):
     """Anybody may connect; what is logged about that is bounded."""
 
-    LEFT_OUT = r"(\d+) lines about connections that are no VM's were left out"
+    LEFT_OUT = r"(\d+) log lines about unidentified connections suppressed"
 
     def assertFewLines(self, vspcd, data, reason):
         """Each of these has the same logged, up to a bound, and the one who comes after that time is told of, and how
@@ -239,7 +239,7 @@ class Chatter(TestCase):
 
         def counted():
             vm.send_raw(sub(NAME, b"late%d" % next(late)))
-            return vspcd.logged(r"(\d+) lines about it were left out")
+            return vspcd.logged(r"(\d+) log lines about this VM suppressed")
 
         self.assertGreater(int(wait_for(counted, "what was left out to be counted")[1]), self.PART)
 

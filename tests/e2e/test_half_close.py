@@ -219,7 +219,7 @@ class CountsForNothing(TestCase):
         other.send(b"in vain")
         other.wait_data(b"read-only: ")
         half_close(writer)
-        other.wait_data(b"nobody holds write access any more")
+        other.wait_data(b"write lock released")
         other.send(b"heard")
         vm.wait_data(b"heard")
         vm.send(b"answer")

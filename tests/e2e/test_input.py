@@ -32,7 +32,7 @@ class SeveralHosts(TestCase):
         type_all(client, paste, alive)
         alive.wait_size(len(paste))
         self.assertSameBytes(alive.data, paste)
-        dead.vspcd.wait_logged(rf"127.0.0.1:{dead.local_port} takes no input, and has lost \d+ bytes of it")
+        dead.vspcd.wait_logged(rf"127.0.0.1:{dead.local_port} does not take its input: \d+ bytes dropped")
 
     def test_a_new_host_that_takes_no_input_does_not_hold_up_the_older_one_for_long(self):
         alive = connected_vm(self.start())

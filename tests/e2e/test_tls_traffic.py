@@ -12,7 +12,7 @@ import threading
 from harness import PATIENCE_SEC, SANITIZED, clean_environment, main, wait_for
 from peers import ALL_BYTES, Peer, RawClient, double
 from test_sim import Simulator, follow_all
-from tls_peers import DecliningVm, StartingVm, TlsInMemory, TlsTestCase, TlsVm, client_context
+from tls_peers import DecliningVm, StartingVm, TlsCaller, TlsInMemory, TlsTestCase, TlsVm, client_context
 from varlink_peer import Caller, known_vms
 
 MEGABYTE = 1 << 20
@@ -49,6 +49,24 @@ class Keystrokes(TrafficTestCase):
         for host in hosts:
             host.peer.wait(lambda peer=host.peer: peer.raw, "the handshake to go on")
             host.shake_hands()
+
+
+class RestOfARecord(TrafficTestCase):
+    def test_what_is_left_of_a_record_does_not_wait_for_the_next_one(self):
+        """The kernel has nothing of it: somebody has to remember that there was no room for it."""
+        vspcd = self.start(sockets=("vm", "admin", "admin-tls"), tls={"CertificateFile": self.certificate.both})
+        vm = DecliningVm(vspcd, receive_buffer=4 << 20).handshake()
+        vm.wait_connected()
+        other, caller = RawClient(vm), TlsCaller(vspcd)
+        caller.attach(vm)
+        caller.send(b"#")
+        other.send(b"#")
+        vm.wait_size(2)
+        with vspcd.halted():
+            n = other.send_some(b"a" * 100_000)
+            for i in range(7):
+                caller.sock.send(bytes([65 + i]) * 10_000)
+        vm.wait_size(2 + n + 70_000)
 
 
 class Bulk(TrafficTestCase):

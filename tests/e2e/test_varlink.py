@@ -474,7 +474,7 @@ class Forget(TestCase):
         self.assertIn(b"\r\n[vspc: this VM has been forgotten]\r\n", client.data)
         self.assertEqual(caller.list(), [])
         self.assertEqual(caller.fail("Forget", {"vm": vm.id}), ("NoSuchVM", {"vm": vm.id}))
-        vspcd.wait_logged(console_of(vspcd, vm) + rf"127\.0\.0\.1:{caller.local_port} has it forgotten")
+        vspcd.wait_logged(console_of(vspcd, vm) + rf"forgotten by 127\.0\.0\.1:{caller.local_port}")
         self.assertEqual(connected_vm(vspcd).port, vm.port)
 
     def test_one_on_its_way_is_not_forgotten(self):
@@ -844,7 +844,7 @@ class Local(TestCase):
         vm.close()
         wait_gone(vspcd, vm)
         self.assertEqual(caller.get("Forget", {"vm": vm.id}), {})
-        vspcd.wait_logged(console_of(vspcd, vm) + f"{me} has it forgotten")
+        vspcd.wait_logged(console_of(vspcd, vm) + f"forgotten by {me}")
 
     def test_it_is_another_process_that_is_named(self):
         vspcd = self.start(local=True)
