@@ -208,11 +208,24 @@ static const char *format_span(usec_t span, char buffer[static 32]) {
         return buffer;
 }
 
+/* The first that is still what the queue takes it for: a client may have come since it was settled. */
+static PortClaim *concentrator_choose(Concentrator *concentrator, PortClaim *(*first)(const PortQueue *)) {
+        PortClaim *claim;
+
+        while ((claim = first(concentrator_port_queue(concentrator)))) {
+                console_settle_port(container_of(claim, Console, claim));
+                if (claim == first(concentrator_port_queue(concentrator)))
+                        break;
+        }
+
+        return claim;
+}
+
 /* A VM that has been away for long gives up its port for another. Returns: whether there is one that could. */
 static bool concentrator_give_up_port(Concentrator *concentrator) {
         char away[32], connected[32];
 
-        PortClaim *claim = port_queue_holder(concentrator_port_queue(concentrator));
+        PortClaim *claim = concentrator_choose(concentrator, port_queue_holder);
         if (!claim)
                 return false;
 
@@ -269,10 +282,19 @@ void console_claim_own_port(Console *c) {
 }
 
 /* For want of descriptors. It has its port, and listens again when it can. */
-void console_pause_port(Console *c) {
+static void console_pause_port(Console *c) {
         console_stop_listening(c);
         console_set_port_state(c, PORT_RESERVED);
         console_has_news(c);
+}
+
+bool concentrator_pause_port(Concentrator *c) {
+        PortClaim *claim = concentrator_choose(c, port_queue_listener);
+        if (!claim)
+                return false;
+
+        console_pause_port(container_of(claim, Console, claim));
+        return true;
 }
 
 void console_move_port(Console *c) {

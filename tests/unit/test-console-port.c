@@ -8,6 +8,7 @@
 
 #include "harness.h"
 
+#include "console/client.h"
 #include "console/console.h"
 #include "console/link.h"
 #include "telnet/vmware.h"
@@ -135,10 +136,9 @@ static void test_it_gives_up_a_port_at_which_it_does_not_listen_as_well(_unused_
                 connect_for(n, n * MINUTE);
                 make_away_for(n, 2 * HOUR);
         }
-        concentrator_set_descriptor_limit(concentrator, 0); /* for now */
-        console_pause_port(console(1));
+        make_away_for(1, 3 * HOUR);
+        assert_true(concentrator_pause_port(concentrator)); /* VM 1, which has been away for longer */
         assert_int_equal(console_reserved_port(console(1)), FIRST);
-        concentrator_set_descriptor_limit(concentrator, 1024);
 
         int fd = connect_vm(3);
         assert_int_equal(console(3)->port, FIRST);
@@ -213,7 +213,7 @@ static void test_descriptors_are_counted(_unused_ void **state) {
 
 static void test_what_has_to_wait_for_descriptors_is_not_tried_again_at_once(_unused_ void **state) {
         usec_t retry = USEC_INFINITY;
-        SocketAddress address = concentrator->settings.vm_port_address;
+        SocketAddress address = concentrator_settings(concentrator)->vm_port_address;
         int others[2];
 
         for (unsigned i = 0; i < ELEMENTSOF(others); i++) {
@@ -224,7 +224,7 @@ static void test_what_has_to_wait_for_descriptors_is_not_tried_again_at_once(_un
         connect_for(1, MINUTE);
         put_forward += PORT_POOL_FOREIGN_USEC + SOON; /* it is time to try those ports again, too */
         leave_descriptors(1);
-        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_false(console_serve_ports(concentrator, &retry));
         assert_in_range(retry - event_now(event), 1, SOON);
         for (unsigned i = 0; i < ELEMENTSOF(others); i++)
                 assert_int_equal(close(others[i]), 0);
@@ -235,7 +235,7 @@ static void test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_s
         usec_t retry = USEC_INFINITY;
 
         connect_for(1, MINUTE);
-        console_pause_port(console(1));
+        assert_true(concentrator_pause_port(concentrator));
 
         leave_descriptors(15);
         assert_false(console_serve_ports(concentrator, &retry));
@@ -249,16 +249,34 @@ static void test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_s
 
 static void test_a_vm_that_is_connected_listens_if_there_is_one(_unused_ void **state) {
         usec_t retry = USEC_INFINITY;
-        int fd = connect_vm(1);
 
-        console_pause_port(console(1));
-        leave_descriptors(0);
-        assert_false(console_serve_ports(concentrator, &retry));
+        leave_descriptors(1);
+        int fd = connect_vm(1); /* its pair of sockets takes more */
         assert_int_equal(console(1)->port, 0);
+        assert_int_equal(console_reserved_port(console(1)), FIRST);
+        assert_false(console_serve_ports(concentrator, &retry));
         leave_descriptors(1);
         assert_true(console_serve_ports(concentrator, &retry));
         assert_int_equal(console(1)->port, FIRST);
         disconnect(fd);
+}
+
+/* Between its coming and console_settle() */
+static void test_a_vm_whose_client_has_just_come_gives_up_nothing(_unused_ void **state) {
+        static Client client;
+        Console *late;
+
+        for (unsigned n = 1; n <= 2; n++) {
+                connect_for(n, n * MINUTE);
+                make_away_for(n, 2 * HOUR);
+        }
+        console(1)->clients = console(2)->clients = &client;
+        assert_false(concentrator_pause_port(concentrator));
+        assert_int_equal(console_new(concentrator, uuid_of(3), (const uint8_t[16]){}, "late", "s0", 0, &late), 0);
+        console_open_port(late);
+        assert_int_equal(late->port, 0);
+        assert_int_equal(console(1)->port + console(2)->port, FIRST + FIRST + 1);
+        console(1)->clients = console(2)->clients = NULL;
 }
 
 /* A thread that writes a file may be faster in taking a descriptor that has been closed. */
@@ -306,6 +324,7 @@ int main(void) {
                 TEST(test_what_has_to_wait_for_descriptors_is_not_tried_again_at_once),
                 TEST(test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_spare),
                 TEST(test_a_vm_that_is_connected_listens_if_there_is_one),
+                TEST(test_a_vm_whose_client_has_just_come_gives_up_nothing),
                 TEST(test_who_is_faster_in_taking_a_descriptor_has_one_more_port_closed),
         };
 
