@@ -688,9 +688,8 @@ class Trouble(StoreTest):
     def test_the_disk_has_errors(self):
         """Whatever of it: neither a line nor the file's name in the folder counts as stored before it outlives a power cut."""
         new = f"{self.state}/.vm-ports.new$"
-        for error, rules in (("Input/output error", [("write", self.file)]),
-                             ("Input/output error", [("fsync", self.file)]),
-                             ("Input/output error", [("write", self.file), ("write", new)]),
+        for error, rules in (("Input/output error", [("write", self.state)]),
+                             ("Input/output error", [("fsync", self.state)]),
                              ("Input/output error", [("write", self.file), ("fsync", new)]),
                              ("Input/output error", [("write", self.file), ("renameat", f"{self.state}$")]),
                              ("Input/output error", [("write", self.file), ("fsync", f"{self.state}$")]),
@@ -704,6 +703,22 @@ class Trouble(StoreTest):
                 self.assertEqual(os.listdir(self.state), ["vm-ports"])
                 vspcd.end()
                 os.unlink(self.file)
+
+    def test_a_file_that_cannot_be_written_any_more_is_replaced(self):
+        for call in "write", "fsync":
+            faults = self.faults()
+            vspcd = self.begin(env=faults.env)
+            vms = [connected_vm(vspcd)]
+            self.wait_stored(vms[0].id)
+            before = os.stat(self.file).st_ino
+            faults.inject((call, errno.EIO, f"{self.file}$"))
+            vms.append(connected_vm(vspcd))
+            wait_for(lambda: os.stat(self.file).st_ino != before, "the file to be another")  # pylint: disable=W0640
+            faults.clear()
+            vspcd.wait_status("2 VMs, 0 clients")
+            self.assertEqual(set(self.mappings()), {vm.id for vm in vms})
+            vspcd.end()
+            os.unlink(self.file)
 
     def test_what_cannot_be_read_keeps_it_from_starting(self):
         """What is read in part would cost the rest their ports."""
