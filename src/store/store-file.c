@@ -380,8 +380,8 @@ static int read_all(FileStore *s) {
         if (r >= 0 || (file < 0 && folder < 0))
                 return r;
 
-        log_warning_errno(r, "Cannot take over the folder %s/" MAPPING_FOLDER " for good, trying again at the next start: %m",
-                          s->folder);
+        log_warning_errno(r, "Cannot take over the folder %s/" MAPPING_FOLDER " for good, trying again at the next start: "
+                             "%m", s->folder);
         return 0;
 }
 

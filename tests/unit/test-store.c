@@ -612,7 +612,8 @@ static void test_a_damaged_line_costs_one_vm_and_is_kept_aside(_unused_ void **s
         for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {
                 _cleanup_free_ char *text = NULL, *name = NULL;
                 assert_true(asprintf(&text, HEADER "%s%s\n%s", first, damaged[i], third) > 0);
-                assert_true((i == 0 ? asprintf(&name, "vm-ports.damaged") : asprintf(&name, "vm-ports.damaged.%zu", i + 1)) > 0);
+                assert_true((i == 0 ? asprintf(&name, "vm-ports.damaged")
+                                    : asprintf(&name, "vm-ports.damaged.%zu", i + 1)) > 0);
 
                 void *store = open_text(text);
                 assert_loads(find(&in_a_file), store, (Mapping[]){m[0], m[2]}, 2);
