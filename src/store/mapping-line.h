@@ -6,8 +6,8 @@
 /*
  * A mapping as a line of text, of which Backend=file keeps a file. Fields are separated by TABs:
  *
- *     e9dd1f1c  ID=50123456-789a-bcde-f011-223344556677  NAME=web01  URI=s0  PORT=50000  STORED=1795345745504572
- *     61d2a4f0  REMOVED=50123456-789a-bcde-f011-223344556677
+ *     8ef06e01  ID=50123456-789a-bcde-f011-223344556677  NAME=web01  URI=s0  PORT=50000  STORED=1795345745504572
+ *     f24b0df3  REMOVED=50123456-789a-bcde-f011-223344556677
  *     -         ID=50123456-789a-bcde-f011-223344556677  PORT=50000
  *
  * The first field is the checksum of all that follows the first TAB, or "-" in a line that a person or a script has

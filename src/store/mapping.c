@@ -8,13 +8,23 @@
 #define URI_MAX 3066U
 #define NAME_MAX_BYTES (1536U + 1 + URI_MAX)
 
+/* Whether text_sanitize() would leave it as it is. */
 static bool is_clean(const char *text, size_t max) {
-        size_t n = strlen(text);
-        if (n > max)
+        size_t left = strlen(text);
+        if (left > max)
                 return false;
 
-        _cleanup_free_ char *clean = text_sanitize(text, n, n);
-        return clean && streq(clean, text);
+        for (const uint8_t *p = (const uint8_t *) text; left > 0;) {
+                uint32_t c;
+                size_t n = utf8_decode(p, left, &c);
+                if (n == 0 || !text_is_harmless(c))
+                        return false;
+
+                p += n;
+                left -= n;
+        }
+
+        return true;
 }
 
 /* See console_make_id(). */

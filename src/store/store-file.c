@@ -5,9 +5,10 @@
  * A change is one more line at the end of the file; a later line replaces an earlier one of the same ID.
  *
  * The file is written anew from memory, without what is out of date, under a temporary name that is then renamed, so that
- * at any moment, power cuts included, the one or the other is there: for the first change after a start, so that nothing
+ * at any moment, power cuts included, the one or the other is there: with the first change after a start, so that nothing
  * is added to what an earlier run has left; once most of it is out of date; and after anything has gone wrong with it, a
- * write, an fsync or somebody who has removed it. But for the first start of all that is done by WriteQueue's thread.
+ * write, an fsync or somebody who has removed it. But for the first start of all, file_sync() does it, in WriteQueue's
+ * thread: once for all changes that there are by then.
  */
 
 #include <fcntl.h>
@@ -49,7 +50,7 @@ typedef struct FileStore {
         char *folder; /* its path, for messages */
         void *table;  /* of Backend=memory */
 
-        int fd;        /* of the file; -1: it has to be written anew before anything is added */
+        int fd;        /* of the file; -1: nothing is added to it until file_sync() has written it anew */
         uint64_t size; /* of the file; beyond the limit it is written anew */
         uint64_t limit;
 
@@ -183,7 +184,7 @@ static int rewrite(FileStore *s) {
 /* @line: of what the table says already */
 static int append(FileStore *s, const char *line, int n) {
         if (s->fd < 0)
-                return rewrite(s);
+                return 0;
 
         int r = write_whole(s->fd, line, (size_t) n);
         if (r < 0)
@@ -379,8 +380,8 @@ static int read_all(FileStore *s) {
         if (r >= 0 || (file < 0 && folder < 0))
                 return r;
 
-        log_warning_errno(r, "Cannot take over the folder %s/" MAPPING_FOLDER " for good, trying again at the next start: %m",
-                          s->folder);
+        log_warning_errno(r, "Cannot take over the folder %s/" MAPPING_FOLDER " for good, trying again at the next start: "
+                             "%m", s->folder);
         return 0;
 }
 

@@ -54,9 +54,9 @@ typedef struct VspcBackend {
         int (*open)(const char *argument, void **ret_state);
         void (*close)(void *state);
 
-        /* Calls @handler for each mapping that is stored, in any order (of two with one port that were stored at the same
-         * time the later call holds). One that is not as it was put, damaged as it
-         * may be in a database, is passed over with a warning. */
+        /* Calls @handler for each mapping that is stored, in any order. (Of two of one port that were stored at the same
+         * time the one that comes later holds.) One that is not as it was put, damaged as it may be in a database, is
+         * passed over with a warning. */
         int (*load)(void *state, VspcMappingHandler handler, void *userdata);
 
         /* Stores @mapping in place of the one of the same id, if there is one. */

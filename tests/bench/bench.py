@@ -388,8 +388,8 @@ def kill(bench):
         expected = dict(expected.items() & samples[-1][1].items())  # and has not changed since
         lost = {vm_id for vm_id, port in expected.items() if found.get(vm_id) != port}
         if lost:
-            raise Failure(f"round {i}: {len(lost)} of {len(expected)} VMs were not stored within two seconds, e.g. {min(lost)} with "
-                          f"port {expected[min(lost)]}, of which the file has {found.get(min(lost))}")
+            raise Failure(f"round {i}: {len(lost)} of {len(expected)} VMs were not stored within two seconds, "
+                          f"e.g. {min(lost)} with port {expected[min(lost)]}, of which the file has {found.get(min(lost))}")
 
         vspcd, _ = bench.vspcd(**settings)
         if known_ports(bench).keys() != found.keys():  # another program may have a port by now
@@ -399,8 +399,8 @@ def kill(bench):
         n_young += samples[-1][1].items() <= found.items()
         if bench.verbose:
             print(f"{len(expected)} expected, {len(found)} stored", file=sys.stderr)
-    say("kill -9", f"at {rounds} instants of storms of {count} VMs: {n_expected} ports that were older than 2 s, none of them "
-        f"lost; {n_young} times none at all", "none", True)
+    say("kill -9", f"at {rounds} instants of storms of {count} VMs: {n_expected} ports that were older than 2 s, none of "
+        f"them lost; {n_young} times none at all", "none lost", True)
 
 
 def idle_memory(bench):

@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import socket
-import stat
 import subprocess
 import tempfile
 import time
@@ -27,7 +26,8 @@ STOP_SEC = 5  # what a backend has when vspcd ends
 HEADER = b"vspc-mappings 1\n"
 LINE = re.compile(
     rb"[0-9a-f]{8}\t(REMOVED=(?P<removed>[^\x00-\x1f\x7f]+)|"
-    rb"ID=(?P<id>(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(~[0-9a-f-]{36})?(_[^\x00-\x1f\x7f]*)?)"
+    rb"ID=(?P<id>(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(~[0-9a-f-]{36})?"
+    rb"(_[^\x00-\x1f\x7f]*)?)"
     rb"\tNAME=(?P<name>[^\x00-\x1f\x7f]+)\tURI=(?P<uri>[^\x00-\x1f\x7f]*)(\tPORT=(?P<port>[1-9]\d{0,4}))?"
     rb"\tSTORED=(?P<stored>[1-9]\d{0,19})(\tGONE=(?P<gone>[1-9]\d{0,19}))?)")
 
@@ -40,10 +40,10 @@ def checksum(fields):
     return b"%08x" % ((h ^ h >> 32) & 0xffffffff)
 
 
-def parse(line, checked=True):
+def parse(line):
     """A line as vspcd must have written it, to the byte."""
     found = LINE.fullmatch(line)
-    if not found or (checked and checksum(line[9:]) != line[:8]):
+    if not found or checksum(line[9:]) != line[:8]:
         raise AssertionError(f"a broken line: {line!r}")
     values = {key: value.decode() if value is not None else None for key, value in found.groupdict().items()}
     for key in ("port", "stored", "gone"):
@@ -51,7 +51,7 @@ def parse(line, checked=True):
     return types.SimpleNamespace(**values)
 
 
-def read_mappings(path, checked=True):
+def read_mappings(path):
     """What the file says, by ID; a last line that is being written just now is not counted."""
     with open(path, "rb") as f:
         first, *lines = f.read().split(b"\n")[:-1]
@@ -60,7 +60,7 @@ def read_mappings(path, checked=True):
     found = {}
     for line in lines:
         if line and not line.startswith((b"#", b"-\t")):
-            mapping = parse(line, checked)
+            mapping = parse(line)
             found.pop(mapping.removed or mapping.id, None)
             if mapping.id:
                 found[mapping.id] = mapping
@@ -686,11 +686,10 @@ class Trouble(StoreTest):
         self.assertEqual([name for name in os.listdir(folder) if name.startswith(".")], [])
 
     def test_the_disk_has_errors(self):
-        """Whatever of it: neither a line nor the file's name in the folder counts as stored before it outlives a power cut."""
+        """Whatever of it: neither a line nor the file's name counts as stored before it outlives a power cut."""
         new = f"{self.state}/.vm-ports.new$"
-        for error, rules in (("Input/output error", [("write", self.file)]),
-                             ("Input/output error", [("fsync", self.file)]),
-                             ("Input/output error", [("write", self.file), ("write", new)]),
+        for error, rules in (("Input/output error", [("write", self.state)]),
+                             ("Input/output error", [("fsync", self.state)]),
                              ("Input/output error", [("write", self.file), ("fsync", new)]),
                              ("Input/output error", [("write", self.file), ("renameat", f"{self.state}$")]),
                              ("Input/output error", [("write", self.file), ("fsync", f"{self.state}$")]),
@@ -699,11 +698,27 @@ class Trouble(StoreTest):
                 faults = self.faults()
                 vspcd = self.begin(env=faults.env)
                 code = errno.EIO if error.startswith("Input") else errno.EROFS
-                self.go_through(vspcd, error, lambda: faults.inject(*((call, code, path) for call, path in rules)),  # pylint: disable=W0640
-                                faults.clear)
+                rules = [(call, code, path) for call, path in rules]
+                self.go_through(vspcd, error, lambda: faults.inject(*rules), faults.clear)  # pylint: disable=W0640
                 self.assertEqual(os.listdir(self.state), ["vm-ports"])
                 vspcd.end()
                 os.unlink(self.file)
+
+    def test_a_file_that_cannot_be_written_any_more_is_replaced(self):
+        for call in "write", "fsync":
+            faults = self.faults()
+            vspcd = self.begin(env=faults.env)
+            vms = [connected_vm(vspcd)]
+            self.wait_stored(vms[0].id)
+            before = os.stat(self.file).st_ino
+            faults.inject((call, errno.EIO, f"{self.file}$"))
+            vms.append(connected_vm(vspcd))
+            wait_for(lambda: os.stat(self.file).st_ino != before, "the file to be another")  # pylint: disable=W0640
+            faults.clear()
+            vspcd.wait_status("2 VMs, 0 clients")
+            self.assertEqual(set(self.mappings()), {vm.id for vm in vms})
+            vspcd.end()
+            os.unlink(self.file)
 
     def test_what_cannot_be_read_keeps_it_from_starting(self):
         """What is read in part would cost the rest their ports."""

@@ -303,6 +303,47 @@ static void test_mappings_are_kept_in_memory(_unused_ void **state) {
         assert_in_range(fail_each(mappings_are_kept_in_memory), 400, 10000);
 }
 
+static char folder[] = "/tmp/test-memory-shortage-XXXXXX";
+
+static void *open_file(void) {
+        void *store = NULL;
+
+        /* Only one allocation fails. */
+        if (store_file.open(folder, &store) < 0)
+                assert_int_equal(store_file.open(folder, &store), 0);
+        return store;
+}
+
+static void mappings_are_kept_in_a_file(void) {
+        unsigned n = 0, n_loaded = 0;
+        char id[64], path[64];
+
+        void *store = open_file();
+        for (unsigned i = 0; i < 20; i++) {
+                snprintf(id, sizeof id, "50120000-0000-0000-0000-%012x", i);
+                n += store_file.put(store, &(Mapping){.id = id, .uri = "s0", .name = "web01", .port = 50000}) >= 0;
+        }
+        assert_in_range(n, 19, 20);
+        if (store_file.sync(store) < 0)
+                assert_int_equal(store_file.sync(store), 0);
+        store_file.close(store);
+
+        store = open_file();
+        if (store_file.load(store, count_loaded, &n_loaded) < 0)
+                assert_int_equal(store_file.load(store, count_loaded, &n_loaded), 0);
+        assert_int_equal(n_loaded, n);
+        store_file.close(store);
+
+        snprintf(path, sizeof path, "%s/vm-ports", folder);
+        assert_int_equal(unlink(path), 0);
+}
+
+static void test_mappings_are_kept_in_a_file(_unused_ void **state) {
+        assert_non_null(mkdtemp(folder));
+        assert_in_range(fail_each(mappings_are_kept_in_a_file), 50, 10000);
+        assert_int_equal(rmdir(folder), 0); /* nothing was damaged */
+}
+
 static void nothing_to_close(_unused_ void *state) {
 }
 
@@ -368,6 +409,7 @@ int main(void) {
                 cmocka_unit_test(test_vms_of_one_uuid_connect),
                 cmocka_unit_test(test_hooks_are_told),
                 cmocka_unit_test(test_mappings_are_kept_in_memory),
+                cmocka_unit_test(test_mappings_are_kept_in_a_file),
                 cmocka_unit_test(test_mappings_wait_to_be_written),
                 cmocka_unit_test(test_a_configuration_is_read),
         };

@@ -447,6 +447,11 @@ static void put(void *store, const Mapping *m) {
         assert_int_equal(find(&in_a_file)->put(store, m), 0);
 }
 
+static void put_and_sync(void *store, const Mapping *m) {
+        put(store, m);
+        assert_int_equal(find(&in_a_file)->sync(store), 0);
+}
+
 static void test_the_file_is_text_to_which_lines_are_added(_unused_ void **state) {
         void *store = open_as_it_is(&in_a_file);
         char id[256];
@@ -467,13 +472,13 @@ static void test_the_file_is_text_to_which_lines_are_added(_unused_ void **state
         close_store(store);
 }
 
-static void test_it_is_written_anew_for_the_first_change_after_a_start(_unused_ void **state) {
+static void test_it_is_written_anew_with_the_first_change_after_a_start(_unused_ void **state) {
         void *store = open_text(HEADER "-\tID=50123456-789a-bcde-f012-3456789abcde\tPORT=50007");
         Mapping m = web01();
         _cleanup_free_ char *line = line_of(&m);
 
         assert_loads(find(&in_a_file), store, NULL, 0); /* it is cut off */
-        put(store, &m);
+        put_and_sync(store, &m);
         _cleanup_free_ char *text = read_file("vm-ports");
         assert_null(strstr(text, "50007"));
         assert_string_equal(text + strlen(text) - strlen(line), line);
@@ -581,7 +586,7 @@ static void test_a_last_line_that_is_cut_off_costs_nothing_else(_unused_ void **
                 write_file("vm-ports", text, (size_t) n - cut);
                 void *store = open_as_it_is(&in_a_file);
                 assert_loads(find(&in_a_file), store, m, 1);
-                put(store, &m[1]);
+                put_and_sync(store, &m[1]);
                 assert_loads(find(&in_a_file), store, m, 2);
                 close_store(store);
 
@@ -607,12 +612,13 @@ static void test_a_damaged_line_costs_one_vm_and_is_kept_aside(_unused_ void **s
         for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {
                 _cleanup_free_ char *text = NULL, *name = NULL;
                 assert_true(asprintf(&text, HEADER "%s%s\n%s", first, damaged[i], third) > 0);
-                assert_true((i == 0 ? asprintf(&name, "vm-ports.damaged") : asprintf(&name, "vm-ports.damaged.%zu", i + 1)) > 0);
+                assert_true((i == 0 ? asprintf(&name, "vm-ports.damaged")
+                                    : asprintf(&name, "vm-ports.damaged.%zu", i + 1)) > 0);
 
                 void *store = open_text(text);
                 assert_loads(find(&in_a_file), store, (Mapping[]){m[0], m[2]}, 2);
                 assert_null(read_file(name));
-                put(store, &m[1]);
+                put_and_sync(store, &m[1]);
                 close_store(store);
                 _cleanup_free_ char *kept = read_file(name);
                 assert_non_null(kept);
@@ -620,7 +626,7 @@ static void test_a_damaged_line_costs_one_vm_and_is_kept_aside(_unused_ void **s
 
                 store = open_as_it_is(&in_a_file);
                 assert_loads(find(&in_a_file), store, m, 3);
-                put(store, &m[1]);
+                put_and_sync(store, &m[1]);
                 close_store(store);
         }
 }
@@ -633,7 +639,7 @@ static void test_files_that_are_kept_aside_have_a_bound(_unused_ void **state) {
 
                 snprintf(text, sizeof text, HEADER "damage number %u\n", i);
                 void *store = open_text(text);
-                put(store, &m);
+                put_and_sync(store, &m);
                 close_store(store);
         }
 
@@ -650,7 +656,7 @@ static void test_lines_without_their_first_line_are_read(_unused_ void **state) 
         assert_true(asprintf(&text, "\x01\x02\n%s", line) > 0);
         void *store = open_text(text);
         assert_loads(find(&in_a_file), store, &m, 1);
-        put(store, &m);
+        put_and_sync(store, &m);
         close_store(store);
         _cleanup_free_ char *kept = read_file("vm-ports.damaged");
         assert_text_equal(kept, text);
@@ -671,7 +677,7 @@ static void test_an_empty_file_is_no_damage(_unused_ void **state) {
         void *store = open_text("");
         Mapping m = web01();
 
-        put(store, &m);
+        put_and_sync(store, &m);
         close_store(store);
         assert_null(read_file("vm-ports.damaged"));
 }
@@ -952,7 +958,7 @@ int main(void) {
                 CONTRACT(in_a_folder),
                 CONTRACT(in_the_example),
                 FILE_TEST(test_the_file_is_text_to_which_lines_are_added),
-                FILE_TEST(test_it_is_written_anew_for_the_first_change_after_a_start),
+                FILE_TEST(test_it_is_written_anew_with_the_first_change_after_a_start),
                 FILE_TEST(test_it_never_has_much_that_is_out_of_date),
                 FILE_TEST(test_after_an_fsync_that_has_failed_it_is_written_anew),
                 FILE_TEST(test_if_it_cannot_be_written_anew_lines_are_added_as_before),
