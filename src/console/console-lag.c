@@ -48,7 +48,7 @@ static bool console_lag_given_up(Charge *charge) {
 void console_update_lag(Console *c) {
         size_t lag = ring_lag(&c->ring);
 
-        if (lag > 0 && !c->lag.account) {
+        if (lag > 0 && !charge_is_open(&c->lag)) {
                 const Client *laggard = console_find_laggard(c);
 
                 if (!laggard)

@@ -206,7 +206,7 @@ void link_end_gently(Link *l) {
         if (l->state == LINK_DEAD)
                 return;
 
-        closer_take(&l->concentrator->closer, &l->stream, l->charge.account ? &l->charge : NULL);
+        closer_take(&l->concentrator->closer, &l->stream, charge_is_open(&l->charge) ? &l->charge : NULL);
         link_close(l);
 }
 

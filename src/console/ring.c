@@ -120,12 +120,6 @@ void ring_trim(Ring *r) {
                 (void) ring_resize(r, r->n_slots / 2);
 }
 
-size_t ring_lag(const Ring *r) {
-        uint64_t used = r->end - r->begin;
-
-        return used > r->keep + RING_LAG_MIN ? used - r->keep : 0;
-}
-
 size_t ring_space(Ring *r) {
         ring_trim(r);
 
