@@ -115,7 +115,7 @@ static void console_trim_input(Console *c) {
         size_t size = input_ring_trim(&c->input, behind);
         if (size == 0)
                 charge_close(&c->typed);
-        else if (c->typed.account)
+        else if (charge_is_open(&c->typed))
                 charge_set(&c->typed, size);
 }
 
@@ -146,7 +146,7 @@ static bool console_input_given_up(Charge *charge) {
 
 /* What waits is charged to the owner of the client that was the first to type some of it. */
 static void console_charge_input(Console *c, const Charge *typist) {
-        if (!c->typed.account)
+        if (!charge_is_open(&c->typed))
                 charge_open_like(&c->typed, typist, CHARGE_INPUT, console_input_given_up);
         console_changed(c);
 }

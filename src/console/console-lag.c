@@ -26,29 +26,28 @@ static void lose_lag_of(Client *list, const AccountOwner *owner) {
         }
 }
 
-/* The account wants the memory back. By now another client may be furthest behind: then it is merely charged to the owner of
- * that one, for no client loses output because of another one. */
+/* The account wants the memory back. By now a client of another owner may be furthest behind. Then the memory is charged to
+ * that owner instead: no client loses output because of another owner's. */
 static bool console_lag_given_up(Charge *charge) {
         Console *c = container_of(charge, Console, lag);
         const AccountOwner *owner = charge->owner;
         const Client *laggard = console_find_laggard(c);
+        bool is_owner = laggard && laggard->connection.owner == owner;
 
-        bool right = laggard && laggard->connection.owner == owner;
-
-        if (right) {
+        if (is_owner) {
                 lose_lag_of(c->clients, owner);
                 lose_lag_of(c->half_closed, owner);
         }
 
         charge_close(&c->lag);
         console_changed(c);
-        return right;
+        return is_owner;
 }
 
 void console_update_lag(Console *c) {
         size_t lag = ring_lag(&c->ring);
 
-        if (lag > 0 && !c->lag.account) {
+        if (lag > 0 && !charge_is_open(&c->lag)) {
                 const Client *laggard = console_find_laggard(c);
 
                 if (!laggard)

@@ -132,12 +132,6 @@ void ring_drain(Ring *r) {
                 free(TAKE_PTR(ring_slot(r, r->end)->block));
 }
 
-size_t ring_lag(const Ring *r) {
-        uint64_t used = r->end - r->begin;
-
-        return used > r->keep + RING_LAG_MIN ? used - r->keep : 0;
-}
-
 size_t ring_space(Ring *r) {
         ring_trim(r);
 

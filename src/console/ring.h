@@ -61,7 +61,11 @@ void ring_drain(Ring *r);
 
 /* Bytes of memory, about, that only cursors need; 0 unless one has fallen behind the scrollback by more than the ring gives
  * every cursor. To be called after ring_trim(). */
-size_t ring_lag(const Ring *r);
+static inline size_t ring_lag(const Ring *r) {
+        uint64_t used = r->end - r->begin;
+
+        return used > r->keep + RING_LAG_MIN ? used - r->keep : 0;
+}
 
 /* Where the last @keep bytes begin, or the oldest if there are fewer. */
 uint64_t ring_scrollback(const Ring *r);

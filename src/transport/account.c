@@ -295,7 +295,7 @@ uint64_t account_n_given_up(const Account *a) {
 }
 
 static void charge_open_for(Charge *charge, Account *a, AccountOwner *o, ChargeClass class, ChargeHandler give_up) {
-        assert(!charge->account);
+        assert(!charge_is_open(charge));
 
         *charge = (Charge){.account = a, .owner = o, .class = class, .give_up = give_up};
         o->n_open++;
@@ -309,18 +309,15 @@ void charge_open_like(Charge *charge, const Charge *other, ChargeClass class, Ch
         charge_open_for(charge, other->account, other->owner, class, give_up);
 }
 
-void charge_close(Charge *charge) {
+void charge_do_close(Charge *charge) {
         Account *a = charge->account;
-
-        if (!a)
-                return;
 
         charge_set(charge, 0);
         charge->account = NULL;
         account_release_owner(a, TAKE_PTR(charge->owner));
 }
 
-void charge_resize(Charge *charge, size_t size) {
+void charge_do_set(Charge *charge, size_t size) {
         Account *a = charge->account;
         AccountOwner *o = charge->owner;
         size_t before = charge->size;

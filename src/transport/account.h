@@ -87,18 +87,29 @@ size_t account_max(const Account *a);
 size_t account_size(const Account *a);         /* bytes charged */
 uint64_t account_n_given_up(const Account *a); /* charges, so far */
 
-/* Nothing is charged yet. @charge must be closed. If there is no memory to tell the owner
- * apart it is charged to those who are not known. */
+/* Nothing is charged yet. @charge must be closed. If there is no memory to tell the owner apart, it is charged to those
+ * who are not known. */
 void charge_open(Charge *charge, Account *a, const AccountKey *key, ChargeClass class, ChargeHandler give_up);
 
 /* The same, for the owner of @other, which must be open. */
 void charge_open_like(Charge *charge, const Charge *other, ChargeClass class, ChargeHandler give_up);
-void charge_close(Charge *charge);
+
+static inline bool charge_is_open(const Charge *charge) {
+        return charge->account;
+}
+
+/* To be called by the two below only */
+void charge_do_close(Charge *charge);
+void charge_do_set(Charge *charge, size_t size);
+
+/* Does nothing if it is closed. */
+static inline void charge_close(Charge *charge) {
+        if (charge_is_open(charge))
+                charge_do_close(charge);
+}
 
 /* What it is for is so large now. Nothing is given up before the loop comes round. */
-void charge_resize(Charge *charge, size_t size);
-
 static inline void charge_set(Charge *charge, size_t size) {
         if (size != charge->size)
-                charge_resize(charge, size);
+                charge_do_set(charge, size);
 }

@@ -76,6 +76,14 @@ output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --m
     grep -F "$units" || true)
 [ -z "$output" ] || problem "systemd-analyze verify: $output"
 
+# MemoryMax= leaves room for what the unit's comment adds up, and that has ConnectionMemoryMax= as vspcd does.
+unit=$root$unitdir/vspc.service
+allowed=$(($(sed -n 's/^MemoryMax=\([0-9]*\)G$/\1/p' "$unit") * 1024))
+needed=$(($(sed -n 's/^# *\([0-9]*\) MiB .*/\1/p' "$unit" | paste -sd+)))
+connections=$(sed -n 's/^#ConnectionMemoryMax=\([0-9]*\)M$/\1/p' "$root/usr/lib/vspc/vspc.conf")
+[ "$allowed" -ge "$needed" ] || problem "MemoryMax= is $allowed MiB, but $needed MiB are needed"
+grep -q "^# *$connections MiB .*ConnectionMemoryMax=" "$unit" || problem "MemoryMax= does not know of $connections MiB for connections"
+
 ! grep -E '^RuntimeDirectory=(.* )?vspc([ /]|$)' "$root$unitdir"/vspc*.service || problem "/run/vspc, which is root's, is a service's"
 
 # Where everything is enabled that no preset file disables, as on a Debian that boots for the first time, the admin-tls

@@ -241,6 +241,9 @@ static void test_a_charge_that_gives_nothing_back_is_given_up_once_and_others_in
         assert_given_up(0, 1, -1);
         add(2, 1, CHARGE_CLIENT, 2); /* and once more when it grows again */
         assert_given_up(0, 1, 0, 2, -1);
+        charge_set(&items[0].charge, MAX_SIZE); /* also if there are no others, and for both limits */
+        run();
+        assert_given_up(0, 1, 0, 2, 0, -1);
 }
 
 static void test_a_charge_that_has_become_smaller_unnoticed_is_kept_and_others_go(_unused_ void **state) {
