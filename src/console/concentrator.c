@@ -123,7 +123,7 @@ static void on_batch(void *userdata) {
                 concentrator_settle(c);
 }
 
-static int on_settle(_unused_ sd_event_source *source, void *userdata) {
+static int on_settle(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
         concentrator_settle(userdata);
         return 0;
 }
@@ -320,7 +320,8 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         if (r < 0)
                 return r;
 
-        r = sd_event_add_defer(event, &c->settler, on_settle, c);
+        /* A timer, for the reason that PortQueue has one: sockets would wait until a deferred source has nothing left to do. */
+        r = sd_event_add_time(event, &c->settler, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_settle, c);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(c->settler, SD_EVENT_OFF);
