@@ -52,9 +52,10 @@ struct Concentrator {
         /* What the loop does when it has come round, see concentrator_settle() */
         Link *closed_links;     /* utlist */
         Client *closed_clients; /* utlist */
-        Console *dirty;         /* utlist: those that have changed */
-        sd_event_source *settler; /* runs before any socket or timer */
-        Watch rest;               /* is roused for what one turn has left over: everything else has its turn before */
+        Console *dirty;         /* utlist: those that something has happened to */
+        Console *patient;       /* utlist: those that have changed together with thousands of others */
+        sd_event_source *settler; /* for when that is not after sockets have had their turn */
+        bool settling;
 
         ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
         ConcentratorCounts counts;
@@ -92,9 +93,7 @@ static void concentrator_collect(Concentrator *c) {
                 }
 }
 
-static void concentrator_settle_one(Concentrator *c) {
-        Console *console = c->dirty;
-
+static void concentrator_settle_one(Concentrator *c, Console *console) {
         concentrator_unqueue_dirty(c, console);
         if (console_settle(console))
                 return;
@@ -106,48 +105,65 @@ static void concentrator_settle_one(Concentrator *c) {
 void concentrator_settle(Concentrator *c) {
         usec_t began = now_monotonic();
 
+        c->settling = true;
+
+        /* One of the patient ones in each turn, however many others there are. */
+        concentrator_collect(c);
+        if (c->patient)
+                concentrator_settle_one(c, c->patient);
+
         do {
                 concentrator_collect(c);
-                if (!c->dirty)
+                if (!c->dirty && !c->patient)
                         break;
-                concentrator_settle_one(c);
+                concentrator_settle_one(c, c->dirty ?: c->patient);
         } while (now_monotonic() - began < SETTLE_USEC);
 
         concentrator_collect(c);
-        (void) sd_event_source_set_enabled(c->settler, SD_EVENT_OFF);
-        if (c->dirty)
-                poller_rouse(c->poller, &c->rest);
-}
-
-/* Settling follows each batch. */
-static void on_rest(_unused_ Watch *w, _unused_ uint32_t events) {
+        c->settling = false;
+        (void) sd_event_source_set_enabled(c->settler, c->dirty || c->patient ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
 static void on_batch(void *userdata) {
         Concentrator *c = userdata;
 
-        if (c->dirty || c->closed_links || c->closed_clients)
+        if (c->dirty || c->patient || c->closed_links || c->closed_clients)
                 concentrator_settle(c);
 }
 
-static int on_settle(_unused_ sd_event_source *source, void *userdata) {
+static int on_settle(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
         concentrator_settle(userdata);
         return 0;
 }
 
+/* Nearly always a batch of sockets is under way, after which it is done anyway: the timer need not be touched. */
 static void concentrator_settle_soon(Concentrator *c) {
-        (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
+        if (!c->settling && !poller_is_dispatching(c->poller))
+                (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
 }
 
-void concentrator_queue_dirty(Concentrator *c, Console *console) {
-        console->dirty = true;
-        DL_APPEND2(c->dirty, console, dirty_prev, dirty_next);
+static void concentrator_queue(Concentrator *c, Console *console, Console **list) {
+        concentrator_unqueue_dirty(c, console);
+        console->dirty = list;
+        DL_APPEND2(*list, console, dirty_prev, dirty_next);
         concentrator_settle_soon(c);
 }
 
-void concentrator_unqueue_dirty(Concentrator *c, Console *console) {
-        if (TAKE(console->dirty, false))
-                DL_DELETE2(c->dirty, console, dirty_prev, dirty_next);
+void concentrator_queue_dirty(Concentrator *c, Console *console) {
+        if (console->dirty != &c->dirty)
+                concentrator_queue(c, console, &c->dirty);
+}
+
+void concentrator_queue_patient(Concentrator *c, Console *console) {
+        if (!console->dirty)
+                concentrator_queue(c, console, &c->patient);
+}
+
+void concentrator_unqueue_dirty(_unused_ Concentrator *c, Console *console) {
+        Console **list = TAKE(console->dirty, NULL);
+
+        if (list)
+                DL_DELETE2(*list, console, dirty_prev, dirty_next);
 }
 
 void concentrator_add_link(Concentrator *c, Link *link) {
@@ -322,12 +338,12 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         if (r < 0)
                 return r;
 
-        r = sd_event_add_defer(event, &c->settler, on_settle, c);
+        /* A timer, for the reason that PortQueue has one: sockets would wait until a deferred source has nothing left to do. */
+        r = sd_event_add_time(event, &c->settler, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_settle, c);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(c->settler, SD_EVENT_OFF);
         poller_set_batch_handler(c->poller, on_batch, c);
-        c->rest = (Watch){.fd = -1, .handler = on_rest};
 
         const struct {
                 usec_t duration;
@@ -386,8 +402,6 @@ Concentrator *concentrator_free(Concentrator *c) {
         acceptor_rests_done(&c->rests);
 
         sd_event_source_disable_unref(c->settler);
-        if (c->poller)
-                poller_forget(c->poller, &c->rest);
         tls_worker_freep(&c->tls_worker);
         tls_context_unref(c->tls);
         poller_freep(&c->poller);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #include "bench-common.h"
 
 /*
- * bench-keystroke PORT SAMPLES: a telnet client of a VM that echoes. Prints median, 99th percentile and
- * maximum of the time from a keystroke to its echo, in microseconds.
+ * bench-keystroke PORT SAMPLES [ends]: a telnet client of a VM that echoes. Prints median, 99th percentile and
+ * maximum of the time from a keystroke to its echo, in microseconds. With "ends" it prints "ready" before the first
+ * sample, and takes no more of them once its standard input has ended.
  */
 
 #define WARM_UP 500U
@@ -25,6 +27,12 @@ static usec_t round_trip(int fd, uint8_t key) {
         return bench_now() - begun;
 }
 
+static bool input_has_ended(void) {
+        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+        return poll(&input, 1, 0) > 0;
+}
+
 static int compare(const void *a, const void *b) {
         usec_t x = *(const usec_t *) a, y = *(const usec_t *) b;
 
@@ -34,8 +42,9 @@ static int compare(const void *a, const void *b) {
 int main(int argc, char **argv) {
         static TelnetSession session;
 
-        if (argc != 3)
-                bench_fail("Usage: bench-keystroke PORT SAMPLES");
+        bool ends = argc == 4 && streq(argv[3], "ends");
+        if (argc != 3 && !ends)
+                bench_fail("Usage: bench-keystroke PORT SAMPLES [ends]");
 
         size_t n = bench_number(argv[2]);
         usec_t *samples = calloc(n, sizeof *samples);
@@ -51,8 +60,15 @@ int main(int argc, char **argv) {
 
         for (size_t i = 0; i < WARM_UP; i++)
                 (void) round_trip(fd, (uint8_t) ('a' + i % 26));
-        for (size_t i = 0; i < n; i++)
+        if (ends) {
+                puts("ready");
+                fflush(stdout);
+        }
+        for (size_t i = 0; i < n; i++) {
                 samples[i] = round_trip(fd, (uint8_t) ('a' + i % 26));
+                if (ends && input_has_ended())
+                        n = i + 1;
+        }
 
         qsort(samples, n, sizeof *samples, compare);
         printf("%llu %llu %llu\n", (unsigned long long) samples[n / 2],

@@ -8,8 +8,13 @@
 #include "telnet/vmware.h"
 
 /*
- * bench-source vm|plain PORT BLOCKS [tls]: sends so many blocks as fast as they are taken; as a VM it says first
- * what an ESXi host says. It ends when its standard input does.
+ * bench-source KIND PORT BLOCKS [NUMBER] [tls]: sends so many blocks as fast as they are taken, and ends when its standard
+ * input does. "plain" sends text as it is. All other kinds are VMs, which shake hands first as an ESXi host does; VMs with
+ * different numbers have different UUIDs. They send
+ *
+ *   vm        text
+ *   commands  IAC NOP, over and over
+ *   names     suboptions that give the VM two names, in turn
  */
 
 static const TelnetPolicy vm_policy = {
@@ -17,10 +22,12 @@ static const TelnetPolicy vm_policy = {
         .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END},
 };
 
+static unsigned number;
+
 /* Returns: whether that was the last word. */
 static bool answer(const TelnetEvent *event, Buffer *out) {
-        static const char do_proxy[] = "Ss0", uuid[] = "50 00 00 00 00 00 00 00-00 00 00 00 00 00 be c4";
-        static const char name[] = "bench";
+        static const char do_proxy[] = "Ss0", name[] = "bench";
+        char uuid[48];
         VMwareSuboption s;
         int r = 0;
 
@@ -36,6 +43,7 @@ static bool answer(const TelnetEvent *event, Buffer *out) {
                 break;
 
         case VMWARE_GET_VM_VC_UUID:
+                snprintf(uuid, sizeof uuid, "50 00 00 00 00 00 00 00-00 00 00 00 00 %02x be c4", number & 0xff);
                 r = vmware_put(out, VMWARE_VM_VC_UUID, uuid, strlen(uuid));
                 break;
 
@@ -83,23 +91,59 @@ static void shake_hands(int fd) {
                 bench_fail("The concentrator does not do BINARY.");
 }
 
+/* Fills @block with copies of what is in @b. Returns: how many bytes that are. */
+static size_t repeat(uint8_t block[static BENCH_BLOCK_SIZE], const Buffer *b) {
+        size_t n = 0;
+
+        for (; n + b->size <= BENCH_BLOCK_SIZE; n += b->size)
+                memcpy(block + n, buffer_data(b), b->size);
+        return n;
+}
+
+static size_t make_block(uint8_t block[static BENCH_BLOCK_SIZE], const char *kind) {
+        static const uint8_t nop[] = {TELNET_IAC, TELNET_NOP};
+        Buffer b = BUFFER_INIT(64);
+        int r = 0;
+
+        if (streq(kind, "commands"))
+                r = buffer_append(&b, nop, sizeof nop);
+        else if (streq(kind, "names")) {
+                r = vmware_put(&b, VMWARE_VM_NAME, "one", 3);
+                if (r >= 0)
+                        r = vmware_put(&b, VMWARE_VM_NAME, "two", 3);
+        } else if (streq(kind, "vm") || streq(kind, "plain")) {
+                bench_make_block(block);
+                return BENCH_BLOCK_SIZE;
+        } else
+                bench_fail("\"%s\" is no kind of source.", kind);
+        if (r < 0)
+                bench_fail("Cannot make a block.");
+
+        size_t n = repeat(block, &b);
+        buffer_clear(&b);
+        return n;
+}
+
 int main(int argc, char **argv) {
         static uint8_t block[BENCH_BLOCK_SIZE];
 
-        bool in_tls = argc == 5 && streq(argv[4], "tls");
-        if (argc != 4 && !in_tls)
-                bench_fail("Usage: bench-source vm|plain PORT BLOCKS [tls]");
+        bool in_tls = argc > 4 && streq(argv[argc - 1], "tls");
+        argc -= in_tls;
+        if (argc != 4 && argc != 5)
+                bench_fail("Usage: bench-source KIND PORT BLOCKS [NUMBER] [tls]");
+        if (argc == 5)
+                number = (unsigned) bench_number(argv[4]);
 
+        size_t n_block = make_block(block, argv[1]);
         int fd = bench_connect((uint16_t) bench_number(argv[2]));
         if (in_tls)
                 bench_start_tls(fd);
-        if (streq(argv[1], "vm"))
+        if (!streq(argv[1], "plain"))
                 shake_hands(fd);
 
-        bench_make_block(block);
         bench_await_start();
         for (uint64_t n = bench_number(argv[3]); n > 0; n--)
-                bench_send(fd, block, sizeof block);
+                bench_send(fd, block, n_block);
 
         /* Who closes too early might be told apart from who is moved. */
         while (getchar() != EOF)

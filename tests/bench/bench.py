@@ -441,6 +441,154 @@ def keystroke(bench):
         f"ratio {ratio:.2f}", "<= 2.5", ratio <= 2.5)
 
 
+# What other VMs may cost one
+
+def call(bench, method, **parameters):
+    """Returns: the parameters of the reply."""
+    with socket.create_connection(("127.0.0.1", bench.admin_port)) as connection, connection.makefile("rwb") as f:
+        f.write(json.dumps({"method": f"org.vspc.Concentrator.{method}", "parameters": parameters}).encode() + b"\0")
+        f.flush()
+        text = b""
+        while not text.endswith(b"\0"):
+            piece = f.read1()
+            if not piece:
+                raise Failure(f"{method} was not answered")
+            text += piece
+    reply = json.loads(text[:-1])
+    if "error" in reply:
+        raise Failure(f"{method}: {reply}")
+    return reply["parameters"]
+
+
+def metric(bench, key):
+    metrics = call(bench, "GetMetrics")
+    metrics["ports"] = metrics["descriptors"] - sum(metrics[k] for k in ("vmConnections", "clients", "adminConnections"))
+    return metrics[key]
+
+
+def wait_for_metric(bench, key, wanted):
+    end = time.monotonic() + 60
+    while (n := metric(bench, key)) != wanted:
+        if time.monotonic() > end:
+            raise Failure(f"{key} is {n} and not {wanted}")
+        time.sleep(0.05)
+
+
+def port_of(bench, vm):
+    """Returns: the port of the VM with this name, once it has one."""
+    end = time.monotonic() + 60
+    while not (port := call(bench, "List", name=vm)["vm"].get("port")):
+        if time.monotonic() > end:
+            raise Failure(f"{vm} has no port")
+        time.sleep(0.05)
+    return port
+
+
+ENDLESS = str(2**63)
+
+
+def keystroke_beside(bench, port, first, kind, samples):
+    """Returns: p99 in milliseconds at a VM that echoes, at port @first, while four VMs of this kind send as fast as they can."""
+    sources = [bench.talk_to(bench.program("bench-source"), kind, str(port), ENDLESS, str(i)) for i in range(4)]
+    for source in sources:
+        expect_line(source, "ready")
+    for source in sources:
+        source.stdin.write("go\n")
+        source.stdin.flush()
+
+    child = bench.talk_to(bench.program("bench-keystroke"), str(first), str(samples))
+    p99 = int(expect_line(child).split()[1]) / 1000
+    if any(source.poll() is not None for source in sources):
+        raise Failure(f"a VM that sends {kind} has been disconnected")
+    for process in (child, *sources):
+        bench.end(process)
+    wait_for_metric(bench, "vmConnections", 1)  # else the next four would be taken for a clash with these
+    return p99
+
+
+def turns(bench):
+    """VMs that send what is laborious to take in hold up others little more than VMs that send text."""
+    rounds, samples = 5, 1000
+    kinds = {"vm": "text", "commands": "IAC NOP", "names": "VM-NAME"}
+    first = free_ports(10)
+    _, port = bench.vspcd(VMPortRangeStart=first, VMPortRangeEnd=first + 9)
+    bench.stay_connected(port, 1, "--name=echo", "--echo")
+
+    p99 = {kind: [] for kind in kinds}
+    for i in range(rounds):
+        for kind in sorted(kinds, reverse=i % 2):
+            p99[kind].append(keystroke_beside(bench, port, first, kind, samples))
+        if bench.verbose:
+            print({kind: round(measured[-1], 1) for kind, measured in p99.items()}, file=sys.stderr)
+    ratios = {kind: statistics.median(a / b for a, b in zip(p99[kind], p99["vm"])) for kind in kinds if kind != "vm"}
+    say("turns", f"keystroke p99 beside four VMs that send text as fast as they can: {statistics.median(p99['vm']):.1f} ms; "
+        + ", ".join(f"{kinds[kind]}: {statistics.median(p99[kind]):.1f} ms, ratio {ratio:.2f}" for kind, ratio in ratios.items()),
+        "<= 3 each", max(ratios.values()) <= 3)
+
+
+def longest_keystroke(bench, port, happen):
+    """Returns: the longest time in milliseconds that a keystroke took at the VM at @port while happen() ran."""
+    child = bench.talk_to(bench.program("bench-keystroke"), str(port), "10000000", "ends")
+    expect_line(child, "ready")
+    happen()
+    child.stdin.close()
+    longest = int(expect_line(child).split()[2]) / 1000
+    bench.end(child)
+    return longest
+
+
+def bursts(bench):
+    """What happens to many VMs or clients at once is spread over turns of the loop."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    count, n_clients, rounds, first = min(15000, descriptors - 2000), 400, 3, PORTS_LAST - 15999
+    if count < 1000:
+        raise Failure(f"LimitNOFILE= of {descriptors} is too low")
+    took = {"nothing": [], "Clear": [], "VMPorts=": [], "expiry": []}
+
+    for _ in range(rounds):
+        store(bench.folder / "vm-ports", count, first)
+        settings = {"Backend": "file", "VMPortRangeStart": first, "VMPortRangeEnd": PORTS_LAST}
+        vspcd, vm_port = bench.vspcd(**settings)
+        config = bench.folder / "vspc.conf"
+        text = config.read_text()
+        bench.stay_connected(vm_port, 1, "--name=echo", "--echo")
+        bench.stay_connected(vm_port, 1, "--name=crowded")
+        echo_port, crowded_port = (port_of(bench, vm) for vm in ("echo", "crowded"))
+
+        def reload(key, value, metric, wanted):
+            config.write_text(text.replace("[ConsoleLog]", f"{key}={value}\n[ConsoleLog]"))
+            vspcd.send_signal(signal.SIGHUP)
+            wait_for_metric(bench, metric, wanted)
+
+        def clear():
+            if (n := call(bench, "Clear", vm="crowded")["disconnected"]) != n_clients:
+                raise Failure(f"{n} of {n_clients} clients were disconnected")
+            for client in clients:
+                while client.recv(65536):
+                    pass
+
+        def toggle_ports():
+            reload("VMPorts", "no", "ports", 0)
+            reload("VMPorts", "yes", "ports", count + 2)
+
+        def measure(what, happen):
+            took[what].append(longest_keystroke(bench, echo_port, happen))
+
+        wait_for_metric(bench, "ports", count + 2)
+        measure("nothing", lambda: time.sleep(0.5))
+        clients = [socket.create_connection(("127.0.0.1", crowded_port), timeout=60) for _ in range(n_clients)]
+        wait_for_metric(bench, "clients", n_clients)
+        measure("Clear", clear)
+        measure("VMPorts=", toggle_ports)
+        measure("expiry", lambda: reload("VMExpireSec", "1s", "vms", 2))
+        bench.end(vspcd)
+
+    longest = {what: statistics.median(measured) for what, measured in took.items()}
+    say("bursts", f"the longest keystroke took {longest.pop('nothing'):.1f} ms while nothing else happened, "
+        + ", ".join(f"{ms:.1f} ms during {what}" for what, ms in longest.items())
+        + f", with {count} VMs and {n_clients} clients", "<= 20 ms each", max(longest.values()) <= 20)
+
+
 # TLS
 
 RSA, ECDSA = ("-newkey", "rsa:2048"), ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
@@ -757,6 +905,8 @@ BENCHMARKS = {
     "kill": kill,
     "idle-memory": idle_memory,
     "keystroke": keystroke,
+    "turns": turns,
+    "bursts": bursts,
     "vmotion": vmotion,
     "list": listing,
     "monitors": monitors,
