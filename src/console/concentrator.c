@@ -587,10 +587,16 @@ void concentrator_remove_console(Concentrator *c, Console *console) {
 }
 
 int concentrator_add_vmotion(Concentrator *c, VMotion *v) {
-        return HASH_TRY_ADD(handle, c->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
+        int r = HASH_TRY_ADD(handle, c->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
+
+        if (r >= 0)
+                c->counts.n_vmotions++;
+        return r;
 }
 
 void concentrator_remove_vmotion(Concentrator *c, VMotion *v) {
+        if (v->handle.tbl)
+                c->counts.n_vmotions--;
         HASH_REMOVE(handle, c->vmotions, v);
 }
 

@@ -56,6 +56,9 @@ struct ConcentratorObserver {
 /* Descriptors kept back for what is not a connection: files, the journal, the bus. */
 #define CONCENTRATOR_DESCRIPTORS_RESERVED 32U
 
+/* vMotions under way */
+#define CONCENTRATOR_VMOTIONS_MAX 8192U
+
 /* VMs that are known though neither they nor a client are connected; the oldest goes first. As many as there can be
  * ports: after a restart all VMs are such until they are back. */
 #define CONCENTRATOR_ORPHANS_MAX 65536U
@@ -82,6 +85,7 @@ typedef struct ConcentratorCounts {
         unsigned n_vms;
         unsigned n_connected; /* of these */
         unsigned n_links;
+        unsigned n_vmotions;
         unsigned n_clients;
         unsigned n_half_closed; /* clients besides these, which count for nothing else */
         unsigned n_ports; /* VMs that listen at one */

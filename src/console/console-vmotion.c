@@ -181,6 +181,22 @@ static int vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         return 0;
 }
 
+/* If there are too many, the one that has been under way for longest ends, provided that its source has gone: strangers can
+ * begin any number, and a host that moves a VM stays until the target has come. Returns: whether there is room. */
+static bool vmotion_make_room(Concentrator *c) {
+        Timeout *t = concentrator_timeouts(c, TIMEOUT_VMOTION)->oldest;
+
+        if (concentrator_counts(c)->n_vmotions < CONCENTRATOR_VMOTIONS_MAX)
+                return true;
+
+        VMotion *oldest = t ? container_of(t, VMotion, timeout) : NULL;
+        if (!oldest || oldest->source)
+                return false;
+
+        vmotion_nobody_wins(oldest, "the source has closed, and too many other vMotions are under way");
+        return true;
+}
+
 int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         Console *console = source->console;
         VMotion *v = source->vmotion;
@@ -192,6 +208,8 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
 
         if (!v && console->n_vmotions >= CONSOLE_LINKS_MAX)
                 return vmotion_not_now(source, sequence, n, "too many vMotions of this VM are under way");
+        if (!v && !vmotion_make_room(console->concentrator))
+                return vmotion_not_now(source, sequence, n, "too many vMotions are under way");
 
         if (!v) {
                 int r = vmotion_new(source->uri, sequence, n, &v);

@@ -15,12 +15,14 @@ import time
 
 from certificates import Authority
 from harness import TestCase, main, wait_for
-from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, ECHO, NAME, PEER, SGA, UNKNOWN_2, VMWARE, WILL, WONT, EsxiVm,
-                   Peer, RawClient, TelnetClient, connected_vm, migration_target, say, sub)
+from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, DO_PROXY, ECHO, ESXI_KNOWN, GOAHEAD, IAC, KNOWN_1, NAME, PEER,
+                   SGA, UNKNOWN_2, VC_UUID, VMWARE, WILL, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm,
+                   migration_target, say, sub, uuid_text)
 from test_slow_clients import SMALL, send_until_stuck
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
 STRANGERS = 300
+VMOTIONS_MAX = 8192
 PENDING_MAX = 32 * 1024
 STRANGER_LINES_MAX = 16  # in STRANGER_SEC
 STRANGER_SEC = 10
@@ -155,6 +157,22 @@ class Strangers(TestCase):
     """Anybody may connect; what is logged about that is bounded."""
 
     LEFT_OUT = r"(\d+) log lines about unidentified connections suppressed"
+
+    def test_vmotions_whose_source_has_gone_make_room_for_others(self):
+        """Strangers can begin any number of them."""
+        vspcd = self.start(VMPorts="no", env={"VSPC_LOG_LEVEL": "notice"})
+        hello = say(WILL, AUTHENTICATION) + say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE) + sub(KNOWN_1, ESXI_KNOWN)
+        go_ahead = bytes([IAC, 250, VMWARE, GOAHEAD])
+        for i in range(VMOTIONS_MAX + 1):
+            with socket.create_connection(vspcd.vm_address) as s:
+                s.sendall(hello + sub(DO_PROXY, b"Ss0") + sub(VC_UUID, uuid_text(f"4212{i:028x}")) + sub(NAME, b"x") +
+                          sub(BEGIN, b"1"))
+                answer = b""
+                while go_ahead not in answer:
+                    answer += s.recv(4096)
+        vspcd.wait_logged("4212-?0{4}.* is gone in a vMotion: the source has closed, and too many other vMotions are under way")
+        vm = connected_vm(vspcd)
+        migration_target(vm).peer(b"2", vm.begin(b"2")).complete(b"2")
 
     def assertFewLines(self, vspcd, data, reason):
         """Each of these has the same logged, up to a bound, and the one who comes after that time is told of, and how
