@@ -13,7 +13,7 @@ import struct
 import unittest
 
 from certificates import Authority
-from harness import SANITIZED, TestCase, main, tap, wait_for
+from harness import SANITIZED, TestCase, main, queued, tap, wait_for
 from peers import NAME, WILL_PROXY, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
 from test_slow_clients import SKIPPED, SMALL, assert_alive, numbered, send_until_stuck
 from varlink_peer import Caller, attached
@@ -81,6 +81,7 @@ class Lag(AccountTestCase):
     def lag(self, vm):
         """The VM says almost that much."""
         vm.send_raw(self.DATA)
+        wait_for(lambda: queued(vm.sock.getsockname(), vm.sock.getpeername())[1] == 0, "all of it to arrive")
         vm.vspcd.wait_read(vm.vspcd.vm_address[1], vm)
 
     def test_200_clients_that_never_read_at_200_vms_stay_within_their_user_s_share(self):
