@@ -52,7 +52,8 @@ struct Concentrator {
         /* What the loop does when it has come round, see concentrator_settle() */
         Link *closed_links;     /* utlist */
         Client *closed_clients; /* utlist */
-        Console *dirty;         /* utlist: those that have changed */
+        Console *dirty;         /* utlist: those that something has happened to */
+        Console *patient;       /* utlist: those that have changed together with thousands of others */
         sd_event_source *settler;
 
         ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
@@ -91,9 +92,7 @@ static void concentrator_collect(Concentrator *c) {
                 }
 }
 
-static void concentrator_settle_one(Concentrator *c) {
-        Console *console = c->dirty;
-
+static void concentrator_settle_one(Concentrator *c, Console *console) {
         concentrator_unqueue_dirty(c, console);
         if (console_settle(console))
                 return;
@@ -105,21 +104,26 @@ static void concentrator_settle_one(Concentrator *c) {
 void concentrator_settle(Concentrator *c) {
         usec_t began = now_monotonic();
 
+        /* One of the patient ones in each turn, however many others there are. */
+        concentrator_collect(c);
+        if (c->patient)
+                concentrator_settle_one(c, c->patient);
+
         do {
                 concentrator_collect(c);
-                if (!c->dirty)
+                if (!c->dirty && !c->patient)
                         break;
-                concentrator_settle_one(c);
+                concentrator_settle_one(c, c->dirty ?: c->patient);
         } while (now_monotonic() - began < SETTLE_USEC);
 
         concentrator_collect(c);
-        (void) sd_event_source_set_enabled(c->settler, c->dirty ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(c->settler, c->dirty || c->patient ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
 static void on_batch(void *userdata) {
         Concentrator *c = userdata;
 
-        if (c->dirty || c->closed_links || c->closed_clients)
+        if (c->dirty || c->patient || c->closed_links || c->closed_clients)
                 concentrator_settle(c);
 }
 
@@ -132,15 +136,28 @@ static void concentrator_settle_soon(Concentrator *c) {
         (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
 }
 
-void concentrator_queue_dirty(Concentrator *c, Console *console) {
-        console->dirty = true;
-        DL_APPEND2(c->dirty, console, dirty_prev, dirty_next);
+static void concentrator_queue(Concentrator *c, Console *console, Console **list) {
+        concentrator_unqueue_dirty(c, console);
+        console->dirty = list;
+        DL_APPEND2(*list, console, dirty_prev, dirty_next);
         concentrator_settle_soon(c);
 }
 
-void concentrator_unqueue_dirty(Concentrator *c, Console *console) {
-        if (TAKE(console->dirty, false))
-                DL_DELETE2(c->dirty, console, dirty_prev, dirty_next);
+void concentrator_queue_dirty(Concentrator *c, Console *console) {
+        if (console->dirty != &c->dirty)
+                concentrator_queue(c, console, &c->dirty);
+}
+
+void concentrator_queue_patient(Concentrator *c, Console *console) {
+        if (!console->dirty)
+                concentrator_queue(c, console, &c->patient);
+}
+
+void concentrator_unqueue_dirty(_unused_ Concentrator *c, Console *console) {
+        Console **list = TAKE(console->dirty, NULL);
+
+        if (list)
+                DL_DELETE2(*list, console, dirty_prev, dirty_next);
 }
 
 void concentrator_add_link(Concentrator *c, Link *link) {

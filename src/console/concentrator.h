@@ -192,6 +192,7 @@ void concentrator_limit_orphans(Concentrator *c);
 void concentrator_collect_link(Concentrator *c, Link *link);
 void concentrator_collect_client(Concentrator *c, Client *client);
 void concentrator_queue_dirty(Concentrator *c, Console *console);
+void concentrator_queue_patient(Concentrator *c, Console *console); /* behind those that are queued as dirty */
 void concentrator_unqueue_dirty(Concentrator *c, Console *console);
 
 /* Does it, for a millisecond; what is left then is done in the next round. */

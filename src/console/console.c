@@ -113,7 +113,7 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
 void console_settings_changed(Console *c, bool moved) {
         c->settings_changed = true;
         c->moved |= moved;
-        console_changed(c);
+        console_changed_with_others(c);
 }
 
 /* Not for all consoles at once: opening and closing ports takes the kernel a third of a second for 16,000. */
@@ -194,8 +194,11 @@ void console_set_gone(Console *c, usec_t since) {
 }
 
 void console_changed(Console *c) {
-        if (!c->dirty)
-                concentrator_queue_dirty(c->concentrator, c);
+        concentrator_queue_dirty(c->concentrator, c);
+}
+
+void console_changed_with_others(Console *c) {
+        concentrator_queue_patient(c->concentrator, c);
 }
 
 static void console_update_connected(Console *c) {
@@ -227,7 +230,7 @@ void console_has_news(Console *c) {
 void console_remove(Console *c) {
         c->removed = true;
         timeout_stop(&c->orphaned);
-        console_changed(c);
+        console_changed_with_others(c);
 }
 
 void console_close_clients(Console *c, int verdict) {

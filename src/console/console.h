@@ -70,7 +70,7 @@ struct Console {
         uint64_t number;     /* consoles are numbered as they come to be: the table has them in this order */
 
         /* What has changed since it was settled, see console_changed() */
-        bool dirty;
+        Console **dirty;      /* the concentrator's list that it waits in to be settled; NULL: it has not changed */
         bool links_changed;   /* the links, or what is known of them */
         bool clients_changed; /* a client has come or gone, or has other access */
         bool has_news;        /* observers are to be told CONSOLE_CHANGED */
@@ -120,6 +120,9 @@ Console *console_free(Console *c);
 
 /* Something has: to be called after any change. */
 void console_changed(Console *c);
+
+/* The same, where that is the case for thousands of consoles at once: those that something has happened to go first. */
+void console_changed_with_others(Console *c);
 void console_links_changed(Console *c);
 
 /* The same, and observers are told. */

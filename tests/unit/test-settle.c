@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Consoles that have changed are settled in turns with everything else. */
+/* The order in which consoles that have changed are settled, and that sockets need not wait for all of them. */
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -77,9 +77,42 @@ static void test_a_socket_has_its_turn_while_a_console_changes_without_end(_unus
         safe_close(pair[1]);
 }
 
+static Console *order[8];
+static unsigned n_order;
+
+static void remember(_unused_ ConcentratorObserver *o, Console *c, _unused_ ConsoleEvent e, _unused_ const Client *client) {
+        assert_true(n_order < ELEMENTSOF(order));
+        order[n_order++] = c;
+}
+
+static void test_what_happens_to_one_console_goes_before_what_happens_to_all(_unused_ void **state) {
+        static ConcentratorObserver observer = {.notify = remember};
+        Console *consoles[4];
+
+        for (uint8_t i = 0; i < ELEMENTSOF(consoles); i++)
+                consoles[i] = new_console(i);
+        for (unsigned i = 0; i < ELEMENTSOF(consoles); i++) {
+                consoles[i]->has_news = true; /* so that the order is seen */
+                console_settings_changed(consoles[i], false);
+        }
+        console_changed(consoles[3]);
+
+        concentrator_observe(concentrator, &observer);
+        while (n_order < ELEMENTSOF(consoles))
+                concentrator_settle(concentrator);
+        concentrator_unobserve(concentrator, &observer);
+
+        /* One of the others is settled in each turn, so that they do not wait for ever. */
+        assert_ptr_equal(order[0], consoles[0]);
+        assert_ptr_equal(order[1], consoles[3]);
+        assert_ptr_equal(order[2], consoles[1]);
+        assert_ptr_equal(order[3], consoles[2]);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_a_socket_has_its_turn_while_a_console_changes_without_end, begin, end),
+                cmocka_unit_test_setup_teardown(test_what_happens_to_one_console_goes_before_what_happens_to_all, begin, end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
