@@ -54,7 +54,8 @@ struct Concentrator {
         Client *closed_clients; /* utlist */
         Console *dirty;         /* utlist: those that something has happened to */
         Console *patient;       /* utlist: those that have changed together with thousands of others */
-        sd_event_source *settler;
+        sd_event_source *settler; /* for when that is not after sockets have had their turn */
+        bool settling;
 
         ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
         ConcentratorCounts counts;
@@ -104,6 +105,8 @@ static void concentrator_settle_one(Concentrator *c, Console *console) {
 void concentrator_settle(Concentrator *c) {
         usec_t began = now_monotonic();
 
+        c->settling = true;
+
         /* One of the patient ones in each turn, however many others there are. */
         concentrator_collect(c);
         if (c->patient)
@@ -117,6 +120,7 @@ void concentrator_settle(Concentrator *c) {
         } while (now_monotonic() - began < SETTLE_USEC);
 
         concentrator_collect(c);
+        c->settling = false;
         (void) sd_event_source_set_enabled(c->settler, c->dirty || c->patient ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
@@ -132,8 +136,10 @@ static int on_settle(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         return 0;
 }
 
+/* Nearly always a batch of sockets is under way, after which it is done anyway: the timer need not be touched. */
 static void concentrator_settle_soon(Concentrator *c) {
-        (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
+        if (!c->settling && !poller_is_dispatching(c->poller))
+                (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
 }
 
 static void concentrator_queue(Concentrator *c, Console *console, Console **list) {

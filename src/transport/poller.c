@@ -79,6 +79,10 @@ void poller_set_batch_handler(Poller *p, PollerBatchHandler handler, void *userd
         p->userdata = userdata;
 }
 
+bool poller_is_dispatching(const Poller *p) {
+        return p->n_batch > 0;
+}
+
 int poller_new(sd_event *event, Poller **ret) {
         _cleanup_(poller_freep) Poller *p = calloc(1, sizeof(Poller));
         if (!p)

@@ -42,6 +42,9 @@ sd_event *poller_event(Poller *p);
 typedef void (*PollerBatchHandler)(void *userdata);
 void poller_set_batch_handler(Poller *p, PollerBatchHandler handler, void *userdata);
 
+/* Whether a batch is under way, after which that handler will be called. */
+bool poller_is_dispatching(const Poller *p);
+
 /* Watches for @events from now on. Returns: 0 or a negative errno (then nothing has changed). */
 int poller_watch(Poller *p, Watch *w, uint32_t events);
 
