@@ -287,13 +287,15 @@ void console_move_port(Console *c) {
 /* Returns: whether anything has changed. */
 static bool console_serve_port(Console *c) {
         PortState before = c->claim.facts.state;
+        bool told_for_all = before == PORT_RESERVED && console_is_away(c);
         int r = console_get_port(c);
 
         if (r < 0 && c->claim.facts.state == before)
                 return r == -EADDRINUSE; /* all that were tried are other programs': on to the next ports */
 
         if (r >= 0)
-                console_log(c, LOG_INFO, VSPC_MESSAGE_PORT_OPENED, NULL, "its clients use port %u from now on", c->port);
+                console_log(c, told_for_all ? LOG_DEBUG : LOG_INFO, VSPC_MESSAGE_PORT_OPENED, NULL,
+                            "its clients use port %u from now on", c->port);
         else if (!is_waiting(r) && !is_shortage(r))
                 console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port: %s", strerror(-r));
         concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
@@ -331,10 +333,10 @@ bool console_serve_ports(PortQueue *q, usec_t *ret_retry) {
         }
 
         concentrator_tell_of_closed_ports(c);
-        if (c->ports.foreign_since > 0 && q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY] > 0)
-                *ret_retry = c->ports.foreign_since + PORT_POOL_FOREIGN_USEC;
         if (!spare || q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY] > 0)
-                *ret_retry = MIN(*ret_retry, event_now(c->event) + PORT_RETRY_USEC);
+                *ret_retry = event_now(c->event) + PORT_RETRY_USEC;
+        else if (c->ports.foreign_since > 0 && q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY] > 0)
+                *ret_retry = c->ports.foreign_since + PORT_POOL_FOREIGN_USEC;
 
         return false;
 }

@@ -210,6 +210,25 @@ static void test_descriptors_are_counted(_unused_ void **state) {
                 }
 }
 
+static void test_what_has_to_wait_for_descriptors_is_not_tried_again_at_once(_unused_ void **state) {
+        usec_t retry = USEC_INFINITY;
+        SocketAddress address = concentrator->settings.vm_port_address;
+        int others[2];
+
+        for (unsigned i = 0; i < ELEMENTSOF(others); i++) {
+                address_set_port(&address, (uint16_t) (FIRST + i));
+                others[i] = socket_listen(&address);
+                assert_true(others[i] >= 0);
+        }
+        connect_for(1, MINUTE);
+        put_forward += PORT_POOL_FOREIGN_USEC + SOON; /* it is time to try those ports again, too */
+        leave_descriptors(1);
+        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        assert_in_range(retry - event_now(event), 1, SOON);
+        for (unsigned i = 0; i < ELEMENTSOF(others); i++)
+                assert_int_equal(close(others[i]), 0);
+}
+
 /* Else each client that comes and goes would have it stop and begin. */
 static void test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_spare(_unused_ void **state) {
         usec_t retry = USEC_INFINITY;
@@ -279,6 +298,7 @@ int main(void) {
                 TEST(test_a_new_vm_does_not_overtake_one_that_waits),
                 TEST(test_a_port_that_another_program_gives_up_is_tried_again_after_a_while),
                 TEST(test_descriptors_are_counted),
+                TEST(test_what_has_to_wait_for_descriptors_is_not_tried_again_at_once),
                 TEST(test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_spare),
                 TEST(test_a_vm_that_is_connected_listens_if_there_is_one),
                 TEST(test_who_is_faster_in_taking_a_descriptor_has_one_more_port_closed),
