@@ -91,12 +91,7 @@ static bool concentrator_reclaim(Concentrator *c) {
                 return true;
         }
 
-        PortClaim *claim = port_queue_listener(&c->port_queue);
-        if (!claim)
-                return false;
-
-        console_pause_port(container_of(claim, Console, claim));
-        return true;
+        return concentrator_pause_port(c);
 }
 
 static void concentrator_log_refusal(Concentrator *c) {

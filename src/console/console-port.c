@@ -23,7 +23,7 @@
 
 /* One that has just been made has no link yet, but is made for one, unless it is restored. */
 static bool console_is_away(const Console *c) {
-        return c->orphaned.queue || c->concentrator->restoring;
+        return (c->orphaned.queue && !c->links && !c->clients && !c->vmotions) || c->concentrator->restoring;
 }
 
 static bool port_is_in_range(const PortPool *pool, uint16_t port) {
@@ -198,11 +198,24 @@ static const char *format_span(usec_t span, char buffer[static 32]) {
         return buffer;
 }
 
+/* The first that is still what the queue takes it for: a client may have come since it was settled. */
+static PortClaim *concentrator_choose(Concentrator *concentrator, PortClaim *(*first)(const PortQueue *)) {
+        PortClaim *claim;
+
+        while ((claim = first(&concentrator->port_queue))) {
+                console_settle_port(container_of(claim, Console, claim));
+                if (claim == first(&concentrator->port_queue))
+                        break;
+        }
+
+        return claim;
+}
+
 /* A VM that has been away for long gives up its port for another. Returns: whether there is one that could. */
 static bool concentrator_give_up_port(Concentrator *concentrator) {
         char away[32], connected[32];
 
-        PortClaim *claim = port_queue_holder(&concentrator->port_queue);
+        PortClaim *claim = concentrator_choose(concentrator, port_queue_holder);
         if (!claim)
                 return false;
 
@@ -259,10 +272,19 @@ void console_claim_own_port(Console *c) {
 }
 
 /* For want of descriptors. It has its port, and listens again when it can. */
-void console_pause_port(Console *c) {
+static void console_pause_port(Console *c) {
         console_stop_listening(c);
         console_set_port_state(c, PORT_RESERVED);
         concentrator_notify(c->concentrator, c, CONSOLE_CHANGED, NULL);
+}
+
+bool concentrator_pause_port(Concentrator *c) {
+        PortClaim *claim = concentrator_choose(c, port_queue_listener);
+        if (!claim)
+                return false;
+
+        console_pause_port(container_of(claim, Console, claim));
+        return true;
 }
 
 void console_move_port(Console *c) {

@@ -96,8 +96,9 @@ void console_set_gone(Console *c, usec_t since);
 /* Gives its port back to the pool, if it has one, and waits for none. Clients that are connected stay so. */
 void console_close_port(Console *c);
 
-/* Stops listening for want of descriptors; the port stays its own. */
-void console_pause_port(Console *c);
+/* Has the VM that has been away for longest stop listening, for want of descriptors; the port stays its own. Returns:
+ * whether there is such a VM. */
+bool concentrator_pause_port(Concentrator *c);
 
 /* Takes in whether it is away. Called by console_settle(). */
 void console_settle_port(Console *c);

@@ -8,6 +8,7 @@
 
 #include "harness.h"
 
+#include "console/client.h"
 #include "console/console.h"
 #include "console/link.h"
 #include "telnet/vmware.h"
@@ -135,10 +136,9 @@ static void test_it_gives_up_a_port_at_which_it_does_not_listen_as_well(_unused_
                 connect_for(n, n * MINUTE);
                 make_away_for(n, 2 * HOUR);
         }
-        concentrator->descriptor_limit = 0; /* for now */
-        console_pause_port(console(1));
+        make_away_for(1, 3 * HOUR);
+        assert_true(concentrator_pause_port(concentrator)); /* VM 1, which has been away for longer */
         assert_int_equal(console_reserved_port(console(1)), FIRST);
-        concentrator->descriptor_limit = 1024;
 
         int fd = connect_vm(3);
         assert_int_equal(console(3)->port, FIRST);
@@ -234,7 +234,7 @@ static void test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_s
         usec_t retry = USEC_INFINITY;
 
         connect_for(1, MINUTE);
-        console_pause_port(console(1));
+        assert_true(concentrator_pause_port(concentrator));
 
         leave_descriptors(15);
         assert_false(console_serve_ports(&concentrator->port_queue, &retry));
@@ -248,16 +248,33 @@ static void test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_s
 
 static void test_a_vm_that_is_connected_listens_if_there_is_one(_unused_ void **state) {
         usec_t retry = USEC_INFINITY;
-        int fd = connect_vm(1);
 
-        console_pause_port(console(1));
-        leave_descriptors(0);
-        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
+        leave_descriptors(1);
+        int fd = connect_vm(1); /* its pair of sockets takes more */
         assert_int_equal(console(1)->port, 0);
+        assert_int_equal(console_reserved_port(console(1)), FIRST);
+        assert_false(console_serve_ports(&concentrator->port_queue, &retry));
         leave_descriptors(1);
         assert_true(console_serve_ports(&concentrator->port_queue, &retry));
         assert_int_equal(console(1)->port, FIRST);
         disconnect(fd);
+}
+
+/* Between its coming and console_settle() */
+static void test_a_vm_whose_client_has_just_come_gives_up_nothing(_unused_ void **state) {
+        static Client client;
+        Console *late;
+
+        for (unsigned n = 1; n <= 2; n++) {
+                connect_for(n, n * MINUTE);
+                make_away_for(n, 2 * HOUR);
+        }
+        console(1)->clients = console(2)->clients = &client;
+        assert_false(concentrator_pause_port(concentrator));
+        assert_int_equal(console_new(concentrator, uuid_of(3), (const uint8_t[16]){}, "late", "s0", 0, &late), 0);
+        assert_int_equal(late->port, 0);
+        assert_int_equal(console(1)->port + console(2)->port, FIRST + FIRST + 1);
+        console(1)->clients = console(2)->clients = NULL;
 }
 
 /* As a thread that writes a file may be. */
@@ -301,6 +318,7 @@ int main(void) {
                 TEST(test_what_has_to_wait_for_descriptors_is_not_tried_again_at_once),
                 TEST(test_a_vm_that_is_away_listens_again_once_there_are_descriptors_to_spare),
                 TEST(test_a_vm_that_is_connected_listens_if_there_is_one),
+                TEST(test_a_vm_whose_client_has_just_come_gives_up_nothing),
                 TEST(test_who_is_faster_in_taking_a_descriptor_has_one_more_port_closed),
         };
 
