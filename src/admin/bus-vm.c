@@ -24,18 +24,18 @@ static const char *text_of_peer(const Console *c) {
 static const char *text_of_tls(const Console *c, char buffer[static TLS_TEXT_MAX]) {
         const Link *active = console_active_link(c);
 
-        if (!active || !active->stream.tls)
+        if (!active || !active->telnet.stream.tls)
                 return "";
 
-        snprintf(buffer, TLS_TEXT_MAX, "%s, %s", tls_session_version(active->stream.tls),
-                 tls_session_cipher(active->stream.tls));
+        snprintf(buffer, TLS_TEXT_MAX, "%s, %s", tls_session_version(active->telnet.stream.tls),
+                 tls_session_cipher(active->telnet.stream.tls));
         return buffer;
 }
 
 static const char *text_of_serial(const Console *c, char buffer[static COM_PORT_TEXT_MAX]) {
         const Link *active = console_active_link(c);
 
-        if (!active || !telnet_option_enabled(&active->telnet.options, TELNET_HIM, TELNET_COM_PORT))
+        if (!active || !telnet_option_enabled(&active->telnet.session.options, TELNET_HIM, TELNET_COM_PORT))
                 return "";
 
         return com_port_format(&active->com_port, buffer);

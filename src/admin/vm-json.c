@@ -42,9 +42,9 @@ static void write_link(JsonWriter *w, const Link *link) {
         char serial[COM_PORT_TEXT_MAX];
 
         json_writer_put_string(w, "peer", link->peer);
-        if (link->stream.tls)
-                write_tls(w, link->stream.tls);
-        if (telnet_option_enabled(&link->telnet.options, TELNET_HIM, TELNET_COM_PORT))
+        if (link->telnet.stream.tls)
+                write_tls(w, link->telnet.stream.tls);
+        if (telnet_option_enabled(&link->telnet.session.options, TELNET_HIM, TELNET_COM_PORT))
                 json_writer_put_string(w, "serial", com_port_format(&link->com_port, serial));
 }
 

@@ -30,7 +30,7 @@ static void connection_hang_up(Connection *c) {
         if (c->connecting.fd >= 0)
                 poller_close(c->poller, &c->connecting);
 
-        stream_close(&c->stream);
+        stream_close(&c->telnet.stream);
         c->begin = sd_event_source_disable_unref(c->begin);
         c->deadline = sd_event_source_disable_unref(c->deadline);
         free(TAKE_PTR(c->call));
@@ -74,7 +74,7 @@ static void connection_note_failure(Connection *c, int error, const char *why) {
 
 /* TLS has failed, or taken too long to begin. */
 static void connection_tls_failed(Connection *c) {
-        c->problem = trust_explain(c->targets->trust, c->stream.tls);
+        c->problem = trust_explain(c->targets->trust, c->telnet.stream.tls);
         c->unreachable = c->state != CONNECTION_ATTACHED;
         if (c->unreachable)
                 connection_note_failure(c, -EPROTO, c->problem ?: "Out of memory");
@@ -92,7 +92,7 @@ static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused
                 connection_note_failure(c, -ETIMEDOUT, strerror(ETIMEDOUT));
                 poller_close(c->poller, &c->connecting);
                 connection_dial(c);
-        } else if (c->stream.handshake)
+        } else if (c->telnet.stream.handshake)
                 connection_tls_failed(c);
         else
                 connection_end(c, -ETIMEDOUT);
@@ -124,16 +124,16 @@ static int connection_begin_call(Connection *c, int fd) {
 
         c->state = CONNECTION_CALLING;
 
-        int r = stream_open(&c->stream, c->poller, WIRE_PLAIN(fd),
+        int r = stream_open(&c->telnet.stream, c->poller, WIRE_PLAIN(fd),
                             CONNECTION_INPUT_MAX + CONNECTION_ANSWERS_MAX, &stream_handler);
         if (r >= 0 && trust)
-                r = stream_start_tls(&c->stream, trust_context(trust), trust_host(trust));
+                r = stream_start_tls(&c->telnet.stream, trust_context(trust), trust_host(trust));
         if (r >= 0)
                 r = connection_set_deadline(c, CONNECTION_TIMEOUT_USEC);
         if (r >= 0)
-                r = buffer_append(&c->stream.out, c->call, c->call_size);
+                r = buffer_append(&c->telnet.stream.out, c->call, c->call_size);
         if (r >= 0)
-                r = stream_flush(&c->stream);
+                r = stream_flush(&c->telnet.stream);
         return r;
 }
 
@@ -211,8 +211,8 @@ int connection_call(Connection *c, const char *method, json_t *parameters, Varli
                 return r;
 
         if (c->state == CONNECTION_CALLING) {
-                r = buffer_append(&c->stream.out, text, size);
-                return r < 0 ? r : MIN(stream_flush(&c->stream), 0);
+                r = buffer_append(&c->telnet.stream.out, text, size);
+                return r < 0 ? r : MIN(stream_flush(&c->telnet.stream), 0);
         }
 
         connection_close(c);
@@ -234,7 +234,7 @@ int connection_receive(Connection *c, usec_t timeout, VarlinkReply *ret) {
         if (r == 0 && c->state == CONNECTION_CALLING)
                 r = connection_set_deadline(c, timeout);
         if (r == 0)
-                stream_resume(&c->stream);
+                stream_resume(&c->telnet.stream);
 
         while (r == 0) {
                 if (c->state == CONNECTION_CLOSED) {
@@ -298,29 +298,29 @@ char *connection_explain(const Connection *c, int error) {
 }
 
 static void connection_flush(Connection *c) {
-        int r = stream_flush(&c->stream);
+        int r = stream_flush(&c->telnet.stream);
 
         if (r < 0)
                 connection_end(c, r);
 }
 
+static int connection_data(TelnetConnection *t, const uint8_t *data, size_t n) {
+        Connection *c = container_of(t, Connection, telnet);
+
+        c->handler->received(c, data, n);
+        return c->state == CONNECTION_ATTACHED ? 0 : -ECANCELED; /* its owner may have closed it */
+}
+
+static const TelnetHandler telnet_handler = {.data = connection_data};
+
 static void connection_decode(Connection *c, const uint8_t *p, size_t n) {
-        while (n > 0 && c->state == CONNECTION_ATTACHED) {
-                TelnetEvent event;
-                TelnetAnswer answer;
-                size_t used = telnet_decode(&c->telnet.in, p, n, &event);
+        int r = telnet_connection_receive(&c->telnet, p, n);
 
-                p += used;
-                n -= used;
-
-                if (event.type == TELNET_EVENT_DATA)
-                        c->handler->received(c, event.data, event.size);
-                else if (event.type == TELNET_EVENT_NEGOTIATION &&
-                         telnet_session_negotiate(&c->telnet, &policy, &event, &c->stream.out, &answer) < 0)
-                        connection_end(c, -ENOBUFS);
-        }
-
-        if (c->state == CONNECTION_ATTACHED)
+        if (c->state != CONNECTION_ATTACHED)
+                return;
+        if (r < 0)
+                connection_end(c, r);
+        else
                 connection_flush(c);
 }
 
@@ -329,8 +329,8 @@ static void connection_attach(Connection *c, const VarlinkReply *reply) {
         Buffer rest = TAKE(c->in, BUFFER_INIT(VARLINK_REPLY_MAX));
 
         c->deadline = sd_event_source_disable_unref(c->deadline);
-        telnet_session_init(&c->telnet, TELNET_CR_LF_KEPT);
-        telnet_session_assume(&c->telnet, &policy);
+        telnet_connection_init(&c->telnet, &policy, TELNET_CR_LF_KEPT, CONNECTION_ANSWERS_MAX, &telnet_handler);
+        telnet_session_assume(&c->telnet.session, &policy);
         c->state = CONNECTION_ATTACHED;
         c->handler->attached(c, reply);
 
@@ -363,7 +363,7 @@ static void connection_add_replies(Connection *c, const void *p, size_t n) {
 
 static void connection_readable(Stream *s) {
         static uint8_t buffer[CONNECTION_READ_MAX];
-        Connection *c = container_of(s, Connection, stream);
+        Connection *c = container_of(s, Connection, telnet.stream);
         size_t space = c->state == CONNECTION_CALLING ? buffer_space(&c->in) : sizeof buffer;
 
         if (space == 0) { /* replies are taken out of it first */
@@ -385,7 +385,7 @@ static void connection_readable(Stream *s) {
 }
 
 static void connection_writable(Stream *s) {
-        Connection *c = container_of(s, Connection, stream);
+        Connection *c = container_of(s, Connection, telnet.stream);
 
         connection_flush(c);
         if (c->state == CONNECTION_ATTACHED)
@@ -393,16 +393,16 @@ static void connection_writable(Stream *s) {
 }
 
 size_t connection_input_space(const Connection *c) {
-        if (c->state != CONNECTION_ATTACHED || c->stream.out.size + 2 > CONNECTION_INPUT_MAX)
+        if (c->state != CONNECTION_ATTACHED || c->telnet.stream.out.size + 2 > CONNECTION_INPUT_MAX)
                 return 0;
 
         /* Each byte may take two, and one may be owed. */
-        return (CONNECTION_INPUT_MAX - c->stream.out.size - 2) / 2;
+        return (CONNECTION_INPUT_MAX - c->telnet.stream.out.size - 2) / 2;
 }
 
 size_t connection_send(Connection *c, const void *data, size_t n) {
         n = MIN(n, connection_input_space(c));
-        if (n == 0 || telnet_put_data(&c->telnet.out, &c->stream.out, data, n) < 0)
+        if (n == 0 || telnet_connection_queue(&c->telnet, data, n) < 0)
                 return 0;
 
         connection_flush(c);
@@ -413,25 +413,25 @@ int connection_send_break(Connection *c) {
         if (c->state != CONNECTION_ATTACHED)
                 return -ENOTCONN;
 
-        int r = telnet_session_put(&c->telnet, &c->stream.out, (const uint8_t[]){TELNET_BRK}, 1);
+        int r = telnet_connection_command(&c->telnet, (const uint8_t[]){TELNET_BRK}, 1);
         if (r >= 0)
                 connection_flush(c);
         return r;
 }
 
 size_t connection_unsent(const Connection *c) {
-        const Stream *s = &c->stream;
+        const Stream *s = &c->telnet.stream;
 
         return c->state == CONNECTION_ATTACHED ? s->out.size + (s->tls ? tls_session_unsent(s->tls) : 0) : 0;
 }
 
 void connection_pause(Connection *c) {
         c->paused = true;
-        if (c->stream.watch.fd >= 0)
-                stream_pause(&c->stream);
+        if (c->telnet.stream.watch.fd >= 0)
+                stream_pause(&c->telnet.stream);
 }
 
 void connection_resume(Connection *c) {
         c->paused = false;
-        stream_resume(&c->stream);
+        stream_resume(&c->telnet.stream);
 }

@@ -2,9 +2,8 @@
 #pragma once
 
 #include "basic/time.h"
+#include "connection/telnet-connection.h"
 #include "target.h"
-#include "telnet/session.h"
-#include "transport/stream.h"
 #include "varlink.h"
 #include "vm.h"
 
@@ -48,8 +47,7 @@ struct Connection {
         ConnectionState state;
         size_t n_tried; /* targets; the last of them is the present one */
         Watch connecting;
-        Stream stream;
-        TelnetSession telnet;
+        TelnetConnection telnet;
         sd_event_source *begin, *deadline;
         char *call; /* sent once it is connected */
         size_t call_size;
@@ -79,7 +77,7 @@ struct Connection {
         ((Connection){.targets = (t),                                                                        \
                       .until = USEC_INFINITY,                                                                \
                       .connecting.fd = -1,                                                                   \
-                      .stream.watch.fd = -1,                                                                 \
+                      .telnet.stream.watch.fd = -1,                                                           \
                       .in = BUFFER_INIT(VARLINK_REPLY_MAX)})
 
 /* Closes it; it may be used for another call. */

@@ -7,32 +7,36 @@
 #include "link.h"
 
 static bool client_uses_com_port(const Client *c) {
-        return telnet_option_in_use(&c->telnet.options, TELNET_COM_PORT);
+        return telnet_option_in_use(&c->telnet.session.options, TELNET_COM_PORT);
 }
 
-void client_begin_com_port(Client *c) {
+int client_begin_com_port(Client *c) {
         if (!client_uses_com_port(c) || TAKE(c->shown_modem, true))
-                return;
+                return 0;
 
-        if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 || com_port_put_modem_state(&c->stream.out) < 0)
-                client_close(c, CLIENT_E_DEAF);
+        int r = telnet_connection_settle(&c->telnet);
+        return r < 0 ? r : com_port_put_modem_state(&c->telnet.stream.out);
 }
 
-void client_handle_com_port(Client *c, const TelnetEvent *event) {
+int client_handle_com_port(Client *c, const TelnetEvent *event) {
         const Link *active = console_active_link(c->console);
         ComPort vm;
 
         if (!client_uses_com_port(c))
-                return;
+                return 0;
 
         if (active)
                 vm = active->com_port;
         else
                 com_port_init(&vm);
 
-        if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||
-            com_port_confirm(&c->com_port, &vm, event, &c->stream.out) < 0)
-                client_close(c, CLIENT_E_DEAF);
-        else if (com_port_is_break(event))
+        int r = telnet_connection_settle(&c->telnet);
+        if (r >= 0)
+                r = com_port_confirm(&c->com_port, &vm, event, &c->telnet.stream.out);
+        if (r < 0)
+                return r;
+
+        if (com_port_is_break(event))
                 client_break(c);
+        return c->verdict;
 }

@@ -19,7 +19,7 @@ void client_begin_half_close(Client *c) {
 }
 
 void client_half_close(Client *c) {
-        if (client_is_shut_out(c) || !stream_end_reading(&c->stream)) {
+        if (client_is_shut_out(c) || !stream_end_reading(&c->telnet.stream)) {
                 client_close(c, CLIENT_E_ENDED);
                 return;
         }

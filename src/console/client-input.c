@@ -35,16 +35,16 @@ void client_update_reading(Client *c) {
         bool unknown = c->mode == CLIENT_UNDECIDED && (c->unread.size == 0 || client_unread_is_open(c)) &&
                        c->unread.size < CLIENT_PREFIX_MAX;
         bool wanted = !client_is_blocked(c) || unknown;
-        bool reading = c->verdict == 0 && !c->ended && wanted && c->stream.out.size <= CLIENT_ANSWERS_MAX;
+        bool reading = c->verdict == 0 && !c->ended && wanted && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;
 
-        if (reading == c->stream.reading)
+        if (reading == c->telnet.stream.reading)
                 return;
 
         if (reading) {
-                stream_resume(&c->stream);
+                stream_resume(&c->telnet.stream);
                 client_await_silence(c);
         } else {
-                stream_pause(&c->stream);
+                stream_pause(&c->telnet.stream);
 
                 /* What the client sends while it is not read is not seen, so there is no silence to speak of. Bytes
                  * that were kept came before. */
@@ -84,7 +84,8 @@ static size_t client_input_space(const Client *c) {
         return c->access == ACCESS_READ_ONLY ? CONCENTRATOR_READ_MAX : console_input_space(c->console);
 }
 
-static void client_command(Client *c, uint8_t command, bool *answered) {
+static int client_command(TelnetConnection *t, uint8_t command) {
+        Client *c = container_of(t, Client, telnet);
         uint8_t key;
 
         switch (command) {
@@ -94,10 +95,9 @@ static void client_command(Client *c, uint8_t command, bool *answered) {
                 break;
 
         case TELNET_AYT:
-                if (!*answered) /* once for a read is answer enough */
+                if (!TAKE(c->answered_ayt, true)) /* once for a read is answer enough */
                         client_notice(c, "yes, VM %s is %s", c->console->name,
                                       c->console->connected ? "connected" : "disconnected");
-                *answered = true;
                 break;
 
         default:
@@ -106,78 +106,66 @@ static void client_command(Client *c, uint8_t command, bool *answered) {
                         client_input(c, &key, 1);
                 break;
         }
+
+        return c->verdict;
 }
 
 /* Gives the VM what the client's user has typed. @data lies in a buffer of ours, so it can be translated in place. */
-static void client_typed(Client *c, const uint8_t *data, size_t n) {
-        client_input(c, data, telnet_keyboard_translate(&c->keyboard, &c->telnet, (uint8_t *) data, n));
+static int client_data(TelnetConnection *t, const uint8_t *data, size_t n) {
+        Client *c = container_of(t, Client, telnet);
+
+        client_input(c, data, telnet_keyboard_translate(&c->keyboard, &t->session, (uint8_t *) data, n));
+        return c->verdict;
 }
 
 /* Whether the client has accepted or refused our WILL BINARY. */
 static bool client_has_answered_binary(const Client *c) {
-        return telnet_option_state(&c->telnet.options, TELNET_US, TELNET_BINARY) != TELNET_Q_WANTYES;
+        return telnet_option_state(&c->telnet.session.options, TELNET_US, TELNET_BINARY) != TELNET_Q_WANTYES;
 }
 
-static void client_negotiate(Client *c, const TelnetEvent *event) {
+static int client_negotiate(TelnetConnection *t, const TelnetEvent *event) {
+        Client *c = container_of(t, Client, telnet);
         TelnetAnswer answer;
 
-        if (telnet_session_negotiate(&c->telnet, &client_policy, event, &c->stream.out, &answer) < 0)
-                client_close(c, CLIENT_E_DEAF);
-        else if (c->awaits_binary && client_has_answered_binary(c)) {
+        int r = telnet_connection_negotiate(t, event, &answer);
+        if (r < 0)
+                return r;
+
+        if (c->awaits_binary && client_has_answered_binary(c)) {
                 c->awaits_binary = false;
                 timeout_stop(&c->detection);
         }
 
-        if (c->verdict == 0 && event->option == TELNET_COM_PORT && answer.changed)
-                client_begin_com_port(c);
+        return event->option == TELNET_COM_PORT && answer.changed ? client_begin_com_port(c) : 0;
 }
 
-static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
-        bool answered = false;
+/* Of the options that we agree to, only COM-PORT has any. */
+static int client_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
+        return event->option == TELNET_COM_PORT ? client_handle_com_port(container_of(t, Client, telnet), event) : 0;
+}
 
+const TelnetHandler client_telnet_handler = {
+        .data = client_data,
+        .command = client_command,
+        .negotiation = client_negotiate,
+        .subnegotiation = client_subnegotiate,
+};
+
+static void client_receive_telnet(Client *c, const uint8_t *p, size_t n) {
         if (concentrator_settings(c->concentrator)->windows_enter && !c->reading.cut &&
-            telnet_keyboard_is_enter(&c->keyboard, &c->telnet, p, n)) {
+            telnet_keyboard_is_enter(&c->keyboard, &c->telnet.session, p, n)) {
                 client_input(c, p, 1);
                 return;
         }
 
-        while (n > 0 && c->verdict == 0) {
-                TelnetEvent event;
-                size_t used = telnet_decode(&c->telnet.in, p, n, &event);
-
-                p += used;
-                n -= used;
-
-                switch (event.type) {
-
-                case TELNET_EVENT_DATA:
-                        client_typed(c, event.data, event.size);
-                        break;
-
-                case TELNET_EVENT_COMMAND:
-                        client_command(c, event.command, &answered);
-                        break;
-
-                case TELNET_EVENT_NEGOTIATION:
-                        client_negotiate(c, &event);
-                        break;
-
-                case TELNET_EVENT_OVERLONG:
-                        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer.text,
-                                    "client %s sent a subnegotiation of more than %u bytes, closing it",
-                                    c->peer.text, TELNET_SUBNEGOTIATION_MAX);
-                        client_close(c, CLIENT_E_OVERLONG);
-                        break;
-
-                case TELNET_EVENT_SUBNEGOTIATION: /* of the options that we agree to, only COM-PORT has any */
-                        if (event.option == TELNET_COM_PORT)
-                                client_handle_com_port(c, &event);
-                        break;
-
-                case TELNET_EVENT_NONE:
-                        break;
-                }
-        }
+        c->answered_ayt = false;
+        int r = telnet_connection_receive(&c->telnet, p, n);
+        if (r == -EMSGSIZE)
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer.text,
+                            "client %s sent a subnegotiation of more than %u bytes, closing it", c->peer.text,
+                            TELNET_SUBNEGOTIATION_MAX);
+        if (r != 0)
+                client_close(c, r == -EMSGSIZE ? CLIENT_E_OVERLONG : r == -ENOBUFS ? CLIENT_E_DEAF : r);
 }
 
 /* Sends the VM the breaks at the beginning of @p. Returns: how many bytes these were. */
@@ -243,7 +231,7 @@ static void client_become_raw(Client *c) {
         timeout_stop(&c->detection);
         c->mode = CLIENT_RAW;
         c->reading.late = true;
-        c->telnet.out.transmission = TELNET_RAW;
+        c->telnet.session.out.transmission = TELNET_RAW;
 }
 
 void client_binary_elapsed(Timeout *t) {
@@ -259,7 +247,7 @@ static void client_become_telnet(Client *c) {
         timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_BINARY), &c->detection);
         timeout_stop(&c->silence);
         c->mode = CLIENT_TELNET;
-        c->telnet.out.transmission = TELNET_NVT;
+        c->telnet.session.out.transmission = TELNET_NVT;
 
         if (!c->got_output)
                 client_go_to_scrollback(c);
@@ -272,7 +260,7 @@ static void client_decide(Client *c) {
 
         c->begun |= c->unread.size > 0;
         if (c->unread.size > 0 && !c->reading.begins_with_break &&
-            telnet_recognize(&c->telnet.options, flags, buffer_data(&c->unread), c->unread.size) == TELNET_RECOGNIZED)
+            telnet_recognize(&c->telnet.session.options, flags, buffer_data(&c->unread), c->unread.size) == TELNET_RECOGNIZED)
                 client_become_telnet(c);
         else
                 client_become_raw(c);
@@ -284,8 +272,8 @@ void client_detection_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, detection);
 
         /* The loop may have been busy: what has come in time is read first. */
-        if (c->stream.reading && stream_has_unread(&c->stream))
-                client_readable(&c->stream);
+        if (c->telnet.stream.reading && stream_has_unread(&c->telnet.stream))
+                client_readable(&c->telnet.stream);
         if (c->verdict == 0 && (c->mode == CLIENT_UNDECIDED || (c->mode == CLIENT_RAW && c->unread.size > 0)))
                 client_decide(c);
         console_changed(c->console);
@@ -331,11 +319,11 @@ static void client_receive_break(Client *c, const uint8_t *p, size_t n) {
 void client_silence_elapsed(Timeout *t) {
         Client *c = container_of(t, Client, silence);
 
-        if (!c->stream.reading)
+        if (!c->telnet.stream.reading)
                 return;
 
         /* The loop was busy and has not read this yet: perhaps there was no silence before it. */
-        if (stream_has_unread(&c->stream)) {
+        if (stream_has_unread(&c->telnet.stream)) {
                 client_await_silence(c);
                 return;
         }
@@ -411,7 +399,7 @@ static void client_receive_unrecognized(Client *c, const uint8_t *p, size_t n, b
                 return;
 
         TelnetRecognition recognition = c->null_modem ? TELNET_NOT_RECOGNIZED
-                                                      : telnet_recognize(&c->telnet.options, flags, p, n);
+                                                      : telnet_recognize(&c->telnet.session.options, flags, p, n);
         if (recognition == TELNET_RECOGNIZED) {
                 client_become_telnet(c);
                 client_receive_telnet(c, p, n);
@@ -476,7 +464,7 @@ static void client_end_input(Client *c, ssize_t n) {
 }
 
 void client_readable(Stream *s) {
-        Client *c = container_of(s, Client, stream);
+        Client *c = container_of(s, Client, telnet.stream);
         Concentrator *concentrator = c->concentrator;
 
         size_t max = client_read_max(c);
@@ -513,7 +501,7 @@ void client_readable(Stream *s) {
 /* It has ended its sending side, or gone, while it is not read: while its VM takes no input, or while it does not read its
  * answers. If there is something left that it has sent, that waits until it can be read, for a time. */
 void client_hung_up(Stream *s) {
-        Client *c = container_of(s, Client, stream);
+        Client *c = container_of(s, Client, telnet.stream);
 
         if (stream_has_unread(s) || s->tls)
                 client_begin_half_close(c);

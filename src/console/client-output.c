@@ -6,7 +6,7 @@
 #include <inttypes.h>
 
 #include "client.h"
-#include "connection/telnet-transmit.h"
+#include "connection/telnet-connection.h"
 #include "message.h"
 
 /* Bytes of a replay that are filtered and sent at a time */
@@ -90,7 +90,7 @@ static ssize_t client_send_some(Client *c) {
         struct iovec iov[64];
         size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
 
-        return telnet_transmit(&c->stream, &c->telnet, iov, n, concentrator_write_buffer(c->concentrator));
+        return telnet_connection_send(&c->telnet, iov, n, concentrator_write_buffer(c->concentrator));
 }
 
 /* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
@@ -103,7 +103,7 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
 
         ring_read(&c->console->ring, c->cursor.position, in, n);
         size_t size = replay_filter(&c->replay, in, n, n < left, out, sizeof out, &used);
-        ssize_t sent = size > 0 ? telnet_transmit_encoded(&c->stream, &c->telnet, &(struct iovec){out, size}, 1,
+        ssize_t sent = size > 0 ? telnet_connection_send_encoded(&c->telnet, &(struct iovec){out, size}, 1,
                                                          concentrator_write_buffer(c->concentrator)) : 0;
         if (sent < 0)
                 return sent;
@@ -147,7 +147,7 @@ static bool client_send_next(Client *c) {
 
         bool lost = ring_has_lost(ring, &c->cursor);
 
-        if (c->half_closed && c->stream.broken) { /* it is not read any more, which would find that out */
+        if (c->half_closed && c->telnet.stream.broken) { /* it is not read any more, which would find that out */
                 client_close(c, CLIENT_E_ENDED);
                 return false;
         }
@@ -157,10 +157,10 @@ static bool client_send_next(Client *c) {
                 return false;
         }
 
-        if (c->stream.blocked)
+        if (c->telnet.stream.blocked)
                 return false;
 
-        int r = stream_flush(&c->stream);
+        int r = telnet_connection_flush(&c->telnet);
         if (r < 0)
                 client_close(c, r);
         if (r <= 0)
@@ -201,8 +201,8 @@ static bool client_send_next(Client *c) {
         ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
 
         /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
-        if (replaying && client_is_replaying(c) && !c->stream.blocked)
-                stream_yield(&c->stream);
+        if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
+                stream_yield(&c->telnet.stream);
         return true;
 }
 
@@ -218,5 +218,5 @@ void client_flush(Client *c) {
 }
 
 void client_writable(Stream *s) {
-        console_changed(container_of(s, Client, stream)->console);
+        console_changed(container_of(s, Client, telnet.stream)->console);
 }

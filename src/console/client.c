@@ -25,7 +25,7 @@ static bool client_connection_given_up(Charge *charge) {
 static bool client_waiting_given_up(Charge *charge) {
         Client *c = container_of(charge, Client, waiting);
 
-        if (!stream_is_charged_for_much(&c->stream, charge, 0))
+        if (!stream_is_charged_for_much(&c->telnet.stream, charge, 0))
                 return false;
 
         client_give_up(c);
@@ -36,10 +36,10 @@ static bool client_waiting_given_up(Charge *charge) {
 #define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
 
 void client_update_charges(Client *c) {
-        bool paused = !c->stream.reading && !c->half_closed;
+        bool paused = !c->telnet.stream.reading && !c->half_closed;
 
-        charge_set(&c->connection, sizeof *c + stream_tls_size(&c->stream) + c->unread.allocated);
-        stream_update_charge(&c->stream, &c->waiting, paused ? CLIENT_UNREAD_IN_KERNEL : 0);
+        charge_set(&c->connection, sizeof *c + stream_tls_size(&c->telnet.stream) + c->unread.allocated);
+        stream_update_charge(&c->telnet.stream, &c->waiting, paused ? CLIENT_UNREAD_IN_KERNEL : 0);
 }
 
 static const StreamHandler client_handler = {
@@ -75,11 +75,11 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         if (r < 0)
                 return r;
 
-        r = stream_open(&c->stream, concentrator_poller(concentrator), TAKE(owned, WIRE_PLAIN(-1)), CLIENT_OUT_MAX, &client_handler);
+        r = stream_open(&c->telnet.stream, concentrator_poller(concentrator), TAKE(owned, WIRE_PLAIN(-1)), CLIENT_OUT_MAX, &client_handler);
         if (r >= 0)
-                r = buffer_append(&c->stream.out, request->answer, request->answer_size);
+                r = buffer_append(&c->telnet.stream.out, request->answer, request->answer_size);
         if (r < 0) {
-                stream_close(&c->stream);
+                stream_close(&c->telnet.stream);
                 ring_leave(&console->ring, &c->cursor);
                 return r;
         }
@@ -99,11 +99,11 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         charge_open(&c->connection, concentrator_account(concentrator), &c->peer.key, CHARGE_CONNECTION,
                     client_connection_given_up);
         charge_open_like(&c->waiting, &c->connection, CHARGE_CLIENT, client_waiting_given_up);
-        telnet_session_init(&c->telnet, TELNET_CR_LF_IS_CR);
+        telnet_connection_init(&c->telnet, &client_policy, TELNET_CR_LF_IS_CR, CLIENT_OUT_MAX, &client_telnet_handler);
         c->reading.after_silence = true; /* it has sent nothing at all */
         c->keyboard.exact = c->mode == CLIENT_TELNET;
         if (c->mode == CLIENT_TELNET)
-                telnet_session_assume(&c->telnet, &client_policy);
+                telnet_session_assume(&c->telnet.session, &client_policy);
         console_add_client(console, c);
         console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->peer.text, "client %s connected%s",
                     c->peer.text, client_access_remark(c->access));
@@ -113,7 +113,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
                         client_go_to_scrollback(c);
         } else {
                 timeout_start(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), &c->detection);
-                (void) telnet_session_offer(&c->telnet, &client_policy, &c->stream.out);
+                (void) telnet_connection_offer(&c->telnet);
         }
 
         client_take_typed(c, request->typed, request->typed_size);
@@ -140,9 +140,9 @@ void client_close(Client *c, int verdict) {
         if (verdict == CLIENT_E_RECLAIMED)
                 charge_close(&c->connection);
         if (verdict == CLIENT_E_RECLAIMED || verdict == CLIENT_E_ENDED) /* its descriptor is free at once */
-                stream_close(&c->stream);
+                stream_close(&c->telnet.stream);
         else
-                stream_stop(&c->stream);
+                stream_stop(&c->telnet.stream);
 
         ring_leave(&c->console->ring, &c->cursor);
         console_remove_client(c->console, c);
@@ -161,9 +161,9 @@ void client_reap(Client *c) {
         if (told && c->mode == CLIENT_TELNET)
                 client_notice(c, "%s", told);
         if (told)
-                closer_take(concentrator_closer(c->concentrator), &c->stream, &c->connection);
+                closer_take(concentrator_closer(c->concentrator), &c->telnet.stream, &c->connection);
         else
-                stream_close(&c->stream);
+                stream_close(&c->telnet.stream);
 
         if (!c->half_closed) {
                 client_log_disconnected(c);
@@ -187,8 +187,8 @@ void client_notice(Client *c, const char *format, ...) {
                 n = text_cut(text, sizeof text - 5);
         n = (size_t) (stpcpy(text + n, "]\r\n") - text);
 
-        if (telnet_session_settle(&c->telnet, &c->stream.out) < 0 ||
-            buffer_append(&c->stream.out, text, n) < 0)
+        if (telnet_connection_settle(&c->telnet) < 0 ||
+            buffer_append(&c->telnet.stream.out, text, n) < 0)
                 client_close(c, CLIENT_E_DEAF);
 }
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "connection/telnet-connection.h"
 #include "console.h"
 #include "telnet/com-port.h"
 #include "telnet/keyboard.h"
 #include "telnet/recognize.h"
 #include "telnet/replay.h"
-#include "telnet/session.h"
 #include "transport/peer.h"
-#include "transport/stream.h"
 
 /*
  * Client: a person, a script or a debugger at a console: a cursor in its ring, and a connection that is either
@@ -82,8 +81,7 @@ struct Client {
         AccessMode access_mode; /* what it has asked for */
         Access access;          /* what it holds */
 
-        Stream stream;
-        TelnetSession telnet;
+        TelnetConnection telnet;
         TelnetKeyboard keyboard;
         ComPort com_port; /* what it has set as a user of COM-PORT; 0: not set */
         RingCursor cursor;
@@ -105,6 +103,7 @@ struct Client {
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the value of console->connected that it was told last */
         bool shown_clash;     /* the same for console->clash */
+        bool answered_ayt;    /* in this read */
         bool shown_modem;     /* it uses COM-PORT and has been sent the state of the modem lines */
         bool shown_read_only; /* it has been told why its VM does not hear it */
         uint64_t n_sent;      /* bytes of output, in all */
@@ -172,6 +171,7 @@ const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD
  * Between client.c and the other files of a client's
  */
 extern const TelnetPolicy client_policy;
+extern const TelnetHandler client_telnet_handler;
 
 /* Brings its charges up to date with the memory that it takes. To be called when it has read or written. */
 void client_update_charges(Client *c);
@@ -187,10 +187,10 @@ void client_writable(Stream *s);
 /* Sends the VM a break, unless this client may only read (client-input.c). */
 void client_break(Client *c);
 
-/* COM-PORT (client-com-port.c): the option has been switched on or off, or a subnegotiation has come. Both may end the
- * client. */
-void client_begin_com_port(Client *c);
-void client_handle_com_port(Client *c, const TelnetEvent *event);
+/* COM-PORT (client-com-port.c): the option has been switched on or off, or a subnegotiation has come. Returns: see
+ * TelnetHandler. */
+int client_begin_com_port(Client *c);
+int client_handle_com_port(Client *c, const TelnetEvent *event);
 
 /* "client 192.0.2.7:4711 disconnected" */
 void client_log_disconnected(const Client *c);

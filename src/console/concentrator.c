@@ -4,7 +4,7 @@
 #include <utlist.h>
 
 #include "client.h"
-#include "connection/telnet-transmit.h"
+#include "connection/telnet-connection.h"
 #include "console-vmotion.h"
 #include "link.h"
 #include "message.h"
@@ -317,7 +317,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         port_pool_init(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
 
         c->input = malloc(CONCENTRATOR_READ_MAX);
-        c->encoded = malloc(TELNET_TRANSMIT_BUFFER);
+        c->encoded = malloc(TELNET_SEND_BUFFER);
         if (!c->input || !c->encoded)
                 return -ENOMEM;
 

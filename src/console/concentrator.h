@@ -139,7 +139,7 @@ PortQueue *concentrator_port_queue(Concentrator *c);
 Metrics *concentrator_metrics(Concentrator *c);
 ConcentratorCounts *concentrator_counts(Concentrator *c);
 uint8_t *concentrator_read_buffer(Concentrator *c);  /* CONCENTRATOR_READ_MAX: what has just been read */
-uint8_t *concentrator_write_buffer(Concentrator *c); /* TELNET_TRANSMIT_BUFFER: what is about to be written */
+uint8_t *concentrator_write_buffer(Concentrator *c); /* TELNET_SEND_BUFFER: what is about to be written */
 
 /* Whether one more line about connections that have no console may be logged; *ret_left_out: see log_burst_pass(). */
 bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out);

@@ -18,7 +18,7 @@ static bool links_share_uri(const Link *a, const Link *b) {
 
 /* Whether clients could wait for @l at all. */
 static bool link_may_set_pace(const Link *l) {
-        return l->state == LINK_LIVE && l->has_input && !link_is_held(l) && !l->stream.broken;
+        return l->state == LINK_LIVE && l->has_input && !link_is_held(l) && !l->telnet.stream.broken;
 }
 
 /* Whether clients wait for @l. Of the links of one URI only one sets the pace: the newest that takes input, or the newest
@@ -83,7 +83,7 @@ bool console_holds_input(const Console *c) {
 
         DL_FOREACH2(c->links, l, console_next)
                 if (link_may_set_pace(l) &&
-                    (l->stream.out.size > 0 || !input_ring_has_reached(&c->input, &l->input, INPUT_NO_MARK)))
+                    (l->telnet.stream.out.size > 0 || !input_ring_has_reached(&c->input, &l->input, INPUT_NO_MARK)))
                         return true;
 
         return c->vmotions;

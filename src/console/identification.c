@@ -187,7 +187,7 @@ int link_identify(Link *l) {
         console_announce(console);
         link_go_live(l, NULL);
 
-        const char *how = l->stream.tls ? tls_session_version(l->stream.tls) : "", *in = *how ? " in " : "";
+        const char *how = l->telnet.stream.tls ? tls_session_version(l->telnet.stream.tls) : "", *in = *how ? " in " : "";
 
         if (console->port > 0)
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,

@@ -6,7 +6,7 @@
 #include <utlist.h>
 
 #include "basic/text.h"
-#include "connection/telnet-transmit.h"
+#include "connection/telnet-connection.h"
 #include "console-vmotion.h"
 #include "identification.h"
 #include "link.h"
@@ -19,6 +19,7 @@
 static void link_readable(Stream *s);
 static void link_writable(Stream *s);
 static void link_stepped(Stream *s);
+static const TelnetHandler link_telnet_handler;
 
 static const StreamHandler link_handler = {
         .readable = link_readable,
@@ -119,7 +120,8 @@ static bool link_is_heard(const Link *l) {
 }
 
 static int link_offer(Link *l) {
-        return telnet_session_offer(&l->telnet, link_policy(l), &l->stream.out);
+        telnet_connection_init(&l->telnet, link_policy(l), TELNET_CR_LF_KEPT, LINK_LIVE_ANSWERS_MAX, &link_telnet_handler);
+        return telnet_connection_offer(&l->telnet);
 }
 
 /* It speaks telnet, or nothing but telnet is spoken here. */
@@ -141,7 +143,7 @@ static bool link_given_up(Charge *charge) {
 /* Brings its charge up to date with the memory that it takes. It is closed once it is known which VM it is. */
 static void link_update_charge(Link *l) {
         if (l->state == LINK_HANDSHAKE)
-                charge_set(&l->charge, sizeof *l + stream_tls_size(&l->stream) + l->stream.out.allocated +
+                charge_set(&l->charge, sizeof *l + stream_tls_size(&l->telnet.stream) + l->telnet.stream.out.allocated +
                                                l->pending.allocated);
         else
                 charge_close(&l->charge);
@@ -154,7 +156,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
                 return -ENOMEM;
         }
 
-        int r = stream_open(&l->stream, concentrator_poller(c), WIRE_PLAIN(fd), LINK_OUT_MAX, &link_handler);
+        int r = stream_open(&l->telnet.stream, concentrator_poller(c), WIRE_PLAIN(fd), LINK_OUT_MAX, &link_handler);
         if (r < 0) {
                 free(l);
                 return r;
@@ -167,7 +169,6 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         address_format(peer, l->peer);
         const AccountKey key = account_key_of_address(peer);
         charge_open(&l->charge, concentrator_account(c), &key, CHARGE_STRANGER, link_given_up);
-        telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         concentrator_add_link(c, l);
         timeout_start(concentrator_timeouts(c, TIMEOUT_HANDSHAKE), &l->timeout);
@@ -177,9 +178,27 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         if (r != 0)
                 link_close(l, r);
         else /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one */
-                link_readable(&l->stream);
+                link_readable(&l->telnet.stream);
 
         return 0;
+}
+
+/* What the errors of a TelnetConnection mean. */
+static int link_verdict(int error) {
+        switch (error) {
+
+        case -EMSGSIZE:
+                return LINK_E_OVERLONG;
+
+        case -ENOBUFS:
+                return LINK_E_DEAF;
+
+        case -EBADMSG:
+                return LINK_E_TLS_MIXED;
+
+        default:
+                return error;
+        }
 }
 
 void link_close(Link *l, int verdict) {
@@ -189,7 +208,7 @@ void link_close(Link *l, int verdict) {
         if (l->verdict != 0)
                 return;
 
-        l->verdict = verdict;
+        l->verdict = link_verdict(verdict);
         timeout_stop(&l->timeout);
         timeout_stop(&l->question);
         timeout_stop(&l->stall);
@@ -200,9 +219,9 @@ void link_close(Link *l, int verdict) {
                 charge_close(&l->charge);
         }
         if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED) /* its descriptor is free at once */
-                stream_close(&l->stream);
+                stream_close(&l->telnet.stream);
         else
-                stream_stop(&l->stream);
+                stream_stop(&l->telnet.stream);
 
         if (l->console)
                 console_remove_link(l->console, l);
@@ -243,7 +262,7 @@ static void link_log_end(const Link *l) {
 
         case LINK_E_TLS:
                 link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
-                         stream_problem(&l->stream));
+                         stream_problem(&l->telnet.stream));
                 break;
 
         case LINK_E_TLS_MIXED:
@@ -259,7 +278,7 @@ static void link_log_end(const Link *l) {
 
         case LINK_E_OVERLONG:
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
-                         "sent a subnegotiation of option %u of more than %u bytes, closing it", l->telnet.in.option,
+                         "sent a subnegotiation of option %u of more than %u bytes, closing it", l->telnet.session.in.option,
                          TELNET_SUBNEGOTIATION_MAX);
                 break;
 
@@ -303,16 +322,16 @@ static void link_say_goodbye(Link *l) {
         }
 
         if (told) {
-                (void) telnet_session_settle(&l->telnet, &l->stream.out);
-                (void) buffer_append(&l->stream.out, told, strlen(told));
+                (void) telnet_connection_settle(&l->telnet);
+                (void) buffer_append(&l->telnet.stream.out, told, strlen(told));
         }
 
         if (l->verdict == LINK_E_NOT_SERVED && l->uri)
                 (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         if (gently)
-                closer_take(concentrator_closer(l->concentrator), &l->stream, charge_is_open(&l->charge) ? &l->charge : NULL);
+                closer_take(concentrator_closer(l->concentrator), &l->telnet.stream, charge_is_open(&l->charge) ? &l->charge : NULL);
         else
-                stream_close(&l->stream);
+                stream_close(&l->telnet.stream);
 }
 
 static void link_leave_predecessor(Link *l) {
@@ -369,7 +388,9 @@ void link_deliver_pending(Link *l) {
         link_update_reading(l);
 }
 
-static int link_data(Link *l, const uint8_t *data, size_t n) {
+static int link_data(TelnetConnection *t, const uint8_t *data, size_t n) {
+        Link *l = container_of(t, Link, telnet);
+
         if (link_is_heard(l)) {
                 console_output(l->console, data, n);
                 return 0;
@@ -378,27 +399,10 @@ static int link_data(Link *l, const uint8_t *data, size_t n) {
         return buffer_append(&l->pending, data, n) < 0 ? LINK_E_TALKATIVE : 0;
 }
 
-/* To be called after an answer has been queued behind @queued bytes, or has not been (@r). Returns: 0 or a LinkVerdict. */
-static int link_answered(Link *l, size_t queued, int r) {
-        if (r < 0)
-                return LINK_E_DEAF;
-
-        if (l->state == LINK_DEPARTED)
-                buffer_clear(&l->stream.out);
-        else
-                l->answers += l->stream.out.size - queued;
-
-        return l->answers > LINK_LIVE_ANSWERS_MAX ? LINK_E_DEAF : 0;
-}
-
 int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
-        size_t queued = l->stream.out.size;
+        int r = telnet_connection_settle(&l->telnet);
 
-        int r = telnet_session_settle(&l->telnet, &l->stream.out);
-        if (r >= 0)
-                r = vmware_put(&l->stream.out, code, data, n);
-
-        return link_answered(l, queued, r);
+        return r < 0 ? r : vmware_put(&l->telnet.stream.out, code, data, n);
 }
 
 /*
@@ -411,7 +415,6 @@ static int link_begin_tls(Link *l) {
 
         l->security = LINK_TLS;
         l->authenticating = false;
-        telnet_session_init(&l->telnet, TELNET_CR_LF_KEPT);
         com_port_init(&l->com_port);
         buffer_clear(&l->pending);
         link_leave_doubts(l);
@@ -420,7 +423,7 @@ static int link_begin_tls(Link *l) {
         l->identity = (VmIdentity){};
         timeout_stop(&l->question);
 
-        int r = context ? stream_start_tls(&l->stream, context, NULL) : -ENOTSUP;
+        int r = context ? stream_start_tls(&l->telnet.stream, context, NULL) : -ENOTSUP;
         if (r < 0)
                 return r;
 
@@ -431,7 +434,7 @@ static int link_begin_tls(Link *l) {
 /* Its first byte tells TLS from telnet. Returns: 0, -EAGAIN if it has not come yet, or why the link is to be closed. */
 static int link_begin(Link *l) {
         uint8_t first = 0;
-        ssize_t n = stream_peek(&l->stream, &first);
+        ssize_t n = stream_peek(&l->telnet.stream, &first);
 
         if (n <= 0)
                 return n == -EAGAIN ? -EAGAIN : LINK_E_ENDED;
@@ -440,16 +443,14 @@ static int link_begin(Link *l) {
 }
 
 static int link_put_authentication(Link *l, AuthenticationMessage message) {
-        int r = telnet_session_settle(&l->telnet, &l->stream.out);
+        int r = telnet_connection_settle(&l->telnet);
 
-        return r < 0 ? r : authentication_put(&l->stream.out, message);
+        return r < 0 ? r : authentication_put(&l->telnet.stream.out, message);
 }
 
 static int link_ask_authentication(Link *l) {
-        size_t queued = l->stream.out.size;
-
         l->authenticating = true;
-        return link_answered(l, queued, link_put_authentication(l, AUTHENTICATION_SEND));
+        return link_put_authentication(l, AUTHENTICATION_SEND);
 }
 
 static int link_ask(Link *l);
@@ -459,11 +460,11 @@ static int link_decline_tls(Link *l) {
         if (l->security == LINK_MUST_START_TLS)
                 return LINK_E_PLAIN;
 
-        return telnet_option_enabled(&l->telnet.options, TELNET_HIM, TELNET_VMWARE) ? link_ask(l) : 0;
+        return telnet_option_enabled(&l->telnet.session.options, TELNET_HIM, TELNET_VMWARE) ? link_ask(l) : 0;
 }
 
 static int link_accept_tls(Link *l) {
-        if (link_put_authentication(l, AUTHENTICATION_ACCEPTED) < 0 || stream_flush(&l->stream) <= 0)
+        if (link_put_authentication(l, AUTHENTICATION_ACCEPTED) < 0 || stream_flush(&l->telnet.stream) <= 0)
                 return LINK_E_DEAF;
 
         return link_begin_tls(l);
@@ -693,13 +694,12 @@ static int link_handle_suboption(Link *l, const VMwareSuboption *s) {
         }
 }
 
-static int link_negotiate(Link *l, const TelnetEvent *event) {
-        size_t queued = l->stream.out.size;
+static int link_negotiate(TelnetConnection *t, const TelnetEvent *event) {
+        Link *l = container_of(t, Link, telnet);
         TelnetAnswer answer = {};
 
-        int r = telnet_session_negotiate(&l->telnet, link_policy(l), event, &l->stream.out, &answer);
-        r = link_answered(l, queued, r);
-        if (r != 0)
+        int r = telnet_connection_negotiate(t, event, &answer);
+        if (r < 0)
                 return r;
 
         if (event->option == TELNET_COM_PORT && answer.changed && l->state == LINK_LIVE)
@@ -732,12 +732,10 @@ static int link_handle_com_port(Link *l, const TelnetEvent *event) {
         char before[COM_PORT_TEXT_MAX], text[COM_PORT_TEXT_MAX];
 
         com_port_format(&l->com_port, before);
-        size_t queued = l->stream.out.size;
-        int r = telnet_session_settle(&l->telnet, &l->stream.out);
+        int r = telnet_connection_settle(&l->telnet);
         if (r >= 0)
-                r = com_port_handle(&l->com_port, event, &l->stream.out);
-        r = link_answered(l, queued, r);
-        if (r != 0 || streq(com_port_format(&l->com_port, text), before))
+                r = com_port_handle(&l->com_port, event, &l->telnet.stream.out);
+        if (r < 0 || streq(com_port_format(&l->com_port, text), before))
                 return r;
 
         link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s", text);
@@ -746,10 +744,11 @@ static int link_handle_com_port(Link *l, const TelnetEvent *event) {
         return 0;
 }
 
-static int link_subnegotiate(Link *l, const TelnetEvent *event) {
+static int link_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
+        Link *l = container_of(t, Link, telnet);
         VMwareSuboption suboption;
 
-        if (!telnet_option_enabled(&l->telnet.options, TELNET_HIM, event->option)) {
+        if (!telnet_option_enabled(&l->telnet.session.options, TELNET_HIM, event->option)) {
                 link_log(l, LOG_DEBUG, NULL, "subnegotiates option %u, which is not in force", event->option);
                 return 0;
         }
@@ -770,46 +769,12 @@ static int link_subnegotiate(Link *l, const TelnetEvent *event) {
         }
 }
 
-static int link_handle(Link *l, const TelnetEvent *event) {
-        switch (event->type) {
-
-        case TELNET_EVENT_DATA:
-                return link_data(l, event->data, event->size);
-
-        case TELNET_EVENT_NEGOTIATION:
-                return link_negotiate(l, event);
-
-        case TELNET_EVENT_SUBNEGOTIATION:
-                return link_subnegotiate(l, event);
-
-        case TELNET_EVENT_OVERLONG:
-                return LINK_E_OVERLONG;
-
-        default: /* of all commands none means anything from a VM */
-                return 0;
-        }
-}
-
-/* Returns: 0, or why it is to be closed. */
-static int link_receive(Link *l, const uint8_t *p, size_t n) {
-        int r = 0;
-
-        while (n > 0 && r == 0) {
-                TelnetEvent event;
-                size_t used = telnet_decode(&l->telnet.in, p, n, &event);
-
-                p += used;
-                n -= used;
-                r = link_handle(l, &event);
-
-                /* Whoever can write into the connection could have the VM say something before TLS begins, and
-                 * have it heard as if it had come in TLS. */
-                if (r == 0 && n > 0 && l->stream.handshake)
-                        r = LINK_E_TLS_MIXED;
-        }
-
-        return r;
-}
+/* Of all commands none means anything from a VM. */
+static const TelnetHandler link_telnet_handler = {
+        .data = link_data,
+        .negotiation = link_negotiate,
+        .subnegotiation = link_subnegotiate,
+};
 
 static size_t link_read_max(const Link *l) {
         return link_is_heard(l) ? MIN(l->turn_max, console_output_space(l->console)) : LINK_HANDSHAKE_READ_MAX;
@@ -832,11 +797,11 @@ static int link_read(Link *l) {
 
         size_t max = link_read_max(l);
         if (max == 0) { /* another link has filled the ring: this one is paused once the console is settled */
-                stream_resume(&l->stream);
+                stream_resume(&l->telnet.stream);
                 return -EAGAIN;
         }
 
-        ssize_t n = stream_read(&l->stream, input, max);
+        ssize_t n = stream_read(&l->telnet.stream, input, max);
         if (n == -EAGAIN)
                 return -EAGAIN;
         if (n <= 0)
@@ -847,13 +812,13 @@ static int link_read(Link *l) {
         usec_t began = now_monotonic();
 
         l->spoken = l->talked = true;
-        r = link_receive(l, input, (size_t) n);
+        r = telnet_connection_receive(&l->telnet, input, (size_t) n);
         link_adapt_turn(l, now_monotonic() - began, (size_t) n, max);
         return r;
 }
 
 static void link_stepped(Stream *s) {
-        link_update_charge(container_of(s, Link, stream));
+        link_update_charge(container_of(s, Link, telnet.stream));
 }
 
 /* The links of a console are flushed when it is settled. */
@@ -865,7 +830,7 @@ static void link_flush_soon(Link *l) {
 }
 
 static void link_readable(Stream *s) {
-        Link *l = container_of(s, Link, stream);
+        Link *l = container_of(s, Link, telnet.stream);
 
         int r = link_read(l);
         if (r == 0 || r == -EAGAIN)
@@ -875,7 +840,7 @@ static void link_readable(Stream *s) {
 }
 
 static void link_writable(Stream *s) {
-        link_flush_soon(container_of(s, Link, stream));
+        link_flush_soon(container_of(s, Link, telnet.stream));
 }
 
 /*
@@ -914,18 +879,18 @@ static int link_queue_breaks(Link *l) {
         uint8_t run[LINK_RUN_MAX];
         int r = 0;
 
-        while (r >= 0 && l->stream.out.size < LINK_ANSWERS_MAX) {
+        while (r >= 0 && l->telnet.stream.out.size < LINK_ANSWERS_MAX) {
                 size_t n = input_ring_to_break(ring, &l->input, l->input_limit);
                 if (n > LINK_RUN_MAX)
                         break;
 
                 if (n == 0) {
                         input_ring_pass_break(ring, &l->input);
-                        r = telnet_session_put(&l->telnet, &l->stream.out, (uint8_t[]){TELNET_BRK}, 1);
+                        r = telnet_connection_command(&l->telnet, (uint8_t[]){TELNET_BRK}, 1);
                 } else {
                         ring_read(&ring->bytes, l->input.bytes.position, run, n);
                         input_ring_advance(ring, &l->input, n);
-                        r = telnet_put_data(&l->telnet.out, &l->stream.out, run, n);
+                        r = telnet_connection_queue(&l->telnet, run, n);
                 }
         }
 
@@ -948,7 +913,7 @@ static int link_send_input(Link *l, bool *ret_more) {
                 return *ret_more ? vmotion_go_ahead(l->vmotion) : 0;
         }
 
-        ssize_t sent = telnet_transmit(&l->stream, &l->telnet, iov, n, concentrator_write_buffer(l->concentrator));
+        ssize_t sent = telnet_connection_send(&l->telnet, iov, n, concentrator_write_buffer(l->concentrator));
         if (sent < 0)
                 return (int) sent;
 
@@ -974,14 +939,13 @@ static int link_send(Link *l) {
         int r;
 
         do {
-                r = stream_flush(&l->stream);
+                r = telnet_connection_flush(&l->telnet);
                 if (r <= 0)
                         return r;
 
-                l->answers = 0;
                 if (l->vmotion)
                         vmotion_flushed(l->vmotion, l);
-                if (link_is_muted(l) || !l->has_input || l->stream.blocked)
+                if (link_is_muted(l) || !l->has_input || l->telnet.stream.blocked)
                         return 0;
 
                 r = link_send_input(l, &more);
@@ -1006,8 +970,6 @@ void link_flush(Link *l) {
                         return;
                 }
 
-                if (l->stream.out.size == 0)
-                        l->answers = 0;
                 if (l->has_input)
                         link_watch_stall(l, before);
         }
@@ -1024,15 +986,15 @@ static bool link_waits_for_others(const Link *l) {
 void link_update_reading(Link *l) {
         bool reading = link_is_identified(l)
                                ? link_is_heard(l) && !l->console->output_blocked
-                               : l->stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l);
+                               : l->telnet.stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l);
 
-        if (reading == l->stream.reading || l->verdict != 0)
+        if (reading == l->telnet.stream.reading || l->verdict != 0)
                 return;
 
         if (reading)
-                stream_resume(&l->stream);
+                stream_resume(&l->telnet.stream);
         else
-                stream_pause(&l->stream);
+                stream_pause(&l->telnet.stream);
 }
 
 int link_begin_input(Link *l) {
@@ -1101,8 +1063,9 @@ void link_go_live(Link *l, Link *predecessor) {
 
 void link_depart(Link *l) {
         l->state = LINK_DEPARTED;
+        l->telnet.mute = true;
         console_links_changed(l->console);
-        buffer_clear(&l->stream.out);
+        buffer_clear(&l->telnet.stream.out);
         if (l->verdict == 0)
                 timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_DEPARTURE), &l->timeout);
 }
@@ -1110,7 +1073,7 @@ void link_depart(Link *l) {
 /* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
 static bool link_has_more_to_say(Link *l) {
         return TAKE(l->talked, false) || !link_is_heard(l) || l->console->output_blocked ||
-               stream_has_unread(&l->stream);
+               stream_has_unread(&l->telnet.stream);
 }
 
 void link_handover_elapsed(Timeout *t) {

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "connection/telnet-connection.h"
 #include "console.h"
 #include "telnet/com-port.h"
-#include "telnet/session.h"
 #include "telnet/vm-identity.h"
-#include "transport/stream.h"
 
 /*
  * Link: a connection from an ESXi host, one serial port of one VM. It negotiates, learns who the VM is, joins
@@ -94,10 +93,9 @@ struct Link {
         LinkState state;
         int verdict; /* LinkVerdict or a negative errno: why it is closed; 0: it is not */
 
-        Stream stream;
+        TelnetConnection telnet;
         LinkSecurity security;
         bool authenticating; /* it has not said yet whether it begins TLS: nothing else is asked until it has */
-        TelnetSession telnet;
         ComPort com_port;
         char peer[ADDRESS_TEXT_MAX];
 
@@ -108,7 +106,6 @@ struct Link {
 
         bool spoken;     /* something has been read */
         size_t turn_max; /* bytes that are read at a time, so that they take no longer than LINK_TURN_USEC */
-        size_t answers; /* bytes of answers that have been queued since the queue was last empty */
         Buffer pending; /* output that its console cannot have yet */
         Charge charge;  /* of all that is kept for it; closed once it is known which VM it is */
 

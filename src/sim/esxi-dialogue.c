@@ -15,24 +15,24 @@ static const TelnetPolicy policy = {
 };
 
 int esxi_link_offer(EsxiLink *link) {
-        return telnet_session_offer(&link->telnet, &policy, &link->stream.out);
+        telnet_connection_init(&link->telnet, &policy, TELNET_CR_LF_KEPT, SIZE_MAX, &esxi_link_telnet_handler);
+        return telnet_connection_offer(&link->telnet);
 }
 
 /* From here on in TLS, where telnet begins anew. */
 int esxi_link_start_tls(EsxiLink *link) {
         link->settlement = SETTLEMENT_OFFERED;
         link->vmware_asked = false;
-        telnet_session_init(&link->telnet, TELNET_CR_LF_KEPT);
 
-        int r = stream_start_tls(&link->stream, link->hosts->tls, NULL);
+        int r = stream_start_tls(&link->telnet.stream, link->hosts->tls, NULL);
         return r < 0 ? r : esxi_link_offer(link);
 }
 
 static int offer_option(EsxiLink *link, uint8_t option) {
-        uint8_t command = telnet_option_enable(&link->telnet.options, TELNET_US, option);
+        uint8_t command = telnet_option_enable(&link->telnet.session.options, TELNET_US, option);
 
         return command == 0 ? 0
-                            : telnet_session_put(&link->telnet, &link->stream.out, (uint8_t[]){command, option}, 2);
+                            : telnet_connection_command(&link->telnet, (uint8_t[]){command, option}, 2);
 }
 
 /* ESXi holds back its WILL VMWARE until it knows whether there will be authentication. Then it sends it even if it was not
@@ -45,11 +45,11 @@ static int settle_authentication(EsxiLink *link) {
         if (!TAKE(link->vmware_asked, false))
                 return offer_option(link, TELNET_VMWARE);
 
-        return telnet_session_negotiate(&link->telnet, &policy, &held, &link->stream.out, &answer);
+        return telnet_connection_negotiate(&link->telnet, &held, &answer);
 }
 
 static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
-        bool wanted = link->hosts->habits->security == ESXI_START_TLS && !link->stream.tls;
+        bool wanted = link->hosts->habits->security == ESXI_START_TLS && !link->telnet.stream.tls;
         int r;
 
         switch (authentication_parse(event)) {
@@ -57,9 +57,9 @@ static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
         case AUTHENTICATION_SEND:
                 if (wanted && link->settlement == SETTLEMENT_AGREED) {
                         link->settlement = SETTLEMENT_STARTING;
-                        return authentication_put(&link->stream.out, AUTHENTICATION_START);
+                        return authentication_put(&link->telnet.stream.out, AUTHENTICATION_START);
                 }
-                r = authentication_put(&link->stream.out, AUTHENTICATION_DECLINED);
+                r = authentication_put(&link->telnet.stream.out, AUTHENTICATION_DECLINED);
                 return r < 0 || link->settlement != SETTLEMENT_AGREED ? r : settle_authentication(link);
 
         case AUTHENTICATION_ACCEPTED:
@@ -71,12 +71,12 @@ static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
 }
 
 int esxi_link_put(EsxiLink *link, VMwareCode code, const void *data, size_t n) {
-        int r = telnet_session_settle(&link->telnet, &link->stream.out);
+        int r = telnet_connection_settle(&link->telnet);
         if (r < 0)
                 return r;
 
         log_debug("→ %s", vmware_code_name((uint8_t) code));
-        return vmware_put(&link->stream.out, code, data, n);
+        return vmware_put(&link->telnet.stream.out, code, data, n);
 }
 
 static int put_uuid(EsxiLink *link, VMwareCode code, const uint8_t uuid[static 16]) {
@@ -172,7 +172,7 @@ int esxi_link_put_uart(EsxiLink *link) {
         } settings[] = {{{1, 0, 1, 0xc2, 0}, 5}, {{2, 8}, 2}, {{3, 1}, 2}, {{4, 1}, 2}};
 
         for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
-                int r = telnet_put_subnegotiation(&link->stream.out, TELNET_COM_PORT, settings[i].data,
+                int r = telnet_put_subnegotiation(&link->telnet.stream.out, TELNET_COM_PORT, settings[i].data,
                                                   settings[i].n);
                 if (r < 0)
                         return r;
@@ -190,7 +190,7 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
                 return 0;
         }
 
-        int r = telnet_session_negotiate(&link->telnet, &policy, event, &link->stream.out, &answer);
+        int r = telnet_connection_negotiate(&link->telnet, event, &answer);
         if (r < 0)
                 return r;
 
@@ -222,30 +222,43 @@ static int handle_subnegotiation(EsxiLink *link, const TelnetEvent *event) {
         }
 }
 
-int esxi_link_handle(EsxiLink *link, const TelnetEvent *event) {
-        switch (event->type) {
-
-        case TELNET_EVENT_DATA:
-                link->hosts->handler->input(link, event->data, event->size);
-                return 0;
-
-        case TELNET_EVENT_COMMAND:
-                if (event->command == TELNET_BRK)
-                        link->hosts->handler->brk(link);
-                return 0;
-
-        case TELNET_EVENT_NEGOTIATION:
-                return handle_negotiation(link, event);
-
-        case TELNET_EVENT_SUBNEGOTIATION:
-                return handle_subnegotiation(link, event);
-
-        case TELNET_EVENT_OVERLONG:
-                return -EPROTO;
-
-        case TELNET_EVENT_NONE:
-                return 0;
-        }
-
-        return 0;
+/* Its owner may have freed the link, or it may have ended: then nothing more is taken in. */
+static int link_goes_on(const EsxiLink *link) {
+        return link->owner && !link->ended ? 0 : -ECANCELED;
 }
+
+static int on_data(TelnetConnection *t, const uint8_t *data, size_t n) {
+        EsxiLink *link = container_of(t, EsxiLink, telnet);
+
+        link->hosts->handler->input(link, data, n);
+        return link_goes_on(link);
+}
+
+static int on_command(TelnetConnection *t, uint8_t command) {
+        EsxiLink *link = container_of(t, EsxiLink, telnet);
+
+        if (command == TELNET_BRK)
+                link->hosts->handler->brk(link);
+        return link_goes_on(link);
+}
+
+static int on_negotiation(TelnetConnection *t, const TelnetEvent *event) {
+        EsxiLink *link = container_of(t, EsxiLink, telnet);
+        int r = handle_negotiation(link, event);
+
+        return r < 0 ? r : link_goes_on(link);
+}
+
+static int on_subnegotiation(TelnetConnection *t, const TelnetEvent *event) {
+        EsxiLink *link = container_of(t, EsxiLink, telnet);
+        int r = handle_subnegotiation(link, event);
+
+        return r < 0 ? r : link_goes_on(link);
+}
+
+const TelnetHandler esxi_link_telnet_handler = {
+        .data = on_data,
+        .command = on_command,
+        .negotiation = on_negotiation,
+        .subnegotiation = on_subnegotiation,
+};

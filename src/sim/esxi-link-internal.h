@@ -14,7 +14,6 @@ typedef enum EsxiSettlement {
 } EsxiSettlement;
 
 struct EsxiLink {
-        Stream stream;
         EsxiHosts *hosts;
         void *owner; /* NULL: freed by its owner, to be freed as soon as the call on the stack is over */
         Timeout timeout; /* in hosts->gathering or hosts->parting */
@@ -31,7 +30,7 @@ struct EsxiLink {
         bool ended;
         int error; /* that sending failed with */
 
-        TelnetSession telnet; /* last: the end of it is a buffer that is rarely used */
+        TelnetConnection telnet; /* last, see there */
 };
 
 /* Offers what is offered first. Returns: 0 or a negative errno. */
@@ -40,9 +39,8 @@ int esxi_link_offer(EsxiLink *link);
 /* From here on in TLS, where telnet begins anew: offers what is offered first. Returns: 0 or a negative errno. */
 int esxi_link_start_tls(EsxiLink *link);
 
-/* Queues what there is to be answered, and tells the owner what it is to know. Returns: 0, or a negative errno if the
- * link cannot go on. */
-int esxi_link_handle(EsxiLink *link, const TelnetEvent *event);
+/* What the concentrator says is answered, and the owner is told what it is to know. */
+extern const TelnetHandler esxi_link_telnet_handler;
 
 /* Queues how a guest sets up its serial port. Returns: 0, -ENOBUFS, -ENOMEM. */
 int esxi_link_put_uart(EsxiLink *link);

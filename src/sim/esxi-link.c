@@ -8,7 +8,7 @@
 
 static void link_destroy(EsxiLink *link) {
         timeout_stop(&link->timeout);
-        stream_close(&link->stream);
+        stream_close(&link->telnet.stream);
         free(link);
 }
 
@@ -51,7 +51,7 @@ static void link_end(EsxiLink *link, int error) {
 
         link->ended = true;
         timeout_stop(&link->timeout);
-        Wire wire = stream_release(&link->stream); /* its queue stays */
+        Wire wire = stream_release(&link->telnet.stream); /* its queue stays */
         wire_close(&wire);
 
         bool entered = link_enter(link);
@@ -64,13 +64,13 @@ static void link_end(EsxiLink *link, int error) {
 static void link_break(EsxiLink *link, int error) {
         link->error = error;
         link->shut = true;
-        buffer_clear(&link->stream.out);
+        buffer_clear(&link->telnet.stream.out);
         esxi_link_resume(link);
 }
 
 /* As stream_flush(), but with --split each send() has a few bytes only. */
 static int link_send(EsxiLink *link) {
-        Stream *s = &link->stream;
+        Stream *s = &link->telnet.stream;
         size_t split = link->hosts->habits->split;
 
         if (split == 0)
@@ -96,14 +96,14 @@ void esxi_link_flush(EsxiLink *link) {
 
         /* Nobody listens any more. */
         if (link->shut) {
-                buffer_clear(&link->stream.out);
+                buffer_clear(&link->telnet.stream.out);
                 return;
         }
 
         int r = link_send(link);
         if (r > 0 && link->parting) {
                 link->shut = true;
-                r = stream_shutdown(&link->stream);
+                r = stream_shutdown(&link->telnet.stream);
                 timeout_start(&link->hosts->parting, &link->timeout);
         }
 
@@ -121,7 +121,7 @@ void esxi_link_parting_elapsed(Timeout *t) {
 
 /* What the handling of one read has queued goes out together, with --coalesce even that of several. */
 static void flush_answers(EsxiLink *link) {
-        if (link->hosts->habits->coalesce && !link->parting && link->stream.out.size > 0) {
+        if (link->hosts->habits->coalesce && !link->parting && link->telnet.stream.out.size > 0) {
                 if (!link->timeout.queue)
                         timeout_start(&link->hosts->gathering, &link->timeout);
         } else
@@ -129,9 +129,8 @@ static void flush_answers(EsxiLink *link) {
 }
 
 static void on_readable(Stream *s) {
-        EsxiLink *link = container_of(s, EsxiLink, stream);
+        EsxiLink *link = container_of(s, EsxiLink, telnet.stream);
         uint8_t data[LINK_READ_MAX];
-        int r = 0;
 
         ssize_t n = stream_read(s, data, sizeof data);
         if (n == -EAGAIN)
@@ -142,12 +141,7 @@ static void on_readable(Stream *s) {
         }
 
         bool entered = link_enter(link);
-        for (size_t used = 0; used < (size_t) n && r >= 0 && link->owner && !link->ended;) {
-                TelnetEvent event;
-
-                used += telnet_decode(&link->telnet.in, data + used, (size_t) n - used, &event);
-                r = esxi_link_handle(link, &event);
-        }
+        int r = telnet_connection_receive(&link->telnet, data, (size_t) n);
 
         if (r < 0)
                 link_end(link, r);
@@ -158,7 +152,7 @@ static void on_readable(Stream *s) {
 }
 
 static void on_writable(Stream *s) {
-        EsxiLink *link = container_of(s, EsxiLink, stream);
+        EsxiLink *link = container_of(s, EsxiLink, telnet.stream);
 
         bool entered = link_enter(link);
         esxi_link_flush(link);
@@ -185,9 +179,8 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
 
         link->hosts = hosts;
         link->owner = owner;
-        telnet_session_init(&link->telnet, TELNET_CR_LF_KEPT);
 
-        int r = stream_open(&link->stream, hosts->poller, WIRE_PLAIN(TAKE_FD(fd)), LINK_OUT_MAX, &stream_handler);
+        int r = stream_open(&link->telnet.stream, hosts->poller, WIRE_PLAIN(TAKE_FD(fd)), LINK_OUT_MAX, &stream_handler);
         if (r < 0)
                 return r;
 
@@ -197,7 +190,7 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
         if (r >= 0)
                 r = link_send(link);
         if (r < 0) {
-                stream_close(&link->stream);
+                stream_close(&link->telnet.stream);
                 return r;
         }
 
@@ -210,9 +203,9 @@ void esxi_link_go_live(EsxiLink *link) {
 }
 
 size_t esxi_link_room(const EsxiLink *link) {
-        const Buffer *out = &link->stream.out;
+        const Buffer *out = &link->telnet.stream.out;
 
-        if (!link->live || link->parting || link->shut || link->ended || link->stream.blocked ||
+        if (!link->live || link->parting || link->shut || link->ended || link->telnet.stream.blocked ||
             out->size >= LINK_DATA_MAX)
                 return 0;
 
@@ -222,16 +215,16 @@ size_t esxi_link_room(const EsxiLink *link) {
 int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
         assert(n > 0 && n <= esxi_link_room(link));
 
-        if (!link->uart_set && telnet_option_enabled(&link->telnet.options, TELNET_US, TELNET_COM_PORT)) {
+        if (!link->uart_set && telnet_option_enabled(&link->telnet.session.options, TELNET_US, TELNET_COM_PORT)) {
                 link->uart_set = true;
-                int r = telnet_session_settle(&link->telnet, &link->stream.out);
+                int r = telnet_connection_settle(&link->telnet);
                 if (r >= 0)
                         r = esxi_link_put_uart(link);
                 if (r < 0)
                         return r;
         }
 
-        return telnet_put_data(&link->telnet.out, &link->stream.out, data, n);
+        return telnet_connection_queue(&link->telnet, data, n);
 }
 
 bool esxi_link_drained(EsxiLink *link) {
@@ -239,21 +232,21 @@ bool esxi_link_drained(EsxiLink *link) {
                 return true;
 
         /* Nothing is to be owed on this connection when the next byte goes over another one. */
-        if (telnet_session_settle(&link->telnet, &link->stream.out) < 0)
+        if (telnet_connection_settle(&link->telnet) < 0)
                 return false;
 
         esxi_link_flush(link);
-        return stream_is_flushed(&link->stream);
+        return stream_is_flushed(&link->telnet.stream);
 }
 
 void esxi_link_pause(EsxiLink *link) {
-        if (link->stream.reading)
-                stream_pause(&link->stream);
+        if (link->telnet.stream.reading)
+                stream_pause(&link->telnet.stream);
 }
 
 void esxi_link_resume(EsxiLink *link) {
-        if (!link->stream.reading && !link->ended)
-                stream_resume(&link->stream);
+        if (!link->telnet.stream.reading && !link->ended)
+                stream_resume(&link->telnet.stream);
 }
 
 void esxi_link_part(EsxiLink *link) {
@@ -262,7 +255,7 @@ void esxi_link_part(EsxiLink *link) {
 
         timeout_stop(&link->timeout);
         link->parting = true;
-        (void) telnet_session_settle(&link->telnet, &link->stream.out);
+        (void) telnet_connection_settle(&link->telnet);
         esxi_link_resume(link);
         esxi_link_flush(link);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "connection/telnet-connection.h"
 #include "esxi-hosts.h"
-#include "telnet/session.h"
 #include "telnet/vmware.h"
-#include "transport/stream.h"
 
 /*
  * EsxiLink: one connection of a VM's serial port to the concentrator, as an ESXi host makes it: the telnet

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/log.h"
+#include "connection/telnet-connection.h"
 #include "remote-guest.h"
-#include "telnet/session.h"
 #include "transport/socket.h"
-#include "transport/stream.h"
 
 #define RECONNECT_USEC USEC_PER_SEC
 
@@ -17,8 +16,8 @@ struct RemoteGuest {
         const GuestHandler *handler;
         void *userdata;
 
-        Stream stream; /* its descriptor is -1 between two connections */
-        TelnetSession telnet;
+        TelnetConnection telnet; /* its descriptor is -1 between two connections */
+        uint8_t *data;           /* where the serial data of a read goes */
         sd_event_source *reconnect;
         bool joined;   /* the connection has been made */
         bool reported; /* the absence of a machine has been logged: once until one has been there again */
@@ -57,7 +56,7 @@ static void report_absence(RemoteGuest *g, int error) {
 static void end_connection(RemoteGuest *g, int error) {
         report_absence(g, error);
         g->joined = false;
-        stream_close(&g->stream);
+        stream_close(&g->telnet.stream);
 
         int r = sd_event_add_time_relative(poller_event(g->poller), &g->reconnect, CLOCK_MONOTONIC, RECONNECT_USEC, 0,
                                            on_reconnect, g);
@@ -72,13 +71,13 @@ static void end_connection(RemoteGuest *g, int error) {
 static void flush(RemoteGuest *g) {
         char address[ADDRESS_TEXT_MAX];
 
-        int r = stream_flush(&g->stream);
+        int r = stream_flush(&g->telnet.stream);
         if (r < 0) {
                 end_connection(g, r);
                 return;
         }
 
-        if (r == 0 || g->joined || g->stream.broken)
+        if (r == 0 || g->joined || g->telnet.stream.broken)
                 return;
 
         g->joined = true;
@@ -87,7 +86,7 @@ static void flush(RemoteGuest *g) {
 }
 
 static void on_readable(Stream *s) {
-        RemoteGuest *g = container_of(s, RemoteGuest, stream);
+        RemoteGuest *g = container_of(s, RemoteGuest, telnet.stream);
         uint8_t first;
 
         /* The end of a connection is noticed here, so that it is made again even while nobody takes the output. */
@@ -104,11 +103,21 @@ static void on_readable(Stream *s) {
 }
 
 static void on_writable(Stream *s) {
-        RemoteGuest *g = container_of(s, RemoteGuest, stream);
+        RemoteGuest *g = container_of(s, RemoteGuest, telnet.stream);
 
         flush(g);
         g->handler->writable(g->userdata);
 }
+
+static int on_data(TelnetConnection *t, const uint8_t *data, size_t n) {
+        RemoteGuest *g = container_of(t, RemoteGuest, telnet);
+
+        memmove(g->data, data, n);
+        g->data += n;
+        return 0;
+}
+
+static const TelnetHandler telnet_handler = {.data = on_data};
 
 static const StreamHandler stream_handler = {
         .readable = on_readable,
@@ -120,12 +129,12 @@ static int open_connection(RemoteGuest *g) {
         if (fd < 0)
                 return fd;
 
-        int r = stream_open(&g->stream, g->poller, WIRE_PLAIN(fd), OUT_MAX, &stream_handler);
+        int r = stream_open(&g->telnet.stream, g->poller, WIRE_PLAIN(fd), OUT_MAX, &stream_handler);
         if (r < 0)
                 return r;
 
-        telnet_session_init(&g->telnet, TELNET_CR_LF_KEPT);
-        return telnet_session_offer(&g->telnet, &policy, &g->stream.out);
+        telnet_connection_init(&g->telnet, &policy, TELNET_CR_LF_KEPT, OUT_MAX, &telnet_handler);
+        return telnet_connection_offer(&g->telnet);
 }
 
 static void connect_to_machine(RemoteGuest *g) {
@@ -133,7 +142,7 @@ static void connect_to_machine(RemoteGuest *g) {
 
         /* An address of this machine may have refused already, and sending would not tell why. */
         if (r >= 0)
-                r = socket_take_error(g->stream.watch.fd);
+                r = socket_take_error(g->telnet.stream.watch.fd);
 
         if (r < 0)
                 end_connection(g, r);
@@ -152,7 +161,7 @@ int remote_guest_new(Poller *poller, const SocketAddress *address, const GuestHa
                 .address = address,
                 .handler = handler,
                 .userdata = userdata,
-                .stream.watch.fd = -1,
+                .telnet.stream.watch.fd = -1,
         };
 
         connect_to_machine(g);
@@ -165,54 +174,35 @@ RemoteGuest *remote_guest_free(RemoteGuest *g) {
                 return NULL;
 
         sd_event_source_disable_unref(g->reconnect);
-        stream_close(&g->stream);
+        stream_close(&g->telnet.stream);
         free(g);
         return NULL;
 }
 
-/* Moves the serial data to the beginning of @data and acts on telnet's commands. Returns: the size of the serial data, or a
- * negative errno. */
-static ssize_t decode(RemoteGuest *g, uint8_t *data, size_t n) {
-        size_t size = 0;
-
-        for (size_t used = 0; used < n;) {
-                TelnetAnswer answer;
-                TelnetEvent event;
-                int r = 0;
-
-                used += telnet_decode(&g->telnet.in, data + used, n - used, &event);
-                if (event.type == TELNET_EVENT_DATA) {
-                        memmove(data + size, event.data, event.size);
-                        size += event.size;
-                } else if (event.type == TELNET_EVENT_NEGOTIATION)
-                        r = telnet_session_negotiate(&g->telnet, &policy, &event, &g->stream.out, &answer);
-                if (r < 0)
-                        return r;
-        }
-
-        return (ssize_t) size;
-}
-
 size_t remote_guest_read(RemoteGuest *g, uint8_t *data, size_t n) {
-        if (g->stream.watch.fd < 0)
+        if (g->telnet.stream.watch.fd < 0)
                 return 0;
 
-        ssize_t k = stream_read(&g->stream, data, n);
+        ssize_t k = stream_read(&g->telnet.stream, data, n);
         if (k == -EAGAIN || k == -EINTR) {
-                stream_resume(&g->stream);
+                stream_resume(&g->telnet.stream);
                 return 0;
         }
 
-        ssize_t size = k > 0 ? decode(g, data, (size_t) k) : k;
-        if (k <= 0 || size < 0) {
-                end_connection(g, (int) size);
+        /* The serial data is moved to the beginning of @data. */
+        g->data = data;
+        int r = k > 0 ? telnet_connection_receive(&g->telnet, data, (size_t) k) : (int) k;
+        if (k <= 0 || r < 0) {
+                end_connection(g, r);
                 return 0;
         }
+
+        size_t size = (size_t) (g->data - data);
 
         flush(g);
         if (size == 0)
-                stream_resume(&g->stream);
-        return (size_t) size;
+                stream_resume(&g->telnet.stream);
+        return size;
 }
 
 /* @r: the result of queuing something for the machine */
@@ -227,19 +217,19 @@ void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n) {
         if (!g->joined)
                 return;
 
-        int r = telnet_put_data(&g->telnet.out, &g->stream.out, data, n);
+        int r = telnet_connection_queue(&g->telnet, data, n);
 
         /* A CR at the end gets the byte that telnet wants behind it now, not only with what is typed next. */
         if (r >= 0)
-                r = telnet_session_settle(&g->telnet, &g->stream.out);
+                r = telnet_connection_settle(&g->telnet);
         queued(g, r);
 }
 
 void remote_guest_send_break(RemoteGuest *g) {
         if (g->joined)
-                queued(g, telnet_session_put(&g->telnet, &g->stream.out, (uint8_t[]){TELNET_BRK}, 1));
+                queued(g, telnet_connection_command(&g->telnet, (uint8_t[]){TELNET_BRK}, 1));
 }
 
 size_t remote_guest_backlog(const RemoteGuest *g) {
-        return g->stream.out.size;
+        return g->telnet.stream.out.size;
 }

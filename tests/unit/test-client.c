@@ -148,7 +148,7 @@ static void test_a_client_that_takes_older_output_breaks_the_silence(_unused_ vo
 
         console_output(console, much, sizeof much);
         concentrator_settle(concentrator);
-        assert_true(first->stream.blocked);
+        assert_true(first->telnet.stream.blocked);
 
         Client *second = half_close(other, at_other);
         assert_ptr_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->oldest, &first->vm_silence);
@@ -191,7 +191,7 @@ static void say(Console *console, int fd, const void *data, size_t n) {
         assert_int_equal(write(fd, data, n), (ssize_t) n);
         do
                 run_once();
-        while (stream_has_unread(&c->stream));
+        while (stream_has_unread(&c->telnet.stream));
 }
 
 /* The offers in two pieces, whatever comes between them, are no input and no telnet. */
