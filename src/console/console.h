@@ -246,7 +246,8 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
  * console_settle(). */
 void console_settle_clash(Console *c);
 
-/* Charges what the ring keeps for clients that lag to the owner of the client that is furthest behind (console-lag.c). To be
+/* Charges what the ring keeps for clients that lag to the owner of the client that was furthest behind when the lag began
+ * (console-lag.c). To be
  * called after ring_trim(). */
 void console_update_lag(Console *c);
 

@@ -66,7 +66,7 @@ typedef struct VspcBackend {
         int (*remove)(void *state, const char *id);
 
         /* What has been put and removed outlives a power cut once this has returned. May be NULL. Called at most once a
-         * second, but for the end and after errors. */
+         * second, but for the end, after errors, and after each 65,536 changes. */
         int (*sync)(void *state);
 } VspcBackend;
 
