@@ -72,8 +72,8 @@ class SeveralHosts(TestCase):
         sent += client.send_some(paste[sent:])
         self.assertEqual(send_until_stuck(client, paste[sent:]), 0)
         self.assertLess(sent, len(paste))
+        wait_for(lambda: (first.pump(), deaf.pump(), min(len(first.data), len(deaf.data)) >= sent)[2], "both to have all")
         for vm in deaf, first:
-            vm.wait_size(sent)
             self.assertSameBytes(vm.data, paste[:sent])
 
 
