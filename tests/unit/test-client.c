@@ -10,10 +10,9 @@
 
 #include "console/client.h"
 
-#define SHORT (5 * USEC_PER_MSEC)
+#include "concentrator.h"
 
-static sd_event *event;
-static Concentrator *concentrator;
+#define SHORT (5 * USEC_PER_MSEC)
 
 static int begin(_unused_ void **state) {
         Settings settings;
@@ -21,25 +20,8 @@ static int begin(_unused_ void **state) {
         settings_init(&settings);
         settings.vm_ports = false;
         settings.scrollback_size = 1 << 20;
-        assert_int_equal(sd_event_new(&event), 0);
-        assert_int_equal(concentrator_new(event, &settings, 1000, &concentrator), 0);
+        begin_concentrator(&settings);
         return 0;
-}
-
-static int end(_unused_ void **state) {
-        concentrator = concentrator_free(concentrator);
-        event = sd_event_unref(event);
-        return 0;
-}
-
-static Console *new_console(uint8_t n) {
-        const uint8_t uuid[16] = {n};
-        char id[UUID_TEXT_MAX];
-        Console *console;
-
-        uuid_format(uuid, id);
-        assert_int_equal(console_new(concentrator, id, uuid, "web01", "s0", 0, &console), 0);
-        return console;
 }
 
 /* Returns: the other end of its connection. */

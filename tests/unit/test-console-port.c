@@ -9,10 +9,11 @@
 #include "harness.h"
 
 #include "console/client.h"
-#include "console/console.h"
 #include "console/link.h"
 #include "telnet/vmware.h"
 #include "transport/socket.h"
+
+#include "concentrator.h"
 
 #define MINUTE (60 * USEC_PER_SEC)
 #define HOUR (60 * MINUTE)
@@ -20,15 +21,12 @@
 #define FIRST 41000U
 
 static usec_t put_forward;
-usec_t __real_event_now(sd_event *event);
-usec_t __wrap_event_now(sd_event *event);
+usec_t __real_event_now(sd_event *e);
+usec_t __wrap_event_now(sd_event *e);
 
-usec_t __wrap_event_now(sd_event *event) {
-        return __real_event_now(event) + put_forward;
+usec_t __wrap_event_now(sd_event *e) {
+        return __real_event_now(e) + put_forward;
 }
-
-static sd_event *event;
-static Concentrator *concentrator;
 
 static int begin(_unused_ void **state) {
         Settings settings;
@@ -38,14 +36,7 @@ static int begin(_unused_ void **state) {
         settings.vm_port_range_start = FIRST;
         settings.vm_port_range_end = FIRST + 1;
         assert_int_equal(address_parse("127.77.0.2", &settings.vm_port_address), 0); /* nobody else's */
-        assert_true(sd_event_new(&event) >= 0);
-        assert_int_equal(concentrator_new(event, &settings, 1024, &concentrator), 0);
-        return 0;
-}
-
-static int end(_unused_ void **state) {
-        concentrator_freep(&concentrator);
-        event = sd_event_unref(event);
+        begin_concentrator(&settings);
         return 0;
 }
 

@@ -2,41 +2,26 @@
 
 /* The order in which consoles that have changed are settled, and that sockets need not wait for all of them. */
 
-#include <stdio.h>
 #include <sys/socket.h>
 
 #include "harness.h"
 
-#include "console/console.h"
+#include "concentrator.h"
 
 #define TURNS_MAX 100
-
-static sd_event *event;
-static Concentrator *concentrator;
 
 static int begin(_unused_ void **state) {
         Settings settings;
 
         settings_init(&settings);
         settings.vm_ports = false;
-        assert_true(sd_event_new(&event) >= 0);
-        assert_int_equal(concentrator_new(event, &settings, 1024, &concentrator), 0);
+        begin_concentrator(&settings);
         return 0;
 }
 
-static int end(_unused_ void **state) {
-        concentrator_freep(&concentrator);
-        event = sd_event_unref(event);
-        return 0;
-}
+static Console *new_settled_console(uint8_t n) {
+        Console *c = new_console(n);
 
-static Console *new_console(uint8_t n) {
-        const uint8_t uuid[16] = {n};
-        char id[16];
-        Console *c;
-
-        snprintf(id, sizeof id, "%u", n);
-        assert_int_equal(console_new(concentrator, id, uuid, "web01", "s0", 0, &c), 0);
         console_announce(c);
         concentrator_settle(concentrator);
         return c;
@@ -57,7 +42,7 @@ static void test_a_socket_has_its_turn_while_a_console_changes_without_end(_unus
         Poller *poller = concentrator_poller(concentrator);
         int pair[2];
 
-        Console *c = new_console(1);
+        Console *c = new_settled_console(1);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
         static Watch watch = {.handler = on_readable};
         watch.fd = pair[0];
@@ -90,7 +75,7 @@ static void test_what_happens_to_one_console_goes_before_what_happens_to_all(_un
         Console *consoles[4];
 
         for (uint8_t i = 0; i < ELEMENTSOF(consoles); i++)
-                consoles[i] = new_console(i);
+                consoles[i] = new_settled_console(i);
         for (unsigned i = 0; i < ELEMENTSOF(consoles); i++) {
                 consoles[i]->has_news = true; /* so that the order is seen */
                 console_settings_changed(consoles[i], false);
