@@ -18,7 +18,7 @@ static bool links_share_uri(const Link *a, const Link *b) {
 
 /* Whether clients could wait for @l at all. */
 static bool link_may_set_pace(const Link *l) {
-        return l->state == LINK_LIVE && l->has_input && !link_is_held(l) && !l->telnet.stream.broken;
+        return l->state == LINK_LIVE && !link_is_held(l) && !l->telnet.stream.broken;
 }
 
 /* Whether clients wait for @l. Of the links of one URI only one sets the pace: the newest that takes input, or the newest
@@ -38,19 +38,16 @@ static bool link_sets_pace(const Link *l) {
         return true;
 }
 
-/* What may be typed until a cursor is @max bytes behind. It may be nothing but breaks. */
-static size_t cursor_space(const Console *c, const InputCursor *cursor, size_t max) {
-        uint64_t lag = input_ring_lag(&c->input, cursor);
+/* What may be typed until @m is @max bytes behind. It may be nothing but breaks. */
+static size_t space_behind(const Console *c, const InputMark *m, size_t max) {
+        uint64_t lag = input_ring_lag(&c->input, m);
 
-        return lag < max ? MIN((size_t) (max - lag), 2 * input_ring_break_space(&c->input, cursor)) : 0;
+        return lag < max ? MIN((size_t) (max - lag), 2 * input_ring_break_space(&c->input, m)) : 0;
 }
 
-/* The cursor at which the winner of @v goes on; NULL: it has none. */
-static const InputCursor *vmotion_cursor(const VMotion *v) {
-        if (v->source)
-                return v->source->has_input ? &v->source->input : NULL;
-
-        return v->has_input ? &v->input : NULL;
+/* Where the winner of @v goes on. */
+static const InputMark *vmotion_input(const VMotion *v) {
+        return v->source ? &v->source->input : &v->input;
 }
 
 /* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
@@ -61,11 +58,11 @@ static size_t input_space(const Console *c, size_t pace, size_t held) {
 
         DL_FOREACH2(c->links, l, console_next)
                 if (link_sets_pace(l))
-                        space = MIN(space, cursor_space(c, &l->input, pace));
+                        space = MIN(space, space_behind(c, &l->input, pace));
 
         DL_FOREACH(c->vmotions, v)
-                if (vmotion_state_holds(v->state) && vmotion_cursor(v))
-                        space = MIN(space, cursor_space(c, vmotion_cursor(v), held));
+                if (vmotion_state_holds(v->state))
+                        space = MIN(space, space_behind(c, vmotion_input(v), held));
 
         return space;
 }
@@ -89,28 +86,25 @@ bool console_holds_input(const Console *c) {
         return c->vmotions;
 }
 
-static const InputCursor *cursor_behind(const InputCursor *a, const InputCursor *b) {
-        if (!a || !b)
-                return a ?: b;
-        if (a->bytes.position != b->bytes.position)
-                return a->bytes.position < b->bytes.position ? a : b;
+static const InputMark *further_behind(const InputMark *a, const InputMark *b) {
+        if (!a || a->position > b->position)
+                return b;
 
-        return a->n_breaks < b->n_breaks ? a : b;
+        return a->position == b->position && a->n_breaks > b->n_breaks ? b : a;
 }
 
 /* Gives back the memory of what all links have taken. */
 static void console_trim_input(Console *c) {
-        const InputCursor *behind = NULL;
+        const InputMark *behind = NULL;
         const Link *l;
         const VMotion *v;
 
         DL_FOREACH2(c->links, l, console_next)
-                if (l->has_input)
-                        behind = cursor_behind(behind, &l->input);
+                if (l->state == LINK_LIVE)
+                        behind = further_behind(behind, &l->input);
 
         DL_FOREACH(c->vmotions, v)
-                if (vmotion_cursor(v))
-                        behind = cursor_behind(behind, vmotion_cursor(v));
+                behind = further_behind(behind, vmotion_input(v));
 
         size_t size = input_ring_trim(&c->input, behind);
         if (size == 0)
@@ -126,12 +120,11 @@ static void console_drop_input(Console *c) {
         VMotion *v;
 
         DL_FOREACH2(c->links, l, console_next)
-                if (l->has_input)
+                if (l->state == LINK_LIVE)
                         link_skip_input(l, end);
 
         DL_FOREACH(c->vmotions, v)
-                if (v->has_input)
-                        input_ring_skip(&c->input, &v->input, end);
+                v->input = end;
 }
 
 /* The account wants the memory back. */

@@ -6,20 +6,6 @@
 #include "console-vmotion.h"
 #include "message.h"
 
-/* @winner goes on in the console's input where the source is, or was. */
-static void vmotion_hand_over_input(VMotion *v, Link *winner) {
-        InputCursor cursor;
-
-        if (v->source && v->source->has_input)
-                cursor = link_release_input(v->source);
-        else if (TAKE(v->has_input, false))
-                cursor = v->input;
-        else
-                return;
-
-        link_take_over_input(winner, &cursor);
-}
-
 /* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over, and a target that has not
  * won is closed. */
 static void vmotion_end(VMotion *v, Link *winner) {
@@ -27,10 +13,7 @@ static void vmotion_end(VMotion *v, Link *winner) {
         Console *console = v->console;
 
         if (winner && winner != v->source)
-                vmotion_hand_over_input(v, winner);
-        if (TAKE(v->has_input, false))
-                input_ring_leave(&console->input, &v->input);
-
+                winner->input = v->source ? v->source->input : v->input;
         if (v->source) {
                 v->source->vmotion = NULL;
                 v->source->input_limit = INPUT_NO_MARK;
@@ -129,7 +112,7 @@ static void vmotion_source_wins(VMotion *v, const char *why) {
 static void vmotion_nobody_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
-        uint64_t n = v->has_input ? input_ring_lag(&console->input, &v->input) : 0;
+        uint64_t n = v->source ? 0 : input_ring_lag(&console->input, &v->input);
 
         if (n > 0)
                 console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
@@ -257,7 +240,7 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
 static void vmotion_hold_again(VMotion *v) {
         timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
         v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
-        v->source->input_limit = input_ring_tell(&v->source->input);
+        v->source->input_limit = v->source->input;
 }
 
 int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
@@ -302,9 +285,7 @@ void vmotion_link_closed(VMotion *v, Link *link) {
         link->vmotion = NULL;
         if (is_source) {
                 v->source = NULL;
-                v->has_input = link->has_input;
-                if (v->has_input)
-                        v->input = link_release_input(link);
+                v->input = link->input;
         } else
                 v->peer = NULL;
 

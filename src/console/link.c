@@ -359,7 +359,6 @@ void link_reap(Link *l) {
                 link_leave_predecessor(l->successor);
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
-        link_leave_input(l);
 
         /* The VM has another connection, whose peer is told from now on. */
         if (l->state == LINK_LIVE && console_active_link(console))
@@ -867,8 +866,8 @@ static void link_recover_input(Link *l) {
 }
 
 void link_skip_input(Link *l, InputMark mark) {
-        link_log_lost_input(l, mark.position - l->input.bytes.position);
-        input_ring_skip(&l->console->input, &l->input, mark);
+        link_log_lost_input(l, mark.position - l->input.position);
+        l->input = mark;
         if (l->input_limit.position < mark.position)
                 l->input_limit = mark; /* what was held for the end of its vMotion has gone as well */
 }
@@ -888,8 +887,8 @@ static int link_queue_breaks(Link *l) {
                         input_ring_pass_break(ring, &l->input);
                         r = telnet_connection_command(&l->telnet, (uint8_t[]){TELNET_BRK}, 1);
                 } else {
-                        ring_read(&ring->bytes, l->input.bytes.position, run, n);
-                        input_ring_advance(ring, &l->input, n);
+                        ring_read(&ring->bytes, l->input.position, run, n);
+                        l->input.position += n;
                         r = telnet_connection_queue(&l->telnet, run, n);
                 }
         }
@@ -917,18 +916,16 @@ static int link_send_input(Link *l, bool *ret_more) {
         if (sent < 0)
                 return (int) sent;
 
-        input_ring_advance(ring, &l->input, (size_t) sent);
+        l->input.position += (size_t) sent;
         return 0;
 }
 
 /* Whether it takes input is seen from whether it takes some within LINK_STALL_USEC. @before: where it was. */
 static void link_watch_stall(Link *l, InputMark before) {
-        InputMark now = input_ring_tell(&l->input);
-
         if (input_ring_has_reached(&l->console->input, &l->input, l->input_limit)) {
                 timeout_stop(&l->stall);
                 l->stalled = false;
-        } else if (now.position != before.position || now.n_breaks != before.n_breaks || (!l->stalled && !l->stall.queue)) {
+        } else if (l->input.position != before.position || l->input.n_breaks != before.n_breaks || (!l->stalled && !l->stall.queue)) {
                 l->stalled = false;
                 timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_STALL), &l->stall);
         }
@@ -945,7 +942,7 @@ static int link_send(Link *l) {
 
                 if (l->vmotion)
                         vmotion_flushed(l->vmotion, l);
-                if (link_is_muted(l) || !l->has_input || l->telnet.stream.blocked)
+                if (link_is_muted(l) || l->state != LINK_LIVE || l->telnet.stream.blocked)
                         return 0;
 
                 r = link_send_input(l, &more);
@@ -958,11 +955,11 @@ void link_flush(Link *l) {
         if (l->verdict != 0)
                 return;
 
-        if (l->has_input)
+        if (l->state == LINK_LIVE)
                 link_recover_input(l);
 
         if (!link_is_muted(l)) {
-                InputMark before = input_ring_tell(&l->input);
+                InputMark before = l->input;
                 int r = link_send(l);
 
                 if (r != 0) {
@@ -970,7 +967,7 @@ void link_flush(Link *l) {
                         return;
                 }
 
-                if (l->has_input)
+                if (l->state == LINK_LIVE)
                         link_watch_stall(l, before);
         }
 
@@ -997,36 +994,6 @@ void link_update_reading(Link *l) {
                 stream_pause(&l->telnet.stream);
 }
 
-int link_begin_input(Link *l) {
-        int r = input_ring_enter(&l->console->input, &l->input);
-
-        l->has_input = r >= 0;
-        return r;
-}
-
-void link_take_over_input(Link *l, const InputCursor *cursor) {
-        if (TAKE(l->has_input, true))
-                input_ring_leave(&l->console->input, &l->input);
-
-        l->input = *cursor;
-}
-
-InputCursor link_release_input(Link *l) {
-        assert(l->has_input);
-
-        timeout_stop(&l->stall);
-        l->has_input = l->stalled = false;
-        return l->input;
-}
-
-void link_leave_input(Link *l) {
-        if (!l->has_input)
-                return;
-
-        InputCursor cursor = link_release_input(l);
-        input_ring_leave(&l->console->input, &cursor);
-}
-
 /*
  * Coming and going
  */
@@ -1047,8 +1014,7 @@ void link_go_live(Link *l, Link *predecessor) {
         concentrator_metrics(l->concentrator)->vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);
-        if (link_begin_input(l) < 0)
-                link_log(l, LOG_ERR, NULL, "no memory for its input: it gets none");
+        l->input = input_ring_end(&l->console->input);
 
         if (predecessor) {
                 l->predecessor = predecessor;
@@ -1064,6 +1030,7 @@ void link_go_live(Link *l, Link *predecessor) {
 void link_depart(Link *l) {
         l->state = LINK_DEPARTED;
         l->telnet.mute = true;
+        timeout_stop(&l->stall);
         console_links_changed(l->console);
         buffer_clear(&l->telnet.stream.out);
         if (l->verdict == 0)

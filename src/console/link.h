@@ -111,9 +111,7 @@ struct Link {
 
         /* Input: where it is in the console's ring, and up to where it may go. Beyond the limit is what waits for the end of
          * its vMotion. */
-        bool has_input;
-        InputCursor input;
-        InputMark input_limit;
+        InputMark input, input_limit;
         bool stalled; /* see LINK_STALL_USEC */
         Timeout stall;
 
@@ -169,17 +167,8 @@ void link_become_peer(Link *l, VMotion *v);
 /* Is not spoken to any more. */
 void link_depart(Link *l);
 
-/* Is sent what is typed from now on, or what @cursor has not had, which is taken over. */
-int link_begin_input(Link *l);
-void link_take_over_input(Link *l, const InputCursor *cursor);
-
 /* Does without the input before @mark. */
 void link_skip_input(Link *l, InputMark mark);
-
-/* Is sent no more input. What it has not had is lost, or goes to somebody else: releasing returns the cursor, which has
- * to be taken over. */
-void link_leave_input(Link *l);
-InputCursor link_release_input(Link *l);
 
 /* Whether both are connections of one VM's serial port, as far as their hosts have told. */
 bool link_is_same_port(const Link *a, const Link *b);

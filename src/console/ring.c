@@ -69,7 +69,7 @@ static int ring_allocate(Ring *r, uint64_t end) {
         if (k < 0)
                 return k;
 
-        /* The block in which the end is may be missing, see ring_drain(). */
+        /* The block in which the end is may be missing, see ring_drop(). */
         uint64_t first = r->end / RING_BLOCK_SIZE * RING_BLOCK_SIZE;
         if (ring_slot(r, first)->block)
                 first += RING_BLOCK_SIZE;
@@ -124,12 +124,17 @@ void ring_trim(Ring *r) {
                 (void) ring_resize(r, r->n_slots / 2);
 }
 
-void ring_drain(Ring *r) {
-        assert(r->keep == 0);
+void ring_drop(Ring *r, uint64_t position) {
+        while (r->begin + RING_BLOCK_SIZE <= position)
+                ring_drop_block(r);
 
-        ring_trim(r);
+        if (position < r->end)
+                return;
+
         if (r->n_slots > 0)
-                free(TAKE_PTR(ring_slot(r, r->end)->block));
+                free(ring_slot(r, r->end)->block);
+        free(TAKE_PTR(r->slots));
+        r->n_slots = 0;
 }
 
 size_t ring_space(Ring *r) {

@@ -56,8 +56,8 @@ size_t ring_space(Ring *r);
 /* Gives back the memory that neither the scrollback nor a cursor needs. */
 void ring_trim(Ring *r);
 
-/* Gives back all memory: no cursor needs what is before the end, and there is no scrollback (@keep is 0). */
-void ring_drain(Ring *r);
+/* Gives back the memory of what is before @position: it is not needed, whatever @keep is, and there is no cursor. */
+void ring_drop(Ring *r, uint64_t position);
 
 /* Bytes of memory, about, that only cursors need; 0 unless one has fallen behind the scrollback by more than the ring gives
  * every cursor. To be called after ring_trim(). */

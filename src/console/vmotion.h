@@ -92,9 +92,7 @@ typedef struct VMotion {
         char *uri;           /* of the source */
         VMotionGoAhead go_ahead;
 
-        /* Where the source was in the console's input when it closed: there the winner goes on. */
-        bool has_input;
-        InputCursor input;
+        InputMark input; /* where the source was in the console's input when it closed: there the winner goes on */
 
         Timeout timeout;
         UT_hash_handle handle; /* by the first half of the secret */

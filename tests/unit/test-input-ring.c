@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What clients type at a console: each cursor reads every byte and every break once and in order, stops where it is to, and
+/* What clients type at a console: each reader gets every byte and every break once and in order, stops where it is to, and
  * what nobody needs has no memory. */
 
 #include "harness.h"
@@ -19,11 +19,9 @@ static int end(_unused_ void **state) {
         return 0;
 }
 
-static InputCursor enter(void) {
-        InputCursor c;
-
-        assert_int_equal(input_ring_enter(&ring, &c), 0);
-        return c;
+/* A reader, who gets what is typed from now on */
+static InputMark enter(void) {
+        return input_ring_end(&ring);
 }
 
 static void type(const char *text) {
@@ -35,14 +33,14 @@ static void type(const char *text) {
 }
 
 /* Reads up to @limit, @step bytes at a time at most, and compares it with @expected, in which "!" is a break. */
-static void assert_reads(InputCursor *c, InputMark limit, size_t step, const char *expected) {
+static void assert_reads(InputMark *c, InputMark limit, size_t step, const char *expected) {
         char text[256];
         size_t size = 0;
 
         for (;;) {
                 struct iovec iov[3];
 
-                if (input_ring_is_at_break(&ring, c, limit)) {
+                if (input_ring_to_break(&ring, c, limit) == 0) {
                         input_ring_pass_break(&ring, c);
                         text[size++] = '!';
                         continue;
@@ -55,7 +53,7 @@ static void assert_reads(InputCursor *c, InputMark limit, size_t step, const cha
                 size_t k = MIN(iov[0].iov_len, step);
                 memcpy(text + size, iov[0].iov_base, k);
                 size += k;
-                input_ring_advance(&ring, c, k);
+                c->position += k;
         }
 
         text[size] = 0;
@@ -67,20 +65,19 @@ static void test_bytes_and_breaks_are_read_in_their_order(_unused_ void **state)
         static const char typed[] = "!a!!bcd!";
 
         for (size_t step = 1; step < sizeof typed; step++) {
-                InputCursor c = enter();
+                InputMark c = enter();
 
                 type(typed);
                 assert_false(input_ring_has_reached(&ring, &c, INPUT_NO_MARK));
                 assert_reads(&c, INPUT_NO_MARK, step, typed);
-                input_ring_leave(&ring, &c);
         }
 }
 
-static void test_a_new_cursor_gets_only_what_is_typed_later(_unused_ void **state) {
-        InputCursor first = enter();
+static void test_a_new_reader_gets_only_what_is_typed_later(_unused_ void **state) {
+        InputMark first = enter();
 
         type("a!");
-        InputCursor second = enter();
+        InputMark second = enter();
         type("!b");
         assert_reads(&second, INPUT_NO_MARK, 9, "!b");
         assert_reads(&first, INPUT_NO_MARK, 9, "a!!b");
@@ -88,7 +85,7 @@ static void test_a_new_cursor_gets_only_what_is_typed_later(_unused_ void **stat
 
 /* That breaks lie at the same position does not make them one place. */
 static void test_a_mark_is_between_two_breaks_at_one_position(_unused_ void **state) {
-        InputCursor c = enter();
+        InputMark c = enter();
 
         type("ab!");
         InputMark mark = input_ring_end(&ring);
@@ -96,13 +93,13 @@ static void test_a_mark_is_between_two_breaks_at_one_position(_unused_ void **st
         assert_reads(&c, mark, 9, "ab!");
         assert_false(input_ring_has_reached(&ring, &c, INPUT_NO_MARK));
 
-        InputCursor copy = c; /* goes on in its place */
+        InputMark copy = c; /* goes on in its place */
         assert_reads(&copy, INPUT_NO_MARK, 9, "!cd");
 }
 
-static void test_a_cursor_that_is_too_far_behind_loses_the_oldest_and_their_breaks(_unused_ void **state) {
+static void test_a_reader_that_is_too_far_behind_loses_the_oldest_and_their_breaks(_unused_ void **state) {
         static char much[INPUT_RING_MAX + RING_BLOCK_SIZE];
-        InputCursor slow = enter(), quick = enter();
+        InputMark slow = enter(), quick = enter();
         struct iovec iov[INPUT_RING_MAX / RING_BLOCK_SIZE + 3];
         size_t size = 0;
 
@@ -113,12 +110,12 @@ static void test_a_cursor_that_is_too_far_behind_loses_the_oldest_and_their_brea
 
         uint64_t lost = input_ring_recover(&ring, &slow);
         assert_in_range(lost, RING_BLOCK_SIZE, 2 * RING_BLOCK_SIZE);
-        assert_false(input_ring_is_at_break(&ring, &slow, INPUT_NO_MARK));
+        assert_int_not_equal(input_ring_to_break(&ring, &slow, INPUT_NO_MARK), 0);
         size_t n = input_ring_gather(&ring, &slow, INPUT_NO_MARK, iov, ELEMENTSOF(iov));
         for (size_t i = 0; i < n; i++)
                 size += iov[i].iov_len;
         assert_int_equal(size, 2 + sizeof much - lost); /* up to the last break */
-        input_ring_advance(&ring, &slow, size);
+        slow.position += size;
         assert_reads(&slow, INPUT_NO_MARK, 9, "!z");
 
         assert_int_equal(input_ring_recover(&ring, &quick), lost);
@@ -126,7 +123,7 @@ static void test_a_cursor_that_is_too_far_behind_loses_the_oldest_and_their_brea
 }
 
 static void test_breaks_have_a_bound(_unused_ void **state) {
-        InputCursor c = enter();
+        InputMark c = enter();
 
         for (size_t n = INPUT_BREAKS_MAX; n > 0; n--) {
                 assert_int_equal(input_ring_break_space(&ring, &c), n);
@@ -140,25 +137,25 @@ static void test_breaks_have_a_bound(_unused_ void **state) {
         assert_int_equal(input_ring_break_space(&ring, &c), 1);
 }
 
-static void test_a_cursor_that_is_too_many_breaks_behind_loses_the_oldest(_unused_ void **state) {
-        InputCursor slow = enter(), quick = enter();
+static void test_a_reader_that_is_too_many_breaks_behind_loses_the_oldest(_unused_ void **state) {
+        InputMark slow = enter(), quick = enter();
         size_t n = 0;
 
         for (size_t i = 0; i < INPUT_BREAKS_MAX + 10; i++) {
                 assert_int_equal(input_ring_append_break(&ring), 0);
-                assert_true(input_ring_is_at_break(&ring, &quick, INPUT_NO_MARK));
+                assert_int_equal(input_ring_to_break(&ring, &quick, INPUT_NO_MARK), 0);
                 input_ring_pass_break(&ring, &quick);
                 assert_int_equal(input_ring_break_space(&ring, &quick), INPUT_BREAKS_MAX);
         }
 
-        for (; input_ring_is_at_break(&ring, &slow, INPUT_NO_MARK); n++)
+        for (; input_ring_to_break(&ring, &slow, INPUT_NO_MARK) == 0; n++)
                 input_ring_pass_break(&ring, &slow);
         assert_int_equal(n, INPUT_BREAKS_MAX);
         assert_true(input_ring_has_reached(&ring, &slow, INPUT_NO_MARK));
 }
 
 static void test_there_is_memory_only_for_what_has_not_been_read(_unused_ void **state) {
-        InputCursor slow = enter(), quick = enter();
+        InputMark slow = enter(), quick = enter();
 
         for (unsigned round = 0; round < 3; round++) {
                 type("key!");
@@ -168,12 +165,9 @@ static void test_there_is_memory_only_for_what_has_not_been_read(_unused_ void *
                 assert_reads(&slow, INPUT_NO_MARK, 9, "key!");
                 input_ring_trim(&ring, &slow);
                 assert_null(ring.breaks);
-                for (size_t i = 0; i < ring.bytes.n_slots; i++)
-                        assert_null(ring.bytes.slots[i].block);
+                assert_null(ring.bytes.slots);
         }
 
-        input_ring_leave(&ring, &slow);
-        input_ring_leave(&ring, &quick);
         type("nobody reads it!");
         input_ring_trim(&ring, NULL);
         assert_null(ring.breaks);
@@ -182,12 +176,12 @@ static void test_there_is_memory_only_for_what_has_not_been_read(_unused_ void *
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_bytes_and_breaks_are_read_in_their_order, begin, end),
-                cmocka_unit_test_setup_teardown(test_a_new_cursor_gets_only_what_is_typed_later, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_new_reader_gets_only_what_is_typed_later, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_mark_is_between_two_breaks_at_one_position, begin, end),
-                cmocka_unit_test_setup_teardown(test_a_cursor_that_is_too_far_behind_loses_the_oldest_and_their_breaks, begin,
+                cmocka_unit_test_setup_teardown(test_a_reader_that_is_too_far_behind_loses_the_oldest_and_their_breaks, begin,
                                                 end),
                 cmocka_unit_test_setup_teardown(test_breaks_have_a_bound, begin, end),
-                cmocka_unit_test_setup_teardown(test_a_cursor_that_is_too_many_breaks_behind_loses_the_oldest, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_reader_that_is_too_many_breaks_behind_loses_the_oldest, begin, end),
                 cmocka_unit_test_setup_teardown(test_there_is_memory_only_for_what_has_not_been_read, begin, end),
         };
 

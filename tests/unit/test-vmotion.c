@@ -336,7 +336,6 @@ static void test_a_new_one_has_not_begun_and_holds_nothing(_unused_ void **state
         _cleanup_(vmotion_freep) VMotion *v = new_vmotion(BYTES("\x01\x02\x03\x04"));
 
         assert_int_equal(v->state, VMOTION_NONE);
-        assert_false(v->has_input);
         assert_int_equal(v->go_ahead, VMOTION_GO_AHEAD_DUE);
         assert_null(v->source);
         assert_null(v->peer);
