@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <utlist.h>
@@ -140,8 +139,7 @@ static bool link_given_up(Charge *charge) {
         return true;
 }
 
-/* Brings its charge up to date with the memory that it takes. It is closed once it is known which VM it is. */
-static void link_update_charge(Link *l) {
+void link_update_charge(Link *l) {
         if (l->state == LINK_HANDSHAKE)
                 charge_set(&l->charge, sizeof *l + stream_tls_size(&l->telnet.stream) + l->telnet.stream.out.allocated +
                                                l->pending.allocated);
@@ -842,139 +840,6 @@ static void link_writable(Stream *s) {
         link_flush_soon(container_of(s, Link, telnet.stream));
 }
 
-/*
- * Input: to the VM
- */
-
-/*
- * A vMotion's source may close at any moment after the go-ahead, and its host may still have much to send then:
- * one byte to a socket that has been closed, and TCP throws all of that away. So it is sent nothing more. What
- * it would have been answered waits until it is known that it stays; if it departs it needs no answer.
- */
-static bool link_is_muted(const Link *l) {
-        return l->state == LINK_DEPARTED || (l->vmotion && vmotion_mutes(l->vmotion, l));
-}
-
-static void link_log_lost_input(Link *l, uint64_t n) {
-        if (n > 0)
-                link_log_said(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->peer, n);
-}
-
-/* Clients have not waited for it, and it has fallen out of the ring. */
-static void link_recover_input(Link *l) {
-        link_log_lost_input(l, input_ring_recover(&l->console->input, &l->input));
-}
-
-void link_skip_input(Link *l, InputMark mark) {
-        link_log_lost_input(l, mark.position - l->input.position);
-        l->input = mark;
-        if (l->input_limit.position < mark.position)
-                l->input_limit = mark; /* what was held for the end of its vMotion has gone as well */
-}
-
-/* Queues breaks, and short runs of bytes between them, to be sent together. */
-static int link_queue_breaks(Link *l) {
-        InputRing *ring = &l->console->input;
-        uint8_t run[LINK_RUN_MAX];
-        int r = 0;
-
-        while (r >= 0 && l->telnet.stream.out.size < LINK_ANSWERS_MAX) {
-                size_t n = input_ring_to_break(ring, &l->input, l->input_limit);
-                if (n > LINK_RUN_MAX)
-                        break;
-
-                if (n == 0) {
-                        input_ring_pass_break(ring, &l->input);
-                        r = telnet_connection_command(&l->telnet, (uint8_t[]){TELNET_BRK}, 1);
-                } else {
-                        ring_read(&ring->bytes, l->input.position, run, n);
-                        l->input.position += n;
-                        r = telnet_connection_queue(&l->telnet, run, n);
-                }
-        }
-
-        return r;
-}
-
-/* Sends the next piece of input that it has not had. *ret_more: whether there may be more to be sent. Returns: 0 or why it is
- * to be closed. */
-static int link_send_input(Link *l, bool *ret_more) {
-        InputRing *ring = &l->console->input;
-        struct iovec iov[64];
-
-        *ret_more = true;
-        if (input_ring_to_break(ring, &l->input, l->input_limit) <= LINK_RUN_MAX)
-                return link_queue_breaks(l);
-
-        size_t n = input_ring_gather(ring, &l->input, l->input_limit, iov, ELEMENTSOF(iov));
-        if (n == 0) {
-                *ret_more = l->vmotion && vmotion_owes_go_ahead(l->vmotion, l);
-                return *ret_more ? vmotion_go_ahead(l->vmotion) : 0;
-        }
-
-        ssize_t sent = telnet_connection_send(&l->telnet, iov, n, concentrator_write_buffer(l->concentrator));
-        if (sent < 0)
-                return (int) sent;
-
-        l->input.position += (size_t) sent;
-        return 0;
-}
-
-/* Whether it takes input is seen from whether it takes some within LINK_STALL_USEC. @before: where it was. */
-static void link_watch_stall(Link *l, InputMark before) {
-        if (input_ring_has_reached(&l->console->input, &l->input, l->input_limit)) {
-                timeout_stop(&l->stall);
-                l->stalled = false;
-        } else if (l->input.position != before.position || l->input.n_breaks != before.n_breaks || (!l->stalled && !l->stall.queue)) {
-                l->stalled = false;
-                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_STALL), &l->stall);
-        }
-}
-
-static int link_send(Link *l) {
-        bool more = true;
-        int r;
-
-        do {
-                r = telnet_connection_flush(&l->telnet);
-                if (r <= 0)
-                        return r;
-
-                if (l->vmotion)
-                        vmotion_flushed(l->vmotion, l);
-                if (link_is_muted(l) || l->state != LINK_LIVE || l->telnet.stream.blocked)
-                        return 0;
-
-                r = link_send_input(l, &more);
-        } while (r == 0 && more);
-
-        return r;
-}
-
-void link_flush(Link *l) {
-        if (l->verdict != 0)
-                return;
-
-        if (l->state == LINK_LIVE)
-                link_recover_input(l);
-
-        if (!link_is_muted(l)) {
-                InputMark before = l->input;
-                int r = link_send(l);
-
-                if (r != 0) {
-                        link_close(l, r);
-                        return;
-                }
-
-                if (l->state == LINK_LIVE)
-                        link_watch_stall(l, before);
-        }
-
-        link_update_charge(l);
-        link_update_reading(l);
-}
-
 /* Nothing that it could say is waited for: what its VM says meanwhile would only fill its buffer. */
 static bool link_waits_for_others(const Link *l) {
         return l->doubted_at && vm_identity_is_settled(&l->identity, VM_UUID_BIOS);
@@ -1082,11 +947,4 @@ void link_question_elapsed(Timeout *t) {
                 link_close(l, r);
         else
                 link_flush_soon(l);
-}
-
-void link_stall_elapsed(Timeout *t) {
-        Link *l = container_of(t, Link, stall);
-
-        l->stalled = true;
-        console_changed(l->console);
 }

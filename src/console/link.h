@@ -147,6 +147,9 @@ void link_reap(Link *l);
 /* Sends what is queued, and input. */
 void link_flush(Link *l);
 
+/* Brings its charge up to date with the memory that it takes. It is closed once it is known which VM it is. */
+void link_update_charge(Link *l);
+
 /* Reads or pauses, as its state and its console have it. */
 void link_update_reading(Link *l);
 
@@ -162,7 +165,6 @@ void link_go_live(Link *l, Link *predecessor);
 
 /* Is known by a vMotion's secret: waits at its console to become the VM. */
 void link_become_peer(Link *l, VMotion *v);
-
 
 /* Is not spoken to any more. */
 void link_depart(Link *l);
