@@ -30,7 +30,7 @@ static void connection_hang_up(Connection *c) {
         if (c->connecting.fd >= 0)
                 poller_close(c->poller, &c->connecting);
 
-        stream_close(&c->telnet.stream);
+        telnet_connection_close(&c->telnet);
         c->begin = sd_event_source_disable_unref(c->begin);
         c->deadline = sd_event_source_disable_unref(c->deadline);
         free(TAKE_PTR(c->call));

@@ -15,6 +15,15 @@ void telnet_connection_init(TelnetConnection *t, const TelnetPolicy *policy, Tel
         t->mute = false;
 }
 
+void telnet_connection_close(TelnetConnection *t) {
+        stream_close(&t->stream);
+        free(TAKE_PTR(t->subnegotiation));
+}
+
+size_t telnet_connection_size(const TelnetConnection *t) {
+        return stream_tls_size(&t->stream) + (t->subnegotiation ? telnet_decoder_kept(&t->session.in) : 0);
+}
+
 int telnet_connection_offer(TelnetConnection *t) {
         return telnet_session_offer(&t->session, t->policy, &t->stream.out);
 }
@@ -61,13 +70,34 @@ static int count_answers(TelnetConnection *t, size_t queued) {
         return t->answers > t->answers_max ? -ENOBUFS : 0;
 }
 
+/* A subnegotiation that is cut by the end of a read waits for the next one. */
+static int keep_subnegotiation(TelnetConnection *t, const uint8_t *subnegotiation) {
+        size_t n = telnet_decoder_kept(&t->session.in);
+
+        if (n == 0)
+                return 0;
+
+        t->subnegotiation = malloc(n);
+        if (!t->subnegotiation)
+                return -ENOMEM;
+
+        memcpy(t->subnegotiation, subnegotiation, n);
+        return 0;
+}
+
 int telnet_connection_receive(TelnetConnection *t, const uint8_t *data, size_t n) {
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         int r = 0;
+
+        if (t->subnegotiation) {
+                memcpy(subnegotiation, t->subnegotiation, telnet_decoder_kept(&t->session.in));
+                free(TAKE_PTR(t->subnegotiation));
+        }
 
         while (n > 0 && r == 0) {
                 size_t queued = t->stream.out.size;
                 TelnetEvent event;
-                size_t used = telnet_decode(&t->session.in, data, n, &event);
+                size_t used = telnet_decode(&t->session.in, subnegotiation, data, n, &event);
 
                 data += used;
                 n -= used;
@@ -81,7 +111,7 @@ int telnet_connection_receive(TelnetConnection *t, const uint8_t *data, size_t n
                         r = -EBADMSG;
         }
 
-        return r;
+        return r == 0 ? keep_subnegotiation(t, subnegotiation) : r;
 }
 
 int telnet_connection_settle(TelnetConnection *t) {

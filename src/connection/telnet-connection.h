@@ -28,12 +28,19 @@ struct TelnetConnection {
         size_t answers;     /* bytes that have been queued by way of answer since the queue was last empty */
         size_t answers_max; /* a peer that does not read more than that is not answered any more */
         bool mute;          /* it gets no answers */
-        TelnetSession session; /* last: the end of it is a buffer that is rarely used */
+        TelnetSession session;
+        uint8_t *subnegotiation; /* the bytes of one that the last read has left unfinished; NULL: there are none */
 };
 
 /* Telnet begins, with the stream as it is. */
 void telnet_connection_init(TelnetConnection *t, const TelnetPolicy *policy, TelnetLineEnd line_end, size_t answers_max,
                             const TelnetHandler *handler);
+
+/* Closes the stream, unless it has been, and frees what telnet has taken. */
+void telnet_connection_close(TelnetConnection *t);
+
+/* Bytes of memory that it takes, about, beside its own and those of the stream's queue. */
+size_t telnet_connection_size(const TelnetConnection *t);
 
 /* Queues our offers. Returns: 0 or a negative errno. */
 int telnet_connection_offer(TelnetConnection *t);
@@ -42,6 +49,7 @@ int telnet_connection_offer(TelnetConnection *t);
  * Takes in what has been read. Returns: 0, what a handler has returned, or
  * -EMSGSIZE: a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX bytes, unless these are ignored,
  * -ENOBUFS: there are more than answers_max bytes of answers that have not been sent,
+ * -ENOMEM: what is left of an unfinished subnegotiation could not be kept,
  * -EBADMSG: TLS has begun and there is more in plain text.
  */
 int telnet_connection_receive(TelnetConnection *t, const uint8_t *data, size_t n);

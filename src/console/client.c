@@ -38,7 +38,7 @@ static bool client_waiting_given_up(Charge *charge) {
 void client_update_charges(Client *c) {
         bool paused = !c->telnet.stream.reading && !c->half_closed;
 
-        charge_set(&c->connection, sizeof *c + stream_tls_size(&c->telnet.stream) + c->unread.allocated);
+        charge_set(&c->connection, sizeof *c + telnet_connection_size(&c->telnet) + c->unread.allocated);
         stream_update_charge(&c->telnet.stream, &c->waiting, paused ? CLIENT_UNREAD_IN_KERNEL : 0);
 }
 
@@ -162,14 +162,13 @@ void client_reap(Client *c) {
                 client_notice(c, "%s", told);
         if (told)
                 closer_take(concentrator_closer(c->concentrator), &c->telnet.stream, &c->connection);
-        else
-                stream_close(&c->telnet.stream);
 
         if (!c->half_closed) {
                 client_log_disconnected(c);
                 concentrator_notify(c->concentrator, c->console, CONSOLE_CLIENT_DETACHED, c);
         }
 
+        telnet_connection_close(&c->telnet);
         charge_close(&c->connection);
         buffer_clear(&c->unread);
         free(c);

@@ -141,7 +141,7 @@ static bool link_given_up(Charge *charge) {
 
 void link_update_charge(Link *l) {
         if (l->state == LINK_HANDSHAKE)
-                charge_set(&l->charge, sizeof *l + stream_tls_size(&l->telnet.stream) + l->telnet.stream.out.allocated +
+                charge_set(&l->charge, sizeof *l + telnet_connection_size(&l->telnet) + l->telnet.stream.out.allocated +
                                                l->pending.allocated);
         else
                 charge_close(&l->charge);
@@ -328,8 +328,6 @@ static void link_say_goodbye(Link *l) {
                 (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         if (gently)
                 closer_take(concentrator_closer(l->concentrator), &l->telnet.stream, charge_is_open(&l->charge) ? &l->charge : NULL);
-        else
-                stream_close(&l->telnet.stream);
 }
 
 static void link_leave_predecessor(Link *l) {
@@ -364,6 +362,7 @@ void link_reap(Link *l) {
         if (console)
                 console_changed(console);
 
+        telnet_connection_close(&l->telnet);
         charge_close(&l->charge);
         buffer_clear(&l->pending);
         free(l->uri);

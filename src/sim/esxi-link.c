@@ -8,7 +8,7 @@
 
 static void link_destroy(EsxiLink *link) {
         timeout_stop(&link->timeout);
-        stream_close(&link->telnet.stream);
+        telnet_connection_close(&link->telnet);
         free(link);
 }
 
@@ -190,7 +190,7 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
         if (r >= 0)
                 r = link_send(link);
         if (r < 0) {
-                stream_close(&link->telnet.stream);
+                telnet_connection_close(&link->telnet);
                 return r;
         }
 

@@ -56,7 +56,7 @@ static void report_absence(RemoteGuest *g, int error) {
 static void end_connection(RemoteGuest *g, int error) {
         report_absence(g, error);
         g->joined = false;
-        stream_close(&g->telnet.stream);
+        telnet_connection_close(&g->telnet);
 
         int r = sd_event_add_time_relative(poller_event(g->poller), &g->reconnect, CLOCK_MONOTONIC, RECONNECT_USEC, 0,
                                            on_reconnect, g);
@@ -174,7 +174,7 @@ RemoteGuest *remote_guest_free(RemoteGuest *g) {
                 return NULL;
 
         sd_event_source_disable_unref(g->reconnect);
-        stream_close(&g->telnet.stream);
+        telnet_connection_close(&g->telnet);
         free(g);
         return NULL;
 }

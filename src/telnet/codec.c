@@ -19,10 +19,7 @@ typedef enum TelnetOwes {
 } TelnetOwes;
 
 void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end) {
-        /* Not the buffer: sixteen thousand idle connections need not touch its pages. */
-        memset(d, 0, offsetof(TelnetDecoder, subnegotiation));
-        d->transmission = TELNET_NVT;
-        d->line_end = line_end;
+        *d = (TelnetDecoder){.transmission = TELNET_NVT, .line_end = (uint8_t) line_end};
 }
 
 /* With two bytes to look for, a search for the one runs past the other: an input full of CRs would be searched
@@ -51,25 +48,26 @@ static size_t decode_data(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEv
 }
 
 /* One that exceeds the bound is reported when it does, for its end may never come. */
-static void subnegotiation_add(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
+static void subnegotiation_add(TelnetDecoder *d, uint8_t *subnegotiation, const uint8_t *p, size_t n, TelnetEvent *ret) {
         if (d->overlong)
                 return;
 
-        if (n > sizeof(d->subnegotiation) - d->size) {
+        if (n > TELNET_SUBNEGOTIATION_MAX - d->size) {
                 d->overlong = true;
                 *ret = (TelnetEvent){.type = TELNET_EVENT_OVERLONG, .option = d->option};
                 return;
         }
 
-        memcpy(d->subnegotiation + d->size, p, n);
+        memcpy(subnegotiation + d->size, p, n);
         d->size = (uint16_t) (d->size + n);
 }
 
-static size_t decode_subnegotiation_data(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
+static size_t decode_subnegotiation_data(TelnetDecoder *d, uint8_t *subnegotiation, const uint8_t *p, size_t n,
+                                         TelnetEvent *ret) {
         const uint8_t *iac = memchr(p, TELNET_IAC, n);
 
         if (!iac) {
-                subnegotiation_add(d, p, n, ret);
+                subnegotiation_add(d, subnegotiation, p, n, ret);
                 return n;
         }
 
@@ -84,12 +82,12 @@ static size_t decode_subnegotiation_data(TelnetDecoder *d, const uint8_t *p, siz
                 return size + 2;
         }
 
-        subnegotiation_add(d, p, size, ret);
+        subnegotiation_add(d, subnegotiation, p, size, ret);
         d->state = STATE_SUBNEGOTIATION_IAC;
         return size + 1;
 }
 
-static void end_subnegotiation(TelnetDecoder *d, TelnetEvent *ret) {
+static void end_subnegotiation(TelnetDecoder *d, const uint8_t *subnegotiation, TelnetEvent *ret) {
         d->state = STATE_DATA;
         if (d->overlong)
                 return;
@@ -97,7 +95,7 @@ static void end_subnegotiation(TelnetDecoder *d, TelnetEvent *ret) {
         *ret = (TelnetEvent){
                 .type = TELNET_EVENT_SUBNEGOTIATION,
                 .option = d->option,
-                .data = d->subnegotiation,
+                .data = subnegotiation,
                 .size = d->size,
         };
 }
@@ -133,7 +131,8 @@ static size_t decode_command(TelnetDecoder *d, const uint8_t *p, TelnetEvent *re
         return 1;
 }
 
-size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
+size_t telnet_decode(TelnetDecoder *d, uint8_t subnegotiation[static TELNET_SUBNEGOTIATION_MAX], const uint8_t *p, size_t n,
+                     TelnetEvent *ret) {
         size_t used = 0;
 
         *ret = (TelnetEvent){};
@@ -174,15 +173,15 @@ size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *
                         break;
 
                 case STATE_SUBNEGOTIATION_DATA:
-                        used += decode_subnegotiation_data(d, q, left, ret);
+                        used += decode_subnegotiation_data(d, subnegotiation, q, left, ret);
                         break;
 
                 case STATE_SUBNEGOTIATION_IAC:
                         if (*q == TELNET_IAC) {
-                                subnegotiation_add(d, q, 1, ret);
+                                subnegotiation_add(d, subnegotiation, q, 1, ret);
                                 d->state = STATE_SUBNEGOTIATION_DATA;
                         } else if (*q == TELNET_SE)
-                                end_subnegotiation(d, ret);
+                                end_subnegotiation(d, subnegotiation, ret);
                         else {
                                 /* RFC 855 allows nothing else here. Who does it has given the
                                  * subnegotiation up: this is the next command. */
@@ -195,6 +194,12 @@ size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *
         }
 
         return used;
+}
+
+size_t telnet_decoder_kept(const TelnetDecoder *d) {
+        bool begun = d->state == STATE_SUBNEGOTIATION_DATA || d->state == STATE_SUBNEGOTIATION_IAC;
+
+        return begun && !d->overlong ? d->size : 0;
 }
 
 bool telnet_decoder_is_in_data(const TelnetDecoder *d) {

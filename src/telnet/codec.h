@@ -86,8 +86,7 @@ typedef struct TelnetDecoder {
         uint8_t command;
         uint8_t option;
         bool overlong;
-        uint16_t size;
-        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
+        uint16_t size; /* of the subnegotiation so far, see telnet_decoder_kept() */
 } TelnetDecoder;
 
 typedef struct TelnetEncoder {
@@ -100,10 +99,16 @@ void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end);
 /*
  * Decodes up to the next event. An event that changes how what follows is to be read (a negotiation) ends the
  * call, so the caller may change d->transmission between two calls.
+ * @subnegotiation: where the bytes of one are collected that does not come in one piece. The first telnet_decoder_kept() bytes
+ * must be as the last call for @d has left them, the others are of no account.
  *
  * Returns: how many bytes of @p have been used, at least 1 if @n is.
  */
-size_t telnet_decode(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret);
+size_t telnet_decode(TelnetDecoder *d, uint8_t subnegotiation[static TELNET_SUBNEGOTIATION_MAX], const uint8_t *p, size_t n,
+                     TelnetEvent *ret);
+
+/* How many bytes of a subnegotiation have come that has not ended yet: nearly always 0. */
+size_t telnet_decoder_kept(const TelnetDecoder *d);
 
 /* Whether the decoder is between two sequences: the next byte is data or begins a command. */
 bool telnet_decoder_is_in_data(const TelnetDecoder *d);

@@ -142,7 +142,7 @@ void bench_await_start(void) {
 
 void bench_settle(int fd, TelnetSession *s, const TelnetPolicy *policy) {
         struct pollfd readable = {.fd = fd, .events = POLLIN};
-        uint8_t data[65536];
+        uint8_t data[65536], subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         Buffer out = BUFFER_INIT(4096);
 
         while ((tls && SSL_pending(tls) > 0) || poll(&readable, 1, SETTLED_AFTER_MSEC) > 0) {
@@ -152,7 +152,7 @@ void bench_settle(int fd, TelnetSession *s, const TelnetPolicy *policy) {
                         TelnetAnswer answer;
                         TelnetEvent event;
 
-                        used += telnet_decode(&s->in, data + used, n - used, &event);
+                        used += telnet_decode(&s->in, subnegotiation, data + used, n - used, &event);
                         if (event.type == TELNET_EVENT_NEGOTIATION &&
                             telnet_session_negotiate(s, policy, &event, &out, &answer) < 0)
                                 bench_fail("Cannot answer a negotiation.");

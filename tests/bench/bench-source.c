@@ -63,6 +63,7 @@ static bool answer(const TelnetEvent *event, Buffer *out) {
 
 static void shake_hands(int fd) {
         static TelnetSession session;
+        static uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         Buffer out = BUFFER_INIT(65536);
         bool done = false;
 
@@ -76,7 +77,7 @@ static void shake_hands(int fd) {
                         TelnetAnswer negotiated;
                         TelnetEvent event;
 
-                        used += telnet_decode(&session.in, data + used, n - used, &event);
+                        used += telnet_decode(&session.in, subnegotiation, data + used, n - used, &event);
                         if (event.type == TELNET_EVENT_NEGOTIATION &&
                             telnet_session_negotiate(&session, &vm_policy, &event, &out, &negotiated) < 0)
                                 bench_fail("Cannot answer a negotiation.");

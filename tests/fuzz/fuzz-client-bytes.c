@@ -66,7 +66,8 @@ static void test_recognition(uint8_t mode, const uint8_t *data, size_t n) {
 }
 
 /* Returns: how many bytes the VM gets. */
-static size_t type(TelnetSession *s, TelnetKeyboard *k, const uint8_t *data, size_t n, uint8_t *ret) {
+static size_t type(TelnetSession *s, uint8_t *subnegotiation, TelnetKeyboard *k, const uint8_t *data, size_t n,
+                   uint8_t *ret) {
         _cleanup_free_ uint8_t *read = copy_of(data, n);
         size_t size = 0;
 
@@ -79,7 +80,7 @@ static size_t type(TelnetSession *s, TelnetKeyboard *k, const uint8_t *data, siz
         for (size_t used, i = 0; i < n; i += used) {
                 TelnetEvent e;
 
-                used = telnet_decode(&s->in, read + i, n - i, &e);
+                used = telnet_decode(&s->in, subnegotiation, read + i, n - i, &e);
                 if (e.type != TELNET_EVENT_DATA)
                         continue;
 
@@ -112,14 +113,15 @@ static void test_keys(uint8_t mode, uint64_t seed, const uint8_t *data, size_t n
         _cleanup_free_ uint8_t *whole = malloc(n), *cut = malloc(n);
         TelnetKeyboard k = {.exact = mode & MODE_EXACT}, cut_keyboard = k;
         TelnetSession s = session_of(mode), cut_session = s;
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         Prng random = {seed};
         size_t cut_size = 0;
 
         assert(whole && cut);
-        size_t size = type(&s, &k, data, n, whole);
+        size_t size = type(&s, subnegotiation, &k, data, n, whole);
         for (size_t end, i = 0; i < n; i = end) {
                 end = i + MIN(1 + prng_below(&random, 8), n - i);
-                cut_size += type(&cut_session, &cut_keyboard, data + i, end - i, cut + cut_size);
+                cut_size += type(&cut_session, subnegotiation, &cut_keyboard, data + i, end - i, cut + cut_size);
         }
 
         if (exact || lines || !(mode & MODE_BINARY)) {
@@ -138,7 +140,7 @@ static void test_keys(uint8_t mode, uint64_t seed, const uint8_t *data, size_t n
                 for (size_t used, i = 0; i < n; i += used) {
                         TelnetEvent e;
 
-                        used = telnet_decode(&plain.in, read + i, n - i, &e);
+                        used = telnet_decode(&plain.in, subnegotiation, read + i, n - i, &e);
                         if (e.type != TELNET_EVENT_DATA)
                                 continue;
                         assert(plain_size + e.size <= size);

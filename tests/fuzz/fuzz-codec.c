@@ -36,7 +36,7 @@ static void decode(Trace *t, uint8_t mode, Prng *cuts, const uint8_t *data, size
 
                 while (i < end) {
                         TelnetEvent e;
-                        size_t used = telnet_decode(&d, data + i, end - i, &e);
+                        size_t used = telnet_decode(&d, t->subnegotiation, data + i, end - i, &e);
 
                         assert(used > 0 && used <= end - i);
                         trace_event(t, &e);

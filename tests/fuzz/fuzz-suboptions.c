@@ -154,13 +154,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (telnet_session_offer(&session, &policy, &out) < 0)
                 abort();
 
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         for (size_t used; size > 0; data += used, size -= used) {
                 TelnetAnswer answer;
                 TelnetEvent e;
 
                 test_answer(&out);
                 buffer_clear(&out);
-                used = telnet_decode(&session.in, data, size, &e);
+                used = telnet_decode(&session.in, subnegotiation, data, size, &e);
                 assert(used > 0 && used <= size);
 
                 if (e.type == TELNET_EVENT_NEGOTIATION) {

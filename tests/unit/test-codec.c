@@ -121,10 +121,11 @@ static void test_transcripts_byte_by_byte(_unused_ void **state) {
 }
 
 static void test_nothing_in_nothing_out(_unused_ void **state) {
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         TelnetDecoder d = trace_decoder(TELNET_NVT, TELNET_CR_LF_KEPT);
         TelnetEvent e;
 
-        assert_int_equal(telnet_decode(&d, (const uint8_t *) "", 0, &e), 0);
+        assert_int_equal(telnet_decode(&d, subnegotiation, (const uint8_t *) "", 0, &e), 0);
         assert_int_equal(e.type, TELNET_EVENT_NONE);
 }
 
@@ -170,10 +171,11 @@ static void test_line_ends_mean_nothing_in_8bit(_unused_ void **state) {
 
 static void test_data_is_not_copied(_unused_ void **state) {
         static const uint8_t in[] = "abc";
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         TelnetDecoder d = trace_decoder(TELNET_8BIT, TELNET_CR_LF_KEPT);
         TelnetEvent e;
 
-        assert_int_equal(telnet_decode(&d, in, 3, &e), 3);
+        assert_int_equal(telnet_decode(&d, subnegotiation, in, 3, &e), 3);
         assert_int_equal(e.type, TELNET_EVENT_DATA);
         assert_ptr_equal(e.data, in);
         assert_int_equal(e.size, 3);
@@ -181,11 +183,12 @@ static void test_data_is_not_copied(_unused_ void **state) {
 
 static void test_a_negotiation_ends_the_call_so_that_the_rest_can_be_read_otherwise(_unused_ void **state) {
         static const uint8_t in[] = IAC WILL BINARY "\r\x00";
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         TelnetDecoder d = trace_decoder(TELNET_NVT, TELNET_CR_LF_KEPT);
         _cleanup_trace_ Trace trace = {};
         TelnetEvent e;
 
-        size_t used = telnet_decode(&d, in, sizeof in - 1, &e);
+        size_t used = telnet_decode(&d, subnegotiation, in, sizeof in - 1, &e);
         assert_int_equal(used, 3);
         assert_int_equal(e.type, TELNET_EVENT_NEGOTIATION);
 

@@ -50,6 +50,7 @@ static TelnetSession session_of(Client client) {
 /* Appends what the VM gets of a read. It lies in memory of just its size. */
 static void type(TelnetSession *s, TelnetKeyboard *k, const char *read, size_t n, char *ret, size_t *size) {
         _cleanup_free_ uint8_t *p = malloc(n);
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
 
         assert_non_null(p);
         memcpy(p, read, n);
@@ -61,7 +62,7 @@ static void type(TelnetSession *s, TelnetKeyboard *k, const char *read, size_t n
         for (size_t used, i = 0; i < n; i += used) {
                 TelnetEvent e;
 
-                used = telnet_decode(&s->in, p + i, n - i, &e);
+                used = telnet_decode(&s->in, subnegotiation, p + i, n - i, &e);
                 if (e.type != TELNET_EVENT_DATA)
                         continue;
 

@@ -349,10 +349,11 @@ static void test_our_session_and_its_option_table_come_to_terms(_unused_ void **
                 buffer_clear(&out);
 
                 for (size_t i = 0; i < peer.sent.size;) {
+                        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
                         TelnetAnswer answer;
                         TelnetEvent e;
 
-                        i += telnet_decode(&session.in, buffer_data(&peer.sent) + i, peer.sent.size - i, &e);
+                        i += telnet_decode(&session.in, subnegotiation, buffer_data(&peer.sent) + i, peer.sent.size - i, &e);
                         if (e.type == TELNET_EVENT_NEGOTIATION)
                                 assert_int_equal(
                                         telnet_session_negotiate(&session, &policy, &e, &out, &answer), 0);

@@ -23,6 +23,7 @@ static const TelnetPolicy policy = {
 
 typedef struct Fixture {
         TelnetSession session;
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         Buffer out;
         Trace received;
 } Fixture;
@@ -45,7 +46,7 @@ static int hear(Fixture *f, const uint8_t *p, size_t n) {
         while (n > 0) {
                 TelnetAnswer answer;
                 TelnetEvent e;
-                size_t used = telnet_decode(&f->session.in, p, n, &e);
+                size_t used = telnet_decode(&f->session.in, f->subnegotiation, p, n, &e);
 
                 if (e.type == TELNET_EVENT_NEGOTIATION) {
                         int r = telnet_session_negotiate(&f->session, &policy, &e, &f->out, &answer);

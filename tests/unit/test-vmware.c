@@ -43,6 +43,7 @@ static void assert_round_trip(uint8_t code, const uint8_t *data, size_t n, size_
         _cleanup_(buffer_clear) Buffer wire = BUFFER_INIT(4096);
         VMwareSuboption s;
         TelnetEvent e = {};
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
         TelnetDecoder d;
 
         assert_int_equal(vmware_put(&wire, code, data, n), 0);
@@ -50,7 +51,7 @@ static void assert_round_trip(uint8_t code, const uint8_t *data, size_t n, size_
         telnet_decoder_init(&d, TELNET_CR_LF_KEPT);
         for (size_t i = 0; i < wire.size;) {
                 assert_int_equal(e.type, TELNET_EVENT_NONE);
-                i += telnet_decode(&d, buffer_data(&wire) + i, MIN(step, wire.size - i), &e);
+                i += telnet_decode(&d, subnegotiation, buffer_data(&wire) + i, MIN(step, wire.size - i), &e);
         }
 
         assert_int_equal(e.type, TELNET_EVENT_SUBNEGOTIATION);

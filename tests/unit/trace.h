@@ -17,6 +17,7 @@ typedef struct Trace {
         char *text;
         size_t size, allocated;
         bool in_data;
+        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX]; /* see telnet_decode() */
 } Trace;
 
 static inline void trace_done(Trace *t) {
@@ -148,7 +149,7 @@ static inline void trace_event(Trace *t, const TelnetEvent *e) {
         }
 }
 
-/* A decoder whose buffer holds garbage, as telnet_decoder_init() leaves it. */
+/* A decoder in memory that held garbage */
 static inline TelnetDecoder trace_decoder(TelnetTransmission transmission, TelnetLineEnd line_end) {
         TelnetDecoder d;
 
@@ -171,8 +172,11 @@ static inline void trace_decode(Trace *t, TelnetDecoder *d, const uint8_t *data,
                 memcpy(copy, data, n);
 
         for (size_t done = 0; done < n;) {
+                size_t kept = telnet_decoder_kept(d);
                 TelnetEvent e;
-                size_t used = telnet_decode(d, copy + done, n - done, &e);
+
+                memset(t->subnegotiation + kept, 0xaa, sizeof t->subnegotiation - kept);
+                size_t used = telnet_decode(d, t->subnegotiation, copy + done, n - done, &e);
 
                 assert(used > 0 && used <= n - done);
                 if (e.type == TELNET_EVENT_DATA)
