@@ -106,11 +106,7 @@ static void console_trim_input(Console *c) {
         DL_FOREACH(c->vmotions, v)
                 behind = further_behind(behind, vmotion_input(v));
 
-        size_t size = input_ring_trim(&c->input, behind);
-        if (size == 0)
-                charge_close(&c->typed);
-        else if (charge_is_open(&c->typed))
-                charge_set(&c->typed, size);
+        console_charge_set(&c->typed, input_ring_trim(&c->input, behind));
 }
 
 /* Nobody gets what waits: all go on at the end. */
@@ -129,7 +125,7 @@ static void console_drop_input(Console *c) {
 
 /* The account wants the memory back. */
 static bool console_input_given_up(Charge *charge) {
-        Console *c = container_of(charge, Console, typed);
+        Console *c = container_of(charge, ConsoleCharge, charge)->console;
 
         console_drop_input(c);
         console_trim_input(c);
@@ -139,8 +135,7 @@ static bool console_input_given_up(Charge *charge) {
 
 /* What waits is charged to the owner of the client that was the first to type some of it. */
 static void console_charge_input(Console *c, const Charge *typist) {
-        if (!charge_is_open(&c->typed))
-                charge_open_like(&c->typed, typist, CHARGE_INPUT, console_input_given_up);
+        console_charge_open(&c->typed, c, typist, CHARGE_INPUT, console_input_given_up);
         console_changed(c);
 }
 

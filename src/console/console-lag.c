@@ -29,7 +29,7 @@ static void lose_lag_of(Client *list, const AccountOwner *owner) {
 /* The account wants the memory back. By now a client of another owner may be furthest behind. Then the memory is charged to
  * that owner instead: no client loses output because of another owner's. */
 static bool console_lag_given_up(Charge *charge) {
-        Console *c = container_of(charge, Console, lag);
+        Console *c = container_of(charge, ConsoleCharge, charge)->console;
         const AccountOwner *owner = charge->owner;
         const Client *laggard = console_find_laggard(c);
         bool is_owner = laggard && laggard->connection.owner == owner;
@@ -39,24 +39,16 @@ static bool console_lag_given_up(Charge *charge) {
                 lose_lag_of(c->half_closed, owner);
         }
 
-        charge_close(&c->lag);
+        console_charge_close(&c->lag);
         console_changed(c);
         return is_owner;
 }
 
 void console_update_lag(Console *c) {
         size_t lag = ring_lag(&c->ring);
+        const Client *laggard = lag > 0 && !c->lag ? console_find_laggard(c) : NULL;
 
-        if (lag > 0 && !charge_is_open(&c->lag)) {
-                const Client *laggard = console_find_laggard(c);
-
-                if (!laggard)
-                        return;
-                charge_open_like(&c->lag, &laggard->connection, CHARGE_LAG, console_lag_given_up);
-        }
-
-        if (lag > 0)
-                charge_set(&c->lag, lag);
-        else
-                charge_close(&c->lag);
+        if (laggard)
+                console_charge_open(&c->lag, c, &laggard->connection, CHARGE_LAG, console_lag_given_up);
+        console_charge_set(&c->lag, lag);
 }

@@ -253,8 +253,8 @@ Console *console_free(Console *c) {
         concentrator_unqueue_dirty(concentrator, c);
         timeout_stop(&c->orphaned);
         console_close_port(c);
-        charge_close(&c->lag);
-        charge_close(&c->typed);
+        console_charge_close(&c->lag);
+        console_charge_close(&c->typed);
         ring_done(&c->ring);
         input_ring_done(&c->input);
         free(c->id);

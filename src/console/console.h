@@ -4,6 +4,7 @@
 #include "access.h"
 #include "basic/uuid.h"
 #include "concentrator.h"
+#include "console-charge.h"
 #include "input-ring.h"
 #include "ring.h"
 #include "transport/peer.h"
@@ -59,8 +60,8 @@ struct Console {
         unsigned n_links, n_doubtful, n_clients, n_vmotions;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
-        Charge typed;  /* input that waits in its ring (console-input.c) */
-        Charge lag;    /* output that the ring keeps for clients that lag (console-lag.c) */
+        ConsoleCharge *typed; /* input that waits in its ring (console-input.c) */
+        ConsoleCharge *lag;   /* output that the ring keeps for clients that lag (console-lag.c) */
         LogBurst said; /* what is logged of what its VM's host says and can say without end */
         ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
 
