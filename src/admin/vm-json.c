@@ -64,7 +64,7 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         if (console_reserved_port(console) > 0)
                 json_writer_put_unsigned(w, "reservedPort", console_reserved_port(console));
         json_writer_put_boolean(w, "connected", console->connected);
-        json_writer_put_unsigned(w, "since", console->since);
+        json_writer_put_unsigned(w, "since", console->record.since);
         if (link)
                 write_link(w, link);
         if (problem)
@@ -73,7 +73,7 @@ void vm_json_write(JsonWriter *w, const char *key, const Console *console) {
         json_writer_put_unsigned(w, "clientCount", console->n_clients);
         write_clients(w, console);
         json_writer_put_unsigned(w, "bytesReceived", console->ring.end);
-        json_writer_put_unsigned(w, "bytesSent", console->bytes_sent);
+        json_writer_put_unsigned(w, "bytesSent", console->record.bytes_sent);
         if (expires <= INT64_MAX) /* Varlink has no larger numbers; in 292,000 years is never */
                 json_writer_put_unsigned(w, "expires", expires);
         json_writer_end_object(w);

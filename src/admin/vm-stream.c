@@ -129,7 +129,7 @@ static const VarlinkState reader_states[] = {VARLINK_REPLYING, VARLINK_WATCHING}
 
 /* Those who have been told that it is there: consoles are gone through by their numbers. */
 static bool is_told(const VarlinkConnection *c, const Console *console) {
-        return c->events && (!c->position || console->number < c->position->number);
+        return c->events && (!c->position || console->record.number < c->position->record.number);
 }
 
 static bool anybody_is_told(const VarlinkServer *server, const Console *console) {

@@ -167,7 +167,7 @@ void concentrator_unqueue_dirty(_unused_ Concentrator *c, Console *console) {
 }
 
 void concentrator_add_link(Concentrator *c, Link *link) {
-        link->number = c->n_links_ever++;
+        link->number = ++c->n_links_ever;
         DL_APPEND(c->links, link);
         c->counts.n_links++;
 }
@@ -559,12 +559,12 @@ bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out) 
 
 int concentrator_add_console(Concentrator *c, Console *console) {
         if (console_is_clone(console) &&
-            console_index_put(&c->clones, &console->by_uuid, console, console->uuid, sizeof console->uuid) < 0)
+            console_index_put(&c->clones, &console->by_uuid, console, console->record.uuid, sizeof console->record.uuid) < 0)
                 return -ENOMEM;
         if (HASH_TRY_ADD(handle, c->consoles, console->id, strlen(console->id), console) < 0)
                 return -ENOMEM;
 
-        console->number = c->n_consoles_ever++;
+        console->record.number = ++c->n_consoles_ever;
         c->counts.n_vms++;
         return 0;
 }
@@ -587,7 +587,7 @@ void concentrator_remove_console(Concentrator *c, Console *console) {
 }
 
 int concentrator_add_vmotion(Concentrator *c, VMotion *v) {
-        int r = HASH_TRY_ADD(handle, c->vmotions, v->secret, VMOTION_HANDLE_SIZE, v);
+        int r = HASH_TRY_ADD(handle, c->vmotions, v->record.secret, VMOTION_HANDLE_SIZE, v);
 
         if (r >= 0)
                 c->counts.n_vmotions++;

@@ -9,7 +9,7 @@
 
 /* Whether @l is a vMotion's source which is sent no more than what was typed before the vMotion. */
 static bool link_is_held(const Link *l) {
-        return l->vmotion && l->vmotion->source == l && vmotion_state_holds(l->vmotion->state);
+        return l->vmotion && l->vmotion->source == l && vmotion_state_holds(l->vmotion->record.state);
 }
 
 static bool links_share_uri(const Link *a, const Link *b) {
@@ -47,7 +47,7 @@ static size_t space_behind(const Console *c, const InputMark *m, size_t max) {
 
 /* Where the winner of @v goes on. */
 static const InputMark *vmotion_input(const VMotion *v) {
-        return v->source ? &v->source->input : &v->input;
+        return v->source ? &v->source->input : &v->record.input;
 }
 
 /* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
@@ -61,7 +61,7 @@ static size_t input_space(const Console *c, size_t pace, size_t held) {
                         space = MIN(space, space_behind(c, &l->input, pace));
 
         DL_FOREACH(c->vmotions, v)
-                if (vmotion_state_holds(v->state))
+                if (vmotion_state_holds(v->record.state))
                         space = MIN(space, space_behind(c, vmotion_input(v), held));
 
         return space;
@@ -120,7 +120,7 @@ static void console_drop_input(Console *c) {
                         link_skip_input(l, end);
 
         DL_FOREACH(c->vmotions, v)
-                v->input = end;
+                v->record.input = end;
 }
 
 /* The account wants the memory back. */
@@ -140,7 +140,7 @@ static void console_charge_input(Console *c, const Charge *typist) {
 }
 
 void console_input(Console *c, const Charge *typist, const uint8_t *data, size_t n) {
-        c->bytes_sent += n;
+        c->record.bytes_sent += n;
         concentrator_metrics(c->concentrator)->vm_bytes_sent += n;
 
         if (input_ring_append(&c->input, data, n) < 0)

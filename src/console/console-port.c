@@ -28,12 +28,13 @@ static bool console_is_away(const Console *c) {
 static bool console_has_useful_port(const Console *c) {
         const PortPool *pool = concentrator_ports(c->concentrator);
 
-        return c->own_port >= pool->first && c->own_port <= pool->last;
+        return c->record.own_port >= pool->first && c->record.own_port <= pool->last;
 }
 
 static void console_update_claim(Console *c, PortState state) {
         bool away = console_is_away(c);
 
+        c->claim.connected = c->record.connected_for;
         port_queue_update(concentrator_port_queue(c->concentrator), &c->claim,
                           &(PortFacts){
                                   .state = state,
@@ -50,12 +51,12 @@ static void console_set_port_state(Console *c, PortState state) {
         bool own = state == PORT_OPEN || state == PORT_RESERVED;
 
         concentrator_set_port_owner(concentrator, c->by_port, NULL);
-        c->by_port = own ? c->own_port : 0;
+        c->by_port = own ? c->record.own_port : 0;
         concentrator_set_port_owner(concentrator, c->by_port, c);
 
         concentrator_counts(concentrator)->n_ports += state == PORT_OPEN;
         concentrator_counts(concentrator)->n_ports -= c->claim.facts.state == PORT_OPEN;
-        c->port = state == PORT_OPEN ? c->own_port : 0;
+        c->port = state == PORT_OPEN ? c->record.own_port : 0;
         console_update_claim(c, state);
 }
 
@@ -64,7 +65,7 @@ void console_settle_port(Console *c) {
 }
 
 uint16_t console_reserved_port(const Console *c) {
-        return c->claim.facts.state == PORT_RESERVED ? c->own_port : 0;
+        return c->claim.facts.state == PORT_RESERVED ? c->record.own_port : 0;
 }
 
 static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
@@ -140,8 +141,8 @@ static int console_take_port(Console *c) {
         PortPool *pool = concentrator_ports(c->concentrator);
 
         if (c->claim.facts.state == PORT_RESERVED ||
-            (c->own_port > 0 && port_pool_claim(pool, c->own_port) >= 0))
-                return c->own_port;
+            (c->record.own_port > 0 && port_pool_claim(pool, c->record.own_port) >= 0))
+                return c->record.own_port;
 
         return port_pool_take(pool, concentrator_now(c->concentrator));
 }
@@ -164,7 +165,7 @@ static int console_try_port(Console *c) {
 
                 int r = console_listen(c, (uint16_t) port);
                 if (r >= 0 || is_shortage(r)) {
-                        c->own_port = (uint16_t) port;
+                        c->record.own_port = (uint16_t) port;
                         console_set_port_state(c, r >= 0 ? PORT_OPEN : PORT_RESERVED);
                         return r;
                 }
@@ -191,7 +192,7 @@ void console_close_port(Console *c) {
         if (state != PORT_RESERVED && state != PORT_OPEN)
                 return;
 
-        port_pool_release(concentrator_ports(concentrator), c->own_port);
+        port_pool_release(concentrator_ports(concentrator), c->record.own_port);
         port_queue_wake(concentrator_port_queue(concentrator));
 }
 
@@ -232,11 +233,11 @@ static bool concentrator_give_up_port(Concentrator *concentrator) {
         Console *c = container_of(claim, Console, claim);
         console_log(c, LOG_NOTICE, VSPC_MESSAGE_PORT_GIVEN_UP, NULL,
                     "gives up port %u, as all ports are taken and another VM needs one: it has been away for %s, and was "
-                    "connected for %s in all", c->own_port,
+                    "connected for %s in all", c->record.own_port,
                     format_span(concentrator_now(concentrator) - claim->facts.away_since, away),
                     format_span(claim->connected, connected));
         console_close_port(c);
-        c->own_port = 0; /* nor is it to have that one again after a restart */
+        c->record.own_port = 0; /* nor is it to have that one again after a restart */
         concentrator_metrics(concentrator)->ports_given_up++;
         console_has_news(c);
         return true;
@@ -276,8 +277,8 @@ void console_open_port(Console *c) {
 }
 
 void console_claim_own_port(Console *c) {
-        if (c->claim.facts.state == PORT_NONE && c->own_port > 0 &&
-            port_pool_claim(concentrator_ports(c->concentrator), c->own_port) >= 0)
+        if (c->claim.facts.state == PORT_NONE && c->record.own_port > 0 &&
+            port_pool_claim(concentrator_ports(c->concentrator), c->record.own_port) >= 0)
                 console_set_port_state(c, PORT_RESERVED);
 }
 
@@ -302,7 +303,7 @@ void console_move_port(Console *c) {
                 return;
 
         console_stop_listening(c);
-        int r = console_listen(c, c->own_port);
+        int r = console_listen(c, c->record.own_port);
         if (r >= 0)
                 return;
 

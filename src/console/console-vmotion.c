@@ -6,6 +6,17 @@
 #include "console-vmotion.h"
 #include "message.h"
 
+/* @link: NULL if it has gone */
+static void vmotion_set_source(VMotion *v, Link *link) {
+        v->source = link;
+        v->record.source = link ? link->number : 0;
+}
+
+static void vmotion_set_peer(VMotion *v, Link *link) {
+        v->peer = link;
+        v->record.peer = link ? link->number : 0;
+}
+
 /* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over, and a target that has not
  * won is closed. */
 static void vmotion_end(VMotion *v, Link *winner) {
@@ -13,7 +24,7 @@ static void vmotion_end(VMotion *v, Link *winner) {
         Console *console = v->console;
 
         if (winner && winner != v->source)
-                winner->input = v->source ? v->source->input : v->input;
+                winner->input = v->source ? v->source->input : v->record.input;
         if (v->source) {
                 v->source->vmotion = NULL;
                 v->source->input_limit = INPUT_NO_MARK;
@@ -29,11 +40,12 @@ static void vmotion_end(VMotion *v, Link *winner) {
 }
 
 static void vmotion_drop_peer(VMotion *v) {
-        Link *peer = TAKE_PTR(v->peer);
+        Link *peer = v->peer;
 
         if (!peer)
                 return;
 
+        vmotion_set_peer(v, NULL);
         peer->vmotion = NULL;
         link_close(peer, LINK_E_VMOTION_OVER);
 }
@@ -41,34 +53,34 @@ static void vmotion_drop_peer(VMotion *v) {
 /* Input is held from here on: the source gets what has been typed so far, then GOAHEAD. */
 static void vmotion_hold(VMotion *v) {
         timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
-        v->go_ahead = VMOTION_GO_AHEAD_DUE;
+        v->record.go_ahead = VMOTION_GO_AHEAD_DUE;
         v->source->input_limit = input_ring_end(&v->console->input);
 }
 
 bool vmotion_owes_go_ahead(const VMotion *v, const Link *link) {
-        return link == v->source && v->go_ahead == VMOTION_GO_AHEAD_DUE;
+        return link == v->source && v->record.go_ahead == VMOTION_GO_AHEAD_DUE;
 }
 
 /* Sequence and secret */
 int vmotion_go_ahead(VMotion *v) {
         uint8_t data[VMOTION_SEQUENCE_MAX + VMOTION_SECRET_SIZE];
 
-        memcpy(data, v->sequence, v->sequence_size);
-        memcpy(data + v->sequence_size, v->secret, sizeof v->secret);
+        memcpy(data, v->record.sequence, v->record.sequence_size);
+        memcpy(data + v->record.sequence_size, v->record.secret, sizeof v->record.secret);
 
-        v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
-        int r = link_put(v->source, VMWARE_VMOTION_GOAHEAD, data, v->sequence_size + sizeof v->secret);
+        v->record.go_ahead = VMOTION_GO_AHEAD_QUEUED;
+        int r = link_put(v->source, VMWARE_VMOTION_GOAHEAD, data, v->record.sequence_size + sizeof v->record.secret);
         explicit_bzero(data, sizeof data);
         return r;
 }
 
 void vmotion_flushed(VMotion *v, const Link *link) {
-        if (v->source == link && v->go_ahead == VMOTION_GO_AHEAD_QUEUED)
-                v->go_ahead = VMOTION_GO_AHEAD_SENT;
+        if (v->source == link && v->record.go_ahead == VMOTION_GO_AHEAD_QUEUED)
+                v->record.go_ahead = VMOTION_GO_AHEAD_SENT;
 }
 
 bool vmotion_mutes(const VMotion *v, const Link *link) {
-        return v->source == link && v->go_ahead == VMOTION_GO_AHEAD_SENT && vmotion_state_holds(v->state);
+        return v->source == link && v->record.go_ahead == VMOTION_GO_AHEAD_SENT && vmotion_state_holds(v->record.state);
 }
 
 /* Everybody who watches is told of it, and it is counted. */
@@ -112,7 +124,7 @@ static void vmotion_source_wins(VMotion *v, const char *why) {
 static void vmotion_nobody_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
-        uint64_t n = v->source ? 0 : input_ring_lag(&console->input, &v->input);
+        uint64_t n = v->source ? 0 : input_ring_lag(&console->input, &v->record.input);
 
         if (n > 0)
                 console_log(console, LOG_WARNING, VSPC_MESSAGE_VMOTION_ABORTED, NULL,
@@ -204,7 +216,8 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                 }
 
                 v->console = console;
-                v->source = source;
+                v->record.console = console->record.number;
+                vmotion_set_source(v, source);
                 source->vmotion = v;
                 console_add_vmotion(console, v);
         }
@@ -212,7 +225,7 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         console_log_said(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
                          source->peer);
 
-        VMotionAction action = vmotion_step(&v->state, VMOTION_ON_BEGIN);
+        VMotionAction action = vmotion_step(&v->record.state, VMOTION_ON_BEGIN);
         if (action == VMOTION_RESTART)
                 vmotion_report(console, CONSOLE_VMOTION_ABORTED); /* the one that is replaced */
         vmotion_report(console, CONSOLE_VMOTION_BEGUN);
@@ -231,7 +244,7 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
         if (!v || v->source != source || (n > 0 && !vmotion_has_sequence(v, sequence, n)))
                 return;
 
-        if (vmotion_step(&v->state, VMOTION_ON_ABORT) == VMOTION_SOURCE_WINS)
+        if (vmotion_step(&v->record.state, VMOTION_ON_ABORT) == VMOTION_SOURCE_WINS)
                 vmotion_source_wins(v, "its host has called the vMotion off");
 }
 
@@ -239,15 +252,15 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
  * back once more. */
 static void vmotion_hold_again(VMotion *v) {
         timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
-        v->go_ahead = VMOTION_GO_AHEAD_QUEUED;
+        v->record.go_ahead = VMOTION_GO_AHEAD_QUEUED;
         v->source->input_limit = v->source->input;
 }
 
 int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         VMotion *v = target->state == LINK_HANDSHAKE ? concentrator_find_vmotion(target->concentrator, data, n)
                                                      : NULL;
-        bool overdue = v && v->state == VMOTION_OVERDUE;
-        VMotionAction action = v ? vmotion_step(&v->state, VMOTION_ON_PEER) : VMOTION_IGNORE;
+        bool overdue = v && v->record.state == VMOTION_OVERDUE;
+        VMotionAction action = v ? vmotion_step(&v->record.state, VMOTION_ON_PEER) : VMOTION_IGNORE;
 
         if (action == VMOTION_IGNORE) {
                 link_log_said(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
@@ -255,9 +268,9 @@ int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
                 return target->state == LINK_HANDSHAKE ? LINK_E_NO_VMOTION : 0;
         }
 
-        v->peer = target;
+        vmotion_set_peer(v, target);
         link_become_peer(target, v);
-        int r = link_put(target, VMWARE_VMOTION_PEER_OK, v->sequence, v->sequence_size);
+        int r = link_put(target, VMWARE_VMOTION_PEER_OK, v->record.sequence, v->record.sequence_size);
 
         if (action == VMOTION_ACCEPT_PEER)
                 console_has_news(v->console);
@@ -275,7 +288,7 @@ void vmotion_complete(Link *target, const uint8_t *sequence, size_t n) {
         if (!v || v->peer != target || !vmotion_has_sequence(v, sequence, n))
                 return;
 
-        if (vmotion_step(&v->state, VMOTION_ON_COMPLETE) == VMOTION_PEER_WINS)
+        if (vmotion_step(&v->record.state, VMOTION_ON_COMPLETE) == VMOTION_PEER_WINS)
                 vmotion_peer_wins(v);
 }
 
@@ -284,12 +297,12 @@ void vmotion_link_closed(VMotion *v, Link *link) {
 
         link->vmotion = NULL;
         if (is_source) {
-                v->source = NULL;
-                v->input = link->input;
+                vmotion_set_source(v, NULL);
+                v->record.input = link->input;
         } else
-                v->peer = NULL;
+                vmotion_set_peer(v, NULL);
 
-        switch (vmotion_step(&v->state, is_source ? VMOTION_ON_SOURCE_CLOSED : VMOTION_ON_PEER_CLOSED)) {
+        switch (vmotion_step(&v->record.state, is_source ? VMOTION_ON_SOURCE_CLOSED : VMOTION_ON_PEER_CLOSED)) {
 
         case VMOTION_PEER_WINS:
                 vmotion_peer_wins(v);
@@ -326,7 +339,7 @@ void vmotion_link_came(Console *console, Link *link) {
         VMotion *v;
 
         while ((v = vmotion_of_newcomer(console, link))) {
-                (void) vmotion_step(&v->state, VMOTION_ON_NEWCOMER);
+                (void) vmotion_step(&v->record.state, VMOTION_ON_NEWCOMER);
 
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,
                             "has connected anew from %s, its vMotion is over", link->peer);
@@ -344,7 +357,7 @@ void vmotion_discard(VMotion *v) {
 void vmotion_elapsed(Timeout *t) {
         VMotion *v = container_of(t, VMotion, timeout);
 
-        switch (vmotion_step(&v->state, VMOTION_ON_TIMEOUT)) {
+        switch (vmotion_step(&v->record.state, VMOTION_ON_TIMEOUT)) {
 
         case VMOTION_HAND_BACK:
                 vmotion_hand_back(v);

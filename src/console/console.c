@@ -142,7 +142,7 @@ bool console_is_clone(const Console *c) {
 
 /* The UUID, or both of a clone's, as the identity has them. */
 static void console_set_uuid_text(Console *c) {
-        uuid_format(c->uuid, c->uuid_text);
+        uuid_format(c->record.uuid, c->uuid_text);
         if (console_is_clone(c))
                 memcpy(c->uuid_text, c->id, UUID_PAIR_TEXT_MAX - 1);
 }
@@ -154,8 +154,8 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
                 return -ENOMEM;
 
         c->concentrator = concentrator;
-        c->since = concentrator_now_realtime(concentrator);
-        memcpy(c->uuid, uuid, sizeof c->uuid);
+        c->record.since = concentrator_now_realtime(concentrator);
+        memcpy(c->record.uuid, uuid, sizeof c->record.uuid);
         c->id = strdup(id);
         if (c->id)
                 console_set_uuid_text(c);
@@ -171,7 +171,7 @@ int console_new(Concentrator *concentrator, const char *id, const uint8_t uuid[s
         input_ring_init(&c->input);
         ring_init(&c->ring, concentrator_settings(concentrator)->scrollback_size,
                   concentrator_settings(concentrator)->client_buffer_size + OUTPUT_RESERVE);
-        c->own_port = port;
+        c->record.own_port = port;
 
         *ret = TAKE_PTR(c);
         return 0;
@@ -187,7 +187,7 @@ void console_set_gone(Console *c, usec_t since) {
 
         usec_t now = concentrator_now_realtime(c->concentrator);
 
-        c->since = since;
+        c->record.since = since;
         timeout_start_ago(concentrator_timeouts(c->concentrator, TIMEOUT_ORPHAN), &c->orphaned, now - MIN(since, now));
         console_settle_port(c);
         concentrator_limit_orphans(c->concentrator);
@@ -209,11 +209,11 @@ static void console_update_connected(Console *c) {
                 return;
 
         c->connected = connected;
-        c->since = concentrator_now_realtime(c->concentrator);
+        c->record.since = concentrator_now_realtime(c->concentrator);
         if (connected)
-                c->connected_at = concentrator_now(c->concentrator);
+                c->record.connected_at = concentrator_now(c->concentrator);
         else
-                c->claim.connected += concentrator_now(c->concentrator) - c->connected_at;
+                c->record.connected_for += concentrator_now(c->concentrator) - c->record.connected_at;
         concentrator_counts(c->concentrator)->n_connected += connected ? 1 : -1U;
 }
 
@@ -377,7 +377,7 @@ void console_remove_client(Console *c, Client *client) {
         }
 
         DL_DELETE(c->clients, client);
-        c->left = concentrator_now_realtime(c->concentrator);
+        c->record.left = concentrator_now_realtime(c->concentrator);
         console_count_client(c, client, -1U);
 }
 
@@ -463,7 +463,7 @@ static bool console_output_is_blocked(Console *c) {
 }
 
 VMotionState console_vmotion_state(const Console *c) {
-        return c->vmotions ? c->vmotions->state : VMOTION_NONE;
+        return c->vmotions ? c->vmotions->record.state : VMOTION_NONE;
 }
 
 const Link *console_active_link(const Console *c) {
@@ -477,7 +477,7 @@ const Link *console_active_link(const Console *c) {
 }
 
 usec_t console_gone_since(const Console *c) {
-        return c->connected || c->clients ? 0 : MAX(c->since, c->left);
+        return c->connected || c->clients ? 0 : MAX(c->record.since, c->record.left);
 }
 
 usec_t console_expires(const Console *c) {

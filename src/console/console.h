@@ -26,14 +26,26 @@
 /* Likewise input that waits for a vMotion to end. The rest of the ring is for the last words of clients that go. */
 #define CONSOLE_HELD_MAX (1024U * 1024U)
 
-typedef struct ConsoleRecord ConsoleRecord;
+typedef struct LoggedConsole LoggedConsole;
+
+/* All that it needs to go on, together with `id`, `uri`, `name`, `ring` and `input`. A plain record. */
+typedef struct ConsoleRecord {
+        uint64_t number;  /* consoles are numbered as they come to be, from 1: the table has them in this order */
+        uint8_t uuid[16]; /* as ESXi sent it */
+        uint16_t own_port; /* the port that it had last, and is to have again: what is stored; 0: none */
+        usec_t since;      /* connected or disconnected, since 1970 */
+        usec_t left;       /* when the last client left, since 1970; 0: there has been none */
+        usec_t connected_at;  /* when it was connected last, CLOCK_MONOTONIC */
+        usec_t connected_for; /* for how long it was before that, in all */
+        uint64_t bytes_sent;  /* input, to the VM; its output is counted by the ring's end */
+} ConsoleRecord;
 
 struct Console {
         Concentrator *concentrator;
         UT_hash_handle handle; /* by id */
 
-        char *id;         /* uuid_text, with "_URI" behind it under MultiConsole */
-        uint8_t uuid[16]; /* as ESXi sent it */
+        ConsoleRecord record;
+        char *id; /* uuid_text, with "_URI" behind it under MultiConsole */
         char uuid_text[UUID_PAIR_TEXT_MAX]; /* the UUID; of a clone, with "~BIOS UUID" behind it */
 
         ConsoleEntry by_uuid; /* in the index of clones; only of a clone, which has "~" in its identity */
@@ -45,10 +57,8 @@ struct Console {
 
         Acceptor acceptor; /* open if it listens */
         uint16_t port;     /* at which it listens; 0: at none */
-        uint16_t own_port; /* the one that it had last, and is to have again: what is stored; 0: none */
         uint16_t by_port;  /* the port by which it is found; 0: by none */
         PortClaim claim;   /* whether that one is its own, and what it waits for */
-        usec_t connected_at; /* when `connected` became true, CLOCK_MONOTONIC */
 
         Ring ring;
         InputRing input;
@@ -63,12 +73,7 @@ struct Console {
         ConsoleCharge *typed; /* input that waits in its ring (console-input.c) */
         ConsoleCharge *lag;   /* output that the ring keeps for clients that lag (console-lag.c) */
         LogBurst said; /* what is logged of what its VM's host says and can say without end */
-        ConsoleRecord *record; /* ConsoleLog's, of what it says; NULL: none */
-
-        usec_t since;        /* connected or disconnected, since 1970 */
-        usec_t left;         /* when the last client left, since 1970; 0: there has been none */
-        uint64_t bytes_sent; /* input, to the VM; its output is counted by the ring's end */
-        uint64_t number;     /* consoles are numbered as they come to be: the table has them in this order */
+        LoggedConsole *logged; /* ConsoleLog's, of what it says; NULL: none */
 
         /* What has changed since it was settled, see console_changed() */
         Console **dirty;      /* the concentrator's list that it waits in to be settled; NULL: it has not changed */
@@ -81,9 +86,8 @@ struct Console {
         bool removed;         /* it is to go, unless somebody is there */
         Console *dirty_prev, *dirty_next;
 
+        bool connected;       /* follows from links and vMotions, at once */
         bool shown_connected; /* the value of `connected` that observers have been told */
-
-        bool connected; /* follows from links and vMotions, at once */
 
         /* Derived; kept by console_settle(). */
         bool input_blocked;  /* a link takes no more: clients are not read */

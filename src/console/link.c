@@ -562,7 +562,7 @@ static int link_take_identity(Link *l, const VMwareSuboption *s) {
 
         /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
         const uint8_t *vc_uuid = vm_identity_get(&l->identity, VM_UUID_VC);
-        if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->uuid, 16) != 0)
+        if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->record.uuid, 16) != 0)
                 link_log(l, LOG_NOTICE, NULL, "is said to have another UUID now, going on");
 
         return link_identity_changed(l, vm_identity_uuid(&before));

@@ -89,7 +89,7 @@ typedef enum LinkSecurity {
 struct Link {
         Concentrator *concentrator;
         Console *console; /* NULL until it is known */
-        uint64_t number;  /* links are numbered as they come */
+        uint64_t number;  /* links are numbered as they come, from 1 */
         LinkState state;
         int verdict; /* LinkVerdict or a negative errno: why it is closed; 0: it is not */
 

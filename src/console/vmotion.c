@@ -91,11 +91,11 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
 int vmotion_renew(VMotion *v, const uint8_t *sequence, size_t sequence_size) {
         assert(sequence_size <= VMOTION_SEQUENCE_MAX);
 
-        if (getrandom(v->secret, sizeof v->secret, GRND_NONBLOCK) != sizeof v->secret)
+        if (getrandom(v->record.secret, sizeof v->record.secret, GRND_NONBLOCK) != sizeof v->record.secret)
                 return -errno;
 
-        memcpy(v->sequence, sequence, sequence_size);
-        v->sequence_size = sequence_size;
+        memcpy(v->record.sequence, sequence, sequence_size);
+        v->record.sequence_size = sequence_size;
         return 0;
 }
 
@@ -119,24 +119,24 @@ int vmotion_new(const char *uri, const uint8_t *sequence, size_t sequence_size, 
 VMotion *vmotion_free(VMotion *v) {
         timeout_stop(&v->timeout);
         free(v->uri);
-        explicit_bzero(v->secret, sizeof v->secret);
+        explicit_bzero(v->record.secret, sizeof v->record.secret);
         free(v);
         return NULL;
 }
 
 bool vmotion_has_sequence(const VMotion *v, const uint8_t *sequence, size_t size) {
-        return size == v->sequence_size && memcmp(v->sequence, sequence, size) == 0;
+        return size == v->record.sequence_size && memcmp(v->record.sequence, sequence, size) == 0;
 }
 
 bool vmotion_has_secret(const VMotion *v, const uint8_t *data, size_t size) {
-        if (size != v->sequence_size + sizeof v->secret ||
-            !vmotion_has_sequence(v, data, v->sequence_size))
+        if (size != v->record.sequence_size + sizeof v->record.secret ||
+            !vmotion_has_sequence(v, data, v->record.sequence_size))
                 return false;
 
-        const uint8_t *secret = data + v->sequence_size;
+        const uint8_t *secret = data + v->record.sequence_size;
         uint8_t difference = 0;
-        for (size_t i = 0; i < sizeof v->secret; i++)
-                difference |= v->secret[i] ^ secret[i];
+        for (size_t i = 0; i < sizeof v->record.secret; i++)
+                difference |= v->record.secret[i] ^ secret[i];
 
         return difference == 0;
 }

@@ -81,18 +81,24 @@ typedef enum VMotionGoAhead {
         VMOTION_GO_AHEAD_SENT,
 } VMotionGoAhead;
 
-typedef struct VMotion {
+/* All that it needs to go on, together with the URI and the time since when its timeout has run. A plain record. */
+typedef struct VMotionRecord {
+        uint64_t console;      /* the console's number */
+        uint64_t source, peer; /* the links' numbers; 0: there is none (any more, yet) */
         VMotionState state;
-        uint8_t sequence[VMOTION_SEQUENCE_MAX];
-        size_t sequence_size;
-        uint8_t secret[VMOTION_SECRET_SIZE];
-
-        Console *console;
-        Link *source, *peer; /* NULL where there is none (any more, yet) */
-        char *uri;           /* of the source */
         VMotionGoAhead go_ahead;
-
         InputMark input; /* where the source was in the console's input when it closed: there the winner goes on */
+        size_t sequence_size;
+        uint8_t sequence[VMOTION_SEQUENCE_MAX];
+        uint8_t secret[VMOTION_SECRET_SIZE];
+} VMotionRecord;
+
+typedef struct VMotion {
+        VMotionRecord record;
+        char *uri; /* of the source; at most TELNET_SUBNEGOTIATION_MAX bytes */
+
+        Console *console;    /* follow from the record */
+        Link *source, *peer;
 
         Timeout timeout;
         UT_hash_handle handle; /* by the first half of the secret */

@@ -11,7 +11,7 @@
 #define STOP_WAIT_USEC (2 * USEC_PER_SEC)
 
 /* What a console that has said something has here. */
-struct ConsoleRecord {
+struct LoggedConsole {
         ConsoleLabel *label;
         SpoolStream *journal, *file; /* NULL: not logged to it */
 };
@@ -38,7 +38,7 @@ void console_log_settings_done(ConsoleLogSettings *s) {
 }
 
 static void record_free(ConsoleLog *l, Console *console) {
-        ConsoleRecord *record = TAKE_PTR(console->record);
+        LoggedConsole *record = TAKE_PTR(console->logged);
 
         if (!record)
                 return;
@@ -55,11 +55,11 @@ static int record_new(ConsoleLog *l, Console *console) {
         const ConsoleLogSettings *settings = &l->settings;
         bool journal = settings->journal && l->journal, files = settings->files && l->files;
 
-        ConsoleRecord *record = calloc(1, sizeof(ConsoleRecord));
+        LoggedConsole *record = calloc(1, sizeof(LoggedConsole));
         if (!record)
                 return -ENOMEM;
 
-        console->record = record;
+        console->logged = record;
         record->label = console_label_new(console);
         if (record->label && journal)
                 record->journal = journal_sink_open(l->journal, record->label);
@@ -74,14 +74,14 @@ static int record_new(ConsoleLog *l, Console *console) {
 }
 
 /* It is under the name that the VM has now that what it says now is logged. */
-static const ConsoleRecord *record_of(ConsoleLog *l, Console *console) {
-        const ConsoleRecord *record = console->record;
+static const LoggedConsole *record_of(ConsoleLog *l, Console *console) {
+        const LoggedConsole *record = console->logged;
 
         if (record && console_label_fits(record->label, console))
                 return record;
 
         record_free(l, console);
-        return record_new(l, console) >= 0 ? console->record : NULL;
+        return record_new(l, console) >= 0 ? console->logged : NULL;
 }
 
 static void on_output(ConcentratorObserver *observer, Console *console, const uint8_t *data, size_t n) {
@@ -90,7 +90,7 @@ static void on_output(ConcentratorObserver *observer, Console *console, const ui
         if (!l->settings.journal && !l->settings.files)
                 return;
 
-        const ConsoleRecord *record = record_of(l, console);
+        const LoggedConsole *record = record_of(l, console);
         if (!record) {
                 if (log_rate_limit_pass(&l->failures, concentrator_now(console->concentrator)) > 0)
                         console_log(console, LOG_ERR, NULL, NULL,

@@ -141,7 +141,7 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
          * connected must not have it expire as soon as it is set: it has been there up to when it was stored. */
         usec_t since = m->gone_since > 0 ? m->gone_since : MAX(now, m->stored);
         if (m->gone_since == 0 && m->stored > 0) /* that much is known */
-                (*ret)->claim.connected = now - MIN(m->stored, now);
+                (*ret)->record.connected_for = now - MIN(m->stored, now);
         console_set_gone(*ret, MIN(since, (usec_t) INT64_MAX));
         console_open_port(*ret);
         console_announce(*ret);

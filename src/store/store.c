@@ -30,15 +30,15 @@ static void store_put(Store *s, const Console *console) {
                 .id = console->id,
                 .uri = console->uri,
                 .name = console->name,
-                .port = console->own_port,
+                .port = console->record.own_port,
                 .gone_since = console_gone_since(console),
                 .stored = concentrator_now_realtime(s->concentrator),
         };
 
-        memcpy(mapping.uuid, console->uuid, sizeof mapping.uuid);
+        memcpy(mapping.uuid, console->record.uuid, sizeof mapping.uuid);
         if (write_queue_put(s->queue, &mapping) < 0)
                 log_error("No memory to store that VM %s (%s) has port %u", console->name, console->id,
-                          console->own_port);
+                          console->record.own_port);
 }
 
 static void store_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
@@ -122,7 +122,7 @@ static int on_return_elapsed(_unused_ sd_event_source *source, _unused_ usec_t u
 
 /* A port that is another than the one that is stored is to be the same after the next restart. */
 static void on_restored(Console *console, const Mapping *mapping, void *userdata) {
-        if (console->own_port != mapping->port ||
+        if (console->record.own_port != mapping->port ||
             (mapping->gone_since == 0 && add_missed(userdata, console->id) < 0))
                 store_put(userdata, console);
 }

@@ -186,11 +186,11 @@ static void assert_joined(Console *console, int fd, size_t cut) {
         say(console, fd, &OFFERS[cut], OFFERS_SIZE - cut);
         assert_true(c->null_modem);
         assert_int_equal(c->mode, CLIENT_RAW);
-        assert_int_equal(console->bytes_sent, 0);
+        assert_int_equal(console->record.bytes_sent, 0);
 
         say(console, fd, "\xff\xfd\x00\xff\xfd\x03", 6);
         assert_int_equal(c->mode, CLIENT_RAW);
-        assert_int_equal(console->bytes_sent, 6);
+        assert_int_equal(console->record.bytes_sent, 6);
         client_close(c, CLIENT_E_ENDED);
 }
 
@@ -229,7 +229,7 @@ static void test_what_only_begins_like_the_port_of_another_vm_is_a_telnet_progra
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), SHORT);
                 while (console->clients->mode != CLIENT_TELNET)
                         run_once();
-                assert_int_equal(console->bytes_sent, 0);
+                assert_int_equal(console->record.bytes_sent, 0);
         }
 }
 

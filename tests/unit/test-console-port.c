@@ -105,7 +105,7 @@ static void test_the_time_of_all_connections_counts(_unused_ void **state) {
         connect_for(1, 10 * MINUTE);
         put_forward += 3 * HOUR;
         connect_for(1, 5 * MINUTE);
-        assert_in_range(console(1)->claim.connected, 15 * MINUTE, 15 * MINUTE + SOON);
+        assert_in_range(console(1)->record.connected_for, 15 * MINUTE, 15 * MINUTE + SOON);
 }
 
 static void test_the_vm_that_was_connected_for_the_shortest_time_gives_up_its_port(_unused_ void **state) {
@@ -117,7 +117,7 @@ static void test_the_vm_that_was_connected_for_the_shortest_time_gives_up_its_po
 
         int fd = connect_vm(3);
         assert_int_equal(console(3)->port, FIRST + 1);
-        assert_int_equal(console(2)->own_port, 0);
+        assert_int_equal(console(2)->record.own_port, 0);
         assert_int_equal(console(1)->port, FIRST);
         disconnect(fd);
 }

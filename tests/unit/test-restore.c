@@ -137,7 +137,7 @@ static void assert_gone(const Run *run, unsigned n, usec_t since, usec_t time_le
         const Console *c = concentrator_find(run->concentrator, id_of(n));
 
         assert_non_null(c);
-        assert_int_equal(c->since, since);
+        assert_int_equal(c->record.since, since);
 
         /* How much of that the restoring has taken depends on the machine. */
         assert_in_range(console_expires(c) - clock_shows, time_left - 10 * USEC_PER_SEC, time_left);
@@ -285,7 +285,7 @@ static void test_of_two_that_were_stored_at_once_and_claim_a_port_the_one_loaded
 
         Run run = begin(false);
         for (unsigned i = 0; i < 3; i++)
-                assert_int_equal(concentrator_find(run.concentrator, id_of(i))->own_port == 50042, i == 2);
+                assert_int_equal(concentrator_find(run.concentrator, id_of(i))->record.own_port == 50042, i == 2);
         end(&run);
 }
 

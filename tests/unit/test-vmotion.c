@@ -335,8 +335,8 @@ static bool knows(const VMotion *v, const void *sequence, size_t n_sequence, con
 static void test_a_new_one_has_not_begun_and_holds_nothing(_unused_ void **state) {
         _cleanup_(vmotion_freep) VMotion *v = new_vmotion(BYTES("\x01\x02\x03\x04"));
 
-        assert_int_equal(v->state, VMOTION_NONE);
-        assert_int_equal(v->go_ahead, VMOTION_GO_AHEAD_DUE);
+        assert_int_equal(v->record.state, VMOTION_NONE);
+        assert_int_equal(v->record.go_ahead, VMOTION_GO_AHEAD_DUE);
         assert_null(v->source);
         assert_null(v->peer);
         assert_null(v->timeout.queue);
@@ -351,14 +351,14 @@ static void test_a_sequence_is_any_bytes_up_to_its_bound(_unused_ void **state) 
                 _cleanup_(vmotion_freep) VMotion *v = new_vmotion(longest, n);
 
                 assert_true(vmotion_has_sequence(v, longest, n));
-                assert_true(knows(v, longest, n, v->secret, sizeof v->secret));
+                assert_true(knows(v, longest, n, v->record.secret, sizeof v->record.secret));
                 if (n == 0)
                         continue;
 
                 assert_false(vmotion_has_sequence(v, longest, n - 1));
                 longest[n - 1] ^= 1;
                 assert_false(vmotion_has_sequence(v, longest, n));
-                assert_false(knows(v, longest, n, v->secret, sizeof v->secret));
+                assert_false(knows(v, longest, n, v->record.secret, sizeof v->record.secret));
         }
 }
 
@@ -376,15 +376,15 @@ static void test_a_secret_is_right_in_every_bit_or_wrong(_unused_ void **state) 
         _cleanup_(vmotion_freep) VMotion *v = new_vmotion(sequence, sizeof sequence);
         uint8_t secret[VMOTION_SECRET_SIZE];
 
-        assert_true(knows(v, sequence, sizeof sequence, v->secret, sizeof v->secret));
+        assert_true(knows(v, sequence, sizeof sequence, v->record.secret, sizeof v->record.secret));
         for (size_t bit = 0; bit < 8 * sizeof secret; bit++) {
-                memcpy(secret, v->secret, sizeof secret);
+                memcpy(secret, v->record.secret, sizeof secret);
                 secret[bit / 8] ^= (uint8_t) (1U << bit % 8);
                 assert_false(knows(v, sequence, sizeof sequence, secret, sizeof secret));
         }
 
         /* Differences that cancel out when they are added, not when they are ORed. */
-        memcpy(secret, v->secret, sizeof secret);
+        memcpy(secret, v->record.secret, sizeof secret);
         secret[0] ^= 0x80;
         secret[15] ^= 0x80;
         assert_false(knows(v, sequence, sizeof sequence, secret, sizeof secret));
@@ -395,15 +395,15 @@ static void test_a_secret_of_the_wrong_length_is_wrong(_unused_ void **state) {
         _cleanup_(vmotion_freep) VMotion *v = new_vmotion(sequence, sizeof sequence);
         uint8_t longer[VMOTION_SECRET_SIZE + 2] = {};
 
-        memcpy(longer, v->secret, sizeof v->secret);
+        memcpy(longer, v->record.secret, sizeof v->record.secret);
         for (size_t n = 0; n <= sizeof longer; n++)
-                assert_int_equal(knows(v, sequence, sizeof sequence, longer, n), n == sizeof v->secret);
+                assert_int_equal(knows(v, sequence, sizeof sequence, longer, n), n == sizeof v->record.secret);
 
-        assert_false(knows(v, sequence, 0, v->secret, sizeof v->secret));
-        assert_false(knows(v, sequence, 3, v->secret, sizeof v->secret));
-        assert_false(knows(v, "\x01\x02\x03\x04\x05", 5, v->secret, sizeof v->secret));
-        assert_false(knows(v, "\x01\x02\x03\x05", 4, v->secret, sizeof v->secret));
-        assert_false(knows(v, v->secret, sizeof v->secret, sequence, sizeof sequence));
+        assert_false(knows(v, sequence, 0, v->record.secret, sizeof v->record.secret));
+        assert_false(knows(v, sequence, 3, v->record.secret, sizeof v->record.secret));
+        assert_false(knows(v, "\x01\x02\x03\x04\x05", 5, v->record.secret, sizeof v->record.secret));
+        assert_false(knows(v, "\x01\x02\x03\x05", 4, v->record.secret, sizeof v->record.secret));
+        assert_false(knows(v, v->record.secret, sizeof v->record.secret, sequence, sizeof sequence));
 }
 
 /* 4096 of them: no two alike in either half, and no bit that is always the same. */
@@ -416,10 +416,10 @@ static void test_secrets_differ(_unused_ void **state) {
         for (size_t i = 0; i < N; i++) {
                 _cleanup_(vmotion_freep) VMotion *v = new_vmotion(BYTES("\x01\x02\x03\x04"));
 
-                memcpy(secrets[i], v->secret, sizeof v->secret);
-                for (size_t k = 0; k < sizeof v->secret; k++) {
-                        all_ones[k] &= v->secret[k];
-                        some_ones[k] |= v->secret[k];
+                memcpy(secrets[i], v->record.secret, sizeof v->record.secret);
+                for (size_t k = 0; k < sizeof v->record.secret; k++) {
+                        all_ones[k] &= v->record.secret[k];
+                        some_ones[k] |= v->record.secret[k];
                 }
         }
 
@@ -439,8 +439,8 @@ static void test_one_s_secret_is_not_the_other_s(_unused_ void **state) {
         _cleanup_(vmotion_freep) VMotion *a = new_vmotion(sequence, sizeof sequence);
         _cleanup_(vmotion_freep) VMotion *b = new_vmotion(sequence, sizeof sequence);
 
-        assert_false(knows(a, sequence, sizeof sequence, b->secret, sizeof b->secret));
-        assert_false(knows(b, sequence, sizeof sequence, a->secret, sizeof a->secret));
+        assert_false(knows(a, sequence, sizeof sequence, b->record.secret, sizeof b->record.secret));
+        assert_false(knows(b, sequence, sizeof sequence, a->record.secret, sizeof a->record.secret));
 }
 
 static void test_renewing_makes_the_old_secret_and_sequence_worthless(_unused_ void **state) {
@@ -448,15 +448,15 @@ static void test_renewing_makes_the_old_secret_and_sequence_worthless(_unused_ v
         _cleanup_(vmotion_freep) VMotion *v = new_vmotion(old, sizeof old);
         uint8_t secret[VMOTION_SECRET_SIZE];
 
-        memcpy(secret, v->secret, sizeof secret);
+        memcpy(secret, v->record.secret, sizeof secret);
         assert_int_equal(vmotion_renew(v, new, sizeof new), 0);
 
         assert_true(vmotion_has_sequence(v, new, sizeof new));
         assert_false(vmotion_has_sequence(v, old, sizeof old));
-        assert_true(knows(v, new, sizeof new, v->secret, sizeof v->secret));
+        assert_true(knows(v, new, sizeof new, v->record.secret, sizeof v->record.secret));
         assert_false(knows(v, new, sizeof new, secret, sizeof secret));
         assert_false(knows(v, old, sizeof old, secret, sizeof secret));
-        assert_false(knows(v, old, sizeof old, v->secret, sizeof v->secret));
+        assert_false(knows(v, old, sizeof old, v->record.secret, sizeof v->record.secret));
 
         /* Even if the host uses a sequence again. */
         assert_int_equal(vmotion_renew(v, old, sizeof old), 0);
