@@ -23,7 +23,7 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /usr/lib/vspc/vspc.conf \
     "$prefix"/share/man/man1/vspc-client.1 "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5 \
     "$prefix/share/man/man7/org.vspc.Concentrator.7" "$prefix/share/man/man5/org.vspc.Concentrator1.5" \
-    "$prefix"/share/man/man7/vspc{,.clients,.hooks}.7 "$catalogdir/vspc.catalog" \
+    "$prefix"/share/man/man7/vspc{,-from-vspcpy,.clients,.hooks}.7 "$catalogdir/vspc.catalog" \
     /usr/lib/vspc/{esxi-6,log-namespace,logrotate,reserved-ports}.conf \
     /usr/share/dbus-1/system.d/org.vspc.Concentrator1.conf /usr/share/polkit-1/actions/org.vspc.policy; do
     [ -f "$root$file" ] || problem "$file is not installed"

@@ -23,6 +23,12 @@ for page in "$folder"/*.[1-8]; do
     done < <(sed -n 's/^\.BR \(vspc[^ ]*\|org\.vspc[^ ]*\) (\([0-9]\)).*/\1 \2/p' "$page" | sed 's/\\-/-/g')
 done
 
+# README.md leads to pages that there are.
+source=$(cd "$(dirname "$0")/../.." && pwd)
+for page in $(sed -n 's/](man\/\([^)]*\))/\n\1\n/gp' "$source/README.md" | grep '\.[1-8]$' | sort -u); do
+    [ -e "$folder/$page" ] || problem "README.md refers to $page, which is not installed"
+done
+
 for program in "$@"; do
     page=$(find "$folder" -name "$(basename "$program").[18]")
     [ -n "$page" ] || { problem "$program has no manual page"; continue; }

@@ -5,7 +5,7 @@
 import re
 
 from machine import wait_for
-from scenario import Scenario, readme_block, readme_command
+from scenario import Scenario, man_block, readme_block, readme_command
 
 
 class Encryption(Scenario):
@@ -106,7 +106,7 @@ class Encryption(Scenario):
         thumbprint = self.make_certificate()
         self.machine.sh("chown root:root /etc/vspc/vspc.key; chmod 0600 /etc/vspc/vspc.key; "
                         "rm /etc/vspc/vspc.conf.d/tls.conf")
-        self.edit("vspc.service", readme_block("LoadCredential="))
+        self.edit("vspc.service", man_block("vspc.conf.5", "LoadCredential="))
         self.machine.sh(readme_command("systemctl restart vspc.service"))
         self.assertNotEqual(self.machine.run("cat", "/etc/vspc/vspc.key", user="vspc", check=False).returncode, 0)
         self.assertEqual(self.presented(), thumbprint)

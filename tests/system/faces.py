@@ -7,7 +7,7 @@ import re
 import unittest
 
 from machine import wait_for
-from scenario import Scenario, readme_block
+from scenario import Scenario, man_block, readme_block
 
 NAME = "org.vspc.Concentrator1"
 MANAGER = (NAME, "/org/vspc/Concentrator1", f"{NAME}.Manager")
@@ -151,8 +151,8 @@ class Faces(Scenario):
     def test_members_of_the_group_may_attach_and_others_may_not(self):
         self.vm("web01")
         self.wait_vm("web01")
-        self.edit("vspc-admin.socket", readme_block("ListenStream=\nListenStream=/run/vspc/admin.socket"))
-        self.machine.sh(readme_block("vspc.service\nsystemctl start vspc.socket\n"))
+        self.edit("vspc-admin.socket", man_block("vspcd.8", "ListenStream=\nListenStream=/run/vspc/admin.socket"))
+        self.machine.sh(man_block("vspcd.8", "vspc.service\nsystemctl start vspc.socket\n"))
         self.wait_vm("web01")
         self.assertNotEqual(self.machine.run("nc", "-z", "127.0.0.1", "13371", check=False).returncode, 0)
         bob = self.talk("vspc-client", "attach", "web01", user="bob")

@@ -147,6 +147,16 @@ def readme_block(containing):
     return blocks[0]
 
 
+def man_block(page, containing):
+    """The example in a manual page that has this text, as man shows it"""
+    with open(f"{SOURCE}/man/{page}", encoding="utf-8") as f:
+        blocks = [block.replace("\\-", "-").replace("\\e", "\\")
+                  for block in re.findall(r"^\.EX\n(.*?)^\.EE$", f.read(), re.MULTILINE | re.DOTALL)]
+    blocks = [block for block in blocks if containing in block]
+    assert len(blocks) == 1, f"{page} has {len(blocks)} examples with {containing!r}"
+    return blocks[0]
+
+
 def readme_command(command):
     """@command, which README.md has in the midst of a sentence"""
     with open(f"{SOURCE}/README.md", encoding="utf-8") as f:
