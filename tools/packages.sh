@@ -2,7 +2,7 @@
 # Sourced by the tools: the Debian packages that they need, and their installation where some are missing.
 
 # To build vspcd, vspc-client, vspc-sim and what is installed with them
-PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libinih-dev libjansson-dev libgnutls28-dev libsmartcols-dev libssl-dev uthash-dev systemd"
+PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libinih-dev libjansson-dev libgnutls28-dev libsmartcols-dev uthash-dev systemd"
 
 # To try it out
 PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"

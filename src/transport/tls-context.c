@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #include "basic/text.h"
-#include "rsa-signer.h"
 #include "tls-chain.h"
 #include "tls-context.h"
 
@@ -131,8 +130,6 @@ static int load_certificate(TlsContext *c, const char *certificate, const char *
 
         r = load_key(key_file ?: certificate, &key, ret_problem);
         if (r >= 0) {
-                if (c->server)
-                        rsa_signer_take_over(&key);
                 r = gnutls_certificate_set_key(c->credentials, NULL, 0, chain, (int) n, key);
                 if (r >= 0)
                         return 0; /* both are the credentials' now */

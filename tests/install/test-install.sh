@@ -32,6 +32,12 @@ done
 [ -x "$root$hooksdir/vspc-hooks" ] || problem "vspc-hooks is not installed, or not executable"
 [ -x "$root/usr/lib/vspc/import-vspcpy" ] || problem "import-vspcpy is not installed, or not executable"
 
+# GnuTLS is the only TLS library, also of what other libraries bring with them.
+for program in vspcd vspc-client vspc-sim; do
+    libraries=$(ldd "$build/$program" | grep -oE '\<lib(gnutls|ssl|crypto|nss3|mbedtls|wolfssl)\.so' | sort -u | xargs)
+    [ "$libraries" = libgnutls.so ] || problem "TLS libraries of $program: $libraries"
+done
+
 # Each unit and each program has a page, if only one that leads to another.
 man=$root$prefix/share/man
 for name in vspc vspcd vspc-client vspc-hooks import-vspcpy $(cd "$root$unitdir" && ls); do

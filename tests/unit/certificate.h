@@ -20,7 +20,6 @@ typedef struct Certificate {
 typedef struct CertificateOptions {
         const char *name;          /* its common name */
         time_t valid_until;        /* 0: for an hour */
-        unsigned rsa_bits;         /* 0: its key is on the curve P-256 */
         size_t padding;            /* bytes that it has besides, of which nobody knows what they mean */
         const Certificate *issuer; /* NULL: itself */
 } CertificateOptions;
@@ -40,8 +39,7 @@ static inline Certificate certificate_make(const CertificateOptions *o) {
         Certificate c;
 
         certificate_check(gnutls_x509_privkey_init(&c.key));
-        certificate_check(o->rsa_bits > 0 ? gnutls_x509_privkey_generate(c.key, GNUTLS_PK_RSA, o->rsa_bits, 0)
-                                          : gnutls_x509_privkey_generate(c.key, GNUTLS_PK_ECDSA, curve, 0));
+        certificate_check(gnutls_x509_privkey_generate(c.key, GNUTLS_PK_ECDSA, curve, 0));
         certificate_check(gnutls_x509_crt_init(&c.certificate));
         certificate_check(gnutls_x509_crt_set_version(c.certificate, 3));
         certificate_check(gnutls_x509_crt_set_serial(c.certificate, "\1", 1));
