@@ -156,6 +156,21 @@ class Faults:
     def clear(self):
         self.inject()
 
+    def offer_memory(self):
+        """To be called before vspcd starts: gives a function that says how many bytes it has allocated and not freed."""
+        path = self.path + ".memory"
+        os.mkfifo(path)
+
+        def allocated():
+            line = ""
+            while not line:  # the last answer is just being closed
+                with open(path, encoding="ascii") as f:
+                    line = f.readline()
+
+            return int(line)
+
+        return allocated
+
     def held_handshakes(self):
         """Until it ends, whoever calls gnutls_handshake() has to wait. Gives a function: how many have called it."""
         return self.held("gate")
