@@ -3,7 +3,6 @@
 #include <sys/eventfd.h>
 #include <utlist.h>
 
-#include "transport/socket.h"
 #include "varlink-server.h"
 
 /* Work on calls before everything else has its turn */
@@ -113,7 +112,6 @@ int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) 
         if (!g)
                 return -ENOMEM;
 
-        socket_tune(fd);
         g->server = s;
         g->transport = transport;
         int r = acceptor_open(&g->acceptor, concentrator_poller(s->concentrator), concentrator_rests(s->concentrator), TAKE_FD(owned_fd),

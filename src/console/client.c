@@ -7,7 +7,6 @@
 #include "basic/text.h"
 #include "client.h"
 #include "message.h"
-#include "transport/socket.h"
 
 const TelnetPolicy client_policy = {
         .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_COM_PORT, TELNET_OPTION_END},
@@ -83,9 +82,6 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
                 ring_leave(&console->ring, &c->cursor);
                 return r;
         }
-
-        /* Here and not on the VM's listening socket: there are more VMs than clients. */
-        socket_tune(wire.fd);
 
         c->concentrator = concentrator;
         c->console = console;

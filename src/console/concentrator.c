@@ -8,7 +8,6 @@
 #include "console-vmotion.h"
 #include "link.h"
 #include "message.h"
-#include "transport/socket.h"
 
 /* A handshake takes milliseconds. One that has not got on for this long goes first when descriptors run out. */
 #define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)
@@ -285,8 +284,6 @@ int concentrator_add_gate(Concentrator *c, int fd) {
         if (!g)
                 return -ENOMEM;
 
-        socket_tune(fd);
-        socket_set_user_timeout(fd);
         g->concentrator = c;
         int r = acceptor_open(&g->acceptor, c->poller, &c->rests, TAKE_FD(owned_fd), gate_accept);
         if (r < 0)

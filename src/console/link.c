@@ -160,6 +160,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
                 return r;
         }
 
+        stream_limit_stuck_peer(&l->telnet.stream, LINK_STUCK_USEC);
         l->concentrator = c;
         l->turn_max = CONCENTRATOR_READ_MAX;
         l->input_limit = INPUT_NO_MARK;
@@ -234,6 +235,7 @@ static const struct {
         const char *told;
         bool gently; /* what is queued is sent first */
 } link_ends[_LINK_VERDICT_MAX] = {
+        [LINK_E_DEAD] = {LOG_INFO, NULL, "does not answer any more, closing it"},
         [LINK_E_TLS_NOT_HERE] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
                                  "begins TLS, for which there is no certificate: give one in CertificateFile=, or use telnet:// "
                                  "in the vSPC URI, not telnets://"},
@@ -801,7 +803,7 @@ static int link_read(Link *l) {
         if (n == -EAGAIN)
                 return -EAGAIN;
         if (n <= 0)
-                return n == -EPROTO ? LINK_E_TLS : LINK_E_ENDED;
+                return n == -EPROTO ? LINK_E_TLS : n == -ETIMEDOUT ? LINK_E_DEAD : LINK_E_ENDED;
         if (!l->spoken && l->security == LINK_PLAIN && input[0] == TLS_FIRST_BYTE)
                 return LINK_E_TLS_NOT_HERE;
 

@@ -21,6 +21,7 @@ typedef enum LinkState {
 /* Why it ends. What is logged and what the other end is told then is a table in link.c. */
 typedef enum LinkVerdict {
         LINK_E_ENDED = 1,     /* its host has closed it, or it has broken */
+        LINK_E_DEAD,          /* its host does not answer any more, or has taken no input for LINK_STUCK_USEC */
         LINK_E_TLS,           /* TLS has failed */
         LINK_E_TLS_NOT_HERE,  /* it begins TLS, for which there is no certificate */
         LINK_E_TLS_MIXED,     /* it has begun TLS and sent something more in plain text */
@@ -77,6 +78,9 @@ typedef enum LinkSecurity {
 /* A link that has taken no input for so long, although there is some, does not set the pace if another one of its URI
  * does (console-input.c). */
 #define LINK_STALL_USEC (2 * USEC_PER_SEC)
+
+/* How long an ESXi host may take nothing of what is typed while it is alive */
+#define LINK_STUCK_USEC (300 * USEC_PER_SEC)
 
 #define LINK_NAME_MAX 512U /* bytes of a VM's name; more are cut */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "acceptor.h"
+#include "socket.h"
 
 /* Connections taken before those that are there already have their turn again. */
 #define ACCEPTOR_BATCH 32
@@ -38,6 +39,10 @@ static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
 
                 int fd = accept4(a->watch.fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
                 if (fd >= 0) {
+                        /* Not on the listening socket: connections that have waited there for vspcd to start would not
+                         * have inherited it. */
+                        if (peer.any.sa_family != AF_UNIX)
+                                socket_tune(fd);
                         a->handler(a, fd, &peer);
                         /* The handler may have closed us. */
                         if (!acceptor_is_open(a))

@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <utlist.h>
 
+#include "liveness.h"
 #include "poller.h"
 
 /* Sockets dispatched before timers and signals have their turn again. */
@@ -22,6 +23,8 @@ struct Poller {
         Watch *roused; /* utlist */
         unsigned n_roused;
         Watch rouser; /* always readable; watched while somebody is roused */
+
+        TimeoutQueue liveness;
 };
 
 static void poller_settle_roused(Poller *p) {
@@ -102,11 +105,16 @@ int poller_new(sd_event *event, Poller **ret) {
         if (r < 0)
                 return r;
 
+        r = timeout_queue_init(&p->liveness, event, LIVENESS_LOOK_USEC, liveness_look);
+        if (r < 0)
+                return r;
+
         *ret = TAKE_PTR(p);
         return 0;
 }
 
 Poller *poller_free(Poller *p) {
+        timeout_queue_done(&p->liveness);
         sd_event_source_disable_unref(p->source);
         sd_event_unref(p->event);
         safe_close(p->rouser.fd);
@@ -117,6 +125,10 @@ Poller *poller_free(Poller *p) {
 
 sd_event *poller_event(Poller *p) {
         return p->event;
+}
+
+TimeoutQueue *poller_liveness(Poller *p) {
+        return &p->liveness;
 }
 
 int poller_watch(Poller *p, Watch *w, uint32_t events) {

@@ -5,6 +5,7 @@
 #include <systemd/sd-event.h>
 
 #include "basic/macro.h"
+#include "basic/timeout-queue.h"
 
 /*
  * Poller: the sockets of the event loop, any number of them behind one sd-event source.
@@ -37,6 +38,9 @@ Poller *poller_free(Poller *p);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Poller *, poller_free);
 
 sd_event *poller_event(Poller *p);
+
+/* For the Liveness of connections. */
+TimeoutQueue *poller_liveness(Poller *p);
 
 /* Has @handler called after each batch of sockets. */
 typedef void (*PollerBatchHandler)(void *userdata);

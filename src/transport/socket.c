@@ -8,7 +8,6 @@
 #define KEEPALIVE_IDLE_SEC 60
 #define KEEPALIVE_INTERVAL_SEC 10
 #define KEEPALIVE_PROBES 3
-#define USER_TIMEOUT_MSEC (5 * 60 * 1000)
 
 static void set_int(int fd, int level, int option, int value) {
         /* On a socket that is not TCP these mean nothing; nothing is lost. */
@@ -22,10 +21,6 @@ void socket_tune(int fd) {
         set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
         set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-}
-
-void socket_set_user_timeout(int fd) {
-        set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MSEC);
 }
 
 int socket_connect(const SocketAddress *a) {

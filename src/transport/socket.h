@@ -6,16 +6,14 @@
 /* Stream sockets: how they are opened, and what is set on those of TCP. */
 
 /*
- * Sets what every connection is to have: no delay; keepalive, by which a peer that has died is found within about a
- * minute and a half; urgent data read in its place in the stream, as telnet's Synch (RFC 854) sends half a command as
- * urgent data. The connections of a listening socket inherit this (tcp(7)).
+ * Sets what every connection is to have: no delay; keepalive, by which a peer that dies while nothing is under way to it is
+ * found within 90 s (Liveness does the rest); urgent data read in its place in the stream, as telnet's Synch (RFC 854)
+ * sends half a command as urgent data.
+ *
+ * There is no TCP_USER_TIMEOUT: with that, the kernel does not count unanswered probes of keepalive (tcp(7)), and it also
+ * ends the connection of a peer that is alive and takes nothing.
  */
 void socket_tune(int fd);
-
-/* The same within five minutes for a peer that has died while something was on its way to it. It also ends the
- * connection of one that lives but takes nothing for as long, which a person who has paused the terminal may do
- * for as long as they like: for ESXi hosts only. */
-void socket_set_user_timeout(int fd);
 
 /* Begins to connect to @a, without waiting: once the socket is writable, socket_take_error() says whether it is connected.
  * Returns: a descriptor or a negative errno. */

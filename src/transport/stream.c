@@ -77,6 +77,7 @@ static void stream_take_step(Stream *s) {
         }
 
         free(TAKE_PTR(s->handshake));
+        liveness_begin(&s->liveness); /* it may have sent session tickets */
         s->broken = s->ended = result <= 0;
         s->blocked = !stream_tls_is_flushed(s);
         if (s->reading)
@@ -224,6 +225,7 @@ int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const Stre
                 .watch = {.fd = wire.fd, .handler = stream_dispatch},
                 .poller = poller,
                 .handler = handler,
+                .liveness = {.fd = wire.fd, .queue = poller_liveness(poller)},
                 .out = BUFFER_INIT(out_max),
                 .reading = true,
                 .tls = wire.tls,
@@ -235,8 +237,14 @@ int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const Stre
         int r = stream_update(s);
         if (r < 0)
                 stream_close(s);
+        else /* the former owner may have sent something that has not been acknowledged */
+                liveness_begin(&s->liveness);
 
         return r;
+}
+
+void stream_limit_stuck_peer(Stream *s, usec_t limit) {
+        s->liveness.limit = limit;
 }
 
 Wire stream_release(Stream *s) {
@@ -245,6 +253,7 @@ Wire stream_release(Stream *s) {
         if (s->watch.fd < 0)
                 return wire;
 
+        liveness_stop(&s->liveness);
         poller_forget(s->poller, &s->watch);
         s->reading = s->blocked = false;
         wire = (Wire){.fd = TAKE_FD(s->watch.fd), .tls = s->tls, .ended = s->ended};
@@ -342,13 +351,16 @@ static ssize_t stream_read_tls(Stream *s, uint8_t *data, size_t n) {
         return size > 0 ? (ssize_t) size : k;
 }
 
-ssize_t stream_read(Stream *s, void *data, size_t n) {
-        if (s->tls)
-                return stream_read_tls(s, data, n);
-
+static ssize_t stream_read_plain(Stream *s, void *data, size_t n) {
         ssize_t k = recv(s->watch.fd, data, n, 0);
 
         return k >= 0 ? k : -errno;
+}
+
+ssize_t stream_read(Stream *s, void *data, size_t n) {
+        ssize_t k = s->tls ? stream_read_tls(s, data, n) : stream_read_plain(s, data, n);
+
+        return k <= 0 && k != -EAGAIN && s->liveness.ended ? -ETIMEDOUT : k;
 }
 
 bool stream_has_unread(const Stream *s) {
@@ -427,6 +439,7 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
         }
 
         k = MAX(k, 0);
+        liveness_begin(&s->liveness);
         s->unmeasured += (size_t) k;
         s->progressed = s->progressed || s->unmeasured >= MEASURED_BYTES;
         if (s->unmeasured >= MEASURED_BYTES || ((size_t) k < total && s->kernel_size == 0))

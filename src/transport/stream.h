@@ -5,6 +5,7 @@
 
 #include "account.h"
 #include "basic/buffer.h"
+#include "liveness.h"
 #include "poller.h"
 #include "tls-session.h"
 
@@ -32,6 +33,7 @@ struct Stream {
         Watch watch;
         Poller *poller;
         const StreamHandler *handler;
+        Liveness liveness;
         Buffer out; /* may be appended to directly; stream_flush() sends it */
         bool reading;
         bool blocked; /* the kernel takes no more for now; writable() will be called */
@@ -63,6 +65,10 @@ void wire_close(Wire *w);
  * then. */
 int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const StreamHandler *handler);
 void stream_close(Stream *s);
+
+/* The connection ends when the peer has taken nothing for @limit of what it has been sent, although it is alive. Without
+ * this it may take as long as it likes. */
+void stream_limit_stuck_peer(Stream *s, usec_t limit);
 
 /* No handler is called any more, whatever happens to the connection, which is still open. */
 void stream_stop(Stream *s);
@@ -96,7 +102,8 @@ bool stream_is_charged_for_much(Stream *s, Charge *charge, size_t more);
 /* The first byte that there is to be read, which is not taken away. Returns: 1, or as stream_read(). */
 ssize_t stream_peek(Stream *s, uint8_t *ret);
 
-/* Returns: bytes read, 0 at the end of the stream, -EAGAIN, or another negative errno: -EPROTO if it is TLS's. */
+/* Returns: bytes read, 0 at the end of the stream, -EAGAIN, or another negative errno: -EPROTO if it is TLS's, -ETIMEDOUT
+ * if the peer does not answer any more, or has taken nothing for too long. */
 ssize_t stream_read(Stream *s, void *data, size_t n);
 
 /* Whether there is something that could be read. */

@@ -4,16 +4,14 @@
 it is too much. All this happens in a network of its own, in which this machine has more addresses than 127.0.0.1."""
 
 import contextlib
-import ctypes
-import fcntl
 import os
 import resource
 import socket
-import struct
 import unittest
 
 from certificates import Authority
 from harness import SANITIZED, TestCase, main, queued, tap, wait_for
+from network import enter_own_network
 from peers import NAME, WILL_PROXY, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
 from test_slow_clients import SKIPPED, SMALL, assert_alive, numbered, send_until_stuck
 from varlink_peer import Caller, attached
@@ -25,30 +23,6 @@ SMALLEST = 4 * MIB  # ConnectionMemoryMax=
 SHARE = SMALLEST // 2  # of one owner who is alone
 NOBODY = 65534
 HOST, OTHER_HOST = ("192.0.2.1", 0), ("192.0.2.2", 0)  # where ESXi hosts connect from
-
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8913, 0x8914, 0x8916, 1
-
-
-def unshare(flags):
-    if ctypes.CDLL(None, use_errno=True).unshare(flags) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-def enter_own_network():
-    """Before any thread is started: a user who is not root has to be that in a namespace."""
-    uid, gid = os.getuid(), os.getgid()
-    unshare(CLONE_NEWNET | (CLONE_NEWUSER if uid else 0))
-    if uid:
-        for name, text in ("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as f:
-                f.write(text)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        for name, address in (b"lo", "127.0.0.1"), (b"lo:1", HOST[0]), (b"lo:2", OTHER_HOST[0]):
-            fcntl.ioctl(s, SIOCSIFADDR, struct.pack("16sHH4s8x", name, socket.AF_INET, 0, socket.inet_aton(address)))
-            flags, = struct.unpack_from("H", fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16s16x", name)), 16)
-            fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH14x", name, flags | IFF_UP))
-
 
 @contextlib.contextmanager
 def effective_user(uid):
@@ -376,7 +350,7 @@ class Connections(AccountTestCase):
 
 if __name__ == "__main__":
     try:
-        enter_own_network()
+        enter_own_network(HOST[0], OTHER_HOST[0])
     except OSError as e:
         tap.unavailable(f"a network of its own: {e}")
     main()

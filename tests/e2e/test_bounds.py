@@ -14,11 +14,12 @@ import tempfile
 import time
 
 from certificates import Authority
-from harness import TestCase, main, wait_for
+from harness import TestCase, listener, main, wait_for
 from peers import (ABORT, AUTHENTICATION, BEGIN, BINARY, DO, DO_PROXY, ECHO, ESXI_KNOWN, GOAHEAD, IAC, KNOWN_1, NAME, PEER,
                    SGA, UNKNOWN_2, VC_UUID, VMWARE, WILL, WONT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm,
                    migration_target, say, sub, uuid_text)
 from test_slow_clients import SMALL, send_until_stuck
+from varlink_peer import Caller
 
 INTRODUCTION = say(DO, BINARY, SGA, ECHO) + say(WILL, BINARY, SGA, VMWARE)
 STRANGERS = 300
@@ -274,12 +275,11 @@ class Chatter(TestCase):
         self.assertOthersAreHeard(lambda i: sub(PEER, b"12345678"), "names a vMotion that is not under way")
 
 
-class DeadPeers(TestCase):
-    """A host that is switched off says nothing any more. That the kernel then ends its connection takes minutes: what it
-    has been told is looked at instead, in the very sockets that vspcd has."""
+class SocketOptions(TestCase):
+    """What finds dead peers and keeps small pieces from waiting is looked at in the very sockets that vspcd has. That peers
+    are found is test_dead_peers.py's."""
 
     PIDFD_GETFD = 438
-    MINUTE = 60
 
     def socket_to(self, vspcd, peer):
         """vspcd's end of the connection, looked for among its descriptors: the machine's table of connections may have the
@@ -299,24 +299,35 @@ class DeadPeers(TestCase):
                     return connection
         return self.fail(f"vspcd has no connection to {ours}, having {vspcd.descriptors()}")
 
-    def assertFoundByKeepalive(self, connection):
+    def assertTuned(self, vspcd, peer):
+        connection = self.socket_to(vspcd, peer)
+
         def tcp(option):
             return connection.getsockopt(socket.IPPROTO_TCP, option)
 
         self.assertEqual(connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
         silence = tcp(socket.TCP_KEEPIDLE) + tcp(socket.TCP_KEEPINTVL) * tcp(socket.TCP_KEEPCNT)
-        self.assertLessEqual(silence, 2 * self.MINUTE)
+        self.assertLessEqual(silence, 90)
+        self.assertEqual(tcp(socket.TCP_USER_TIMEOUT), 0)  # with that, probes are not counted
+        self.assertEqual(tcp(socket.TCP_NODELAY), 1)
+        self.assertEqual(connection.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE), 1)
 
-    def test_hosts_that_are_silent_or_take_nothing(self):
+    def test_of_hosts_clients_and_those_who_query(self):
         vspcd = self.start()
         vm = connected_vm(vspcd)
-        connection = self.socket_to(vspcd, vm)
-        self.assertFoundByKeepalive(connection)
-        self.assertEqual(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 5 * self.MINUTE * 1000)
+        caller = Caller(vspcd)
+        caller.list()
+        for peer in vm, TelnetClient(vm), caller:
+            self.assertTuned(vspcd, peer)
 
-    def test_clients_that_are_silent(self):
-        vspcd = self.start()
-        self.assertFoundByKeepalive(self.socket_to(vspcd, TelnetClient(connected_vm(vspcd))))
+    def test_of_those_who_were_there_before_vspcd(self):
+        listeners = [self.enterContext(listener()) for _ in range(2)]
+        early = [Peer(s.getsockname()) for s in listeners]
+        vspcd = self.start(passed=listeners)
+        early[0].wait(lambda: early[0].raw, "what an ESXi host is offered")
+        Caller(vspcd).list()  # those who have come before have been accepted before
+        for peer in early:
+            self.assertTuned(vspcd, peer)
 
 
 class Reload(TestCase):
