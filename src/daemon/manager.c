@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
 #include "admin/admin.h"
+#include "basic/notifier.h"
 #include "basic/text.h"
 #include "console/message.h"
 #include "hooks/hooks.h"
@@ -20,6 +20,7 @@
 
 struct Manager {
         sd_event *event;
+        Notifier *notifier;
         const char *config_path;
         Config config; /* that is in force */
         Concentrator *concentrator;
@@ -100,15 +101,19 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         const ConcentratorCounts *n = concentrator_counts(m->concentrator);
         int store = store_error(m->store), files = console_log_error(m->console_log);
         const char *problem = m->problem ?: "see the log";
+        _cleanup_free_ char *text = NULL;
 
-        (void) sd_notifyf(false, "STATUS=%u %s, %u %s%s%s%s%s%s%s%s%.*s", n->n_connected, n->n_connected == 1 ? "VM" : "VMs",
-                          n->n_clients, n->n_clients == 1 ? "client" : "clients",
-                          store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
-                          files < 0 ? ", consoles cannot be logged to files: " : "",
-                          files < 0 ? strerror(-files) : "",
-                          m->has_problem ? ", " : "", m->has_problem ? manager_describe_effect(m) : "",
-                          m->has_problem ? ": " : "",
-                          m->has_problem ? (int) text_fit(problem, STATUS_PROBLEM_MAX) : 0, problem);
+        if (asprintf(&text, "%u %s, %u %s%s%s%s%s%s%s%s%.*s", n->n_connected, n->n_connected == 1 ? "VM" : "VMs",
+                     n->n_clients, n->n_clients == 1 ? "client" : "clients",
+                     store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
+                     files < 0 ? ", consoles cannot be logged to files: " : "",
+                     files < 0 ? strerror(-files) : "",
+                     m->has_problem ? ", " : "", m->has_problem ? manager_describe_effect(m) : "",
+                     m->has_problem ? ": " : "",
+                     m->has_problem ? (int) text_fit(problem, STATUS_PROBLEM_MAX) : 0, problem) < 0)
+                text = NULL;
+        if (text)
+                notifier_set_status(m->notifier, text);
         return 0;
 }
 
@@ -192,7 +197,7 @@ static int manager_try_reload(Manager *m, Problems *p) {
 
 /* @who: wants it; NULL: a signal. Returns as manager_try_reload() does. */
 static int manager_reload(Manager *m, const Peer *who, Problems *p) {
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic());
+        notifier_reloading(m->notifier);
         if (who)
                 log_info("Reload requested by %s", who->text);
 
@@ -210,7 +215,7 @@ static int manager_reload(Manager *m, const Peer *who, Problems *p) {
 
         console_log_reopen(m->console_log); /* logrotate relies on it */
         (void) on_status(NULL, 0, m);
-        (void) sd_notify(false, "READY=1");
+        notifier_ready(m->notifier);
         return r;
 }
 
@@ -278,10 +283,9 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
         if (r < 0)
                 return log_error_errno(r, "Cannot make an event loop: %m");
 
-        /* Does nothing unless systemd asks for it (WatchdogSec=). */
-        r = sd_event_set_watchdog(m->event, true);
+        r = notifier_new(m->event, &m->notifier);
         if (r < 0)
-                log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
+                return log_error_errno(r, "Cannot notify systemd: %m");
 
         const struct {
                 int signal;
@@ -347,6 +351,7 @@ Manager *manager_free(Manager *m) {
         concentrator_freep(&m->concentrator);
         ticket_key_freep(&m->ticket_key);
 
+        notifier_freep(&m->notifier);
         sd_event_source_disable_unref(m->status_timer);
         sd_event_unref(m->event);
         config_done(&m->config);
@@ -406,12 +411,12 @@ int manager_run(Manager *m) {
         manager_advise(m);
         manager_log_problem(m);
         (void) on_status(NULL, 0, m);
-        (void) sd_notify(false, "READY=1");
+        notifier_ready(m->notifier);
 
         int r = sd_event_loop(m->event);
         if (r < 0)
                 log_error_errno(r, "The event loop has failed: %m");
 
-        (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
+        notifier_stopping(m->notifier);
         return r;
 }

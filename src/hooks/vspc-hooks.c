@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
+#include "basic/notifier.h"
 #include "basic/signals.h"
 #include "hook-server.h"
 
@@ -82,6 +83,7 @@ static int on_signal(_unused_ sd_event_source *source, _unused_ const struct sig
 
 static int run(void) {
         _cleanup_(sd_event_unrefp) sd_event *loop = NULL;
+        _cleanup_(notifier_freep) Notifier *notifier = NULL;
         _cleanup_(hook_server_freep) HookServer *server = NULL;
 
         int fd = receive_socket();
@@ -92,10 +94,9 @@ static int run(void) {
         if (r < 0)
                 return log_error_errno(r, "Cannot make an event loop: %m");
 
-        /* Does nothing unless systemd asks for it (WatchdogSec=). */
-        r = sd_event_set_watchdog(loop, true);
+        r = notifier_new(loop, &notifier);
         if (r < 0)
-                log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
+                return log_error_errno(r, "Cannot notify systemd: %m");
 
         r = hook_server_new(loop, fd, &server);
         if (r < 0)
@@ -107,7 +108,7 @@ static int run(void) {
         if (r < 0)
                 return log_error_errno(r, "Cannot handle signals: %m");
 
-        (void) sd_notify(false, "READY=1");
+        notifier_ready(notifier);
         r = sd_event_loop(loop);
         if (r < 0)
                 return log_error_errno(r, "The event loop has failed: %m");

@@ -209,6 +209,48 @@ class Notifications(TestCase):
             client.wait_closed()
 
 
+class StuckSystemd(TestCase):
+    """systemd does not read what it is notified of, as when it is stopped or waits for a disk."""
+
+    def test_the_loop_goes_on_and_the_newest_status_arrives_later(self):
+        vspcd = self.start(local=True)
+        with vspcd.stuck_systemd():
+            vms = [connected_vm(vspcd) for _ in range(3)]
+            vms.pop().close()
+            client = TelnetClient(vms[0])
+            client.send(b"are you there?")
+            vms[0].wait_data(b"are you there?")
+        vspcd.wait_status("2 VMs, 1 client")
+
+    def test_a_reload_is_answered_and_systemd_told_later(self):
+        vspcd = self.start(local=True)
+        since = len(vspcd.notifications)
+        with vspcd.stuck_systemd():
+            for _ in range(2):
+                self.assertEqual(Caller(vspcd, local=True).get("Reload"), {"warnings": []})
+        vspcd.wait_notified("READY=1", since)
+        told = [n for n in vspcd.notifications[since:] if n in ("RELOADING=1", "READY=1")]
+        self.assertEqual(told[-2:], ["RELOADING=1", "READY=1"])
+
+    def test_signs_of_life_arrive_later(self):
+        vspcd = self.start(env={"WATCHDOG_USEC": "300000"})
+        with vspcd.stuck_systemd():
+            vm = connected_vm(vspcd)
+            client = TelnetClient(vm)
+            for i in range(10):  # the loop goes round
+                client.send(b"%d" % i)
+                vm.wait_data(b"%d" % i)
+        since = len(vspcd.notifications)
+        vspcd.wait_change(lambda: vspcd.notifications[since:].count("WATCHDOG=1") >= 3, "three signs of life")
+
+    def test_it_ends_in_order(self):
+        vspcd = self.start()
+        with vspcd.stuck_systemd():
+            vm = connected_vm(vspcd)
+            self.assertEqual(vspcd.end(), 0)
+        vm.wait_closed()
+
+
 class Reload(TestCase):
     def test_systemd_is_told(self):
         vspcd = self.start()
