@@ -232,9 +232,7 @@ static void method_monitor(VarlinkConnection *c, const VarlinkCall *call) {
 
         if (!call->more)
                 varlink_reply_expected_more(c);
-        else if (varlink_take_events(c))
-                vm_stream_monitor(c);
-        else {
+        else if (!vm_stream_monitor(c)) {
                 JsonWriter w = varlink_error_begin(c, INTERFACE ".TooManyMonitors");
                 json_writer_put_unsigned(&w, "limit", VARLINK_WATCHERS_MAX);
                 varlink_reply_end(c, &w, VARLINK_LAST);

@@ -48,9 +48,9 @@ static void connection_leave(VarlinkConnection *c) {
         charge_close(&c->waiting);
         charge_close(&c->connection);
         buffer_clear(&c->in);
+        event_reader_close(&c->events);
         connection_set_state(c, VARLINK_CLOSED);
         c->server->n_connections--;
-        c->server->n_watchers -= c->events;
         varlink_server_set_working(c->server);
 }
 
@@ -99,6 +99,8 @@ static bool connection_has_work(const VarlinkConnection *c) {
                 return c->call_size > 0 || connection_is_overlong(c);
         case VARLINK_REPLYING:
                 return true;
+        case VARLINK_WATCHING:
+                return c->more;
         default:
                 return false;
         }
@@ -141,7 +143,8 @@ static void connection_settle(VarlinkConnection *c) {
         connection_update_charges(c);
         timeout_set(&s->call_timeouts, &c->call_timeout,
                     c->state == VARLINK_IDLE && !has_work && (c->in.size > 0 || !c->asked));
-        timeout_set(&s->stall_timeouts, &c->stall_timeout, c->stream.blocked && c->state != VARLINK_WATCHING);
+        timeout_set(c->state == VARLINK_WATCHING ? &s->watch_stall_timeouts : &s->stall_timeouts, &c->stall_timeout,
+                    c->stream.blocked);
 }
 
 static void connection_flush(VarlinkConnection *c) {
@@ -156,30 +159,30 @@ static void connection_flush(VarlinkConnection *c) {
         connection_settle(c);
 }
 
-void varlink_queued(VarlinkConnection *c) {
-        connection_settle(c);
-}
-
-bool varlink_take_events(VarlinkConnection *c) {
-        VarlinkServer *s = c->server;
-
-        if (!c->events && s->n_watchers >= VARLINK_WATCHERS_MAX)
-                return false;
-
-        s->n_watchers += !c->events;
-        c->events = true;
-        return true;
-}
-
 void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation) {
         c->continuation = continuation;
         connection_set_state(c, VARLINK_REPLYING);
 }
 
-void varlink_watch(VarlinkConnection *c) {
+bool varlink_watch(VarlinkConnection *c, VarlinkContinuation continuation) {
+        if (c->server->events.n_readers >= VARLINK_WATCHERS_MAX)
+                return false;
+
+        event_reader_open(&c->events, &c->server->events);
+        c->continuation = continuation;
+        c->more = true;
         buffer_clear(&c->in);
         c->call_size = c->searched = 0;
+        timeout_stop(&c->stall_timeout);
         connection_set_state(c, VARLINK_WATCHING);
+        return true;
+}
+
+void varlink_wake(EventReader *events) {
+        VarlinkConnection *c = container_of(events, VarlinkConnection, events);
+
+        c->more = true;
+        connection_settle(c);
 }
 
 static const VarlinkMethod *find_method(const VarlinkInterface *interface, const char *name) {
@@ -312,6 +315,8 @@ static void connection_advance(VarlinkConnection *c) {
                 connection_refuse(c, "is longer than 64 KiB", "parameters");
         else if (c->state == VARLINK_IDLE)
                 connection_handle_call(c);
+        else if (c->state == VARLINK_WATCHING)
+                c->more = c->continuation(c);
         else if (c->state == VARLINK_REPLYING && !c->continuation(c) && c->state == VARLINK_REPLYING)
                 connection_set_state(c, VARLINK_IDLE);
 
@@ -363,7 +368,7 @@ static void connection_readable(Stream *stream) {
         buffer_commit(&c->in, (size_t) MAX(n, 0));
         if (n == -EAGAIN)
                 return;
-        if (n < 0 || (n == 0 && c->state == VARLINK_WATCHING)) {
+        if (n < 0) {
                 if (n == -EPROTO) /* whoever just goes need not say so */
                         connection_log_problem(c);
                 varlink_close(c);
@@ -371,10 +376,8 @@ static void connection_readable(Stream *stream) {
         }
         connection_learn_name(c);
 
-        if (c->state == VARLINK_WATCHING) {
+        if (c->state == VARLINK_WATCHING)
                 buffer_clear(&c->in);
-                return;
-        }
 
         if (connection_is_pickle(c)) {
                 varlink_log_mistake(c, "is from vSPC.py's vSPCClient (a pickle), which vspcd does not understand: use "
@@ -432,7 +435,8 @@ void varlink_call_elapsed(Timeout *t) {
 void varlink_stall_elapsed(Timeout *t) {
         VarlinkConnection *c = container_of(t, VarlinkConnection, stall_timeout);
 
-        log_info("%s does not read the answers to its queries, closing the connection", c->peer.text);
+        log_info("%s does not read %s, closing the connection", c->peer.text,
+                 c->state == VARLINK_WATCHING ? "events" : "the answers to its queries");
         varlink_close(c);
 }
 

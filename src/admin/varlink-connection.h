@@ -5,6 +5,7 @@
 
 #include "basic/timeout-queue.h"
 #include "console/lookup.h"
+#include "event-queue.h"
 #include "json-writer.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
@@ -29,8 +30,8 @@ typedef struct VarlinkServer VarlinkServer;
 /* More answers than this are not made before what there is has been read. */
 #define VARLINK_OUT_HIGH (16U * 1024U)
 
-/* A reader of events who is further behind is disconnected. */
-#define VARLINK_OUT_MAX (2U * 1024U * 1024U)
+/* Bytes of answers that wait: those, and the largest single answer or event. */
+#define VARLINK_OUT_MAX (512U * 1024U)
 
 /* Members and elements of a call, however nested (basic/json-tokens.h): more is work without a purpose. */
 #define VARLINK_CALL_TOKENS_MAX 512U
@@ -38,8 +39,10 @@ typedef struct VarlinkServer VarlinkServer;
 /* From connecting, or from the first byte of a call, until all of a call has come */
 #define VARLINK_CALL_USEC (30 * USEC_PER_SEC)
 
-/* For answers to be read, unless they are events, which may come late */
+/* A caller that reads nothing for so long, while something waits for it, is disconnected: one that waits for answers, and
+ * one that gets events, which a person may be paging through. */
 #define VARLINK_STALL_USEC (60 * USEC_PER_SEC)
+#define VARLINK_WATCH_STALL_USEC (600 * USEC_PER_SEC)
 
 typedef struct VarlinkCall {
         const char *method;       /* with its interface */
@@ -71,7 +74,7 @@ typedef bool (*VarlinkContinuation)(VarlinkConnection *c);
 typedef enum VarlinkState {
         VARLINK_IDLE,      /* waits for a call, or has one to handle */
         VARLINK_REPLYING,  /* a continuation makes replies as they are read */
-        VARLINK_WATCHING,  /* gets events as they happen; what it says is not listened to */
+        VARLINK_WATCHING,  /* gets events, which a continuation makes; what it says is not listened to */
         VARLINK_CLOSED,    /* to be freed */
         _VARLINK_STATE_MAX,
 } VarlinkState;
@@ -91,11 +94,13 @@ struct VarlinkConnection {
         bool named;       /* if it has a certificate, its name is in peer */
         bool oneway;      /* the call that is being handled */
 
-        VarlinkContinuation continuation; /* of VARLINK_REPLYING */
+        VarlinkContinuation continuation; /* of VARLINK_REPLYING and VARLINK_WATCHING */
+        bool more;         /* … there is something for it to do, in VARLINK_WATCHING */
         Console *position; /* where that goes on (vm-stream.h); NULL: at the end */
         char *designation; /* of the VMs that it is about; NULL: all */
         Fit fit;           /* how well they fit it */
-        bool events;       /* it is to hear of what happens to VMs before its position */
+        EventReader events; /* open: it gets events */
+        uint64_t n_told;   /* … about VMs whose numbers are below this one */
 
         Charge connection; /* itself; 0 before the first call has come */
         Charge waiting;    /* calls, answers and events that wait; before the first call, itself as well */
@@ -149,15 +154,12 @@ bool varlink_take_parameters(VarlinkConnection *c, const VarlinkCall *call, cons
 /* The answer goes on: @continuation is called whenever there is room for more. */
 void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation);
 
-/* From within a continuation: this was the beginning, and from now on the connection gets events. */
-void varlink_watch(VarlinkConnection *c);
+/* The answer goes on until the caller closes the connection: @continuation is called once, and whenever there is an
+ * event. Returns: false if there are VARLINK_WATCHERS_MAX such callers already. */
+bool varlink_watch(VarlinkConnection *c, VarlinkContinuation continuation);
 
-/* The answer has events in it. Returns: false if there are too many such readers already. */
-bool varlink_take_events(VarlinkConnection *c);
-
-/* An event, or something else that is not the answer to a call being handled, has been queued: it is sent when the
- * connection has its turn. */
-void varlink_queued(VarlinkConnection *c);
+/* For the server's queue of events */
+void varlink_wake(EventReader *events);
 
 /* It is a Varlink connection no more. @ret_answer: what has not been sent yet, @ret_typed: what has come after the
  * call; both to be cleared by the caller. Returns: the connection. */

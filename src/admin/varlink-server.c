@@ -151,6 +151,7 @@ int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const
         s->concentrator = concentrator;
         s->interfaces = interfaces;
         s->user_names = user_names;
+        s->events.wake = varlink_wake;
 
         s->worker = (Watch){.fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), .handler = on_work};
         if (s->worker.fd < 0)
@@ -161,6 +162,11 @@ int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const
                 return r;
 
         r = timeout_queue_init(&s->stall_timeouts, concentrator_event(concentrator), VARLINK_STALL_USEC, varlink_stall_elapsed);
+        if (r < 0)
+                return r;
+
+        r = timeout_queue_init(&s->watch_stall_timeouts, concentrator_event(concentrator), VARLINK_WATCH_STALL_USEC,
+                               varlink_stall_elapsed);
         if (r < 0)
                 return r;
 
@@ -178,6 +184,7 @@ VarlinkServer *varlink_server_free(VarlinkServer *s) {
 
         timeout_queue_done(&s->call_timeouts);
         timeout_queue_done(&s->stall_timeouts);
+        timeout_queue_done(&s->watch_stall_timeouts);
         tls_context_unref(s->tls);
         if (s->worker.fd >= 0)
                 poller_close(concentrator_poller(s->concentrator), &s->worker);

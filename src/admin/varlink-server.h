@@ -33,15 +33,16 @@ struct VarlinkServer {
         VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
         unsigned n_connections;                             /* that are not closed */
-        unsigned n_watchers;                                /* of these, those that get events, now or soon */
+        EventQueue events;                                  /* for those that are VARLINK_WATCHING */
         LogRateLimit refusals;                              /* for want of room */
         LogRateLimit mistakes;                              /* of strangers */
+        LogRateLimit skips;                                 /* of readers of events */
         AdminReloadHandler reload;                          /* NULL: the configuration cannot be read anew */
         void *reload_userdata;
         usec_t reloads_since;                               /* when the first of n_reloads was called for */
         unsigned n_reloads;                                 /* of VARLINK_RELOADS_MAX */
         Watch worker;                                       /* always readable; watched while there is work */
-        TimeoutQueue call_timeouts, stall_timeouts;
+        TimeoutQueue call_timeouts, stall_timeouts, watch_stall_timeouts;
 };
 
 /* @interfaces: static; the last is followed by NULL. @user_names: borrowed; NULL: users are

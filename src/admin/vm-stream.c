@@ -33,7 +33,7 @@ static Console *take_position(VarlinkConnection *c) {
 }
 
 static bool has_room(const VarlinkConnection *c) {
-        return c->state == VARLINK_REPLYING && c->stream.out.size < VARLINK_OUT_HIGH;
+        return c->state != VARLINK_CLOSED && c->stream.out.size < VARLINK_OUT_HIGH;
 }
 
 /* Returns: whether the answer goes on. Of all VMs it is known which is the last, unless that goes meanwhile; of those
@@ -94,62 +94,70 @@ static void reply_event(VarlinkConnection *c, const char *event, const Console *
         varlink_reply_end(c, &w, VARLINK_CONTINUES);
 }
 
-static bool monitor_continue(VarlinkConnection *c) {
-        while (c->position && has_room(c))
-                reply_event(c, "present", take_position(c));
-
-        if (c->position || c->state != VARLINK_REPLYING)
-                return c->position;
-
-        varlink_watch(c);
-        reply_event(c, "ready", NULL);
-        return false;
-}
-
-void vm_stream_monitor(VarlinkConnection *c) {
+static void monitor_begin_state(VarlinkConnection *c) {
         c->position = concentrator_consoles(c->server->concentrator);
-        varlink_continue(c, monitor_continue);
+        c->n_told = 0;
 }
 
-static void give_up(VarlinkConnection *c) {
-        log_notice("%s reads events too slowly and is disconnected: %zu bytes are waiting", c->peer.text,
-                   c->stream.out.size);
-        varlink_close(c);
+/* An event of a VM that the caller has not been told of is left out: the present state will have it. */
+static void monitor_take_event(VarlinkConnection *c) {
+        const Event *e = c->events.next;
+
+        if (e->subject < c->n_told && buffer_append(&c->stream.out, e->text, e->size) < 0) {
+                log_warning("No memory for the events that %s monitors, closing the connection", c->peer.text);
+                varlink_close(c);
+                return;
+        }
+
+        event_reader_advance(&c->events);
 }
 
-static void tell(VmStream *s, VarlinkConnection *c) {
-        if (buffer_append(&c->stream.out, buffer_data(&s->event), s->event.size) >= 0)
-                varlink_queued(c);
-        else
-                give_up(c);
+/* The next VM of the present state, or that there are no more */
+static void monitor_tell_state(VarlinkConnection *c) {
+        if (!c->position) {
+                c->n_told = UINT64_MAX;
+                reply_event(c, "ready", NULL);
+                return;
+        }
+
+        c->n_told = c->position->record.number + 1;
+        reply_event(c, "present", take_position(c));
 }
 
-/* A reader of events is in one of these states. */
-static const VarlinkState reader_states[] = {VARLINK_REPLYING, VARLINK_WATCHING};
+static void monitor_skip(VarlinkConnection *c) {
+        VarlinkServer *s = c->server;
 
-/* Those who have been told that it is there: consoles are gone through by their numbers. */
-static bool is_told(const VarlinkConnection *c, const Console *console) {
-        return c->events && (!c->position || console->record.number < c->position->record.number);
+        if (log_rate_limit_pass(&s->skips, concentrator_now(s->concentrator)) > 0)
+                log_info("%s reads events too slowly and misses some, it is told the present state again", c->peer.text);
+        event_reader_catch_up(&c->events);
+        reply_event(c, "skipped", NULL);
+        monitor_begin_state(c);
 }
 
-static bool anybody_is_told(const VarlinkServer *server, const Console *console) {
-        const VarlinkConnection *c;
+/* Returns: whether there is more to tell. */
+static bool monitor_continue(VarlinkConnection *c) {
+        while (has_room(c))
+                if (c->events.next)
+                        monitor_take_event(c);
+                else if (c->events.behind)
+                        monitor_skip(c);
+                else if (c->n_told < UINT64_MAX)
+                        monitor_tell_state(c);
+                else
+                        return false;
 
-        if (server->connections[VARLINK_WATCHING])
-                return true;
-
-        DL_FOREACH(server->connections[VARLINK_REPLYING], c)
-                if (is_told(c, console))
-                        return true;
-
-        return false;
+        return true;
 }
 
+bool vm_stream_monitor(VarlinkConnection *c) {
+        monitor_begin_state(c);
+        return varlink_watch(c, monitor_continue);
+}
+
+/* Written once, whoever gets it. */
 static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, const Client *client) {
-        VarlinkConnection *c, *next;
-
-        /* Written once, whoever gets it. */
         JsonWriter w = JSON_WRITER_INIT(&s->event);
+
         json_writer_begin_object(&w, NULL);
         json_writer_begin_object(&w, "parameters");
         write_event(&w, event_names[event], console, client);
@@ -158,28 +166,44 @@ static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, 
         json_writer_end_object(&w);
 
         if (w.error < 0 || buffer_append(&s->event, "", 1) < 0)
-                log_error("Cannot tell of VM %s: no memory", console->name);
+                event_queue_skip(&s->server->events);
         else
-                for (size_t i = 0; i < ELEMENTSOF(reader_states); i++)
-                        DL_FOREACH_SAFE(s->server->connections[reader_states[i]], c, next)
-                                if (is_told(c, console))
-                                        tell(s, c);
+                event_queue_add(&s->server->events, console->record.number, buffer_data(&s->event), s->event.size);
 
         buffer_clear(&s->event);
+}
+
+static void leave_console(VarlinkServer *server, const Console *console) {
+        static const VarlinkState states[] = {VARLINK_REPLYING, VARLINK_WATCHING};
+        VarlinkConnection *c;
+
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                DL_FOREACH(server->connections[states[i]], c)
+                        if (c->position == console)
+                                c->position = console->handle.next;
+}
+
+/* The event that a VM has come is left out for a caller that has not been told of all VMs yet: that caller is told of the
+ * VM as present, also where its position was at the end already. */
+static void visit_console(VarlinkServer *server, Console *console) {
+        VarlinkConnection *c;
+
+        DL_FOREACH(server->connections[VARLINK_WATCHING], c)
+                if (console->record.number >= c->n_told && (!c->position || console->record.number < c->position->record.number))
+                        c->position = console;
 }
 
 static void on_console_event(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
                              const Client *client) {
         VmStream *s = container_of(observer, VmStream, observer);
-        VarlinkConnection *c;
 
-        if (anybody_is_told(s->server, console))
+        if (event_queue_is_read(&s->server->events))
                 tell_event(s, event, console, client);
 
         if (event == CONSOLE_REMOVED)
-                DL_FOREACH(s->server->connections[VARLINK_REPLYING], c)
-                        if (c->position == console)
-                                c->position = console->handle.next;
+                leave_console(s->server, console);
+        else if (event == CONSOLE_ADDED)
+                visit_console(s->server, console);
 }
 
 void vm_stream_init(VmStream *s, VarlinkServer *server) {

@@ -7,8 +7,10 @@
 /*
  * VmStream: the two answers of org.vspc.Concentrator that consist of many replies: List, and Monitor, which begins
  * with all VMs that there are and goes on with what happens. All VMs are gone through in the order in which they
- * came to be, a bounded number at a time, by a position that moves on if the VM there is removed; an event is told
- * to those who have been told of its VM.
+ * came to be, a bounded number at a time, by a position that moves on if the VM there is removed.
+ *
+ * Events wait in the server's EventQueue. A caller gets events of the VMs that it has been told of; one that falls behind
+ * is told the present state again.
  */
 typedef struct VmStream {
         VarlinkServer *server;
@@ -21,4 +23,6 @@ void vm_stream_done(VmStream *s);
 
 /* All VMs, or if @designation is not NULL those that fit it so well. */
 void vm_stream_list(VarlinkConnection *c, const char *designation, Fit fit);
-void vm_stream_monitor(VarlinkConnection *c);
+
+/* Returns: false if there are too many callers of Monitor() already. */
+bool vm_stream_monitor(VarlinkConnection *c);

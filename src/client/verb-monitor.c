@@ -138,10 +138,10 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         const json_t *vm = json_object_get(reply->parameters, "vm");
         char moment[HUMAN_TEXT_MAX];
         usec_t now = now_realtime();
-        bool is_present = streq(event, "present"), is_ready = streq(event, "ready");
+        bool is_present = streq(event, "present"), is_ready = streq(event, "ready"), is_skipped = streq(event, "skipped");
 
         /* vspcd tells the present state again. */
-        if (w->ready && (is_present || is_ready))
+        if (is_skipped || (w->ready && (is_present || is_ready)))
                 begin_state(w);
 
         /* Thousands of VMs to which nothing happens are only counted. */
@@ -157,7 +157,9 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         if (is_ready) {
                 printf("Watching %zu VM%s, %zu connected.", w->n_vms, w->n_vms == 1 ? "" : "s", w->n_connected);
                 w->ready = true;
-        } else {
+        } else if (is_skipped)
+                fputs("Some events were skipped because they were read too slowly.", stdout);
+        else {
                 print_vm_event(reply, event, w);
                 remember(w, event, vm);
         }

@@ -314,7 +314,7 @@ class Queries(AccountTestCase):
     def test_the_reader_of_events_that_has_not_read_for_longest_is_disconnected(self):
         vspcd = self.start(local=True)
         vm, caller = connected_vm(vspcd), Caller(vspcd)
-        readers, good = [Caller(vspcd, local=True) for _ in range(4)], Caller(vspcd)
+        readers, good = [Caller(vspcd, local=True) for _ in range(16)], Caller(vspcd)
         for reader in (*readers, good):
             reader.monitor()
         names = [b"%03d" % i + b"n" * 400 for i in range(200)]

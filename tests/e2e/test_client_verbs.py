@@ -273,6 +273,15 @@ class Monitor(ClientTestCase):
                          ["Watching 1 VM, 1 connected.", "Watching 1 VM, 1 connected.", "web01: changed",
                           "web02: port is now 1", "Watching 0 VMs, 0 connected."])
 
+    def test_says_when_events_were_skipped_and_takes_in_the_present_state_again(self):
+        before, after = a_vm("web01"), a_vm("web02", 2)
+        ready, changed = {"event": "ready"}, {"event": "changed", "vm": {**before, "port": 1}}
+        for told_before in [{"event": "present", "vm": before}, ready], [{"event": "present", "vm": before}]:
+            self.assertEqual(self.told(*told_before, {"event": "skipped"}, {"event": "present", "vm": after}, ready,
+                                       changed)[-3:],
+                             ["Some events were skipped because they were read too slowly.", "Watching 1 VM, 1 connected.",
+                              "web01: changed"])
+
     def test_an_event_of_a_later_version_is_shown(self):
         self.assertEqual(self.told({"event": "ate\x1b"}, {"event": "slept", "vm": a_vm("web01")}),
                          ["ate\ufffd", "web01: slept"])

@@ -103,7 +103,7 @@ static void test_who_does_not_read_answers_is_closed_in_time(void **state) {
         c->asked = true; /* or it would be closed for want of a call */
         timeout_queue_set_duration(&w->server->stall_timeouts, 10 * USEC_PER_MSEC);
         assert_int_equal(buffer_append(&c->stream.out, answer, sizeof answer), 0);
-        varlink_queued(c);
+        varlink_connection_work(c);
         while (w->server->n_connections > 0 && now_monotonic() - begun < PATIENCE_USEC)
                 assert_true(sd_event_run(w->event, USEC_PER_SEC) >= 0);
         assert_int_equal(w->server->n_connections, 0);
