@@ -129,6 +129,7 @@ class DeadMachines(TestCase):
     def test_vspc_client_finds_that_vspcd_is_dead(self):
         for program in self.programs:
             wait_for(program.has_ended, "vspc-client to end", FOUND_SEC)
+            program.wait_exit()  # and all that it has shown to be read
             self.assertIn(b"vspcd does not answer", program.shown)
 
     def test_whoever_is_alive_and_does_not_read_stays(self):
