@@ -68,6 +68,10 @@ void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata) {
         varlink_server_set_reload(a->server, handler, userdata);
 }
 
+void admin_reloaded(Admin *a, uint64_t number, int result, char *const *problems, size_t n) {
+        varlink_server_reloaded(a->server, number, result, problems, n);
+}
+
 void admin_close_tls(Admin *a) {
         varlink_server_close_tls(a->server);
 }

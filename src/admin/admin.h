@@ -25,13 +25,16 @@ int admin_listen_tls(Admin *a, int fd);
  * Takes a reference. */
 void admin_set_tls(Admin *a, TlsContext *tls);
 
-/* Reads the configuration anew, because @who wants it. *ret_problems: what is wrong with it, each a text, then a NULL; to
- * be freed by the caller with the texts; NULL if nothing is. Returns: 0, or a negative errno if the configuration stays
- * as it was for one of these reasons. */
-typedef int (*AdminReloadHandler)(const Peer *who, void *userdata, char ***ret_problems);
+/* The configuration is to be read anew, because @who wants it. Returns: the number of the reload that will do so. They
+ * are numbered as they come to their end, from 1 on; admin_reloaded() is not called from within. */
+typedef uint64_t (*AdminReloadHandler)(const Peer *who, void *userdata);
 
 /* Reload() calls it from now on. */
 void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata);
+
+/* Answers all who wait for the reload of this @number. @problems: @n texts, what is wrong with the configuration. @result:
+ * 0, or a negative errno if it stays as it was for one of these reasons. */
+void admin_reloaded(Admin *a, uint64_t number, int result, char *const *problems, size_t n);
 
 /* They are refused until admin_set_tls() is called: it is not certain who may come in. */
 void admin_close_tls(Admin *a);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <utlist.h>
+
 #include "console/lookup.h"
 #include "varlink-concentrator.h"
 #include "vm-json.h"
@@ -267,7 +269,6 @@ static void reply_too_many_reloads(VarlinkConnection *c) {
 
 static void method_reload(VarlinkConnection *c, const VarlinkCall *call) {
         VarlinkServer *s = c->server;
-        char **problems = NULL;
 
         if (!varlink_take_parameters(c, call, NULL, 0))
                 return;
@@ -282,17 +283,27 @@ static void method_reload(VarlinkConnection *c, const VarlinkCall *call) {
                 return;
         }
 
-        int r = s->reload(&c->peer, s->reload_userdata, &problems);
+        varlink_wait(c, s->reload(&c->peer, s->reload_userdata));
+}
 
-        JsonWriter w = r < 0 ? varlink_error_begin(c, INTERFACE ".ConfigurationRefused") : varlink_reply_begin(c);
-        json_writer_begin_array(&w, r < 0 ? "problems" : "warnings");
-        for (char **p = problems; p && *p; p++) {
-                json_writer_put_string(&w, NULL, *p);
-                free(*p);
-        }
-        free(problems);
+static void reply_to_reload(VarlinkConnection *c, int result, char *const *problems, size_t n) {
+        JsonWriter w = result < 0 ? varlink_error_begin(c, INTERFACE ".ConfigurationRefused") : varlink_reply_begin(c);
+
+        json_writer_begin_array(&w, result < 0 ? "problems" : "warnings");
+        for (size_t i = 0; i < n; i++)
+                json_writer_put_string(&w, NULL, problems[i]);
         json_writer_end_array(&w);
         varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+void varlink_server_reloaded(VarlinkServer *s, uint64_t number, int result, char *const *problems, size_t n) {
+        VarlinkConnection *c, *next;
+
+        DL_FOREACH_SAFE(s->connections[VARLINK_WAITING], c, next)
+                if (c->waits_for <= number) {
+                        reply_to_reload(c, result, problems, n);
+                        varlink_answered(c);
+                }
 }
 
 static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {

@@ -125,7 +125,7 @@ static void connection_settle(VarlinkConnection *c) {
                 return;
 
         bool has_work = connection_has_work(c);
-        if (c->ended && !has_work && stream_is_flushed(&c->stream)) {
+        if (c->ended && !has_work && c->state != VARLINK_WAITING && stream_is_flushed(&c->stream)) {
                 varlink_close(c);
                 return;
         }
@@ -156,6 +156,19 @@ static void connection_flush(VarlinkConnection *c) {
                 return;
         }
 
+        connection_settle(c);
+}
+
+void varlink_wait(VarlinkConnection *c, uint64_t number) {
+        c->waits_for = number;
+        connection_set_state(c, VARLINK_WAITING);
+}
+
+void varlink_answered(VarlinkConnection *c) {
+        if (c->state == VARLINK_CLOSED)
+                return;
+
+        connection_set_state(c, VARLINK_IDLE);
         connection_settle(c);
 }
 

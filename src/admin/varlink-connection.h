@@ -73,6 +73,7 @@ typedef bool (*VarlinkContinuation)(VarlinkConnection *c);
 
 typedef enum VarlinkState {
         VARLINK_IDLE,      /* waits for a call, or has one to handle */
+        VARLINK_WAITING,   /* its call is answered once something has happened */
         VARLINK_REPLYING,  /* a continuation makes replies as they are read */
         VARLINK_WATCHING,  /* gets events, which a continuation makes; what it says is not listened to */
         VARLINK_CLOSED,    /* to be freed */
@@ -96,6 +97,7 @@ struct VarlinkConnection {
 
         VarlinkContinuation continuation; /* of VARLINK_REPLYING and VARLINK_WATCHING */
         bool more;         /* … there is something for it to do, in VARLINK_WATCHING */
+        uint64_t waits_for; /* of VARLINK_WAITING: the number of a reload */
         Console *position; /* where that goes on (vm-stream.h); NULL: at the end */
         char *designation; /* of the VMs that it is about; NULL: all */
         Fit fit;           /* how well they fit it */
@@ -150,6 +152,11 @@ typedef struct VarlinkParameter {
 /* Returns: false if the parameters are not these; that has been answered then. */
 bool varlink_take_parameters(VarlinkConnection *c, const VarlinkCall *call, const VarlinkParameter *parameters,
                              size_t n);
+
+/* The call is answered once the reload of this number has come to its end; varlink_answered() is to be called after the
+ * reply. */
+void varlink_wait(VarlinkConnection *c, uint64_t number);
+void varlink_answered(VarlinkConnection *c);
 
 /* The answer goes on: @continuation is called whenever there is room for more. */
 void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation);

@@ -17,8 +17,8 @@ typedef struct VarlinkGate VarlinkGate;
 /* More readers of events are refused. */
 #define VARLINK_WATCHERS_MAX 1024U
 
-/* A reload holds up the loop for as long as it takes to read some files. Local users, but for root and who runs vspcd,
- * may want so many within so long, all together. */
+/* A reload has everything opened anew that is logged to. Local users, but for root and who runs vspcd, may want so many
+ * within so long, all together. */
 #define VARLINK_RELOADS_MAX 8U
 #define VARLINK_RELOADS_USEC (10 * USEC_PER_SEC)
 
@@ -69,6 +69,9 @@ void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls);
 
 /* Reload() calls it from now on. */
 void varlink_server_set_reload(VarlinkServer *s, AdminReloadHandler handler, void *userdata);
+
+/* As admin_reloaded(). */
+void varlink_server_reloaded(VarlinkServer *s, uint64_t number, int result, char *const *problems, size_t n);
 
 /* Those who connect in TLS from now on are refused, until varlink_server_set_tls() is called: it is not certain who may
  * come in. */

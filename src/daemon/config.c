@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
 #include <glob.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "basic/log.h"
 #include "basic/text.h"
@@ -313,12 +315,39 @@ static int load_stream(Config *c, const char *name, FILE *file, Problems *p) {
         return r.error;
 }
 
-static int load_file(Config *c, const char *path, Problems *p) {
-        FILE *file = fopen(path, "re");
+const char *config_strerror(int error) {
+        return error == -EMEDIUMTYPE ? "It is not a regular file" : strerror(-error);
+}
+
+/* A FIFO would be waited for, for ever. With a link to /dev/null a file is masked. */
+static int open_file(const char *path, FILE **ret) {
+        struct stat st;
+
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISDIR(st.st_mode))
+                return -EISDIR;
+        if (!S_ISREG(st.st_mode) && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+                return -EMEDIUMTYPE;
+
+        FILE *file = fdopen(fd, "r");
         if (!file)
                 return -errno;
 
-        int r = load_stream(c, path, file, p);
+        TAKE_FD(fd);
+        *ret = file;
+        return 0;
+}
+
+static int load_file(Config *c, const char *path, Problems *p) {
+        FILE *file = NULL;
+
+        int r = open_file(path, &file);
+        if (r < 0)
+                return r;
+
+        r = load_stream(c, path, file, p);
         fclose(file);
         return r;
 }
@@ -353,7 +382,7 @@ static int compare_paths(const void *a, const void *b) {
 
 /* Of what is in it nothing is known. */
 static void refuse_file(const char *path, int error, Problems *p) {
-        problems_doubt(p, DOOR_ALL, "Cannot read %s: %s", path, strerror(error));
+        problems_doubt(p, DOOR_ALL, "Cannot read %s: %s", path, config_strerror(-error));
 }
 
 /* One that is there but cannot be read is a problem, and so is a link that leads nowhere. Returns: 1 if it is there, 0
@@ -372,7 +401,7 @@ static int load_existing(Config *c, const char *path, Problems *p) {
         return 1;
 }
 
-static Problems *glob_problems; /* glob(3) takes no userdata */
+static _Thread_local Problems *glob_problems; /* glob(3) takes no userdata */
 
 static int on_glob_error(const char *path, int error) {
         if (error != ENOENT)

@@ -40,6 +40,9 @@ int config_copy(const Config *c, Config *ret);
  * @path cannot be read or memory is short. */
 int config_load(Config *c, const char *path, Problems *p);
 
+/* What it means that this has returned @error, for people. */
+const char *config_strerror(int error);
+
 /* For tests: from memory; @name stands for the file in messages. Returns as config_load() does. */
 int config_load_text(Config *c, const char *name, const char *text, size_t size, Problems *p);
 

@@ -7,6 +7,7 @@
 #include "admin/admin.h"
 #include "basic/notifier.h"
 #include "basic/text.h"
+#include "config-reader.h"
 #include "console/message.h"
 #include "hooks/hooks.h"
 #include "manager.h"
@@ -38,6 +39,10 @@ struct Manager {
         bool vm_tls_failed;
         char *problem; /* NULL: nothing, or there was no memory for it */
         bool has_problem, reload_refused;
+
+        ConfigReader *reader;
+        uint64_t n_reloads; /* that have begun */
+        bool reload_again;  /* another one has been requested since */
 
         ConcentratorObserver observer;
         sd_event_source *status_timer;
@@ -71,6 +76,8 @@ static void manager_set_tls(Manager *m, const TlsContexts *contexts, Problems *p
         m->vm_tls_failed = p->doors & DOOR_VM_TLS;
         manager_set_problem(m, p);
 
+        if (vm)
+                (void) ticket_key_refresh(m->ticket_key); /* each handshake does so, too */
         concentrator_set_tls(m->concentrator, vm);
         concentrator_set_closed(m->concentrator, m->closed & DOOR_VM);
         if (m->closed & DOOR_ADMIN_TLS)
@@ -140,26 +147,6 @@ static void manager_advise(const Manager *m) {
                            "from has to be in IPAddressAllow= of vspc.service, see vspc.conf(5)");
 }
 
-/* Reads all of the new configuration. Returns: 0, or -EINVAL if it cannot replace the one in force; then @config and
- * @contexts are not to be used. */
-static int manager_read_config(const Manager *m, Config *config, TlsContexts *contexts, Problems *p) {
-        config_init(config, p);
-        int r = config_load(config, m->config_path, p);
-        if (r >= 0)
-                r = config_keep(config, &m->config, p);
-        if (r < 0)
-                problems_doubt(p, DOOR_NONE, "Cannot read %s: %s", m->config_path ?: "the configuration", strerror(-r));
-        else
-                tls_contexts_load(&config->tls, &config->settings, concentrator_tls_worker(m->concentrator), m->ticket_key, p, contexts);
-
-        if (p->n_in_tls == 0)
-                return 0;
-
-        tls_contexts_done(contexts);
-        config_done(config);
-        return -EINVAL;
-}
-
 static void warn_of_what_cannot_change(const Manager *m, const Config *config, Problems *p) {
         if (!streq(config->backend, m->backend))
                 problems_warn(p, "Backend= cannot change at run time, it takes effect after a restart");
@@ -167,41 +154,54 @@ static void warn_of_what_cannot_change(const Manager *m, const Config *config, P
                 problems_warn(p, "MultiConsole= cannot change at run time, it takes effect after a restart");
 }
 
-/* All of the new configuration comes into force, or nothing of it. Returns: 0, or -EINVAL. */
-static int manager_try_reload(Manager *m, Problems *p) {
-        _cleanup_(tls_contexts_done) TlsContexts contexts = {};
-        Config config, given;
+/* All of what has been read comes into force, or nothing of it. Returns: 0, or -EINVAL. */
+static int manager_apply(Manager *m, Reading *reading) {
+        Config *config = &reading->config, given;
+        Problems *p = &reading->problems;
 
-        int r = manager_read_config(m, &config, &contexts, p);
-        if (r < 0)
-                return r;
+        if (reading->result < 0)
+                return reading->result;
 
-        r = config_copy(&config, &given);
+        int r = config_copy(config, &given);
         if (r < 0) {
                 problems_doubt(p, DOOR_NONE, "Cannot take over the configuration: %s", strerror(-r));
-                config_done(&config);
                 return -EINVAL;
         }
 
-        warn_of_what_cannot_change(m, &config, p);
+        warn_of_what_cannot_change(m, config, p);
         concentrator_set_settings(m->concentrator, &given.settings);
-        hooks_reload(m->hooks, given.hook_timeout_usec);
+        hooks_reload(m->hooks, given.hook_timeout_usec, reading->has_hooks);
         console_log_set_settings(m->console_log, &given.console_log);
         config_done(&given);
 
         config_done(&m->config);
-        m->config = config;
-        manager_set_tls(m, &contexts, p);
+        m->config = TAKE(*config, (Config){});
+        manager_set_tls(m, &reading->contexts, p);
         return 0;
 }
 
-/* @who: wants it; NULL: a signal. Returns as manager_try_reload() does. */
-static int manager_reload(Manager *m, const Peer *who, Problems *p) {
+static void manager_begin_reload(Manager *m) {
+        m->n_reloads++;
         notifier_reloading(m->notifier);
-        if (who)
-                log_info("Reload requested by %s", who->text);
+        config_reader_begin(m->reader, &m->config);
+}
 
-        int r = manager_try_reload(m, p);
+/* Returns: the number of the reload that reads what is in the files now: if one is under way it may have read them already. */
+static uint64_t manager_request_reload(Manager *m) {
+        if (config_reader_is_busy(m->reader)) {
+                m->reload_again = true;
+                return m->n_reloads + 1;
+        }
+
+        manager_begin_reload(m);
+        return m->n_reloads;
+}
+
+static void on_read(Reading *reading, void *userdata) {
+        Manager *m = userdata;
+        Problems *p = &reading->problems;
+
+        int r = manager_apply(m, reading);
         m->reload_refused = r < 0;
         if (r < 0) {
                 const LogFields fields = {.message_id = VSPC_MESSAGE_RELOAD_REFUSED};
@@ -216,24 +216,19 @@ static int manager_reload(Manager *m, const Peer *who, Problems *p) {
         console_log_reopen(m->console_log); /* logrotate relies on it */
         (void) on_status(NULL, 0, m);
         notifier_ready(m->notifier);
-        return r;
+        admin_reloaded(m->admin, m->n_reloads, r, p->text, p->n_kept);
+        if (TAKE(m->reload_again, false))
+                manager_begin_reload(m);
 }
 
 static int on_reload_signal(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
-        Problems problems = {};
-
-        (void) manager_reload(userdata, NULL, &problems);
-        problems_done(&problems);
+        (void) manager_request_reload(userdata);
         return 0;
 }
 
-static int on_reload_call(const Peer *who, void *userdata, char ***ret_problems) {
-        Problems problems = {};
-
-        int r = manager_reload(userdata, who, &problems);
-        *ret_problems = problems_take_texts(&problems);
-        problems_done(&problems);
-        return r;
+static uint64_t on_reload_call(const Peer *who, void *userdata) {
+        log_info("Reload requested by %s", who->text);
+        return manager_request_reload(userdata);
 }
 
 static void on_console_event(ConcentratorObserver *observer, _unused_ Console *console, ConsoleEvent event,
@@ -333,6 +328,11 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
                 return log_error_errno(r, "Cannot have VMs resume sessions of TLS: %m");
 
         manager_load_tls(m, problems);
+        r = config_reader_new(m->event, config_path, concentrator_tls_worker(m->concentrator), m->ticket_key, CONFIG_READER_USEC,
+                              on_read, m, &m->reader);
+        if (r < 0)
+                return log_error_errno(r, "Cannot reload the configuration: %m");
+
         admin_set_reload(m->admin, on_reload_call, m);
         m->observer.notify = on_console_event;
         concentrator_observe(m->concentrator, &m->observer);
@@ -342,6 +342,7 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
 }
 
 Manager *manager_free(Manager *m) {
+        config_reader_freep(&m->reader);
         admin_freep(&m->admin);
         hooks_freep(&m->hooks);
         console_log_freep(&m->console_log);

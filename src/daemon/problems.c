@@ -14,15 +14,6 @@ void problems_done(Problems *p) {
         *p = (Problems){};
 }
 
-char **problems_take_texts(Problems *p) {
-        char **texts = p->n_kept > 0 ? calloc(p->n_kept + 1, sizeof(char *)) : NULL;
-
-        if (texts)
-                memcpy(texts, p->text, TAKE(p->n_kept, 0) * sizeof(char *));
-
-        return texts;
-}
-
 /* PINs of tokens (RFC 7512): problems are shown to everybody, in the status of the service. Makes the text no longer. */
 static void hide_pins(char *text) {
         static const char attribute[] = "pin-value=", hidden[] = "…";

@@ -34,10 +34,6 @@ typedef struct Problems {
 
 void problems_done(Problems *p);
 
-/* Returns: the texts, each and all of them to be freed by the caller, then a NULL; or NULL if there are none, or memory
- * is short. */
-char **problems_take_texts(Problems *p);
-
 /* Both log it. */
 void problems_warn(Problems *p, const char *format, ...) _printf_(2, 3);
 void problems_doubt(Problems *p, Doors doors, const char *format, ...) _printf_(3, 4);

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "basic/left-thread.h"
 #include "basic/log.h"
 #include "basic/signals.h"
 #include "manager.h"
@@ -88,7 +89,7 @@ static int load_config(Config *config, const char *path, Problems *problems) {
         config_init(config, problems);
         int r = config_load(config, path, problems);
         if (r < 0)
-                return log_error_errno(r, "Cannot read %s: %m", path ?: "the configuration");
+                return log_error_errno(r, "Cannot read %s: %s", path ?: "the configuration", config_strerror(r));
 
         return 0;
 }
@@ -172,5 +173,5 @@ int main(int argc, char *argv[]) {
 
         config_done(&config);
         problems_done(&problems);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        leave_process(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }

@@ -56,9 +56,8 @@ static void hooks_notify(ConcentratorObserver *observer, Console *console, Conso
         hook_runner_tell(h->runner, &e);
 }
 
-static int hooks_load(Hooks *h, usec_t timeout) {
-        bool any = hook_list_has_candidates();
-
+/* @any: there is one */
+static int hooks_load(Hooks *h, usec_t timeout, bool any) {
         if (any && !h->runner) {
                 int r = hook_runner_new(concentrator_event(h->concentrator), &h->runner);
                 if (r < 0)
@@ -81,7 +80,7 @@ int hooks_new(Concentrator *concentrator, usec_t timeout, Hooks **ret) {
         h->observer.notify = hooks_notify;
         concentrator_observe(concentrator, &h->observer);
 
-        int r = hooks_load(h, timeout);
+        int r = hooks_load(h, timeout, hook_list_has_candidates());
         if (r < 0)
                 return r;
 
@@ -96,8 +95,8 @@ Hooks *hooks_free(Hooks *h) {
         return NULL;
 }
 
-void hooks_reload(Hooks *h, usec_t timeout) {
-        int r = hooks_load(h, timeout);
+void hooks_reload(Hooks *h, usec_t timeout, bool any) {
+        int r = hooks_load(h, timeout, any);
         if (r < 0)
                 log_error_errno(r, "Cannot look for hooks, they stay as they were: %m");
 }

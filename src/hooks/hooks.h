@@ -18,5 +18,6 @@ int hooks_new(Concentrator *concentrator, usec_t timeout, Hooks **ret);
 Hooks *hooks_free(Hooks *h);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Hooks *, hooks_free);
 
-/* Looks for them again. If that fails it is logged, and all stays as it was. */
-void hooks_reload(Hooks *h, usec_t timeout);
+/* Has vspc-hooks look for them again if there may be @any, see hook_list_has_candidates(). If that fails it is logged, and all
+ * stays as it was. */
+void hooks_reload(Hooks *h, usec_t timeout, bool any);

@@ -345,8 +345,6 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
                 r = hash_ticket_purpose(c, priority);
                 if (r < 0)
                         return r;
-                if (ticket_key_refresh(c->ticket_key) < 0)
-                        return fail(ret_problem, -EIO, "There is no randomness for the key of session tickets");
         }
 
         *ret = TAKE_PTR(c);

@@ -13,7 +13,7 @@
  * believed, protocol versions and ciphers. It never changes: a renewed certificate is another context, and
  * sessions that have begun with the old one keep that. Session tickets are good for all contexts that are alike.
  *
- * Counted references, of one thread only.
+ * Counted references, of one thread at a time.
  */
 typedef struct TlsContext TlsContext;
 
@@ -45,7 +45,8 @@ typedef struct TlsParameters {
         TlsWorker *worker;     /* does the handshakes; NULL: the thread of whoever has the connection */
 } TlsParameters;
 
-/* Reads files and may ask tokens: not for the event loop of somebody who is in a hurry. *ret_problem: why not, for
+/* Reads files and may ask tokens, which may take for ever: not for an event loop. The context may be handed to another
+ * thread, for neither @ticket_key nor @worker is touched. *ret_problem: why not, for
  * people, to be freed; may be NULL even so. Returns: 0 or a negative errno. */
 int tls_context_new(const TlsParameters *parameters, TlsContext **ret, char **ret_problem);
 TlsContext *tls_context_ref(TlsContext *c);

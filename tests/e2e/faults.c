@@ -11,13 +11,15 @@
  * If there is a folder $FAULTS.synced, each file that has been synced is copied there, under the name that it has by then:
  * it is what a power cut would leave.
  *
- * And has handshakes of TLS wait for as long as somebody has locked $FAULTS.gate, see flock(2), if there is that; and
- * whoever looks for a user's name for as long as somebody has locked $FAULTS.names.
+ * And has handshakes of TLS wait for as long as somebody has locked $FAULTS.gate, see flock(2), if there is that; whoever
+ * looks for a user's name for as long as somebody has locked $FAULTS.names; and whoever opens a file or a folder for as
+ * long as somebody has locked $FAULTS.open-NAME, where NAME is the last part of its path.
  *
  * And whoever reads the FIFO $FAULTS.memory, if there is that at the start, is told how many bytes vspcd has allocated and not
  * freed. What the process takes is more, by gaps whose size is chance.
  */
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,7 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,18 +145,46 @@ int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned
 /* Each that arrives at the gate leaves a byte in it. */
 static void wait_at_gate(const char *name) {
         const char *control = getenv("FAULTS");
-        char path[PATH_MAX];
+        char path[2 * PATH_MAX];
 
         snprintf(path, sizeof path, "%s.%s", control ? control : "", name);
-        int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+        long fd = control ? syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
         if (fd < 0)
                 return;
 
         if (syscall(SYS_write, fd, "", 1) < 0)
                 abort();
-        while (flock(fd, LOCK_SH) < 0 && errno == EINTR)
+        while (flock((int) fd, LOCK_SH) < 0 && errno == EINTR)
                 ;
         syscall(SYS_close, fd);
+}
+
+static void wait_to_open(const char *path) {
+        int saved_errno = errno;
+        const char *slash = strrchr(path, '/');
+        char name[PATH_MAX];
+
+        snprintf(name, sizeof name, "open-%s", slash ? slash + 1 : path);
+        wait_at_gate(name);
+        errno = saved_errno;
+}
+
+int open64(const char *path, int flags, ...) {
+        va_list ap;
+
+        va_start(ap, flags);
+        mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+        va_end(ap);
+
+        wait_to_open(path);
+        return (int) syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+DIR *opendir(const char *path) {
+        DIR *(*function)(const char *) = (DIR * (*) (const char *) ) dlsym(RTLD_NEXT, "opendir");
+
+        wait_to_open(path);
+        return function(path);
 }
 
 int gnutls_handshake(gnutls_session_t session) {

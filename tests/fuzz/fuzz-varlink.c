@@ -66,19 +66,24 @@ static int listen_locally(World *w) {
         return fd;
 }
 
-/* Every other time something is wrong. */
-static int on_reload(const Peer *who, void *userdata, char ***ret_problems) {
+static uint64_t on_reload(const Peer *who, void *userdata) {
         unsigned *n = userdata;
 
         check(who->uid == geteuid());
-        *ret_problems = NULL;
-        if (++*n % 2 == 0)
-                return 0;
+        return ++*n;
+}
 
-        check((*ret_problems = calloc(2, sizeof(char *))));
-        (*ret_problems)[0] = strdup("vspc.conf:1: not \"yes\" or \xe2\x80\xa6");
-        check((*ret_problems)[0]);
-        return *n % 4 == 1 ? -EINVAL : 0;
+/* Every other time something is wrong. Returns: whether anybody has waited for it. */
+static bool answer_reload(const World *w) {
+        char problem[] = "vspc.conf:1: not \"yes\" or \xe2\x80\xa6", *problems[] = {problem};
+        unsigned n = w->n_reloads;
+
+        if (!w->server->connections[VARLINK_WAITING])
+                return false;
+
+        varlink_server_reloaded(w->server, n, n % 4 == 1 ? -EINVAL : 0, problems, n % 2);
+        check(!w->server->connections[VARLINK_WAITING]);
+        return true;
 }
 
 static void world_init(World *w) {
@@ -186,7 +191,7 @@ static void run(const World *w, Caller *callers, size_t n_callers) {
                 int r = sd_event_run(w->event, 0);
 
                 check(r >= 0);
-                busy = r > 0;
+                busy = r > 0 || answer_reload(w);
                 for (size_t i = 0; i < n_callers; i++)
                         busy |= caller_read(w, &callers[i]);
         } while (busy);

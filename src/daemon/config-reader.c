@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "basic/left-thread.h"
+#include "basic/log.h"
+#include "basic/signals.h"
+#include "basic/timeout-queue.h"
+#include "config-reader.h"
+#include "hooks/hook-list.h"
+
+/* For a thread at the end of the process */
+#define STOP_USEC USEC_PER_SEC
+
+/* What the loop and the thread share. The loop abandons it if it takes too long, and the thread frees it. */
+typedef struct Job {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool finished, abandoned;
+
+        const char *path;
+        Config before;
+        TlsWorker *worker;     /* not to be touched by the thread, nor the next */
+        TicketKey *ticket_key;
+        int finished_fd;       /* not to be touched once it is abandoned */
+        Reading reading;
+} Job;
+
+struct ConfigReader {
+        const char *path;
+        TlsWorker *worker;
+        TicketKey *ticket_key;
+        usec_t duration;
+        ReadingHandler handler;
+        void *userdata;
+
+        int finished_fd; /* an eventfd */
+        sd_event_source *finished, *deadline;
+        bool busy;
+        Job *job; /* NULL: it could not be begun */
+        pthread_t thread;
+        int error; /* for what reason */
+};
+
+static atomic_uint n_hanging;
+
+void reading_done(Reading *r) {
+        config_done(&r->config);
+        tls_contexts_done(&r->contexts);
+        problems_done(&r->problems);
+}
+
+static void job_free(Job *j) {
+        reading_done(&j->reading);
+        config_done(&j->before);
+        pthread_cond_destroy(&j->changed);
+        pthread_mutex_destroy(&j->lock);
+        free(j);
+}
+
+/* Runs in the thread: it may block. */
+static void job_read(Job *j) {
+        Reading *reading = &j->reading;
+        Config *config = &reading->config;
+        Problems *p = &reading->problems;
+
+        config_init(config, p);
+        int r = config_load(config, j->path, p);
+        if (r >= 0)
+                r = config_keep(config, &j->before, p);
+        if (r < 0)
+                problems_doubt(p, DOOR_NONE, "Cannot read %s: %s", j->path ?: "the configuration", config_strerror(r));
+        else
+                tls_contexts_load(&config->tls, &config->settings, j->worker, j->ticket_key, p, &reading->contexts);
+
+        reading->has_hooks = hook_list_has_candidates();
+        reading->result = p->n_in_tls > 0 ? -EINVAL : 0;
+}
+
+static void *job_run(void *userdata) {
+        Job *j = userdata;
+
+        job_read(j);
+
+        pthread_mutex_lock(&j->lock);
+        j->finished = true;
+        bool abandoned = j->abandoned;
+        if (!abandoned)
+                (void) eventfd_write(j->finished_fd, 1);
+        pthread_cond_signal(&j->changed);
+        pthread_mutex_unlock(&j->lock);
+
+        if (abandoned) {
+                job_free(j);
+                n_hanging--;
+        }
+        return NULL;
+}
+
+/* Waits for the thread for @usec. Returns: the job, or NULL if the thread has not come to its end; it is left then. */
+static Job *reader_end_job(ConfigReader *r, usec_t usec) {
+        Job *j = TAKE_PTR(r->job);
+        usec_t until = now_monotonic() + usec;
+        const struct timespec t = {
+                .tv_sec = (time_t) (until / USEC_PER_SEC),
+                .tv_nsec = (long) (until % USEC_PER_SEC * 1000),
+        };
+
+        pthread_mutex_lock(&j->lock);
+        while (!j->finished && pthread_cond_clockwait(&j->changed, &j->lock, CLOCK_MONOTONIC, &t) == 0)
+                ;
+        bool finished = j->finished;
+        j->abandoned = !finished;
+        n_hanging += !finished;
+        pthread_mutex_unlock(&j->lock);
+
+        if (finished) {
+                pthread_join(r->thread, NULL);
+                return j;
+        }
+
+        thread_leave(r->thread);
+        return NULL;
+}
+
+static void reader_finish(ConfigReader *r, Reading *reading) {
+        r->busy = false;
+        (void) sd_event_source_set_enabled(r->deadline, SD_EVENT_OFF);
+        r->handler(reading, r->userdata);
+}
+
+static void reader_fail(ConfigReader *r, int error, const char *why) {
+        Reading reading = {.result = -EINVAL};
+
+        problems_doubt(&reading.problems, DOOR_NONE, "Cannot read %s: %s", r->path ?: "the configuration", why ?: strerror(-error));
+        reader_finish(r, &reading);
+        reading_done(&reading);
+}
+
+static int on_finished(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
+        ConfigReader *r = userdata;
+        eventfd_t n;
+
+        if (eventfd_read(fd, &n) < 0 || !r->busy) /* the one before was too late */
+                return 0;
+
+        if (!r->job) {
+                reader_fail(r, r->error, r->error == -EBUSY ? "readings before have not come to their end" : NULL);
+                return 0;
+        }
+
+        Job *j = reader_end_job(r, 0);
+        if (j) {
+                reader_finish(r, &j->reading);
+                job_free(j);
+        }
+        return 0;
+}
+
+static int on_deadline(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
+        ConfigReader *r = userdata;
+
+        Job *j = r->job ? reader_end_job(r, 0) : NULL;
+        if (j) { /* at the last moment */
+                reader_finish(r, &j->reading);
+                job_free(j);
+        } else
+                reader_fail(r, -ETIMEDOUT, "a file or a token does not answer");
+        return 0;
+}
+
+/* Returns: 0 or a negative errno. */
+static int reader_start_job(ConfigReader *r, const Config *before) {
+        if (n_hanging >= CONFIG_READER_HANGING_MAX)
+                return -EBUSY;
+
+        Job *j = calloc(1, sizeof(Job));
+        if (!j)
+                return -ENOMEM;
+
+        pthread_mutex_init(&j->lock, NULL);
+        pthread_cond_init(&j->changed, NULL);
+        j->path = r->path;
+        j->worker = r->worker;
+        j->ticket_key = r->ticket_key;
+        j->finished_fd = r->finished_fd;
+
+        int k = config_copy(before, &j->before);
+        if (k >= 0)
+                k = -pthread_create(&r->thread, NULL, job_run, j);
+        if (k < 0) {
+                job_free(j);
+                return k;
+        }
+
+        (void) pthread_setname_np(r->thread, "config");
+        r->job = j;
+        return 0;
+}
+
+void config_reader_begin(ConfigReader *r, const Config *before) {
+        assert(!r->busy);
+
+        r->busy = true;
+        r->error = reader_start_job(r, before);
+        if (r->error < 0)
+                (void) eventfd_write(r->finished_fd, 1); /* from the loop, as always */
+
+        (void) sd_event_source_set_time(r->deadline, now_monotonic() + r->duration);
+        (void) sd_event_source_set_enabled(r->deadline, SD_EVENT_ONESHOT);
+}
+
+bool config_reader_is_busy(const ConfigReader *r) {
+        return r->busy;
+}
+
+int config_reader_new(sd_event *event, const char *path, TlsWorker *worker, TicketKey *ticket_key, usec_t duration,
+                      ReadingHandler handler, void *userdata, ConfigReader **ret) {
+        _cleanup_(config_reader_freep) ConfigReader *r = calloc(1, sizeof(ConfigReader));
+        if (!r)
+                return -ENOMEM;
+
+        *r = (ConfigReader){
+                .path = path,
+                .worker = worker,
+                .ticket_key = ticket_key,
+                .duration = duration,
+                .handler = handler,
+                .userdata = userdata,
+                .finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        };
+        if (r->finished_fd < 0)
+                return -errno;
+
+        int k = sd_event_add_io(event, &r->finished, r->finished_fd, EPOLLIN, on_finished, r);
+        if (k >= 0)
+                k = sd_event_add_time(event, &r->deadline, CLOCK_MONOTONIC, 0, USEC_PER_SEC, on_deadline, r);
+        if (k >= 0)
+                k = sd_event_source_set_enabled(r->deadline, SD_EVENT_OFF);
+        if (k < 0)
+                return k;
+
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+ConfigReader *config_reader_free(ConfigReader *r) {
+        Job *j = r->job ? reader_end_job(r, STOP_USEC) : NULL;
+        if (j)
+                job_free(j);
+
+        sd_event_source_disable_unref(r->finished);
+        sd_event_source_disable_unref(r->deadline);
+        safe_close(r->finished_fd);
+        free(r);
+        return NULL;
+}
