@@ -55,8 +55,15 @@ static int listing_begin(Bus *b, BusListing *l) {
 }
 
 static int append_vm(sd_bus_message *m, const Console *c, const char *path) {
-        return sd_bus_message_append(m, "(ssssqbo)", c->id, c->name, c->uuid_text, c->uri, c->port,
-                                     c->connected, path);
+        static const char *const names[] = {"Id", "Name", "UUID", "URI", "Port", "Connected"};
+
+        int r = sd_bus_message_open_container(m, 'r', "ssssqbo");
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(names); i++)
+                r = bus_vm_append_property(m, vm_property_find(names[i]), c);
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 'o', path);
+
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 static int append_object(sd_bus_message *m, Console *c, const char *path) {

@@ -12,33 +12,26 @@
 /* Of the VMs that somebody could mean so many are named. */
 #define CANDIDATES_SHOWN_MAX 8U
 
-#define DEFINE_GETTER(property, type, value)                                                                \
-        static int get_##property(_unused_ sd_bus *connection, _unused_ const char *path,                   \
-                                  _unused_ const char *interface, _unused_ const char *name,                \
-                                  sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *error) {    \
-                Concentrator *c = ((const Bus *) userdata)->concentrator;                             \
-                                                                                                            \
-                return sd_bus_message_append(reply, type, value);                                           \
-        }
-
-DEFINE_GETTER(started, "t", concentrator_metrics(c)->started)
-DEFINE_GETTER(vms, "u", concentrator_counts(c)->n_vms)
-DEFINE_GETTER(connected_vms, "u", concentrator_counts(c)->n_connected)
-DEFINE_GETTER(clients, "u", concentrator_counts(c)->n_clients)
-DEFINE_GETTER(vm_connections, "t", concentrator_metrics(c)->vm_connections)
-DEFINE_GETTER(vm_connections_refused, "t", concentrator_metrics(c)->vm_connections_refused)
-DEFINE_GETTER(clients_total, "t", concentrator_metrics(c)->clients)
-DEFINE_GETTER(clients_refused, "t", concentrator_metrics(c)->clients_refused)
-DEFINE_GETTER(vmotions_begun, "t", concentrator_metrics(c)->vmotions_begun)
-DEFINE_GETTER(vmotions_completed, "t", concentrator_metrics(c)->vmotions_completed)
-DEFINE_GETTER(vmotions_aborted, "t", concentrator_metrics(c)->vmotions_aborted)
-DEFINE_GETTER(bytes_received, "t", concentrator_metrics(c)->vm_bytes_received)
-DEFINE_GETTER(bytes_sent, "t", concentrator_metrics(c)->vm_bytes_sent)
-
 static int get_version(_unused_ sd_bus *connection, _unused_ const char *path,
                        _unused_ const char *interface, _unused_ const char *name, sd_bus_message *reply,
                        _unused_ void *userdata, _unused_ sd_bus_error *error) {
         return sd_bus_message_append(reply, "s", VSPC_VERSION);
+}
+
+static const char *metric_signature(const Metric *m) {
+        return m->type == METRIC_GAUGE ? "u" : "t";
+}
+
+static int get_metric(_unused_ sd_bus *connection, _unused_ const char *path, _unused_ const char *interface,
+                      const char *name, sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *error) {
+        uint64_t values[METRICS_N];
+        size_t i = 0;
+
+        while (!metrics[i].bus || !streq(metrics[i].bus, name))
+                i++;
+
+        metrics_collect(((const Bus *) userdata)->concentrator, 0, values);
+        return bus_append_number(reply, *metric_signature(&metrics[i]), values[i]);
 }
 
 static int refuse_ambiguous(sd_bus_message *m, const char *designation, const Lookup *found) {
@@ -126,27 +119,7 @@ static int on_forget(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e
         return console ? bus_forget(userdata, m, console) : r;
 }
 
-/* See vm_vtable about who may call. */
-static const sd_bus_vtable manager_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-
-        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("StartedUSec", "t", get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("VMs", "u", get_vms, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("ConnectedVMs", "u", get_connected_vms, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Clients", "u", get_clients, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-
-        /* Since it has started */
-        SD_BUS_PROPERTY("VMConnectionsTotal", "t", get_vm_connections, 0, 0),
-        SD_BUS_PROPERTY("VMConnectionsRefusedTotal", "t", get_vm_connections_refused, 0, 0),
-        SD_BUS_PROPERTY("ClientsTotal", "t", get_clients_total, 0, 0),
-        SD_BUS_PROPERTY("ClientsRefusedTotal", "t", get_clients_refused, 0, 0),
-        SD_BUS_PROPERTY("VMotionsBegunTotal", "t", get_vmotions_begun, 0, 0),
-        SD_BUS_PROPERTY("VMotionsCompletedTotal", "t", get_vmotions_completed, 0, 0),
-        SD_BUS_PROPERTY("VMotionsAbortedTotal", "t", get_vmotions_aborted, 0, 0),
-        SD_BUS_PROPERTY("VMBytesReceivedTotal", "t", get_bytes_received, 0, 0),
-        SD_BUS_PROPERTY("VMBytesSentTotal", "t", get_bytes_sent, 0, 0),
-
+static const sd_bus_vtable manager_methods[] = {
         SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssssqbo)", vms), on_list_vms,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetVM", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("o", path), on_get_vm,
@@ -164,6 +137,27 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+/* Of properties that count connections and VMs each change is told; those that have been counted since the start change all
+ * the time. See vm_vtable() about who may call. */
+static const sd_bus_vtable *manager_vtable(void) {
+        static const uint64_t flags[] = {
+                [METRIC_GAUGE] = SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE,
+                [METRIC_COUNTER] = 0,
+                [METRIC_TIME] = SD_BUS_VTABLE_PROPERTY_CONST,
+        };
+        static sd_bus_vtable vtable[2 + METRICS_N + ELEMENTSOF(manager_methods)];
+        sd_bus_vtable *v = vtable;
+
+        *v++ = (sd_bus_vtable) SD_BUS_VTABLE_START(0);
+        *v++ = (sd_bus_vtable) SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST);
+        for (const Metric *m = metrics; m < metrics + METRICS_N; m++)
+                if (m->bus)
+                        *v++ = (sd_bus_vtable) SD_BUS_PROPERTY(m->bus, metric_signature(m), get_metric, 0,
+                                                               flags[m->type]);
+        memcpy(v, manager_methods, sizeof manager_methods);
+        return vtable;
+}
+
 /* What sd-bus would answer by itself, all VMs at once: it comes by here first. */
 static int on_call(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
         if (sd_bus_message_is_method_call(m, BUS_OBJECT_MANAGER, "GetManagedObjects"))
@@ -180,7 +174,7 @@ static int on_call_above_vms(sd_bus_message *m, void *userdata, _unused_ sd_bus_
 }
 
 int bus_manager_export(Bus *b, sd_bus *connection) {
-        int r = sd_bus_add_object_vtable(connection, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, manager_vtable,
+        int r = sd_bus_add_object_vtable(connection, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, manager_vtable(),
                                          b);
         if (r >= 0)
                 r = sd_bus_add_object_manager(connection, NULL, BUS_PATH);

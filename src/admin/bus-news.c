@@ -6,50 +6,16 @@
 #include "bus-vm.h"
 #include "bus.h"
 
-/* The properties of a VM of which an event can tell that they have changed, a bit each */
-enum {
-        CHANGED_NAME = 1 << 0,
-        CHANGED_CONNECTED = 1 << 1,
-        CHANGED_SINCE = 1 << 2,
-        CHANGED_VMOTION = 1 << 3,
-        CHANGED_CLIENTS = 1 << 4,
-        CHANGED_ACCESS = 1 << 5,
-        CHANGED_URI = 1 << 6,
-        CHANGED_PORT = 1 << 7,
-        CHANGED_PEER = 1 << 8,
-        CHANGED_SERIAL = 1 << 9,
-        CHANGED_EXPIRES = 1 << 10,
-        CHANGED_PROBLEM = 1 << 11,
-        CHANGED_TLS = 1 << 12,
-        CHANGED_RESERVED_PORT = 1 << 13,
-        CHANGED_LINK = CHANGED_URI | CHANGED_PORT | CHANGED_RESERVED_PORT | CHANGED_PEER | CHANGED_SERIAL |
-                       CHANGED_PROBLEM | CHANGED_TLS,
-};
-
-/* Their names, in the same order */
-static const char *const property_names[] = {
-        "Name", "Connected", "SinceUSec", "VMotion", "Clients", "Access",
-        "URI",  "Port",      "Peer",      "Serial",  "ExpiresUSec", "Problem", "TLS", "ReservedPort",
-};
-
+/* The properties that may have changed by an event: a bit each, in the order of vm_properties[] */
 static unsigned changed_by(ConsoleEvent event) {
-        switch (event) {
-        case CONSOLE_CONNECTED:
-        case CONSOLE_DISCONNECTED:
-                return CHANGED_CONNECTED | CHANGED_SINCE | CHANGED_VMOTION | CHANGED_LINK | CHANGED_EXPIRES;
-        case CONSOLE_RENAMED:
-                return CHANGED_NAME;
-        case CONSOLE_CLIENT_ATTACHED:
-        case CONSOLE_CLIENT_DETACHED:
-                return CHANGED_CLIENTS | CHANGED_ACCESS | CHANGED_EXPIRES;
-        case CONSOLE_VMOTION_BEGUN:
-        case CONSOLE_VMOTION_COMPLETE:
-        case CONSOLE_VMOTION_ABORTED:
-        case CONSOLE_CHANGED:
-                return CHANGED_VMOTION | CHANGED_LINK;
-        default:
-                return 0;
-        }
+        unsigned changed = 0;
+
+        static_assert(VM_PROPERTIES_N <= 8 * sizeof changed);
+        for (size_t i = 0; i < VM_PROPERTIES_N; i++)
+                if (vm_properties[i].changes & 1U << event)
+                        changed |= 1U << i;
+
+        return changed;
 }
 
 /* What is to be told of one VM. In this order: that it has gone, that it has come, what else has changed. */
@@ -118,12 +84,12 @@ static int tell_come(Bus *b, const BusNewsItem *item, const char *path, Console 
 }
 
 static int tell_changed(Bus *b, const BusNewsItem *item, const char *path) {
-        char *names[ELEMENTSOF(property_names) + 1] = {};
+        char *names[VM_PROPERTIES_N + 1] = {};
         size_t n = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(property_names); i++)
+        for (size_t i = 0; i < VM_PROPERTIES_N; i++)
                 if (item->changed & 1U << i)
-                        names[n++] = (char *) property_names[i];
+                        names[n++] = (char *) vm_properties[i].name;
 
         return sd_bus_emit_properties_changed_strv(b->connection, path, BUS_VM_INTERFACE, names);
 }
@@ -144,9 +110,15 @@ static int item_tell(Bus *b, const BusNewsItem *item) {
 }
 
 static int tell_counts(Bus *b) {
+        char *names[METRICS_N + 1] = {};
+        size_t n = 0;
+
+        for (const Metric *m = metrics; m < metrics + METRICS_N; m++)
+                if (m->bus && m->type == METRIC_GAUGE)
+                        names[n++] = (char *) m->bus;
+
         b->news.counts_since = 0;
-        return sd_bus_emit_properties_changed(b->connection, BUS_PATH, BUS_MANAGER_INTERFACE, "VMs",
-                                              "ConnectedVMs", "Clients", NULL);
+        return sd_bus_emit_properties_changed_strv(b->connection, BUS_PATH, BUS_MANAGER_INTERFACE, names);
 }
 
 /* When the next is to be told; USEC_INFINITY: there is none. */

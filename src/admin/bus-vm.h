@@ -3,7 +3,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "console/console.h"
+#include "property.h"
 
 /*
  * A VM as an object on the bus. There is none in memory: a path is a VM's identity, and its properties are
@@ -17,4 +17,10 @@ int bus_vm_export(Bus *b, sd_bus *connection);
 char *bus_vm_path(const char *id);
 
 /* Appends its interfaces with their properties, a{sa{sv}}. */
-int bus_vm_append(sd_bus_message *m, Console *console);
+int bus_vm_append(sd_bus_message *m, const Console *console);
+
+/* Appends the value of @p, which is on D-Bus. */
+int bus_vm_append_property(sd_bus_message *m, const VmProperty *p, const Console *console);
+
+/* @type: "b", "q", "u" or "t" */
+int bus_append_number(sd_bus_message *m, char type, uint64_t number);

@@ -3,8 +3,8 @@
 #include <utlist.h>
 
 #include "console/lookup.h"
+#include "property.h"
 #include "varlink-concentrator.h"
-#include "vm-json.h"
 #include "vm-stream.h"
 
 #define INTERFACE "org.vspc.Concentrator"
@@ -14,7 +14,7 @@ static const char description[] =
         ;
 
 static_assert(CLIENT_TYPED_EARLY_MAX <= VARLINK_CALL_MAX, "what may follow Attach() before its reply is read");
-static_assert(VARLINK_OUT_HIGH + VM_JSON_CLIENTS_MAX * 1024U <= CLIENT_OUT_MAX,
+static_assert(VARLINK_OUT_HIGH + VM_CLIENTS_LISTED_MAX * 1024U <= CLIENT_OUT_MAX,
               "what waits to be read, and the reply to Attach(), are passed on to the client");
 
 static void reply_no_such_vm(VarlinkConnection *c, const char *vm) {
@@ -101,7 +101,7 @@ static void reply_access_denied(VarlinkConnection *c, const Console *console, co
         json_writer_put_string(&w, "vm", vm);
         json_writer_put_string(&w, "access", access_mode_to_string(mode));
         json_writer_begin_array(&w, "holders");
-        for (unsigned n = 0; n < VM_JSON_CLIENTS_MAX; n++) {
+        for (unsigned n = 0; n < VM_CLIENTS_LISTED_MAX; n++) {
                 holder = console_next_obstacle(console, mode, holder);
                 if (!holder)
                         break;
@@ -307,49 +307,15 @@ void varlink_server_reloaded(VarlinkServer *s, uint64_t number, int result, char
 }
 
 static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
-        Concentrator *concentrator = c->server->concentrator;
-        const Metrics *m = concentrator_metrics(concentrator);
-        const ConcentratorCounts *n = concentrator_counts(concentrator);
-        const PortQueue *q = concentrator_port_queue(concentrator);
-        unsigned n_admin = c->server->n_connections;
-        const struct {
-                const char *name;
-                uint64_t value;
-        } metrics[] = {
-                {"startedAt", m->started},
-                {"vms", n->n_vms},
-                {"vmsConnected", n->n_connected},
-                {"vmConnections", n->n_links},
-                {"clients", n->n_clients},
-                {"adminConnections", n_admin},
-                {"descriptors", n->n_links + n->n_clients + n->n_half_closed + n->n_ports + n_admin},
-                {"descriptorLimit", concentrator_descriptor_limit(concentrator)},
-                {"vmsAwaitingPort", q->n[PORT_LIST_AWAITED] + q->n[PORT_LIST_AWAITED_AWAY]},
-                {"portsClosed", q->n[PORT_LIST_RESERVED] + q->n[PORT_LIST_RESERVED_AWAY]},
-                {"vmConnectionsTotal", m->vm_connections},
-                {"vmConnectionsRefusedTotal", m->vm_connections_refused},
-                {"clientsTotal", m->clients},
-                {"clientsRefusedTotal", m->clients_refused},
-                {"vmotionsBegunTotal", m->vmotions_begun},
-                {"vmotionsCompletedTotal", m->vmotions_completed},
-                {"vmotionsAbortedTotal", m->vmotions_aborted},
-                {"vmBytesReceivedTotal", m->vm_bytes_received},
-                {"vmBytesSentTotal", m->vm_bytes_sent},
-                {"clientBytesSentTotal", m->client_bytes_sent},
-                {"clientBytesSkippedTotal", m->client_bytes_skipped},
-                {"connectionsRefusedForDescriptorsTotal", m->descriptor_refusals},
-                {"portsGivenUpTotal", m->ports_given_up},
-                {"connectionMemoryBytes", account_size(concentrator_account(concentrator))},
-                {"connectionMemoryMaxBytes", account_max(concentrator_account(concentrator))},
-                {"givenUpForMemoryTotal", account_n_given_up(concentrator_account(concentrator))},
-        };
+        uint64_t values[METRICS_N];
 
         if (!varlink_take_parameters(c, call, NULL, 0))
                 return;
 
+        metrics_collect(c->server->concentrator, c->server->n_connections, values);
         JsonWriter w = varlink_reply_begin(c);
-        for (size_t i = 0; i < ELEMENTSOF(metrics); i++)
-                json_writer_put_unsigned(&w, metrics[i].name, metrics[i].value);
+        for (size_t i = 0; i < METRICS_N; i++)
+                json_writer_put_unsigned(&w, metrics[i].key, values[i]);
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 

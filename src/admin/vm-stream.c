@@ -2,7 +2,7 @@
 
 #include <utlist.h>
 
-#include "vm-json.h"
+#include "property.h"
 #include "vm-stream.h"
 
 /* Bytes of an event: its VM and a client, with all that can be in them */

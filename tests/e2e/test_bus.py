@@ -306,6 +306,23 @@ class Reading(BusTestCase):
         self.assertEqual([(a.get("name"), a.get("type"), a.get("direction")) for a in attach.findall("arg")],
                          [("vm", "s", "in"), ("access", "s", "in"), ("fd", "h", "out"), ("granted", "s", "out")])
 
+    def test_the_manual_page_has_what_is_introspected(self):
+        bus, vspcd = self.start_both()
+        vm = connected_vm(vspcd, "web01")
+        with open(os.path.join(os.path.dirname(__file__), "../../man/org.vspc.Concentrator1.5"), encoding="utf-8") as f:
+            page = f.read()
+        for path, interface in (PATH, MANAGER), (path_of(vm), VM):
+            listed = re.search(rf"interface {interface} {{\n(.*?)\n  }};", page, re.DOTALL)[1]
+            description = ElementTree.fromstring(bus.call(path, "org.freedesktop.DBus.Introspectable", "Introspect"))
+            flags = {"const": "(const)", "false": "", "true": "(emits change)"}
+            introspected = description.find(f"interface[@name='{interface}']")
+            self.assertEqual(
+                sorted(re.findall(r"readonly (\w+) (\w+); *(\(.*\))?$", listed, re.MULTILINE)),
+                sorted((p.get("type"), p.get("name"), flags[(p.find("annotation").get("value") if p.findall("annotation")
+                                                             else "true")]) for p in introspected.findall("property")))
+            self.assertEqual(sorted(re.findall(r"^ +(\w+)\(", listed, re.MULTILINE)),
+                             sorted(m.get("name") for kind in ("method", "signal") for m in introspected.findall(kind)))
+
     def test_a_vm_is_found_by_what_people_call_it(self):
         bus, vspcd = self.start_both()
         vm = connected_vm(vspcd, "web01")
