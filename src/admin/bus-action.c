@@ -129,8 +129,7 @@ int bus_attach(Bus *b, sd_bus_message *m, const Console *console, const char *ac
 
         if (*access && access_mode_from_string(access, &mode) < 0)
                 return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS,
-                                                  "Access is one of exclusive, write, free_for_all and "
-                                                  "free_for_all_fallback");
+                                                  "Access can be " ACCESS_MODES_TEXT);
 
         return bus_call(b, m, console, &attach, mode);
 }

@@ -147,8 +147,9 @@ static void attach(VarlinkConnection *c, Console *console, ClientRequest *reques
 }
 
 static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
-        const char *vm = NULL, *access = "free_for_all_fallback";
-        ClientRequest request = {.peer = c->peer, .mode = CLIENT_TELNET, .scrollback = true};
+        const char *vm = NULL, *access = NULL;
+        ClientRequest request = {.peer = c->peer, .access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = CLIENT_TELNET,
+                                 .scrollback = true};
         const VarlinkParameter parameters[] = {
                 {"vm", VARLINK_STRING, VARLINK_REQUIRED, &vm},
                 {"access", VARLINK_STRING, VARLINK_OPTIONAL, &access},
@@ -158,7 +159,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
                 return;
 
-        if (access_mode_from_string(access, &request.access) < 0) {
+        if (access && access_mode_from_string(access, &request.access) < 0) {
                 varlink_reply_invalid_parameter(c, "access");
                 return;
         }

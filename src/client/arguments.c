@@ -45,7 +45,7 @@ static const char help[] =
         "                          list, show, monitor: show JSON\n"
         "     --format=openmetrics|prometheus|json\n"
         "                          metrics: the format (default: openmetrics)\n"
-        "     --access=MODE        attach: exclusive, write, free-for-all or free-for-all-fallback\n"
+        "     --access=MODE        attach: " ACCESS_MODES_TEXT "\n"
         "                          (default: free-for-all-fallback)\n"
         "     --no-scrollback      attach: show only new output\n"
         "     --escape=CHAR        attach: escape character: a character, ^X for control-X,\n"
@@ -93,8 +93,7 @@ static int take_access(const char *value, Arguments *a) {
         AccessMode mode;
 
         if (access_mode_from_string(value, &mode) < 0)
-                return bad("access", value,
-                           "\"exclusive\", \"write\", \"free-for-all\" or \"free-for-all-fallback\"");
+                return bad("access", value, ACCESS_MODES_TEXT);
 
         a->access = access_mode_to_string(mode);
         return 0;

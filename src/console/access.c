@@ -24,19 +24,16 @@ static const Access decisions[_ACCESS_MODE_MAX][_ACCESS_MAX] = {
         },
 };
 
-static const char *const access_names[] = {
-        [ACCESS_NONE] = "none",
-        [ACCESS_READ_ONLY] = "read_only",
-        [ACCESS_FREE_FOR_ALL] = "free_for_all",
-        [ACCESS_WRITE] = "write",
-        [ACCESS_EXCLUSIVE] = "exclusive",
-};
-
-static const char *const mode_names[] = {
-        [ACCESS_MODE_EXCLUSIVE] = "exclusive",
-        [ACCESS_MODE_WRITE] = "write",
-        [ACCESS_MODE_FREE_FOR_ALL] = "free_for_all",
-        [ACCESS_MODE_FREE_FOR_ALL_FALLBACK] = "free_for_all_fallback",
+/* Of what is held and of what is asked for, which have the same names: as Varlink spells them, and in a sentence */
+static const struct {
+        const char *name, *text;
+} names[_ACCESS_MODE_MAX] = {
+        [ACCESS_NONE] = {"none", "no"},
+        [ACCESS_READ_ONLY] = {"read_only", "read-only"},
+        [ACCESS_FREE_FOR_ALL] = {"free_for_all", "free-for-all"},
+        [ACCESS_WRITE] = {"write", "write"},
+        [ACCESS_EXCLUSIVE] = {"exclusive", "exclusive"},
+        [ACCESS_MODE_FREE_FOR_ALL_FALLBACK] = {"free_for_all_fallback", "free-for-all-fallback"},
 };
 
 Access access_most(const AccessHolders *holders) {
@@ -57,23 +54,15 @@ bool access_obstructs(Access access, AccessMode mode) {
 }
 
 const char *access_to_string(Access access) {
-        return access_names[access];
+        return names[access].name;
 }
 
 const char *access_to_text(Access access) {
-        static const char *const texts[] = {
-                [ACCESS_NONE] = "no",
-                [ACCESS_READ_ONLY] = "read-only",
-                [ACCESS_FREE_FOR_ALL] = "free-for-all",
-                [ACCESS_WRITE] = "write",
-                [ACCESS_EXCLUSIVE] = "exclusive",
-        };
-
-        return texts[access];
+        return names[access].text;
 }
 
 const char *access_mode_to_string(AccessMode mode) {
-        return mode_names[mode];
+        return names[mode].name;
 }
 
 static bool names_equal(const char *text, const char *name) {
@@ -86,9 +75,9 @@ static bool names_equal(const char *text, const char *name) {
 }
 
 int access_mode_from_string(const char *text, AccessMode *ret) {
-        for (size_t i = 0; i < ELEMENTSOF(mode_names); i++)
-                if (names_equal(text, mode_names[i])) {
-                        *ret = (AccessMode) i;
+        for (AccessMode mode = ACCESS_MODE_FREE_FOR_ALL; mode < _ACCESS_MODE_MAX; mode++)
+                if (names_equal(text, names[mode].name)) {
+                        *ret = mode;
                         return 0;
                 }
 

@@ -18,14 +18,17 @@ typedef enum Access {
         _ACCESS_MAX,
 } Access;
 
-/* What a client asks for. */
+/* What a client asks for: what it wants to hold, or the last one. */
 typedef enum AccessMode {
-        ACCESS_MODE_EXCLUSIVE,
-        ACCESS_MODE_WRITE,
-        ACCESS_MODE_FREE_FOR_ALL,
+        ACCESS_MODE_FREE_FOR_ALL = ACCESS_FREE_FOR_ALL,
+        ACCESS_MODE_WRITE = ACCESS_WRITE,
+        ACCESS_MODE_EXCLUSIVE = ACCESS_EXCLUSIVE,
         ACCESS_MODE_FREE_FOR_ALL_FALLBACK, /* read-only for as long as somebody holds write access */
         _ACCESS_MODE_MAX,
 } AccessMode;
+
+/* All modes as people are told of them */
+#define ACCESS_MODES_TEXT "exclusive, write, free-for-all or free-for-all-fallback"
 
 /* How many clients of a console hold what. */
 typedef struct AccessHolders {

@@ -24,8 +24,6 @@ static const Access held[_ACCESS_MAX] = {ACCESS_NONE, ACCESS_READ_ONLY, ACCESS_F
                                          ACCESS_EXCLUSIVE};
 
 static void test_the_whole_table(_unused_ void **state) {
-        assert_int_equal(ELEMENTSOF(table), _ACCESS_MODE_MAX);
-
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 for (size_t k = 0; k < ELEMENTSOF(held); k++) {
                         AccessHolders holders = {};
@@ -66,6 +64,20 @@ static void test_each_mode_is_known_by_its_name_with_either_kind_of_dash(_unused
         assert_int_equal(mode, ACCESS_MODE_FREE_FOR_ALL);
 }
 
+/* So that nobody is told of a mode that there is not, or not of one that there is */
+static void test_the_text_for_people_names_all_modes(_unused_ void **state) {
+        char text[] = ACCESS_MODES_TEXT;
+        AccessMode mode;
+        size_t n = 0;
+
+        for (char *next = text, *name; (name = strsep(&next, ", "));)
+                if (*name && strcmp(name, "or") != 0) {
+                        assert_int_equal(access_mode_from_string(name, &mode), 0);
+                        n++;
+                }
+        assert_int_equal(n, ELEMENTSOF(table));
+}
+
 static void test_what_is_no_mode_is_refused(_unused_ void **state) {
         static const char *const bad[] = {"", "read_only", "none", "Write", "writ", "write ", "write_", "free_for_all_",
                                           "-", "free_for_all_fallback_fallback"};
@@ -81,6 +93,7 @@ int main(void) {
                 cmocka_unit_test(test_the_most_that_anybody_holds_decides),
                 cmocka_unit_test(test_who_alone_would_be_refused_because_of_another_finds_that_one_in_the_way),
                 cmocka_unit_test(test_each_mode_is_known_by_its_name_with_either_kind_of_dash),
+                cmocka_unit_test(test_the_text_for_people_names_all_modes),
                 cmocka_unit_test(test_what_is_no_mode_is_refused),
         };
 
