@@ -102,7 +102,7 @@ static int carry_out_forget(const BusCall *call, Console *console) {
         if (r == -EBUSY)
                 return sd_bus_reply_method_errorf(
                         call->message, BUS_ERROR_VM_CONNECTED,
-                        "VM %s is connected: only one that is not can be forgotten", console->name);
+                        "VM %s is connected and cannot be forgotten", console->name);
 
         if (r < 0)
                 return r;

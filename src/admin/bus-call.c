@@ -66,7 +66,7 @@ static void call_polkit_failed(BusCall *call, const sd_bus_message *answer) {
                 call_give_up_polkit(call);
 
         call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED,
-                    "Only root may do this, for polkit does not say whether %s may (%s): %s",
+                    "Only root may do this, because polkit does not say whether %s may (%s): %s",
                     call->peer.text, call->action->polkit,
                     error && error->message ? error->message : "its answer is not understood");
 }
@@ -87,7 +87,7 @@ static int on_polkit_answered(sd_bus_message *m, void *userdata, _unused_ sd_bus
                 call_carry_out(call);
         else if (challenge)
                 call_refuse(call, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-                            "polkit wants somebody to authenticate (%s), and nobody can be asked",
+                            "polkit requires authentication (%s), and nobody can be asked",
                             call->action->polkit);
         else
                 call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED, "polkit does not allow %s to do this (%s)",

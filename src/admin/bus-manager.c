@@ -50,7 +50,7 @@ static int refuse_ambiguous(sd_bus_message *m, const char *designation, const Lo
                 return -ENOMEM;
 
         return sd_bus_reply_method_errorf(m, BUS_ERROR_AMBIGUOUS_VM,
-                                          "\"%s\" could be any of several VMs: %s", designation, ids);
+                                          "\"%s\" matches several VMs: %s", designation, ids);
 }
 
 /* Returns: the VM that is meant; NULL: that has been answered, or could not be, see *ret. */

@@ -67,8 +67,8 @@ static void bus_disconnect(Bus *b) {
 /* A system without a bus is no reason to warn at each start. */
 static void bus_log_failure(BusCondition before, BusCondition now, int error) {
         if (now == BUS_REFUSED)
-                log_warning_errno(error, "The system bus does not let us be called " BUS_NAME
-                                         " (its policy belongs into dbus-1/system.d): %m");
+                log_warning_errno(error, "The system bus does not let us own the name " BUS_NAME
+                                         " (its policy belongs in dbus-1/system.d): %m");
         else
                 log_full(before == BUS_UNTRIED ? LOG_INFO : LOG_WARNING, error, NULL,
                          "Not on the system bus, trying again until that works: %m");
@@ -103,7 +103,7 @@ static int on_name_acquired(_unused_ sd_bus_message *m, void *userdata, _unused_
 }
 
 static void log_owner(const char *owner) {
-        log_warning("On the system bus %s is called " BUS_NAME ": nobody can ask us until that ends", owner);
+        log_warning("On the system bus %s owns the name " BUS_NAME ": vspcd cannot be reached there", owner);
 }
 
 static void on_owner_named(UserNameQuery *query, const char *name) {

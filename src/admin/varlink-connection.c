@@ -303,7 +303,7 @@ static void connection_handle_call(VarlinkConnection *c) {
         json_t *message = parse_message((const char *) buffer_data(&c->in), c->call_size - 1);
         if (!message) {
                 /* That it is no JSON cannot be told in Varlink; the name is what it calls a message's first part. */
-                connection_refuse(c, "is no JSON object of a few members", "method");
+                connection_refuse(c, "is not a JSON object, or has too many members", "method");
                 return;
         }
 
@@ -441,7 +441,7 @@ static bool connection_waiting_given_up(Charge *charge) {
 void varlink_call_elapsed(Timeout *t) {
         VarlinkConnection *c = container_of(t, VarlinkConnection, call_timeout);
 
-        log_debug("Query from %s has not come to its end in time, closing the connection", c->peer.text);
+        log_debug("Query from %s is not complete in time, closing the connection", c->peer.text);
         varlink_close(c);
 }
 

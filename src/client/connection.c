@@ -277,7 +277,7 @@ static const char *hint(const Connection *c) {
         if (refused && c->targets->trust)
                 return "\nvspcd can be reached from other hosts only if its vspc-admin-tls.socket is enabled.";
         if (refused)
-                return "\nUnless its vspc-admin.socket says otherwise vspcd can be asked "
+                return "\nBy default, vspcd accepts connections without TLS "
                        "from its own host only.";
 
         return "";

@@ -50,7 +50,7 @@ static const char help[] =
         "clear         disconnect all clients of the VM, this one too\n"
         "suspend       stop vspc-client, as ^Z does here\n"
         "help          show this\n"
-        "The beginning of a command is enough.\n";
+        "Commands can be abbreviated.\n";
 
 /* For what a person at the terminal has asked for */
 static int dialogue_fd(void) {
@@ -183,7 +183,7 @@ static int prompt_clear(FILE *f, Connection *c, const char *vm) {
                 return r;
 
         (void) json_get_number(reply.parameters, "disconnected", &n);
-        fprintf(f, "%" PRIu64 " client%s disconnected, this one among them.\n", n, n == 1 ? "" : "s");
+        fprintf(f, "%" PRIu64 " client%s disconnected, including this one.\n", n, n == 1 ? "" : "s");
         return 0;
 }
 

@@ -152,7 +152,7 @@ char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDet
         else if (varlink_reply_is_error(reply, "ClientLimitReached"))
                 explain_limit(f, vm, reply->parameters);
         else if (varlink_reply_is_error(reply, "VMConnected"))
-                print_text(f, "VM %s is connected; only one that is not can be forgotten", vm);
+                print_text(f, "VM %s is connected and cannot be forgotten", vm);
         else
                 explain_other(f, reply);
 

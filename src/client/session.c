@@ -380,7 +380,7 @@ static void session_tell_waiting(Session *s, int error) {
 
         _cleanup_free_ char *why = session_explain(s, error);
 
-        session_say(s, "%s\nWaiting until the VM can be attached to.", why ?: "Out of memory");
+        session_say(s, "%s\nWaiting until it is possible to attach to the VM.", why ?: "Out of memory");
         free(s->told);
         s->told = TAKE_PTR(now);
 }

@@ -149,10 +149,10 @@ static void print_way_out(FILE *f, const Trust *t, const TlsSession *s) {
         const char *certificate = t->options.certificate;
 
         if (tls_session_is_asked_for_certificate(s) && certificate)
-                fprintf(f, "\nThe server asks for our certificate, and may not accept the one in %s.",
+                fprintf(f, "\nvspcd asks for your certificate, and may not accept the one in %s.",
                         certificate);
         else if (tls_session_is_asked_for_certificate(s))
-                fputs("\nThe server asks for our certificate: use --cert=FILE and --key=FILE.", f);
+                fputs("\nvspcd asks for your certificate: use --cert=FILE and --key=FILE.", f);
         else if (!tls_session_is_open(s))
                 fputs("\nDoes vspcd speak TLS there? "
                       "It does on port 13372 if vspc-admin-tls.socket is enabled.",
@@ -173,7 +173,7 @@ char *trust_explain(const Trust *t, const TlsSession *s) {
         if (!f)
                 return NULL;
 
-        print_problem(f, *problem ? problem : "TLS's handshake was not over in time");
+        print_problem(f, *problem ? problem : "the TLS handshake has timed out");
         if (tls_session_peer_is_refused(s)) {
                 print_expected(f, t);
                 print_shown(f, t, s);

@@ -113,7 +113,7 @@ const char *varlink_strerror(int error) {
                 return "vspcd has sent an answer that is not Varlink";
 
         case EPROTONOSUPPORT:
-                return "vspcd speaks TLS there: say --tls (see vspc-client(1))";
+                return "vspcd uses TLS there: add --tls (see vspc-client(1))";
 
         case EMSGSIZE:
                 return "vspcd has sent an answer of more than 1 MiB";

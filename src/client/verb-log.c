@@ -162,7 +162,7 @@ static int log_known(const Arguments *a, const json_t *vm) {
         };
 
         if (!m.unit || !m.vm || (one_of_several && !m.uri))
-                return complain(ENOMEM, "Cannot ask the journal: %m");
+                return complain(ENOMEM, "Cannot search the journal: %m");
 
         /* It is not a failure if the VM has said nothing yet. */
         int r = look_for(&m);
@@ -174,7 +174,7 @@ static int log_unknown(const Arguments *a, const char *name, const Connection *c
         _cleanup_(matches_done) Matches m = {.unit = match_unit(a), .vm = match("VSPC_VM_NAME", name, "")};
 
         if (!m.unit || !m.vm)
-                return complain(ENOMEM, "Cannot ask the journal: %m");
+                return complain(ENOMEM, "Cannot search the journal: %m");
 
         message("Looking for a VM named \"%s\" in the journal.", name);
         int r = look_for(&m);
@@ -211,7 +211,7 @@ int verb_log(const Arguments *a) {
                 return verb_failed(&c, r, name);
 
         if (json_array_size(vms) > 1)
-                return complain(EINVAL, "\"%s\" names %zu VMs: \"vspc-client show %s\" tells them apart.", name,
+                return complain(EINVAL, "\"%s\" matches %zu VMs: \"vspc-client show %s\" tells them apart.", name,
                                 json_array_size(vms), name);
 
         return log_known(a, json_array_get(vms, 0));

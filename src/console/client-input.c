@@ -339,7 +339,7 @@ void client_silence_elapsed(Timeout *t) {
 static void client_join(Client *c) {
         c->null_modem = true;
         client_become_raw(c);
-        console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is joined with the port of another VM",
+        console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is the port of another VM (null modem)",
                     c->peer.text);
 }
 

@@ -130,7 +130,7 @@ static void client_tell_clash(Client *c) {
         const char *clash = console_describe_clash(c->console, text);
 
         c->shown_clash = c->console->clash;
-        client_notice(c, "%s", clash ?: "this console is that of one VM again");
+        client_notice(c, "%s", clash ?: "this console is no longer shared with another VM");
 }
 
 static bool client_needs_telling(const Client *c) {

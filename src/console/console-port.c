@@ -132,7 +132,7 @@ static void log_foreign_port(int port, int next) {
         if (next > 0)
                 log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, trying %d", port, next);
         else
-                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, and was the last", port);
+                log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, and no other port is free", port);
 }
 
 /* The port that is reserved for it, or the one that it had last, or another. Returns: a port that is now taken, or

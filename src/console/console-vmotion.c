@@ -245,7 +245,7 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
                 return;
 
         if (vmotion_step(&v->record.state, VMOTION_ON_ABORT) == VMOTION_SOURCE_WINS)
-                vmotion_source_wins(v, "its host has called the vMotion off");
+                vmotion_source_wins(v, "its host has cancelled the vMotion");
 }
 
 /* A target has come when its vMotion was overdue and the source had been sent input again: from now on input is held
@@ -264,7 +264,7 @@ int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
 
         if (action == VMOTION_IGNORE) {
                 link_log_said(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
-                              "names a vMotion that is not under way, or does not know its secret");
+                              "names an unknown vMotion, or has the wrong secret");
                 return target->state == LINK_HANDSHAKE ? LINK_E_NO_VMOTION : 0;
         }
 
@@ -342,7 +342,7 @@ void vmotion_link_came(Console *console, Link *link) {
                 (void) vmotion_step(&v->record.state, VMOTION_ON_NEWCOMER);
 
                 console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,
-                            "has connected anew from %s, its vMotion is over", link->peer);
+                            "has reconnected from %s, its vMotion has ended", link->peer);
                 if (v->source)
                         link_depart(v->source);
                 vmotion_end(v, link);

@@ -241,11 +241,11 @@ static const struct {
                                  "in the vSPC URI, not telnets://"},
         [LINK_E_CLOSED] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
                            "is refused: something is wrong in [TLS] of the configuration, see the status of the service",
-                           "This concentrator takes no VMs: its configuration has to be mended first\r\n", true},
+                           "This concentrator accepts no VMs until its configuration is corrected\r\n", true},
         [LINK_E_NOT_ESXI] = {LOG_INFO, VSPC_MESSAGE_VM_REFUSED,
                              "is not an ESXi host (it refuses telnet option 232), closing it",
                              "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n", true},
-        [LINK_E_PLAIN] = {.told = "This concentrator takes TLS only: the vSPC URI has to begin with telnets://\r\n",
+        [LINK_E_PLAIN] = {.told = "This concentrator accepts only TLS: the vSPC URI must begin with telnets://\r\n",
                           .gently = true},
         [LINK_E_NOT_SERVED] = {.gently = true},
         [LINK_E_DEAF] = {LOG_INFO, NULL, "does not read our answers, closing it"},
@@ -272,7 +272,7 @@ static void link_log_end(const Link *l) {
 
         case LINK_E_PLAIN:
                 link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                         "does not speak TLS, which %s= wants: the vSPC URI has to begin with telnets://",
+                         "does not use TLS, which %s= requires: the vSPC URI must begin with telnets://",
                          settings->require_vm_certificate ? "RequireVMCertificate" : "RequireVMTLS");
                 break;
 
@@ -295,7 +295,7 @@ static void link_log_end(const Link *l) {
         case LINK_E_TOO_DOUBTFUL:
                 uuid_format(vm_identity_uuid(&l->identity), uuid);
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "is one of more than %u that say they are VM %s, closing it", CONSOLE_LINKS_MAX, uuid);
+                         "is one of more than %u connections of VM %s, closing it", CONSOLE_LINKS_MAX, uuid);
                 break;
 
         case LINK_E_ENDED:
@@ -565,7 +565,7 @@ static int link_take_identity(Link *l, const VMwareSuboption *s) {
         /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
         const uint8_t *vc_uuid = vm_identity_get(&l->identity, VM_UUID_VC);
         if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->record.uuid, 16) != 0)
-                link_log(l, LOG_NOTICE, NULL, "is said to have another UUID now, going on");
+                link_log(l, LOG_NOTICE, NULL, "has another UUID now according to its host, which is ignored");
 
         return link_identity_changed(l, vm_identity_uuid(&before));
 }

@@ -16,7 +16,7 @@ typedef struct ConfigKey {
         ConfigParser parse;
         size_t offset, size; /* of the place in a Config */
         Doors doors;         /* of a key of [TLS]: which it guards */
-        const char *wants;   /* completes "wants …" */
+        const char *wants;   /* completes "must be …" */
 } ConfigKey;
 
 #define CONFIG_SECTION_TLS "TLS"

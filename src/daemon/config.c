@@ -20,7 +20,7 @@ static const char *const config_folders[] = {"/etc/vspc", "/run/vspc", "/usr/lib
 /* What vSPC.py's users have in the environment: a default for a key of [Concentrator]. */
 static const struct {
         const char *variable, *key;
-        const char *wants; /* completes "wants …" */
+        const char *wants; /* completes "must be …" */
 } environment[] = {
         {"SUPPORT_MULTI_CONSOLE", "MultiConsole", "true or false"},
         {"VM_CLIENT_LIMIT", "ClientLimit", "a number"},
@@ -48,7 +48,7 @@ void config_init(Config *c, Problems *p) {
         set_built_in(c);
         for (size_t i = 0; i < ELEMENTSOF(environment); i++)
                 if (take_variable(c, i) < 0)
-                        problems_warn(p, "Environment: %s= wants %s, not \"%s\"", environment[i].variable,
+                        problems_warn(p, "Environment: %s= must be %s, not \"%s\"", environment[i].variable,
                                       environment[i].wants, getenv(environment[i].variable));
 }
 
@@ -122,7 +122,7 @@ static void refuse_key(Reader *r, const char *section, const char *name, bool se
         const ConfigKey *meant = config_key_guess(name, strlen(name));
 
         if (meant && is_of_tls(meant))
-                problems_doubt(r->problems, meant->doors, "%s:%u: %s= belongs into section [TLS], written like this", r->name,
+                problems_doubt(r->problems, meant->doors, "%s:%u: %s= belongs in section [TLS], written like this", r->name,
                                r->line, meant->name);
         else if (is_in_tls(section))
                 problems_doubt(r->problems, DOOR_ALL, "%s:%u: Unknown key %s= in section [%s]", r->name, r->line, name,
@@ -134,7 +134,7 @@ static void refuse_key(Reader *r, const char *section, const char *name, bool se
                 problems_warn(r->problems, "%s:%u: Unknown section [%s], ignoring %s= in it", r->name, r->line, section,
                               name);
         else
-                problems_warn(r->problems, "%s:%u: %s= stands before any section, it belongs below [Concentrator]", r->name,
+                problems_warn(r->problems, "%s:%u: %s= is before the first section, it belongs below [Concentrator]", r->name,
                               r->line, name);
 }
 
@@ -143,10 +143,10 @@ static void refuse_value(Reader *r, const ConfigKey *key, const char *value) {
         const char *rest = value[n] ? "…" : "";
 
         if (is_of_tls(key))
-                problems_doubt(r->problems, key->doors, "%s:%u: %s= wants %s, not \"%.*s%s\"", r->name, r->line, key->name,
+                problems_doubt(r->problems, key->doors, "%s:%u: %s= must be %s, not \"%.*s%s\"", r->name, r->line, key->name,
                                key->wants, (int) n, value, rest);
         else
-                problems_warn(r->problems, "%s:%u: %s= wants %s, not \"%.*s%s\", ignoring it", r->name, r->line, key->name,
+                problems_warn(r->problems, "%s:%u: %s= must be %s, not \"%.*s%s\", ignoring it", r->name, r->line, key->name,
                               key->wants, (int) n, value, rest);
 }
 
@@ -171,7 +171,7 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
         if (!key)
                 refuse_key(r, section, name, section_known);
         else if (is_of_tls(key) && r->indented) /* who knows what it was meant to be */
-                refuse_line(r, "This is indented, but %s= has one line only", key->name);
+                refuse_line(r, "The line is indented, but the value of %s= cannot have a second line", key->name);
         else if (!value || !*value)
                 take_back(r->config, key);
         else {
@@ -189,7 +189,7 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
 /* inih tells only which was the first line that it could make nothing of. */
 static void check_pending(Reader *r) {
         if (TAKE(r->pending, false))
-                refuse_line(r, "This is neither a [Section] nor Key=Value");
+                refuse_line(r, "The line is neither a [Section] nor Key=Value");
 }
 
 /* An indented line goes on with the value above it, for inih. For systemd indentation means nothing: so it is with what
@@ -257,7 +257,7 @@ static char *read_line(char *buffer, int size, void *userdata) {
                 buffer[0] = 0;
 
         if (r->size > CONFIG_FILE_SIZE_MAX) {
-                problems_doubt(r->problems, DOOR_ALL, "%s:%u: The file is larger than %u bytes: what follows is not read",
+                problems_doubt(r->problems, DOOR_ALL, "%s:%u: The file is larger than %u bytes: the rest is not read",
                                r->name, r->line, CONFIG_FILE_SIZE_MAX);
                 return NULL;
         }
@@ -301,7 +301,7 @@ int config_keep(Config *c, const Config *before, Problems *p) {
         if (r < 0)
                 return r;
 
-        check_range(c, before, "With what was there before", p);
+        check_range(c, before, "Together with the previous configuration", p);
         return 0;
 }
 

@@ -94,11 +94,12 @@ static const char *manager_describe_effect(const Manager *m) {
         bool vm = m->closed & DOOR_VM, admin = m->admin_in_tls && m->closed & DOOR_ADMIN_TLS;
 
         if (vm)
-                return admin ? "ESXi hosts and queries in TLS are refused" : "ESXi hosts are refused";
+                return admin ? "ESXi hosts and admin connections with TLS are refused" : "ESXi hosts are refused";
         if (admin)
-                return m->vm_tls_failed ? "there is no TLS, and queries in TLS are refused" : "queries in TLS are refused";
+                return m->vm_tls_failed ? "TLS with ESXi hosts is off, and admin connections with TLS are refused"
+                                        : "admin connections with TLS are refused";
         if (m->vm_tls_failed)
-                return "there is no TLS with ESXi hosts";
+                return "TLS with ESXi hosts is off";
 
         return m->reload_refused ? "the configuration could not be reloaded" : "something is wrong in [TLS]";
 }
@@ -141,7 +142,7 @@ static void manager_advise(const Manager *m) {
         const Settings *settings = concentrator_settings(m->concentrator);
 
         if (m->admin_in_tls && m->admin_is_open)
-                log_warning("Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set");
+                log_warning("Everybody who can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set");
         if (settings->vm_ports && !address_is_loopback(&settings->vm_port_address) && getenv("INVOCATION_ID"))
                 log_notice("VM ports are not only for this machine (VMPortAddress=): where clients may connect "
                            "from has to be in IPAddressAllow= of vspc.service, see vspc.conf(5)");
@@ -207,7 +208,7 @@ static void on_read(Reading *reading, void *userdata) {
                 const LogFields fields = {.message_id = VSPC_MESSAGE_RELOAD_REFUSED};
 
                 manager_set_problem(m, p);
-                (void) log_full(LOG_ERR, 0, &fields, "The configuration stays as it was: %s", m->problem ?: "see above");
+                (void) log_full(LOG_ERR, 0, &fields, "The configuration has not been reloaded: %s", m->problem ?: "see above");
         } else {
                 manager_advise(m);
                 log_info("Configuration reloaded");
@@ -325,7 +326,7 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
 
         r = ticket_key_new(secure_getenv("RUNTIME_DIRECTORY"), &m->ticket_key);
         if (r < 0)
-                return log_error_errno(r, "Cannot have VMs resume sessions of TLS: %m");
+                return log_error_errno(r, "Cannot prepare the resumption of TLS sessions: %m");
 
         manager_load_tls(m, problems);
         r = config_reader_new(m->event, config_path, concentrator_tls_worker(m->concentrator), m->ticket_key, CONFIG_READER_USEC,
@@ -381,8 +382,8 @@ static int manager_listen(Manager *m, const PassedSocket *socket) {
 int manager_add_socket(Manager *m, const PassedSocket *socket) {
         static const char *const users[] = {
                 [SOCKET_VM] = "ESXi hosts",
-                [SOCKET_ADMIN] = "queries",
-                [SOCKET_ADMIN_TLS] = "queries in TLS",
+                [SOCKET_ADMIN] = "admin connections",
+                [SOCKET_ADMIN_TLS] = "admin connections with TLS",
         };
         char text[ADDRESS_TEXT_MAX] = "?";
         SocketAddress address = {};

@@ -44,7 +44,7 @@ static char *problems_add(Problems *p, int level, const char *format, va_list ap
                 hide_pins(text);
 
         char *clean = text ? text_sanitize(text, (size_t) n, LOG_MESSAGE_MAX) : NULL;
-        (void) log_full(level, 0, NULL, "%s", clean ?: "There is no memory to say what is wrong with the configuration");
+        (void) log_full(level, 0, NULL, "%s", clean ?: "Not enough memory to describe the mistakes in the configuration");
 
         char *kept = clean && p->n_kept < PROBLEMS_KEPT_MAX ? strdup(clean) : NULL;
         if (kept)

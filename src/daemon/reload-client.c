@@ -86,15 +86,15 @@ static void log_texts(int level, const json_t *texts) {
 static int report_error(const char *error, const json_t *parameters) {
         if (streq(error, INTERFACE ".ConfigurationRefused")) {
                 log_texts(LOG_ERR, json_object_get(parameters, "problems"));
-                return log_error_errno(EINVAL, "The configuration stays as it was: this has to be mended first");
+                return log_error_errno(EINVAL, "The configuration has not been reloaded: correct these mistakes first");
         }
 
         if (streq(error, INTERFACE ".TooManyReloads"))
-                return log_error_errno(EBUSY, "The configuration stays as it was: there have been too many reloads within a few "
+                return log_error_errno(EBUSY, "The configuration has not been reloaded: there were too many reloads within a few "
                                               "seconds");
 
         _cleanup_free_ char *clean = text_sanitize(error, strlen(error), 128);
-        return log_error_errno(EOPNOTSUPP, "The configuration stays as it was: vspcd answers %s", clean ?: "?");
+        return log_error_errno(EOPNOTSUPP, "The configuration has not been reloaded: vspcd answers %s", clean ?: "?");
 }
 
 static int report(const Buffer *answer) {
@@ -103,14 +103,14 @@ static int report(const Buffer *answer) {
         json_t *message = json_loadb(text, answer->size - 1, JSON_REJECT_DUPLICATES, NULL);
         if (!json_is_object(message)) {
                 json_decref(message);
-                return log_error_errno(EBADMSG, "vspcd gives an answer that is not Varlink");
+                return log_error_errno(EBADMSG, "vspcd has sent an answer that is not Varlink");
         }
 
         const json_t *parameters = json_object_get(message, "parameters"), *warnings = json_object_get(parameters, "warnings");
         const char *error = json_string_value(json_object_get(message, "error"));
         int r = error                       ? report_error(error, parameters)
                 : json_is_array(warnings) ? 0
-                                            : log_error_errno(EBADMSG, "vspcd gives an answer that is none to Reload()");
+                                            : log_error_errno(EBADMSG, "vspcd has sent an invalid answer to Reload()");
         if (r >= 0)
                 log_texts(LOG_WARNING, warnings);
 
@@ -126,7 +126,7 @@ static int send_signal(const char *path, int error) {
         if (!text || parse_unsigned(text, INT32_MAX, &pid) < 0 || pid <= 1 || kill((pid_t) pid, SIGHUP) < 0)
                 return log_error_errno(error, "Cannot connect to vspcd at %s: %m", path);
 
-        (void) log_warning_errno(error, "Cannot connect to vspcd at %s: %m; it has got a signal instead, and only its own log "
+        (void) log_warning_errno(error, "Cannot connect to vspcd at %s: %m; it was sent SIGHUP instead, and only its own log "
                                         "says whether it has reloaded", path);
         return 0;
 }

@@ -65,7 +65,7 @@ static void check_contexts(const TlsContexts *c, const char *vm_problem, const c
                 if (!c->vm)
                         problems_doubt(p, DOOR_VM_TLS, "TLS with ESXi hosts: %s", vm);
                 if (!c->admin)
-                        problems_doubt(p, DOOR_ADMIN_TLS, "TLS with those who query: %s", admin);
+                        problems_doubt(p, DOOR_ADMIN_TLS, "TLS with admin connections: %s", admin);
         }
 }
 
@@ -81,7 +81,7 @@ void tls_contexts_log(const TlsContexts *c) {
         const TlsContext *any = c->vm ?: c->admin;
 
         if (any)
-                log_info("The certificate for TLS is that in %s, its thumbprint is %s", c->file ?: "?",
+                log_info("Using the certificate in %s for TLS, its thumbprint is %s", c->file ?: "?",
                          tls_context_thumbprint(any));
 }
 
@@ -100,7 +100,7 @@ static void check_settings_without_certificate(const TlsSettings *s, const Setti
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 if (keys[i].value)
-                        problems_doubt(p, keys[i].doors, "%s means nothing without a certificate: CertificateFile= is missing",
+                        problems_doubt(p, keys[i].doors, "%s needs a certificate: CertificateFile= is missing",
                                        keys[i].name);
 
         if (settings->require_vm_tls)

@@ -114,11 +114,11 @@ static bool is_hook(const char *path) {
         else if (!S_ISREG(st.st_mode))
                 why = "it is not a regular file";
         else if ((st.st_mode & 0111) == 0)
-                why = "it is not executable (chmod +x makes it so)";
+                why = "it is not executable (use chmod +x)";
         else if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
                 why = "user vspc-hooks may not execute it";
         else if (st.st_mode & S_IWOTH)
-                why = "everybody can write to it (chmod o-w ends that)";
+                why = "everybody can write to it (use chmod o-w)";
         if (!why)
                 return true;
 
@@ -179,7 +179,7 @@ int hook_list_load(HookList **ret) {
         if (r < 0 && !failed)
                 return r;
         if (r < 0)
-                log_warning_errno(r, "Cannot read all of %s, going on without the rest: %m", failed);
+                log_warning_errno(r, "Cannot read all of %s, ignoring the rest: %m", failed);
 
         _cleanup_(hook_list_unrefp) HookList *l = calloc(1, sizeof(HookList));
         if (!l)

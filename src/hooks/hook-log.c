@@ -77,7 +77,7 @@ void hook_log_failure(HookLog *l, int error, const char *path, const HookEvent *
 void hook_log_interrupted(HookLog *l, int error, const HookEvent *event) {
         if (error < 0)
                 hook_log_failure(l, error, "", event,
-                                 "not all have been told of it, the connection to vspc-hooks has failed: %m");
+                                 "not all were run, the connection to vspc-hooks has failed: %m");
         else
-                hook_log_failure(l, 0, "", event, "not all have been told of it, vspc-hooks has ended");
+                hook_log_failure(l, 0, "", event, "not all were run, vspc-hooks has ended");
 }

@@ -57,7 +57,7 @@ static void process_report(HookProcess *p, const siginfo_t *info) {
                 return;
 
         if (info->si_code != CLD_EXITED)
-                hook_log_failure(o->log, 0, o->path, o->event, "%s was ended by SIG%s", o->path,
+                hook_log_failure(o->log, 0, o->path, o->event, "%s was killed by SIG%s", o->path,
                                  sigabbrev_np(info->si_status) ?: "RT");
         else if (info->si_status != 0)
                 hook_log_failure(o->log, 0, o->path, o->event, "%s has failed with exit status %d", o->path,
@@ -93,7 +93,7 @@ static int on_timeout(sd_event_source *source, _unused_ usec_t usec, void *userd
                 return 0;
         }
 
-        hook_log_failure(o->log, 0, o->path, o->event, "%s has not ended within HookTimeoutSec=, ending it",
+        hook_log_failure(o->log, 0, o->path, o->event, "%s has not ended within HookTimeoutSec=, terminating it",
                          o->path);
         p->timed_out = true;
         process_signal(p, SIGTERM);

@@ -103,8 +103,8 @@ static void runner_done(HookRunner *r, size_t slot) {
 static void runner_fail(HookRunner *r, int error) {
         if (!r->failing)
                 log_full(LOG_ERR, error, &(LogFields){.message_id = VSPC_MESSAGE_HOOKS_UNREACHABLE},
-                         "Hooks are told nothing until vspc-hooks can be reached at %s: %m (\"systemctl restart "
-                         "vspc-hooks.socket\" has systemd listen there)",
+                         "Cannot run hooks until vspc-hooks can be reached at %s: %m (\"systemctl restart "
+                         "vspc-hooks.socket\" makes systemd listen there)",
                          r->address.sun_path);
 
         r->failing = true;
@@ -132,9 +132,9 @@ static void runner_lose(HookRunner *r, int error) {
 static void runner_loaded(HookRunner *r, size_t n) {
         r->loading = false;
         if (TAKE(r->failing, false) && n > 0)
-                log_notice("vspc-hooks can be reached again: hooks are told what happens to VMs");
+                log_notice("vspc-hooks can be reached again, hooks are run");
         if (TAKE(r->announce, false) && n > 0)
-                log_info("%zu %s told what happens to VMs", n, n == 1 ? "hook is" : "hooks are");
+                log_info("Loaded %zu %s", n, n == 1 ? "hook" : "hooks");
         if (n == 0 && !r->load_due)
                 hook_runner_rest(r);
 }
@@ -253,7 +253,7 @@ static int runner_send(HookRunner *r) {
 
                 int k = t->sent ? 0 : hook_channel_send_event(r->fd, &t->event);
                 if (k == -EMSGSIZE || k == -ENOMEM) {
-                        hook_log_failure(&r->log, k, "", &t->event, "they cannot be told of it: %m");
+                        hook_log_failure(&r->log, k, "", &t->event, "cannot run them: %m");
                         runner_done(r, i--); /* another one has its place */
                         continue;
                 }
@@ -365,7 +365,7 @@ HookRunner *hook_runner_free(HookRunner *r) {
         size_t n = r->queue.n_pending + runner_drop_unsent(r);
 
         if (n > 0)
-                log_notice("Ending before hooks could be told of %zu %s", n, n == 1 ? "event" : "events");
+                log_notice("Ending before hooks were run for %zu %s", n, n == 1 ? "event" : "events");
 
         hook_queue_clear(&r->queue);
         while (r->n_telling > 0)

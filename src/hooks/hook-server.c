@@ -199,7 +199,7 @@ static int server_load(HookServer *s, usec_t timeout) {
         if (r < 0 && !s->list)
                 return r;
         if (r < 0)
-                log_error_errno(r, "Cannot look for hooks, they stay as they were: %m");
+                log_error_errno(r, "Cannot look for hooks, keeping the previous ones: %m");
         else {
                 if (s->list)
                         hook_list_unref(s->list);
@@ -266,19 +266,19 @@ static bool peer_may_ask(int listen_fd, int fd) {
         uid_t owner;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
-                log_warning_errno(errno, "Cannot tell who has connected, closing the connection: %m");
+                log_warning_errno(errno, "Cannot identify the process that has connected, closing the connection: %m");
                 return false;
         }
 
         int r = socket_owner(listen_fd, &owner);
         if (r < 0) {
-                log_warning_errno(r, "Cannot tell whom the socket belongs to, closing the connection: %m");
+                log_warning_errno(r, "Cannot find out who owns the socket, closing the connection: %m");
                 return false;
         }
         if (peer.uid == 0 || peer.uid == owner)
                 return true;
 
-        log_warning("Process %d of user %u has connected, which may not run hooks: closing the connection", peer.pid,
+        log_warning("Process %d of user %u may not run hooks, closing its connection", peer.pid,
                     peer.uid);
         return false;
 }

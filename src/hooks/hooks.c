@@ -98,5 +98,5 @@ Hooks *hooks_free(Hooks *h) {
 void hooks_reload(Hooks *h, usec_t timeout, bool any) {
         int r = hooks_load(h, timeout, any);
         if (r < 0)
-                log_error_errno(r, "Cannot look for hooks, they stay as they were: %m");
+                log_error_errno(r, "Cannot look for hooks, keeping the previous ones: %m");
 }

@@ -186,27 +186,27 @@ static int check(const SimOptions *o) {
                 problem = "A VM's output is one of --rate, --source, --exec and --serial, not several of them "
                           "(--rate with --source limits its speed).";
         else if (o->bytes != UINT64_MAX && o->rate == RATE_NONE && !o->source)
-                problem = "--bytes says how much is written, but nothing is: add --rate=max or --source=FILE.";
+                problem = "--bytes limits the output, but there is none: add --rate=max or --source=FILE.";
         else if ((o->pipe || o->exec_once) && !o->command)
-                problem = "--pipe and --exec-once are about the command of --exec=CMD, which is missing.";
+                problem = "--pipe and --exec-once need --exec=CMD.";
         else if (o->sink && o->count > 1)
-                problem = "--sink keeps what is typed to one VM, not to several: leave out --count.";
+                problem = "--sink works with one VM only: leave out --count.";
         else if (o->serial_given && o->count > 1)
-                problem = "--serial joins one VM to one machine, not several VMs: leave out --count.";
+                problem = "--serial works with one VM only: leave out --count.";
         else if (o->source && streq(o->source, "-") && o->count > 1)
                 problem = "--source=- can be read by one VM only: leave out --count, or name a file.";
         else if (o->sink && streq(o->sink, "-") && o->json)
-                problem = "--sink=- and --json both want the standard output: name a file for one of them.";
+                problem = "--sink=- and --json both use the standard output: name a file for one of them.";
         else if ((o->abort_each > 0 || o->n_vmotions != UINT64_MAX) && o->vmotion_every == USEC_INFINITY)
                 problem = "--abort and --vmotions need --vmotion=EVERY to say how often.";
         else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command || o->serial_given))
-                problem = "--dead reads nothing, so it goes with none of --vmotion, --echo, --sink, --exec and --serial.";
+                problem = "--dead reads nothing, so it cannot be combined with --vmotion, --echo, --sink, --exec or --serial.";
         else if (o->hosts.count > 1 && (o->hosts.concentrator.any.sa_family != AF_INET ||
                                         !address_is_loopback(&o->hosts.concentrator)))
-                problem = "--hosts has addresses of the loopback network only, so the concentrator of --connect "
+                problem = "--hosts uses addresses of the loopback network, so the concentrator of --connect "
                           "must be there as well (127.0.0.1:13370).";
         else if (o->hosts.resume && o->hosts.security == ESXI_PLAIN)
-                problem = "--resume is about sessions of TLS: add --tls.";
+                problem = "--resume needs --tls.";
 
         if (!problem)
                 return 0;

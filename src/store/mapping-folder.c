@@ -53,7 +53,7 @@ static int load_one(int folder_fd, const char *parent, const char *name, Put put
         }
 
         _cleanup_free_ char *clean = text_sanitize(name, length, NAME_MAX);
-        log_warning("%s/" MAPPING_FOLDER "/%s is passed over: %s", parent, clean ?: "?", problem);
+        log_warning("%s/" MAPPING_FOLDER "/%s is ignored: %s", parent, clean ?: "?", problem);
         return 0;
 }
 

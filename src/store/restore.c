@@ -28,7 +28,7 @@ static void log_problem(Stored *s, const Mapping *mapping, const char *problem) 
         _cleanup_free_ char *clean = text_sanitize(id, strnlen(id, ID_SHOWN_MAX), ID_SHOWN_MAX);
 
         if (s->n_problems++ < PROBLEMS_LOGGED_MAX)
-                log_warning("What Backend=%s has of VM %s is passed over: %s", s->backend, clean ?: "?", problem);
+                log_warning("What Backend=%s has of VM %s is ignored: %s", s->backend, clean ?: "?", problem);
 }
 
 static int stored_add(const Mapping *mapping, void *userdata) {
@@ -95,7 +95,7 @@ static int settle_claims(Stored *s) {
                 if (!loser)
                         continue;
 
-                log_warning("VM %s (%s) has to have another port: %u has been given to VM %s (%s) since", loser->name,
+                log_warning("VM %s (%s) gets another port: port %u now belongs to VM %s (%s)", loser->name,
                             loser->id, loser->port, winner->name, winner->id);
                 loser->port = 0;
         }
@@ -157,7 +157,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
                 return r;
 
         if (stored.n_problems > PROBLEMS_LOGGED_MAX)
-                log_warning("Backend=%s has %zu more that are passed over", backend->name,
+                log_warning("Backend=%s has %zu more that are ignored", backend->name,
                             stored.n_problems - PROBLEMS_LOGGED_MAX);
         if (stored.n == 0)
                 return 0;

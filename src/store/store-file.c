@@ -90,7 +90,7 @@ static int keep_aside(FileStore *s) {
         name_aside(s, FILE_NAME, "damaged", name);
         (void) unlinkat(s->folder_fd, name, 0);
         if (linkat(s->folder_fd, FILE_NAME, s->folder_fd, name, 0) >= 0)
-                log_warning("%s/" FILE_NAME " is written anew; as it was, it is kept as %s", s->folder, name);
+                log_warning("%s/" FILE_NAME " is rewritten, the previous file is kept as %s", s->folder, name);
         else if (errno != ENOENT)
                 return -errno;
 
@@ -259,7 +259,7 @@ static int file_sync(void *state) {
 static void log_problem(FileStore *s, const char *problem) {
         s->keep = true;
         if (s->n_problems++ < PROBLEMS_LOGGED_MAX)
-                log_warning("%s/" FILE_NAME ":%u: this line is passed over: %s", s->folder, s->n_lines, problem);
+                log_warning("%s/" FILE_NAME ":%u: this line is ignored: %s", s->folder, s->n_lines, problem);
 }
 
 static int take_header(FileStore *s, const char *line) {
@@ -340,9 +340,9 @@ static int read_file(FileStore *s) {
         }
 
         if (text.size > 0)
-                log_info("%s/" FILE_NAME ": the last line is cut off, as it may be after a power cut", s->folder);
+                log_info("%s/" FILE_NAME ": ignoring the incomplete last line, probably due to a power cut", s->folder);
         if (s->n_problems > PROBLEMS_LOGGED_MAX)
-                log_warning("%s/" FILE_NAME ": %u more lines are passed over", s->folder,
+                log_warning("%s/" FILE_NAME ": %u more lines are ignored", s->folder,
                             s->n_problems - PROBLEMS_LOGGED_MAX);
 
         return r;
@@ -356,7 +356,7 @@ static int rename_old_folder(FileStore *s) {
         if (renameat(s->folder_fd, MAPPING_FOLDER, s->folder_fd, name) < 0)
                 return -errno;
 
-        log_notice("%s/" FILE_NAME " has taken the place of the folder " MAPPING_FOLDER ", which is called %s from now on",
+        log_notice("%s/" FILE_NAME " replaces the folder " MAPPING_FOLDER ", which is now called %s",
                    s->folder, name);
         return 0;
 }
@@ -380,7 +380,7 @@ static int read_all(FileStore *s) {
         if (r >= 0 || (file < 0 && folder < 0))
                 return r;
 
-        log_warning_errno(r, "Cannot take over the folder %s/" MAPPING_FOLDER " for good, trying again at the next start: "
+        log_warning_errno(r, "Cannot take over the folder %s/" MAPPING_FOLDER " completely, trying again at the next start: "
                              "%m", s->folder);
         return 0;
 }

@@ -222,11 +222,11 @@ static void queue_set_error(WriteQueue *q, int error) {
 
         if (error < 0)
                 log_error_errno(error,
-                                "Backend=%s cannot store which VM has which port, going on from memory and trying "
+                                "Backend=%s cannot store the VMs and their ports, continuing from memory and trying "
                                 "again: %m",
                                 q->backend->name);
         else
-                log_notice("Backend=%s stores again which VM has which port", q->backend->name);
+                log_notice("Backend=%s stores the VMs and their ports again", q->backend->name);
         (void) eventfd_write(q->news_fd, 1);
 }
 
@@ -307,7 +307,7 @@ static void *worker(void *userdata) {
         }
 
         if (q->n_lost > 0)
-                log_error("What has changed of %u VMs could not be stored by Backend=%s", q->n_lost,
+                log_error("Changes of %u VMs could not be stored by Backend=%s", q->n_lost,
                           q->backend->name);
 
         pthread_mutex_unlock(&q->lock);

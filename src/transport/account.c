@@ -176,7 +176,7 @@ static Charge *charges_first(Charge *const charges[static _CHARGE_CLASS_MAX], ui
 /* One line for all that goes, at most every LOG_RATE_LIMIT_USEC. @sizes: bytes charged to the owner, and in all, before. */
 static void account_log(Account *a, const AccountOwner *o, ChargeClass class, const size_t sizes[static 2], bool is_share) {
         static const char *const what[_CHARGE_CLASS_MAX] = {
-                [CHARGE_FAREWELL] = "closing a connection that has ended, before its last words have been read",
+                [CHARGE_FAREWELL] = "closing a connection that has ended, before its last messages were read",
                 [CHARGE_STRANGER] = "closing the connection that has gone longest without saying which VM it is",
                 [CHARGE_QUERY] = "closing the admin connection that has gone longest without reading its answers",
                 [CHARGE_INPUT] = "the VM that has taken no input for longest loses what was typed",
@@ -191,15 +191,15 @@ static void account_log(Account *a, const AccountOwner *o, ChargeClass class, co
         if (n == 0)
                 return;
         if (n > 1)
-                snprintf(others, sizeof others, " (the last of %u that have had to go)", n);
+                snprintf(others, sizeof others, " (the last of %u that were given up)", n);
 
         account_key_format(&o->key, owner);
         if (is_share)
-                log_full(LOG_WARNING, 0, &fields, "%s takes %zu KiB of memory, and may take %zu KiB: %s%s", owner,
+                log_full(LOG_WARNING, 0, &fields, "%s uses %zu KiB of memory, and may use %zu KiB: %s%s", owner,
                          sizes[0] / 1024, owner_share(a, o) / 1024, what[class], others);
         else
                 log_full(LOG_WARNING, 0, &fields,
-                         "All connections take %zu KiB of memory, and may take %zu KiB: %s, of %s, which takes %zu KiB%s",
+                         "All connections use %zu KiB of memory, and may use %zu KiB: %s, of %s, which uses %zu KiB%s",
                          sizes[1] / 1024, a->max / 1024, what[class], owner, sizes[0] / 1024, others);
 }
 

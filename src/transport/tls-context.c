@@ -77,7 +77,7 @@ static int load_chain(const char *path, gnutls_pcert_st *chain, unsigned *n, cha
         if (r == GNUTLS_E_SHORT_MEMORY_BUFFER || r == GNUTLS_E_UNIMPLEMENTED_FEATURE) /* it cannot sort more */
                 return fail(ret_problem, -EINVAL, "There are more than %u certificates in %s", CHAIN_MAX, path);
         if (r < 0)
-                return fail(ret_problem, -EINVAL, "The certificate in %s is of no use: %s", path, gnutls_strerror(r));
+                return fail(ret_problem, -EINVAL, "The certificate in %s cannot be used: %s", path, gnutls_strerror(r));
 
         return 0;
 }
@@ -110,7 +110,7 @@ static int load_key(const char *path, gnutls_privkey_t *ret, char **ret_problem)
         r = import_key(key, path);
         if (r < 0) {
                 gnutls_privkey_deinit(key);
-                return fail(ret_problem, -EINVAL, "The key in %s is of no use: %s", path, gnutls_strerror(r));
+                return fail(ret_problem, -EINVAL, "The key in %s cannot be used: %s", path, gnutls_strerror(r));
         }
 
         *ret = key;
@@ -137,7 +137,7 @@ static int load_certificate(TlsContext *c, const char *certificate, const char *
                 r = fail(ret_problem, r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH ? -EKEYREJECTED : -EINVAL,
                          r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH
                                  ? "The key in %s is not that of the certificate in %s"
-                                 : "The key in %s and the certificate in %s are of no use together",
+                                 : "The key in %s and the certificate in %s cannot be used together",
                          key_file ?: certificate, certificate);
         }
 
@@ -189,7 +189,7 @@ static int load_trust(TlsContext *c, const char *path, char **ret_problem) {
 
         r = gnutls_certificate_set_x509_trust_file(c->credentials, path, GNUTLS_X509_FMT_PEM);
         if (r < 0)
-                return fail(ret_problem, -EINVAL, "The trusted certificates in %s are of no use: %s", path,
+                return fail(ret_problem, -EINVAL, "The trusted certificates in %s cannot be used: %s", path,
                             gnutls_strerror(r));
         if (r == 0)
                 return fail(ret_problem, -EINVAL, "There is no certificate in %s: it is to have trusted ones, in PEM",
@@ -206,7 +206,7 @@ static int load_priority(TlsContext *c, const char *priority, char **ret_problem
                 return fail(ret_problem, -EINVAL, "GnuTLS does not understand \"%s\" in the priority string \"%s\"",
                             rest, priority);
         if (r < 0)
-                return fail(ret_problem, -EINVAL, "The priority string \"%s\" is of no use: %s", priority,
+                return fail(ret_problem, -EINVAL, "The priority string \"%s\" cannot be used: %s", priority,
                             gnutls_strerror(r));
 
         return 0;

@@ -68,7 +68,7 @@ class Lag(AccountTestCase):
         grown = vspcd.rss() - before
         self.assertLess(grown, 64 * MIB + RSS_SLACK, f"grown by {grown >> 20} MiB")
         assert_alive(self, other)
-        vspcd.wait_logged(rf"uid {os.geteuid()} takes \d+ KiB of memory, and may take \d+ KiB: the client that has lagged for "
+        vspcd.wait_logged(rf"uid {os.geteuid()} uses \d+ KiB of memory, and may use \d+ KiB: the client that has lagged for "
                           "longest loses the output that is kept for it")
         clients[0].wait(lambda: SKIPPED.search(clients[0].data), "it to be told")
         assert_alive(self, vms[0])
@@ -137,7 +137,7 @@ class Lag(AccountTestCase):
             clients = [attached(vm, local=True) for vm in vms]
         for vm in vms:
             self.lag(vm)
-        vspcd.wait_logged(rf"uid {NOBODY} takes \d+ KiB of memory")
+        vspcd.wait_logged(rf"uid {NOBODY} uses \d+ KiB of memory")
         lagging.wait_size(len(self.DATA))
         self.assertSameBytes(lagging.data, self.DATA)
         self.assertFalse(vspcd.logged(rf"uid {os.geteuid()} takes"))
@@ -159,7 +159,7 @@ class Lag(AccountTestCase):
         clients = [attached(other, local=True) for other in others]
         for other in others:
             self.lag(other)
-        vspcd.wait_logged(rf"uid {os.geteuid()} takes \d+ KiB of memory")
+        vspcd.wait_logged(rf"uid {os.geteuid()} uses \d+ KiB of memory")
         clients[0].wait(lambda: SKIPPED.search(clients[0].data), "it to be told")
         return pair
 
@@ -187,7 +187,7 @@ class Kernel(AccountTestCase):
         vm = connected_vm(vspcd)
         reader, clients = attached(vm, local=True), [TelnetClient(vm) for _ in range(8)]
         sent = 0
-        while not vspcd.logged(r"127\.0\.0\.1 takes \d+ KiB of memory, and may take \d+ KiB: disconnecting the client that has "
+        while not vspcd.logged(r"127\.0\.0\.1 uses \d+ KiB of memory, and may use \d+ KiB: disconnecting the client that has "
                                "gone longest without reading its output"):
             vm.send_raw(numbered(64 * KIB))
             sent += len(numbered(64 * KIB))
@@ -239,7 +239,7 @@ class Strangers(AccountTestCase):
         known = self.finish_handshake(self.begin_handshake(vspcd, None))
         strangers = self.crowd(vspcd, SHARE // PENDING_MAX, b"x" * PENDING_MAX)
         first.wait_closed()
-        vspcd.wait_logged(r"127\.0\.0\.1 takes \d+ KiB of memory, and may take 2048 KiB: closing the connection that has gone "
+        vspcd.wait_logged(r"127\.0\.0\.1 uses \d+ KiB of memory, and may use 2048 KiB: closing the connection that has gone "
                           "longest without saying which VM it is")
         strangers[0].wait_closed()
         late = self.finish_handshake(self.begin_handshake(vspcd, None))
@@ -323,7 +323,7 @@ class Queries(AccountTestCase):
                 vm.send_raw(sub(NAME, name))
                 good.wait_event("renamed")
             self.assertLess(len(good.raw), 16 * MIB)
-        vspcd.wait_logged(rf"uid {os.geteuid()} takes \d+ KiB of memory, and may take \d+ KiB: closing the admin connection "
+        vspcd.wait_logged(rf"uid {os.geteuid()} uses \d+ KiB of memory, and may use \d+ KiB: closing the admin connection "
                           "that has gone longest without reading its answers")
         readers[0].wait_closed()
         readers[-1].pump()
@@ -341,7 +341,7 @@ class Connections(AccountTestCase):
         client = TelnetClient(vm)
         crowd = []
         self.addCleanup(lambda: [s.close() for s in crowd])
-        while not vspcd.logged(r"127\.0\.0\.1 takes \d+ KiB of memory, and may take \d+ KiB: closing the newest connection"):
+        while not vspcd.logged(r"127\.0\.0\.1 uses \d+ KiB of memory, and may use \d+ KiB: closing the newest connection"):
             crowd.append(socket.create_connection(("127.0.0.1", vm.port)))
             self.assertLess(len(crowd), 6000)
         vm.send(b"<alive>")

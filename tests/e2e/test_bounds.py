@@ -219,7 +219,7 @@ class Strangers(TestCase):
             with self.subTest(start_tls=start_tls):
                 vspcd = self.start(tls={"CertificateFile": certificate.both, "RequireVMTLS": "yes",
                                         "StartTLS": start_tls})
-                self.assertFewLines(vspcd, data, "does not speak TLS, which RequireVMTLS= wants")
+                self.assertFewLines(vspcd, data, "does not use TLS, which RequireVMTLS= requires")
 
     def test_whose_tls_is_none(self):
         certificate = self.enterContext(Authority()).issue("vspc.example")
@@ -272,7 +272,7 @@ class Chatter(TestCase):
         self.assertOthersAreHeard(lambda i: sub(BEGIN, b"x" * 65), "vMotion refused")
 
     def test_secrets_that_are_none(self):
-        self.assertOthersAreHeard(lambda i: sub(PEER, b"12345678"), "names a vMotion that is not under way")
+        self.assertOthersAreHeard(lambda i: sub(PEER, b"12345678"), "names an unknown vMotion")
 
 
 class SocketOptions(TestCase):

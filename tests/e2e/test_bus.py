@@ -677,7 +677,7 @@ class Attaching(BusTestCase):
         for arguments in ((PATH, MANAGER, "Forget", "web01"), (path_of(vm), VM, "Forget")):
             name, text = bus.error(*arguments)
             self.assertEqual(name, NAME + ".VMConnected")
-            self.assertEqual(text, "VM web01 is connected: only one that is not can be forgotten")
+            self.assertEqual(text, "VM web01 is connected and cannot be forgotten")
         vm.close()
         self.wait_property(bus, vm, "Connected", False)
         bus.call(PATH, MANAGER, "Forget", "web01")
@@ -810,7 +810,7 @@ class Connection(BusTestCase):
         bus = self.start_bus()
         first = self.serve(bus)
         second = self.start(env={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
-        second.wait_logged(rf"bus {ME} \(pid {first.pid}\) is called {NAME}: nobody")
+        second.wait_logged(rf"bus {ME} \(pid {first.pid}\) owns the name {NAME}: vspcd cannot be reached")
         vm = connected_vm(second, "web02")
         first.signal(signal.SIGTERM)
         second.wait_logged(f"On the system bus as {NAME}$")
@@ -819,7 +819,7 @@ class Connection(BusTestCase):
     def test_is_refused_where_there_is_no_policy(self):
         bus = self.start_bus(policy=NOTHING_GOES)
         vspcd = self.start(env={"DBUS_SYSTEM_BUS_ADDRESS": bus.address})
-        vspcd.wait_logged(rf"The system bus does not let us be called {NAME} .*: Permission denied$")
+        vspcd.wait_logged(rf"The system bus does not let us own the name {NAME} .*: Permission denied$")
 
     def test_ends_with_vspcd_even_if_the_bus_stands_still(self):
         bus, vspcd = self.start_both()

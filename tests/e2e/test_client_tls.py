@@ -343,7 +343,7 @@ class Identity(TlsTestCase):
     def test_none_is_a_reason_that_is_told(self):
         """In TLS 1.3 the server says so after the handshake."""
         for version in TLS_1_2, TLS_1_3:
-            self.assertSaysOfEachVerb(self.asking(version), "The server asks for our certificate: use --cert=FILE and "
+            self.assertSaysOfEachVerb(self.asking(version), "vspcd asks for your certificate: use --cert=FILE and "
                                                             "--key=FILE.\n")
 
     def test_one_that_is_not_taken_is_named(self):
@@ -352,7 +352,7 @@ class Identity(TlsTestCase):
             server = self.asking(version)
             server.options += [f"--cert={mallory.both}"]
             self.assertSaysOfEachVerb(server, "the peer says: ",
-                                      "The server asks for our certificate, and may not accept the one in "
+                                      "vspcd asks for your certificate, and may not accept the one in "
                                       f"{mallory.both}.\n")
 
 
@@ -521,7 +521,7 @@ class Hostility(TlsTestCase):
         for verb in ["list"], ["attach", "web01"], ["monitor"]:
             result = subprocess.run([CLIENT, *options, *verb], capture_output=True, text=True, check=False,
                                     env=environment(), timeout=PATIENCE_SEC, stdin=subprocess.DEVNULL)
-            self.assertSays(result, "vspcd speaks TLS there: say --tls")
+            self.assertSays(result, "vspcd uses TLS there: add --tls")
 
     def test_an_end_instead_of_a_handshake(self):
         def at_once(sock):
@@ -558,7 +558,7 @@ class Hostility(TlsTestCase):
         for process, _ in processes:
             _, stderr = process.communicate(timeout=PATIENCE_SEC)
             self.assertEqual(process.returncode, 1, stderr)
-            self.assertIn("TLS's handshake was not over in time.\n" + self.HINT, stderr)
+            self.assertIn("the TLS handshake has timed out.\n" + self.HINT, stderr)
 
     def test_a_record_that_never_ends(self):
         """Something can always be read, and never anything comes of it."""
@@ -710,7 +710,7 @@ class Attaching(TlsTestCase):
         terminal.command(b"info")
         terminal.wait_shown(b"UUID: ")
         terminal.type(b"clear\r")
-        terminal.wait_shown(b"1 client disconnected, this one among them.")
+        terminal.wait_shown(b"1 client disconnected, including this one.")
         self.assertEqual(server.failures, [])
         self.assertEqual([method for method, _ in server.calls], ["Attach", "List", "Clear"])
 

@@ -325,8 +325,8 @@ class Together(ClonesCase):
         self.join(self.b, self.a)
         self.assert_shared(client)
         self.b.close()
-        client.wait_data(b"[vspc: this console is that of one VM again]")
-        self.vspcd.wait_logged("does not share its console")
+        client.wait_data(b"[vspc: this console is no longer shared with another VM]")
+        self.vspcd.wait_logged("no longer shares its console")
         self.assertNotIn(b"VM disconnected", client.data)
 
     def test_a_clash_is_over_when_one_vm_gets_the_other_s_name(self):
@@ -335,7 +335,7 @@ class Together(ClonesCase):
         self.join(self.b, self.a)
         self.assert_shared(client)
         self.b.send_raw(sub(NAME, b"web-a"))
-        client.wait_data(b"[vspc: this console is that of one VM again]")
+        client.wait_data(b"[vspc: this console is no longer shared with another VM]")
 
     def test_a_clash_that_comes_and_goes_does_not_fill_the_log(self):
         self.pair(bios_b=BIOS_A)
@@ -370,7 +370,7 @@ class Together(ClonesCase):
             waiting.append(self.clone(self.a, f"web-{n}", bios=f"564d{n:028x}"))
             waiting[-1].handshake()
             waiting[-1].wait_suboption(GET_BIOS_UUID)
-        self.vspcd.wait_logged(f":{waiting[0].local_port}: is one of more than 32 that say they are VM {self.a.id}")
+        self.vspcd.wait_logged(f":{waiting[0].local_port}: is one of more than 32 connections of VM {self.a.id}")
         waiting[0].wait_closed()
 
 

@@ -81,7 +81,7 @@ class CheckConfig(TestCase):
     def test_what_vspc_py_s_users_have_set_is_looked_at(self):
         result = run("--config=/dev/null", "--check-config", VM_CLIENT_LIMIT="-1")
         self.assertEqual((result.returncode, result.stdout), (1, ""))
-        self.assertIn("VM_CLIENT_LIMIT= wants a number", result.stderr)
+        self.assertIn("VM_CLIENT_LIMIT= must be a number", result.stderr)
 
     def test_a_file_that_cannot_be_read(self):
         result = run("--config=/nonexistent/vspc.conf", "--check-config")
@@ -90,7 +90,7 @@ class CheckConfig(TestCase):
 
     def test_a_bad_value_is_a_warning_at_start_and_the_default_stays(self):
         vspcd = self.start(ClientLimit="none at all", NoSuchKey=1)
-        vspcd.wait_logged(rf"{vspcd.config_path}:\d+: ClientLimit= wants a number of clients, or 0")
+        vspcd.wait_logged(rf"{vspcd.config_path}:\d+: ClientLimit= must be a number of clients, or 0")
         vspcd.wait_logged("Unknown key NoSuchKey=")
         vm = connected_vm(vspcd)
         for _ in range(3):
@@ -315,7 +315,7 @@ class Reload(TestCase):
         since = len(vspcd.notifications)
         vspcd.signal(signal.SIGHUP)
         vspcd.wait_notified("READY=1", since)
-        vspcd.wait_logged(f"The configuration stays as it was: Cannot read {vspcd.config_path}: No such file or directory")
+        vspcd.wait_logged(f"The configuration has not been reloaded: Cannot read {vspcd.config_path}: No such file or directory")
         RawClient(vm)
         second = Peer(("127.0.0.1", vm.port))
         second.wait_closed()
@@ -342,8 +342,8 @@ class Environment(TestCase):
 
     def test_values_that_are_none(self):
         vspcd = self.start(env={"SUPPORT_MULTI_CONSOLE": "perhaps", "VM_CLIENT_LIMIT": "-1"})
-        vspcd.wait_logged("SUPPORT_MULTI_CONSOLE= wants true or false")
-        vspcd.wait_logged("VM_CLIENT_LIMIT= wants a number")
+        vspcd.wait_logged("SUPPORT_MULTI_CONSOLE= must be true or false")
+        vspcd.wait_logged("VM_CLIENT_LIMIT= must be a number")
 
 
 class DescriptorLimit(TestCase):

@@ -22,9 +22,9 @@ NOBODY = 65534
 ME = pwd.getpwuid(os.geteuid()).pw_name
 RELOADS_MAX = 8
 
-HOSTS, QUERIES = "ESXi hosts are refused", "queries in TLS are refused"
-BOTH, NO_TLS = "ESXi hosts and queries in TLS are refused", "there is no TLS, and queries in TLS are refused"
-NO_VM_TLS, NOTHING = "there is no TLS with ESXi hosts", "something is wrong in [TLS]"
+HOSTS, QUERIES = "ESXi hosts are refused", "admin connections with TLS are refused"
+BOTH, NO_TLS = "ESXi hosts and admin connections with TLS are refused", "TLS with ESXi hosts is off, and admin connections with TLS are refused"
+NO_VM_TLS, NOTHING = "TLS with ESXi hosts is off", "something is wrong in [TLS]"
 IN_DOUBT = "is refused: something is wrong in [TLS] of the configuration, see the status of the service"
 
 
@@ -43,20 +43,20 @@ class DoorsTestCase(TlsTestCase):
         """What is added to good keys, what it is called, and which doors it closes."""
         certificate = {"CertificateFile": "/nonexistent"}
         missing = "/nonexistent cannot be read: No such file or directory"
-        path = "wants the absolute path of a PEM file"
+        path = "must be the absolute path of a PEM file"
         return (
             # Bad values
             ({"TrustedCAFile": "ca.pem"}, f'TrustedCAFile= {path}, not "ca.pem"', QUERIES),
             ({"VMTrustedCAFile": "ca.pem"}, f'VMTrustedCAFile= {path}, not "ca.pem"', HOSTS),
-            ({"RequireVMTLS": "yse"}, 'RequireVMTLS= wants yes or no, not "yse"', HOSTS),
-            ({"RequireVMCertificate": "yse"}, 'RequireVMCertificate= wants yes or no, not "yse"', HOSTS),
+            ({"RequireVMTLS": "yse"}, 'RequireVMTLS= must be yes or no, not "yse"', HOSTS),
+            ({"RequireVMCertificate": "yse"}, 'RequireVMCertificate= must be yes or no, not "yse"', HOSTS),
             ({"CertificateFile": "crt.pem"}, f"CertificateFile= {path}, or a pkcs11: URI, not", NO_TLS),
             ({"KeyFile": "key.pem"}, f"KeyFile= {path}, or a pkcs11: URI, not", NO_TLS),
-            ({"StartTLS": "maybe"}, "StartTLS= wants yes or no", NOTHING),
+            ({"StartTLS": "maybe"}, "StartTLS= must be yes or no", NOTHING),
 
             # Unknown keys
             ({"RequireVMTsl": "yes"}, "Unknown key RequireVMTsl= in section [TLS]", BOTH),
-            ({"requirevmtls": "yes"}, "RequireVMTLS= belongs into section [TLS], written like this", HOSTS),
+            ({"requirevmtls": "yes"}, "RequireVMTLS= belongs in section [TLS], written like this", HOSTS),
 
             # Files
             (certificate, f"The certificate {missing}", NO_TLS),
@@ -74,11 +74,11 @@ class DoorsTestCase(TlsTestCase):
             # Keys that are missing
             ({"RequireVMCertificate": "yes"},
              "RequireVMCertificate=yes, but VMTrustedCAFile= does not say whose certificates are good", HOSTS),
-            ({"CertificateFile": ""}, "KeyFile= means nothing without a certificate", NO_TLS),
+            ({"CertificateFile": ""}, "KeyFile= needs a certificate", NO_TLS),
             ({"CertificateFile": "", "KeyFile": "", "TrustedCAFile": "", "RequireVMTLS": "yes"},
              "RequireVMTLS=yes, but there is no certificate", HOSTS),
             ({"CertificateFile": "", "KeyFile": "", "TrustedCAFile": "", **self.authorities},
-             "VMTrustedCAFile= means nothing without a certificate", HOSTS),
+             "VMTrustedCAFile= needs a certificate", HOSTS),
         )
 
     def check_hosts(self, vspcd, closed, in_tls):
@@ -174,7 +174,7 @@ class Start(DoorsTestCase):
 
     def test_the_pin_of_a_token_is_not_for_the_status(self):
         vspcd = self.start(tls={**self.good, "KeyFile": "pkcs11:token=none;object=key?pin-value=SECRET"})
-        vspcd.wait_logged("The key in pkcs11:token=none;object=key.pin-value=… is of no use: ")
+        vspcd.wait_logged("The key in pkcs11:token=none;object=key.pin-value=… cannot be used: ")
         self.assertFalse(vspcd.logged("SECRET"))
         self.assertNotIn("SECRET", "\n".join(vspcd.notifications))
 
@@ -197,7 +197,7 @@ class ReloadOfMistakes(DoorsTestCase):
         plain = EsxiVm(vspcd)
         plain.send_raw(b"\xff\xfc\x25")
         plain.wait_closed()
-        vspcd.wait_logged(f":{plain.local_port}: does not speak TLS, which RequireVMCertificate= wants")
+        vspcd.wait_logged(f":{plain.local_port}: does not use TLS, which RequireVMCertificate= requires")
 
     def test_nothing_of_a_configuration_with_a_mistake_comes_into_force(self):
         vspcd = self.start(sockets=SOCKETS, tls=self.strict, ClientLimit=1)
@@ -208,7 +208,7 @@ class ReloadOfMistakes(DoorsTestCase):
             with self.subTest(**keys):
                 since = len(vspcd.log)
                 vspcd.reload(ClientLimit=0, tls={**self.good, **keys})
-                vspcd.wait_logged(rf"The configuration stays as it was: .*{re.escape(problem)}", since)
+                vspcd.wait_logged(rf"The configuration has not been reloaded: .*{re.escape(problem)}", since)
                 vspcd.wait_change(lambda p=problem: re.fullmatch(
                     rf"STATUS=1 VM, 1 client, the configuration could not be reloaded: .*{re.escape(p)}.*",
                     self.last_status(vspcd)), problem)
@@ -238,7 +238,7 @@ class ReloadOfMistakes(DoorsTestCase):
     def test_doors_that_are_closed_stay_so(self):
         vspcd = self.start(sockets=SOCKETS, tls={**self.good, "RequireVMTsl": "yes"})
         vspcd.reload(tls={**self.good, "RequireVMTLS": "yse"})
-        vspcd.wait_change(lambda: re.fullmatch(rf"STATUS=0 VMs, 0 clients, {BOTH}: .*: RequireVMTLS= wants .*",
+        vspcd.wait_change(lambda: re.fullmatch(rf"STATUS=0 VMs, 0 clients, {BOTH}: .*: RequireVMTLS= must be .*",
                                                self.last_status(vspcd)), "the status")
         self.check_hosts(vspcd, True, True)
         self.check_queries(vspcd, True)
@@ -249,7 +249,7 @@ class ReloadOfMistakes(DoorsTestCase):
         RawClient(vm)
         vspcd.reload(ClientLimit="x", ScrollbackSize=0, SlowClient="wait", Nonsense=1)
         vspcd.wait_logged("Configuration reloaded")
-        vspcd.wait_logged(r"ClientLimit= wants a number of clients, or 0 for no limit, not \"x\", ignoring it")
+        vspcd.wait_logged(r"ClientLimit= must be a number of clients, or 0 for no limit, not \"x\", ignoring it")
         second = Peer(("127.0.0.1", vm.port))
         second.wait_closed()
         self.assertIn(b"has 1 clients already", second.raw)
@@ -300,12 +300,12 @@ class Call(TestCase):
         caller = Caller(vspcd, local=True)
         warnings = caller.get("Reload")["warnings"]
         self.assertEqual(len(warnings), 1)
-        self.assertRegex(warnings[0], rf"^{vspcd.config_path}:\d+: ClientLimit= wants a number .*, not \"x\", ignoring it$")
+        self.assertRegex(warnings[0], rf"^{vspcd.config_path}:\d+: ClientLimit= must be a number .*, not \"x\", ignoring it$")
 
         vspcd.configure(**{**vspcd.config, "tls": {"RequireVMTsl": "yes", "CertificateFile": "/nonexistent"}})
         error, parameters = caller.fail("Reload")
         self.assertEqual((error, len(parameters["problems"])), ("ConfigurationRefused", 3))
-        self.assertIn("ClientLimit= wants", parameters["problems"][0])
+        self.assertIn("ClientLimit= must be", parameters["problems"][0])
         self.assertIn("Unknown key RequireVMTsl=", parameters["problems"][1])
         self.assertIn("The certificate /nonexistent cannot be read", parameters["problems"][2])
 
@@ -380,16 +380,16 @@ class Client(TestCase):
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         lines = result.stderr.splitlines()
         self.assertEqual(len(lines), 3, result.stderr)
-        self.assertIn("ClientLimit= wants a number", lines[0])
-        self.assertIn('RequireVMTLS= wants yes or no, not "yse"', lines[1])
-        self.assertEqual(lines[2], "vspcd: The configuration stays as it was: this has to be mended first")
+        self.assertIn("ClientLimit= must be a number", lines[0])
+        self.assertIn('RequireVMTLS= must be yes or no, not "yse"', lines[1])
+        self.assertEqual(lines[2], "vspcd: The configuration has not been reloaded: correct these mistakes first")
 
     def test_it_shows_what_is_only_to_be_warned_of(self):
         vspcd = self.start(local=True)
         vspcd.configure(**{**vspcd.config, "ClientLimit": "x"})
         result = self.reload(vspcd.admin_path)
         self.assertEqual((result.returncode, result.stdout), (0, ""))
-        self.assertRegex(result.stderr, r"^vspcd: .*ClientLimit= wants a number .*\n$")
+        self.assertRegex(result.stderr, r"^vspcd: .*ClientLimit= must be a number .*\n$")
 
     def test_where_there_is_no_vspcd(self):
         path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "none")
@@ -402,7 +402,7 @@ class Client(TestCase):
         vspcd = self.start(local=True)
         result = self.reload(vspcd.admin_path + "-away", MAINPID=str(vspcd.pid))
         self.assertEqual(result.returncode, 0)
-        self.assertIn("No such file or directory; it has got a signal instead, and only its own log says whether it has "
+        self.assertIn("No such file or directory; it was sent SIGHUP instead, and only its own log says whether it has "
                       "reloaded", result.stderr)
         vspcd.wait_logged("Configuration reloaded$")
         for pid in ("", "0", "1", "-1", "x", "99999999999"):
@@ -412,10 +412,10 @@ class Client(TestCase):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         for n, (answer, text) in enumerate((
                 (b"", "does not answer: Connection reset by peer"),
-                (b"hello\0", "gives an answer that is not Varlink"),
-                (b"[]\0", "gives an answer that is not Varlink"),
-                (b"{}\0", "gives an answer that is none to Reload()"),
-                (b'{"error":1,"parameters":{}}\0', "gives an answer that is none to Reload()"),
+                (b"hello\0", "has sent an answer that is not Varlink"),
+                (b"[]\0", "has sent an answer that is not Varlink"),
+                (b"{}\0", "has sent an invalid answer to Reload()"),
+                (b'{"error":1,"parameters":{}}\0', "has sent an invalid answer to Reload()"),
                 (b'{"error":"org.varlink.service.MethodNotFound"}\0', "vspcd answers org.varlink.service.MethodNotFound"),
                 (b'{"error":"org.vspc.Concentrator.TooManyReloads","parameters":{"limit":8}}\0', "too many reloads"),
                 (b'{"error":"\\u001b[2J"}\0', "vspcd answers \ufffd[2J"),

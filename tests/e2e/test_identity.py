@@ -119,7 +119,7 @@ class WithoutInstanceUuid(TestCase):
         vm.send_raw(sub(BIOS_UUID, uuid_text(BIOS)))
         vm.wait_connected()
         vm.send_raw(vm.vc_uuid())
-        self.vspcd.wait_logged("is said to have another UUID now")
+        self.vspcd.wait_logged("has another UUID now according to its host")
         self.assert_known_by(vm, BIOS)
 
     def test_a_vm_without_an_instance_uuid_under_multi_console(self):

@@ -326,7 +326,7 @@ class Ports(StoreTest):
         older = uuid_shown(self.store(1, port=port, stored=now - 1000))
         newer = uuid_shown(self.store(2, port=port, stored=now, gone=now))
         vspcd = self.begin()
-        vspcd.wait_logged(rf"VM vm1 \({older}\) has to have another port: {port} has been given to VM vm2 \({newer}\)")
+        vspcd.wait_logged(rf"VM vm1 \({older}\) gets another port: port {port} now belongs to VM vm2 \({newer}\)")
         vms = list_vms(vspcd)
         self.assertEqual(vms[newer]["port"], port)
         self.assertEqual(vms[older]["port"], port + 1)
@@ -335,7 +335,7 @@ class Ports(StoreTest):
         vspcd.end()
         vspcd = self.begin()
         self.assertEqual(list_vms(vspcd)[older]["port"], port + 1)
-        self.assertFalse(vspcd.has_logged("has to have another port"))
+        self.assertFalse(vspcd.has_logged("gets another port"))
 
     def test_who_has_to_have_another_port_takes_nobody_else_s(self):
         """Though it comes first, having been gone for longest."""
@@ -454,7 +454,7 @@ class HostileVMs(StoreTest):
         self.assertFalse(os.path.exists("/tmp/vspc-evil"))
 
         vspcd = self.begin(MultiConsole="yes")
-        self.assertFalse(vspcd.has_logged("is passed over"))
+        self.assertFalse(vspcd.has_logged("is ignored"))
         for uri, port in ports.items():
             self.assertEqual(self.connect(vspcd, digits, uri).port, port, uri)
         self.assertEqual(len(list_vms(vspcd)), len(self.URIS))
@@ -482,8 +482,8 @@ class TheFile(StoreTest):
             self.write(whole[:-cut])
             vspcd = self.begin()
             self.assertEqual(set(list_vms(vspcd)), {vm.id for vm in vms} - {last})
-            vspcd.wait_logged("vm-ports: the last line is cut off, as it may be after a power cut")
-            self.assertFalse(vspcd.has_logged("is passed over|damaged"))
+            vspcd.wait_logged("vm-ports: ignoring the incomplete last line, probably due to a power cut")
+            self.assertFalse(vspcd.has_logged("is ignored|damaged"))
             vspcd.end()
 
     def test_a_damaged_line_costs_its_vm_and_is_kept_aside(self):
@@ -496,11 +496,11 @@ class TheFile(StoreTest):
 
         vspcd = self.begin()
         self.assertEqual(set(list_vms(vspcd)), {vms[0].id, vms[2].id})
-        vspcd.wait_logged(f"vm-ports:{number}: this line is passed over: its checksum is wrong")
+        vspcd.wait_logged(f"vm-ports:{number}: this line is ignored: its checksum is wrong")
         self.assertEqual(self.read(), damaged)  # until there is something to be written
         self.again(vspcd, vms[1])
         wait_for(lambda: self.read() != damaged, "the file to be written anew")
-        vspcd.wait_logged("vm-ports is written anew; as it was, it is kept as vm-ports.damaged")
+        vspcd.wait_logged("vm-ports is rewritten, the previous file is kept as vm-ports.damaged")
         self.assertEqual(self.read("vm-ports.damaged"), damaged)
         self.wait_stored(vms[1].id)
         self.assertEqual(len(self.mappings()), 3)
@@ -511,15 +511,15 @@ class TheFile(StoreTest):
     def test_what_is_damaged_writes_nothing_of_its_own_to_the_log(self):
         self.write(HEADER + b"\x1b]0;title\x07\x1b[2J\n\rvspcd: VM web01: forged\n\xff\xfe\tID=\u202e\n")
         vspcd = self.begin()
-        vspcd.wait_logged("vm-ports:4: this line is passed over")
-        self.assertEqual(vspcd.count_logged("is passed over"), 3)
+        vspcd.wait_logged("vm-ports:4: this line is ignored")
+        self.assertEqual(vspcd.count_logged("is ignored"), 3)
         self.assertFalse(vspcd.has_logged("forged|title"))
 
     def test_so_many_damaged_lines_are_named_and_no_more(self):
         self.write(HEADER + 1234 * b"damage\n")
         vspcd = self.begin()
-        vspcd.wait_logged("vm-ports: 1134 more lines are passed over")
-        self.assertEqual(vspcd.count_logged("this line is passed over"), 100)
+        vspcd.wait_logged("vm-ports: 1134 more lines are ignored")
+        self.assertEqual(vspcd.count_logged("this line is ignored"), 100)
 
     def test_a_file_of_a_later_version_keeps_it_from_starting(self):
         self.write(b"vspc-mappings 2\n")
@@ -533,7 +533,7 @@ class TheFile(StoreTest):
         earlier = uuid_shown(self.store(1, port=port, stored=now + HOUR_USEC))
         later = uuid_shown(self.store(2, port=port, stored=now))
         vspcd = self.begin()
-        vspcd.wait_logged(rf"VM vm1 \({earlier}\) has to have another port: {port} has been given to VM vm2 \({later}\)")
+        vspcd.wait_logged(rf"VM vm1 \({earlier}\) gets another port: port {port} now belongs to VM vm2 \({later}\)")
         vms = list_vms(vspcd)
         self.assertEqual((vms[earlier]["port"], vms[later]["port"]), (port + 1, port))
 
@@ -606,9 +606,9 @@ class EarlierVersions(StoreTest):
         for start in range(2):
             vspcd = self.begin()
             self.assertEqual({vm_id: vm["port"] for vm_id, vm in list_vms(vspcd).items()}, ids)
-            self.assertEqual(vspcd.has_logged("mappings/half.vm is passed over: ") is not None, start == 0)
-            self.assertEqual(vspcd.logged("vm-ports has taken the place of the folder mappings, which is called "
-                                          "mappings.old from now on") is not None, start == 0)
+            self.assertEqual(vspcd.has_logged("mappings/half.vm is ignored: ") is not None, start == 0)
+            self.assertEqual(vspcd.logged("vm-ports replaces the folder mappings, which is now called "
+                                          "mappings.old") is not None, start == 0)
             vspcd.end()
         self.assertEqual(sorted(os.listdir(self.state)), ["mappings.old", "vm-ports"])
         self.assertEqual(len(os.listdir(os.path.join(self.state, "mappings.old"))), 7)
@@ -620,7 +620,7 @@ class EarlierVersions(StoreTest):
         faults = self.faults()
         faults.inject(("write", errno.ENOSPC, self.state))
         vspcd = self.begin(env=faults.env)
-        vspcd.wait_logged(f"Cannot take over the folder {self.folder} for good, trying again at the next start: "
+        vspcd.wait_logged(f"Cannot take over the folder {self.folder} completely, trying again at the next start: "
                           "No space left on device")
         vm = connected_vm(vspcd, "vm1", digits=vm_id.replace("-", ""))
         self.assertEqual(vm.port, self.block.last)
@@ -642,7 +642,7 @@ class Trouble(StoreTest):
         break_it()
         vms = [connected_vm(vspcd, name) for _ in range(5)]
         vspcd.wait_status(f"6 VMs, 0 clients, ports cannot be stored: {error}")
-        vspcd.wait_logged("Backend=file cannot store which VM has which port, going on from memory and trying "
+        vspcd.wait_logged("Backend=file cannot store the VMs and their ports, continuing from memory and trying "
                           f"again: {error}")
         client = RawClient(vms[4])
         vms[4].send(b"going on")
@@ -653,7 +653,7 @@ class Trouble(StoreTest):
         self.assertEqual(vspcd.count_logged("cannot store"), 1)
 
         mend_it()
-        vspcd.wait_logged("Backend=file stores again which VM has which port")
+        vspcd.wait_logged("Backend=file stores the VMs and their ports again")
         vspcd.wait_status("5 VMs, 0 clients")
         for vm in vms:
             self.assertEqual(self.wait_stored(vm.id, file=file).port, vm.port)
@@ -774,7 +774,7 @@ class Trouble(StoreTest):
             connected_vm(vspcd)
         vspcd.wait_status("3 VMs, 0 clients, ports cannot be stored: Permission denied")
         vspcd.end()
-        vspcd.wait_logged("What has changed of 3 VMs could not be stored by Backend=file")
+        vspcd.wait_logged("Changes of 3 VMs could not be stored by Backend=file")
         wait_for(lambda: not vspcd.threads[1].is_alive(), "the end of the log")
         self.assertFalse(vspcd.logged("has not stored"))
 
@@ -816,7 +816,7 @@ class Kill(StoreTest):
             for vm_id, port in expected.items():
                 self.assertIn(vm_id, vms, rounds)
                 self.assertEqual(vms[vm_id].get("port"), port, rounds)
-            self.assertFalse(vspcd.logged("is passed over"))
+            self.assertFalse(vspcd.logged("is ignored"))
 
             vspcd.reload(VMExpireSec="30ms")
             before, n = self.n_changes(), random.randrange(1, self.VMS)
@@ -904,7 +904,7 @@ class PlugIns(StoreTest):
         vspcd.wait_logged(rf"Backend=odd has not stored \d+ changes within {STOP_SEC} s")
 
     def test_check_config(self):
-        bad = "Backend= wants memory, file or the name of a plug-in, not \"{}\""
+        bad = "Backend= must be memory, file or the name of a plug-in, not \"{}\""
         for backend, problem in (("file:/srv", None), ("memory", None), ("example:/srv/mappings.txt", None),
                                  ("../evil", bad.format("../evil")), (":x", bad.format("…")), ("a b", bad.format("a b")),
                                  ("mysql:PASSWORD", f"there is no plug-in {PLUG_INS}/backend-mysql.so"),

@@ -136,7 +136,7 @@ class Identity(AdminTestCase):
 
         vspcd, result = ask(whole_server, carol)
         self.assertNotEqual(result.returncode, 0)
-        self.assertIn(f"The server asks for our certificate, and may not accept the one in {carol.path}.", result.stderr)
+        self.assertIn(f"vspcd asks for your certificate, and may not accept the one in {carol.path}.", result.stderr)
         vspcd.wait_logged("fails in TLS")
 
     def test_who_speaks_no_tls_is_refused_with_the_reason(self):
@@ -178,7 +178,7 @@ class Identity(AdminTestCase):
                                               "not been sent")
         self.call_as(vspcd, other.issue("carol", purpose=CLIENT)).get(f"{SERVICE}.GetInfo")
 
-    OPEN = r"Whoever can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set"
+    OPEN = r"Everybody who can reach the admin-tls socket can use all consoles: TrustedCAFile= is not set"
 
     def test_that_everybody_is_let_in_is_warned_of(self):
         vspcd = self.start_tls(trusted=False)

@@ -192,20 +192,20 @@ class Reload(CertificateTestCase):
         for tls, reason in (
                 ({"CertificateFile": "/nonexistent"},
                  "The certificate /nonexistent cannot be read: No such file or directory"),
-                ({"CertificateFile": broken, "KeyFile": self.first.key}, f"The certificate in {broken} is of no use"),
+                ({"CertificateFile": broken, "KeyFile": self.first.key}, f"The certificate in {broken} cannot be used"),
                 ({"CertificateFile": self.second.path, "KeyFile": self.first.key},
                  f"The key in {self.first.key} is not that of the certificate in {self.second.path}"),
                 ({"CertificateFile": self.second.both, "Priority": "NORMAL:+NONSENSE"},
                  'GnuTLS does not understand "+NONSENSE"'),
                 ({"CertificateFile": self.second.both, "TrustedCAFile": self.first.key},
-                 f"TLS with those who query: There is no certificate in {self.first.key}"),
+                 f"TLS with admin connections: There is no certificate in {self.first.key}"),
                 ({"CertificateFile": self.second.both, "VMTrustedCAFile": "/nonexistent"},
                  "TLS with ESXi hosts: The file of trusted certificates /nonexistent cannot be read")):
             with self.subTest(reason=reason):
                 since = len(vspcd.log)
                 vspcd.reload(tls=tls)
                 vspcd.wait_logged(re.escape(reason), since)
-                vspcd.wait_logged(f"The configuration stays as it was: .*{re.escape(reason)}", since)
+                vspcd.wait_logged(f"The configuration has not been reloaded: .*{re.escape(reason)}", since)
                 vspcd.wait_change(lambda r=reason: any(
                     n.startswith("STATUS=1 VM, 0 clients, the configuration could not be reloaded: ") and r in n
                     for n in vspcd.notifications), "the status")
@@ -221,7 +221,7 @@ class Reload(CertificateTestCase):
 
     def test_without_one_at_the_start_it_serves_plain_text_until_that_is_mended(self):
         vspcd = self.start(tls={"CertificateFile": "/nonexistent"})
-        vspcd.wait_status("0 VMs, 0 clients, there is no TLS with ESXi hosts: The certificate /nonexistent cannot be read: No "
+        vspcd.wait_status("0 VMs, 0 clients, TLS with ESXi hosts is off: The certificate /nonexistent cannot be read: No "
                           "such file or directory")
         vm = connected_vm(vspcd)
         self.reload_with(vspcd, self.first)
@@ -339,31 +339,31 @@ class CheckConfig(CertificateTestCase):
         openssl("pkey", "-in", self.first.key, "-aes256", "-passout", "pass:secret", "-out", encrypted)
         certificate = {"CertificateFile": self.first.both}
         for tls, reason in (
-                ({"CertificateFile": "vspc.crt"}, 'CertificateFile= wants the absolute path of a PEM file'),
+                ({"CertificateFile": "vspc.crt"}, 'CertificateFile= must be the absolute path of a PEM file'),
                 ({"CertificateFile": "/nonexistent"}, "/nonexistent cannot be read: No such file"),
                 ({"CertificateFile": "/"}, "The certificate / is not a regular file"),
                 ({"CertificateFile": fifo}, f"The certificate {fifo} is not a regular file"),
-                ({"CertificateFile": empty}, f"The certificate in {empty} is of no use"),
-                ({"CertificateFile": nonsense}, f"The certificate in {nonsense} is of no use"),
-                ({"CertificateFile": self.first.path}, f"The key in {self.first.path} is of no use"),
-                ({"CertificateFile": self.first.key}, f"The certificate in {self.first.key} is of no use"),
+                ({"CertificateFile": empty}, f"The certificate in {empty} cannot be used"),
+                ({"CertificateFile": nonsense}, f"The certificate in {nonsense} cannot be used"),
+                ({"CertificateFile": self.first.path}, f"The key in {self.first.path} cannot be used"),
+                ({"CertificateFile": self.first.key}, f"The certificate in {self.first.key} cannot be used"),
                 ({**certificate, "KeyFile": "/nonexistent"}, "The key /nonexistent cannot be read"),
                 ({**certificate, "KeyFile": self.second.key},
                  f"The key in {self.second.key} is not that of the certificate in {self.first.both}"),
-                ({**certificate, "KeyFile": encrypted}, f"The key in {encrypted} is of no use"),
+                ({**certificate, "KeyFile": encrypted}, f"The key in {encrypted} cannot be used"),
                 ({**certificate, "TrustedCAFile": "/nonexistent"}, "trusted certificates /nonexistent cannot be read"),
                 ({**certificate, "TrustedCAFile": empty}, f"{empty}"),
                 ({**certificate, "VMTrustedCAFile": nonsense}, f"{nonsense}"),
                 ({**certificate, "Priority": "SOMETHING"}, 'GnuTLS does not understand "SOMETHING"'),
                 ({**certificate, "Priority": "NORMAL:-VERS-ALL"}, "The priority string"),
                 ({"RequireVMTLS": "yes"}, "RequireVMTLS=yes, but there is no certificate"),
-                ({"KeyFile": self.first.key}, "KeyFile= means nothing without a certificate"),
-                ({"TrustedCAFile": self.authority.path}, "TrustedCAFile= means nothing without a certificate"),
-                ({"VMTrustedCAFile": self.authority.path}, "VMTrustedCAFile= means nothing without a certificate"),
+                ({"KeyFile": self.first.key}, "KeyFile= needs a certificate"),
+                ({"TrustedCAFile": self.authority.path}, "TrustedCAFile= needs a certificate"),
+                ({"VMTrustedCAFile": self.authority.path}, "VMTrustedCAFile= needs a certificate"),
                 ({**certificate, "RequireVMCertificate": "yes"}, "RequireVMCertificate=yes, but VMTrustedCAFile= does not say"),
                 ({**certificate, "Unknown": "1"}, "Unknown key Unknown= in section [TLS]"),
                 ({"CertificateFile": self.authority.expired("yesterday's").both}, "has expired"),
-                ({**certificate, "StartTLS": "maybe"}, "StartTLS= wants yes or no")):
+                ({**certificate, "StartTLS": "maybe"}, "StartTLS= must be yes or no")):
             with self.subTest(tls=tls):
                 result = self.check(tls)
                 self.assertEqual((result.returncode, result.stdout), (1, ""), result.stderr)
@@ -375,7 +375,7 @@ class CheckConfig(CertificateTestCase):
             os.symlink(self.first.key, f"{folder}/vspc.key")
             result = self.check({}, CREDENTIALS_DIRECTORY=folder)
             self.assertEqual((result.returncode, result.stdout), (1, ""))
-            self.assertIn("The credential vspc.key means nothing without a certificate: CertificateFile= is missing",
+            self.assertIn("The credential vspc.key needs a certificate: CertificateFile= is missing",
                           result.stderr)
 
     def test_credentials_are_looked_at(self):

@@ -226,7 +226,7 @@ class Programs(TrafficTestCase):
     def test_telnet_ssl_that_does_not_want_to_is_refused_in_one_line(self):
         vspcd = self.start_for_programs(RequireVMTLS="yes")
         shown = self.run_telnet(vspcd, "-z", "nossl", port=f"-{vspcd.vm_address[1]}")
-        self.assertIn("This concentrator takes TLS only: the vSPC URI has to begin with telnets://", shown)
+        self.assertIn("This concentrator accepts only TLS: the vSPC URI must begin with telnets://", shown)
 
     def test_socat_brings_telnet_into_tls(self):
         vspcd = self.start_for_programs()

@@ -122,7 +122,7 @@ class Required(VmTestCase):
     def assertRefused(self, peer, before):
         peer.wait_closed()
         self.assertEqual(bytes(peer.raw), before + NEEDS_TLS)
-        self.vspcd.wait_logged(f":{peer.local_port}: does not speak TLS, which RequireVMTLS= wants")
+        self.vspcd.wait_logged(f":{peer.local_port}: does not use TLS, which RequireVMTLS= requires")
         self.assertEqual(known_vms(self.vspcd), [])
 
     def test_tls_is_served(self):
@@ -216,7 +216,7 @@ class RequiredCertificates(VmTestCase):
         vm.send_raw(say(WILL, AUTHENTICATION) + DECLINE_TLS)
         vm.wait_closed()
         self.assertEqual(bytes(vm.raw), OFFERS_FOR_TLS + ASK_TLS + NEEDS_TLS)
-        self.vspcd.wait_logged(f":{vm.local_port}: does not speak TLS, which RequireVMCertificate= wants")
+        self.vspcd.wait_logged(f":{vm.local_port}: does not use TLS, which RequireVMCertificate= requires")
         self.assertEqual(known_vms(self.vspcd), [])
 
     def test_nor_is_a_session_from_when_none_was_wanted(self):

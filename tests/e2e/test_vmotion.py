@@ -398,7 +398,7 @@ class Refusal(Migration):
         stranger.wait_closed()
         self.assertEqual(stranger.suboptions(PEER_OK), [])
         self.assertEqual(bytes(stranger.data), b"")
-        self.vspcd.wait_logged(f":{stranger.local_port}.*names a vMotion that is not under way, or does not know")
+        self.vspcd.wait_logged(f":{stranger.local_port}.*names an unknown vMotion, or does not know")
 
     def test_secrets_that_are_none(self):
         self.begin()
@@ -434,7 +434,7 @@ class Refusal(Migration):
     def test_a_secret_is_void_after_an_abort(self):
         self.begin()
         self.source.send_raw(sub(ABORT))
-        self.vspcd.wait_logged("stays on .*: its host has called the vMotion off")
+        self.vspcd.wait_logged("stays on .*: its host has cancelled the vMotion")
         self.assert_no_peer(SEQUENCE + self.secret)
 
     def test_a_vm_that_is_live_cannot_become_a_target(self):
@@ -475,7 +475,7 @@ class Refusal(Migration):
         for who in (stranger, self.target):
             who.send_raw(sub(ABORT) + sub(ABORT, SEQUENCE) + sub(99))
             who.wait_suboption(3)
-        self.assertFalse(self.vspcd.has_logged("called the vMotion off"))
+        self.assertFalse(self.vspcd.has_logged("cancelled the vMotion"))
         self.target.complete(SEQUENCE)
         self.vspcd.wait_logged("has moved to")
 

@@ -164,7 +164,7 @@ class Overdue(Migration):
     def test_nothing_more_comes_of_a_vmotion_that_is_called_off_after_the_timeout(self):
         self.begin_and_wait()
         self.source.send_raw(sub(ABORT, SEQUENCE))
-        self.vspcd.wait_logged("its host has called the vMotion off")
+        self.vspcd.wait_logged("its host has cancelled the vMotion")
         self.assert_not_accepted()
         self.assert_spoken_to(self.source)
 
@@ -202,7 +202,7 @@ class Overdue(Migration):
         self.assertEqual(caller.vm(self.source.id)["vmotion"], "overdue")
         self.assertEqual(caller.get("GetMetrics")["vmotionsAbortedTotal"], 0)
         self.source.send_raw(sub(ABORT))
-        self.vspcd.wait_logged("its host has called the vMotion off")
+        self.vspcd.wait_logged("its host has cancelled the vMotion")
         self.assertEqual(caller.vm(self.source.id)["vmotion"], "none")
         self.assertEqual(caller.get("GetMetrics")["vmotionsAbortedTotal"], 1)
 
@@ -217,7 +217,7 @@ class TypedOnce(Migration):
     def assert_over(self, anew):
         """What was held has gone to the VM, and goes nowhere else whatever the others do."""
         anew.wait_data(b"held")
-        self.vspcd.wait_logged("its vMotion is over")
+        self.vspcd.wait_logged("its vMotion has ended")
         self.source.send_raw(sub(ABORT) + sub(ABORT, SEQUENCE) + b"of the source")
         self.client.wait_data(b"of the source")
         self.assert_spoken_to(anew, self.source)

@@ -13,7 +13,7 @@ from varlink_peer import Caller
 ASK_TLS, START_TLS = b"\xff\xfa\x25\x01\x07\x00\xff\xf0", b"\xff\xfa\x25\x00\x07\x00\x01\xff\xf0"
 DECLINE_TLS, ACCEPT_TLS = b"\xff\xfa\x25\x00\x00\x00\xff\xf0", b"\xff\xfa\x25\x02\x07\x00\x02\xff\xf0"
 
-NEEDS_TLS = b"This concentrator takes TLS only: the vSPC URI has to begin with telnets://\r\n"
+NEEDS_TLS = b"This concentrator accepts only TLS: the vSPC URI must begin with telnets://\r\n"
 
 
 def client_context(certificate=None, *, trusted=None, version=None):

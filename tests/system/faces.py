@@ -124,7 +124,7 @@ class Faces(Scenario):
         clear = ("busctl", "--allow-interactive-authorization=no", "call", *MANAGER, "Clear", "s", "web01")
         refused = self.machine.run(*clear, user="alice", check=False)
         self.assertNotEqual(refused.returncode, 0)
-        self.assertIn("polkit wants somebody to authenticate (org.vspc.manage)", refused.stderr)
+        self.assertIn("polkit requires authentication (org.vspc.manage)", refused.stderr)
         client.echo("still here")
         self.machine.write("/etc/polkit-1/rules.d/10-vspc-test.rules", ALLOW_ALICE)
         wait_for(lambda: self.machine.run(*clear, user="alice", check=False).returncode == 0, "polkit to read it")

@@ -62,7 +62,7 @@ def debian_root(release, kind):
 
 
 def files_below(folder, device=None):
-    """Paths of all that is in a folder and in those in it, on its file system. What goes meanwhile is passed over."""
+    """Paths of all that is in a folder and in those in it, on its file system. What goes meanwhile is ignored."""
     try:
         here = os.stat(folder).st_dev
         if here != (device or here):

@@ -104,8 +104,8 @@ class Service(Scenario):
         for verb in "reload", "try-reload-or-restart":
             self.assertEqual(self.machine.run("systemctl", verb, "vspc", check=False).returncode, 1)
         status = self.machine.out("systemctl", "status", "vspc")
-        for text in ('the configuration could not be reloaded: /etc/vspc/vspc.conf.d/test.conf:4: RequireVMTLS= wants yes or no',
-                     "The configuration stays as it was: this has to be mended first"):
+        for text in ('the configuration could not be reloaded: /etc/vspc/vspc.conf.d/test.conf:4: RequireVMTLS= must be yes or no',
+                     "The configuration has not been reloaded: correct these mistakes first"):
             self.assertIn(text, status)
         self.assertEqual((self.is_active("vspc.service"), self.show("MainPID")), ("active", pid))
         clients = [self.nc(vm).echo(word) for word in ("one", "two")]
@@ -125,7 +125,7 @@ class Service(Scenario):
         self.edit("vspc-admin.socket", "[Socket]\nListenStream=\nListenStream=/run/vspc/other.socket\n")
         self.machine.sh("systemctl stop vspc.service && systemctl restart vspc-admin.socket && systemctl start vspc.service")
         self.machine.run("systemctl", "reload", "vspc")
-        self.wait_journal("Cannot connect to vspcd at /run/vspc/admin.socket: .*; it has got a signal instead", "-u", "vspc")
+        self.wait_journal("Cannot connect to vspcd at /run/vspc/admin.socket: .*; it was sent SIGHUP instead", "-u", "vspc")
         self.wait_journal("Configuration reloaded$", "-u", "vspc")
         self.edit("vspc.service", "[Service]\nExecReload=\nExecReload=/usr/sbin/vspcd --reload=/run/vspc/other.socket\n")
         self.machine.run("systemctl", "reload", "vspc")

@@ -83,7 +83,7 @@ static void test_of_a_pin_nothing_is_said(_unused_ void **state) {
                 assert_null(strstr(logged, "SECRET"));
                 assert_null(strstr(problems.in_tls, "SECRET"));
                 assert_null(strstr(problems.text[0], "SECRET"));
-                assert_said("KeyFile= wants");
+                assert_said("KeyFile= must be");
                 if (i == 1)
                         assert_said("x?pin-value=…&module-name=y\"");
         }

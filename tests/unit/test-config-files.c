@@ -295,9 +295,9 @@ static void test_problems_of_all_files_are_counted_and_placed(_unused_ void **st
         put("/usr/lib/vspc/vspc.conf.d/a.conf", "ClientLimit=4\nfoo=bar");
         put("/run/vspc/vspc.conf.d/b.conf", "SlowClient=x");
         assert_int_equal(load_system(&c), 3);
-        assert_said("test: /usr/lib/vspc/vspc.conf:2: ClientLimit= wants");
+        assert_said("test: /usr/lib/vspc/vspc.conf:2: ClientLimit= must be");
         assert_said("test: /usr/lib/vspc/vspc.conf.d/a.conf:3: Unknown key foo=");
-        assert_said("test: /run/vspc/vspc.conf.d/b.conf:2: SlowClient= wants");
+        assert_said("test: /run/vspc/vspc.conf.d/b.conf:2: SlowClient= must be");
         assert_shows(&c, "ClientLimit", "4");
 }
 

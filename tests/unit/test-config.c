@@ -212,7 +212,7 @@ static void test_every_key_takes_what_it_should_and_nothing_else(_unused_ void *
                         continue;
                 }
 
-                snprintf(want, sizeof want, "test: vspc.conf:2: %s= wants ", values[i].key);
+                snprintf(want, sizeof want, "test: vspc.conf:2: %s= must be ", values[i].key);
                 assert_said(want);
                 size_t shown = streq(values[i].key, "Backend") ? strcspn(values[i].value, ":")
                                                                : strlen(values[i].value);
@@ -283,7 +283,7 @@ static void test_a_list_ends_at_1024(_unused_ void **state) {
         init(&c);
         assert_int_equal(load_text(&c, text), 0);
         assert_int_equal(load_text(&c, "[Concentrator]\nServiceURI=more\n"), 1);
-        assert_said("vspc.conf:2: ServiceURI= wants ");
+        assert_said("vspc.conf:2: ServiceURI= must be ");
 
         while (c.settings.service_uris[n])
                 n++;
@@ -309,7 +309,7 @@ static void test_what_is_unknown_is_said_with_its_place(_unused_ void **state) {
                                        "SlowClient=wait\n"),
                          5);
         assert_string_equal(logged,
-                            "test: vspc.conf:1: Early= stands before any section, it belongs below [Concentrator]\n"
+                            "test: vspc.conf:1: Early= is before the first section, it belongs below [Concentrator]\n"
                             "test: vspc.conf:4: Unknown key ClientLimitt= in section [Concentrator], ignoring it\n"
                             "test: vspc.conf:5: Unknown key clientlimit= in section [Concentrator], ignoring it\n"
                             "test: vspc.conf:8: Unknown section [Web], ignoring ClientLimit= in it\n"
@@ -328,7 +328,7 @@ static void test_what_is_no_assignment_is_said_and_the_rest_is_read(_unused_ voi
                 init(&c);
                 snprintf(text, sizeof text, "[Concentrator]\n\n%s\nClientLimit=4\n", lines[i]);
                 assert_int_equal(load_text(&c, text), 1);
-                assert_string_equal(logged, "test: vspc.conf:3: This is neither a [Section] nor Key=Value, ignoring it\n");
+                assert_string_equal(logged, "test: vspc.conf:3: The line is neither a [Section] nor Key=Value, ignoring it\n");
                 assert_shows(&c, "ClientLimit", "4");
         }
 }
@@ -338,9 +338,9 @@ static void test_each_line_that_is_no_assignment_is_said(_unused_ void **state) 
 
         init(&c);
         assert_int_equal(load_text(&c, "[Concentrator]\nfirst\nClientLimit=4\nsecond\n[third\n"), 3);
-        assert_said("vspc.conf:2: This is neither");
-        assert_said("vspc.conf:4: This is neither");
-        assert_said("vspc.conf:5: This is neither");
+        assert_said("vspc.conf:2: The line is neither");
+        assert_said("vspc.conf:4: The line is neither");
+        assert_said("vspc.conf:5: The line is neither");
         assert_shows(&c, "ClientLimit", "4");
 }
 
@@ -361,7 +361,7 @@ static void test_of_a_bad_value_no_more_is_said_than_it_takes_to_find_it(_unused
 
         init(&c);
         assert_int_equal(load_text(&c, "[Concentrator]\nBackend=my_sql:user=vspc,password=SECRET\n"), 1);
-        assert_said("test: vspc.conf:2: Backend= wants memory, file or the name of a plug-in, not \"my_sql…\", "
+        assert_said("test: vspc.conf:2: Backend= must be memory, file or the name of a plug-in, not \"my_sql…\", "
                     "ignoring it\n");
         assert_null(strstr(logged, "SECRET"));
 
@@ -422,7 +422,7 @@ static void test_a_long_line_is_read_whole_or_not_at_all(_unused_ void **state) 
                         int n = load_text(&c, text);
 
                         if (ended) { /* the count of lines goes on */
-                                assert_said("vspc.conf:3: ClientLimit= wants");
+                                assert_said("vspc.conf:3: ClientLimit= must be");
                                 n--;
                         }
                         if (length <= 198) {
@@ -482,7 +482,7 @@ static void test_a_file_that_is_too_large_is_read_in_part_and_that_is_said(_unus
                 if (excess)
                         assert_int_equal(problems.doors, DOOR_ALL);
                 if (excess)
-                        assert_said("The file is larger than 1048576 bytes: what follows is not read\n");
+                        assert_said("The file is larger than 1048576 bytes: the rest is not read\n");
         }
 }
 
@@ -535,8 +535,8 @@ static void test_what_is_wrong_in_the_environment_is_said(_unused_ void **state)
         setenv("VM_CLIENT_LIMIT", "-3", 1);
         init(&c);
         assert_string_equal(logged,
-                            "test: Environment: SUPPORT_MULTI_CONSOLE= wants true or false, not \"perhaps\"\n"
-                            "test: Environment: VM_CLIENT_LIMIT= wants a number, not \"-3\"\n");
+                            "test: Environment: SUPPORT_MULTI_CONSOLE= must be true or false, not \"perhaps\"\n"
+                            "test: Environment: VM_CLIENT_LIMIT= must be a number, not \"-3\"\n");
         assert_defaults(&c, NULL);
 
         setenv("SUPPORT_MULTI_CONSOLE", "", 1);
