@@ -24,15 +24,15 @@ static void help(void) {
                "  -h --help         Show this help and exit\n"
                "     --version      Show the version and exit\n"
                "     --config=FILE  Read this file instead of vspc.conf and its drop-ins\n"
-               "     --check-config Say what is wrong with the configuration, if anything, and exit\n"
+               "     --check-config Show the mistakes in the configuration, and exit\n"
                "     --reload[=SOCKET]\n"
-               "                    Have the vspcd that runs read its configuration again, say what is\n"
-               "                    wrong with it, and exit (default: /run/vspc/admin.socket)\n"
+               "                    Make the running vspcd reload its configuration, show the mistakes\n"
+               "                    in it, and exit (default: /run/vspc/admin.socket)\n"
                "\n"
-               "Its sockets come from systemd: \"systemctl start vspc.socket\" starts it. To try it out:\n"
+               "vspcd gets its sockets from systemd: run \"systemctl start vspc.socket\". To try it out:\n"
                "  systemd-socket-activate -l 127.0.0.1:13370 --fdname=vm -E STATE_DIRECTORY=. vspcd\n"
                "\n"
-               "Environment: VSPC_LOG_LEVEL=debug logs more.\n");
+               "To log more, set VSPC_LOG_LEVEL=debug in the environment.\n");
 }
 
 /* Returns: 1 to go on, 0 if all is done, a negative errno. */
