@@ -4,17 +4,16 @@
 #include "macro.h"
 
 /*
- * Buffer: a queue of bytes with an upper bound. It owns no memory while it is empty, so that an idle
- * connection costs nothing for the data it does not have.
+ * Buffer: a queue of bytes with an upper bound. An empty buffer owns no memory, so that idle connections cost nothing.
  *
- * Embedded in its owner: BUFFER_INIT(max) to begin with, buffer_clear() to end with.
+ * A Buffer is embedded in its owner, initialized with BUFFER_INIT(max), and freed with buffer_clear().
  */
 typedef struct Buffer {
         uint8_t *memory;
         size_t allocated; /* bytes at memory */
-        size_t begin;     /* the first byte that is still queued */
-        size_t size;      /* bytes queued from there */
-        size_t max;       /* bound of size */
+        size_t begin;     /* index of the first queued byte */
+        size_t size;      /* number of queued bytes */
+        size_t max;       /* upper bound of size */
 } Buffer;
 
 #define BUFFER_INIT(m) ((Buffer){.max = (m)})
@@ -22,8 +21,8 @@ typedef struct Buffer {
 /* Appends @n bytes. Returns: 0, -ENOBUFS if that would exceed the bound (nothing is appended), -ENOMEM. */
 int buffer_append(Buffer *b, const void *data, size_t n);
 
-/* Makes room for @n more bytes and returns where they go (to be followed by buffer_commit() with what was
- * really used), or NULL where buffer_append() would have failed. */
+/* Makes room for @n more bytes. The caller writes there and then calls buffer_commit() with the number of bytes
+ * written. Returns: a pointer to the room, or NULL where buffer_append() would fail. */
 uint8_t *buffer_reserve(Buffer *b, size_t n);
 void buffer_commit(Buffer *b, size_t n);
 

@@ -4,26 +4,26 @@
 #include "macro.h"
 
 /*
- * uthash, for tables whose keys strangers choose. Its own function has no secret in it: UUIDs that all fall into one
- * bucket are found in no time, and a table that has been given some hundreds of them stops growing for good
- * (test-hash-table shows it). Ours is SipHash, with a key that each process makes for itself.
+ * uthash for tables whose keys come from the network. uthash's own hash function has no secret: anybody can choose UUIDs
+ * that all fall into one bucket, and a table with some hundreds of them stops growing (test-hash-table shows it). This
+ * header replaces it by SipHash with a random key for each process.
  */
 #define HASH_FUNCTION(data, size, value) (value) = (unsigned) hash_table_function((data), (size))
 
-/* uthash would end the process, without a word, when memory is short. */
+/* By default, uthash exits the process without a message when memory is short. */
 #define HASH_NONFATAL_OOM 1
 
 #include <uthash.h>
 
-/* Puts @element, which must be in no table, into @table under the key at @key, which stays there. Only this adds to a
- * table. Value: 0, or -ENOMEM, and then it is in no table. */
+/* Adds @element, which must be in no table, to @table. The key at @key must stay valid while it is there. Nothing else
+ * adds elements to a table. Value: 0; or -ENOMEM, and @element is in no table. */
 #define HASH_TRY_ADD(handle, table, key, size, element)                                                     \
         ({                                                                                                  \
                 HASH_ADD_KEYPTR(handle, table, key, size, element);                                         \
                 (element)->handle.tbl ? 0 : -ENOMEM;                                                        \
         })
 
-/* Takes @element out of @table, unless it is in none. */
+/* Removes @element from @table. Does nothing if it is in no table. */
 #define HASH_REMOVE(handle, table, element)                                                                 \
         do {                                                                                                \
                 if ((element)->handle.tbl)                                                                  \

@@ -3,7 +3,7 @@
 
 #include "macro.h"
 
-/* FNV-1a, 64 bits: tells whether two runs of bytes are the same, where nobody means harm. */
+/* FNV-1a, 64 bits: a fast checksum for comparing data. It does not resist deliberate collisions. */
 #define FNV1A_BEGIN UINT64_C(0xcbf29ce484222325)
 
 static inline uint64_t fnv1a(uint64_t hash, const void *data, size_t n) {

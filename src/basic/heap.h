@@ -4,16 +4,16 @@
 #include "macro.h"
 
 /*
- * Heap: a priority queue. The first of its elements is found in O(1), adding and removing any element is O(log n).
+ * Heap: a priority queue. Finding the first element takes O(1), adding and removing any element O(log n).
  *
- * A HeapNode is embedded in the element and must be removed before the element is freed. What decides about an element's
- * place must not change while it is in the heap.
+ * A HeapNode is embedded in the element and must be removed before the element is freed. The values that HeapOrder
+ * compares must not change while the element is in the heap.
  */
 typedef struct HeapNode {
-        size_t place; /* index in Heap.nodes plus 1; 0: in no heap */
+        size_t place; /* index in Heap.nodes plus 1; 0: not in a heap */
 } HeapNode;
 
-/* Whether @a comes before @b. */
+/* Returns: whether @a comes before @b. */
 typedef bool (*HeapOrder)(const HeapNode *a, const HeapNode *b);
 
 typedef struct Heap {
@@ -27,10 +27,10 @@ void heap_init(Heap *h, HeapOrder precedes);
 /* Frees the heap's memory. Elements that are still in it must not be used with a heap again. */
 void heap_done(Heap *h);
 
-/* Returns: 0, or -ENOMEM, and then @node is in no heap. */
+/* Returns: 0; or -ENOMEM, and @node is not in the heap. */
 int heap_add(Heap *h, HeapNode *node);
 
-/* Does nothing if @node is in no heap. */
+/* Does nothing if @node is not in a heap. */
 void heap_remove(Heap *h, HeapNode *node);
 
 /* Returns: NULL if the heap is empty. */

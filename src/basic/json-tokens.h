@@ -3,8 +3,9 @@
 
 #include "macro.h"
 
-/* How many tokens a JSON text has at most: characters that begin or divide objects and arrays, those within strings
- * among them. For a bound before it is parsed, for what a few bytes of text become may take hundreds in memory. */
+/* Returns: an upper bound of the number of tokens in a JSON text: the number of characters that begin or separate members,
+ * including such characters in strings. It is checked before parsing, because a few bytes of text can take hundreds of
+ * bytes of memory when they are parsed. */
 static inline size_t json_count_tokens(const char *text, size_t n) {
         size_t n_tokens = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The idioms that every file here uses: scope-bound cleanup, ownership hand-over, small arithmetic. */
+/* Idioms that every file uses: cleanup at the end of a scope, transfer of ownership, minimum and maximum. */
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Each use has variables of its own, so that one may stand within another. */
+/* Each use has its own variables, so that MIN() and MAX() can be nested. */
 #define MIN(a, b) _MIN_MAX(<, a, b, __COUNTER__)
 #define MAX(a, b) _MIN_MAX(>, a, b, __COUNTER__)
 #define _MIN_MAX(op, a, b, unique) _MIN_MAX_(op, a, b, unique)
@@ -29,10 +29,10 @@
                 _a##unique op _b##unique ? _a##unique : _b##unique;                                          \
         })
 
-/* The object that contains the member @ptr points to. */
+/* The object whose member @member is at @ptr. */
 #define container_of(ptr, type, member) ((type *) ((char *) (ptr) - offsetof(type, member)))
 
-/* Hands over what a variable owns: the variable no longer does. */
+/* Value: that of @variable, which is set to @empty and no longer owns it. */
 #define TAKE(variable, empty)                                                                                \
         ({                                                                                                   \
                 __typeof__(variable) _taken = (variable);                                                    \
@@ -54,7 +54,7 @@ static inline void freep(void *p) {
 
 #define _cleanup_free_ _cleanup_(freep)
 
-/* Closes @fd if it is one; errno is kept. Returns: -1, to assign back. */
+/* Closes @fd unless it is negative, and keeps errno. Returns: -1, to be assigned to the variable. */
 static inline int safe_close(int fd) {
         if (fd >= 0) {
                 int saved_errno = errno;

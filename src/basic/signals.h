@@ -6,9 +6,8 @@
 #include "macro.h"
 
 /*
- * Leaves signals to the event loop (sd_event_add_signal(3)), in whatever thread they would otherwise arrive: to be
- * called before there are threads, which inherit it. SIGPIPE is of no use to a loop and is ignored: a write to
- * somebody who has gone fails with EPIPE.
+ * Blocks signals, so that the event loop handles them (sd_event_add_signal(3)). Must be called before threads are
+ * created, which inherit the blocked signals. SIGPIPE is ignored: a write to a closed connection fails with EPIPE.
  */
 #define leave_signals_to_loop(...)                                                                           \
         leave_signals_to_loop_(ELEMENTSOF(((const int[]){__VA_ARGS__})), (const int[]){__VA_ARGS__})

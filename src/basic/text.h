@@ -4,42 +4,40 @@
 #include "macro.h"
 
 /*
- * Text from strangers, made fit for people. Whatever the bytes, the result is valid UTF-8 (RFC 3629) in which
- * nothing can move a cursor, end a line or turn the direction of writing: C0 and C1 controls, DEL, line and
- * paragraph separators, bidirectional overrides and noncharacters become U+FFFD, as do bytes that are no UTF-8.
+ * Makes text from the network safe to show. The result is valid UTF-8 (RFC 3629), and nothing in it can move a cursor, end
+ * a line or change the direction of writing: C0 and C1 controls, DEL, line and paragraph separators, bidirectional
+ * overrides, noncharacters and bytes that are not UTF-8 are replaced by U+FFFD.
  *
- * Returns: a new string, to be freed by the caller, that stands for at most the first @max bytes of @data
- * (never cutting a character in two); NULL if memory is short.
+ * Returns: a new string, to be freed by the caller, for at most the first @max bytes of @data (characters are not cut);
+ * NULL if memory is short.
  */
 char *text_sanitize(const void *data, size_t n, size_t max);
 
-/* Returns: how many of the first @n bytes of @text are left if a UTF-8 character that is cut off at their end
- * goes altogether. */
+/* Returns: @n without an incomplete UTF-8 character at the end of the first @n bytes of @text. */
 size_t text_cut(const void *text, size_t n);
 
-/* Returns: how many bytes of @text there are, or fit into @max without a character of UTF-8 being cut in two. */
+/* Returns: the length of @text, but at most @max bytes, without cutting a UTF-8 character. */
 size_t text_fit(const char *text, size_t max);
 
-/* Returns: how many of the first @n bytes of @text are left without the full stops and blanks at its end: of a sentence
- * that is to be a part of another. */
+/* Returns: @n without full stops and blanks at the end of @text: for using a sentence as a part of another one. */
 size_t text_sentence_length(const char *text, size_t n);
 
-/* Whether a character does nothing but show: what text_sanitize() leaves as it is. */
+/* Returns: whether text_sanitize() leaves the character unchanged. */
 bool text_is_harmless(uint32_t c);
 
-/* "A1:B2:…", as fingerprints are shown. @ret: 3 bytes for each of the @n, of which there is one at least. Returns: @ret. */
+/* Formats a fingerprint: "A1:B2:…". @n: at least 1. @ret: has room for 3 * @n bytes. Returns: @ret. */
 const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret);
 
-/* Takes a priority such as "<4>", as the kernel and sd-daemon(3) write it, off the beginning of a line; *line and *n are
- * moved behind it. It comes from strangers: <0> counts as 1, for journald writes what has 0 to the terminals of
- * everybody who is logged in. Returns: the priority; LOG_INFO if the line has none. */
+/* Parses a priority such as "<4>" (kernel, sd-daemon(3)) at the beginning of a line, and moves *line and *n behind it. "<0>"
+ * becomes 1: journald writes emergencies to the terminals of everybody who is logged in, and guests must not be able to
+ * cause that. Returns: the priority; LOG_INFO if the line has none. */
 int text_take_priority(const char **line, size_t *n);
 
-/* What a hex digit, of either case, stands for. Returns: that, or -1 if it is none. */
+/* Returns: the value of a hex digit (upper or lower case), or -1 if @c is none. */
 int text_hex_digit(char c);
 
-/* What the first byte of a UTF-8 character says of its length; 0 if it cannot be a first byte. */
+/* Returns: the length of the UTF-8 character that begins with @first; 0 if no character does. */
 size_t utf8_length(uint8_t first);
 
-/* Decodes the character at @p, of at least one byte. Returns: its length, or 0 if there is no valid one. */
+/* Decodes the character at @p. @n: at least 1. Returns: its length, or 0 if there is no valid character. */
 size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret);

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Time in microseconds, as in systemd: a point on CLOCK_MONOTONIC, unless it is said to be since 1970, or a span. */
+/* Time in microseconds, as in systemd: a time span or a time of CLOCK_MONOTONIC, unless "since 1970" is mentioned. */
 typedef uint64_t usec_t;
 
 #define USEC_INFINITY UINT64_MAX
@@ -18,7 +18,7 @@ static inline usec_t now_of(clockid_t clock) {
         return (usec_t) t.tv_sec * USEC_PER_SEC + (usec_t) t.tv_nsec / 1000;
 }
 
-/* Right now, where what the loop saw when it last woke up (event_now()) is too old, or there is no loop. */
+/* The present time, for code without an event loop, or if event_now(), the time of the last wake-up, is too old. */
 static inline usec_t now_monotonic(void) {
         return now_of(CLOCK_MONOTONIC);
 }

@@ -4,22 +4,22 @@
 #include "codec.h"
 
 /*
- * AUTHENTICATION (RFC 2941), option 37, as far as ESXi uses it: to begin TLS in the middle of a telnet
- * connection (VMware, "Using a Proxy with vSphere Virtual Serial Ports"; authentication type SSL, from
- * draft-altman-telnet-starttls and its kin). The concentrator sends SEND, the VM answers IS, and if that is
- * START the concentrator says ACCEPTED: the next byte from either side is TLS's.
+ * AUTHENTICATION (RFC 2941), option 37, as used by ESXi to begin TLS in the middle of a telnet connection (VMware, "Using a
+ * Proxy with vSphere Virtual Serial Ports"; authentication type SSL, from draft-altman-telnet-starttls and related drafts).
+ * The concentrator sends SEND and the VM answers IS. If the answer is START, the concentrator sends ACCEPTED, and TLS begins
+ * with the next byte in both directions.
  */
 
 typedef enum AuthenticationMessage {
-        AUTHENTICATION_OTHER,    /* none of these, or of another type */
-        AUTHENTICATION_SEND,     /* begin TLS, if you like */
+        AUTHENTICATION_OTHER,    /* any other message, or another authentication type */
+        AUTHENTICATION_SEND,     /* please begin TLS */
         AUTHENTICATION_START,    /* IS SSL START: yes */
         AUTHENTICATION_DECLINED, /* IS NULL: no */
-        AUTHENTICATION_ACCEPTED, /* REPLY SSL ACCEPTED: here it begins */
+        AUTHENTICATION_ACCEPTED, /* REPLY SSL ACCEPTED: TLS begins */
 } AuthenticationMessage;
 
-/* What a TELNET_EVENT_SUBNEGOTIATION of option 37 says */
+/* Parses a TELNET_EVENT_SUBNEGOTIATION of option 37. */
 AuthenticationMessage authentication_parse(const TelnetEvent *event);
 
-/* Appends one. Returns: 0, -ENOBUFS, -ENOMEM. */
+/* Appends @message to @out. Returns: 0, -ENOBUFS, -ENOMEM. */
 int authentication_put(Buffer *out, AuthenticationMessage message);

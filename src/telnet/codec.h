@@ -6,10 +6,10 @@
 #include "basic/buffer.h"
 
 /*
- * The telnet codec (RFC 854, 855, 856): bytes to events, and data to bytes. Pure functions on plain structs
- * of fixed size and without pointers: a connection's telnet state can be stored and handed on as it is.
+ * The telnet codec (RFC 854, 855, 856): decodes bytes to events and encodes data to bytes. Pure functions on structs of fixed
+ * size without pointers, so that the telnet state of a connection can be copied to another process.
  *
- * Nothing here looks at bytes one by one where a run of them can be found with memchr().
+ * Runs of plain data are found with memchr() and not byte by byte.
  */
 
 /* RFC 854, commands; EOF, SUSP and ABORT are RFC 1184's */
@@ -35,7 +35,7 @@ enum {
         TELNET_IAC = 255,
 };
 
-/* Options that concern us */
+/* Options that are used here */
 enum {
         TELNET_BINARY = 0,          /* RFC 856 */
         TELNET_ECHO = 1,            /* RFC 857 */
@@ -45,15 +45,15 @@ enum {
         TELNET_VMWARE = 232,        /* VMware, "Using a Proxy with vSphere Virtual Serial Ports" */
 };
 
-/* Bytes of a subnegotiation, between IAC SB option and IAC SE, undoubled. The longest that ESXi has reason
- * to send is a VM's name (80 characters in vSphere) or a service URI. */
+/* Bytes of a subnegotiation between IAC SB option and IAC SE, after undoubling IAC. The longest ones that ESXi normally sends
+ * contain a VM's name (80 characters in vSphere) or a Port URI. */
 #define TELNET_SUBNEGOTIATION_MAX 1024U
 
 /* How data is transmitted in one direction. */
 typedef enum TelnetTransmission {
         TELNET_NVT,    /* RFC 854: CR is followed by LF or NUL; IAC is doubled */
-        TELNET_8BIT,   /* RFC 856: IAC is doubled, all else is itself */
-        TELNET_RAW,    /* no telnet at all */
+        TELNET_8BIT,   /* RFC 856: only IAC is doubled */
+        TELNET_RAW,    /* no telnet: bytes are unchanged */
 } TelnetTransmission;
 
 typedef enum TelnetEventType {
@@ -73,9 +73,9 @@ typedef struct TelnetEvent {
         size_t size;
 } TelnetEvent;
 
-/* What a line's end means that came as CR LF without BINARY. */
+/* The meaning of CR LF that was received without BINARY. */
 typedef enum TelnetLineEnd {
-        TELNET_CR_LF_KEPT,  /* two characters, as a VM's output to a terminal has them */
+        TELNET_CR_LF_KEPT,  /* two characters, as in a VM's output to a terminal */
         TELNET_CR_LF_IS_CR, /* the Enter key, as from a user's telnet program (RFC 1123, 3.2.7) */
 } TelnetLineEnd;
 
@@ -91,58 +91,58 @@ typedef struct TelnetDecoder {
 
 typedef struct TelnetEncoder {
         uint8_t transmission; /* TelnetTransmission */
-        uint8_t owes;         /* TelnetOwes: what the last byte sent still asks for */
+        uint8_t owes;         /* TelnetOwes: what must follow the last byte that was sent */
 } TelnetEncoder;
 
 void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end);
 
 /*
- * Decodes up to the next event. An event that changes how what follows is to be read (a negotiation) ends the
- * call, so the caller may change d->transmission between two calls.
- * @subnegotiation: where the bytes of one are collected that does not come in one piece. The first telnet_decoder_kept() bytes
- * must be as the last call for @d has left them, the others are of no account.
+ * Decodes up to and including the next event. A negotiation can change how the following bytes must be decoded, so it ends
+ * the call, and the caller may change d->transmission between two calls.
+ * @subnegotiation: a buffer for a subnegotiation that does not arrive in one piece. Its first telnet_decoder_kept() bytes must
+ * be as the last call for @d has left them; the rest may be changed.
  *
- * Returns: how many bytes of @p have been used, at least 1 if @n is.
+ * Returns: the number of bytes of @p that were used, at least 1 if @n is at least 1.
  */
 size_t telnet_decode(TelnetDecoder *d, uint8_t subnegotiation[static TELNET_SUBNEGOTIATION_MAX], const uint8_t *p, size_t n,
                      TelnetEvent *ret);
 
-/* How many bytes of a subnegotiation have come that has not ended yet: nearly always 0. */
+/* Returns: the number of bytes of an incomplete subnegotiation: nearly always 0. */
 size_t telnet_decoder_kept(const TelnetDecoder *d);
 
-/* Whether the decoder is between two sequences: the next byte is data or begins a command. */
+/* Returns: whether the decoder is not in the middle of a sequence: the next byte is data or begins a command. */
 bool telnet_decoder_is_in_data(const TelnetDecoder *d);
 
 /*
- * Encodes as much of @in as fits into @out. It may stop in the middle of a sequence of two bytes; the encoder
- * remembers what it owes.
+ * Encodes as much of @in as fits into @out. It may stop in the middle of a sequence of two bytes; the encoder then remembers
+ * the missing byte, which it owes.
  *
- * Returns: bytes written to @out; *ret_consumed: bytes of @in that they stand for.
+ * Returns: the number of bytes written to @out. *ret_consumed: the number of bytes of @in that were encoded.
  */
 size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out,
                      size_t *ret_consumed);
 
 /*
- * The same without a copy: pieces of @in to be sent one after the other. Where an IAC is to be doubled one piece
- * ends with it and the next begins with it, so they overlap. It goes as far as it can: up to a CR that needs NUL,
- * not at all while something is owed, and as long as there are pieces.
+ * The same without copying: fills @pieces with parts of @in that are to be sent one after the other. To double an IAC, one
+ * piece ends with it and the next piece begins with it. It stops before a CR that needs a NUL and when @pieces is full, and
+ * does nothing while the encoder owes a byte.
  *
- * Returns: their number.
+ * Returns: the number of pieces.
  */
 size_t telnet_gather(const TelnetEncoder *e, const struct iovec *in, size_t n_in, struct iovec *pieces,
                      size_t n_pieces);
 
-/* Of @pieces @sent bytes have been sent; in the middle of a sequence the encoder owes the rest of it. Returns: how
- * many bytes of @in they stand for. */
+/* Must be called after @sent bytes of @pieces have been sent. If that is in the middle of a sequence, the encoder owes the
+ * rest. Returns: the number of bytes of @in that have been sent. */
 size_t telnet_gathered(TelnetEncoder *e, const struct iovec *pieces, size_t n_pieces, size_t sent);
 
 /*
- * Ends a sequence that has been begun, so that a command may follow.
- * Returns: how many bytes (0 or 1) have been written to @out.
+ * Completes a sequence that has been begun, so that a command may follow.
+ * Returns: the number of bytes (0 or 1) written to @out.
  */
 size_t telnet_settle(TelnetEncoder *e, uint8_t out[static 1]);
 
-/* Appends @data, encoded: all of it or, if that fails, nothing. Returns: 0, -ENOBUFS, -ENOMEM. */
+/* Encodes @data and appends it. On failure nothing is appended. Returns: 0, -ENOBUFS, -ENOMEM. */
 int telnet_put_data(TelnetEncoder *e, Buffer *b, const void *data, size_t n);
 
 /* Appends IAC SB @option @data IAC SE, with IAC doubled in @data. Returns: 0, -ENOBUFS, -ENOMEM. */

@@ -4,10 +4,10 @@
 #include "codec.h"
 
 /*
- * COM-PORT control (RFC 2217), option 44. The VM tells how its guest has set up the serial port. There is no
- * real port behind it, so every setting is accepted and remembered, and confirmed as section 3 asks.
+ * COM-PORT control (RFC 2217), option 44. The VM sends the settings that its guest has made for the serial port. There is no
+ * real port, so every setting is accepted, remembered, and confirmed as required by section 3.
  *
- * Clients may use it as well, to open a VM's console as a serial port. What they set has no effect.
+ * Clients may use it as well, to open a VM's console as a serial port. Their settings have no effect.
  */
 
 typedef enum ComPortParity {
@@ -35,18 +35,18 @@ typedef struct ComPort {
 /* 115200 8N1, no flow control */
 void com_port_init(ComPort *c);
 
-/* Takes in a TELNET_EVENT_SUBNEGOTIATION of option 44 and appends the answer that RFC 2217 wants, if any.
- * What it does not understand it passes over. Returns: 0, -ENOBUFS, -ENOMEM. */
+/* Handles a TELNET_EVENT_SUBNEGOTIATION of option 44 and appends the answer that RFC 2217 requires, if any. Unknown messages
+ * are ignored. Returns: 0, -ENOBUFS, -ENOMEM. */
 int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out);
 
-/* The same for a client. What it sets is confirmed, whatever the VM's settings are: some programs give up otherwise.
- * @wish keeps what it has set, as Kermit asks for it afterwards; a setting that is 0 in @wish is answered from @vm. */
+/* The same for a client. Its settings are confirmed, whatever the VM's settings are, because some programs give up otherwise.
+ * @wish keeps them, as Kermit asks for them afterwards; if a setting is 0 in @wish, the answer is taken from @vm. */
 int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out);
 
-/* Whether the client begins a break. */
+/* Returns: whether the client begins a break. */
 bool com_port_is_break(const TelnetEvent *event);
 
-/* Appends the state of the modem lines: all are on, as at a null modem. */
+/* Appends the state of the modem lines: all are on, as with a null modem. */
 int com_port_put_modem_state(Buffer *out);
 
 /* "115200 8N1" */

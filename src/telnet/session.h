@@ -4,8 +4,8 @@
 #include "option.h"
 
 /*
- * TelnetSession: one end of a telnet connection: both directions of the codec, the options, and how the one
- * follows from the other. A plain record without pointers.
+ * TelnetSession: one end of a telnet connection: the codec in both directions, the options, and the effect of the options on
+ * the codec. A plain record without pointers.
  */
 typedef struct TelnetSession {
         TelnetDecoder in;
@@ -13,8 +13,8 @@ typedef struct TelnetSession {
         TelnetOptions options;
 } TelnetSession;
 
-/* What an end is willing to do; lists end with TELNET_OPTION_END. The first n_offered of each are asked for
- * when the connection begins, the others only if the peer begins. */
+/* The options that an end accepts; the lists end with TELNET_OPTION_END. The first n_us_offered or n_him_offered of each list
+ * are offered when the connection begins, the others are only accepted from the peer. */
 #define TELNET_OPTION_END (-1)
 
 typedef struct TelnetPolicy {
@@ -24,22 +24,22 @@ typedef struct TelnetPolicy {
 
 void telnet_session_init(TelnetSession *s, TelnetLineEnd line_end);
 
-/* Appends a command: IAC, then the @n bytes of @command. Every command goes through here or
- * telnet_session_settle(), so that none ends up within a sequence of data. */
+/* Appends a command: IAC, then the @n bytes of @command. Every command must be appended by this function or after
+ * telnet_session_settle(), which completes a sequence of data, so that no command ends up inside of one. */
 int telnet_session_put(TelnetSession *s, Buffer *out, const uint8_t *command, size_t n);
 int telnet_session_settle(TelnetSession *s, Buffer *out);
 
-/* Appends what is to be said first. */
+/* Appends the offers at the beginning of a connection. */
 int telnet_session_offer(TelnetSession *s, const TelnetPolicy *policy, Buffer *out);
 
-/* As if all that @policy would offer had been offered and agreed to, and 8 bits both ways if BINARY is among it:
- * for two ends that know each other. */
+/* Enables all options that @policy would offer, as if they had been negotiated, and 8 bits in both directions if BINARY is
+ * among them: for two ends that know each other. */
 void telnet_session_assume(TelnetSession *s, const TelnetPolicy *policy);
 
-/* Takes in a TELNET_EVENT_NEGOTIATION, appends the answer, and switches either direction between NVT and
- * BINARY as RFC 856 has it. Returns: 0 or a negative errno (see buffer_append()). */
+/* Handles a TELNET_EVENT_NEGOTIATION, appends the answer, and switches each direction between NVT and BINARY (RFC 856).
+ * Returns: 0 or a negative errno (see buffer_append()). */
 int telnet_session_negotiate(TelnetSession *s, const TelnetPolicy *policy, const TelnetEvent *event, Buffer *out,
                              TelnetAnswer *ret_answer);
 
-/* Whether @option is in the list. */
+/* Returns: whether @option is in the list for @side. */
 bool telnet_policy_accepts(const TelnetPolicy *policy, TelnetSide side, uint8_t option);

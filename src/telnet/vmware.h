@@ -7,7 +7,7 @@
  * VMware's telnet extension, option 232: the suboptions that an ESXi host and a concentrator exchange.
  * Source: VMware, "Using a Proxy with vSphere Virtual Serial Ports" (vSphere Web Services SDK).
  *
- * A suboption is the contents of a subnegotiation: a code and its data. Doubling of IAC is the codec's.
+ * A suboption is the content of a subnegotiation: a code and its data. The codec doubles IAC.
  */
 typedef enum VMwareCode {
         VMWARE_KNOWN_SUBOPTIONS_1 = 0,        /* VM: codes it can send or accept */
@@ -35,8 +35,8 @@ typedef enum VMwareCode {
 } VMwareCode;
 
 /* DO-PROXY's direction */
-#define VMWARE_DIRECTION_CLIENT 'C' /* the proxy is to dial out */
-#define VMWARE_DIRECTION_SERVER 'S' /* the proxy is to serve */
+#define VMWARE_DIRECTION_CLIENT 'C' /* the proxy should connect to the URI */
+#define VMWARE_DIRECTION_SERVER 'S' /* the proxy should accept connections */
 
 typedef struct VMwareSuboption {
         uint8_t code; /* VMwareCode, or any other byte */
@@ -44,23 +44,22 @@ typedef struct VMwareSuboption {
         size_t size;
 } VMwareSuboption;
 
-/* What each end says it knows. */
+/* The codes that each end announces in KNOWN-SUBOPTIONS. */
 extern const uint8_t vmware_known[];
 extern const size_t n_vmware_known;
 
-/* Splits a TELNET_EVENT_SUBNEGOTIATION of option 232. Returns: 0, or -EBADMSG if it is empty. */
+/* Parses a TELNET_EVENT_SUBNEGOTIATION of option 232. Returns: 0, or -EBADMSG if it is empty. */
 int vmware_parse(const TelnetEvent *event, VMwareSuboption *ret);
 
-/* Appends a suboption to @out. Returns: 0, -ENOBUFS (also for one that would exceed the codec's bound),
- * -ENOMEM. */
+/* Appends a suboption to @out. Returns: 0, -ENOBUFS (also if the suboption is too long for the codec), -ENOMEM. */
 int vmware_put(Buffer *out, VMwareCode code, const void *data, size_t n);
 
-/* "VMOTION-BEGIN" and so on, for people; "suboption" for a code that has no name. */
+/* Returns: the name for messages, such as "VMOTION-BEGIN"; "suboption" for an unknown code. */
 const char *vmware_code_name(uint8_t code);
 
 /*
- * A UUID as ESXi writes it: 16 pairs of hex digits separated by spaces, a dash between the 8th and the 9th.
- * Spaces and dashes may be anywhere: only the 32 digits matter, and anything else is an error.
+ * Parses a UUID as sent by ESXi: 16 pairs of hex digits separated by spaces, with a dash between the 8th and the 9th. Spaces
+ * and dashes are accepted anywhere; other characters, or more or less than 32 digits, are an error.
  * Returns: 0 or -EBADMSG.
  */
 int vmware_parse_uuid(const uint8_t *data, size_t n, uint8_t ret[static 16]);

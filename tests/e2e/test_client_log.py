@@ -138,7 +138,7 @@ class Log(ClientTestCase):
     def test_several_are_too_many(self):
         server = self.fake(List=all_vms([a_vm("twin", 1), a_vm("twin", 2)]))
         result = self.log(server, "twin")
-        self.assertSays(result, '"twin" names 2 VMs')
+        self.assertSays(result, '"twin" matches 2 VMs')
         self.assertEqual(result.stdout, "")
 
     def test_what_vspcd_refuses_is_not_looked_for(self):
