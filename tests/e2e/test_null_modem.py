@@ -36,7 +36,7 @@ class NullModem(TestCase):
 
     def wait_joined(self, *vms):
         for vm in vms:
-            vm.vspcd.wait_logged(console_of(vm.vspcd, vm) + r"client \S+ is the port of another VM (null modem)")
+            vm.vspcd.wait_logged(console_of(vm.vspcd, vm) + r"client \S+ is the port of another VM \(null modem\)")
 
     def socat(self, *addresses):
         process = subprocess.Popen(["socat", *addresses], stdin=subprocess.DEVNULL)  # pylint: disable=R1732

@@ -398,7 +398,7 @@ class Refusal(Migration):
         stranger.wait_closed()
         self.assertEqual(stranger.suboptions(PEER_OK), [])
         self.assertEqual(bytes(stranger.data), b"")
-        self.vspcd.wait_logged(f":{stranger.local_port}.*names an unknown vMotion, or does not know")
+        self.vspcd.wait_logged(f":{stranger.local_port}.*names an unknown vMotion, or has the wrong")
 
     def test_secrets_that_are_none(self):
         self.begin()
