@@ -649,7 +649,7 @@ class Attaching(BusTestCase):
         with Attachment(bus, "web01", "mine") as a:
             name, text = a.wait_refused()
             self.assertEqual(name, "org.freedesktop.DBus.Error.InvalidArgs")
-            self.assertIn("free_for_all_fallback", text)
+            self.assertIn("free-for-all-fallback", text)
 
     def test_of_many_who_are_in_the_way_four_are_named(self):
         bus, vspcd = self.start_both()

@@ -127,7 +127,7 @@ class Refusals(ClientTestCase):
                            (["attach", "a", "b"], "attach: exactly one VM is needed.\n"),
                            (["log", "a", "b"], "log: exactly one VM is needed.\n"),
                            (["list", "a"], 'list: "a" is one argument too many.\n'),
-                           (["--access=all", "a"], '--access: "all" is not "exclusive", "write"'),
+                           (["--access=all", "a"], '--access: "all" is not exclusive, write, '),
                            (["--escape=ab", "a"], '--escape: "ab" is not a character, ^ and a character, or "none".\n'),
                            (["--json=yaml"], '"short" or "pretty"'), (["--quiet-for=soon", "a"], "time span"),
                            (["metrics", "--format=xml"], "openmetrics"),

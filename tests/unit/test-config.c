@@ -487,13 +487,13 @@ static void test_a_file_that_is_too_large_is_read_in_part_and_that_is_said(_unus
 }
 
 static void test_one_line_without_end_is_too_large_too(_unused_ void **state) {
+        static const char zeros[2 * 1024 * 1024];
         _cleanup_config_ Config c;
 
         init(&c);
-        load_begin();
-        assert_int_equal(loaded(config_load(&c, "/dev/zero", &problems)), 2);
-        assert_said("test: /dev/zero:1: The line is longer than");
-        assert_said("test: /dev/zero:1: The file is larger than");
+        assert_int_equal(load_bytes(&c, zeros, sizeof zeros), 2);
+        assert_said(":1: The line is longer than");
+        assert_said(":1: The file is larger than");
 }
 
 static void test_a_range_that_ends_before_it_starts_is_the_default_one(_unused_ void **state) {
