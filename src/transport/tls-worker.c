@@ -6,6 +6,9 @@
 #include <sys/resource.h>
 #include <utlist.h>
 
+#include "basic/left-thread.h"
+#include "basic/log.h"
+#include "basic/time.h"
 #include "tls-worker.h"
 
 #define THREADS_MAX 8U
@@ -33,9 +36,10 @@ struct TlsWorker {
         Queue begun, new;
         TlsJob *done; /* utlist */
         bool stopping;
+        bool left; /* to the threads that still run; the last of them frees it */
 
         pthread_t threads[THREADS_MAX];
-        unsigned n_threads;
+        unsigned n_threads, n_running;
 };
 
 static TlsJob **queue_bucket(Queue *q, const TlsJob *job) {
@@ -74,6 +78,13 @@ static Queue *worker_queue(TlsWorker *w, const TlsJob *job) {
         return job->begun ? &w->begun : &w->new;
 }
 
+static void worker_free(TlsWorker *w) {
+        safe_close(w->finished.fd);
+        pthread_cond_destroy(&w->changed);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+}
+
 static void *run(void *userdata) {
         TlsWorker *w = userdata;
 
@@ -100,8 +111,13 @@ static void *run(void *userdata) {
                 if (first)
                         (void) eventfd_write(w->finished.fd, 1);
         }
+        w->n_running--;
+        bool last = w->left && w->n_running == 0;
+        pthread_cond_broadcast(&w->changed);
         pthread_mutex_unlock(&w->lock);
 
+        if (last)
+                worker_free(w);
         return NULL;
 }
 
@@ -143,8 +159,15 @@ static void start_threads(TlsWorker *w) {
         for (unsigned n = count_threads(); w->n_threads < n; w->n_threads++) {
                 pthread_t *thread = &w->threads[w->n_threads];
 
-                if (pthread_create(thread, NULL, run, w) != 0)
+                pthread_mutex_lock(&w->lock);
+                w->n_running++;
+                pthread_mutex_unlock(&w->lock);
+                if (pthread_create(thread, NULL, run, w) != 0) {
+                        pthread_mutex_lock(&w->lock);
+                        w->n_running--;
+                        pthread_mutex_unlock(&w->lock);
                         break;
+                }
                 (void) pthread_setname_np(*thread, "tls");
         }
 }
@@ -169,22 +192,41 @@ int tls_worker_new(Poller *poller, TlsWorker **ret) {
         return 0;
 }
 
-TlsWorker *tls_worker_free(TlsWorker *w) {
+/* Returns: whether all threads have ended; if not, the worker is theirs. */
+static bool worker_stop(TlsWorker *w) {
+        usec_t until = now_monotonic() + TLS_WORKER_STOP_USEC;
+        const struct timespec t = {
+                .tv_sec = (time_t) (until / USEC_PER_SEC),
+                .tv_nsec = (long) (until % USEC_PER_SEC * 1000),
+        };
+
         pthread_mutex_lock(&w->lock);
         w->stopping = true;
         pthread_cond_broadcast(&w->changed);
+        while (w->n_running > 0 && pthread_cond_clockwait(&w->changed, &w->lock, CLOCK_MONOTONIC, &t) == 0)
+                ;
+        bool stopped = w->n_running == 0;
+        w->left = !stopped;
+        for (unsigned i = 0; i < w->n_threads && !stopped; i++)
+                thread_leave(w->threads[i]);
         pthread_mutex_unlock(&w->lock);
 
-        for (unsigned i = 0; i < w->n_threads; i++)
+        for (unsigned i = 0; i < w->n_threads && stopped; i++)
                 pthread_join(w->threads[i], NULL);
+        return stopped;
+}
+
+TlsWorker *tls_worker_free(TlsWorker *w) {
+        poller_forget(w->poller, &w->finished);
+        if (!worker_stop(w)) {
+                log_warning("A handshake of TLS has not come to its end within %u s, ending without it",
+                            (unsigned) (TLS_WORKER_STOP_USEC / USEC_PER_SEC));
+                return NULL;
+        }
+
         finish(w);
         assert(w->begun.size == 0 && w->new.size == 0);
-
-        if (w->finished.fd >= 0)
-                poller_close(w->poller, &w->finished);
-        pthread_cond_destroy(&w->changed);
-        pthread_mutex_destroy(&w->lock);
-        free(w);
+        worker_free(w);
         return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "basic/time.h"
 #include "poller.h"
 
 /*
@@ -35,7 +36,11 @@ struct TlsJob {
 
 int tls_worker_new(Poller *poller, TlsWorker **ret);
 
-/* Waits for what is running. Every job must have been cancelled, or be such that done() may still be called. */
+/* How long it is waited for what is running */
+#define TLS_WORKER_STOP_USEC (2 * USEC_PER_SEC)
+
+/* Every job must have been cancelled, or be such that done() may still be called; or not be called, if what is running does
+ * not come to its end in time. What such a job uses must stay. */
 TlsWorker *tls_worker_free(TlsWorker *w);
 DEFINE_TRIVIAL_CLEANUP_FUNC(TlsWorker *, tls_worker_free);
 

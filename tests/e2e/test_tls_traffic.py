@@ -51,6 +51,20 @@ class Keystrokes(TrafficTestCase):
             host.shake_hands()
 
 
+class End(TrafficTestCase):
+    def test_a_stop_does_not_wait_for_handshakes_that_hang(self):
+        faults = self.faults()
+        vspcd = self.start_tls(env=faults.env, HandshakeTimeoutSec="1min")
+        vm = TlsVm(vspcd).connect()
+        with faults.held_handshakes() as n_held:
+            host = TlsInMemory(Peer(vspcd.vm_address))
+            self.assertFalse(host.step())
+            host.peer.send_raw(host.outgoing.read())
+            wait_for(n_held, "a handshake that is held")
+            self.assertEqual(vspcd.end(), 0)
+            vm.wait_closed()
+
+
 class RestOfARecord(TrafficTestCase):
     def test_what_is_left_of_a_record_does_not_wait_for_the_next_one(self):
         """The kernel has nothing of it: somebody has to remember that there was no room for it."""

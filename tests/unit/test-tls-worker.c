@@ -3,6 +3,7 @@
 /* In which order threads do what waits for them. There is one thread here, and a job that holds it until all others
  * wait, so that the order is the worker's alone. */
 
+#include <dirent.h>
 #include <sched.h>
 #include <semaphore.h>
 
@@ -31,6 +32,21 @@ static struct {
 static void wait_for_semaphore(sem_t *s) {
         while (sem_wait(s) < 0)
                 ;
+}
+
+/* Until there is none but this one */
+static void wait_for_threads(void) {
+        unsigned n;
+
+        do {
+                DIR *folder = opendir("/proc/self/task");
+
+                assert_non_null(folder);
+                for (n = 0; readdir(folder); n++)
+                        ;
+                closedir(folder);
+                sched_yield();
+        } while (n > 3); /* with . and .. */
 }
 
 static void gate_run(_unused_ TlsJob *job) {
@@ -222,6 +238,18 @@ static void test_a_job_that_is_being_run_or_has_been_cannot_be_cancelled(_unused
         assert_true(tls_worker_cancel(f.worker, &f.gate));
 }
 
+/* It sits in a token that does not answer. */
+static void test_the_end_does_not_wait_for_a_job_that_hangs(_unused_ void **state) {
+        shut_gate();
+        submit(0, 7);
+        cancel(0);
+        f.worker = tls_worker_free(f.worker);
+
+        sem_post(&f.opened); /* what the thread uses then is still there */
+        wait_for_threads();
+        assert_int_equal(f.n_waiting, 1);
+}
+
 #define worker_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -233,6 +261,7 @@ int main(void) {
                 worker_test(test_more_sources_than_are_told_apart_all_have_their_turn),
                 worker_test(test_a_job_that_is_cancelled_while_it_waits_is_not_run_and_may_be_submitted_again),
                 worker_test(test_a_job_that_is_being_run_or_has_been_cannot_be_cancelled),
+                worker_test(test_the_end_does_not_wait_for_a_job_that_hangs),
         };
 
         return cmocka_run_group_tests_name("tls-worker", tests, use_one_processor, NULL);
