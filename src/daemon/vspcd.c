@@ -8,6 +8,7 @@
 #include "basic/signals.h"
 #include "manager.h"
 #include "reload-client.h"
+#include "slow-start.h"
 #include "store/plug-in.h"
 
 typedef struct Arguments {
@@ -110,7 +111,7 @@ static int check_config(const Config *config, Problems *problems) {
         return 0;
 }
 
-static int run(Config *config, const Arguments *arguments, Problems *problems) {
+static int run(Config *config, const Arguments *arguments, Problems *problems, SlowStart **start) {
         _cleanup_(manager_freep) Manager *m = NULL;
         _cleanup_free_ PassedSocket *sockets = NULL;
 
@@ -128,16 +129,18 @@ static int run(Config *config, const Arguments *arguments, Problems *problems) {
                         return r;
         }
 
+        if (*start)
+                *start = slow_start_end(*start);
         return manager_run(m);
 }
 
-static int serve(Config *config, const Arguments *arguments, Problems *problems) {
+static int serve(Config *config, const Arguments *arguments, Problems *problems, SlowStart **start) {
         leave_signals_to_loop(SIGTERM, SIGINT, SIGHUP);
         int r = log_start_worker();
         if (r < 0)
                 log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
 
-        r = run(config, arguments, problems);
+        r = run(config, arguments, problems, start);
 
         log_stop_worker();
         return r;
@@ -167,10 +170,15 @@ int main(int argc, char *argv[]) {
         if (arguments.reload_socket)
                 return reload_vspcd(arguments.reload_socket) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
+        SlowStart *start = NULL;
+        if (!arguments.check_config)
+                (void) slow_start_begin(&start); /* most starts are not slow */
+
         r = load_config(&config, arguments.config_path, &problems);
         if (r >= 0)
-                r = arguments.check_config ? check_config(&config, &problems) : serve(&config, &arguments, &problems);
+                r = arguments.check_config ? check_config(&config, &problems) : serve(&config, &arguments, &problems, &start);
 
+        slow_start_endp(&start);
         config_done(&config);
         problems_done(&problems);
         leave_process(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);

@@ -15,6 +15,7 @@ import tempfile
 import time
 import unittest
 
+from certificates import Authority
 from harness import SANITIZED, VSPCD, PortBlock, TestCase, clean_environment, is_port_free, main, wait_for
 from peers import COM_PORT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
 from varlink_peer import Caller
@@ -207,6 +208,30 @@ class Notifications(TestCase):
             vspcd.wait_notified("STOPPING=1")
             vm.wait_closed()
             client.wait_closed()
+
+
+class SlowStart(TestCase):
+    def assertGetsMoreTime(self, name, **kwargs):
+        faults = self.faults()
+        with faults.held(f"open-{name}") as n_waiting:
+            vspcd = self.start(healthy=False, env=faults.env, **kwargs)
+            wait_for(n_waiting, f"{name} to be read")
+            for _ in range(2):
+                since = len(vspcd.notifications)
+                vspcd.wait_notified("EXTEND_TIMEOUT_USEC=", since)
+            self.assertNotIn("READY=1", vspcd.notifications)
+        vspcd.healthy = True
+        vspcd.wait_notified("READY=1")
+        vspcd.wait_status("0 VMs, 0 clients")
+
+    def test_it_gets_more_time_while_the_configuration_is_read(self):
+        self.assertGetsMoreTime("vspc.conf")
+
+    def test_it_gets_more_time_while_the_certificate_is_read(self):
+        with Authority() as authority:
+            certificate = authority.issue("vspc.example")
+            self.assertGetsMoreTime(os.path.basename(certificate.path),
+                                    tls={"CertificateFile": certificate.path, "KeyFile": certificate.key})
 
 
 class StuckSystemd(TestCase):
