@@ -69,7 +69,7 @@ void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata) {
 }
 
 void admin_reloaded(Admin *a, uint64_t number, int result, char *const *problems, size_t n) {
-        varlink_server_reloaded(a->server, number, result, problems, n);
+        varlink_concentrator_reloaded(a->server, number, result, problems, n);
 }
 
 void admin_close_tls(Admin *a) {

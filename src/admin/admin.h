@@ -32,7 +32,7 @@ typedef uint64_t (*AdminReloadHandler)(const Peer *who, void *userdata);
 /* Reload() calls it from now on. */
 void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata);
 
-/* Answers all who wait for the reload of this @number. @problems: @n texts, what is wrong with the configuration. @result:
+/* Answers all who wait for the reload of this @number. @problems: @n texts, what is wrong in the configuration. @result:
  * 0, or a negative errno if it stays as it was for one of these reasons. */
 void admin_reloaded(Admin *a, uint64_t number, int result, char *const *problems, size_t n);
 

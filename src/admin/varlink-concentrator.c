@@ -297,7 +297,7 @@ static void reply_to_reload(VarlinkConnection *c, int result, char *const *probl
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
-void varlink_server_reloaded(VarlinkServer *s, uint64_t number, int result, char *const *problems, size_t n) {
+void varlink_concentrator_reloaded(VarlinkServer *s, uint64_t number, int result, char *const *problems, size_t n) {
         VarlinkConnection *c, *next;
 
         DL_FOREACH_SAFE(s->connections[VARLINK_WAITING], c, next)

@@ -8,3 +8,6 @@
  * org.vspc.Concentrator.varlink.
  */
 extern const VarlinkInterface varlink_concentrator;
+
+/* As admin_reloaded(). */
+void varlink_concentrator_reloaded(VarlinkServer *s, uint64_t number, int result, char *const *problems, size_t n);

@@ -70,9 +70,6 @@ void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls);
 /* Reload() calls it from now on. */
 void varlink_server_set_reload(VarlinkServer *s, AdminReloadHandler handler, void *userdata);
 
-/* As admin_reloaded(). */
-void varlink_server_reloaded(VarlinkServer *s, uint64_t number, int result, char *const *problems, size_t n);
-
 /* Those who connect in TLS from now on are refused, until varlink_server_set_tls() is called: it is not certain who may
  * come in. */
 void varlink_server_close_tls(VarlinkServer *s);

@@ -4,9 +4,9 @@
 #include <pthread.h>
 
 /*
- * Threads that hang in something that does not come to its end (a token, a disk, a FIFO). They cannot be stopped, only left
- * to themselves. What they use must never be freed, and the process must not run the handlers of exit(3), which take down
- * libraries that they are in.
+ * Threads that hang in something that does not come to its end (a token, a disk). They cannot be stopped, only left to
+ * themselves. What they use must never be freed, and the process must not run the handlers of exit(3), which take down
+ * libraries that the threads are in.
  */
 void thread_leave(pthread_t thread);
 

@@ -15,7 +15,6 @@ import tempfile
 import time
 import unittest
 
-from certificates import Authority
 from harness import SANITIZED, VSPCD, PortBlock, TestCase, clean_environment, is_port_free, main, wait_for
 from peers import COM_PORT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub
 from varlink_peer import Caller
@@ -208,77 +207,6 @@ class Notifications(TestCase):
             vspcd.wait_notified("STOPPING=1")
             vm.wait_closed()
             client.wait_closed()
-
-
-class SlowStart(TestCase):
-    def assertGetsMoreTime(self, name, **kwargs):
-        faults = self.faults()
-        with faults.held(f"open-{name}") as n_waiting:
-            vspcd = self.start(healthy=False, env=faults.env, **kwargs)
-            wait_for(n_waiting, f"{name} to be read")
-            for _ in range(2):
-                since = len(vspcd.notifications)
-                vspcd.wait_notified("EXTEND_TIMEOUT_USEC=", since)
-            self.assertNotIn("READY=1", vspcd.notifications)
-        vspcd.healthy = True
-        vspcd.wait_notified("READY=1")
-        vspcd.wait_status("0 VMs, 0 clients")
-
-    def test_it_gets_more_time_while_the_configuration_is_read(self):
-        self.assertGetsMoreTime("vspc.conf")
-
-    def test_it_gets_more_time_while_the_certificate_is_read(self):
-        with Authority() as authority:
-            certificate = authority.issue("vspc.example")
-            self.assertGetsMoreTime(os.path.basename(certificate.path),
-                                    tls={"CertificateFile": certificate.path, "KeyFile": certificate.key})
-
-
-class StuckSystemd(TestCase):
-    """systemd does not read what it is notified of, as when it is stopped or waits for a disk."""
-
-    ROUNDS_SEC = 5 * STATUS_EVERY_SEC  # something is due several times
-
-    def go_round(self, vm, client):
-        """Has the loop deliver something again and again."""
-        began = time.monotonic()
-        while time.monotonic() - began < self.ROUNDS_SEC:
-            client.send(b"are you there?")
-            vm.wait_data(b"are you there?")
-            vm.take()
-
-    def test_the_loop_goes_on_and_the_newest_status_arrives_later(self):
-        vspcd = self.start(local=True)
-        with vspcd.stuck_systemd():
-            vms = [connected_vm(vspcd) for _ in range(3)]
-            vms.pop().close()
-            self.go_round(vms[0], TelnetClient(vms[0]))
-        vspcd.wait_status("2 VMs, 1 client")
-
-    def test_a_reload_is_answered_and_systemd_told_later(self):
-        vspcd = self.start(local=True)
-        since = len(vspcd.notifications)
-        with vspcd.stuck_systemd():
-            for _ in range(2):
-                self.assertEqual(Caller(vspcd, local=True).get("Reload"), {"warnings": []})
-        vspcd.wait_notified("READY=1", since)
-        told = [n for n in vspcd.notifications[since:] if n in ("RELOADING=1", "READY=1")]
-        self.assertEqual(told[-2:], ["RELOADING=1", "READY=1"])
-
-    def test_signs_of_life_arrive_later(self):
-        vspcd = self.start(env={"WATCHDOG_USEC": "300000"})
-        with vspcd.stuck_systemd():
-            vm = connected_vm(vspcd)
-            self.go_round(vm, TelnetClient(vm))
-        since = len(vspcd.notifications)
-        vspcd.wait_change(lambda: vspcd.notifications[since:].count("WATCHDOG=1") >= 3, "three signs of life")
-
-    def test_it_ends_in_order(self):
-        vspcd = self.start()
-        with vspcd.stuck_systemd():
-            vm = connected_vm(vspcd)
-            self.assertEqual(vspcd.end(), 0)
-        vm.wait_closed()
 
 
 class Reload(TestCase):

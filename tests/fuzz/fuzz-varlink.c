@@ -81,7 +81,7 @@ static bool answer_reload(const World *w) {
         if (!w->server->connections[VARLINK_WAITING])
                 return false;
 
-        varlink_server_reloaded(w->server, n, n % 4 == 1 ? -EINVAL : 0, problems, n % 2);
+        varlink_concentrator_reloaded(w->server, n, n % 4 == 1 ? -EINVAL : 0, problems, n % 2);
         check(!w->server->connections[VARLINK_WAITING]);
         return true;
 }
