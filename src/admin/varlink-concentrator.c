@@ -248,17 +248,8 @@ static bool may_reload(const Peer *peer) {
 }
 
 static bool reload_passes_limit(VarlinkServer *s, const Peer *peer) {
-        usec_t now = concentrator_now(s->concentrator);
-
-        if (peer->uid == 0 || peer->uid == geteuid())
-                return true;
-
-        if (s->n_reloads == 0 || now - s->reloads_since >= VARLINK_RELOADS_USEC) {
-                s->reloads_since = now;
-                s->n_reloads = 0;
-        }
-
-        return s->n_reloads < VARLINK_RELOADS_MAX && ++s->n_reloads > 0;
+        return peer->uid == 0 || peer->uid == geteuid() ||
+               rate_limit_pass(&s->reloads, concentrator_now(s->concentrator), VARLINK_RELOADS_USEC, VARLINK_RELOADS_MAX);
 }
 
 static void reply_too_many_reloads(VarlinkConnection *c) {

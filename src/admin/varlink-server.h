@@ -34,13 +34,12 @@ struct VarlinkServer {
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
         unsigned n_connections;                             /* that are not closed */
         EventQueue events;                                  /* for those that are VARLINK_WATCHING */
-        LogRateLimit refusals;                              /* for want of room */
-        LogRateLimit mistakes;                              /* of strangers */
-        LogRateLimit skips;                                 /* of readers of events */
+        RateLimit refusals;                              /* for want of room */
+        RateLimit mistakes;                              /* of strangers */
+        RateLimit skips;                                 /* of readers of events */
         AdminReloadHandler reload;                          /* NULL: the configuration cannot be read anew */
         void *reload_userdata;
-        usec_t reloads_since;                               /* when the first of n_reloads was called for */
-        unsigned n_reloads;                                 /* of VARLINK_RELOADS_MAX */
+        RateLimit reloads;                                  /* VARLINK_RELOADS_MAX */
         Watch worker;                                       /* always readable; watched while there is work */
         TimeoutQueue call_timeouts, stall_timeouts, watch_stall_timeouts;
 };

@@ -3,8 +3,7 @@
 
 #include <syslog.h>
 
-#include "macro.h"
-#include "time.h"
+#include "rate-limit.h"
 
 /*
  * Logging: to the journal with its fields where stderr is connected to it, as lines on stderr otherwise.
@@ -30,43 +29,23 @@ typedef struct LogFields {
 #define LOG_MESSAGE_MAX 2048U     /* bytes; a longer message is cut */
 #define LOG_QUEUE_ENTRIES_MAX 4096U
 
-/* For what may happen very often, or what strangers can make happen: logged at most every ten seconds. */
-typedef struct LogRateLimit {
-        usec_t last;  /* when it was logged; 0: never */
-        unsigned n;   /* how often it has happened since, or for the first time */
-} LogRateLimit;
-
 #define LOG_RATE_LIMIT_USEC (10 * USEC_PER_SEC)
 
-/* It has happened again. @now: CLOCK_MONOTONIC. Returns: how often, if that is to be logged now, else 0. */
-static inline unsigned log_rate_limit_pass(LogRateLimit *l, usec_t now) {
-        l->n++;
-        if (l->last > 0 && now - l->last < LOG_RATE_LIMIT_USEC)
-                return 0;
-
-        l->last = now;
-        return TAKE(l->n, 0);
+/* For what may happen very often, or what strangers can make happen: logged at most every ten seconds. @now:
+ * CLOCK_MONOTONIC. Returns: how often it has happened, if that is to be logged now, else 0. */
+static inline unsigned log_rate_limit_pass(RateLimit *l, usec_t now) {
+        return rate_limit_pass(l, now, LOG_RATE_LIMIT_USEC, 1) ? TAKE(l->n_left_out, 0) + 1 : 0;
 }
 
-/* For what strangers can have logged where each time is of interest, up to so many lines in ten seconds. */
+/* For what strangers can have logged where each time is of interest: up to so many lines in ten seconds.
+ * *ret_left_out: how many lines were left out before this one, to be told. Returns: whether it is to be logged. */
 #define LOG_BURST_MAX 16U
 
-typedef struct LogBurst {
-        usec_t since;
-        unsigned n; /* since then */
-} LogBurst;
+static inline bool log_burst_pass(RateLimit *l, usec_t now, unsigned *ret_left_out) {
+        bool passes = rate_limit_pass(l, now, LOG_RATE_LIMIT_USEC, LOG_BURST_MAX);
 
-/* It has happened again. @now: CLOCK_MONOTONIC. *ret_left_out: how many lines were left out before this one, to be
- * told. Returns: whether it is to be logged. */
-static inline bool log_burst_pass(LogBurst *b, usec_t now, unsigned *ret_left_out) {
-        *ret_left_out = 0;
-
-        if (b->since == 0 || now - b->since >= LOG_RATE_LIMIT_USEC) {
-                *ret_left_out = b->n > LOG_BURST_MAX ? b->n - LOG_BURST_MAX : 0;
-                *b = (LogBurst){.since = now};
-        }
-
-        return ++b->n <= LOG_BURST_MAX;
+        *ret_left_out = passes ? TAKE(l->n_left_out, 0) : 0;
+        return passes;
 }
 
 /* @identifier stands before each line on stderr. */

@@ -59,8 +59,8 @@ struct Concentrator {
         ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
         ConcentratorCounts counts;
         Metrics metrics;
-        LogRateLimit refusals; /* for want of descriptors */
-        LogBurst unidentified; /* what is logged about connections that have no console */
+        RateLimit refusals; /* for want of descriptors */
+        RateLimit unidentified; /* what is logged about connections that have no console */
 
         uint8_t *input, *encoded;
 };

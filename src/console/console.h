@@ -72,7 +72,7 @@ struct Console {
         Timeout orphaned;
         ConsoleCharge *typed; /* input that waits in its ring (console-input.c) */
         ConsoleCharge *lag;   /* output that the ring keeps for clients that lag (console-lag.c) */
-        LogBurst said; /* what is logged of what its VM's host says and can say without end */
+        RateLimit said; /* what is logged of what its VM's host says and can say without end */
         LoggedConsole *logged; /* ConsoleLog's, of what it says; NULL: none */
 
         /* What has changed since it was settled, see console_changed() */

@@ -79,7 +79,7 @@ struct PortQueue {
         sd_event_source *grown_old; /* for the first of `recent` */
 
         bool told_closed;      /* it was said that VMs do not listen at their ports */
-        LogRateLimit closings; /* how often that is said */
+        RateLimit closings; /* how often that is said */
 };
 
 int port_queue_init(PortQueue *q, sd_event *event, PortQueueHandler serve);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -12,27 +11,11 @@
 #define LABEL_MAX 128U
 
 void hook_log_report(HookLog *l) {
-        uint64_t n = TAKE(l->n_left_out, 0);
+        unsigned n = TAKE(l->limit.n_left_out, 0);
 
         if (n > 0)
-                log_warning("%" PRIu64 " messages of and about hooks are left out: more than %u in %llu s",
+                log_warning("%u messages of and about hooks are left out: more than %u in %llu s",
                             n, HOOK_LOG_BURST, HOOK_LOG_INTERVAL_USEC / USEC_PER_SEC);
-}
-
-static bool hook_log_admits(HookLog *l) {
-        usec_t at = now_monotonic();
-
-        if (at - l->begin >= HOOK_LOG_INTERVAL_USEC) {
-                hook_log_report(l);
-                l->begin = at;
-                l->n = 0;
-        }
-
-        if (l->n++ < HOOK_LOG_BURST)
-                return true;
-
-        l->n_left_out++;
-        return false;
 }
 
 /* @path: "" of all hooks */
@@ -48,8 +31,9 @@ static void hook_log(HookLog *l, int level, const char *message_id, const char *
         };
         size_t n_fields = *path ? ELEMENTSOF(fields) : ELEMENTSOF(fields) - 1;
 
-        if (!hook_log_admits(l))
+        if (!rate_limit_pass(&l->limit, now_monotonic(), HOOK_LOG_INTERVAL_USEC, HOOK_LOG_BURST))
                 return;
+        hook_log_report(l);
 
         log_full(level, 0,
                  &(LogFields){.message_id = message_id, .field = fields, .n_fields = n_fields},

@@ -13,9 +13,7 @@
 #define HOOK_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
 
 typedef struct HookLog {
-        usec_t begin; /* of the interval, CLOCK_MONOTONIC; 0: there has been none */
-        unsigned n;   /* entries in it */
-        uint64_t n_left_out;
+        RateLimit limit;
 } HookLog;
 
 /* @path: the hook's. What it says, and what is wrong with it; @error: a negative errno for %m, or 0 */

@@ -49,7 +49,7 @@ struct HookRunner {
 static void runner_advance(HookRunner *r);
 
 static bool runner_has_report(const HookRunner *r) {
-        return r->queue.n_merged > 0 || r->queue.n_dropped > 0 || r->log.n_left_out > 0;
+        return r->queue.n_merged > 0 || r->queue.n_dropped > 0 || r->log.limit.n_left_out > 0;
 }
 
 /* Says what hooks have not been told. */

@@ -49,8 +49,8 @@ static void server_settle(HookServer *s) {
         if (s->stopping) {
                 hook_log_report(&s->log);
                 (void) sd_event_exit(s->loop, 0);
-        } else if (s->log.n_left_out > 0) {
-                (void) sd_event_source_set_time(s->report_timer, s->log.begin + HOOK_LOG_INTERVAL_USEC);
+        } else if (s->log.limit.n_left_out > 0) {
+                (void) sd_event_source_set_time(s->report_timer, s->log.limit.since + HOOK_LOG_INTERVAL_USEC);
                 (void) sd_event_source_set_enabled(s->report_timer, SD_EVENT_ONESHOT);
         }
 }

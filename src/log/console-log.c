@@ -22,7 +22,7 @@ struct ConsoleLog {
         ConsoleLogSettings settings;
         JournalSink *journal; /* NULL: never wanted so far */
         FileSink *files;
-        LogRateLimit failures; /* to log what VMs say */
+        RateLimit failures; /* to log what VMs say */
 
         ConsoleLogHandler changed;
         void *userdata;

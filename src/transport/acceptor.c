@@ -22,7 +22,7 @@ static void acceptor_rested(Timeout *t) {
 }
 
 int acceptor_rests_init(AcceptorRests *r, sd_event *event) {
-        r->failures = (LogRateLimit){};
+        r->failures = (RateLimit){};
         return timeout_queue_init(&r->queue, event, ACCEPTOR_REST_USEC, acceptor_rested);
 }
 

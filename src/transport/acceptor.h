@@ -16,7 +16,7 @@ typedef struct Acceptor Acceptor;
 /* The rests that all acceptors of a loop take */
 typedef struct AcceptorRests {
         TimeoutQueue queue;
-        LogRateLimit failures;
+        RateLimit failures;
 } AcceptorRests;
 
 /* A new connection: @fd is the handler's from here on. */

@@ -37,7 +37,7 @@ struct Account {
         AccountOwner *over;   /* utlist: those of whom a charge has grown beyond their share */
         Charge *charges[_CHARGE_CLASS_MAX]; /* utlist; the first has been there for longest */
         uint64_t round;
-        LogRateLimit log;
+        RateLimit log;
 };
 
 AccountKey account_key_of_user(uid_t uid) {

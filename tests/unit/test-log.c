@@ -185,7 +185,7 @@ static void test_a_stuck_reader_holds_up_nobody_and_what_is_dropped_is_counted(_
 
 /* Bursts */
 
-static unsigned burst_count(LogBurst *b, unsigned n, usec_t now) {
+static unsigned burst_count(RateLimit *b, unsigned n, usec_t now) {
         unsigned n_passed = 0, left_out;
 
         for (unsigned i = 0; i < n; i++) {
@@ -197,7 +197,7 @@ static unsigned burst_count(LogBurst *b, unsigned n, usec_t now) {
 
 static void test_of_a_burst_so_much_is_logged_in_ten_seconds(_unused_ void **state) {
         const usec_t begin = 7;
-        LogBurst b = {};
+        RateLimit b = {};
 
         assert_int_equal(burst_count(&b, LOG_BURST_MAX - 1, begin), LOG_BURST_MAX - 1);
         assert_int_equal(burst_count(&b, 300, begin + 1), 1);
@@ -208,7 +208,7 @@ static void test_of_a_burst_so_much_is_logged_in_ten_seconds(_unused_ void **sta
 static void test_what_was_left_out_of_a_burst_is_counted_once_it_is_over(_unused_ void **state) {
         const usec_t begin = 7;
         unsigned left_out;
-        LogBurst b = {};
+        RateLimit b = {};
 
         (void) burst_count(&b, 300, begin);
         assert_false(log_burst_pass(&b, begin + LOG_RATE_LIMIT_USEC - 1, &left_out));
@@ -218,7 +218,7 @@ static void test_what_was_left_out_of_a_burst_is_counted_once_it_is_over(_unused
 }
 
 static void test_a_burst_of_which_all_was_logged_leaves_nothing_to_be_told(_unused_ void **state) {
-        LogBurst b = {};
+        RateLimit b = {};
 
         for (unsigned i = 0; i < 5; i++)
                 assert_int_equal(burst_count(&b, LOG_BURST_MAX, 1 + i * LOG_RATE_LIMIT_USEC), LOG_BURST_MAX);
