@@ -4,7 +4,6 @@
 #include "basic/time.h"
 #include "connection/telnet-connection.h"
 #include "target.h"
-#include "varlink.h"
 #include "vm.h"
 
 /*

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "basic/time.h"
-#include "varlink.h"
+#include "admin/varlink-client.h"
 
 /*
  * VM: words for what vspcd tells about a VM and its clients, as objects VM and Client of the interface. Any

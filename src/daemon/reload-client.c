@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <jansson.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "basic/buffer.h"
+#include "admin/varlink-client.h"
 #include "basic/log.h"
 #include "basic/parse.h"
 #include "basic/text.h"
 #include "problems.h"
 #include "reload-client.h"
 
-#define INTERFACE "org.vspc.Concentrator"
-
 /* For each step. It is a little less than what systemd allows for ExecReload= as a whole (TimeoutStartSec=). */
 #define TIMEOUT_SEC 80
 
-#define ANSWER_MAX (256U * 1024U)
+#define READ_MAX 16384U
 
-static_assert(PROBLEMS_KEPT_MAX * LOG_MESSAGE_MAX * 2 < ANSWER_MAX, "all problems fit, with a backslash before each quote");
+static_assert(PROBLEMS_KEPT_MAX * LOG_MESSAGE_MAX * 2 < VARLINK_REPLY_MAX, "all problems fit, with a backslash before each quote");
 
 /* Returns: a descriptor or a negative errno. */
 static int connect_local(const char *path) {
@@ -39,35 +36,44 @@ static int connect_local(const char *path) {
         return TAKE_FD(fd);
 }
 
-/* Until the NUL that ends an answer. Returns: 0 or a negative errno. */
-static int receive_answer(int fd, Buffer *answer) {
-        for (;;) {
-                uint8_t *p = buffer_reserve(answer, MIN(buffer_space(answer), (size_t) 16384));
+static int receive(int fd, Buffer *in, VarlinkReply *ret) {
+        size_t searched = 0;
+        int r = 0;
+
+        do {
+                uint8_t *p = buffer_reserve(in, MIN(buffer_space(in), (size_t) READ_MAX));
                 if (!p)
                         return -ENOMEM;
 
-                ssize_t n = recv(fd, p, MIN(buffer_space(answer), (size_t) 16384), 0);
+                ssize_t n = recv(fd, p, MIN(buffer_space(in), (size_t) READ_MAX), 0);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n <= 0)
                         return n < 0 ? -errno : -ECONNRESET;
 
-                buffer_commit(answer, (size_t) n);
-                if (p[n - 1] == 0)
-                        return 0;
-                if (buffer_space(answer) == 0)
-                        return -EMSGSIZE;
-        }
+                buffer_commit(in, (size_t) n);
+                r = varlink_take_reply(in, &searched, ret);
+        } while (r == 0);
+
+        return MIN(r, 0);
 }
 
-static int ask(int fd, Buffer *answer) {
-        static const char call[] = "{\"method\":\"" INTERFACE ".Reload\"}"; /* and a NUL */
+static int ask(int fd, VarlinkReply *ret) {
+        _cleanup_free_ char *call = NULL;
+        size_t size;
 
-        ssize_t n = send(fd, call, sizeof call, MSG_NOSIGNAL);
-        if (n != (ssize_t) sizeof call)
+        int r = varlink_format_call("Reload", NULL, VARLINK_ONE, &call, &size);
+        if (r < 0)
+                return r;
+
+        ssize_t n = send(fd, call, size, MSG_NOSIGNAL);
+        if (n != (ssize_t) size)
                 return n < 0 ? -errno : -EIO;
 
-        return receive_answer(fd, answer);
+        Buffer in = BUFFER_INIT(VARLINK_REPLY_MAX);
+        r = receive(fd, &in, ret);
+        buffer_clear(&in);
+        return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
 static void log_texts(int level, const json_t *texts) {
@@ -83,39 +89,30 @@ static void log_texts(int level, const json_t *texts) {
         }
 }
 
-static int report_error(const char *error, const json_t *parameters) {
-        if (streq(error, INTERFACE ".ConfigurationRefused")) {
-                log_texts(LOG_ERR, json_object_get(parameters, "problems"));
+static int report_error(const VarlinkReply *reply) {
+        if (varlink_reply_is_error(reply, "ConfigurationRefused")) {
+                log_texts(LOG_ERR, json_object_get(reply->parameters, "problems"));
                 return log_error_errno(EINVAL, "The configuration has not been reloaded: correct these mistakes first");
         }
 
-        if (streq(error, INTERFACE ".TooManyReloads"))
+        if (varlink_reply_is_error(reply, "TooManyReloads"))
                 return log_error_errno(EBUSY, "The configuration has not been reloaded: there were too many reloads within a few "
                                               "seconds");
 
-        _cleanup_free_ char *clean = text_sanitize(error, strlen(error), 128);
+        _cleanup_free_ char *clean = text_sanitize(reply->error, strlen(reply->error), 128);
         return log_error_errno(EOPNOTSUPP, "The configuration has not been reloaded: vspcd answers %s", clean ?: "?");
 }
 
-static int report(const Buffer *answer) {
-        const char *text = (const char *) buffer_data(answer);
+static int report(const VarlinkReply *reply) {
+        const json_t *warnings = json_object_get(reply->parameters, "warnings");
 
-        json_t *message = json_loadb(text, answer->size - 1, JSON_REJECT_DUPLICATES, NULL);
-        if (!json_is_object(message)) {
-                json_decref(message);
-                return log_error_errno(EBADMSG, "vspcd has sent an answer that is not Varlink");
-        }
+        if (reply->error)
+                return report_error(reply);
+        if (!json_is_array(warnings))
+                return log_error_errno(EBADMSG, "vspcd has sent an invalid answer to Reload()");
 
-        const json_t *parameters = json_object_get(message, "parameters"), *warnings = json_object_get(parameters, "warnings");
-        const char *error = json_string_value(json_object_get(message, "error"));
-        int r = error                       ? report_error(error, parameters)
-                : json_is_array(warnings) ? 0
-                                            : log_error_errno(EBADMSG, "vspcd has sent an invalid answer to Reload()");
-        if (r >= 0)
-                log_texts(LOG_WARNING, warnings);
-
-        json_decref(message);
-        return r;
+        log_texts(LOG_WARNING, warnings);
+        return 0;
 }
 
 /* Where the admin socket is another one, or is not for us. systemd sets $MAINPID for ExecReload=. */
@@ -138,12 +135,12 @@ int reload_vspcd(const char *path) {
         if (fd < 0)
                 return log_error_errno(fd, "Cannot connect to vspcd at %s: %m", path);
 
-        Buffer answer = BUFFER_INIT(ANSWER_MAX);
-        int r = ask(fd, &answer);
-        if (r == -EAGAIN)
-                r = -ETIMEDOUT;
-        r = r < 0 ? log_error_errno(r, "vspcd at %s does not answer: %m", path) : report(&answer);
+        _cleanup_reply_ VarlinkReply reply = {};
+        int r = ask(fd, &reply);
+        if (r == -EBADMSG)
+                return log_error_errno(r, "vspcd has sent an answer that is not Varlink");
+        if (r < 0)
+                return log_error_errno(r, "vspcd at %s does not answer: %m", path);
 
-        buffer_clear(&answer);
-        return r;
+        return report(&reply);
 }

@@ -415,7 +415,7 @@ class Client(TestCase):
                 (b"hello\0", "has sent an answer that is not Varlink"),
                 (b"[]\0", "has sent an answer that is not Varlink"),
                 (b"{}\0", "has sent an invalid answer to Reload()"),
-                (b'{"error":1,"parameters":{}}\0', "has sent an invalid answer to Reload()"),
+                (b'{"error":1,"parameters":{}}\0', "has sent an answer that is not Varlink"),
                 (b'{"error":"org.varlink.service.MethodNotFound"}\0', "vspcd answers org.varlink.service.MethodNotFound"),
                 (b'{"error":"org.vspc.Concentrator.TooManyReloads","parameters":{"limit":8}}\0', "too many reloads"),
                 (b'{"error":"\\u001b[2J"}\0', "vspcd answers \ufffd[2J"),

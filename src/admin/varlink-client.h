@@ -6,8 +6,8 @@
 #include "basic/buffer.h"
 
 /*
- * Varlink (https://varlink.org) as a client speaks it: calls and replies, JSON objects that end with a NUL.
- * How they are sent and received is the Connection's business.
+ * Varlink (https://varlink.org) as a client speaks it, vspc-client or "vspcd --reload": calls and replies, JSON objects
+ * that end with a NUL. Sending and receiving their bytes is left to the caller.
  *
  * The bytes of a reply are bounded, and before it is parsed its tokens are: a token may be one byte of text
  * and hundreds in memory.

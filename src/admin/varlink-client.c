@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/json-tokens.h"
-#include "varlink.h"
+#include "varlink-client.h"
 
 int varlink_format_call(const char *method, json_t *parameters, VarlinkFlags flags, char **ret_text,
                         size_t *ret_size) {
