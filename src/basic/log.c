@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -13,8 +12,10 @@
 
 #include "log.h"
 #include "text.h"
+#include "worker.h"
 
-#define LOG_STOP_WAIT_SEC 2
+/* A thread that hangs in a write goes with the process. */
+#define LOG_STOP_WAIT_USEC (2 * USEC_PER_SEC)
 
 /* After each batch the worker rests, so that in a storm it is woken, and the loop pre-empted, two hundred times
  * a second and not for each of thousands of messages. */
@@ -36,20 +37,15 @@ static struct {
         bool journal;  /* stderr is connected to it */
         bool lines;    /* it is sent lines all the same */
 
-        pthread_t thread;
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
-        bool running;  /* there is a thread */
-        bool waiting;  /* it is asleep until something is queued */
-        bool stopping; /* it ends once the queue is empty */
+        Worker worker;
+        bool waiting; /* it is asleep until something is queued */
         LogEntry *queue;
         size_t n_queued;
         uint64_t n_dropped;
 } logger = {
         .identifier = "vspc",
         .max_level = LOG_INFO,
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .changed = PTHREAD_COND_INITIALIZER,
+        .worker = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER},
 };
 
 /* systemd names the stream it connected stderr to in $JOURNAL_STREAM as device:inode (systemd.exec(5)). */
@@ -185,87 +181,45 @@ static void emit_batch(LogEntry *batch, uint64_t n_dropped) {
         lines_flush(&lines);
 }
 
-static void *worker(_unused_ void *arg) {
-        pthread_mutex_lock(&logger.lock);
-
+static void run(_unused_ void *userdata) {
         for (;;) {
-                while (!logger.queue && !logger.stopping) {
+                while (!logger.queue && !logger.worker.stopping) {
                         logger.waiting = true;
-                        pthread_cond_wait(&logger.changed, &logger.lock);
+                        (void) worker_wait_until(&logger.worker, USEC_INFINITY);
                 }
                 logger.waiting = false;
 
                 LogEntry *batch = TAKE_PTR(logger.queue);
                 uint64_t n_dropped = TAKE(logger.n_dropped, 0);
-                bool stopping = logger.stopping;
+                bool stopping = logger.worker.stopping;
 
                 if (!batch && n_dropped == 0)
                         break;
 
                 /* They count as queued until they are written: the bound is one of memory. */
                 size_t n_batch = logger.n_queued;
-                pthread_mutex_unlock(&logger.lock);
+                worker_unlock(&logger.worker);
                 emit_batch(batch, n_dropped);
                 if (!stopping)
                         nanosleep(&(struct timespec){.tv_nsec = LOG_REST_NSEC}, NULL);
-                pthread_mutex_lock(&logger.lock);
+                worker_lock(&logger.worker);
                 logger.n_queued -= n_batch;
         }
-
-        logger.running = false;
-        pthread_cond_broadcast(&logger.changed);
-        pthread_mutex_unlock(&logger.lock);
-
-        return NULL;
 }
 
 int log_start_worker(void) {
-        assert(!logger.running);
-
-        logger.stopping = false;
-        logger.running = true;
-
-        int r = pthread_create(&logger.thread, NULL, worker, NULL);
-        if (r != 0) {
-                logger.running = false;
-                return -r;
-        }
-
-        return 0;
+        return worker_start(&logger.worker, "log", run, NULL);
 }
 
 void log_stop_worker(void) {
-        struct timespec until;
-
-        pthread_mutex_lock(&logger.lock);
-        if (!logger.running) {
-                pthread_mutex_unlock(&logger.lock);
-                return;
-        }
-
-        logger.stopping = true;
-        pthread_cond_broadcast(&logger.changed);
-
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += LOG_STOP_WAIT_SEC;
-        while (logger.running && pthread_cond_clockwait(&logger.changed, &logger.lock, CLOCK_MONOTONIC, &until) == 0)
-                ;
-
-        bool ended = !logger.running;
-        pthread_mutex_unlock(&logger.lock);
-
-        /* One that hangs in a write goes with the process. */
-        if (ended)
-                pthread_join(logger.thread, NULL);
-        else
-                pthread_detach(logger.thread);
+        (void) worker_stop(&logger.worker, LOG_STOP_WAIT_USEC, NULL);
 }
 
 /* Hands @e to the worker, if there is one. Returns: whether it took it, or dropped it because of its bound. */
 static bool worker_take(LogEntry *e) {
-        pthread_mutex_lock(&logger.lock);
+        worker_lock(&logger.worker);
 
-        bool running = logger.running;
+        bool running = logger.worker.n_running > 0;
         if (running && logger.n_queued >= LOG_QUEUE_ENTRIES_MAX) {
                 logger.n_dropped++;
                 free(e);
@@ -273,10 +227,10 @@ static bool worker_take(LogEntry *e) {
                 DL_APPEND(logger.queue, e);
                 logger.n_queued++;
                 if (TAKE(logger.waiting, false))
-                        pthread_cond_broadcast(&logger.changed);
+                        worker_wake(&logger.worker);
         }
 
-        pthread_mutex_unlock(&logger.lock);
+        worker_unlock(&logger.worker);
         return running;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <utlist.h>
 
 #include "basic/hash-table.h"
 #include "basic/log.h"
+#include "basic/worker.h"
 #include "store.h"
 #include "write-queue.h"
 
@@ -26,11 +26,7 @@ struct WriteQueue {
         void *state;
         int news_fd;
 
-        pthread_t thread;
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
-        bool running;  /* there is a thread */
-        bool stopping; /* it ends once the queue is empty, and tries nothing twice */
+        Worker worker; /* which ends once the queue is empty, and then tries nothing twice */
 
         Entry *entries; /* uthash */
         Entry *queue;   /* utlist: the same, in the order in which they began to wait */
@@ -97,7 +93,7 @@ static int queue_add(WriteQueue *q, Entry *e) {
         Entry *next = NULL;
         int r = 0;
 
-        pthread_mutex_lock(&q->lock);
+        worker_lock(&q->worker);
 
         Entry *old = queue_find(q, e->mapping->id);
         if (old) {
@@ -114,8 +110,8 @@ static int queue_add(WriteQueue *q, Entry *e) {
         if (drop || r < 0)
                 entry_free(e);
 
-        pthread_cond_broadcast(&q->changed);
-        pthread_mutex_unlock(&q->lock);
+        worker_wake(&q->worker);
+        worker_unlock(&q->worker);
         return r;
 }
 
@@ -137,7 +133,7 @@ static void queue_return(WriteQueue *q, Entry *e) {
         bool newer = queue_find(q, e->mapping->id);
 
         e->failed = true;
-        if (!newer && !q->stopping && queue_link(q, e, NULL) >= 0)
+        if (!newer && !q->worker.stopping && queue_link(q, e, NULL) >= 0)
                 return;
 
         q->n_lost += !newer;
@@ -162,14 +158,14 @@ static int queue_write(WriteQueue *q) {
         }
         q->n_written += n;
 
-        pthread_mutex_unlock(&q->lock);
+        worker_unlock(&q->worker);
         for (size_t i = 0; i < n; i++) {
                 int r = entry_write(q->backend, q->state, batch[i]);
 
                 batch[i]->failed = r < 0;
                 error = error ?: r;
         }
-        pthread_mutex_lock(&q->lock);
+        worker_lock(&q->worker);
 
         for (size_t i = 0; i < n; i++)
                 if (batch[i]->failed) {
@@ -186,7 +182,7 @@ static bool queue_is_sync_due(const WriteQueue *q) {
                 return false;
 
         return !q->backend->sync || q->n_written >= STORE_WRITTEN_MAX ||
-               now_monotonic() >= q->next_sync || (q->stopping && !q->queue);
+               now_monotonic() >= q->next_sync || (q->worker.stopping && !q->queue);
 }
 
 /* Returns: 0, or a negative errno and all that was written since the last time is to be written again. */
@@ -197,13 +193,13 @@ static int queue_sync(WriteQueue *q) {
         q->next_sync = now_monotonic() + STORE_SYNC_USEC;
 
         /* They may be many, and nobody else looks at them: the lock is not held for it. */
-        pthread_mutex_unlock(&q->lock);
+        worker_unlock(&q->worker);
         if (q->backend->sync)
                 r = MIN(q->backend->sync(q->state), 0);
         if (r >= 0)
                 DL_FOREACH_SAFE(q->written, e, next)
                         entry_free(e);
-        pthread_mutex_lock(&q->lock);
+        worker_lock(&q->worker);
 
         if (r < 0)
                 DL_FOREACH_SAFE(q->written, e, next)
@@ -239,46 +235,32 @@ static void queue_report_dropped(WriteQueue *q) {
                             (unsigned long long) n, q->backend->name);
 }
 
-/* Waits until something happens. Returns: false once it is @usec, a time of now_monotonic(). */
-static bool queue_wait_until(WriteQueue *q, usec_t usec) {
-        const struct timespec until = {
-                .tv_sec = (time_t) (usec / USEC_PER_SEC),
-                .tv_nsec = (long) (usec % USEC_PER_SEC * 1000),
-        };
-
-        return pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0;
-}
-
 /* Waits for something to be written or synced, or for the end. */
 static void queue_wait(WriteQueue *q) {
-        while (!q->queue && !q->stopping)
-                if (!q->written)
-                        pthread_cond_wait(&q->changed, &q->lock);
-                else if (!queue_wait_until(q, q->next_sync))
+        while (!q->queue && !q->worker.stopping)
+                if (!worker_wait_until(&q->worker, q->written ? q->next_sync : USEC_INFINITY))
                         break;
 }
 
 static void queue_wait_to_retry(WriteQueue *q, unsigned seconds) {
         usec_t until = now_monotonic() + seconds * USEC_PER_SEC;
 
-        while (!q->stopping && queue_wait_until(q, until))
+        while (!q->worker.stopping && worker_wait_until(&q->worker, until))
                 ;
 }
 
 static void queue_rest(WriteQueue *q) {
-        if (q->stopping)
+        if (q->worker.stopping)
                 return;
 
-        pthread_mutex_unlock(&q->lock);
+        worker_unlock(&q->worker);
         nanosleep(&(struct timespec){.tv_nsec = STORE_REST_USEC * 1000}, NULL);
-        pthread_mutex_lock(&q->lock);
+        worker_lock(&q->worker);
 }
 
-static void *worker(void *userdata) {
+static void run(void *userdata) {
         WriteQueue *q = userdata;
         unsigned retry_sec = 1;
-
-        pthread_mutex_lock(&q->lock);
 
         for (;;) {
                 queue_wait(q);
@@ -310,20 +292,13 @@ static void *worker(void *userdata) {
                 log_error("Changes of %u VMs could not be stored by Backend=%s", q->n_lost,
                           q->backend->name);
 
-        pthread_mutex_unlock(&q->lock);
+        worker_unlock(&q->worker);
         q->backend->close(q->state);
-        pthread_mutex_lock(&q->lock);
-        q->running = false;
-        pthread_cond_broadcast(&q->changed);
-        pthread_mutex_unlock(&q->lock);
-
-        return NULL;
+        worker_lock(&q->worker);
 }
 
 int write_queue_new(const VspcBackend *backend, void *state, WriteQueue **ret) {
         _cleanup_free_ WriteQueue *q = calloc(1, sizeof(WriteQueue));
-        pthread_condattr_t monotonic;
-
         if (!q)
                 return -ENOMEM;
 
@@ -331,12 +306,7 @@ int write_queue_new(const VspcBackend *backend, void *state, WriteQueue **ret) {
         if (q->news_fd < 0)
                 return -errno;
 
-        pthread_condattr_init(&monotonic);
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        pthread_cond_init(&q->changed, &monotonic);
-        pthread_condattr_destroy(&monotonic);
-        pthread_mutex_init(&q->lock, NULL);
-
+        q->worker = WORKER_INIT;
         q->backend = backend;
         q->state = state;
         *ret = TAKE_PTR(q);
@@ -344,44 +314,26 @@ int write_queue_new(const VspcBackend *backend, void *state, WriteQueue **ret) {
 }
 
 int write_queue_start(WriteQueue *q) {
-        q->running = true;
-
-        int r = pthread_create(&q->thread, NULL, worker, q);
-        if (r != 0)
-                q->running = false;
-
-        return -r;
+        return worker_start(&q->worker, "store", run, q);
 }
 
-/* Returns: whether the thread has ended; if not, *ret_left says how many changes are not stored. */
-static bool queue_stop(WriteQueue *q, size_t *ret_left) {
-        usec_t until = now_monotonic() + STORE_STOP_SEC * USEC_PER_SEC;
+static void queue_report_left(WriteQueue *q) {
+        worker_lock(&q->worker);
+        size_t n = HASH_CNT(handle, q->entries) + q->n_written;
+        worker_unlock(&q->worker);
 
-        pthread_mutex_lock(&q->lock);
-        q->stopping = true;
-        pthread_cond_broadcast(&q->changed);
-        while (q->running && queue_wait_until(q, until))
-                ;
-        bool ended = !q->running;
-        *ret_left = HASH_CNT(handle, q->entries) + q->n_written;
-        pthread_mutex_unlock(&q->lock);
-
-        return ended;
+        log_error("Backend=%s has not stored %zu changes within %u s, ending without it", q->backend->name, n,
+                  STORE_STOP_SEC);
 }
 
 WriteQueue *write_queue_free(WriteQueue *q) {
         Entry *e, *next;
-        size_t n_left;
 
-        if (!q->running)
+        if (q->worker.n_threads == 0)
                 q->backend->close(q->state);
-        else if (queue_stop(q, &n_left))
-                pthread_join(q->thread, NULL);
-        else {
-                /* It is in the backend, and goes with the process; so does what it uses. */
-                log_error("Backend=%s has not stored %zu changes within %u s, ending without it", q->backend->name,
-                          n_left, STORE_STOP_SEC);
-                pthread_detach(q->thread);
+        else if (!worker_stop(&q->worker, STORE_STOP_SEC * USEC_PER_SEC, NULL)) {
+                /* The thread is in the backend, and goes with the process; so does what it uses. */
+                queue_report_left(q);
                 return NULL;
         }
 
@@ -391,16 +343,15 @@ WriteQueue *write_queue_free(WriteQueue *q) {
         }
 
         safe_close(q->news_fd);
-        pthread_cond_destroy(&q->changed);
-        pthread_mutex_destroy(&q->lock);
+        worker_done(&q->worker);
         free(q);
         return NULL;
 }
 
 int write_queue_error(WriteQueue *q) {
-        pthread_mutex_lock(&q->lock);
+        worker_lock(&q->worker);
         int error = q->error;
-        pthread_mutex_unlock(&q->lock);
+        worker_unlock(&q->worker);
 
         return error;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <pthread.h>
 #include <pwd.h>
 #include <sys/eventfd.h>
 #include <utlist.h>
 
 #include "basic/text.h"
+#include "basic/worker.h"
 #include "user-names.h"
 
 /* The longest passwd record of one user */
@@ -20,11 +20,9 @@ typedef enum LookupState {
 
 /* What the loop and the thread share. As NSS may hang, the loop abandons it instead of waiting, and the thread frees it. */
 typedef struct Lookup {
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
+        Worker worker;
         LookupState state;
-        bool abandoned;
-        int done_fd; /* an eventfd of the loop's; not to be touched once it is abandoned */
+        int done_fd; /* an eventfd of the loop's; not to be touched once the worker is stopping */
         uid_t uid;
         char *name; /* NULL: none */
 } Lookup;
@@ -53,9 +51,10 @@ struct UserNames {
         User users[USER_NAMES_MAX];
 };
 
-static void lookup_free(Lookup *l) {
-        pthread_cond_destroy(&l->changed);
-        pthread_mutex_destroy(&l->lock);
+static void lookup_free(void *lookup) {
+        Lookup *l = lookup;
+
+        worker_done(&l->worker);
         free(l->name);
         free(l);
 }
@@ -71,84 +70,66 @@ static char *find_name(uid_t uid) {
         return text_sanitize(found->pw_name, strlen(found->pw_name), USER_NAME_MAX);
 }
 
-static void *look_up(void *userdata) {
+static void look_up(void *userdata) {
         Lookup *l = userdata;
 
-        pthread_mutex_lock(&l->lock);
-        while (!l->abandoned) {
+        while (!l->worker.stopping) {
                 if (l->state != LOOKUP_WANTED) {
-                        pthread_cond_wait(&l->changed, &l->lock);
+                        (void) worker_wait_until(&l->worker, USEC_INFINITY);
                         continue;
                 }
 
                 uid_t uid = l->uid;
                 l->state = LOOKUP_RUNNING;
-                pthread_mutex_unlock(&l->lock);
+                worker_unlock(&l->worker);
                 char *name = find_name(uid);
-                pthread_mutex_lock(&l->lock);
+                worker_lock(&l->worker);
 
                 l->name = name;
                 l->state = LOOKUP_DONE;
-                if (!l->abandoned)
+                if (!l->worker.stopping)
                         (void) eventfd_write(l->done_fd, 1);
         }
-        pthread_mutex_unlock(&l->lock);
-
-        lookup_free(l);
-        return NULL;
 }
 
 static Lookup *lookup_new(int done_fd) {
-        pthread_t thread;
-
         Lookup *l = calloc(1, sizeof(Lookup));
         if (!l)
                 return NULL;
 
-        pthread_mutex_init(&l->lock, NULL);
-        pthread_cond_init(&l->changed, NULL);
+        l->worker = WORKER_INIT;
         l->done_fd = done_fd;
-
-        if (pthread_create(&thread, NULL, look_up, l) != 0) {
+        if (worker_start(&l->worker, "user-names", look_up, l) < 0) {
                 lookup_free(l);
                 return NULL;
         }
 
-        (void) pthread_setname_np(thread, "user-names");
-        (void) pthread_detach(thread);
         return l;
-}
-
-static void lookup_abandon(Lookup *l) {
-        pthread_mutex_lock(&l->lock);
-        l->abandoned = true;
-        pthread_cond_signal(&l->changed);
-        pthread_mutex_unlock(&l->lock);
 }
 
 /* Returns: whether the thread was idle and now looks for @uid. */
 static bool lookup_start(Lookup *l, uid_t uid) {
-        pthread_mutex_lock(&l->lock);
+        worker_lock(&l->worker);
         bool idle = l->state == LOOKUP_IDLE;
         if (idle) {
                 l->uid = uid;
                 l->state = LOOKUP_WANTED;
-                pthread_cond_signal(&l->changed);
+                worker_wake(&l->worker);
         }
-        pthread_mutex_unlock(&l->lock);
+        worker_unlock(&l->worker);
 
         return idle;
 }
 
 /* Returns: whether there is an answer. */
 static bool lookup_finish(Lookup *l, char **ret_name) {
-        pthread_mutex_lock(&l->lock);
+        worker_lock(&l->worker);
         bool done = l->state == LOOKUP_DONE;
         if (done) {
                 *ret_name = TAKE_PTR(l->name);
                 l->state = LOOKUP_IDLE;
         }
-        pthread_mutex_unlock(&l->lock);
+        worker_unlock(&l->worker);
 
         return done;
 }
@@ -285,8 +266,8 @@ int user_names_new(Poller *poller, UserNames **ret) {
 }
 
 UserNames *user_names_free(UserNames *n) {
-        if (n->lookup)
-                lookup_abandon(n->lookup);
+        if (n->lookup && worker_stop(&n->lookup->worker, 0, lookup_free))
+                lookup_free(n->lookup);
         if (n->done.fd >= 0)
                 poller_close(n->poller, &n->done);
         timeout_queue_done(&n->timeouts);
