@@ -9,7 +9,7 @@ static RingSlot *ring_slot(const Ring *r, uint64_t position) {
 }
 
 void ring_init(Ring *r, uint64_t keep, uint64_t lag_max) {
-        *r = (Ring){};
+        *r = (Ring){.held = UINT64_MAX};
         ring_set_bounds(r, keep, lag_max);
 }
 
@@ -26,9 +26,9 @@ void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max) {
         r->lag_max = MAX(lag_max, (uint64_t) RING_LAG_MIN);
 }
 
-/* How many slots it takes from begin to the block in which @end stands. */
+/* How many slots it takes from the oldest block to the one in which @end stands. */
 static size_t ring_slots_needed(const Ring *r, uint64_t end) {
-        return (end - r->begin) / RING_BLOCK_SIZE + 1;
+        return (end - r->oldest) / RING_BLOCK_SIZE + 1;
 }
 
 static int ring_resize(Ring *r, size_t n_slots) {
@@ -37,7 +37,7 @@ static int ring_resize(Ring *r, size_t n_slots) {
                 return -ENOMEM;
 
         Ring moved = {.slots = slots, .n_slots = n_slots};
-        for (uint64_t p = r->begin; r->n_slots > 0 && p <= r->end; p += RING_BLOCK_SIZE)
+        for (uint64_t p = r->oldest; r->n_slots > 0 && p <= r->end; p += RING_BLOCK_SIZE)
                 *ring_slot(&moved, p) = *ring_slot(r, p);
 
         free(r->slots);
@@ -55,12 +55,21 @@ static int ring_grow(Ring *r, uint64_t end) {
         return n_slots == r->n_slots ? 0 : ring_resize(r, n_slots);
 }
 
-static void ring_drop_block(Ring *r) {
-        RingSlot *slot = ring_slot(r, r->begin);
+/* Frees what neither cursors nor the holder need. */
+static void ring_free_oldest(Ring *r) {
+        while (r->oldest < r->begin && r->oldest + RING_BLOCK_SIZE <= r->held) {
+                RingSlot *slot = ring_slot(r, r->oldest);
 
-        free(slot->block);
-        *slot = (RingSlot){};
+                free(slot->block);
+                *slot = (RingSlot){};
+                r->oldest += RING_BLOCK_SIZE;
+        }
+}
+
+static void ring_drop_block(Ring *r) {
+        ring_slot(r, r->begin)->cursors = 0;
         r->begin += RING_BLOCK_SIZE;
+        ring_free_oldest(r);
 }
 
 /* Blocks for what is to come up to @end. */
@@ -128,13 +137,18 @@ void ring_drop(Ring *r, uint64_t position) {
         while (r->begin + RING_BLOCK_SIZE <= position)
                 ring_drop_block(r);
 
-        if (position < r->end)
+        if (position < r->end || r->oldest < r->begin)
                 return;
 
         if (r->n_slots > 0)
                 free(ring_slot(r, r->end)->block);
         free(TAKE_PTR(r->slots));
         r->n_slots = 0;
+}
+
+void ring_hold(Ring *r, uint64_t position) {
+        r->held = position;
+        ring_free_oldest(r);
 }
 
 size_t ring_space(Ring *r) {
@@ -151,7 +165,7 @@ uint64_t ring_scrollback(const Ring *r) {
 size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n_max) {
         size_t n = 0;
 
-        assert(position >= r->begin && position <= r->end);
+        assert(position >= r->oldest && position <= r->end);
 
         for (; position < r->end && n < n_max; n++) {
                 size_t offset = position % RING_BLOCK_SIZE;
@@ -165,7 +179,7 @@ size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n
 }
 
 void ring_read(const Ring *r, uint64_t position, void *data, size_t n) {
-        assert(position >= r->begin && position + n <= r->end);
+        assert(position >= r->oldest && position + n <= r->end);
 
         while (n > 0) {
                 size_t offset = position % RING_BLOCK_SIZE;

@@ -13,6 +13,10 @@
  * @keep + @lag_max bytes in all. Memory comes in blocks and only while there is something in them: a VM that
  * has said nothing has none.
  *
+ * Besides its cursors a ring may have one holder, which is not bound by lag_max and does not count for it: what comes
+ * after the position that it holds stays there to be read, though cursors cannot go there any more. The holder itself
+ * sees to it that this is not too much.
+ *
  * Each cursor marks the block it stands in, be it only the one that will come next, so that the oldest block is
  * known to be free or not in O(1), whatever the number of cursors.
  */
@@ -27,12 +31,14 @@ typedef struct RingSlot {
 } RingSlot;
 
 typedef struct Ring {
-        RingSlot *slots; /* of block b: slots[b % n_slots], from that of begin to that of end */
+        RingSlot *slots; /* of block b: slots[b % n_slots], from that of `oldest` to that of `end` */
         size_t n_slots;  /* a power of two, or 0 while there is neither output nor cursor */
+        uint64_t oldest; /* a multiple of RING_BLOCK_SIZE; before begin if the holder needs that */
         uint64_t begin;  /* a multiple of RING_BLOCK_SIZE */
         uint64_t end;
         uint64_t keep;
         uint64_t lag_max;
+        uint64_t held; /* from where on the holder needs what is there; UINT64_MAX: there is no holder */
 } Ring;
 
 typedef struct RingCursor {
@@ -49,6 +55,10 @@ void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max);
 /* Appends @n bytes. The oldest go if the ring would exceed its bound. Returns: 0 or -ENOMEM: then the data,
  * or what was left of it, is not in the ring. */
 int ring_append(Ring *r, const void *data, size_t n);
+
+/* What is there from @position on stays there until this is called with another one. Nothing is brought back: @position is
+ * at or after `oldest` and the one before. UINT64_MAX: there is no holder (any more). */
+void ring_hold(Ring *r, uint64_t position);
 
 /* How many bytes can be appended so that no cursor loses any that it has not lost yet. */
 size_t ring_space(Ring *r);

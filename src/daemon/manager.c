@@ -107,15 +107,15 @@ static const char *manager_describe_effect(const Manager *m) {
 static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
         Manager *m = userdata;
         const ConcentratorCounts *n = concentrator_counts(m->concentrator);
-        int store = store_error(m->store), files = console_log_error(m->console_log);
-        const char *problem = m->problem ?: "see the log";
+        int store = store_error(m->store), logging = 0;
+        const char *problem = m->problem ?: "see the log", *not_logged = console_log_problem(m->console_log, &logging);
         _cleanup_free_ char *text = NULL;
 
-        if (asprintf(&text, "%u %s, %u %s%s%s%s%s%s%s%s%.*s", n->n_connected, n->n_connected == 1 ? "VM" : "VMs",
+        if (asprintf(&text, "%u %s, %u %s%s%s%s%s%s%s%s%s%s%.*s", n->n_connected, n->n_connected == 1 ? "VM" : "VMs",
                      n->n_clients, n->n_clients == 1 ? "client" : "clients",
                      store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
-                     files < 0 ? ", consoles cannot be logged to files: " : "",
-                     files < 0 ? strerror(-files) : "",
+                     not_logged ? ", " : "", not_logged ?: "", not_logged ? ": " : "",
+                     not_logged ? strerror(-logging) : "",
                      m->has_problem ? ", " : "", m->has_problem ? manager_describe_effect(m) : "",
                      m->has_problem ? ": " : "",
                      m->has_problem ? (int) text_fit(problem, STATUS_PROBLEM_MAX) : 0, problem) < 0)
@@ -214,7 +214,6 @@ static void on_read(Reading *reading, void *userdata) {
                 log_info("Configuration reloaded");
         }
 
-        console_log_reopen(m->console_log); /* logrotate relies on it */
         (void) on_status(NULL, 0, m);
         notifier_ready(m->notifier);
         admin_reloaded(m->admin, m->n_reloads, r, p->text, p->n_kept);

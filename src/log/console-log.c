@@ -1,32 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <sys/eventfd.h>
+#include <inttypes.h>
+#include <sys/random.h>
+#include <utlist.h>
 
 #include "basic/log.h"
+#include "basic/text.h"
 #include "console-log.h"
-#include "file-sink.h"
-#include "journal-sink.h"
+#include "console/console.h"
+#include "log-sender.h"
 
-/* How long to wait at the end for a journal or a disk that takes nothing. */
+/* How long to wait at the end for vspc-logger */
 #define STOP_WAIT_USEC (2 * USEC_PER_SEC)
+#define STOP_TURN_USEC (10 * USEC_PER_MSEC)
+
+/* VMs that have been forgotten before all that they had said was logged. What more of them have said is given up. */
+#define GONE_MAX 1024U
 
 /* What a console that has said something has here. */
 struct LoggedConsole {
-        ConsoleLabel *label;
-        SpoolStream *journal, *file; /* NULL: not logged to it */
+        ConsoleLog *log;
+        Console *console; /* NULL: it has been forgotten, and its ring is here */
+        Ring ring;
+        bool away; /* its VM says nothing any more: it goes once all has been logged */
+        LoggedConsole *prev, *next; /* of those without a console */
+        LogReader readers[_LOG_KIND_MAX];
 };
 
 struct ConsoleLog {
         Concentrator *concentrator;
         ConcentratorObserver observer;
         ConsoleLogSettings settings;
-        JournalSink *journal; /* NULL: never wanted so far */
-        FileSink *files;
+        LogSender *senders[_LOG_KIND_MAX]; /* NULL: never wanted so far */
+        uint64_t epoch;        /* that of a console is its number added to it */
         RateLimit failures; /* to log what VMs say */
+        LoggedConsole *gone;   /* utlist: those without a console, the oldest first */
+        unsigned n_gone;
 
         ConsoleLogHandler changed;
         void *userdata;
-        sd_event_source *news; /* of the files' errors */
 };
 
 void console_log_settings_init(ConsoleLogSettings *s) {
@@ -37,137 +49,203 @@ void console_log_settings_done(ConsoleLogSettings *s) {
         free(TAKE_PTR(s->prefix));
 }
 
-static void record_free(ConsoleLog *l, Console *console) {
-        LoggedConsole *record = TAKE_PTR(console->logged);
+static bool is_wanted(const ConsoleLog *l, LogKind kind) {
+        return l->senders[kind] && (kind == LOG_TO_JOURNAL ? l->settings.journal : l->settings.files);
+}
 
-        if (!record)
-                return;
+/* Whatever of it has not been logged yet is given up. */
+static void record_free(LoggedConsole *record) {
+        ConsoleLog *l = record->log;
 
-        if (record->journal)
-                spool_end(journal_sink_spool(l->journal), record->journal);
-        if (record->file)
-                spool_end(file_sink_spool(l->files), record->file);
-        console_label_unrefp(&record->label);
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                log_reader_done(&record->readers[kind]);
+
+        if (record->console) {
+                ring_hold(&record->console->ring, UINT64_MAX);
+                record->console->logged = NULL;
+        } else {
+                ring_done(&record->ring);
+                DL_DELETE(l->gone, record);
+                l->n_gone--;
+        }
         free(record);
 }
 
-static int record_new(ConsoleLog *l, Console *console) {
-        const ConsoleLogSettings *settings = &l->settings;
-        bool journal = settings->journal && l->journal, files = settings->files && l->files;
+static bool record_is_idle(const LoggedConsole *record) {
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                if (!log_reader_is_idle(&record->readers[kind]))
+                        return false;
 
+        return true;
+}
+
+/* The ring keeps what the reader that is furthest behind needs. */
+static void record_settle(LoggedConsole *record) {
+        uint64_t held = UINT64_MAX;
+
+        if (record->away && record_is_idle(record)) {
+                record_free(record);
+                return;
+        }
+
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                if (!log_reader_is_idle(&record->readers[kind]))
+                        held = MIN(held, record->readers[kind].held);
+        ring_hold(record->console ? &record->console->ring : &record->ring, held);
+}
+
+static LoggedConsole *record_of(LogReader *r, LogKind kind) {
+        return container_of(r - kind, LoggedConsole, readers[0]);
+}
+
+static void on_journal_released(LogReader *r) {
+        record_settle(record_of(r, LOG_TO_JOURNAL));
+}
+
+static void on_files_released(LogReader *r) {
+        record_settle(record_of(r, LOG_TO_FILES));
+}
+
+static int record_new(ConsoleLog *l, Console *console) {
         LoggedConsole *record = calloc(1, sizeof(LoggedConsole));
         if (!record)
                 return -ENOMEM;
 
+        record->log = l;
+        record->console = console;
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                if (l->senders[kind])
+                        log_reader_init(&record->readers[kind], log_sender_backlog(l->senders[kind]), &console->ring);
         console->logged = record;
-        record->label = console_label_new(console);
-        if (record->label && journal)
-                record->journal = journal_sink_open(l->journal, record->label);
-        if (record->label && files)
-                record->file = file_sink_open(l->files, record->label, settings->prefix, settings->mode);
-
-        if (record->label && (record->journal || !journal) && (record->file || !files))
-                return 0;
-
-        record_free(l, console);
-        return -ENOMEM;
+        return 0;
 }
 
-/* It is under the name that the VM has now that what it says now is logged. */
-static const LoggedConsole *record_of(ConsoleLog *l, Console *console) {
-        const LoggedConsole *record = console->logged;
-
-        if (record && console_label_fits(record->label, console))
-                return record;
-
-        record_free(l, console);
-        return record_new(l, console) >= 0 ? console->logged : NULL;
+/* Nothing more is logged as what the console is called now. */
+static void record_end(LoggedConsole *record) {
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                if (!log_reader_is_idle(&record->readers[kind])) {
+                        log_reader_end(&record->readers[kind]);
+                        log_sender_wake(record->log->senders[kind], false);
+                }
 }
 
-static void on_output(ConcentratorObserver *observer, Console *console, const uint8_t *data, size_t n) {
+/* Whether what the console says now belongs to the stream that the reader has. */
+static bool reader_fits(const LogReader *r, const Console *c) {
+        const LogOpen *open = log_reader_current(r);
+
+        return open && open->port == c->port && streq(open->name, c->name) && streq(open->uri, c->uri);
+}
+
+static int reader_begin(ConsoleLog *l, LogReader *r, const Console *c, uint64_t position) {
+        return log_reader_begin(r, position,
+                                &(LogOpen){
+                                        .epoch = l->epoch + c->record.number,
+                                        .mode = l->settings.mode,
+                                        .port = c->port,
+                                        .name = c->name,
+                                        .uuid = c->uuid_text,
+                                        .uri = c->uri,
+                                        .prefix = l->settings.prefix ?: "",
+                                });
+}
+
+/* It is under the name that the VM has now that what it says now is logged. @n: the bytes at the end of its ring. */
+static int record_output(LoggedConsole *record, LogKind kind, size_t n) {
+        LogReader *r = &record->readers[kind];
+        const Console *c = record->console;
+
+        if (!reader_fits(r, c)) {
+                int k = reader_begin(record->log, r, c, c->ring.end - n);
+
+                /* Renamed so often that vspc-logger could not follow, it goes on under the name before. */
+                if (k < 0 && (k != -ENOBUFS || !log_reader_current(r)))
+                        return k;
+        }
+
+        log_sender_wake(record->log->senders[kind], log_reader_output(r));
+        return 0;
+}
+
+static void on_output(ConcentratorObserver *observer, Console *console, _unused_ const uint8_t *data, size_t n) {
         ConsoleLog *l = container_of(observer, ConsoleLog, observer);
+        int r = 0;
 
         if (!l->settings.journal && !l->settings.files)
                 return;
 
-        const LoggedConsole *record = record_of(l, console);
-        if (!record) {
-                if (log_rate_limit_pass(&l->failures, concentrator_now(console->concentrator)) > 0)
-                        console_log(console, LOG_ERR, NULL, NULL,
-                                    "no memory to log its output, %zu bytes are not logged", n);
-                return;
-        }
+        if (!console->logged)
+                r = record_new(l, console);
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX && r >= 0; kind++)
+                if (is_wanted(l, kind)) {
+                        console->logged->away = false;
+                        r = record_output(console->logged, kind, n);
+                }
 
-        if (record->journal)
-                spool_put(journal_sink_spool(l->journal), record->journal, data, n);
-        if (record->file)
-                spool_put(file_sink_spool(l->files), record->file, data, n);
+        if (r < 0 && log_rate_limit_pass(&l->failures, concentrator_now(console->concentrator)) > 0)
+                console_log(console, LOG_ERR, NULL, NULL, "no memory to log its output, %zu bytes are not logged", n);
+}
+
+/* Of VMs that are gone there may be thousands; what one says when it is back makes a new record. */
+static void on_disconnected(LoggedConsole *record) {
+        record->away = true;
+        record_end(record);
+        record_settle(record);
+}
+
+/* What has not been logged yet outlives the console. */
+static void on_removed(ConsoleLog *l, LoggedConsole *record) {
+        Console *console = record->console;
+
+        record->ring = TAKE(console->ring, (Ring){});
+        record->console = NULL;
+        console->logged = NULL;
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                record->readers[kind].ring = &record->ring;
+        DL_APPEND(l->gone, record);
+        if (++l->n_gone > GONE_MAX)
+                record_free(l->gone);
 }
 
 static void on_event(ConcentratorObserver *observer, Console *console, ConsoleEvent event,
                      _unused_ const Client *client) {
-        /* Of VMs that are gone there may be thousands; what one says when it is back makes a new one. */
-        if (event == CONSOLE_DISCONNECTED || event == CONSOLE_REMOVED)
-                record_free(container_of(observer, ConsoleLog, observer), console);
+        ConsoleLog *l = container_of(observer, ConsoleLog, observer);
+
+        if (console->logged && (event == CONSOLE_DISCONNECTED || event == CONSOLE_REMOVED))
+                on_disconnected(console->logged);
+        if (console->logged && event == CONSOLE_REMOVED)
+                on_removed(l, console->logged);
 }
 
-/* $LOGS_DIRECTORY may be several, separated by colons (systemd.exec(5)). */
-static char *logs_folder(void) {
-        const char *folders = getenv("LOGS_DIRECTORY");
-
-        return folders && *folders ? strndup(folders, strcspn(folders, ":")) : NULL;
-}
-
-static void start_journal(ConsoleLog *l) {
-        if (l->journal)
-                return;
-
-        int r = journal_sink_new(&l->journal);
-        if (r < 0)
-                log_error_errno(r, "Cannot log consoles to the journal, going on without: %m");
-}
-
-static int on_news(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
+static void on_sender_changed(void *userdata) {
         ConsoleLog *l = userdata;
-        eventfd_t ignored;
 
-        (void) eventfd_read(fd, &ignored);
         l->changed(l->userdata);
-        return 0;
 }
 
-static void start_files(ConsoleLog *l) {
-        if (l->files)
+static void start_sender(ConsoleLog *l, LogKind kind) {
+        static void (*const released[_LOG_KIND_MAX])(LogReader *) = {on_journal_released, on_files_released};
+
+        if (l->senders[kind])
                 return;
 
-        _cleanup_free_ char *folder = logs_folder();
-        if (!folder) {
-                log_error("Files=yes has no effect: $LOGS_DIRECTORY is not set, which LogsDirectory=vspc in "
-                          "vspc.service does");
-                return;
-        }
-
-        int r = file_sink_new(folder, &l->files);
+        int r = log_sender_new(concentrator_event(l->concentrator), kind, released[kind], on_sender_changed, l, &l->senders[kind]);
         if (r < 0) {
-                log_error_errno(r, "Cannot log consoles to files in %s, going on without: %m", folder);
+                log_error_errno(r, "Cannot log consoles to %s, going on without: %m",
+                                kind == LOG_TO_JOURNAL ? "the journal" : "files");
                 return;
         }
 
-        r = sd_event_add_io(concentrator_event(l->concentrator), &l->news, file_sink_news_fd(l->files), EPOLLIN, on_news, l);
-        if (r < 0)
-                log_warning_errno(r, "The service's status will not say if consoles cannot be logged to files: %m");
-}
-
-static void start_sinks(ConsoleLog *l) {
-        if (l->settings.journal)
-                start_journal(l);
-        if (l->settings.files)
-                start_files(l);
-}
-
-static void free_records(ConsoleLog *l) {
+        /* Those who have records already are to have a reader for this as well. */
         for (Console *c = concentrator_consoles(l->concentrator); c; c = c->handle.next)
-                record_free(l, c);
+                if (c->logged)
+                        log_reader_init(&c->logged->readers[kind], log_sender_backlog(l->senders[kind]), &c->ring);
+}
+
+static void start_senders(ConsoleLog *l) {
+        if (l->settings.journal)
+                start_sender(l, LOG_TO_JOURNAL);
+        if (l->settings.files)
+                start_sender(l, LOG_TO_FILES);
 }
 
 int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, ConsoleLogHandler changed, void *userdata,
@@ -180,7 +258,9 @@ int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, Co
         l->changed = changed;
         l->userdata = userdata;
         l->settings = TAKE(*settings, (ConsoleLogSettings){});
-        start_sinks(l);
+        if (getrandom(&l->epoch, sizeof l->epoch, 0) < 0)
+                l->epoch = concentrator_now_realtime(concentrator);
+        start_senders(l);
 
         l->observer.notify = on_event;
         l->observer.output = on_output;
@@ -190,29 +270,55 @@ int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, Co
         return 0;
 }
 
+static void end_records(ConsoleLog *l) {
+        for (Console *c = concentrator_consoles(l->concentrator); c; c = c->handle.next)
+                if (c->logged)
+                        record_end(c->logged);
+}
+
+/* Taking turns: what one sink does not take is no reason to wait for the other. */
+static void drain(ConsoleLog *l) {
+        usec_t now, deadline = now_monotonic() + STOP_WAIT_USEC;
+        bool done = false;
+
+        while (!done && (now = now_monotonic()) < deadline) {
+                done = true;
+                for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                        if (l->senders[kind] && !log_sender_drain(l->senders[kind], now + STOP_TURN_USEC))
+                                done = false;
+        }
+
+        if (!done)
+                log_warning("vspc-logger takes nothing: the last of the consoles' output is not logged");
+}
+
 ConsoleLog *console_log_free(ConsoleLog *l) {
-        usec_t deadline = now_monotonic() + STOP_WAIT_USEC;
-
         concentrator_unobserve(l->concentrator, &l->observer);
-        sd_event_source_disable_unref(l->news);
-        free_records(l);
+        end_records(l);
+        drain(l);
 
-        if (l->journal)
-                journal_sink_stop(l->journal);
-        if (l->files)
-                file_sink_stop(l->files);
-        if (l->journal)
-                journal_sink_free(l->journal, deadline);
-        if (l->files)
-                file_sink_free(l->files, deadline);
+        for (Console *c = concentrator_consoles(l->concentrator); c; c = c->handle.next)
+                if (c->logged)
+                        record_free(c->logged);
+        while (l->gone)
+                record_free(l->gone);
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                log_sender_freep(&l->senders[kind]);
 
         console_log_settings_done(&l->settings);
         free(l);
         return NULL;
 }
 
-int console_log_error(const ConsoleLog *l) {
-        return l->settings.files && l->files ? file_sink_error(l->files) : 0;
+const char *console_log_problem(const ConsoleLog *l, int *ret_error) {
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
+                if (is_wanted(l, kind) && log_sender_error(l->senders[kind]) < 0) {
+                        *ret_error = log_sender_error(l->senders[kind]);
+                        return log_sender_is_unreachable(l->senders[kind]) ? "consoles cannot be logged"
+                                                                           : "consoles cannot be logged to files";
+                }
+
+        return NULL;
 }
 
 static bool settings_equal(const ConsoleLogSettings *a, const ConsoleLogSettings *b) {
@@ -225,13 +331,8 @@ void console_log_set_settings(ConsoleLog *l, ConsoleLogSettings *settings) {
 
         console_log_settings_done(&l->settings);
         l->settings = TAKE(*settings, (ConsoleLogSettings){});
-        if (changed) { /* consoles get their records anew with what they say next */
-                free_records(l);
-                start_sinks(l);
+        if (changed) { /* what consoles say next is logged as it is wanted now */
+                end_records(l);
+                start_senders(l);
         }
-}
-
-void console_log_reopen(ConsoleLog *l) {
-        if (l->files)
-                file_sink_reopen(l->files);
 }

@@ -6,9 +6,9 @@
 #include "console/concentrator.h"
 
 /*
- * ConsoleLog: what consoles say, to the journal and to files. It observes the concentrator, and on its loop
- * does no more than to hand what it hears to the threads of JournalSink and FileSink. A VM that has said
- * nothing costs nothing but a pointer.
+ * ConsoleLog: has vspc-logger log what consoles say, to the journal and to files. It observes the concentrator; for each sink
+ * there is a LogSender, and a console that has said something has a LogReader for it. A VM that has said nothing costs nothing
+ * but a pointer.
  */
 typedef struct ConsoleLog ConsoleLog;
 
@@ -22,22 +22,19 @@ typedef struct ConsoleLogSettings {
 void console_log_settings_init(ConsoleLogSettings *s);
 void console_log_settings_done(ConsoleLogSettings *s);
 
-/* Tells that console_log_error() has changed. In the event loop. */
+/* Tells that console_log_problem() has changed. In the event loop. */
 typedef void (*ConsoleLogHandler)(void *userdata);
 
 /* Takes over what @settings points to. */
 int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, ConsoleLogHandler changed, void *userdata,
                     ConsoleLog **ret);
 
-/* To be called before the concentrator goes. Waits for what is still to be written, but not for ever. */
+/* To be called before the concentrator goes. Waits for what is still to be logged, but not for ever. */
 ConsoleLog *console_log_free(ConsoleLog *l);
 DEFINE_TRIVIAL_CLEANUP_FUNC(ConsoleLog *, console_log_free);
 
-/* Returns: 0, or a negative errno while consoles cannot be logged to files. */
-int console_log_error(const ConsoleLog *l);
+/* Returns: "consoles are not logged" or the like, and why that is, as an errno; NULL: they are. */
+const char *console_log_problem(const ConsoleLog *l, int *ret_error);
 
 /* New settings; takes over what @settings points to. */
 void console_log_set_settings(ConsoleLog *l, ConsoleLogSettings *settings);
-
-/* Files may have been rotated away: they are opened anew. */
-void console_log_reopen(ConsoleLog *l);

@@ -8,6 +8,7 @@ The journal is a systemd-journald of the tests' own: this runs in a mount namesp
 
 import errno
 import glob
+import grp
 import gzip
 import json
 import os
@@ -23,9 +24,11 @@ import time
 import unittest
 
 from harness import SANITIZED, TestCase, clean_environment, main, tap, wait_for
+from helper_process import HelperProcess
 from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_clone, connected_vm, migration_target, sub
 
 CLIENT = os.environ.get("VSPC_CLIENT", "build/vspc-client")
+LOGGER = os.environ.get("VSPC_LOGGER", "build/vspc-logger")
 JOURNALD = "/lib/systemd/systemd-journald"
 SOCKET = "/run/systemd/journal/socket"
 PENDING_MAX = 256 * 1024  # bytes that are kept for a VM
@@ -107,7 +110,50 @@ class Journald:
         shutil.rmtree("/run/systemd/journal", ignore_errors=True)
 
 
-class JournalCase(TestCase):
+class Logger(HelperProcess):
+    """vspc-logger"""
+
+    def __init__(self, path, env, wrapper=()):
+        super().__init__(path, env, (*wrapper, LOGGER))
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def end(self):
+        """It has nothing to do any more: vspcd has waited for it."""
+        if self.is_running():
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+        self.close()
+
+    def n_open(self, folder):
+        """How many files it has open there."""
+        found = [os.readlink(f"/proc/{self.pid}/fd/{name}") for name in os.listdir(f"/proc/{self.pid}/fd")]
+        return sum(what.startswith(folder) for what in found)
+
+
+class LogCase(TestCase):
+    """vspcd and vspc-logger. What both log is in vspcd's log, as it is in the journal for the eye."""
+
+    logger = None
+
+    def start_logger(self, **kwargs):
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-logger-"))
+        os.chmod(folder, 0o755)
+        self.socket_path = os.path.join(folder, "logger.socket")
+        self.logger = Logger(self.socket_path, **kwargs)
+        self.addCleanup(self.logger.end)
+        return self.logger
+
+    def start(self, *args, env=None, logger_env=None, **kwargs):
+        if not self.logger:
+            self.start_logger(env=logger_env or {})
+        vspcd = super().start(*args, env={"VSPC_LOGGER_SOCKET": self.socket_path, **(env or {})}, **kwargs)
+        self.logger.forward_to(vspcd)
+        return vspcd
+
+
+class JournalCase(LogCase):
     def journal(self):
         journald = Journald()
         self.addCleanup(journald.end)
@@ -126,9 +172,12 @@ class Journal(JournalCase):
 
         entry, error = journal.entries("VSPC_VM_NAME=web01")
         self.assertEqual({k: v for k, v in entry.items() if not k.startswith("_")},
-                         {"MESSAGE": "Linux version 6.1", "PRIORITY": "6", "SYSLOG_IDENTIFIER": "vspc-console",
+                         {"MESSAGE": "Linux version 6.1", "PRIORITY": "6",
+                          "SYSLOG_IDENTIFIER": ["vspc-console", "vspc-console/web01"],
                           "VSPC_VM_NAME": "web01", "VSPC_VM_UUID": vm.id, "VSPC_URI": "rack7",
-                          "VSPC_PORT": str(vm.port)})
+                          "VSPC_PORT": str(vm.port), "VSPC_POSITION": "0", "VSPC_EPOCH": entry["VSPC_EPOCH"]})
+        self.assertRegex(entry["VSPC_EPOCH"], "^[0-9a-f]{16}$")
+        self.assertEqual((error["VSPC_POSITION"], error["VSPC_EPOCH"]), ("19", entry["VSPC_EPOCH"]))
         self.assertEqual(error["PRIORITY"], "3")
 
     def test_a_vm_without_a_port_has_no_port_field(self):
@@ -261,7 +310,8 @@ class Journal(JournalCase):
         for entry in journal.entries():
             self.assertIsInstance(entry["MESSAGE"], str, entry)  # journalctl shows what is no text as a list
             self.assertIsInstance(entry["VSPC_VM_NAME"], str, entry)
-            self.assertEqual(entry["SYSLOG_IDENTIFIER"], "vspc-console")
+            self.assertEqual(entry["SYSLOG_IDENTIFIER"][0], "vspc-console")
+            self.assertTrue(entry["SYSLOG_IDENTIFIER"][1].startswith("vspc-console/"), entry)
 
     def test_where_there_is_no_journal_that_is_said_once_and_consoles_go_on(self):
         vspcd = self.start()
@@ -281,7 +331,8 @@ class Journal(JournalCase):
     def test_what_a_journal_that_has_died_does_not_take_is_counted(self):
         """Its socket is there, and nobody hears what is sent to it."""
         journal = self.journal()
-        vm = connected_vm(self.start())
+        vspcd = self.start()
+        vm, other = connected_vm(vspcd), connected_vm(vspcd)
         client = TelnetClient(vm)
         journal.process.kill()
         journal.process.wait()
@@ -289,6 +340,9 @@ class Journal(JournalCase):
         for line in said:
             vm.send(line.encode() + b"\n")
             client.wait_data(line.encode())
+        other.send(b"the last\n")
+        other.close()
+        vspcd.wait_logged(rf"VM {other.name} .*: 8 bytes of its output are missing in the journal")
         journal = self.journal()
 
         def taken():
@@ -320,19 +374,18 @@ class Forgery(JournalCase):
 
     CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup")  # journald asks the first of these
 
-    def make_unit(self, vspcd):
-        """vspcd is a service as far as journald can see. Returns: its name."""
-        unit = f"vspc-e2e-{vspcd.pid}.service"
+    def start_as_unit(self, name="vspc-e2e-logger", **kwargs):
+        """vspc-logger is a service as far as journald can see. Returns: vspcd, and the name of the service."""
+        unit = f"{name}-{os.getpid()}.service"
         root = next((path for path in self.CGROUPS if os.path.exists(f"{path}/cgroup.procs")), None)
+        group = f"{root}/system.slice/{unit}"
         try:
-            os.makedirs(f"{root}/system.slice/{unit}")
+            os.makedirs(group)
         except OSError as e:
-            self.skipTest(f"no control group can be made for vspcd: {e}")
-        self.addCleanup(os.rmdir, f"{root}/system.slice/{unit}")
-        self.addCleanup(lambda: vspcd.status is None and vspcd.end())
-        with open(f"{root}/system.slice/{unit}/cgroup.procs", "w", encoding="ascii") as f:
-            f.write(str(vspcd.pid))
-        return unit
+            self.skipTest(f"no control group can be made for vspc-logger: {e}")
+        self.addCleanup(os.rmdir, group)
+        self.start_logger(env={}, wrapper=("sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh"))
+        return self.start(**kwargs), unit
 
     def log(self, vspcd, *args):
         return subprocess.run([CLIENT, "--socket", vspcd.admin_path, "log", *args, "--output=cat", "--no-pager"],
@@ -340,8 +393,7 @@ class Forgery(JournalCase):
 
     def test_what_others_write_is_not_shown_as_what_a_console_has_said(self):
         journal = self.journal()
-        vspcd = self.start(local=True)
-        unit = self.make_unit(vspcd)
+        vspcd, unit = self.start_as_unit(local=True)
         vm = connected_vm(vspcd, "web01")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as forger:
             for number in range(2):
@@ -405,7 +457,8 @@ class StoppedJournal(JournalCase):
         return journal.entries(f"VSPC_VM_UUID={vm.id}", "PRIORITY=4")
 
     def assert_accounted_for(self, journal, vm, sent):
-        """All that was sent in the flood is there in its order, or counted in one entry where it is missing."""
+        """All that was sent in the flood is there in its order, or counted in one entry where it is missing. What is there is
+        its beginning and its end."""
         gaps = self.gaps(journal, vm)
         self.assertEqual(len(gaps), 1)
         dropped = int(gaps[0]["MESSAGE"].split()[0])
@@ -413,14 +466,19 @@ class StoppedJournal(JournalCase):
         self.assertEqual(gaps[0]["MESSAGE_ID"], OUTPUT_NOT_LOGGED)
 
         lines = journal.lines(vm)
-        self.assertEqual((lines[0], lines[-2:]), ("hello", [gaps[0]["MESSAGE"], "it goes on"]))
+        self.assertEqual((lines[0], lines[-2:]), ("hello", ["end of flood", "it goes on"]))
         whole = [line for line in lines if len(line) == 78]
         self.assertEqual(whole, sorted(set(whole)))
-        cut = [line for line in lines[1:-1] if len(line) < 78 and "not logged" not in line]
-        self.assertLessEqual(len(cut), 2)
-        logged = 80 * len(whole) + sum(map(len, cut))
+        self.assertEqual(int(whole[-1].split()[0]), sent // 80 - 1)
+        at = lines.index(gaps[0]["MESSAGE"])
+        cut = [line for line in lines[at - 1:at + 2:2] if len(line) < 78]
+        logged = 80 * len(whole) + sum(map(len, cut)) + len("end of flood")
         self.assertLessEqual(abs(logged + dropped - sent), 80 * len(cut))
-        self.assertGreater(logged, PENDING_MAX - 65536)
+        self.assertGreater(80 * len(whole), PENDING_MAX // 2 - 65536)
+
+        positions = [int(e["VSPC_POSITION"]) for e in journal.entries(f"VSPC_VM_UUID={vm.id}")]
+        self.assertEqual(positions, sorted(set(positions)))
+        self.assertTrue(positions[at] + dropped <= positions[at + 1] < positions[at] + dropped + 80)
 
     def test_it_ends_though_the_journal_takes_nothing(self):
         journal = self.journal()
@@ -439,7 +497,7 @@ class StoppedJournal(JournalCase):
     def test_files_are_written_though_the_journal_takes_nothing(self):
         journal = self.journal()
         folder = self.enterContext(tempfile.TemporaryDirectory())
-        vspcd = self.start(env={"LOGS_DIRECTORY": folder}, console_log={"Files": "yes"})
+        vspcd = self.start(logger_env={"LOGS_DIRECTORY": folder}, console_log={"Files": "yes"})
         vm = connected_vm(vspcd)
         journal.signal(signal.SIGSTOP)
         for i in range(20):
@@ -459,22 +517,23 @@ def content(folder, vm):
         return b""
 
 
-class FilesCase(TestCase):
+class FilesCase(LogCase):
     def setUp(self):
         super().setUp()
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
 
-    def start(self, *args, console_log=None, **kwargs):
-        return super().start(*args, env={"LOGS_DIRECTORY": self.folder + ":/nowhere"},
+    def start(self, *args, console_log=None, logger_env=None, **kwargs):
+        return super().start(*args, logger_env={"LOGS_DIRECTORY": self.folder + ":/nowhere", **(logger_env or {})},
                              console_log={"Files": "yes", **(console_log or {})}, **kwargs)
+
+    def reopen(self):
+        """As "systemctl reload" does. Its files are closed when it has done that."""
+        self.logger.signal(signal.SIGHUP)
+        wait_for(lambda: self.logger.n_open(self.folder) == 0, "its files to be closed")
 
     def wait_content(self, vm, want):
         wait_for(lambda: content(self.folder, vm) == want,
                  lambda: f"{len(want)} bytes in the file, which has {content(self.folder, vm)[-200:]!r}")
-
-    def n_open(self, vspcd):
-        """How many files it has open there."""
-        return sum(what.startswith(self.folder) for _, what in vspcd.descriptors())
 
     def small_disk(self, size):
         """The folder is a disk of that size from now on."""
@@ -559,7 +618,7 @@ class Files(FilesCase):
         os.rename(path(self.folder, vm), path(self.folder, vm) + ".1")
         vm.send(b"two")
         wait_for(lambda: os.path.getsize(path(self.folder, vm) + ".1") == 6, "the old file to go on")
-        vspcd.reload()
+        self.reopen()
         vm.send(b"three")
         wait_for(lambda: b"three" in content(self.folder, vm), "the new file")
         self.assertEqual(content(self.folder, vm), b"three")
@@ -572,10 +631,11 @@ class Files(FilesCase):
                 vm.send(text)
         for vm in vms:
             self.wait_content(vm, b"onetwo")
-        self.assertLessEqual(self.n_open(vspcd), 256)
+        self.assertLessEqual(self.logger.n_open(self.folder), 256)
 
     def test_when_descriptors_run_out_files_give_way(self):
-        vspcd = self.start(VMPorts="no", nofile=140)
+        self.start_logger(env={"LOGS_DIRECTORY": self.folder}, wrapper=("prlimit", "--nofile=40"))
+        vspcd = self.start(VMPorts="no")
         vms = [connected_vm(vspcd) for _ in range(80)]
         for i in range(3):
             for vm in vms:
@@ -600,11 +660,11 @@ class Files(FilesCase):
 
     def test_without_a_folder_consoles_go_on(self):
         vspcd = super(FilesCase, self).start(console_log={"Files": "yes"})
-        vspcd.wait_logged(r"Files=yes has no effect: \$LOGS_DIRECTORY is not set")
         vm = connected_vm(vspcd)
         client = TelnetClient(vm)
         vm.send(b"hello")
         client.wait_data(b"hello")
+        vspcd.wait_logged(r"Files=yes has no effect: \$LOGS_DIRECTORY is not set")
 
 
 @unittest.skipUnless(os.path.exists("/usr/sbin/logrotate"), "logrotate is not installed")
@@ -623,15 +683,15 @@ class Logrotate(FilesCase):
         self.addCleanup(subprocess.run, ["umount", target], check=True)
 
     def make_user(self):
-        try:
-            return pwd.getpwnam("vspc")
-        except KeyError:
-            pass
-        for target, line in (("/etc/passwd", "vspc:x:64055:64055::/:/usr/sbin/nologin\n"),
-                             ("/etc/group", "vspc:x:64055:\n")):
-            with open(target, encoding="utf-8") as f:
-                self.bind(target, f.read().rstrip("\n") + "\n" + line)
-        return pwd.getpwnam("vspc")
+        for find, name, target, line in (
+                (pwd.getpwnam, "vspc-logger", "/etc/passwd", "vspc-logger:x:64055:64055::/:/usr/sbin/nologin\n"),
+                (grp.getgrnam, "vspc", "/etc/group", "vspc:x:64055:\n")):
+            try:
+                find(name)
+            except KeyError:
+                with open(target, encoding="utf-8") as f:
+                    self.bind(target, f.read().rstrip("\n") + "\n" + line)
+        return pwd.getpwnam("vspc-logger").pw_uid, grp.getgrnam("vspc").gr_gid
 
     def setUp(self):
         super().setUp()
@@ -639,31 +699,32 @@ class Logrotate(FilesCase):
             if os.geteuid() != 0 or int(f.read().split()[2]) == 1:
                 self.skipTest("vspcd cannot be made another user's: that wants root")
         self.own = self.enterContext(tempfile.TemporaryDirectory())
-        self.user = self.make_user()
+        user, group = self.make_user()
 
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/var/log"], check=True)
         self.addCleanup(subprocess.run, ["umount", "--lazy", "/var/log"], check=True)
         self.folder = "/var/log/vspc"
         os.mkdir(self.folder, 0o750)
-        os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        os.chown(self.folder, user, group)
 
-        ids = [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]
-        self.vspcd = self.start(wrapper=("setpriv", *ids))
+        ids = [f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+        self.start_logger(env={"LOGS_DIRECTORY": self.folder}, wrapper=("setpriv", *ids))
+        self.vspcd = self.start()
         self.snippet = os.path.join(self.own, "vspc")
         shutil.copyfile(self.SNIPPET, self.snippet)
         with open(os.path.join(self.own, "systemctl"), "w", encoding="ascii") as f:
-            f.write(f"#!/bin/sh\n[ \"$*\" = 'try-reload-or-restart vspc.service' ] && kill -HUP {self.vspcd.pid}\n")
+            f.write("#!/bin/sh\n[ \"$*\" = 'try-reload-or-restart vspc-logger.service' ] && kill -HUP $(cat \"$0.pid\")\n")
         os.chmod(os.path.join(self.own, "systemctl"), 0o755)
 
     def rotate(self):
-        """Returns: once vspcd has been told."""
-        since = len(self.vspcd.notifications)
+        """Returns: once vspc-logger has been told."""
+        with open(os.path.join(self.own, "systemctl.pid"), "w", encoding="ascii") as f:
+            f.write(str(self.logger.pid))
         result = subprocess.run(["/usr/sbin/logrotate", "--force", f"--state={self.own}/state", self.snippet],
                                 env=clean_environment(PATH=f"{self.own}:/usr/sbin:/usr/bin:/sbin:/bin"),
                                 capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
-        self.vspcd.wait_notified("READY=1", since)
-        wait_for(lambda: self.n_open(self.vspcd) == 0, "its files to be closed")
+        wait_for(lambda: self.logger.n_open(self.folder) == 0, "its files to be closed")
 
     def files(self, vm):
         return [name for name in os.listdir(self.folder) if vm.id in name]
@@ -740,7 +801,8 @@ class BrokenDisk(FilesCase):
         self.wait_content(vm, b"one")
         os.rename(self.folder, self.folder + ".gone")
         self.addCleanup(shutil.rmtree, self.folder + ".gone")
-        vspcd.reload()
+        self.logger.signal(signal.SIGHUP)
+        wait_for(lambda: self.logger.n_open(self.folder) == 0, "its files to be closed")
         vm.send(b"two")
         vspcd.wait_logged(r"Cannot write .*: No such file or directory")
         os.mkdir(self.folder)
@@ -749,8 +811,7 @@ class BrokenDisk(FilesCase):
 
     def test_a_disk_with_errors_costs_what_it_does_not_take(self):
         faults = self.faults()
-        vspcd = super(FilesCase, self).start(env={"LOGS_DIRECTORY": self.folder, **faults.env},
-                                             console_log={"Files": "yes"})
+        vspcd = self.start(logger_env=faults.env)
         vm = connected_vm(vspcd)
         client = TelnetClient(vm)
         vm.send(b"one")
@@ -772,8 +833,7 @@ class BrokenDisk(FilesCase):
         vm = connected_vm(vspcd)
         vm.send(b"one")
         self.wait_content(vm, b"one")
-        vspcd.reload()
-        wait_for(lambda: self.n_open(vspcd) == 0, "its files to be closed")
+        self.reopen()
         subprocess.run(["mount", "-o", "remount,bind,ro", self.folder], check=True)
         vm.send(b"two")
         vspcd.wait_logged(r"Cannot write .*: Read-only file system")

@@ -6,7 +6,7 @@
  */
 
 #include "fuzz.h"
-#include "log/line-splitter.h"
+#include "logger/line-splitter.h"
 #include "utf8.h"
 
 typedef struct Digest {

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What "meson install" puts where, and that systemd understands it. Usage: test-install.sh BUILD PREFIX UNITDIR
-# SYSUSERSDIR TMPFILESDIR SBINDIR CATALOGDIR HOOKSDIR PRESETDIR
+# SYSUSERSDIR TMPFILESDIR SBINDIR CATALOGDIR HELPERDIR PRESETDIR
 
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
-build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6 catalogdir=$7 hooksdir=$8 presetdir=$9
+build=$1 prefix=$2 unitdir=$3 sysusersdir=$4 tmpfilesdir=$5 sbindir=$6 catalogdir=$7 helperdir=$8 presetdir=$9
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -19,9 +19,9 @@ problem() {
 DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
 
 for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-completion/completions/vspc-client" \
-    "$unitdir"/vspc{,-hooks}.{socket,service} "$unitdir"/vspc-admin{,-tls}.socket \
+    "$unitdir"/vspc{,-hooks,-logger}.{socket,service} "$unitdir"/vspc-admin{,-tls}.socket \
     "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /usr/lib/vspc/vspc.conf \
-    "$prefix"/share/man/man1/vspc-client.1 "$prefix"/share/man/man8/vspcd.8 "$prefix"/share/man/man5/vspc.conf.5 \
+    "$prefix"/share/man/man1/vspc-client.1 "$prefix"/share/man/man8/vspc{d,-logger}.8 "$prefix"/share/man/man5/vspc.conf.5 \
     "$prefix/share/man/man7/org.vspc.Concentrator.7" "$prefix/share/man/man5/org.vspc.Concentrator1.5" \
     "$prefix"/share/man/man7/vspc{,-from-vspcpy,.clients,.hooks}.7 "$catalogdir/vspc.catalog" \
     /usr/lib/vspc/{esxi-6,log-namespace,logrotate,reserved-ports}.conf \
@@ -29,8 +29,9 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     [ -f "$root$file" ] || problem "$file is not installed"
 done
 
-[ -x "$root$hooksdir/vspc-hooks" ] || problem "vspc-hooks is not installed, or not executable"
-[ -x "$root/usr/lib/vspc/import-vspcpy" ] || problem "import-vspcpy is not installed, or not executable"
+for program in "$helperdir"/vspc-{hooks,logger} /usr/lib/vspc/{import-vspcpy,upgrade-notes}; do
+    [ -x "$root$program" ] || problem "$program is not installed, or not executable"
+done
 
 # GnuTLS is the only TLS library, also of what other libraries bring with them.
 for program in vspcd vspc-client vspc-sim; do
@@ -40,7 +41,7 @@ done
 
 # Each unit and each program has a page, if only one that leads to another.
 man=$root$prefix/share/man
-for name in vspc vspcd vspc-client vspc-hooks import-vspcpy $(cd "$root$unitdir" && ls); do
+for name in vspc vspcd vspc-client vspc-hooks vspc-logger import-vspcpy $(cd "$root$unitdir" && ls); do
     page=$(find "$man" -name "$name.[1-8]")
     [ -n "$page" ] || { problem "there is no manual page for $name"; continue; }
     target=$man/$(sed -n 's/^\.so //p' "$page")
@@ -75,9 +76,10 @@ sed 's/^#\([A-Z]\)/\1/' "$root/usr/lib/vspc/vspc.conf" >"$root/all.conf"
 units=$root/units
 mkdir "$units"
 cp "$root$unitdir"/vspc* "$units"
-sed -i -E "s/^Exec(Start|Reload)=/&${root//\//\\/}/" "$units"/vspc{,-hooks}.service
-mkdir "$units/vspc.service.d"
-cp "$root/usr/lib/vspc/log-namespace.conf" "$units/vspc.service.d"
+sed -i -E "s/^Exec(Start|Reload)=/&${root//\//\\/}/" "$units"/vspc{,-hooks,-logger}.service
+sed -i "s/=.*kill /=\/bin\/kill /" "$units/vspc-logger.service"
+mkdir "$units/vspc-logger.service.d"
+cp "$root/usr/lib/vspc/log-namespace.conf" "$units/vspc-logger.service.d"
 output=$(SYSTEMD_UNIT_PATH=$units:/lib/systemd/system systemd-analyze verify --man=no "$units"/vspc*.{service,socket} 2>&1 |
     grep -F "$units" || true)
 [ -z "$output" ] || problem "systemd-analyze verify: $output"
@@ -99,16 +101,28 @@ mkdir -p "$presets/usr/lib/systemd" "$presets/etc/systemd/system"
 cp -r "$root$unitdir" "$presets/usr/lib/systemd/system"
 cp -r "$root$presetdir" "$presets/usr/lib/systemd/system-preset" || problem "there is no preset file"
 systemctl --root="$presets" preset-all 2>/dev/null || problem "systemctl does not understand the preset file"
-for socket in vspc vspc-admin vspc-admin-tls vspc-hooks; do
+for socket in vspc vspc-admin vspc-admin-tls vspc-hooks vspc-logger; do
     expected=$([ $socket = vspc-admin-tls ] && echo disabled || echo enabled)
     found=$(systemctl --root="$presets" is-enabled $socket.socket) || true
     [ "$found" = "$expected" ] || problem "by the presets $socket.socket is $found, not $expected"
 done
 
+# What is left in /etc from before vspc-logger is named, and nothing else is.
+old=$root/old
+mkdir -p "$old"/etc/{systemd/system/vspc.service.d,logrotate.d}
+printf '[Service]\nLogNamespace=vspc\n' >"$old/etc/systemd/system/vspc.service.d/ns.conf"
+printf '[Service]\nLogsDirectory=consoles\n' >"$old/etc/systemd/system/vspc.service.d/dir.conf"
+printf '[Service]\nMemoryMax=4G\n' >"$old/etc/systemd/system/vspc.service.d/memory.conf"
+printf '/var/log/vspc/*.log {\n\tsu vspc vspc\n}\n' >"$old/etc/logrotate.d/vspc"
+cp "$source/units/logrotate.conf" "$old/etc/logrotate.d/new"
+named=$("$root/usr/lib/vspc/upgrade-notes" "$old" 2>&1 | grep -o '^vspc: [^ ]*' | sort | paste -sd' ')
+expected="vspc: /etc/logrotate.d/vspc vspc: /etc/systemd/system/vspc.service.d/dir.conf vspc: /etc/systemd/system/vspc.service.d/ns.conf"
+[ "$named" = "$expected" ] || problem "upgrade-notes names $named instead of $expected"
+
 mkdir -p "$root/sysroot/etc"
 systemd-sysusers --root="$root/sysroot" "$root$sysusersdir/vspc.conf" >/dev/null ||
     problem "systemd-sysusers does not understand its snippet"
-for user in vspc vspc-hooks; do
+for user in vspc vspc-hooks vspc-logger; do
     grep -q "^$user:" "$root/sysroot/etc/passwd" || problem "there is no user $user"
     # Two services of one user have power over each other's processes.
     [ "$(grep -lx "User=$user" "$root$unitdir"/vspc*.service)" = "$root$unitdir/$user.service" ] ||

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "basic/text.h"
-#include "log/line-splitter.h"
+#include "logger/line-splitter.h"
 #include "prng.h"
 #include "utf8.h"
 

@@ -14,9 +14,15 @@
  * at its end, never empty and at most LINE_MAX_SIZE bytes: a longer one is given out in pieces. How the input
  * is cut into calls makes no difference. The work is linear in it whatever it is.
  *
- * Embedded in its owner, all zero to begin with.
+ * It counts what it has been fed, and knows where in that a line begins, and from where on it would have to be fed again to
+ * go on where it is.
+ *
+ * Embedded in its owner, all zero to begin with, but for `position`.
  */
 #define LINE_MAX_SIZE 8192U
+
+/* Bytes that it asks for again, at most; then a line may be cut. */
+#define LINE_RESUME_MAX (4U * LINE_MAX_SIZE)
 
 /* A control sequence that is longer than this is none; what follows is text again. */
 #define LINE_SEQUENCE_MAX 256U
@@ -46,9 +52,14 @@ typedef struct LineSplitter {
 
         uint8_t utf8[4]; /* of a character that is not complete */
         size_t n_utf8;
+
+        uint64_t position;  /* of the byte that is next */
+        uint64_t character; /* of the first byte of the character that has been fed last */
+        uint64_t line;      /* of the first byte after the line before */
+        uint64_t resume;    /* the last `line` that nothing was left over at, such as a control sequence */
 } LineSplitter;
 
-/* A line: @n bytes at @text, which are valid until the handler returns. @priority: syslog's, from a prefix as
+/* A line: @n bytes at @text, which are valid until the handler returns. It begins at the splitter's `line`. @priority: syslog's, from a prefix as
  * the kernel and sd-daemon(3) write it ("<4>", which is not part of the line), or LOG_INFO. */
 typedef void (*LineHandler)(const char *text, size_t n, int priority, void *userdata);
 
@@ -56,6 +67,12 @@ void line_splitter_feed(LineSplitter *s, const uint8_t *data, size_t n, LineHand
 
 /* Gives out what there is of a line; what comes next begins another one. */
 void line_splitter_flush(LineSplitter *s, LineHandler handler, void *userdata);
+
+/* @n bytes are missing, or are not of interest. To be called after line_splitter_flush(). */
+void line_splitter_skip(LineSplitter *s, uint64_t n);
+
+/* The position such that one that has been fed nothing before it does as this one does. */
+uint64_t line_splitter_resume(const LineSplitter *s);
 
 /* Frees its memory, and forgets what there is of a line. */
 void line_splitter_clear(LineSplitter *s);

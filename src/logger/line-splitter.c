@@ -60,10 +60,23 @@ static void show_line(const LineSplitter *s, const Output *output) {
                 output->handler(line, n, priority, output->userdata);
 }
 
-static void end_line(LineSplitter *s, const Output *output) {
+static bool is_within_character_or_sequence(const LineSplitter *s) {
+        return s->n_utf8 > 0 || s->state != LINE_TEXT;
+}
+
+/* What is at @next is of another line. */
+static void end_line_before(LineSplitter *s, uint64_t next, const Output *output) {
         if (s->n_cells > 0)
                 show_line(s, output);
         forget_line(s);
+
+        s->line = next;
+        if (!is_within_character_or_sequence(s))
+                s->resume = next;
+}
+
+static void end_line(LineSplitter *s, const Output *output) {
+        end_line_before(s, s->position, output);
 }
 
 /* Room for @n cells in all. */
@@ -90,7 +103,7 @@ static void put_character(LineSplitter *s, uint32_t c, const Output *output) {
 
         /* Without memory for a longer line there is a shorter one. */
         if (s->size + blanks - replaced + size > LINE_MAX_SIZE || !reserve(s, s->column + 1)) {
-                end_line(s, output);
+                end_line_before(s, s->character, output);
                 blanks = replaced = 0;
                 if (!reserve(s, 1))
                         return;
@@ -325,6 +338,10 @@ static void take_byte(LineSplitter *s, uint8_t byte, const Output *output) {
         if (s->n_utf8 > 0 && (byte & 0xc0) != 0x80)
                 replace_incomplete(s, output);
 
+        if (s->n_utf8 == 0)
+                s->character = s->position;
+        s->position++;
+
         if (s->n_utf8 == 0 && utf8_length(byte) < 2) {
                 take_character(s, byte < 0x80 ? byte : REPLACEMENT, output);
                 return;
@@ -356,6 +373,7 @@ static size_t take_plain(LineSplitter *s, const uint8_t *data, size_t n) {
         s->n_cells += i;
         s->size += i;
         s->column += i;
+        s->position += i;
         return i;
 }
 
@@ -372,6 +390,17 @@ void line_splitter_feed(LineSplitter *s, const uint8_t *data, size_t n, LineHand
 
 void line_splitter_flush(LineSplitter *s, LineHandler handler, void *userdata) {
         end_line(s, &(Output){handler, userdata});
+}
+
+void line_splitter_skip(LineSplitter *s, uint64_t n) {
+        s->position += n;
+        s->line = s->resume = s->position;
+}
+
+uint64_t line_splitter_resume(const LineSplitter *s) {
+        bool fresh = s->n_cells == 0 && s->column == 0 && !is_within_character_or_sequence(s);
+
+        return fresh || s->position - s->resume > LINE_RESUME_MAX ? s->position : s->resume;
 }
 
 void line_splitter_clear(LineSplitter *s) {

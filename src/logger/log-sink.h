@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/hash-table.h"
+#include "basic/time.h"
+#include "console-label.h"
+#include "log/log-channel.h"
+
+/*
+ * LogSink: what vspc-logger writes to, the journal or files. It serves one connection of vspcd's at a time, in a thread of that
+ * connection, which may block: what the sink does not take meanwhile waits in the socket, and then in vspcd. It acknowledges
+ * what has been written, after each message.
+ *
+ * A LogTarget is where one stream of vspcd's goes. What is written is at the target's `position`.
+ */
+typedef struct LogSink LogSink;
+typedef struct LogTarget LogTarget;
+
+/* Streams of a connection */
+#define LOG_TARGETS_MAX (256U * 1024U)
+
+typedef struct LogSinkType {
+        size_t target_size;
+
+        /* A target whose common part is complete; the rest is zero. Returns: 0 or a negative errno. */
+        int (*open)(LogSink *s, LogTarget *t, const LogOpen *open);
+
+        /* The next bytes, or so many that are missing. */
+        void (*write)(LogSink *s, LogTarget *t, const uint8_t *data, size_t n);
+        void (*gap)(LogSink *s, LogTarget *t, uint64_t n);
+
+        /* Nothing more will come: writes what it has kept. */
+        void (*end)(LogSink *s, LogTarget *t);
+
+        /* Frees what the target has. */
+        void (*close)(LogSink *s, LogTarget *t);
+
+        /* Called after each message. @begun: when the sink began to write it. Returns: when at the latest it wants to be called
+         * again. */
+        usec_t (*idle)(LogSink *s, usec_t begun, usec_t now);
+
+        /* Files may have been moved away. */
+        void (*reopen)(LogSink *s);
+} LogSinkType;
+
+struct LogTarget {
+        UT_hash_handle handle;
+        uint64_t id;
+        ConsoleLabel *label;
+        uint64_t position; /* of what is written next */
+
+        LogTarget *prev, *next; /* in LogSink.news, if `is_news` */
+        bool is_news;
+        bool ended;
+        uint64_t logged; /* all before need not be sent again */
+        LogPlace place;
+};
+
+struct LogSink {
+        const LogSinkType *type;
+        LogTarget *targets; /* hash table, by id */
+        LogTarget *news;    /* utlist: those of which something is to be acknowledged */
+        LogMessage in, out;
+        int fd;       /* the connection; -1: none */
+        int wake_fd;  /* eventfd: something is asked for */
+        int error;    /* that vspcd is told of: negative errno, or 0 */
+        bool reopen;  /* atomic: asked for */
+        bool stopping; /* atomic: likewise */
+};
+
+int log_sink_init(LogSink *s, const LogSinkType *type);
+void log_sink_done(LogSink *s);
+
+/* Serves the connection @fd until vspcd ends it or log_sink_stop() is called. */
+void log_sink_serve(LogSink *s, int fd);
+
+/* From another thread. Stopping: what is being written is acknowledged; the rest will be sent to the next vspc-logger. */
+void log_sink_reopen(LogSink *s);
+void log_sink_stop(LogSink *s);
+
+/* For types: all of @t before @position need not be sent again. */
+void log_sink_logged(LogSink *s, LogTarget *t, uint64_t position);
+
+/* For types: tells vspcd now what has been logged. */
+void log_sink_acknowledge(LogSink *s);
+
+/* For types: tells vspcd that the disk does not take what is written, or that it does again (0). */
+void log_sink_set_error(LogSink *s, int error);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <getopt.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+#include "basic/log.h"
+#include "basic/signals.h"
+#include "logger.h"
+#include "transport/helper.h"
+
+static void help(void) {
+        puts("vspc-logger [OPTION…]\n"
+             "\n"
+             "Write what consoles say to the journal and to files, for vspcd. Started by systemd when vspcd connects to\n"
+             "vspc-logger.socket.\n"
+             "\n"
+             "  -h --help     Show this help and exit\n"
+             "     --version  Show the version and exit");
+}
+
+/* Returns: 1 to go on, 0 if all is done, a negative errno. */
+static int parse_arguments(int argc, char *argv[]) {
+        enum { OPTION_VERSION = 256 };
+        static const struct option options[] = {
+                {"help", no_argument, NULL, 'h'},
+                {"version", no_argument, NULL, OPTION_VERSION},
+                {},
+        };
+
+        switch (getopt_long(argc, argv, "h", options, NULL)) {
+
+        case 'h':
+                help();
+                return 0;
+
+        case OPTION_VERSION:
+                puts("vspc-logger " VSPC_VERSION);
+                return 0;
+
+        case -1:
+                break;
+
+        default: /* getopt has said why */
+                fputs("Try \"vspc-logger --help\".\n", stderr);
+                return -EINVAL;
+        }
+
+        if (optind < argc)
+                return log_error_errno(EINVAL, "\"%s\" is not understood: vspc-logger takes options only",
+                                       argv[optind]);
+
+        return 1;
+}
+
+/* $LOGS_DIRECTORY may be several, separated by colons (systemd.exec(5)). */
+static char *logs_folder(void) {
+        const char *folders = getenv("LOGS_DIRECTORY");
+
+        return folders && *folders ? strndup(folders, strcspn(folders, ":")) : NULL;
+}
+
+static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
+        logger_reopen(userdata);
+        return 0;
+}
+
+static int run(void) {
+        _cleanup_(sd_event_unrefp) sd_event *loop = NULL;
+        _cleanup_free_ char *folder = logs_folder();
+        Logger *logger;
+
+        int fd = helper_receive_socket("vspc-logger");
+        if (fd < 0)
+                return fd;
+
+        int r = sd_event_new(&loop);
+        if (r < 0)
+                return log_error_errno(r, "Cannot make an event loop: %m");
+
+        /* Does nothing unless systemd asks for it (WatchdogSec=). */
+        r = sd_event_set_watchdog(loop, true);
+        if (r < 0)
+                log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
+
+        r = logger_new(loop, fd, folder, &logger);
+        if (r < 0)
+                return log_error_errno(r, "Cannot serve vspcd: %m");
+
+        const struct {
+                int signal;
+                sd_event_signal_handler_t handler;
+        } signals[] = {
+                {SIGTERM, NULL}, /* ends the loop */
+                {SIGINT, NULL},
+                {SIGHUP, on_reload},
+        };
+        for (size_t i = 0; i < ELEMENTSOF(signals) && r >= 0; i++)
+                r = sd_event_add_signal(loop, NULL, signals[i].signal, signals[i].handler, signals[i].handler ? logger : NULL);
+        if (r < 0)
+                log_error_errno(r, "Cannot handle signals: %m");
+        else {
+                (void) sd_notify(false, "READY=1");
+                r = sd_event_loop(loop);
+                if (r < 0)
+                        log_error_errno(r, "The event loop has failed: %m");
+        }
+
+        (void) sd_notify(false, "STOPPING=1");
+        if (logger_free(logger)) {
+                log_stop_worker();
+                _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        }
+
+        return r;
+}
+
+int main(int argc, char *argv[]) {
+        log_open("vspc-logger");
+
+        int r = parse_arguments(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        leave_signals_to_loop(SIGTERM, SIGINT, SIGHUP);
+        r = log_start_worker();
+        if (r < 0)
+                log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
+
+        r = run();
+
+        log_stop_worker();
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+#include "basic/log.h"
+#include "basic/timeout-queue.h"
+#include "helper.h"
+
+/* A helper that ends again and again is not started more often. */
+#define CONNECT_INTERVAL_USEC USEC_PER_SEC
+
+/* How often one that cannot be reached is tried */
+#define RETRY_USEC (5 * USEC_PER_SEC)
+
+int helper_init(Helper *h, sd_event *loop, const char *variable, const char *path, sd_event_io_handler_t on_io,
+                sd_event_time_handler_t on_retry, void *userdata) {
+        *h = (Helper){.fd = -1, .on_io = on_io, .userdata = userdata};
+
+        path = secure_getenv(variable) ?: path;
+        if (strlen(path) >= sizeof h->address.sun_path)
+                return -ENAMETOOLONG;
+
+        h->address.sun_family = AF_UNIX;
+        strcpy(h->address.sun_path, path);
+
+        int r = sd_event_add_time(loop, &h->retry_timer, CLOCK_MONOTONIC, 0, 0, on_retry, userdata);
+        if (r < 0)
+                return r;
+
+        (void) sd_event_source_set_enabled(h->retry_timer, SD_EVENT_OFF);
+        h->loop = sd_event_ref(loop);
+        return 0;
+}
+
+void helper_done(Helper *h) {
+        helper_close(h);
+        h->retry_timer = sd_event_source_disable_unref(h->retry_timer);
+        h->loop = sd_event_unref(h->loop);
+}
+
+static int helper_open(Helper *h) {
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+
+        /* If nobody takes it, it waits in the queue of the socket, which systemd watches. */
+        if (connect(fd, (const struct sockaddr *) &h->address, sizeof h->address) < 0)
+                return -errno;
+
+        /* Where the loop has ended, the owner looks after the descriptor itself. */
+        int r = sd_event_add_io(h->loop, &h->source, fd, EPOLLIN, h->on_io, h->userdata);
+        if (r < 0 && r != -ESTALE)
+                return r;
+
+        h->fd = TAKE_FD(fd);
+        return 0;
+}
+
+int helper_connect(Helper *h) {
+        usec_t now = event_now(h->loop);
+        int r = 0;
+
+        if (h->fd >= 0)
+                return 1;
+
+        if (now >= h->not_before) {
+                h->not_before = now + CONNECT_INTERVAL_USEC;
+                r = helper_open(h);
+                if (r >= 0)
+                        return 1;
+                helper_back_off(h);
+        }
+
+        (void) sd_event_source_set_time(h->retry_timer, h->not_before);
+        (void) sd_event_source_set_enabled(h->retry_timer, SD_EVENT_ONESHOT);
+        return r;
+}
+
+void helper_close(Helper *h) {
+        h->source = sd_event_source_disable_unref(h->source);
+        h->fd = safe_close(h->fd);
+}
+
+void helper_back_off(Helper *h) {
+        h->not_before = event_now(h->loop) + RETRY_USEC;
+}
+
+int helper_receive_socket(const char *name) {
+        int n = sd_listen_fds(1), fd = SD_LISTEN_FDS_START;
+
+        if (n < 0)
+                return log_error_errno(n, "Cannot take over the socket that systemd passes: %m");
+        if (n == 0)
+                return log_error_errno(ENOTCONN,
+                                       "%s gets its socket from systemd: use \"systemctl start %s.socket\", or "
+                                       "\"systemd-socket-activate --seqpacket -l PATH %s\" to try it out",
+                                       name, name, name);
+        if (n > 1 || sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) <= 0)
+                return log_error_errno(EINVAL,
+                                       "systemd passes something else than one listening socket of vspcd's: use one "
+                                       "ListenSequentialPacket= with a path, and Accept=no");
+
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                return log_error_errno(errno, "The socket cannot be made non-blocking: %m");
+
+        return fd;
+}
