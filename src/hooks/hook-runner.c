@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "basic/timeout-queue.h"
 #include "console/message.h"
 #include "hook-log.h"
 #include "hook-runner.h"
+#include "transport/helper.h"
 
 #define SOCKET_DEFAULT "/run/vspc/hooks.socket"
-
-/* One that ends again and again is not started more often. */
-#define CONNECT_INTERVAL_USEC USEC_PER_SEC
-
-/* How often one that cannot be reached is tried while events wait */
-#define RETRY_USEC (5 * USEC_PER_SEC)
 
 /* An event that has been taken out of the queue */
 typedef struct Telling {
@@ -26,11 +18,9 @@ typedef struct Telling {
 
 struct HookRunner {
         sd_event *loop;
-        struct sockaddr_un address;
-        int fd; /* -1: not connected */
-        sd_event_source *source, *retry_timer, *report_timer;
-        usec_t not_before; /* when it may be connected to again, CLOCK_MONOTONIC */
-        usec_t reported;   /* likewise; 0: never */
+        Helper helper;
+        sd_event_source *report_timer;
+        usec_t reported; /* CLOCK_MONOTONIC; 0: never */
 
         bool active;   /* there are hooks */
         bool load_due; /* it has not been asked to look for hooks since it was started or told to */
@@ -88,8 +78,7 @@ static void runner_settle(HookRunner *r) {
 }
 
 static void runner_close(HookRunner *r) {
-        r->source = sd_event_source_disable_unref(r->source);
-        r->fd = safe_close(r->fd);
+        helper_close(&r->helper);
         r->loading = r->ending = false;
 }
 
@@ -105,10 +94,10 @@ static void runner_fail(HookRunner *r, int error) {
                 log_full(LOG_ERR, error, &(LogFields){.message_id = VSPC_MESSAGE_HOOKS_UNREACHABLE},
                          "Cannot run hooks until vspc-hooks can be reached at %s: %m (\"systemctl restart "
                          "vspc-hooks.socket\" makes systemd listen there)",
-                         r->address.sun_path);
+                         r->helper.address.sun_path);
 
         r->failing = true;
-        r->not_before = event_now(r->loop) + RETRY_USEC;
+        helper_back_off(&r->helper);
 }
 
 /* The connection has ended, or is of no use any more: the next one begins anew. @error: a negative errno, or 0 */
@@ -184,45 +173,17 @@ static int on_retry(_unused_ sd_event_source *source, _unused_ usec_t usec, void
         return 0;
 }
 
-static int runner_open(HookRunner *r) {
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
-
-        /* If nobody takes it, it waits in the queue of the socket, which systemd watches. */
-        if (connect(fd, (const struct sockaddr *) &r->address, sizeof r->address) < 0)
-                return -errno;
-
-        int k = sd_event_add_io(r->loop, &r->source, fd, EPOLLIN, on_message, r);
-        if (k < 0)
-                return k;
-
-        r->fd = TAKE_FD(fd);
-        return 0;
-}
-
 /* Returns: whether there is a connection. */
 static bool runner_connect(HookRunner *r) {
-        usec_t now = event_now(r->loop);
+        int k = helper_connect(&r->helper);
 
-        if (r->fd >= 0)
-                return true;
-
-        if (now >= r->not_before) {
-                r->not_before = now + CONNECT_INTERVAL_USEC;
-                int k = runner_open(r);
-                if (k >= 0)
-                        return true;
+        if (k < 0)
                 runner_fail(r, k);
-        }
-
-        (void) sd_event_source_set_time(r->retry_timer, r->not_before);
-        (void) sd_event_source_set_enabled(r->retry_timer, SD_EVENT_ONESHOT);
-        return false;
+        return k > 0;
 }
 
 static int runner_send_load(HookRunner *r) {
-        int k = hook_channel_send_load(r->fd, r->timeout);
+        int k = hook_channel_send_load(r->helper.fd, r->timeout);
         if (k < 0)
                 return k;
 
@@ -251,7 +212,7 @@ static int runner_send(HookRunner *r) {
                         t->sent = false;
                 }
 
-                int k = t->sent ? 0 : hook_channel_send_event(r->fd, &t->event);
+                int k = t->sent ? 0 : hook_channel_send_event(r->helper.fd, &t->event);
                 if (k == -EMSGSIZE || k == -ENOMEM) {
                         hook_log_failure(&r->log, k, "", &t->event, "cannot run them: %m");
                         runner_done(r, i--); /* another one has its place */
@@ -329,34 +290,21 @@ void hook_runner_tell(HookRunner *r, const HookEvent *event) {
 }
 
 int hook_runner_new(sd_event *loop, HookRunner **ret) {
-        const char *path = secure_getenv("VSPC_HOOKS_SOCKET") ?: SOCKET_DEFAULT;
-        int k;
-
         _cleanup_(hook_runner_freep) HookRunner *r = calloc(1, sizeof(HookRunner));
         if (!r)
                 return -ENOMEM;
 
+        r->helper.fd = -1;
         r->loop = sd_event_ref(loop);
-        r->fd = -1;
-        r->address.sun_family = AF_UNIX;
-        if (strlen(path) >= sizeof r->address.sun_path)
-                return -ENAMETOOLONG;
-        strcpy(r->address.sun_path, path);
+        int k = helper_init(&r->helper, loop, "VSPC_HOOKS_SOCKET", SOCKET_DEFAULT, on_message, on_retry, r);
+        if (k < 0)
+                return k;
 
-        const struct {
-                sd_event_source **source;
-                sd_event_time_handler_t handler;
-        } timers[] = {
-                {&r->retry_timer, on_retry},
-                {&r->report_timer, on_report},
-        };
-        for (size_t i = 0; i < ELEMENTSOF(timers); i++) {
-                k = sd_event_add_time(loop, timers[i].source, CLOCK_MONOTONIC, 0, 0, timers[i].handler, r);
-                if (k < 0)
-                        return k;
-                (void) sd_event_source_set_enabled(*timers[i].source, SD_EVENT_OFF);
-        }
+        k = sd_event_add_time(loop, &r->report_timer, CLOCK_MONOTONIC, 0, 0, on_report, r);
+        if (k < 0)
+                return k;
 
+        (void) sd_event_source_set_enabled(r->report_timer, SD_EVENT_OFF);
         *ret = TAKE_PTR(r);
         return 0;
 }
@@ -373,8 +321,7 @@ HookRunner *hook_runner_free(HookRunner *r) {
         if (runner_has_report(r))
                 runner_report(r);
 
-        runner_close(r);
-        sd_event_source_disable_unref(r->retry_timer);
+        helper_done(&r->helper);
         sd_event_source_disable_unref(r->report_timer);
         sd_event_unref(r->loop);
         free(r);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
 #include "basic/notifier.h"
 #include "basic/signals.h"
 #include "hook-server.h"
+#include "transport/helper.h"
 
 static void help(void) {
         puts("vspc-hooks [OPTION…]\n"
@@ -54,28 +53,6 @@ static int parse_arguments(int argc, char *argv[]) {
         return 1;
 }
 
-/* Returns: the socket, or a negative errno. */
-static int receive_socket(void) {
-        int n = sd_listen_fds(1), fd = SD_LISTEN_FDS_START;
-
-        if (n < 0)
-                return log_error_errno(n, "Cannot take over the socket that systemd passes: %m");
-        if (n == 0)
-                return log_error_errno(ENOTCONN,
-                                       "vspc-hooks gets its socket from systemd: use \"systemctl start "
-                                       "vspc-hooks.socket\", or \"systemd-socket-activate --seqpacket -l PATH "
-                                       "vspc-hooks\" to try it out");
-        if (n > 1 || sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) <= 0)
-                return log_error_errno(EINVAL,
-                                       "systemd has not passed exactly one listening socket for vspcd: use one "
-                                       "ListenSequentialPacket= with a path, and Accept=no");
-
-        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-                return log_error_errno(errno, "The socket cannot be made non-blocking: %m");
-
-        return fd;
-}
-
 static int on_signal(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
         hook_server_stop(userdata);
         return 0;
@@ -86,7 +63,7 @@ static int run(void) {
         _cleanup_(notifier_freep) Notifier *notifier = NULL;
         _cleanup_(hook_server_freep) HookServer *server = NULL;
 
-        int fd = receive_socket();
+        int fd = helper_receive_socket("vspc-hooks");
         if (fd < 0)
                 return fd;
 

@@ -99,7 +99,7 @@ int helper_receive_socket(const char *name) {
                                        name, name, name);
         if (n > 1 || sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) <= 0)
                 return log_error_errno(EINVAL,
-                                       "systemd passes something else than one listening socket of vspcd's: use one "
+                                       "systemd has not passed exactly one listening socket for vspcd: use one "
                                        "ListenSequentialPacket= with a path, and Accept=no");
 
         if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)

@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 
-from harness import SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, tap, wait_for
+from harness import (PATIENCE_SEC, SANITIZED, VSPC_SIM, TestCase, clean_environment, is_port_free, main, spawn, tap,
+                     wait_for)
 from helper_process import HelperProcess
 from peers import NAME, RawClient, TelnetClient, connected_clone, connected_vm, migration_target, sub
 
