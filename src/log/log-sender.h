@@ -8,7 +8,7 @@
  * LogSender: vspcd's connection to vspc-logger for one sink, the journal or files. It sends what the readers of its backlog have,
  * one after another, as long as the socket takes it; the rest stays in the consoles' rings. Nothing waits for it.
  *
- * If the connection ends it is made again at once, or a second after the last time, and what has not been acknowledged is sent
+ * If the connection ends it is made again at once, or 200 ms after the last time, and what has not been acknowledged is sent
  * again. As long as vspc-logger cannot be reached, that is tried every five seconds.
  */
 typedef struct LogSender LogSender;

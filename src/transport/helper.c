@@ -8,8 +8,9 @@
 #include "basic/timeout-queue.h"
 #include "helper.h"
 
-/* A helper that ends again and again is not started more often. */
-#define CONNECT_INTERVAL_USEC USEC_PER_SEC
+/* A helper that ends again and again is not started more often: systemd would take ten times a second for a mistake
+ * (TriggerLimitBurst=), and close the socket. */
+#define CONNECT_INTERVAL_USEC (200 * USEC_PER_MSEC)
 
 /* How often one that cannot be reached is tried */
 #define RETRY_USEC (5 * USEC_PER_SEC)

@@ -34,7 +34,7 @@ void helper_done(Helper *h);
  * called; or a negative errno, after which on_retry() will be called, too. */
 int helper_connect(Helper *h);
 
-/* Ends the connection, if there is one. The next is not made within a second of this one. */
+/* Ends the connection, if there is one. The next is not made within 200 ms of this one. */
 void helper_close(Helper *h);
 
 /* The helper cannot do its work: the next connection is made in five seconds. */

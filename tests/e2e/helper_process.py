@@ -23,7 +23,7 @@ class HelperProcess:
         self.listener.listen(16)
         self.environment = clean_environment(**env)
         self.log, self.statuses, self.vspcd, self.pid = [], [], None, None
-        self.n_started = 0
+        self.n_started, self.killed = 0, False
         self.lock = threading.Lock()
         self.ended, self.ending = os.pipe()
         self.reading, self.writing = os.pipe()
@@ -68,7 +68,7 @@ class HelperProcess:
         """After vspcd has ended. vspc-hooks ends with it by itself, vspc-logger has to be ended before."""
         try:
             wait_for(lambda: not self.is_running(), f"{self.argv[-1]} to end")
-            if any(status != 0 for status in self.statuses) and not killed:
+            if any(status != 0 for status in self.statuses) and not (killed or self.killed):
                 raise AssertionError(f"{self.argv[-1]} has ended with {self.statuses}")
         finally:
             os.close(self.ending)

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""vspc-logger ends when it should not, is away for a while, or hears what it cannot understand: files have each byte once, the
+journal has each line at least once, and what is missing is said."""
+
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import tempfile
+import time
+
+from harness import PATIENCE_SEC, main, wait_for
+from log_cases import JournalCase, content, enter_namespace, path
+from peers import TelnetClient, connected_vm
+
+KILLS = 100
+LAG_MAX = 256 * 1024  # bytes that are kept for a VM
+
+# src/log/log-channel.h
+HEADER = struct.Struct("=IHHQQQ")
+HELLO, OPEN, DATA, GAP, CLOSE, ACK, CLOSED, ERROR = range(1, 9)
+VERSION, TO_JOURNAL, TO_FILES = 1, 0, 1
+
+
+class LoggerCase(JournalCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+
+    def start(self, *args, console_log=None, **kwargs):
+        return super().start(*args, logger_env={"LOGS_DIRECTORY": self.folder},
+                             console_log={"Files": "yes", **(console_log or {})}, **kwargs)
+
+    def kill(self):
+        self.logger.signal(signal.SIGKILL)
+        self.logger.killed = True
+
+    def lines_once(self, journal, vm):
+        """What the journal has of a VM, in the order of its positions and without what is there twice."""
+        by_position = {}
+        for entry in journal.entries(f"VSPC_VM_UUID={vm.id}"):
+            at = entry["VSPC_EPOCH"], int(entry["VSPC_POSITION"])
+            self.assertEqual(by_position.setdefault(at, entry["MESSAGE"]), entry["MESSAGE"], at)
+        return [by_position[at] for at in sorted(by_position)]
+
+    def wait_file(self, vm, said):
+        wait_for(lambda: len(content(self.folder, vm)) >= len(said), f"{len(said)} bytes in the file of {vm.name}")
+
+
+class Ended(LoggerCase):
+    def test_killed_at_any_instant_it_leaves_files_exact_and_the_journal_complete(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vms = [connected_vm(vspcd, f"vm{i}") for i in range(4)]
+        said = {vm: b"" for vm in vms}
+        chance = random.Random(os.environ.get("SEED") or time.time_ns())
+
+        def say(vm):
+            line = b"%s %07d %s\r\n" % (vm.name.encode(), len(said[vm]), b"." * chance.randrange(1, 200))
+            cut = chance.randrange(len(line))  # often within a line
+            for part in (line[:cut], line[cut:]):
+                if part:
+                    vm.send(part)
+            said[vm] += line
+
+        for _ in range(KILLS):
+            killed_after = chance.randrange(100)
+            for i in range(100):
+                say(chance.choice(vms))
+                if i == killed_after:
+                    wait_for(self.logger.is_running, "vspc-logger to run")
+                    time.sleep(chance.random() * 0.01)
+                    self.kill()
+            for vm in vms:
+                self.wait_file(vm, said[vm])
+
+        for vm in vms:
+            self.assertSameBytes(content(self.folder, vm), said[vm])
+            lines = said[vm].decode().splitlines()
+            wait_for(lambda vm=vm, lines=lines: len(self.lines_once(journal, vm)) >= len(lines), "all lines")
+            self.assertEqual(self.lines_once(journal, vm), lines)
+        self.assertGreaterEqual(self.logger.n_started, KILLS)
+
+    def test_a_line_that_it_was_in_the_middle_of_is_whole(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm, other = connected_vm(vspcd), connected_vm(vspcd)
+        vm.send(b"be")
+        self.wait_file(vm, b"be")
+        other.send(b"hello\n")
+        journal.wait_line(other, "hello")
+        self.kill()
+        vm.send(b"fore\n")
+        wait_for(lambda: any(line.endswith("fore") for line in journal.lines(vm)), "the line")
+        # A second may have passed on a busy machine.
+        self.assertIn("before", ["".join(journal.lines(vm)), *journal.lines(vm)])
+
+    def test_restarted_in_order_it_loses_and_doubles_nothing(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        said = b""
+        for i in range(20):
+            line = b"line %d\n" % i
+            vm.send(line)
+            said += line
+            self.wait_file(vm, said)
+            self.logger.signal(signal.SIGTERM)
+        wait_for(lambda: len(self.lines_once(journal, vm)) == 20, "all lines")
+        self.assertSameBytes(content(self.folder, vm), said)
+        self.assertEqual(journal.lines(vm), said.decode().splitlines())
+
+    def test_a_file_that_was_moved_away_meanwhile_is_not_written_again(self):
+        self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vm.send(b"one\n")
+        self.wait_file(vm, b"one\n")
+        self.logger.listener.listen(0)
+        self.kill()
+        os.rename(path(self.folder, vm), path(self.folder, vm) + ".1")
+        vm.send(b"two\n")
+        client.wait_data(b"two\n")
+        self.wait_file(vm, b"two\n")
+        self.assertEqual(content(self.folder, vm), b"two\n")
+        with open(path(self.folder, vm) + ".1", "rb") as f:
+            self.assertEqual(f.read(), b"one\n")
+
+    def test_what_was_said_while_it_was_away_for_long_is_logged_as_far_as_it_is_kept(self):
+        journal = self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vm.send(b"begin\n")
+        journal.wait_line(vm, "begin")
+        self.wait_file(vm, b"begin\n")
+        os.rename(self.socket_path, self.socket_path + ".away")
+        self.kill()
+        line = b"%08d " + b"." * 69 + b"\r\n"
+        n = 4 * LAG_MAX // 80
+        for i in range(n):
+            vm.send(line % i)
+            client.pump()
+            client.data.clear()
+        vm.send(b"end\n")
+        client.wait_data(b"end\n")
+        vspcd.wait_logged("What consoles say is not logged until vspc-logger can be reached")
+        vspcd.wait_status("1 VM, 1 client, consoles cannot be logged: No such file or directory")
+        os.rename(self.socket_path + ".away", self.socket_path)
+        vspcd.wait_logged("vspc-logger can be reached again")
+        vspcd.wait_status("1 VM, 1 client")
+
+        journal.wait_line(vm, "end")
+        lines = self.lines_once(journal, vm)
+        missing = int(re.fullmatch(r"(\d+) bytes of console output were not logged", lines[1])[1])
+        whole = [line for line in lines[2:-1] if len(line) == 78]
+        self.assertEqual(whole, [(line % i).decode().strip() for i in range(n - len(whole), n)])
+        self.assertGreaterEqual(len(whole) * 80, LAG_MAX // 2 - 80)
+        kept = 80 * n + len(b"end\n") - missing
+        wait_for(lambda: len(content(self.folder, vm)) == len(b"begin\n") + kept, "the file to have the rest")
+        vspcd.wait_logged(rf"VM {vm.name} .*: {missing} bytes of its output are missing in {vm.name}-")
+
+    def test_what_a_vm_has_said_is_logged_though_it_is_forgotten_before(self):
+        journal = self.journal()
+        vspcd = self.start(VMExpireSec="10ms")
+        vm, other = connected_vm(vspcd), connected_vm(vspcd)
+        other.send(b"begin\n")
+        journal.wait_line(other, "begin")
+        self.logger.signal(signal.SIGSTOP)
+        vm.send(b"last words\n")
+        vm.close()
+        vspcd.wait_logged(rf"VM {vm.name} .*: has been gone for VMExpireSec=, forgetting it")
+        self.logger.signal(signal.SIGCONT)
+        journal.wait_lines(vm, ["last words"])
+        self.wait_file(vm, b"last words\n")
+
+
+class Hostile(LoggerCase):
+    """Whoever has broken vspcd can say what he likes."""
+
+    def record(self, kind, data=b"", value=0, stream=1, position=0, count=0, size=None):
+        return HEADER.pack(HEADER.size + len(data) if size is None else size, kind, value, stream, position, count) + data
+
+    def open(self, name=b"vm", uuid=b"50120000-0000-0000-0000-000000000001", uri=b"s0", prefix=b"", mode=0o600, port=0):
+        head = struct.pack("=QQQQII", 7, 0, 0, 0, mode, port)
+        return self.record(OPEN, head + b"".join(text + b"\0" for text in (name, uuid, uri, prefix)))
+
+    def connect(self, sink):
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(peer.close)
+        peer.settimeout(PATIENCE_SEC)
+        peer.connect(self.socket_path)
+        peer.sendall(self.record(HELLO, value=VERSION, count=sink))
+        self.assertEqual(HEADER.unpack(peer.recv(1000))[1:3], (HELLO, VERSION))
+        return peer
+
+    def is_refused(self, *messages, sink=TO_FILES):
+        """Whether the connection is closed for the last of these."""
+        peer = self.connect(sink)
+        try:
+            for message in messages:
+                peer.sendall(message)
+            while peer.recv(1000):
+                pass
+            return True
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+        except TimeoutError:
+            return False
+
+    def test_what_is_not_the_protocol_ends_the_connection_and_nothing_else(self):
+        self.start_logger(env={"LOGS_DIRECTORY": self.folder})
+        data = self.record(DATA, b"hello")
+        for messages in ([b"x"], [self.record(0)], [self.record(9)], [data], [self.open()[:-1]], [self.open(), self.open()],
+                         [self.open(), self.record(DATA)], [self.open(), self.record(DATA, b"x", size=100)],
+                         [self.open(), self.record(DATA, b"x", size=8)], [self.open(), self.record(DATA, b"x", position=1)],
+                         [self.open(), self.record(GAP, count=1 << 63), self.record(GAP, position=1 << 63, count=1 << 63)],
+                         [self.open(), self.record(CLOSE), data], [self.record(HELLO, value=VERSION, count=TO_FILES)],
+                         [self.record(ACK, bytes(24))], [self.open() + b"x"], [self.open(mode=0o4755)],
+                         [self.open(port=65536)], [self.open(name=b"x" * 9000)]):
+            self.assertTrue(self.is_refused(*messages), messages)
+        peer = self.connect(TO_FILES)
+        peer.sendall(self.open() + data)
+        self.assertEqual(HEADER.unpack_from(peer.recv(1000))[1], ACK)
+
+    def test_connections_for_one_sink_are_served_one_after_another(self):
+        """As when vspcd is started anew before all that the one before it has said is written."""
+        self.start_logger(env={"LOGS_DIRECTORY": self.folder})
+        first, second = (self.connect(TO_FILES) for _ in range(2))
+        first.sendall(self.open() + self.record(DATA, b"one"))
+        self.assertEqual(HEADER.unpack_from(first.recv(1000))[1], ACK)
+        second.sendall(self.open() + self.record(DATA, b"three"))
+        first.sendall(self.record(DATA, b"two", position=3))
+        first.shutdown(socket.SHUT_WR)
+        while first.recv(1000):
+            pass
+        self.assertEqual(HEADER.unpack_from(second.recv(1000))[1], ACK)
+        (name,) = os.listdir(self.folder)
+        with open(os.path.join(self.folder, name), "rb") as f:
+            self.assertRegex(f.read(), b"^onetwo(three)?$")
+
+    def test_no_file_is_outside_of_the_folder(self):
+        outside = self.enterContext(tempfile.TemporaryDirectory())
+        self.start_logger(env={"LOGS_DIRECTORY": self.folder})
+        data = self.record(DATA, b"hello")
+        for uuid in (b"../../x", b"a/b", b"", b".", b"x" * 100):
+            self.assertTrue(self.is_refused(self.open(uuid=uuid), data), uuid)
+        for prefix in (b"../x", b"a/b", b".x", b"/"):
+            self.assertTrue(self.is_refused(self.open(prefix=prefix), data), prefix)
+        peer = self.connect(TO_FILES)
+        peer.sendall(self.open(name=b"../" + outside.encode() + b"/x") + data)
+        peer.recv(1000)
+        self.assertEqual((len(os.listdir(self.folder)), os.listdir(outside)), (1, []))
+
+    def test_another_version_is_refused_and_said(self):
+        self.start_logger(env={})
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(peer.close)
+        peer.settimeout(PATIENCE_SEC)
+        peer.connect(self.socket_path)
+        peer.sendall(self.record(HELLO, value=VERSION + 1))
+        self.assertEqual(peer.recv(1000), b"")
+
+
+if __name__ == "__main__":
+    enter_namespace()
+    main()
