@@ -111,7 +111,8 @@ static void assert_sound(const Ring *r) {
         assert_int_equal(r->begin % BLOCK, 0);
         assert_true(r->begin <= r->end);
         assert_int_equal(r->n_slots & (r->n_slots - 1), 0);
-        assert_int_equal(count_blocks(r), (r->end - r->begin + BLOCK - 1) / BLOCK);
+        assert_int_equal(r->oldest, MIN(r->begin, r->held / BLOCK * BLOCK));
+        assert_int_equal(count_blocks(r), (r->end - r->oldest + BLOCK - 1) / BLOCK);
         assert_int_equal(n_allocations, count_blocks(r) + (r->n_slots > 0));
 }
 
@@ -755,6 +756,16 @@ static void model_read(Model *m, Ring *r, Prng *random, size_t i) {
         model_move(m, r, i, position);
 }
 
+/* From what is there for the holder to the end */
+static void assert_memory_equal_to_model(const Model *m, const Ring *r) {
+        struct iovec iov[1];
+
+        for (uint64_t p = r->oldest; p < r->end; p += iov[0].iov_len) {
+                assert_int_equal(ring_gather(r, p, iov, 1), 1);
+                assert_memory_equal(iov[0].iov_base, m->data + p, iov[0].iov_len);
+        }
+}
+
 static void model_check(const Model *m, const Ring *r) {
         size_t n_marks = 0;
 
@@ -823,6 +834,14 @@ static void test_random_operations_against_a_large_array(_unused_ void **state) 
                         break;
                 }
                 case 15:
+                        if (prng_below(&random, 4) == 0)
+                                ring_hold(&r, UINT64_MAX);
+                        else {
+                                uint64_t from = MAX(r.oldest, r.held == UINT64_MAX ? 0 : r.held);
+
+                                ring_hold(&r, from + prng_below(&random, r.end - from + 1));
+                        }
+                        assert_memory_equal_to_model(&m, &r);
                         if (prng_below(&random, 8) == 0)
                                 ring_set_bounds(&r, prng_below(&random, 20 * BLOCK),
                                                 prng_below(&random, 60 * BLOCK));
@@ -842,6 +861,51 @@ static void test_random_operations_against_a_large_array(_unused_ void **state) 
         ring_done(&r);
         assert_int_equal(n_allocations, 0);
         n_allocations++;
+}
+
+static void test_what_the_holder_needs_stays_though_cursors_lose_it(_unused_ void **state) {
+        Ring r;
+
+        ring_init(&r, 2 * BLOCK, 4 * BLOCK);
+        append(&r, 3 * BLOCK / 2);
+        ring_hold(&r, r.end);
+        RingCursor c = enter(&r, r.end);
+        for (unsigned i = 0; i < 20; i++) {
+                append(&r, BLOCK);
+                assert_sound(&r);
+        }
+
+        assert_true(ring_has_lost(&r, &c));
+        assert_int_equal(r.end - r.begin, 7 * BLOCK - BLOCK / 2);
+        assert_int_equal(r.oldest, BLOCK);
+        assert_readable(&r, 3 * BLOCK / 2, 3);
+
+        ring_hold(&r, r.end - BLOCK);
+        assert_sound(&r);
+        assert_int_equal(r.oldest, r.begin);
+        ring_done(&r);
+        assert_int_equal(n_allocations, 0);
+}
+
+/* It must not hold up a VM whose clients are waited for. */
+static void test_what_only_the_holder_needs_takes_no_space(_unused_ void **state) {
+        Ring held, free_of_it;
+
+        ring_init(&held, BLOCK, 4 * BLOCK);
+        ring_init(&free_of_it, BLOCK, 4 * BLOCK);
+        ring_hold(&held, 0);
+        for (unsigned i = 0; i < 40; i++) {
+                append(&held, 1000);
+                append(&free_of_it, 1000);
+                assert_int_equal(ring_space(&held), ring_space(&free_of_it));
+                assert_int_equal(ring_lag(&held), ring_lag(&free_of_it));
+        }
+
+        assert_int_equal(held.oldest, 0);
+        ring_hold(&held, UINT64_MAX);
+        assert_int_equal(count_blocks(&held), count_blocks(&free_of_it));
+        ring_done(&held);
+        ring_done(&free_of_it);
 }
 
 /* What one test leaves behind is not the next one's. */
@@ -877,6 +941,8 @@ int main(void) {
                 TEST(test_smaller_bounds_take_effect_with_the_next_append),
                 TEST(test_a_table_that_a_lagging_cursor_made_large_shrinks),
                 TEST(test_when_memory_is_short_the_ring_is_as_it_was),
+                TEST(test_what_the_holder_needs_stays_though_cursors_lose_it),
+                TEST(test_what_only_the_holder_needs_takes_no_space),
                 TEST(test_random_operations_against_a_large_array),
         };
 
