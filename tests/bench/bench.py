@@ -97,7 +97,9 @@ class Bench:
                           "".join(f"{key}={value}\n" for key, value in settings.items()) +
                           f"[ConsoleLog]\nJournal={journal}\n" +
                           (f"[TLS]\nCertificateFile={certificate}\n" if certificate else ""))
-        program = self.program("vspcd")
+        program, environment = self.program("vspcd"), dict(os.environ, STATE_DIRECTORY=str(self.folder))
+        if journal == "yes":
+            environment["VSPC_LOGGER_SOCKET"] = self.logger()
         listeners = [socket.create_server(("127.0.0.1", 0), backlog=4096) for _ in range(2)]
         numbers = [listener.fileno() for listener in listeners]
 
@@ -105,7 +107,7 @@ class Bench:
         with open(self.folder / "vspcd.log", "w", encoding="utf-8") as log:
             child = self.start(sys.executable, "-c", BECOME, *map(str, numbers), program, f"--config={config}",
                                stderr=log, stdout=log, pass_fds=numbers,
-                               env=dict(os.environ, STATE_DIRECTORY=str(self.folder)))
+                               env=environment)
         port, self.admin_port = (listener.getsockname()[1] for listener in listeners)
         for listener in listeners:
             listener.close()
@@ -117,6 +119,16 @@ class Bench:
         if not answer:
             raise Failure("vspcd has ended")
         return child, port
+
+    def logger(self):
+        """Starts a vspc-logger as systemd would, once somebody connects. Returns: the path of its socket."""
+        path = str(self.folder / f"logger-{len(self.children)}.socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(path)
+            listener.listen()
+            self.start(sys.executable, "-c", BECOME, str(listener.fileno()), self.program("vspc-logger"),
+                       pass_fds=[listener.fileno()])
+        return path
 
     def sim(self, port, *arguments):
         """Runs vspc-sim to its end. Returns: its report."""

@@ -7,8 +7,8 @@ import re
 from machine import wait_for
 from scenario import Scenario, readme_block
 
-SOCKETS = ("vspc.socket", "vspc-admin.socket", "vspc-admin-tls.socket", "vspc-hooks.socket")
-SERVICES = ("vspc.service", "vspc-hooks.service")
+SOCKETS = ("vspc.socket", "vspc-admin.socket", "vspc-admin-tls.socket", "vspc-hooks.socket", "vspc-logger.socket")
+SERVICES = ("vspc.service", "vspc-hooks.service", "vspc-logger.service")
 
 # Debian keeps whether a unit is enabled until a package is purged.
 DEBIANS = (r"/etc/systemd/system/sockets\.target\.wants/|/var/lib/systemd/deb-systemd-helper-enabled/|"
@@ -51,11 +51,13 @@ class Packages(Scenario):
             self.vm(name, "--tls=some", "--reconnect=10ms")
             self.wait_vm(name)
         self.power_off("gone")
+        self.nc(self.vms()["web01"]).echo("something to be logged")
         self.machine.write("/run/knocking", KNOCKING, 0o755)
         self.machine.run("systemd-run", "--quiet", "--collect", "--unit=peer-knocking", "/run/knocking")
         for unit in SOCKETS + SERVICES:
             self.wait_active(unit)
-        self.assertTrue(self.machine.processes_of("vspc") and self.machine.processes_of("vspc-hooks"))
+        for user in "vspc", "vspc-hooks", "vspc-logger":
+            self.assertTrue(self.machine.processes_of(user), user)
         return {name: vm["port"] for name, vm in self.vms().items()}
 
 
@@ -130,7 +132,7 @@ class Removing(Packages):
             self.assertEqual(self.is_active(unit), "inactive", unit)
         listening = self.machine.out("ss", "--no-header", "--tcp", "--listening", "--numeric")
         self.assertNotRegex(listening, r":(1337\d|50\d\d\d)\b")
-        self.assertEqual(self.machine.processes_of("vspc", "vspc-hooks"), [])
+        self.assertEqual(self.machine.processes_of("vspc", "vspc-hooks", "vspc-logger"), [])
 
     def test_what_is_removed_in_the_midst_of_its_work_goes_on_when_it_is_installed_again(self):
         ports = self.use_all_of_it()

@@ -15,14 +15,14 @@ from machine import SOURCE, wait_for
 RESET = """
 systemctl stop 'peer-*'
 until systemctl stop vspc.service vspc.socket vspc-admin.socket vspc-hooks.service vspc-hooks.socket \\
-    vspc-admin-tls.socket; do :; done
+    vspc-logger.service vspc-logger.socket vspc-admin-tls.socket; do :; done
 rm -rf /etc/systemd/system/vspc*.d /etc/vspc /etc/polkit-1/rules.d/*vspc* /var/lib/vspc/* /var/log/vspc/*
 rm -f /run/vspc-gate /run/vspc-clock /run/vspc/*.socket
 systemctl daemon-reload
 systemctl stop 'systemd-journald*@vspc.*'
 rm -rf /etc/systemd/journald@vspc.conf /var/log/journal/*.vspc /run/systemd/journal.vspc
 systemctl reset-failed
-systemctl start vspc.socket vspc-admin.socket vspc-hooks.socket
+systemctl start vspc.socket vspc-admin.socket vspc-hooks.socket vspc-logger.socket
 """
 
 # A system call that the units do not allow fails with an error, which vspcd may well bear. Here it is killed, so that
@@ -35,7 +35,7 @@ class Scenario(unittest.TestCase):
     packages = ()  # ours, to be installed
 
     def setUp(self):
-        for unit in "vspc.service", "vspc-hooks.service":
+        for unit in "vspc.service", "vspc-hooks.service", "vspc-logger.service":
             self.machine.write(f"/run/systemd/system/{unit}.d/strict.conf", STRICT)
         self.began = self.cursor()
         self.machine.sh(RESET)

@@ -32,7 +32,8 @@ class Service(Scenario):
         self.assertEqual(self.machine.out("cat", "/run/after-install").splitlines()[:-2],
                          ["vspc.socket active enabled", "vspc-admin.socket active enabled",
                           "vspc-hooks.socket active enabled", "vspc-admin-tls.socket inactive disabled",
-                          "vspc.service inactive static", "vspc-hooks.service inactive static"])
+                          "vspc-logger.socket active enabled", "vspc.service inactive static",
+                          "vspc-hooks.service inactive static", "vspc-logger.service inactive static"])
 
     def test_installing_it_makes_the_folders_for_hooks_and_drop_ins(self):
         self.assertEqual(self.machine.out("cat", "/run/after-install").splitlines()[-2:],
@@ -175,11 +176,55 @@ class Service(Scenario):
         wait_for(lambda: self.machine.find("/var/log/vspc", "/web01"), "the console's file")
         shown = self.machine.sh("stat -c '%U:%G %a %F' /var/lib/vspc /var/log/vspc /var/log/vspc/web01* "
                                 "/run/vspc/admin.socket")
-        self.assertEqual(shown.stdout.splitlines(), ["vspc:vspc 750 directory", "vspc:vspc 750 directory",
-                                                     "vspc:vspc 600 regular file", "root:vspc 660 socket"])
+        self.assertEqual(shown.stdout.splitlines(), ["vspc:vspc 750 directory", "vspc-logger:vspc 750 directory",
+                                                     "vspc-logger:vspc 600 regular file", "root:vspc 660 socket"])
+
+    def test_what_consoles_say_is_not_shown_as_what_happened_to_the_service(self):
+        self.vm("talkative", "--count=20", guest="while :; do echo I talk; sleep 0.1; done")
+        wait_for(lambda: self.journal("-o", "cat", "-t", "vspc-console").count("I talk") > 500, "all of them to talk")
+        self.sync_journal()
+        happened = self.journal("-o", "cat", "-u", "vspc")
+        self.assertNotIn("I talk", happened)
+        self.assertEqual(happened.count("connected from"), 20)
+        self.assertNotIn("I talk", self.machine.out("systemctl", "status", "--no-pager", "--lines=1000", "vspc.service"))
+
+    def test_journalctl_shows_which_vm_has_said_a_line_and_the_message_is_the_line_alone(self):
+        for name in "web01", "web02":
+            self.vm(name)
+            self.nc(self.wait_vm(name)).echo(f"I am {name}")
+            self.wait_journal(f"^I am {name}$", "-t", "vspc-console", f"VSPC_VM_NAME={name}")
+            self.assertRegex(self.journal("-t", "vspc-console"), rf"(?m) vspc-console/{name}\[\d+\]: I am {name}$")
+
+    def test_files_go_on_that_were_there_before_they_belonged_to_vspc_logger(self):
+        """And who could read them still can."""
+        self.machine.write("/etc/vspc/vspc.conf", "[ConsoleLog]\nFiles=yes\nMode=0640\n")
+        self.vm("web01")
+        vm = self.wait_vm("web01")
+        path = f"/var/log/vspc/web01-{vm['uuid']}.log"
+        self.machine.sh(f"mkdir -p /var/log/vspc; echo before >{path}; chmod 0640 {path}; chown -R vspc:vspc /var/log/vspc; "
+                        "chmod 0750 /var/log/vspc")
+        self.nc(vm).echo("after")
+        wait_for(lambda: "after" in self.machine.out("cat", path), "the file to go on")
+        self.assertEqual(self.machine.run("cat", path, user="bob").stdout.splitlines()[0], "before")
+        self.assertNotEqual(self.machine.run("cat", path, user="alice", check=False).returncode, 0)
+        self.assertEqual(self.machine.out("stat", "-c", "%U:%G %a", path), "vspc-logger:vspc 640\n")
+
+    def test_reloading_either_service_opens_log_files_anew(self):
+        self.machine.write("/etc/vspc/vspc.conf", "[ConsoleLog]\nFiles=yes\n")
+        self.vm("web01")
+        vm = self.wait_vm("web01")
+        client, path = self.nc(vm), f"/var/log/vspc/web01-{vm['uuid']}.log"
+        client.echo("at first")
+        for number, unit in enumerate(("vspc.service", "vspc-logger.service")):
+            wait_for(lambda: self.machine.find("/var/log/vspc", f"/web01-{vm['uuid']}.log$"), "the file")
+            self.machine.run("mv", path, f"{path}.{number}")
+            self.machine.run("systemctl", "reload", unit)
+            wait_for(lambda: not self.machine.sh("ls -l /proc/$(systemctl show --value -p MainPID vspc-logger)/fd | "
+                                                 "grep /var/log/vspc || true").stdout, "the file to be closed")
+            client.echo(f"after reload {number}")
 
     def test_only_root_may_write_where_systemd_makes_the_sockets(self):
-        sockets = ("vspc.socket", "vspc-admin.socket", "vspc-hooks.socket")
+        sockets = ("vspc.socket", "vspc-admin.socket", "vspc-hooks.socket", "vspc-logger.socket")
         for made_by_systemd in False, True:
             if made_by_systemd:
                 self.machine.run("systemctl", "stop", *sockets, "vspc.service")
@@ -188,7 +233,7 @@ class Service(Scenario):
             self.assertEqual(self.vms(), {})  # which starts the service
             self.assertEqual(self.machine.sh("stat -c '%U:%G %a %n' /run/vspc /run/vspc/*").stdout.splitlines(),
                              ["root:root 755 /run/vspc", "root:vspc 660 /run/vspc/admin.socket",
-                              "vspc:vspc 600 /run/vspc/hooks.socket"])
+                              "vspc:vspc 600 /run/vspc/hooks.socket", "vspc:vspc 600 /run/vspc/logger.socket"])
             result = self.machine.run("ln", "-s", "/etc/shadow", "/run/vspc/l", user="vspc", check=False)
             self.assertIn("Permission denied", result.stderr)
 
@@ -252,18 +297,18 @@ class Service(Scenario):
     def test_systemd_has_nothing_to_say_against_the_units(self):
         result = self.machine.run("systemd-analyze", "verify", "--man=no", "vspc.service", "vspc.socket",
                                   "vspc-admin.socket", "vspc-admin-tls.socket", "vspc-hooks.service",
-                                  "vspc-hooks.socket")
+                                  "vspc-hooks.socket", "vspc-logger.service", "vspc-logger.socket")
         self.assertEqual(result.stdout + result.stderr, "")
 
     def test_the_services_are_exposed_to_little(self):
         self.machine.sh("rm -r /run/systemd/system/vspc*.d; systemctl daemon-reload")
-        for unit, most in ("vspc.service", 1.1), ("vspc-hooks.service", 4.0):
+        for unit, most in ("vspc.service", 1.1), ("vspc-logger.service", 1.1), ("vspc-hooks.service", 4.0):
             shown = self.machine.out("systemd-analyze", "security", "--no-pager", unit)
             exposure = float(re.search(rf"Overall exposure level for {unit}: ([0-9.]+)", shown)[1])
             self.assertLessEqual(exposure, most, shown)
 
     def test_no_line_of_a_console_is_lost_to_journald_s_rate_limit(self):
-        self.edit("vspc.service", "[Service]\nLogRateLimitBurst=1\n")
+        self.edit("vspc-logger.service", "[Service]\nLogRateLimitBurst=1\n")
         self.vm("web01", guest="read line; seq 1000 1499; cat")
         self.nc(self.wait_vm("web01")).type("\n")
         self.wait_journal("^1499$", "-t", "vspc-console")
@@ -285,7 +330,8 @@ class Service(Scenario):
         self.wait_vm("web01")
         for said in ("vspc-hooks", r'.*"name":"web01".*', "vspc-hooks 750", "ls: .*/var/lib/vspc.*: Permission denied"):
             self.wait_journal(f"^Hook 50-who, .*: {said}$")
-        for user, other in ("vspc", "vspc-hooks.service"), ("vspc-hooks", "vspc.service"):
+        for user, other in (("vspc", "vspc-hooks.service"), ("vspc-hooks", "vspc.service"), ("vspc", "vspc-logger.service"),
+                            ("vspc-logger", "vspc.service")):
             memory = f"/proc/{self.show('MainPID', other)}/mem"
             result = self.machine.run("sh", "-c", f": >>{memory}", user=user, check=False)
             self.assertIn("Permission denied", result.stderr, memory)

@@ -25,7 +25,8 @@ CLASSES = [Debs, Service, Faces, Encryption, Trouble, Upgrading, Removing]
 # made here would take one sooner or later while vspcd is restarted.
 BEFORE = "dpkg-query -W -f '${Package}\\n' | sort >/run/before-install"
 AFTER = """
-for unit in vspc.socket vspc-admin.socket vspc-hooks.socket vspc-admin-tls.socket vspc.service vspc-hooks.service; do
+for unit in vspc.socket vspc-admin.socket vspc-hooks.socket vspc-admin-tls.socket vspc-logger.socket \\
+        vspc.service vspc-hooks.service vspc-logger.service; do
     echo "$unit $(systemctl is-active $unit) $(systemctl is-enabled $unit)"
 done >/run/after-install
 ls -d /etc/vspc/* >>/run/after-install
