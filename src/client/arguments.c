@@ -11,7 +11,6 @@
 #include "similar.h"
 
 #define ESCAPE_DEFAULT 0x1d /* ^] */
-#define UNIT_DEFAULT "vspc.service"
 #define UNIT_NAME_MAX 255U /* systemd.unit(5) */
 
 static const char help[] =
@@ -27,7 +26,7 @@ static const char help[] =
         "  forget VM…              Forget VMs that are not connected, and release their ports\n"
         "  monitor                 Show events as they happen\n"
         "  metrics                 Show numbers for monitoring systems\n"
-        "  log VM                  Show the output of a VM's console (journalctl)\n"
+        "  log VM|PATTERN…         Show the output of VMs' consoles (journalctl)\n"
         "\n"
         "A VM is given by its name, its UUID, the beginning of its UUID, or its port.\n"
         "\n"
@@ -55,9 +54,13 @@ static const char help[] =
         "                          and the VM has been silent for this time (default: 1s)\n"
         "  -f --follow             log: show new output as it arrives\n"
         "  -n --lines=N            log: show the last N lines\n"
-        "     --unit=UNIT          log: show what this unit has logged (default: vspc.service)\n"
-        "     --since=TIME, --until=TIME, --output=FORMAT, --no-pager\n"
+        "  -r --reverse            log: show the newest lines first\n"
+        "  -g --grep=REGEX         log: show only lines that match\n"
+        "  -b --boot[=ID]          log: show only lines since this machine was booted, or of another boot\n"
+        "  -S --since=TIME, -U --until=TIME, -o --output=FORMAT, --no-pager\n"
         "                          log: as in journalctl\n"
+        "     --unit=UNIT          log: show what this unit has logged (default: vspc-logger.service\n"
+        "                          and, from earlier versions, vspc.service)\n"
         "\n"
         "While attached, ^] opens a prompt; \"help\" shows its commands. See vspc-client(1).\n";
 
@@ -138,6 +141,13 @@ static int add_journal_option(Arguments *a, const char *name, const char *value)
         return 0;
 }
 
+/* journalctl takes the word after it for its value, if it can be one. */
+static int take_boot(const char *value, Arguments *a) {
+        int r = add_journal_option(a, "--boot", NULL);
+
+        return r >= 0 && value ? add_journal_option(a, value, NULL) : r;
+}
+
 static int take_quiet_for(const char *value, Arguments *a) {
         a->quiet_for_given = true;
         if (parse_sec(value, &a->quiet_for) < 0)
@@ -157,7 +167,7 @@ static int take_version(_unused_ const char *value, _unused_ Arguments *a) {
 }
 
 /* Options of one letter; a colon follows those that have a value. */
-#define LETTERS "hH:fn:"
+#define LETTERS "hH:fn:rg:b::S:U:o:"
 
 /* An option is passed on to journalctl, or has a function that checks and keeps its value, or is kept as it
  * is: as a text, or without a value as true. Functions return: 0 to go on, 1 if all is done, a negative
@@ -193,9 +203,12 @@ static const Option options[] = {
         {"unit", required_argument, .take = take_unit},
         {"follow", no_argument, 'f', .journal = "--follow"},
         {"lines", required_argument, 'n', .journal = "-n"},
-        {"since", required_argument, .journal = "--since"},
-        {"until", required_argument, .journal = "--until"},
-        {"output", required_argument, .journal = "--output"},
+        {"reverse", no_argument, 'r', .journal = "--reverse"},
+        {"grep", required_argument, 'g', .journal = "--grep"},
+        {"boot", optional_argument, 'b', .take = take_boot},
+        {"since", required_argument, 'S', .journal = "--since"},
+        {"until", required_argument, 'U', .journal = "--until"},
+        {"output", required_argument, 'o', .journal = "--output"},
         {"no-pager", no_argument, .journal = "--no-pager"},
 };
 
@@ -335,7 +348,7 @@ static const char *find_verb(const char *const *verbs, const char *word) {
 }
 
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
-        Arguments a = {.escape = ESCAPE_DEFAULT, .quiet_for = USEC_PER_SEC, .unit = UNIT_DEFAULT};
+        Arguments a = {.escape = ESCAPE_DEFAULT, .quiet_for = USEC_PER_SEC};
 
         int r = take_options(argc, argv, &a);
         if (r != 0)

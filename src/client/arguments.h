@@ -46,7 +46,7 @@ typedef struct Arguments {
         usec_t quiet_for;
         bool quiet_for_given;
 
-        const char *unit; /* log: that has written the entries; without a dot in it, ".service" is added */
+        const char *unit; /* log: that has written the entries; without a dot in it, ".service" is added; NULL: not given */
         const char *journal_options[JOURNAL_OPTIONS_MAX];
         size_t n_journal_options;
 } Arguments;

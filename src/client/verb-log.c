@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -10,52 +11,105 @@
 #include "message.h"
 #include "verbs.h"
 
+/* What vspcd has written until vspc-logger did it, and what vspc-logger has written since */
+#define UNITS_DEFAULT "_SYSTEMD_UNIT=vspc.service", "_SYSTEMD_UNIT=vspc-logger.service"
+
+/* VMs that one call shows, at most; their matches are words for journalctl. */
+#define VMS_MAX 4096U
+
 /* The journal, and the namespace that log-namespace.conf makes for consoles */
 #define NAMESPACE "--namespace=+vspc"
 
-/* "journalctl", three words that are always the same, the user's options, three matches and a NULL */
-#define JOURNALCTL_WORDS_MAX (8U + JOURNAL_OPTIONS_MAX)
+/* Words for a program. The texts in it are borrowed, but for those of words_add_match(). */
+typedef struct Words {
+        const char **word; /* the last is NULL */
+        size_t n;
+        char **owned;
+        size_t n_owned;
+        bool failed; /* memory is short */
+} Words;
 
-/* Which entries are shown */
-typedef struct Matches {
-        char *unit; /* that has written them */
-        char *vm;
-        char *uri; /* NULL: any */
-} Matches;
-
-static void matches_done(Matches *m) {
-        free(m->unit);
-        free(m->vm);
-        free(m->uri);
+static void words_done(Words *w) {
+        for (size_t i = 0; i < w->n_owned; i++)
+                free(w->owned[i]);
+        free(w->owned);
+        free(w->word);
 }
 
-static char *match(const char *field, const char *value, const char *suffix) {
-        char *text;
+static void words_add(Words *w, const char *word) {
+        const char **grown = reallocarray(w->word, w->n + 2, sizeof *grown);
 
-        return asprintf(&text, "%s=%s%s", field, value, suffix) >= 0 ? text : NULL;
+        if (!grown || !word) {
+                w->failed = true;
+                if (grown)
+                        w->word = grown;
+                return;
+        }
+
+        w->word = grown;
+        w->word[w->n++] = word;
+        w->word[w->n] = NULL;
 }
 
-/* Any local user may write entries that look like a console's, but the field _SYSTEMD_UNIT is set by
+static void words_add_match(Words *w, const char *field, const char *value, const char *suffix) {
+        char **grown = reallocarray(w->owned, w->n_owned + 1, sizeof *grown), *text = NULL;
+
+        if (grown)
+                w->owned = grown;
+        if (!grown || asprintf(&text, "%s=%s%s", field, value, suffix) < 0) {
+                w->failed = true;
+                return;
+        }
+
+        w->owned[w->n_owned++] = text;
+        words_add(w, text);
+}
+
+/* The VMs of which entries are shown: matches for journalctl, with "+" between those of two VMs. Each has the units that write
+ * what consoles say: any local user may write entries that look like a console's, but the field _SYSTEMD_UNIT is set by
  * journald, and cannot be forged. */
-static char *match_unit(const Arguments *a) {
-        return match("_SYSTEMD_UNIT", a->unit, strchr(a->unit, '.') ? "" : ".service");
+typedef struct Selection {
+        const Arguments *arguments;
+        Words matches;
+        size_t n; /* VMs */
+} Selection;
+
+/* @field, @value: what tells the VM. @uri: its serial port; NULL: any. Returns: 0 or a negative errno, about which there was a
+ * message. */
+static int selection_add(Selection *s, const char *field, const char *value, const char *uri) {
+        static const char *const units[] = {UNITS_DEFAULT};
+        const char *unit = s->arguments->unit;
+        Words *m = &s->matches;
+
+        if (s->n >= VMS_MAX)
+                return complain(E2BIG, "These are more than %u VMs.", VMS_MAX);
+
+        if (s->n++ > 0)
+                words_add(m, "+");
+        if (unit)
+                words_add_match(m, "_SYSTEMD_UNIT", unit, strchr(unit, '.') ? "" : ".service");
+        else
+                for (size_t i = 0; i < ELEMENTSOF(units); i++)
+                        words_add(m, units[i]);
+        words_add_match(m, field, value, "");
+        if (uri)
+                words_add_match(m, "VSPC_URI", uri, "");
+        return m->failed ? complain(ENOMEM, "Cannot search the journal: %m") : 0;
 }
 
-static void put_words(const char *argv[static JOURNALCTL_WORDS_MAX], const char *const *options, size_t n_options,
-                      const Matches *m) {
-        size_t n = 0;
+/* Returns: what journalctl is called with for the entries that are selected, with these options. */
+static Words journalctl_words(const char *const *options, size_t n_options, const Selection *s) {
+        Words w = {};
 
-        argv[n++] = "journalctl";
-        argv[n++] = NAMESPACE;
-        argv[n++] = "-t";
-        argv[n++] = "vspc-console";
+        words_add(&w, "journalctl");
+        words_add(&w, NAMESPACE);
+        words_add(&w, "-t");
+        words_add(&w, "vspc-console");
         for (size_t i = 0; i < n_options; i++)
-                argv[n++] = options[i];
-        argv[n++] = m->unit;
-        argv[n++] = m->vm;
-        if (m->uri)
-                argv[n++] = m->uri;
-        argv[n] = NULL;
+                words_add(&w, options[i]);
+        for (size_t i = 0; i < s->matches.n; i++)
+                words_add(&w, s->matches.word[i]);
+        return w;
 }
 
 static int complain_about_journalctl(int error) {
@@ -77,41 +131,49 @@ static int spawn(const char *const *argv, int output, pid_t *ret) {
         return -r;
 }
 
-/* Returns: whether journalctl prints anything, or a negative errno, about which there was a message. */
-static int prints_anything(const char *const *argv) {
+/* Returns: the reading end of a pipe, and who writes to it; or a negative errno, about which there was a message. */
+static int run_journalctl(const char *const *argv, pid_t *ret) {
         _cleanup_close_ int from = -1, to = -1;
         int fds[2];
-        pid_t pid;
-        ssize_t n;
-        char byte;
 
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return complain_about_journalctl(errno);
 
         from = fds[0];
         to = fds[1];
-        int r = spawn(argv, to, &pid);
-        if (r < 0)
-                return complain_about_journalctl(r);
+        int r = spawn(argv, to, ret);
+        return r < 0 ? complain_about_journalctl(r) : TAKE_FD(from);
+}
 
-        to = safe_close(to);
-        do
-                n = read(from, &byte, 1);
-        while (n < 0 && errno == EINTR);
-
-        from = safe_close(from);
+static void wait_for_journalctl(pid_t pid) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                 ;
+}
 
+/* Returns: whether journalctl prints anything, or a negative errno, about which there was a message. */
+static int prints_anything(const char *const *argv) {
+        pid_t pid;
+        ssize_t n;
+        char byte;
+
+        int fd = run_journalctl(argv, &pid);
+        if (fd < 0)
+                return fd;
+
+        do
+                n = read(fd, &byte, 1);
+        while (n < 0 && errno == EINTR);
+
+        safe_close(fd);
+        wait_for_journalctl(pid);
         return n > 0;
 }
 
-static int has_entries(const Matches *m) {
+static int has_entries(const Selection *s) {
         static const char *const options[] = {"--quiet", "--lines=1", "--output=cat"};
-        const char *argv[JOURNALCTL_WORDS_MAX];
+        _cleanup_(words_done) Words w = journalctl_words(options, ELEMENTSOF(options), s);
 
-        put_words(argv, options, ELEMENTSOF(options), m);
-        return prints_anything(argv);
+        return w.failed ? complain(ENOMEM, "Cannot search the journal: %m") : prints_anything(w.word);
 }
 
 /* The journal of a machine is never empty: if nothing is found in it, it may not be read. */
@@ -133,8 +195,8 @@ static int complain_about_access(void) {
 
 /* Returns: > 0 if there are entries, 0 if there are none, or a negative errno, about which there was a
  * message. */
-static int look_for(const Matches *m) {
-        int r = has_entries(m);
+static int look_for(const Selection *s) {
+        int r = has_entries(s);
         if (r != 0)
                 return r;
 
@@ -143,76 +205,128 @@ static int look_for(const Matches *m) {
 }
 
 /* Becomes journalctl. Returns: a negative errno if it cannot. */
-static int show(const Arguments *a, const Matches *m) {
-        const char *argv[JOURNALCTL_WORDS_MAX];
+static int show(const Selection *s) {
+        const Arguments *a = s->arguments;
+        _cleanup_(words_done) Words w = journalctl_words(a->journal_options, a->n_journal_options, s);
 
-        put_words(argv, a->journal_options, a->n_journal_options, m);
+        if (w.failed)
+                return complain(ENOMEM, "Cannot search the journal: %m");
+
         (void) fflush(stdout);
-        execvp(argv[0], (char **) argv);
+        execvp(w.word[0], (char **) w.word);
         return complain_about_journalctl(errno);
 }
 
-static int log_known(const Arguments *a, const json_t *vm) {
+static int select_known(Selection *s, const json_t *vm) {
         const char *id = json_get_text(vm, "id", ""), *uuid = json_get_text(vm, "uuid", "");
         bool one_of_several = !streq(id, uuid); /* a serial port of the VM's, with MultiConsole= */
-        _cleanup_(matches_done) Matches m = {
-                .unit = match_unit(a),
-                .vm = match("VSPC_VM_UUID", uuid, ""),
-                .uri = one_of_several ? match("VSPC_URI", json_get_text(vm, "uri", ""), "") : NULL,
-        };
 
-        if (!m.unit || !m.vm || (one_of_several && !m.uri))
-                return complain(ENOMEM, "Cannot search the journal: %m");
-
-        /* It is not a failure if the VM has said nothing yet. */
-        int r = look_for(&m);
-        return r < 0 ? r : show(a, &m);
+        return selection_add(s, "VSPC_VM_UUID", uuid, one_of_several ? json_get_text(vm, "uri", "") : NULL);
 }
 
 /* The journal may have entries of a VM that vspcd has forgotten. @error: why asking vspcd at @c has failed */
-static int log_unknown(const Arguments *a, const char *name, const Connection *c, int error) {
-        _cleanup_(matches_done) Matches m = {.unit = match_unit(a), .vm = match("VSPC_VM_NAME", name, "")};
-
-        if (!m.unit || !m.vm)
-                return complain(ENOMEM, "Cannot search the journal: %m");
+static int select_unknown(Selection *s, const char *name, const Connection *c, int error) {
+        Selection alone = {.arguments = s->arguments};
 
         message("Looking for a VM named \"%s\" in the journal.", name);
-        int r = look_for(&m);
+        int r = selection_add(&alone, "VSPC_VM_NAME", name, NULL);
+        if (r >= 0)
+                r = look_for(&alone);
+        words_done(&alone.matches);
+        if (r > 0)
+                return selection_add(s, "VSPC_VM_NAME", name, NULL);
         if (r < 0)
                 return r;
-        if (r > 0)
-                return show(a, &m);
 
         if (!c->unreachable)
                 (void) verb_failed(c, error, name);
         return complain(ENOENT, "The journal has no output of a VM named \"%s\".", name);
 }
 
-int verb_log(const Arguments *a) {
-        _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
-        _cleanup_json_ json_t *vms = NULL;
-        const char *name = a->words[0];
+static bool is_pattern(const char *name) {
+        return strpbrk(name, "*?[");
+}
 
-        int r = inventory_fetch(&c, name, INVENTORY_MAX, &vms);
-        if (r < 0 && c.unreachable) {
-                (void) verb_failed(&c, r, name);
-                return log_unknown(a, name, &c, r);
+/* All VMs whose names are in the journal and match. vspcd may know none of them any more. */
+static int select_pattern(Selection *s, const char *pattern) {
+        static const char *const argv[] = {"journalctl", NAMESPACE, "--quiet", "--field=VSPC_VM_NAME", NULL};
+        _cleanup_free_ char *line = NULL;
+        size_t size = 0, before = s->n;
+        ssize_t n;
+        pid_t pid;
+        int r = 0;
+
+        int fd = run_journalctl(argv, &pid);
+        if (fd < 0)
+                return fd;
+
+        FILE *names = fdopen(fd, "r");
+        if (!names)
+                safe_close(fd);
+        while (names && r >= 0 && (n = getline(&line, &size, names)) > 0) {
+                if (line[n - 1] == '\n')
+                        line[n - 1] = 0;
+                if (fnmatch(pattern, line, 0) == 0)
+                        r = selection_add(s, "VSPC_VM_NAME", line, NULL);
         }
 
-        if (c.n_tried > 0 && !target_is_of_this_machine(connection_target(&c)))
+        if (names)
+                (void) fclose(names);
+        wait_for_journalctl(pid);
+        if (r < 0)
+                return r;
+        if (s->n > before)
+                return 0;
+
+        r = is_readable();
+        return r < 0    ? r
+               : r == 0 ? complain_about_access()
+                        : complain(ENOENT, "The journal has no output of a VM whose name is like \"%s\".", pattern);
+}
+
+static int select_vm(Selection *s, Connection *c, const char *name) {
+        _cleanup_json_ json_t *vms = NULL;
+
+        int r = inventory_fetch(c, is_pattern(name) ? NULL : name, INVENTORY_MAX, &vms);
+        if (c->n_tried > 0 && !c->unreachable && !target_is_of_this_machine(connection_target(c)))
                 return complain(EINVAL,
                                 "The journal of another machine cannot be read from here: "
                                 "run \"vspc-client log %s\" there.",
                                 name);
 
-        if (r == -EREMOTEIO && varlink_reply_is_error(&c.refusal, "NoSuchVM"))
-                return log_unknown(a, name, &c, r);
+        if (is_pattern(name))
+                return select_pattern(s, name);
+        if (r < 0 && c->unreachable) {
+                (void) verb_failed(c, r, name);
+                return select_unknown(s, name, c, r);
+        }
+        if (r == -EREMOTEIO && varlink_reply_is_error(&c->refusal, "NoSuchVM"))
+                return select_unknown(s, name, c, r);
         if (r < 0)
-                return verb_failed(&c, r, name);
+                return verb_failed(c, r, name);
 
         if (json_array_size(vms) > 1)
                 return complain(EINVAL, "\"%s\" matches %zu VMs: \"vspc-client show %s\" tells them apart.", name,
                                 json_array_size(vms), name);
 
-        return log_known(a, json_array_get(vms, 0));
+        return select_known(s, json_array_get(vms, 0));
+}
+
+int verb_log(const Arguments *a) {
+        Selection s = {.arguments = a};
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < a->n_words; i++) {
+                _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
+
+                r = select_vm(&s, &c, a->words[i]);
+        }
+
+        /* It is not a failure if VMs have said nothing yet. */
+        if (r >= 0)
+                r = look_for(&s);
+        if (r >= 0)
+                r = show(&s);
+        words_done(&s.matches);
+        return r;
 }

@@ -21,7 +21,7 @@ static const struct {
         {"forget", verb_forget, 1, SIZE_MAX},
         {"monitor", verb_monitor, 0, 0},
         {"metrics", verb_metrics, 0, 0},
-        {"log", verb_log, 1, 1},
+        {"log", verb_log, 1, SIZE_MAX},
 };
 
 /* Were one of them closed a socket might take its place. */

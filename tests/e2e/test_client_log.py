@@ -17,6 +17,7 @@ from peers import connected_vm
 JOURNALCTL = """#!/bin/sh
 folder=${0%/*}
 case " $* " in
+*" --field=VSPC_VM_NAME "*) cat "$folder/names" ;;
 *" --quiet "*" --system "*) [ -e "$folder/closed" ] || echo an entry ;;
 *" --quiet "*) printf '%s\n' "$@" >"$folder/looked-for"; [ -e "$folder/silent" ] || echo an entry ;;
 *) printf '%s\n' "$@" ;;
@@ -38,11 +39,14 @@ class Log(ClientTestCase):
     def log(self, server, *args, **kwargs):
         return run(server, "log", *args, env={"PATH": f"{self.folder}:{os.environ['PATH']}"}, **kwargs)
 
-    def assertAsks(self, result, *words, unit="vspc.service", options=()):
-        """The journal, for what the consoles have said, and nobody else."""
+    UNITS = ["vspc.service", "vspc-logger.service"]
+
+    def assertAsks(self, result, *words, units=None, options=()):
+        """The journal, for what the consoles have said, and nobody else. Before vspc-logger there was only vspcd."""
+        units = [f"_SYSTEMD_UNIT={unit}" for unit in units or self.UNITS]
+        asked = [word for vm in " ".join(words).split(" + ") for word in ("+", *units, *vm.split(" "))][1:]
         self.assertEqual((result.returncode, result.stdout.splitlines()),
-                         (0, ["--namespace=+vspc", "-t", "vspc-console", *options, f"_SYSTEMD_UNIT={unit}", *words]),
-                         result)
+                         (0, ["--namespace=+vspc", "-t", "vspc-console", *options, *asked]), result)
 
     def test_a_vm_by_its_uuid(self):
         vspcd = self.start(local=True)
@@ -68,13 +72,18 @@ class Log(ClientTestCase):
                           "--no-pager")
         self.assertAsks(result, f"VSPC_VM_UUID={vm['uuid']}", options=[
             "--follow", "-n", "5", "--since", "-1h", "--until", "now", "--output", "json", "--no-pager"])
+        result = self.log(server, "web01", "-r", "-n5", "-g", "EXT4.*error", "-b-1", "-S", "-1h", "-U", "now", "-o", "json")
+        self.assertAsks(result, f"VSPC_VM_UUID={vm['uuid']}", options=[
+            "--reverse", "-n", "5", "--grep", "EXT4.*error", "--boot", "-1", "--since", "-1h", "--until", "now",
+            "--output", "json"])
+        self.assertAsks(self.log(server, "web01", "--boot"), f"VSPC_VM_UUID={vm['uuid']}", options=["--boot"])
 
     def test_of_another_unit(self):
         vm = a_vm("web01")
         server = self.fake(List=all_vms([vm]))
         for given, unit in (("vspc@rack7.service", "vspc@rack7.service"), ("serve", "serve.service"),
                             ("session-2.scope", "session-2.scope"), ("u" * 247, "u" * 247 + ".service")):
-            self.assertAsks(self.log(server, "web01", f"--unit={given}"), f"VSPC_VM_UUID={vm['uuid']}", unit=unit)
+            self.assertAsks(self.log(server, "web01", f"--unit={given}"), f"VSPC_VM_UUID={vm['uuid']}", units=[unit])
         for bad in ("", "a b", "a+b", "a\nb", "*", "x" * 256):
             result = self.log(server, "web01", f"--unit={bad}")
             self.assertSays(result, "is not the name of a unit such as vspc.service")
@@ -135,7 +144,31 @@ class Log(ClientTestCase):
             self.assertEqual(result.stdout, "")
         self.assertSays(self.log(unknown, "web01"), "There is no journal on this machine")
 
-    def test_several_are_too_many(self):
+    def test_several_vms(self):
+        vms = [a_vm("web01", 1), a_vm("web02", 2)]
+        server = self.fake(List=lambda _, parameters: all_vms([vm for vm in vms if vm["name"] == parameters["name"]]))
+        self.assertAsks(self.log(server, "web02", "web01", "gone"), f"VSPC_VM_UUID={vms[1]['uuid']}", "+",
+                        f"VSPC_VM_UUID={vms[0]['uuid']}", "+", "VSPC_VM_NAME=gone")
+
+    def test_a_pattern_stands_for_the_names_in_the_journal_that_match(self):
+        self.make("names", "web01\nweb02\ndb01\nweb 3\n*\n")
+        gone = self.fake()
+        gone.close()
+        result = self.log(gone, "web0?", "[d]b*")
+        self.assertAsks(result, "VSPC_VM_NAME=web01", "+", "VSPC_VM_NAME=web02", "+", "VSPC_VM_NAME=db01")
+        self.assertEqual(result.stderr, "")
+        self.assertSays(self.log(gone, "mail*"), "The journal has no output of a VM whose name is like \"mail*\"")
+
+    def test_so_many_vms_and_no_more(self):
+        gone = self.fake()
+        gone.close()
+        for n, code in (4096, 0), (4097, 1):
+            self.make("names", "".join(f"web{i}\n" for i in range(n)))
+            result = self.log(gone, "web*")
+            self.assertEqual((result.returncode, result.stdout.count("VSPC_VM_NAME=")), (code, n if code == 0 else 0))
+        self.assertSays(result, "These are more than 4096 VMs")
+
+    def test_several_of_one_name_are_too_many(self):
         server = self.fake(List=all_vms([a_vm("twin", 1), a_vm("twin", 2)]))
         result = self.log(server, "twin")
         self.assertSays(result, '"twin" matches 2 VMs')

@@ -125,7 +125,7 @@ class Refusals(ClientTestCase):
         for args, text in ((["show"], "show: at least one VM is needed.\n"),
                            (["attach"], "attach: exactly one VM is needed.\n"),
                            (["attach", "a", "b"], "attach: exactly one VM is needed.\n"),
-                           (["log", "a", "b"], "log: exactly one VM is needed.\n"),
+                           (["log"], "log: at least one VM is needed.\n"),
                            (["list", "a"], 'list: "a" is one argument too many.\n'),
                            (["--access=all", "a"], '--access: "all" is not exclusive, write, '),
                            (["--escape=ab", "a"], '--escape: "ab" is not a character, ^ and a character, or "none".\n'),
