@@ -27,9 +27,9 @@ HOSTS = "--hosts=40"
 PORTS_FIRST, PORTS_LAST = 10000, 27999
 
 # sd_listen_fds(3): the sockets begin at descriptor 3
-BECOME = ("import os, sys; fds = [os.dup(os.dup(int(fd))) for fd in sys.argv[1:3]]; "
-          "os.dup2(fds[0], 3); os.dup2(fds[1], 4); os.closerange(5, 100); "
-          "os.environ.update(LISTEN_FDS='2', LISTEN_FDNAMES='vm:admin', LISTEN_PID=str(os.getpid())); "
+BECOME = ("import os, sys; fds = [os.dup(os.dup(int(fd))) for fd in sys.argv[2].split(',')]; "
+          "[os.dup2(fd, 3 + i) for i, fd in enumerate(fds)]; os.closerange(3 + len(fds), 100); "
+          "os.environ.update(LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=sys.argv[1], LISTEN_PID=str(os.getpid())); "
           "os.execv(sys.argv[3], sys.argv[3:])")
 
 
@@ -105,7 +105,7 @@ class Bench:
 
         # The descriptors' numbers and LISTEN_PID are put right in the child, which then becomes vspcd.
         with open(self.folder / "vspcd.log", "w", encoding="utf-8") as log:
-            child = self.start(sys.executable, "-c", BECOME, *map(str, numbers), program, f"--config={config}",
+            child = self.start(sys.executable, "-c", BECOME, "vm:admin", ",".join(map(str, numbers)), program, f"--config={config}",
                                stderr=log, stdout=log, pass_fds=numbers,
                                env=environment)
         port, self.admin_port = (listener.getsockname()[1] for listener in listeners)
@@ -126,7 +126,7 @@ class Bench:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(path)
             listener.listen()
-            self.start(sys.executable, "-c", BECOME, str(listener.fileno()), self.program("vspc-logger"),
+            self.start(sys.executable, "-c", BECOME, "logger", str(listener.fileno()), self.program("vspc-logger"),
                        pass_fds=[listener.fileno()])
         return path
 

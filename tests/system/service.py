@@ -330,6 +330,8 @@ class Service(Scenario):
         self.wait_vm("web01")
         for said in ("vspc-hooks", r'.*"name":"web01".*', "vspc-hooks 750", "ls: .*/var/lib/vspc.*: Permission denied"):
             self.wait_journal(f"^Hook 50-who, .*: {said}$")
+        self.nc(self.wait_vm("web01")).echo("something to be logged")
+        self.wait_active("vspc-logger.service")
         for user, other in (("vspc", "vspc-hooks.service"), ("vspc-hooks", "vspc.service"), ("vspc", "vspc-logger.service"),
                             ("vspc-logger", "vspc.service")):
             memory = f"/proc/{self.show('MainPID', other)}/mem"
