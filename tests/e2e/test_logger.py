@@ -35,8 +35,10 @@ class LoggerCase(JournalCase):
                              console_log={"Files": "yes", **(console_log or {})}, **kwargs)
 
     def kill(self):
+        n_ended = len(self.logger.statuses)
         self.logger.signal(signal.SIGKILL)
         self.logger.killed = True
+        wait_for(lambda: len(self.logger.statuses) > n_ended, "it to have ended")
 
     def lines_once(self, journal, vm):
         """What the journal has of a VM, in the order of its positions and without what is there twice."""
@@ -108,7 +110,9 @@ class Ended(LoggerCase):
             vm.send(line)
             said += line
             self.wait_file(vm, said)
+            n_ended = len(self.logger.statuses)
             self.logger.signal(signal.SIGTERM)
+            wait_for(lambda: len(self.logger.statuses) > n_ended, "it to have ended")
         wait_for(lambda: len(self.lines_once(journal, vm)) == 20, "all lines")
         self.assertSameBytes(content(self.folder, vm), said)
         self.assertEqual(journal.lines(vm), said.decode().splitlines())
