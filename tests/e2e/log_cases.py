@@ -98,6 +98,8 @@ class Logger(HelperProcess):
         super().__init__(path, env, (*wrapper, LOGGER))
 
     def signal(self, number):
+        """It may have done something before we know that it runs."""
+        wait_for(self.is_running, "vspc-logger to run")
         os.kill(self.pid, number)
 
     def end(self):
