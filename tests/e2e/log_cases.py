@@ -68,6 +68,13 @@ class Journald:
                               "SYSLOG_IDENTIFIER=vspc-console", *matches], check=True, stdout=subprocess.PIPE).stdout
         return [json.loads(line) for line in out.splitlines()]
 
+    @staticmethod
+    def last_lines(n):
+        """The last that all VMs have said, as far as journald has written it by now."""
+        return subprocess.run(["journalctl", "--directory=/run/log/journal", "--output=cat", "--quiet", f"--lines={n}",
+                               "SYSLOG_IDENTIFIER=vspc-console"], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout.splitlines()
+
     def lines(self, vm):
         return [e["MESSAGE"] for e in self.entries(f"VSPC_VM_UUID={vm.id}")]
 

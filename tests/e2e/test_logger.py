@@ -75,8 +75,11 @@ class Ended(LoggerCase):
                 if i == killed_after:
                     time.sleep(chance.random() * 0.01)
                     self.kill()
+            # Neither may be so far behind in the next round that something is not kept.
             for vm in vms:
                 self.wait_file(vm, said[vm])
+            last = {said[vm].decode().splitlines()[-1] for vm in vms if said[vm]}
+            wait_for(lambda last=last: last <= set(journal.last_lines(2000)), "the journal to have caught up")
 
         for vm in vms:
             self.assertSameBytes(content(self.folder, vm), said[vm])
