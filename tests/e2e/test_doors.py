@@ -261,18 +261,6 @@ class ReloadOfMistakes(DoorsTestCase):
         late.wait_data(b"END")
         self.assertEqual(bytes(late.data), b"END")  # no scrollback
 
-    def test_rotated_files_are_opened_anew_even_so(self):
-        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-"))
-        vspcd = self.start(env={"LOGS_DIRECTORY": folder}, console_log={"Files": "yes"})
-        vm = connected_vm(vspcd)
-        vm.send(b"one\n")
-        wait_for(lambda: os.listdir(folder), "the file")
-        path = os.path.join(folder, os.listdir(folder)[0])
-        os.rename(path, path + ".1")
-        vspcd.reload(tls={"RequireVMTLS": "yse"})
-        vm.send(b"two\n")
-        wait_for(lambda: os.path.exists(path), "the new file")
-
 
 class Call(TestCase):
     """Reload over Varlink"""
