@@ -58,6 +58,7 @@ void varlink_close(VarlinkConnection *c) {
         if (c->state == VARLINK_CLOSED)
                 return;
 
+        c->handshake = tls_handshake_free(c->handshake);
         stream_close(&c->stream);
         connection_leave(c);
 }
@@ -107,10 +108,12 @@ static bool connection_has_work(const VarlinkConnection *c) {
 }
 
 static void connection_update_charges(VarlinkConnection *c) {
-        size_t itself = sizeof *c + stream_tls_size(&c->stream);
+        size_t itself = sizeof *c + (c->handshake ? tls_handshake_size(c->handshake) : stream_tls_size(&c->stream));
 
         charge_set(&c->connection, c->asked ? itself : 0);
-        stream_update_charge(&c->stream, &c->waiting, c->in.allocated + (c->asked ? 0 : itself));
+        if (stream_has_progressed(&c->stream))
+                charge_set(&c->waiting, 0); /* it is not one that does not read */
+        charge_set(&c->waiting, stream_waiting(&c->stream) + c->in.allocated + (c->asked ? 0 : itself));
 }
 
 static bool connection_has_room(const VarlinkConnection *c) {
@@ -411,14 +414,26 @@ static void connection_writable(Stream *stream) {
         connection_flush(c);
 }
 
-static void connection_stepped(Stream *stream) {
-        connection_update_charges(container_of(stream, VarlinkConnection, stream));
-}
-
 static const StreamHandler connection_handler = {
         .readable = connection_readable,
         .writable = connection_writable,
-        .stepped = connection_stepped,
+};
+
+static void connection_handshake_stepped(void *userdata) {
+        connection_update_charges(userdata);
+}
+
+static void connection_handshake_done(void *userdata, Wire wire) {
+        VarlinkConnection *c = userdata;
+
+        c->handshake = NULL;
+        stream_reopen(&c->stream, wire);
+        connection_settle(c);
+}
+
+static const TlsHandshakeHandler connection_handshake_handler = {
+        .stepped = connection_handshake_stepped,
+        .done = connection_handshake_done,
 };
 
 /* The account wants the memory of these back. */
@@ -431,9 +446,12 @@ static bool connection_waiting_given_up(Charge *charge) {
         VarlinkConnection *c = container_of(charge, VarlinkConnection, waiting);
 
         /* One that has not asked anything yet goes, whatever it takes. */
-        if (!stream_is_charged_for_much(&c->stream, charge, c->in.allocated) && c->asked)
+        stream_measure(&c->stream);
+        connection_update_charges(c);
+        if (charge->size < CHARGE_TO_BLAME && c->asked)
                 return false;
 
+        stream_discard_on_close(&c->stream);
         varlink_close(c);
         return true;
 }
@@ -467,9 +485,11 @@ int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *addres
                 return -ENOMEM;
         }
 
-        int r = stream_open(&c->stream, concentrator_poller(s->concentrator), WIRE_PLAIN(fd), VARLINK_OUT_MAX, &connection_handler);
+        Poller *poller = concentrator_poller(s->concentrator);
+        int r = stream_open(&c->stream, poller, WIRE_PLAIN(fd), VARLINK_OUT_MAX, &connection_handler);
         if (r >= 0 && tls)
-                r = stream_start_tls(&c->stream, tls, NULL);
+                r = tls_handshake_new(poller, stream_release(&c->stream).fd, tls, NULL, &connection_handshake_handler, c,
+                                      &c->handshake);
         if (r < 0) {
                 stream_close(&c->stream);
                 free(c);

@@ -9,6 +9,7 @@
 #include "json-writer.h"
 #include "transport/peer.h"
 #include "transport/stream.h"
+#include "transport/tls-handshake.h"
 #include "transport/user-names.h"
 
 /*
@@ -83,6 +84,7 @@ typedef enum VarlinkState {
 struct VarlinkConnection {
         VarlinkServer *server;
         Stream stream;
+        TlsHandshake *handshake; /* NULL: there is none, or it is over */
         Peer peer;
         UserNameQuery user_name; /* of a local user: nothing is read before it is answered */
         VarlinkState state;

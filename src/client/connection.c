@@ -74,7 +74,9 @@ static void connection_note_failure(Connection *c, int error, const char *why) {
 
 /* TLS has failed, or taken too long to begin. */
 static void connection_tls_failed(Connection *c) {
-        c->problem = trust_explain(c->targets->trust, c->telnet.stream.tls);
+        const TelnetConnection *t = &c->telnet;
+
+        c->problem = trust_explain(c->targets->trust, t->handshake ? tls_handshake_session(t->handshake) : t->stream.tls);
         c->unreachable = c->state != CONNECTION_ATTACHED;
         if (c->unreachable)
                 connection_note_failure(c, -EPROTO, c->problem ?: "Out of memory");
@@ -92,7 +94,7 @@ static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused
                 connection_note_failure(c, -ETIMEDOUT, strerror(ETIMEDOUT));
                 poller_close(c->poller, &c->connecting);
                 connection_dial(c);
-        } else if (c->telnet.stream.handshake)
+        } else if (c->telnet.handshake)
                 connection_tls_failed(c);
         else
                 connection_end(c, -ETIMEDOUT);
@@ -127,7 +129,7 @@ static int connection_begin_call(Connection *c, int fd) {
         int r = stream_open(&c->telnet.stream, c->poller, WIRE_PLAIN(fd),
                             CONNECTION_INPUT_MAX + CONNECTION_ANSWERS_MAX, &stream_handler);
         if (r >= 0 && trust)
-                r = stream_start_tls(&c->telnet.stream, trust_context(trust), trust_host(trust));
+                r = telnet_connection_start_tls(&c->telnet, trust_context(trust), trust_host(trust));
         if (r >= 0)
                 r = connection_set_deadline(c, CONNECTION_TIMEOUT_USEC);
         if (r >= 0)

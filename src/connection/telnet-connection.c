@@ -15,13 +15,47 @@ void telnet_connection_init(TelnetConnection *t, const TelnetPolicy *policy, Tel
         t->mute = false;
 }
 
-void telnet_connection_close(TelnetConnection *t) {
-        stream_close(&t->stream);
-        free(TAKE_PTR(t->subnegotiation));
+static void handshake_stepped(void *userdata) {
+        TelnetConnection *t = userdata;
+
+        if (t->handler && t->handler->stepped)
+                t->handler->stepped(t);
+}
+
+/* Nothing has been read and written yet. That it has failed is for the reader to find out. */
+static void handshake_done(void *userdata, Wire wire) {
+        TelnetConnection *t = userdata;
+        Stream *s = &t->stream;
+
+        t->handshake = NULL;
+        stream_reopen(s, wire);
+        if (!s->broken || !s->reading)
+                s->handler->writable(s);
+}
+
+static const TlsHandshakeHandler handshake_handler = {.stepped = handshake_stepped, .done = handshake_done};
+
+int telnet_connection_start_tls(TelnetConnection *t, TlsContext *context, const char *host) {
+        assert(!t->handshake && !t->stream.tls && !t->stream.blocked);
+
+        return tls_handshake_new(t->stream.poller, stream_release(&t->stream).fd, context, host, &handshake_handler, t,
+                                 &t->handshake);
 }
 
 size_t telnet_connection_size(const TelnetConnection *t) {
-        return stream_tls_size(&t->stream) + (t->subnegotiation ? telnet_decoder_kept(&t->session.in) : 0);
+        return (t->handshake ? tls_handshake_size(t->handshake) : stream_tls_size(&t->stream)) +
+               (t->subnegotiation ? telnet_decoder_kept(&t->session.in) : 0);
+}
+
+void telnet_connection_stop(TelnetConnection *t) {
+        t->handshake = tls_handshake_free(t->handshake);
+        stream_stop(&t->stream);
+}
+
+void telnet_connection_close(TelnetConnection *t) {
+        t->handshake = tls_handshake_free(t->handshake);
+        stream_close(&t->stream);
+        free(TAKE_PTR(t->subnegotiation));
 }
 
 int telnet_connection_offer(TelnetConnection *t) {
@@ -107,7 +141,7 @@ int telnet_connection_receive(TelnetConnection *t, const uint8_t *data, size_t n
 
                 /* Whoever can write into the connection could have the peer say something before TLS begins, and have
                  * it heard as if it had come in TLS. */
-                if (r == 0 && n > 0 && t->stream.handshake)
+                if (r == 0 && n > 0 && t->handshake)
                         r = -EBADMSG;
         }
 

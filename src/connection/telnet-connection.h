@@ -3,6 +3,7 @@
 
 #include "telnet/session.h"
 #include "transport/stream.h"
+#include "transport/tls-handshake.h"
 
 /*
  * TelnetConnection: telnet on a stream: takes apart what the peer sends, answers its negotiations, and sends data in telnet's
@@ -19,10 +20,14 @@ typedef struct TelnetHandler {
         int (*command)(TelnetConnection *t, uint8_t command);
         int (*negotiation)(TelnetConnection *t, const TelnetEvent *event); /* NULL: telnet_connection_negotiate() */
         int (*subnegotiation)(TelnetConnection *t, const TelnetEvent *event);
+
+        /* TLS's handshake goes on, and telnet_connection_size() may have changed. NULL: never mind */
+        void (*stepped)(TelnetConnection *t);
 } TelnetHandler;
 
 struct TelnetConnection {
         Stream stream;
+        TlsHandshake *handshake; /* it has the connection meanwhile; NULL: there is none, or it is over */
         const TelnetPolicy *policy;
         const TelnetHandler *handler;
         size_t answers;     /* bytes that have been queued by way of answer since the queue was last empty */
@@ -36,11 +41,23 @@ struct TelnetConnection {
 void telnet_connection_init(TelnetConnection *t, const TelnetPolicy *policy, TelnetLineEnd line_end, size_t answers_max,
                             const TelnetHandler *handler);
 
-/* Closes the stream, unless it has been, and frees what telnet has taken. */
-void telnet_connection_close(TelnetConnection *t);
+/*
+ * From here on both ends speak TLS. What is queued is sent once the handshake is complete, and what has come before
+ * must have been read and sent. Should it fail, reading says so, and stream_problem() why.
+ * @host: of a client, the name that the server's certificate must be for, or NULL.
+ * Returns: 0 or a negative errno; the connection is closed then.
+ */
+int telnet_connection_start_tls(TelnetConnection *t, TlsContext *context, const char *host);
 
 /* Bytes of memory that it takes, about, beside its own and those of the stream's queue. */
 size_t telnet_connection_size(const TelnetConnection *t);
+
+/* No handler is called any more, whatever happens to the connection, which is still open, unless it is in TLS's handshake:
+ * then there is nothing to be said to the peer any more. */
+void telnet_connection_stop(TelnetConnection *t);
+
+/* Closes the stream, unless it has been, and frees what telnet has taken. */
+void telnet_connection_close(TelnetConnection *t);
 
 /* Queues our offers. Returns: 0 or a negative errno. */
 int telnet_connection_offer(TelnetConnection *t);

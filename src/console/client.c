@@ -15,6 +15,18 @@ const TelnetPolicy client_policy = {
         .n_him_offered = 2,
 };
 
+/* What a client sends that is not read, its VM taking no input, is in the kernel, which is not asked each time. */
+#define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
+
+void client_update_charges(Client *c) {
+        bool paused = !c->telnet.stream.reading && !c->half_closed;
+
+        charge_set(&c->connection, sizeof *c + telnet_connection_size(&c->telnet) + c->unread.allocated);
+        if (stream_has_progressed(&c->telnet.stream))
+                charge_set(&c->waiting, 0); /* it is not one that does not read */
+        charge_set(&c->waiting, stream_waiting(&c->telnet.stream) + (paused ? CLIENT_UNREAD_IN_KERNEL : 0));
+}
+
 /* The account wants the memory of these back. */
 static bool client_connection_given_up(Charge *charge) {
         client_close(container_of(charge, Client, connection), CLIENT_E_RECLAIMED);
@@ -24,21 +36,14 @@ static bool client_connection_given_up(Charge *charge) {
 static bool client_waiting_given_up(Charge *charge) {
         Client *c = container_of(charge, Client, waiting);
 
-        if (!stream_is_charged_for_much(&c->telnet.stream, charge, 0))
+        stream_measure(&c->telnet.stream);
+        client_update_charges(c);
+        if (charge->size < CHARGE_TO_BLAME)
                 return false;
 
+        stream_discard_on_close(&c->telnet.stream);
         client_give_up(c);
         return true;
-}
-
-/* What a client sends that is not read, its VM taking no input, is in the kernel, which is not asked each time. */
-#define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
-
-void client_update_charges(Client *c) {
-        bool paused = !c->telnet.stream.reading && !c->half_closed;
-
-        charge_set(&c->connection, sizeof *c + telnet_connection_size(&c->telnet) + c->unread.allocated);
-        stream_update_charge(&c->telnet.stream, &c->waiting, paused ? CLIENT_UNREAD_IN_KERNEL : 0);
 }
 
 static const StreamHandler client_handler = {
@@ -78,7 +83,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         if (r >= 0)
                 r = buffer_append(&c->telnet.stream.out, request->answer, request->answer_size);
         if (r < 0) {
-                stream_close(&c->telnet.stream);
+                telnet_connection_close(&c->telnet);
                 ring_leave(&console->ring, &c->cursor);
                 return r;
         }
@@ -136,9 +141,9 @@ void client_close(Client *c, int verdict) {
         if (verdict == CLIENT_E_RECLAIMED)
                 charge_close(&c->connection);
         if (verdict == CLIENT_E_RECLAIMED || verdict == CLIENT_E_ENDED) /* its descriptor is free at once */
-                stream_close(&c->telnet.stream);
+                telnet_connection_close(&c->telnet);
         else
-                stream_stop(&c->telnet.stream);
+                telnet_connection_stop(&c->telnet);
 
         ring_leave(&c->console->ring, &c->cursor);
         console_remove_client(c->console, c);

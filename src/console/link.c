@@ -17,13 +17,11 @@
 
 static void link_readable(Stream *s);
 static void link_writable(Stream *s);
-static void link_stepped(Stream *s);
 static const TelnetHandler link_telnet_handler;
 
 static const StreamHandler link_handler = {
         .readable = link_readable,
         .writable = link_writable,
-        .stepped = link_stepped,
 };
 
 /*
@@ -218,9 +216,9 @@ void link_close(Link *l, int verdict) {
                 charge_close(&l->charge);
         }
         if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED) /* its descriptor is free at once */
-                stream_close(&l->telnet.stream);
+                telnet_connection_close(&l->telnet);
         else
-                stream_stop(&l->telnet.stream);
+                telnet_connection_stop(&l->telnet);
 
         if (l->console)
                 console_remove_link(l->console, l);
@@ -421,7 +419,7 @@ static int link_begin_tls(Link *l) {
         l->identity = (VmIdentity){};
         timeout_stop(&l->question);
 
-        int r = context ? stream_start_tls(&l->telnet.stream, context, NULL) : -ENOTSUP;
+        int r = context ? telnet_connection_start_tls(&l->telnet, context, NULL) : -ENOTSUP;
         if (r < 0)
                 return r;
 
@@ -767,11 +765,16 @@ static int link_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         }
 }
 
+static void link_stepped(TelnetConnection *t) {
+        link_update_charge(container_of(t, Link, telnet));
+}
+
 /* Of all commands none means anything from a VM. */
 static const TelnetHandler link_telnet_handler = {
         .data = link_data,
         .negotiation = link_negotiate,
         .subnegotiation = link_subnegotiate,
+        .stepped = link_stepped,
 };
 
 static size_t link_read_max(const Link *l) {
@@ -813,10 +816,6 @@ static int link_read(Link *l) {
         r = telnet_connection_receive(&l->telnet, input, (size_t) n);
         link_adapt_turn(l, now_monotonic() - began, (size_t) n, max);
         return r;
-}
-
-static void link_stepped(Stream *s) {
-        link_update_charge(container_of(s, Link, telnet.stream));
 }
 
 /* The links of a console are flushed when it is settled. */

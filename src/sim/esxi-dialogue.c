@@ -24,7 +24,7 @@ int esxi_link_start_tls(EsxiLink *link) {
         link->settlement = SETTLEMENT_OFFERED;
         link->vmware_asked = false;
 
-        int r = stream_start_tls(&link->telnet.stream, link->hosts->tls, NULL);
+        int r = telnet_connection_start_tls(&link->telnet, link->hosts->tls, NULL);
         return r < 0 ? r : esxi_link_offer(link);
 }
 

@@ -51,6 +51,7 @@ static void link_end(EsxiLink *link, int error) {
 
         link->ended = true;
         timeout_stop(&link->timeout);
+        link->telnet.handshake = tls_handshake_free(link->telnet.handshake);
         Wire wire = stream_release(&link->telnet.stream); /* its queue stays */
         wire_close(&wire);
 

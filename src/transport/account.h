@@ -113,3 +113,6 @@ static inline void charge_set(Charge *charge, size_t size) {
         if (size != charge->size)
                 charge_do_set(charge, size);
 }
+
+/* A connection whose peer has less than this to read is not the one to blame for a want of memory. */
+#define CHARGE_TO_BLAME (32U * 1024U)

@@ -5,8 +5,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "address.h"
-#include "basic/hash.h"
 #include "stream.h"
 
 /* Records that are read before others have their turn: they may be of a byte each. */
@@ -15,29 +13,9 @@
 /* The kernel's memory is measured each time that it has taken so many bytes, and when it takes no more. */
 #define MEASURED_BYTES (128U * 1024U)
 
-/* A peer that has less than this to read is not the one that is to blame. */
-#define CHARGED_FOR_MUCH (32U * 1024U)
-
-/* TLS's handshake on a stream. While a worker has it the stream keeps its hands off the session, and if it is closed
- * meanwhile the descriptor is left to the worker as well. */
-struct StreamHandshake {
-        TlsJob job;
-        Wire wire;
-        Stream *stream; /* NULL: it has been closed */
-        bool stepping;  /* the session is the job's */
-        int result;     /* of tls_session_handshake() */
-};
-
-void wire_close(Wire *w) {
-        w->tls = tls_session_free(w->tls);
-        w->fd = safe_close(w->fd);
-}
-
 static uint32_t stream_events(const Stream *s) {
         if (s->stopped)
                 return 0;
-        if (s->handshake)
-                return s->handshake->stepping ? 0 : EPOLLIN | (tls_session_unsent(s->tls) > 0 ? EPOLLOUT : 0);
 
         uint32_t events = s->blocked ? EPOLLOUT : 0;
 
@@ -51,10 +29,13 @@ static uint32_t stream_events(const Stream *s) {
 
 /* Of what TLS has ready the kernel knows nothing. */
 static bool stream_is_ready(const Stream *s) {
-        return s->tls && !s->handshake && (s->ended || tls_session_unread(s->tls) > 0);
+        return s->tls && (s->ended || tls_session_unread(s->tls) > 0);
 }
 
 static int stream_update(Stream *s) {
+        if (s->watch.fd < 0)
+                return 0;
+
         if (s->reading && stream_is_ready(s))
                 poller_rouse(s->poller, &s->watch);
 
@@ -62,124 +43,11 @@ static int stream_update(Stream *s) {
 }
 
 static bool stream_tls_is_flushed(const Stream *s) {
-        return !s->tls || s->broken || (!s->handshake && tls_session_unsent(s->tls) == 0);
-}
-
-/* It has been a step further. Once that is over, nothing has been read and written yet; if it has failed, it is for
- * the reader to find out. */
-static void stream_take_step(Stream *s) {
-        int result = s->handshake->result;
-
-        if (result == 0 && stream_update(s) >= 0) {
-                if (s->handler->stepped && !s->stopped)
-                        s->handler->stepped(s);
-                return;
-        }
-
-        free(TAKE_PTR(s->handshake));
-        liveness_begin(&s->liveness); /* it may have sent session tickets */
-        s->broken = s->ended = result <= 0;
-        s->blocked = !stream_tls_is_flushed(s);
-        if (s->reading)
-                poller_rouse(s->poller, &s->watch);
-        (void) stream_update(s);
-        if (!s->stopped && (!s->broken || !s->reading))
-                s->handler->writable(s);
-}
-
-static void stream_run_step(TlsJob *job) {
-        StreamHandshake *h = container_of(job, StreamHandshake, job);
-
-        h->result = tls_session_handshake(h->wire.tls);
-}
-
-static void stream_step_done(TlsJob *job) {
-        StreamHandshake *h = container_of(job, StreamHandshake, job);
-
-        h->stepping = false;
-        if (h->stream) {
-                stream_take_step(h->stream);
-                return;
-        }
-
-        wire_close(&h->wire);
-        free(h);
-}
-
-static void stream_step(Stream *s) {
-        TlsWorker *worker = tls_context_worker(tls_session_context(s->tls));
-        TlsJob *job = &s->handshake->job;
-
-        if (s->handshake->stepping)
-                return;
-
-        s->handshake->stepping = true;
-        if (!worker) {
-                job->run(job);
-                job->done(job);
-                return;
-        }
-
-        /* It may be done before it is submitted: look at nothing after that. */
-        (void) poller_watch(s->poller, &s->watch, 0);
-        tls_worker_submit(worker, job);
-}
-
-/* A hash of the peer's address, without the port */
-static uint32_t stream_source(const Stream *s) {
-        SocketAddress peer = {};
-        socklen_t length = sizeof peer;
-
-        if (getpeername(s->watch.fd, &peer.any, &length) < 0)
-                return 0;
-
-        address_set_port(&peer, 0);
-        uint64_t hash = fnv1a(FNV1A_BEGIN, &peer, MIN(length, (socklen_t) sizeof peer));
-        return (uint32_t) (hash ^ hash >> 32);
-}
-
-int stream_start_tls(Stream *s, TlsContext *context, const char *host) {
-        assert(!s->tls && !s->blocked);
-
-        StreamHandshake *h = calloc(1, sizeof(StreamHandshake));
-        if (!h)
-                return -ENOMEM;
-
-        int r = tls_session_new(context, s->watch.fd, host, &s->tls);
-        if (r < 0) {
-                free(h);
-                return r;
-        }
-
-        *h = (StreamHandshake){
-                .job = {.run = stream_run_step, .done = stream_step_done, .source = stream_source(s)},
-                .wire = {.fd = s->watch.fd, .tls = s->tls},
-                .stream = s,
-        };
-        s->handshake = h;
-        s->blocked = true;
-
-        /* From the loop: its owner is in the middle of something, and there may be nothing to wait for. */
-        poller_rouse(s->poller, &s->watch);
-        return stream_update(s);
-}
-
-/* Returns: whether a worker has the connection now, and will close it. */
-static bool stream_leave_handshake(Stream *s) {
-        StreamHandshake *h = TAKE_PTR(s->handshake);
-        TlsWorker *worker = tls_context_worker(tls_session_context(s->tls));
-
-        if (!h->stepping || (worker && tls_worker_cancel(worker, &h->job))) {
-                free(h);
-                return false;
-        }
-
-        h->stream = NULL;
-        return true;
+        return !s->tls || s->broken || tls_session_unsent(s->tls) == 0;
 }
 
 bool stream_is_flushed(const Stream *s) {
-        return s->out.size == 0 && stream_tls_is_flushed(s);
+        return s->out.size == 0 && s->watch.fd >= 0 && stream_tls_is_flushed(s);
 }
 
 /* The kernel takes more. Returns: whether it has taken what TLS had left. */
@@ -206,9 +74,7 @@ static void stream_dispatch(Watch *w, uint32_t events) {
 
         /* An end is for the reader to find, after all that came before it. Only one of the two is called, since
          * it may free us; the other's turn comes with the next event. */
-        if (s->handshake)
-                stream_step(s);
-        else if (s->blocked && !(ended && s->reading) && (ended || (events & EPOLLOUT))) {
+        if (s->blocked && !(ended && s->reading) && (ended || (events & EPOLLOUT))) {
                 if (stream_unblock(s) || ended)
                         s->handler->writable(s);
         } else if (s->reading)
@@ -220,31 +86,42 @@ static void stream_dispatch(Watch *w, uint32_t events) {
         }
 }
 
+/* What its former owner has not flushed is still to be, and it may have sent something that has not been acknowledged. */
+static int stream_attach(Stream *s, Wire wire) {
+        s->watch.fd = s->liveness.fd = wire.fd;
+        s->tls = wire.tls;
+        s->broken = wire.tls && !tls_session_is_open(wire.tls);
+        s->ended = wire.ended || s->broken;
+        s->blocked = !stream_tls_is_flushed(s);
+        liveness_begin(&s->liveness);
+        return stream_update(s);
+}
+
 int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const StreamHandler *handler) {
         *s = (Stream){
-                .watch = {.fd = wire.fd, .handler = stream_dispatch},
+                .watch = {.handler = stream_dispatch},
                 .poller = poller,
                 .handler = handler,
-                .liveness = {.fd = wire.fd, .queue = poller_liveness(poller)},
+                .liveness.queue = poller_liveness(poller),
                 .out = BUFFER_INIT(out_max),
                 .reading = true,
-                .tls = wire.tls,
-                .ended = wire.ended,
         };
 
-        /* What its former owner has not flushed is still to be. */
-        s->blocked = !stream_tls_is_flushed(s);
-        int r = stream_update(s);
+        int r = stream_attach(s, wire);
         if (r < 0)
                 stream_close(s);
-        else /* the former owner may have sent something that has not been acknowledged */
-                liveness_begin(&s->liveness);
 
         return r;
 }
 
 void stream_limit_stuck_peer(Stream *s, usec_t limit) {
         s->liveness.limit = limit;
+}
+
+void stream_reopen(Stream *s, Wire wire) {
+        assert(s->watch.fd < 0);
+
+        (void) stream_attach(s, wire);
 }
 
 Wire stream_release(Stream *s) {
@@ -255,16 +132,8 @@ Wire stream_release(Stream *s) {
 
         liveness_stop(&s->liveness);
         poller_forget(s->poller, &s->watch);
-        s->reading = s->blocked = false;
-        wire = (Wire){.fd = TAKE_FD(s->watch.fd), .tls = s->tls, .ended = s->ended};
-        if (s->handshake) {
-                if (!stream_leave_handshake(s))
-                        wire_close(&wire);
-                wire = (Wire){.fd = -1};
-        }
-
-        s->tls = NULL;
-        return wire;
+        s->blocked = true;
+        return (Wire){.fd = TAKE_FD(s->watch.fd), .tls = TAKE_PTR(s->tls), .ended = s->ended};
 }
 
 void stream_stop(Stream *s) {
@@ -281,14 +150,15 @@ void stream_close(Stream *s) {
                 tls_session_bye(wire.tls);
         wire_close(&wire);
         buffer_clear(&s->out);
+        s->reading = false;
 }
 
 const char *stream_problem(const Stream *s) {
-        return s->tls && !s->handshake ? tls_session_problem(s->tls) : "";
+        return s->tls ? tls_session_problem(s->tls) : "";
 }
 
 /* Memory of the kernel counts for MemoryMax= as ours does. */
-static void stream_measure(Stream *s) {
+void stream_measure(Stream *s) {
         uint32_t info[SK_MEMINFO_VARS] = {};
         socklen_t size = sizeof info;
 
@@ -298,29 +168,22 @@ static void stream_measure(Stream *s) {
                          MAX(info[SK_MEMINFO_WMEM_ALLOC], info[SK_MEMINFO_WMEM_QUEUED]);
 }
 
-void stream_update_charge(Stream *s, Charge *charge, size_t more) {
-        if (TAKE(s->progressed, false))
-                charge_set(charge, 0);
-        charge_set(charge, s->kernel_size + s->out.allocated + more);
+size_t stream_waiting(const Stream *s) {
+        return s->kernel_size + s->out.allocated;
 }
 
-bool stream_is_charged_for_much(Stream *s, Charge *charge, size_t more) {
-        stream_measure(s);
-        stream_update_charge(s, charge, more);
-        if (charge->size < CHARGED_FOR_MUCH)
-                return false;
+bool stream_has_progressed(Stream *s) {
+        return TAKE(s->progressed, false);
+}
 
-        /* Else the kernel would go on keeping it, for minutes. */
+void stream_discard_on_close(Stream *s) {
         const struct linger reset = {.l_onoff = 1};
+
         (void) setsockopt(s->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        return true;
 }
 
 size_t stream_tls_size(const Stream *s) {
-        if (!s->tls)
-                return 0;
-
-        return s->handshake && s->handshake->stepping ? TLS_SESSION_SIZE : tls_session_size(s->tls);
+        return s->tls ? tls_session_size(s->tls) : 0;
 }
 
 ssize_t stream_peek(Stream *s, uint8_t *ret) {
@@ -334,9 +197,6 @@ ssize_t stream_peek(Stream *s, uint8_t *ret) {
 static ssize_t stream_read_tls(Stream *s, uint8_t *data, size_t n) {
         size_t size = 0;
         ssize_t k = 1;
-
-        if (s->handshake)
-                return -EAGAIN;
 
         for (unsigned i = 0; i < TLS_READ_RECORDS_MAX && size < n && k > 0; i++) {
                 k = tls_session_read(s->tls, data + size, n - size);
@@ -358,6 +218,9 @@ static ssize_t stream_read_plain(Stream *s, void *data, size_t n) {
 }
 
 ssize_t stream_read(Stream *s, void *data, size_t n) {
+        if (s->watch.fd < 0)
+                return -EAGAIN;
+
         ssize_t k = s->tls ? stream_read_tls(s, data, n) : stream_read_plain(s, data, n);
 
         return k <= 0 && k != -EAGAIN && s->liveness.ended ? -ETIMEDOUT : k;
@@ -385,9 +248,6 @@ void stream_pause(Stream *s) {
 }
 
 void stream_resume(Stream *s) {
-        if (s->watch.fd < 0)
-                return;
-
         /* If it cannot be watched now it stays paused, and whoever resumes it next tries again. */
         s->reading = true;
         if (stream_update(s) < 0)
@@ -431,8 +291,10 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
 
         if (s->broken)
                 return (ssize_t) total;
+        if (s->watch.fd < 0) /* blocked already */
+                return 0;
 
-        ssize_t k = s->handshake ? -EAGAIN : s->tls ? stream_send_tls(s, iov, n) : stream_send_plain(s, iov, n);
+        ssize_t k = s->tls ? stream_send_tls(s, iov, n) : stream_send_plain(s, iov, n);
         if (k < 0 && k != -EAGAIN) {
                 s->broken = true;
                 return (ssize_t) total;
@@ -482,9 +344,9 @@ int stream_shutdown(Stream *s) {
                 return 0;
 
         s->shut = true;
-        if (s->tls && !s->handshake)
+        if (s->tls)
                 tls_session_bye(s->tls);
-        if (!s->handshake && !stream_tls_is_flushed(s)) { /* stream_unblock() goes on */
+        if (!stream_tls_is_flushed(s)) { /* stream_unblock() goes on */
                 s->blocked = true;
                 return stream_update(s);
         }

@@ -3,20 +3,21 @@
 
 #include <sys/uio.h>
 
-#include "account.h"
 #include "basic/buffer.h"
 #include "liveness.h"
 #include "poller.h"
-#include "tls-session.h"
+#include "wire.h"
 
 /*
  * Stream: a non-blocking connection with a bounded queue of output. Its owner sees bytes; whether they travel
  * plain or in TLS is decided here.
  *
+ * Its connection may be taken out (stream_release()) and put back (stream_reopen()). Meanwhile nothing is read, and what is
+ * queued waits.
+ *
  * Embedded in its owner. Handlers run from the poller.
  */
 typedef struct Stream Stream;
-typedef struct StreamHandshake StreamHandshake;
 
 typedef struct StreamHandler {
         void (*readable)(Stream *s); /* something can be read, or the connection has ended */
@@ -24,9 +25,6 @@ typedef struct StreamHandler {
 
         /* While paused: the peer will send no more than it has sent. Once; NULL: that can wait until it is read. */
         void (*hung_up)(Stream *s);
-
-        /* A step of TLS's handshake has been done, and it goes on: stream_tls_size() may have changed. NULL: never mind */
-        void (*stepped)(Stream *s);
 } StreamHandler;
 
 struct Stream {
@@ -36,30 +34,18 @@ struct Stream {
         Liveness liveness;
         Buffer out; /* may be appended to directly; stream_flush() sends it */
         bool reading;
-        bool blocked; /* the kernel takes no more for now; writable() will be called */
-        bool hung_up; /* the owner has been told so */
-        bool broken;  /* nothing can be sent any more; what the peer has sent before may still be read */
-        bool shut;    /* nothing more will be sent, but perhaps that in TLS */
-        bool stopped; /* no handler is called any more */
+        bool blocked;    /* the kernel takes no more for now; writable() will be called */
+        bool hung_up;    /* the owner has been told so */
+        bool broken;     /* nothing can be sent any more; what the peer has sent before may still be read */
+        bool shut;       /* nothing more will be sent, but perhaps that in TLS */
+        bool stopped;    /* no handler is called any more */
+        bool ended;      /* in TLS: what is read next is the end */
+        bool progressed; /* the kernel has taken something since stream_has_progressed() was called */
 
         size_t kernel_size; /* bytes of the kernel's memory that it takes, as they were measured last */
         size_t unmeasured;  /* bytes that the kernel has taken since */
-        bool progressed;    /* it has taken something since stream_update_charge() was called */
-
-        TlsSession *tls;            /* NULL: plain */
-        StreamHandshake *handshake; /* NULL: there is none, or it is complete */
-        bool ended;                 /* in TLS: what is read next is the end */
+        TlsSession *tls;    /* NULL: plain */
 };
-
-/* What a connection is made of, to be handed from one owner to another. */
-typedef struct Wire {
-        int fd;
-        TlsSession *tls; /* NULL: plain */
-        bool ended;      /* in TLS: what is read next is the end */
-} Wire;
-
-#define WIRE_PLAIN(f) ((Wire){.fd = (f)})
-void wire_close(Wire *w);
 
 /* Takes over @wire. @out_max: bound of the output queue in bytes. Returns: 0 or a negative errno; it is closed
  * then. */
@@ -73,17 +59,12 @@ void stream_limit_stuck_peer(Stream *s, usec_t limit);
 /* No handler is called any more, whatever happens to the connection, which is still open. */
 void stream_stop(Stream *s);
 
-/* Gives up the connection, to be watched and closed by somebody else. The output queue stays. In the middle of TLS's
- * handshake there is nothing to be given up: it is closed, and the descriptor is -1. */
+/* Gives up the connection, to be watched and closed by somebody else. The output queue stays. */
 Wire stream_release(Stream *s);
 
-/*
- * From here on both ends speak TLS. What is queued is sent once the handshake is complete, and what has come before
- * must have been read and sent. Should it fail, reading says so, and stream_problem() why.
- * @host: of a client, the name that the server's certificate must be for, or NULL.
- * Returns: 0 or a negative errno.
- */
-int stream_start_tls(Stream *s, TlsContext *context, const char *host);
+/* Takes over the connection that it goes on with. If the handshake of TLS has failed, reading says so, and
+ * stream_problem() why. */
+void stream_reopen(Stream *s, Wire wire);
 
 /* What TLS has against the peer, for people; "" if nothing. */
 const char *stream_problem(const Stream *s);
@@ -91,13 +72,17 @@ const char *stream_problem(const Stream *s);
 /* Bytes of memory that TLS takes, about; 0: it is plain. */
 size_t stream_tls_size(const Stream *s);
 
-/* Brings @charge up to date: it is for what waits to be read by the peer, in the queue and in the kernel, and for @more
- * bytes. When the peer has taken something, the charge is the last again among those that are given up. */
-void stream_update_charge(Stream *s, Charge *charge, size_t more);
+/* Bytes of memory that wait to be read by the peer: in the queue, and in the kernel as measured last. */
+size_t stream_waiting(const Stream *s);
 
-/* @charge is to be given up: measures what the kernel has of the connection now. Returns: whether the peer leaves so much
- * unread that the connection should be closed; what waits for the peer goes with it then. */
-bool stream_is_charged_for_much(Stream *s, Charge *charge, size_t more);
+/* Measures what the kernel has of the connection now. */
+void stream_measure(Stream *s);
+
+/* Whether the peer has taken something since this was called last. */
+bool stream_has_progressed(Stream *s);
+
+/* What waits for the peer goes when the connection is closed, or else the kernel would go on keeping it for minutes. */
+void stream_discard_on_close(Stream *s);
 
 /* The first byte that there is to be read, which is not taken away. Returns: 1, or as stream_read(). */
 ssize_t stream_peek(Stream *s, uint8_t *ret);

@@ -3,12 +3,10 @@
 /*
  * A stream in TLS, with GnuTLS's own functions as its peer at the other end of a pair of sockets. OpenSSL is
  * the peer in tests/e2e; here things happen at moments that cannot be had from outside: a socket that takes
- * no more in the middle of a record, a connection that is closed while a thread has it.
+ * no more in the middle of a record.
  */
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -19,6 +17,7 @@
 
 #include "basic/time.h"
 #include "transport/closer.h"
+#include "transport/tls-handshake.h"
 
 #define TOO_LONG_USEC (30 * USEC_PER_SEC)
 #define SOCKET_BUFFER 4096
@@ -27,6 +26,7 @@
 /* The stream's owner: keeps what it reads. */
 typedef struct Owner {
         Stream stream;
+        TlsHandshake *handshake;
         size_t read_max; /* at a time */
         uint8_t got[BULK + 1];
         size_t n_got;
@@ -53,24 +53,6 @@ static struct {
         size_t n_peer_got;
         unsigned n_peer_alerts;
 } f;
-
-/* A gate before each step of a handshake in a worker's thread */
-static struct {
-        bool shut;
-        sem_t arrived, opened;
-} gate;
-
-int __real_gnutls_handshake(gnutls_session_t session);
-int __wrap_gnutls_handshake(gnutls_session_t session);
-int __wrap_gnutls_handshake(gnutls_session_t session) {
-        if (gate.shut && session != f.peer) {
-                sem_post(&gate.arrived);
-                while (sem_wait(&gate.opened) < 0)
-                        ;
-        }
-
-        return __real_gnutls_handshake(session);
-}
 
 /* A socket that is full just when the last word is to be said */
 static struct {
@@ -124,6 +106,23 @@ static void owner_writable(Stream *s) {
 
 static const StreamHandler owner_handler = {.readable = owner_readable, .writable = owner_writable};
 
+static void owner_handshake_stepped(_unused_ void *userdata) {
+}
+
+static void owner_handshake_done(void *userdata, Wire wire) {
+        Owner *o = userdata;
+
+        o->handshake = NULL;
+        stream_reopen(&o->stream, wire);
+}
+
+static const TlsHandshakeHandler owner_handshake_handler = {owner_handshake_stepped, owner_handshake_done};
+
+static void start_tls(void) {
+        assert_int_equal(tls_handshake_new(f.poller, stream_release(&f.owner.stream).fd, f.context, NULL,
+                                           &owner_handshake_handler, &f.owner, &f.owner.handshake), 0);
+}
+
 static int setup_group(_unused_ void **state) {
         Prng prng = prng_init();
 
@@ -133,8 +132,6 @@ static int setup_group(_unused_ void **state) {
         certificate_done(&certificate);
         for (size_t i = 0; i < sizeof f.bulk; i++)
                 f.bulk[i] = (uint8_t) prng_next(&prng);
-        sem_init(&gate.arrived, 0, 0);
-        sem_init(&gate.opened, 0, 0);
         return 0;
 }
 
@@ -166,7 +163,7 @@ static int setup(_unused_ void **state) {
 }
 
 static int teardown(_unused_ void **state) {
-        gate.shut = false;
+        f.owner.handshake = tls_handshake_free(f.owner.handshake);
         stream_close(&f.owner.stream);
         if (f.peer)
                 gnutls_deinit(f.peer);
@@ -273,8 +270,8 @@ static void open_session(Threads threads, const char *priority) {
 
         make_context(threads);
         make_peer(priority);
-        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
-        run_until(complete && !f.owner.stream.handshake, complete = complete || peer_shake_hands());
+        start_tls();
+        run_until(complete && !f.owner.handshake, complete = complete || peer_shake_hands());
         assert_true(tls_session_is_open(f.owner.stream.tls));
 }
 
@@ -329,13 +326,14 @@ static void test_what_is_queued_before_the_handshake_is_sent_after_it(_unused_ v
 
         make_context(INLINE);
         make_peer(TLS13);
-        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        start_tls();
         assert_int_equal(buffer_append(&f.owner.stream.out, "early", 5), 0);
         assert_int_equal(stream_flush(&f.owner.stream), 0);
-        run_until(complete, complete = peer_shake_hands());
+        assert_int_equal(stream_read(&f.owner.stream, f.owner.got, 1), -EAGAIN);
+        run_until(complete && !f.owner.handshake, complete = complete || peer_shake_hands());
+        assert_int_equal(stream_flush(&f.owner.stream), 1);
         run_until(f.n_peer_got == 5, (peer_read(), 0));
         assert_memory_equal(f.peer_got, "early", 5);
-        assert_true(f.owner.n_writable > 0);
 }
 
 static void test_writes_that_the_socket_does_not_take_are_gone_on_with(_unused_ void **state) {
@@ -354,9 +352,9 @@ static void test_a_peer_may_limit_the_size_of_records(_unused_ void **state) {
         make_context(INLINE);
         make_peer(TLS13);
         assert_int_equal(gnutls_record_set_max_recv_size(f.peer, 600), 0);
-        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        start_tls();
         bool complete = false;
-        run_until(complete && !f.owner.stream.handshake, complete = complete || peer_shake_hands());
+        run_until(complete && !f.owner.handshake, complete = complete || peer_shake_hands());
 
         send_bulk();
         expect_bulk();
@@ -544,35 +542,20 @@ static void test_nobody_is_seen_off_for_ever(_unused_ void **state) {
         closer_done(&closer);
 }
 
-static void test_a_reader_is_told_why_a_handshake_has_failed_and_the_peer_once(_unused_ void **state) {
-        uint8_t answer[64];
-
-        make_context(INLINE);
-        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
-        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
-        run_until(f.owner.end != 1, 0);
-        assert_int_equal(f.owner.end, -EPROTO);
-        assert_string_not_equal(stream_problem(&f.owner.stream), "");
-        stream_close(&f.owner.stream);
-
-        /* One alert */
-        assert_int_equal(recv(f.fd, answer, sizeof answer, 0), 7);
-        assert_int_equal(answer[0], 21);
-        assert_int_equal(answer[5], 2);
-}
-
-static void test_a_stream_that_is_paused_hears_of_a_failure_once_it_reads(_unused_ void **state) {
+/* What is queued counts as sent then. */
+static void test_a_reader_is_told_that_the_handshake_has_failed(_unused_ void **state) {
         make_context(IN_WORKER);
-        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
+        start_tls();
         stream_pause(&f.owner.stream);
         assert_int_equal(buffer_append(&f.owner.stream.out, "never", 5), 0);
         assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
-        run_until(f.owner.n_writable > 0, 0);
-        assert_int_equal(f.owner.stream.out.size, 0);
+        run_until(!f.owner.handshake, 0);
+        assert_int_equal(stream_flush(&f.owner.stream), 1);
         run_until_quiet();
         assert_int_equal(f.owner.n_readable, 0);
         stream_resume(&f.owner.stream);
         run_until(f.owner.end == -EPROTO, 0);
+        assert_string_not_equal(stream_problem(&f.owner.stream), "");
 }
 
 static void test_a_wire_is_handed_over_with_all_that_waits_in_it(_unused_ void **state) {
@@ -608,120 +591,6 @@ static void test_that_the_peer_has_ended_is_handed_over_too(_unused_ void **stat
         run_until(f.owner.end == 0, 0);
 }
 
-/* The peer's first flight is there, and a thread has begun with it. */
-static int begin_in_thread(void) {
-        int fd = f.owner.stream.watch.fd;
-
-        make_context(IN_WORKER);
-        make_peer(TLS13);
-        assert_int_equal(gnutls_handshake(f.peer), GNUTLS_E_AGAIN);
-        gate.shut = true;
-        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
-        assert_true(sd_event_run(f.event, TOO_LONG_USEC) > 0);
-        return fd;
-}
-
-static void test_a_stream_that_is_closed_while_a_thread_has_it_goes_after_that(_unused_ void **state) {
-        int fd = begin_in_thread();
-
-        while (sem_wait(&gate.arrived) < 0)
-                ;
-        stream_close(&f.owner.stream);
-        assert_true(fcntl(fd, F_GETFD) >= 0);
-
-        gate.shut = false;
-        sem_post(&gate.opened);
-        run_until(fcntl(fd, F_GETFD) < 0, 0);
-        assert_int_equal(f.owner.n_readable, 0);
-        assert_int_equal(f.owner.n_writable, 0);
-}
-
-static void test_a_worker_that_ends_waits_for_what_is_under_way(_unused_ void **state) {
-        int fd = begin_in_thread();
-
-        while (sem_wait(&gate.arrived) < 0)
-                ;
-        stream_close(&f.owner.stream);
-        gate.shut = false;
-        sem_post(&gate.opened);
-        tls_worker_freep(&f.worker);
-        f.worker = NULL;
-        assert_true(fcntl(fd, F_GETFD) < 0);
-}
-
-/* Jobs that keep all threads busy */
-typedef struct Hog {
-        TlsJob job;
-        bool done;
-} Hog;
-
-static void hog_run(_unused_ TlsJob *job) {
-        while (sem_wait(&gate.opened) < 0)
-                ;
-}
-
-static void hog_done(TlsJob *job) {
-        container_of(job, Hog, job)->done = true;
-}
-
-static void test_a_stream_that_is_closed_while_it_waits_for_a_thread_goes_at_once(_unused_ void **state) {
-        static Hog hogs[16];
-        int fd = f.owner.stream.watch.fd;
-
-        make_context(IN_WORKER);
-        for (size_t i = 0; i < ELEMENTSOF(hogs); i++) {
-                hogs[i] = (Hog){.job = {.run = hog_run, .done = hog_done}};
-                tls_worker_submit(f.worker, &hogs[i].job);
-        }
-
-        assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
-        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
-        assert_true(sd_event_run(f.event, TOO_LONG_USEC) > 0);
-        stream_close(&f.owner.stream);
-        assert_true(fcntl(fd, F_GETFD) < 0);
-
-        for (size_t i = 0; i < ELEMENTSOF(hogs); i++)
-                sem_post(&gate.opened);
-        for (size_t i = 0; i < ELEMENTSOF(hogs); i++)
-                run_until(hogs[i].done, 0);
-}
-
-static void test_streams_that_are_closed_at_any_moment_leave_nothing(_unused_ void **state) {
-        make_context(IN_WORKER);
-        stream_close(&f.owner.stream);
-        f.fd = safe_close(f.fd);
-
-        for (unsigned i = 0; i < 300; i++) {
-                int fds[2];
-
-                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-                f.fd = fds[1];
-                make_peer(i % 2 ? TLS12 : TLS13);
-                assert_int_equal(
-                        stream_open(&f.owner.stream, f.poller, WIRE_PLAIN(fds[0]), BULK, &owner_handler), 0);
-                assert_int_equal(stream_start_tls(&f.owner.stream, f.context, NULL), 0);
-                bool complete = false;
-                for (unsigned n = i % 20; n > 0; n--) {
-                        complete = complete || gnutls_handshake(f.peer) == 0;
-                        (void) sd_event_run(f.event, n % 3 * 100);
-                }
-                stream_close(&f.owner.stream);
-                gnutls_deinit(f.peer);
-                f.peer = NULL;
-                gnutls_certificate_free_credentials(f.credentials);
-                f.credentials = NULL;
-                f.fd = safe_close(f.fd);
-        }
-
-        tls_worker_freep(&f.worker);
-        f.worker = NULL;
-
-        /* What is left: standard streams, the loop's and the poller's. The next descriptor is a low one. */
-        int fd = dup(0);
-        assert_in_range(fd, 3, 30);
-        close(fd);
-}
-
 #define stream_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -744,14 +613,9 @@ int main(void) {
                 stream_test(test_the_last_word_waits_for_a_socket_that_is_full),
                 stream_test(test_who_is_seen_off_gets_all_and_the_last_word),
                 stream_test(test_nobody_is_seen_off_for_ever),
-                stream_test(test_a_reader_is_told_why_a_handshake_has_failed_and_the_peer_once),
-                stream_test(test_a_stream_that_is_paused_hears_of_a_failure_once_it_reads),
+                stream_test(test_a_reader_is_told_that_the_handshake_has_failed),
                 stream_test(test_a_wire_is_handed_over_with_all_that_waits_in_it),
                 stream_test(test_that_the_peer_has_ended_is_handed_over_too),
-                stream_test(test_a_stream_that_is_closed_while_a_thread_has_it_goes_after_that),
-                stream_test(test_a_worker_that_ends_waits_for_what_is_under_way),
-                stream_test(test_a_stream_that_is_closed_while_it_waits_for_a_thread_goes_at_once),
-                stream_test(test_streams_that_are_closed_at_any_moment_leave_nothing),
         };
 
         return cmocka_run_group_tests(tests, setup_group, teardown_group);
