@@ -7,7 +7,7 @@
 #include "bus-action.h"
 #include "bus-names.h"
 #include "bus.h"
-#include "console/client.h"
+#include "console/client-refusal.h"
 
 /* Bytes of what somebody takes for a VM, in an answer */
 #define DESIGNATION_SHOWN_MAX 256U
@@ -74,7 +74,7 @@ static int carry_out_attach(const BusCall *call, Console *console) {
         ClientRequest request = {
                 .peer = call->peer,
                 .access = call->access,
-                .mode = CLIENT_TELNET,
+                .mode = TELNET_MODE_TELNET,
                 .scrollback = true,
         };
         _cleanup_close_ int fd = -1;

@@ -2,6 +2,7 @@
 
 #include <utlist.h>
 
+#include "console/client-refusal.h"
 #include "console/lookup.h"
 #include "property.h"
 #include "varlink-concentrator.h"
@@ -13,7 +14,7 @@ static const char description[] =
 #include "org.vspc.Concentrator.varlink.inc"
         ;
 
-static_assert(CLIENT_TYPED_EARLY_MAX <= VARLINK_CALL_MAX, "what may follow Attach() before its reply is read");
+static_assert(TELNET_UNREAD_MAX <= VARLINK_CALL_MAX, "what may follow Attach() before its reply is read");
 static_assert(VARLINK_OUT_HIGH + VM_CLIENTS_LISTED_MAX * 1024U <= CLIENT_OUT_MAX,
               "what waits to be read, and the reply to Attach(), are passed on to the client");
 
@@ -148,7 +149,7 @@ static void attach(VarlinkConnection *c, Console *console, ClientRequest *reques
 
 static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         const char *vm = NULL, *access = NULL;
-        ClientRequest request = {.peer = c->peer, .access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = CLIENT_TELNET,
+        ClientRequest request = {.peer = c->peer, .access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = TELNET_MODE_TELNET,
                                  .scrollback = true};
         const VarlinkParameter parameters[] = {
                 {"vm", VARLINK_STRING, VARLINK_REQUIRED, &vm},
@@ -169,7 +170,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
                 return;
         }
 
-        if (c->in.size > CLIENT_TYPED_EARLY_MAX) {
+        if (c->in.size > TELNET_UNREAD_MAX) {
                 varlink_log_mistake(c, "is followed by more than 4096 bytes before it is answered");
                 varlink_close_gently(c);
                 return;

@@ -6,6 +6,9 @@
 #include "connection.h"
 #include "transport/socket.h"
 
+/* Why taking in what has come ends, besides TelnetConnection's own reasons: a handler of the owner's has closed it */
+#define CONNECTION_E_CLOSED _TELNET_E_MAX
+
 /* What the interface says is in force once Attach has succeeded, and may be agreed to anew. Everything else
  * is refused. */
 static const TelnetPolicy policy = {
@@ -113,21 +116,14 @@ static int connection_set_deadline(Connection *c, usec_t timeout) {
                                  connection_deadline_elapsed, c);
 }
 
-static void connection_readable(Stream *s);
-static void connection_writable(Stream *s);
-
-static const StreamHandler stream_handler = {
-        .readable = connection_readable,
-        .writable = connection_writable,
-};
+static const TelnetHandler telnet_handler;
 
 static int connection_begin_call(Connection *c, int fd) {
         const Trust *trust = c->targets->trust;
 
         c->state = CONNECTION_CALLING;
 
-        int r = stream_open(&c->telnet.stream, c->poller, WIRE_PLAIN(fd),
-                            CONNECTION_INPUT_MAX + CONNECTION_ANSWERS_MAX, &stream_handler);
+        int r = telnet_connection_open(&c->telnet, c->poller, WIRE_PLAIN(fd), &telnet_handler);
         if (r >= 0 && trust)
                 r = telnet_connection_start_tls(&c->telnet, trust_context(trust), trust_host(trust));
         if (r >= 0)
@@ -236,7 +232,7 @@ int connection_receive(Connection *c, usec_t timeout, VarlinkReply *ret) {
         if (r == 0 && c->state == CONNECTION_CALLING)
                 r = connection_set_deadline(c, timeout);
         if (r == 0)
-                stream_resume(&c->telnet.stream);
+                telnet_connection_want(&c->telnet, TELNET_WANTS_DATA);
 
         while (r == 0) {
                 if (c->state == CONNECTION_CLOSED) {
@@ -306,93 +302,107 @@ static void connection_flush(Connection *c) {
                 connection_end(c, r);
 }
 
-static int connection_data(TelnetConnection *t, const uint8_t *data, size_t n) {
-        Connection *c = container_of(t, Connection, telnet);
-
-        c->handler->received(c, data, n);
-        return c->state == CONNECTION_ATTACHED ? 0 : -ECANCELED; /* its owner may have closed it */
-}
-
-static const TelnetHandler telnet_handler = {.data = connection_data};
-
-static void connection_decode(Connection *c, const uint8_t *p, size_t n) {
-        int r = telnet_connection_receive(&c->telnet, p, n);
-
-        if (c->state != CONNECTION_ATTACHED)
-                return;
-        if (r < 0)
-                connection_end(c, r);
-        else
-                connection_flush(c);
-}
-
-static void connection_attach(Connection *c, const VarlinkReply *reply) {
+static int connection_attach(Connection *c, const VarlinkReply *reply) {
         /* What came behind the reply is the stream's; the owner may close the connection meanwhile. */
         Buffer rest = TAKE(c->in, BUFFER_INIT(VARLINK_REPLY_MAX));
 
         c->deadline = sd_event_source_disable_unref(c->deadline);
-        telnet_connection_init(&c->telnet, &policy, TELNET_CR_LF_KEPT, CONNECTION_ANSWERS_MAX, &telnet_handler);
+        telnet_connection_begin(&c->telnet, &policy);
         telnet_session_assume(&c->telnet.session, &policy);
         c->state = CONNECTION_ATTACHED;
         c->handler->attached(c, reply);
 
-        connection_decode(c, buffer_data(&rest), rest.size);
+        int r = c->state == CONNECTION_ATTACHED ? telnet_connection_receive(&c->telnet, (uint8_t *) buffer_data(&rest), rest.size)
+                                                : CONNECTION_E_CLOSED;
         buffer_clear(&rest);
+        return r;
 }
 
 /* With a handler: what connection_receive() is otherwise */
-static void connection_take_reply(Connection *c) {
+static int connection_take_reply(Connection *c) {
         _cleanup_reply_ VarlinkReply reply = {};
 
         int r = varlink_take_reply(&c->in, &c->n_searched, &reply);
-        if (r < 0)
-                connection_end(c, r);
-        else if (r > 0 && reply.error) {
+        if (r > 0 && reply.error) {
                 c->refusal = TAKE(reply, (VarlinkReply){});
-                connection_end(c, -EREMOTEIO);
-        } else if (r > 0)
-                connection_attach(c, &reply);
-}
-
-static void connection_add_replies(Connection *c, const void *p, size_t n) {
-        int r = buffer_append(&c->in, p, n);
-
-        if (r < 0)
-                connection_end(c, r);
-        else if (c->handler)
-                connection_take_reply(c);
-}
-
-static void connection_readable(Stream *s) {
-        static uint8_t buffer[CONNECTION_READ_MAX];
-        Connection *c = container_of(s, Connection, telnet.stream);
-        size_t space = c->state == CONNECTION_CALLING ? buffer_space(&c->in) : sizeof buffer;
-
-        if (space == 0) { /* replies are taken out of it first */
-                stream_pause(s);
-                return;
+                return -EREMOTEIO;
         }
 
-        ssize_t n = stream_read(s, buffer, MIN(space, sizeof buffer));
-        if (n == -EAGAIN)
-                return;
-        if (n < 0 && s->tls && (n == -EPROTO || !tls_session_is_open(s->tls)))
-                connection_tls_failed(c);
-        else if (n <= 0)
-                connection_end(c, n < 0 ? (int) n : -ECONNRESET);
-        else if (c->state == CONNECTION_CALLING)
-                connection_add_replies(c, buffer, (size_t) n);
-        else
-                connection_decode(c, buffer, (size_t) n);
+        return r > 0 ? connection_attach(c, &reply) : r;
 }
 
-static void connection_writable(Stream *s) {
-        Connection *c = container_of(s, Connection, telnet.stream);
+static int connection_add_replies(Connection *c, const void *p, size_t n) {
+        int r = buffer_append(&c->in, p, n);
+
+        return r >= 0 && c->handler ? connection_take_reply(c) : r;
+}
+
+static int connection_data(TelnetConnection *t, uint8_t *data, size_t n) {
+        Connection *c = container_of(t, Connection, telnet);
+
+        if (c->state == CONNECTION_CALLING)
+                return connection_add_replies(c, data, n);
+
+        c->handler->received(c, data, n);
+        return c->state == CONNECTION_ATTACHED ? 0 : CONNECTION_E_CLOSED;
+}
+
+static size_t connection_space(TelnetConnection *t) {
+        Connection *c = container_of(t, Connection, telnet);
+        size_t space = c->state == CONNECTION_CALLING ? buffer_space(&c->in) : CONNECTION_READ_MAX;
+
+        if (space == 0) /* replies are taken out of it first */
+                telnet_connection_want(t, TELNET_WANTS_NOTHING);
+        return MIN(space, (size_t) CONNECTION_READ_MAX);
+}
+
+static void connection_received(TelnetConnection *t, _unused_ size_t n) {
+        connection_flush(container_of(t, Connection, telnet));
+}
+
+static void connection_closed(TelnetConnection *t, int verdict) {
+        Connection *c = container_of(t, Connection, telnet);
+
+        switch (verdict) {
+
+        case CONNECTION_E_CLOSED:
+                break;
+
+        case TELNET_E_TLS:
+                connection_tls_failed(c);
+                break;
+
+        case TELNET_E_ENDED:
+                connection_end(c, -ECONNRESET);
+                break;
+
+        case TELNET_E_DEAF:
+                connection_end(c, -ENOBUFS);
+                break;
+
+        default:
+                connection_end(c, t->error);
+        }
+}
+
+static void connection_writable(TelnetConnection *t) {
+        Connection *c = container_of(t, Connection, telnet);
 
         connection_flush(c);
         if (c->state == CONNECTION_ATTACHED)
                 c->handler->sent(c);
 }
+
+static const TelnetHandler telnet_handler = {
+        .line_end = TELNET_CR_LF_KEPT,
+        .out_max = CONNECTION_INPUT_MAX + CONNECTION_ANSWERS_MAX,
+        .answers_max = CONNECTION_ANSWERS_MAX,
+        .space = connection_space,
+        .data = connection_data,
+        .received = connection_received,
+        .closed = connection_closed,
+        .writable = connection_writable,
+};
 
 size_t connection_input_space(const Connection *c) {
         if (c->state != CONNECTION_ATTACHED || c->telnet.stream.out.size + 2 > CONNECTION_INPUT_MAX)
@@ -429,11 +439,10 @@ size_t connection_unsent(const Connection *c) {
 
 void connection_pause(Connection *c) {
         c->paused = true;
-        if (c->telnet.stream.watch.fd >= 0)
-                stream_pause(&c->telnet.stream);
+        telnet_connection_want(&c->telnet, TELNET_WANTS_NOTHING);
 }
 
 void connection_resume(Connection *c) {
         c->paused = false;
-        stream_resume(&c->telnet.stream);
+        telnet_connection_want(&c->telnet, TELNET_WANTS_DATA);
 }

@@ -1,49 +1,143 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "basic/timeout-queue.h"
 #include "telnet/session.h"
 #include "transport/stream.h"
 #include "transport/tls-handshake.h"
 
 /*
- * TelnetConnection: telnet on a stream: takes apart what the peer sends, answers its negotiations, and sends data in telnet's
- * encoding from where it lies.
+ * TelnetConnection: telnet on a stream. It reads, tells TLS from telnet by the first byte and, with a TelnetDetection, telnet
+ * from anything else; takes apart what the peer sends, answers its negotiations and bounds the answers; and sends data in
+ * telnet's encoding from where it lies. Its owner says how much may be read, and is told what has come.
  *
- * Embedded in its owner, which opens the stream, reads from it, and has its handlers.
+ * Embedded in its owner.
  */
 typedef struct TelnetConnection TelnetConnection;
+typedef struct TelnetDetection TelnetDetection;
 
-/* What the peer has sent. All return 0, or something else: then telnet_connection_receive() returns that, and takes in no
- * more. A handler that is NULL ignores what it would be told. */
+/* What the peer speaks */
+typedef enum TelnetMode {
+        TELNET_MODE_RAW,       /* no telnet: all bytes are data */
+        TELNET_MODE_UNDECIDED, /* it has not spoken telnet, may yet */
+        TELNET_MODE_TELNET,
+} TelnetMode;
+
+/* Why it is to be closed. An owner has verdicts of its own, from _TELNET_E_MAX on. */
+enum {
+        TELNET_E_ENDED = 1, /* the peer will send no more; it may still read */
+        TELNET_E_DEAD,      /* the peer does not answer any more, or has taken nothing for too long (Liveness) */
+        TELNET_E_BROKEN,    /* reading has failed otherwise, see `error` */
+        TELNET_E_TLS,       /* TLS has failed, see stream_problem() */
+        TELNET_E_TLS_MIXED, /* TLS has begun, and there is more in plain text */
+        TELNET_E_OVERLONG,  /* a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX bytes */
+        TELNET_E_DEAF,      /* the peer does not read: there is no room for our answers */
+        TELNET_E_FAILED,    /* something of ours has, see `error` */
+        _TELNET_E_MAX,
+};
+
+/* What its owner wants to be read */
+typedef enum TelnetWants {
+        TELNET_WANTS_NOTHING,
+        TELNET_WANTS_MODE, /* only what is needed to know what the peer speaks */
+        TELNET_WANTS_DATA,
+} TelnetWants;
+
+typedef enum TelnetTimeout {
+        TELNET_TIMEOUT_DETECTION, /* its handler is telnet_detection_elapsed() */
+        TELNET_TIMEOUT_BINARY,    /* telnet_detection_binary_elapsed() */
+        TELNET_TIMEOUT_SILENCE,   /* telnet_detection_silence_elapsed() */
+} TelnetTimeout;
+
+/*
+ * What an owner is, and what it is told. What may be NULL says so.
+ *
+ * Those that return an int return 0; or a verdict, or a negative errno if something of ours has failed: then no more is taken
+ * in, and closed() is called. They may stop or close the connection, but not free it. After whatever has been read or has
+ * elapsed, received() or closed() is called, and nothing else of the connection's is looked at.
+ */
 typedef struct TelnetHandler {
-        int (*data)(TelnetConnection *t, const uint8_t *data, size_t n); /* @data may be changed in place */
+        TelnetLineEnd line_end;
+        size_t out_max;     /* bound of the output queue, in bytes */
+        size_t answers_max; /* a peer that does not read more than so many bytes of answers is not answered any more */
+
+        /* How many bytes of data may come now */
+        size_t (*space)(TelnetConnection *t);
+
+        /* The peer's first byte has come; of a plain connection only. NULL: it is as any other. */
+        int (*begins)(TelnetConnection *t, bool like_tls);
+
+        int (*data)(TelnetConnection *t, uint8_t *data, size_t n); /* @data may be changed in place */
+
+        /* Telnet; NULL: ignored. Those of negotiations: answered by telnet_connection_negotiate(). A break comes from a
+         * peer that does not speak telnet as well, as TELNET_BRK. */
         int (*command)(TelnetConnection *t, uint8_t command);
-        int (*negotiation)(TelnetConnection *t, const TelnetEvent *event); /* NULL: telnet_connection_negotiate() */
+        int (*negotiation)(TelnetConnection *t, const TelnetEvent *event);
         int (*subnegotiation)(TelnetConnection *t, const TelnetEvent *event);
+
+        /* @n bytes have been read and taken in, perhaps none. */
+        void (*received)(TelnetConnection *t, size_t n);
+
+        /* It is to be closed, by its owner: its own verdict, or one of the above. */
+        void (*closed)(TelnetConnection *t, int verdict);
+
+        /* More can be sent, or it has failed. */
+        void (*writable)(TelnetConnection *t);
+
+        /* While nothing is wanted: the peer will send no more than it has sent. NULL: that can wait until it is read. */
+        void (*hung_up)(TelnetConnection *t);
 
         /* TLS's handshake goes on, and telnet_connection_size() may have changed. NULL: never mind */
         void (*stepped)(TelnetConnection *t);
+
+        /*
+         * With a TelnetDetection only:
+         */
+
+        TimeoutQueue *(*timeouts)(TelnetConnection *t, TelnetTimeout timeout);
+
+        /* It is known now what the peer speaks. */
+        void (*detected)(TelnetConnection *t);
+
+        /* A whole read of a peer that speaks telnet, before it is taken apart. Returns: whether its owner has taken it. */
+        bool (*takes_whole)(TelnetConnection *t, const uint8_t *data, size_t n);
 } TelnetHandler;
 
 struct TelnetConnection {
         Stream stream;
-        TlsHandshake *handshake; /* it has the connection meanwhile; NULL: there is none, or it is over */
-        const TelnetPolicy *policy;
         const TelnetHandler *handler;
-        size_t answers;     /* bytes that have been queued by way of answer since the queue was last empty */
-        size_t answers_max; /* a peer that does not read more than that is not answered any more */
-        bool mute;          /* it gets no answers */
+        const TelnetPolicy *policy;
+        TlsHandshake *handshake;    /* it has the connection meanwhile; NULL: there is none, or it is over */
+        TelnetDetection *detection; /* NULL: what the peer speaks is known beforehand */
+        uint32_t answers;  /* bytes that have been queued by way of answer since the queue was last empty */
+        uint32_t turn_max; /* bytes that are read at a time, so that they take no longer than TELNET_TURN_USEC */
+        int error;         /* a negative errno, of TELNET_E_BROKEN and TELNET_E_FAILED */
+        uint8_t mode;      /* TelnetMode */
+        uint8_t wants;     /* TelnetWants */
+        bool peeks;        /* begins() is to be called before anything is read, and again as long as it sets this again */
+        bool begun;        /* something has been read, or at least seen */
+        bool ended;        /* all that the peer has sent has been read */
+        bool mute;         /* it gets no answers */
         TelnetSession session;
         uint8_t *subnegotiation; /* the bytes of one that the last read has left unfinished; NULL: there are none */
 };
 
+/* One read, at most */
+#define TELNET_READ_MAX (128U * 1024U)
+
+/* A read that takes so long is followed by shorter ones, as telnet commands cost more than data; down to TELNET_TURN_MIN. */
+#define TELNET_TURN_USEC (USEC_PER_MSEC / 4)
+#define TELNET_TURN_MIN 2048U
+
+/* Takes over @wire. Nothing is spoken so far: all that comes is data. Returns: 0 or a negative errno; @wire is closed then. */
+int telnet_connection_open(TelnetConnection *t, Poller *poller, Wire wire, const TelnetHandler *handler);
+
 /* Telnet begins, with the stream as it is. */
-void telnet_connection_init(TelnetConnection *t, const TelnetPolicy *policy, TelnetLineEnd line_end, size_t answers_max,
-                            const TelnetHandler *handler);
+void telnet_connection_begin(TelnetConnection *t, const TelnetPolicy *policy);
 
 /*
  * From here on both ends speak TLS. What is queued is sent once the handshake is complete, and what has come before
- * must have been read and sent. Should it fail, reading says so, and stream_problem() why.
+ * must have been read and sent. Should it fail, that is TELNET_E_TLS.
  * @host: of a client, the name that the server's certificate must be for, or NULL.
  * Returns: 0 or a negative errno; the connection is closed then.
  */
@@ -59,17 +153,20 @@ void telnet_connection_stop(TelnetConnection *t);
 /* Closes the stream, unless it has been, and frees what telnet has taken. */
 void telnet_connection_close(TelnetConnection *t);
 
+/* Reads from now on, or not. To begin with, data is wanted. */
+void telnet_connection_want(TelnetConnection *t, TelnetWants wants);
+
+/* Reads what there is, not waiting for the loop. */
+void telnet_connection_read(TelnetConnection *t);
+
+/* Takes in what has been read, as if it had just come. Returns: 0 or a verdict. */
+int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n);
+
+/* What @r means, which something of ours has returned: 0, a verdict, or a negative errno. Returns: 0 or a verdict. */
+int telnet_connection_verdict(TelnetConnection *t, int r);
+
 /* Queues our offers. Returns: 0 or a negative errno. */
 int telnet_connection_offer(TelnetConnection *t);
-
-/*
- * Takes in what has been read. Returns: 0, what a handler has returned, or
- * -EMSGSIZE: a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX bytes, unless these are ignored,
- * -ENOBUFS: there are more than answers_max bytes of answers that have not been sent,
- * -ENOMEM: what is left of an unfinished subnegotiation could not be kept,
- * -EBADMSG: TLS has begun and there is more in plain text.
- */
-int telnet_connection_receive(TelnetConnection *t, const uint8_t *data, size_t n);
 
 /* Answers a negotiation. Returns: 0 or a negative errno. */
 int telnet_connection_negotiate(TelnetConnection *t, const TelnetEvent *event, TelnetAnswer *ret);
@@ -88,10 +185,8 @@ int telnet_connection_queue(TelnetConnection *t, const void *data, size_t n);
 int telnet_connection_flush(TelnetConnection *t);
 
 /* Sends data and queues nothing of it, but the second byte of a sequence whose first one has been sent; the queue must be
- * empty. @buffer: of TELNET_SEND_BUFFER bytes, for data that has to be encoded; one for all connections of a loop. Returns:
- * how many bytes of @iov have been sent, which may be fewer than there are, or a negative errno. */
-#define TELNET_SEND_BUFFER 65536U
-ssize_t telnet_connection_send(TelnetConnection *t, const struct iovec *iov, size_t n, uint8_t *buffer);
+ * empty. Returns: how many bytes of @iov have been sent, which may be fewer than there are, or a negative errno. */
+ssize_t telnet_connection_send(TelnetConnection *t, const struct iovec *iov, size_t n);
 
-/* The same, and always by way of the buffer. */
-ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *iov, size_t n, uint8_t *buffer);
+/* The same, and always by way of a buffer: for data that lies in many pieces, or is not there for long. */
+ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *iov, size_t n);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* COM-PORT (RFC 2217): programs open a VM's console as a serial port. They set a speed, look at the modem lines and send
- * breaks. Only the breaks reach the VM. */
-
-#include "client.h"
+#include "client-com-port.h"
 #include "link.h"
 
-static bool client_uses_com_port(const Client *c) {
+bool client_uses_com_port(const Client *c) {
         return telnet_option_in_use(&c->telnet.session.options, TELNET_COM_PORT);
 }
 
@@ -18,12 +15,9 @@ int client_begin_com_port(Client *c) {
         return r < 0 ? r : com_port_put_modem_state(&c->telnet.stream.out);
 }
 
-int client_handle_com_port(Client *c, const TelnetEvent *event) {
+int client_confirm_com_port(Client *c, const TelnetEvent *event) {
         const Link *active = console_active_link(c->console);
         ComPort vm;
-
-        if (!client_uses_com_port(c))
-                return 0;
 
         if (active)
                 vm = active->com_port;
@@ -31,12 +25,5 @@ int client_handle_com_port(Client *c, const TelnetEvent *event) {
                 com_port_init(&vm);
 
         int r = telnet_connection_settle(&c->telnet);
-        if (r >= 0)
-                r = com_port_confirm(&c->com_port, &vm, event, &c->telnet.stream.out);
-        if (r < 0)
-                return r;
-
-        if (com_port_is_break(event))
-                client_break(c);
-        return c->verdict;
+        return r < 0 ? r : com_port_confirm(&c->com_port, &vm, event, &c->telnet.stream.out);
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Why a client is not admitted, in words. */
-
 #include <stdio.h>
 #include <time.h>
 
-#include "client.h"
+#include "client-refusal.h"
 #include "message.h"
 
 const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD_TEXT_MAX]) {

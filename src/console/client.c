@@ -1,27 +1,128 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <utlist.h>
 
 #include "basic/text.h"
-#include "client.h"
+#include "client-com-port.h"
+#include "client-refusal.h"
 #include "message.h"
 
-const TelnetPolicy client_policy = {
+/* Bytes of a replay that are filtered and sent at a time */
+#define REPLAY_STEP (16384U + REPLAY_INPUT_MIN)
+
+/* What a client sends that is not read, its VM taking no input, is in the kernel, which is not asked each time. */
+#define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
+
+static const TelnetPolicy client_policy = {
         .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_COM_PORT, TELNET_OPTION_END},
         .n_us_offered = 3,
         .him = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_COM_PORT, TELNET_OPTION_END},
         .n_him_offered = 2,
 };
 
-/* What a client sends that is not read, its VM taking no input, is in the kernel, which is not asked each time. */
-#define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
+/* In words, as an addition to what is the usual case. */
+static const char *client_access_remark(Access access) {
+        switch (access) {
+        case ACCESS_READ_ONLY:
+                return ", to read only";
+        case ACCESS_WRITE:
+                return ", with write access";
+        case ACCESS_EXCLUSIVE:
+                return ", with exclusive access";
+        default:
+                return "";
+        }
+}
 
-void client_update_charges(Client *c) {
+static void client_log_disconnected(const Client *c) {
+        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
+                    "client %s disconnected", c->peer.text);
+}
+
+void client_close(Client *c, ClientVerdict verdict) {
+        assert(verdict != 0);
+        if (c->verdict != 0)
+                return;
+
+        c->verdict = verdict;
+        timeout_stop(&c->vm_silence);
+        timeout_stop(&c->lifetime);
+        charge_close(&c->waiting);
+        if (verdict == CLIENT_E_RECLAIMED)
+                charge_close(&c->connection);
+        if (verdict == CLIENT_E_RECLAIMED || verdict == CLIENT_E_ENDED || verdict == CLIENT_E_DEAD || verdict == CLIENT_E_BROKEN) /* its descriptor is free at once */
+                telnet_connection_close(&c->telnet);
+        else
+                telnet_connection_stop(&c->telnet);
+
+        ring_leave(&c->console->ring, &c->cursor);
+        console_remove_client(c->console, c);
+        concentrator_collect_client(c->concentrator, c);
+}
+
+/* Something of ours has failed. */
+static void client_fail(Client *c, int error) {
+        client_close(c, (ClientVerdict) telnet_connection_verdict(&c->telnet, error));
+}
+
+/* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. Ends it if it has not
+ * read so many that there is no room. */
+static void client_notice(Client *c, const char *format, ...) _printf_(2, 3);
+static void client_notice(Client *c, const char *format, ...) {
+        char text[256] = "\r\n[vspc: ";
+        size_t n = strlen(text);
+        va_list ap;
+
+        va_start(ap, format);
+        n += (size_t) vsnprintf(text + n, sizeof text - n - 4, format, ap);
+        va_end(ap);
+        if (n > sizeof text - 5)
+                n = text_cut(text, sizeof text - 5);
+        n = (size_t) (stpcpy(text + n, "]\r\n") - text);
+
+        if (telnet_connection_settle(&c->telnet) < 0 ||
+            buffer_append(&c->telnet.stream.out, text, n) < 0)
+                client_close(c, CLIENT_E_DEAF);
+}
+
+/* What a client that speaks telnet is told; it gets what is queued for it then. */
+static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
+        [CLIENT_E_CLEARED] = "disconnected by an administrator",
+        [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
+};
+
+void client_reap(Client *c) {
+        const char *told = client_goodbyes[c->verdict];
+
+        if (told && c->telnet.mode == TELNET_MODE_TELNET)
+                client_notice(c, "%s", told);
+        if (told)
+                closer_take(concentrator_closer(c->concentrator), &c->telnet.stream, &c->connection);
+        telnet_connection_close(&c->telnet);
+
+        if (!c->half_closed) {
+                client_log_disconnected(c);
+                concentrator_notify(c->concentrator, c->console, CONSOLE_CLIENT_DETACHED, c);
+        }
+
+        charge_close(&c->connection);
+        free(c);
+}
+
+/* It reads too slowly and is disconnected. */
+static void client_give_up(Client *c) {
+        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
+                    "client %s reads too slowly and is disconnected", c->peer.text);
+        client_close(c, CLIENT_E_DEAF);
+}
+
+static void client_update_charges(Client *c) {
         bool paused = !c->telnet.stream.reading && !c->half_closed;
 
-        charge_set(&c->connection, sizeof *c + telnet_connection_size(&c->telnet) + c->unread.allocated);
+        charge_set(&c->connection, sizeof *c + telnet_connection_size(&c->telnet) + c->detection.unread.allocated);
         if (stream_has_progressed(&c->telnet.stream))
                 charge_set(&c->waiting, 0); /* it is not one that does not read */
         charge_set(&c->waiting, stream_waiting(&c->telnet.stream) + (paused ? CLIENT_UNREAD_IN_KERNEL : 0));
@@ -46,25 +147,501 @@ static bool client_waiting_given_up(Charge *charge) {
         return true;
 }
 
-static const StreamHandler client_handler = {
-        .readable = client_readable,
+/*
+ * Half-closed clients, as those of "printf 'uptime\r' | nc -N". A client that has closed its connection altogether looks
+ * the same until it is sent something, so both are sent their VM's output for a while.
+ */
+
+/* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */
+static bool client_is_shut_out(const Client *c) {
+        return c->access != ACCESS_EXCLUSIVE && c->console->holders.n[ACCESS_EXCLUSIVE] > 0;
+}
+
+/* It has ended its sending side, and there may be something to read yet. */
+static void client_begin_half_close(Client *c) {
+        timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_HALF_CLOSED), &c->lifetime);
+        if (c->half_closed)
+                return;
+
+        client_log_disconnected(c);
+        console_half_close_client(c->console, c);
+}
+
+/* The same, and everything it sent has been read. */
+static void client_half_close(Client *c) {
+        if (client_is_shut_out(c) || !stream_end_reading(&c->telnet.stream)) {
+                client_close(c, CLIENT_E_ENDED);
+                return;
+        }
+
+        c->ended = true;
+        buffer_clear(&c->detection.unread);
+        timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_VM_SILENCE), &c->vm_silence);
+        client_begin_half_close(c);
+}
+
+void client_break_vm_silence(Client *c) {
+        if (c->ended)
+                timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_VM_SILENCE), &c->vm_silence);
+}
+
+void client_vm_silence_elapsed(Timeout *t) {
+        Client *c = container_of(t, Client, vm_silence);
+
+        /* The VM cannot answer yet: it has not received all input. */
+        if (console_holds_input(c->console))
+                client_break_vm_silence(c);
+        else
+                client_close(c, CLIENT_E_ENDED);
+}
+
+void client_lifetime_elapsed(Timeout *t) {
+        client_close(container_of(t, Client, lifetime), CLIENT_E_ENDED);
+}
+/*
+ * Input: from the client
+ */
+
+/* Its VM takes no input, and it has some. What the VM does not hear anyway need not wait. */
+static bool client_is_blocked(const Client *c) {
+        return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
+}
+
+void client_update_reading(Client *c) {
+        bool reading = c->verdict == 0 && !c->ended && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;
+
+        telnet_connection_want(&c->telnet, !reading               ? TELNET_WANTS_NOTHING
+                                           : client_is_blocked(c) ? TELNET_WANTS_MODE
+                                                                  : TELNET_WANTS_DATA);
+}
+
+/* Why its VM does not hear it, once for each time that somebody else has taken the right to write. */
+static void client_tell_read_only(Client *c) {
+        const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
+        char text[CLIENT_HOLD_TEXT_MAX];
+
+        if (c->telnet.mode != TELNET_MODE_TELNET || !holder || TAKE(c->shown_read_only, true))
+                return;
+
+        client_notice(c, "read-only: %s", client_describe_hold(holder, text));
+}
+
+/* To its VM, if it may. */
+static void client_input(Client *c, const uint8_t *data, size_t n) {
+        if (c->access == ACCESS_READ_ONLY)
+                client_tell_read_only(c);
+        else
+                console_input(c->console, &c->connection, data, n);
+}
+
+static void client_break(Client *c) {
+        if (c->access == ACCESS_READ_ONLY)
+                client_tell_read_only(c);
+        else
+                console_break(c->console, &c->connection);
+}
+
+/* How much of what it sends can be taken. Last words do not wait. */
+static size_t client_space(TelnetConnection *t) {
+        const Client *c = container_of(t, Client, telnet);
+
+        if (c->access == ACCESS_READ_ONLY)
+                return TELNET_READ_MAX;
+
+        return t->ended ? console_last_words_space(c->console) : console_input_space(c->console);
+}
+
+static int client_command(TelnetConnection *t, uint8_t command) {
+        Client *c = container_of(t, Client, telnet);
+        uint8_t key;
+
+        switch (command) {
+
+        case TELNET_BRK:
+                client_break(c);
+                break;
+
+        case TELNET_AYT:
+                if (!TAKE(c->answered_ayt, true)) /* once for a read is answer enough */
+                        client_notice(c, "yes, VM %s is %s", c->console->name,
+                                      c->console->connected ? "connected" : "disconnected");
+                break;
+
+        default:
+                key = telnet_key(command);
+                if (key != 0)
+                        client_input(c, &key, 1);
+                break;
+        }
+
+        return c->verdict;
+}
+
+/* Gives the VM what the client's user has typed. */
+static int client_data(TelnetConnection *t, uint8_t *data, size_t n) {
+        Client *c = container_of(t, Client, telnet);
+
+        if (t->mode == TELNET_MODE_TELNET)
+                n = telnet_keyboard_translate(&c->keyboard, &t->session, data, n);
+        client_input(c, data, n);
+        return c->verdict;
+}
+
+/* The Enter key of Windows' telnet, see telnet_keyboard_is_enter() */
+static bool client_takes_whole(TelnetConnection *t, const uint8_t *data, size_t n) {
+        Client *c = container_of(t, Client, telnet);
+
+        if (!concentrator_settings(c->concentrator)->windows_enter ||
+            !telnet_keyboard_is_enter(&c->keyboard, &t->session, data, n))
+                return false;
+
+        client_input(c, data, 1);
+        return true;
+}
+
+static int client_negotiate(TelnetConnection *t, const TelnetEvent *event) {
+        TelnetAnswer answer;
+
+        int r = telnet_connection_negotiate(t, event, &answer);
+        if (r < 0)
+                return r;
+
+        return event->option == TELNET_COM_PORT && answer.changed ? client_begin_com_port(container_of(t, Client, telnet)) : 0;
+}
+
+/* Of the options that we agree to, only COM-PORT has any. */
+static int client_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
+        Client *c = container_of(t, Client, telnet);
+
+        if (event->option != TELNET_COM_PORT || !client_uses_com_port(c))
+                return 0;
+
+        int r = client_confirm_com_port(c, event);
+        if (r < 0)
+                return r;
+
+        if (com_port_is_break(event))
+                client_break(c);
+        return c->verdict;
+}
+
+/* What it has kept waits for its VM. */
+static void client_await_space(Client *c) {
+        if (telnet_detection_waiting(&c->telnet) > 0)
+                c->console->input_waits = true;
+}
+
+static void client_received(TelnetConnection *t, size_t n) {
+        Client *c = container_of(t, Client, telnet);
+
+        if (c->verdict != 0)
+                return;
+
+        c->answered_ayt = false;
+        if (n > 0 && c->half_closed)
+                client_begin_half_close(c); /* again from now on */
+        client_await_space(c);
+        console_changed(c->console);
+}
+
+/* All that it has sent has been read, or it has done something that it may not. */
+static void client_closed(TelnetConnection *t, int verdict) {
+        Client *c = container_of(t, Client, telnet);
+        size_t n = t->ended ? telnet_detection_waiting(t) : 0;
+
+        if (n > 0)
+                console_log(c->console, LOG_NOTICE, NULL, c->peer.text,
+                            "takes no input: the last %zu bytes that client %s typed are dropped", n, c->peer.text);
+        if (verdict == CLIENT_E_OVERLONG)
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer.text,
+                            "client %s sent a subnegotiation of more than %u bytes, closing it", c->peer.text,
+                            TELNET_SUBNEGOTIATION_MAX);
+        if (verdict == CLIENT_E_ENDED)
+                client_half_close(c);
+        else
+                client_close(c, (ClientVerdict) verdict);
+}
+
+/* It has ended its sending side, or gone, while it is not read: while its VM takes no input, or while it does not read its
+ * answers. There is something left that it has sent: that waits until it can be read, for a time. */
+static void client_hung_up(TelnetConnection *t) {
+        client_begin_half_close(container_of(t, Client, telnet));
+}
+
+void client_input_changed(Client *c) {
+        int r = telnet_connection_verdict(&c->telnet, telnet_detection_deliver(&c->telnet));
+
+        if (r != 0) {
+                client_close(c, (ClientVerdict) r);
+                return;
+        }
+
+        client_await_space(c);
+        client_update_reading(c);
+}
+
+void client_update_access(Client *c) {
+        Access access = access_decide(c->access_mode, &c->console->holders);
+
+        /* Only who has fallen back can rise again. */
+        if (c->verdict != 0 || c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
+                return;
+
+        telnet_detection_forget(&c->telnet); /* what it has typed in vain is not typed later */
+        console_change_access(c->console, c, access);
+        if (TAKE(c->shown_read_only, false) && c->telnet.mode == TELNET_MODE_TELNET)
+                client_notice(c, "write lock released, you can type now");
+}
+
+/*
+ * Output: to the client
+ */
+
+/* Where a replay begins: at the scrollback's first line or character, if older output was cut. */
+static uint64_t ring_replay(const Ring *r) {
+        struct iovec iov[REPLAY_BEGIN_MAX / RING_BLOCK_SIZE + 1];
+        uint64_t position = ring_scrollback(r);
+
+        if (position == 0) /* nothing was cut */
+                return 0;
+
+        size_t n = ring_gather(r, position, iov, ELEMENTSOF(iov));
+        return position + replay_begin(iov, n, r->end - position);
+}
+
+static void client_go_to_scrollback(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t live = c->cursor.position, position = MIN(ring_replay(ring), live);
+
+        c->replay = (Replay){.end = live};
+        ring_move(ring, &c->cursor, MAX(position, ring->begin));
+}
+
+/* Whether the encoding of the VM's output for this client is not known yet: raw, NVT or BINARY. */
+static bool client_is_undecided(const Client *c) {
+        return telnet_detection_is_under_way(&c->telnet);
+}
+
+static bool client_is_replaying(const Client *c) {
+        return c->cursor.position < c->replay.end;
+}
+
+/* The ring has gone on without it. A raw client must not be fed a gap. */
+static bool client_may_skip(const Client *c) {
+        return client_is_undecided(c) ||
+               (c->telnet.mode == TELNET_MODE_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
+}
+
+static void client_skip(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t position = ring_replay(ring), n = position - c->cursor.position;
+
+        c->replay = (Replay){.end = c->replay.end};
+        ring_move(ring, &c->cursor, position);
+        if (client_is_undecided(c) && !c->got_output) /* nothing has been sent yet, so nothing is missing */
+                return;
+
+        if (c->n_skipped == 0)
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
+                            "client %s reads too slowly and misses output", c->peer.text);
+
+        c->n_skipped += n;
+        concentrator_metrics(c->concentrator)->client_bytes_skipped += n;
+        client_notice(c, "%" PRIu64 " bytes skipped", n);
+}
+
+bool client_lags(const Client *c) {
+        const Ring *ring = &c->console->ring;
+
+        return !ring_has_lost(ring, &c->cursor) && c->cursor.position < ring_scrollback(ring);
+}
+
+/* With SlowClient=wait a client loses no output: it is disconnected, as it is where it may not skip any. */
+void client_lose_lag(Client *c) {
+        ring_release(&c->console->ring, &c->cursor);
+        if (concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT)
+                client_give_up(c);
+        else
+                console_changed(c->console);
+}
+
+static ssize_t client_send_some(Client *c) {
+        struct iovec iov[64];
+        size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
+
+        return telnet_connection_send(&c->telnet, iov, n);
+}
+
+/* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
+ * cursor moves in the ring; *ret_left_out: how many of them were not sent. */
+static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
+        uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
+        uint64_t left = c->replay.end - c->cursor.position;
+        size_t n = MIN(left, sizeof in), used;
+        Replay before = c->replay;
+
+        ring_read(&c->console->ring, c->cursor.position, in, n);
+        size_t size = replay_filter(&c->replay, in, n, n < left, out, sizeof out, &used);
+        ssize_t sent = size > 0 ? telnet_connection_send_encoded(&c->telnet, &(struct iovec){out, size}, 1) : 0;
+        if (sent < 0)
+                return sent;
+
+        /* Once more, to learn how much of the ring the bytes sent stand for. */
+        if ((size_t) sent < size) {
+                c->replay = before;
+                (void) replay_filter(&c->replay, in, n, n < left, out, (size_t) sent, &used);
+        }
+
+        *ret_left_out = used - (size_t) sent;
+        return (ssize_t) used;
+}
+
+/* Having caught up, it is told whether its VM is still there. */
+static void client_tell_connected(Client *c) {
+        c->shown_connected = c->console->connected;
+        client_notice(c, "VM %s", c->shown_connected ? "connected" : "disconnected");
+}
+
+/* Tells it whether two VMs share this console. */
+static void client_tell_clash(Client *c) {
+        char text[CONSOLE_CLASH_TEXT_MAX];
+        const char *clash = console_describe_clash(c->console, text);
+
+        c->shown_clash = c->console->clash;
+        client_notice(c, "%s", clash ?: "this console is no longer shared with another VM");
+}
+
+static bool client_needs_telling(const Client *c) {
+        return c->telnet.mode == TELNET_MODE_TELNET &&
+               (c->shown_connected != c->console->connected || c->shown_clash != c->console->clash);
+}
+
+/* Returns: false if there is nothing more that could be done now. */
+static bool client_send_next(Client *c) {
+        Ring *ring = &c->console->ring;
+
+        if (client_is_shut_out(c))
+                ring_move(ring, &c->cursor, ring->end);
+
+        bool lost = ring_has_lost(ring, &c->cursor);
+
+        if (c->half_closed && c->telnet.stream.broken) { /* it is not read any more, which would find that out */
+                client_close(c, CLIENT_E_ENDED);
+                return false;
+        }
+
+        if (lost && !client_may_skip(c)) {
+                client_give_up(c);
+                return false;
+        }
+
+        if (c->telnet.stream.blocked)
+                return false;
+
+        int r = telnet_connection_flush(&c->telnet);
+        if (r < 0)
+                client_fail(c, r);
+        if (r <= 0)
+                return false;
+
+        if (lost) {
+                client_skip(c);
+                return true;
+        }
+
+        if (client_is_undecided(c))
+                return false;
+
+        if (c->cursor.position == ring->end) {
+                if (!client_needs_telling(c))
+                        return false;
+
+                if (c->shown_connected != c->console->connected)
+                        client_tell_connected(c);
+                else
+                        client_tell_clash(c);
+                return true;
+        }
+
+        bool replaying = client_is_replaying(c);
+        size_t left_out = 0;
+        ssize_t n = replaying ? client_send_replay(c, &left_out) : client_send_some(c);
+        if (n < 0) {
+                client_fail(c, (int) n);
+                return false;
+        }
+
+        if (n > 0)
+                client_break_vm_silence(c);
+        c->got_output = true;
+        c->n_sent += (uint64_t) n - left_out;
+        concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
+        ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
+
+        /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
+        if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
+                stream_yield(&c->telnet.stream);
+        return true;
+}
+
+void client_flush(Client *c) {
+        while (c->verdict == 0 && client_send_next(c))
+                ;
+
+        if (c->verdict != 0)
+                return;
+
+        client_update_reading(c);
+        client_update_charges(c);
+}
+
+/*
+ * Its coming
+ */
+
+static void client_writable(TelnetConnection *t) {
+        console_changed(container_of(t, Client, telnet)->console);
+}
+
+/* One that speaks telnet gets the scrollback, unless it has had output already. Where the port of another VM is at the other
+ * end, scrollback and notices would be typed into that VM. */
+static void client_detected(TelnetConnection *t) {
+        Client *c = container_of(t, Client, telnet);
+
+        if (t->mode == TELNET_MODE_TELNET && !c->got_output)
+                client_go_to_scrollback(c);
+        if (c->detection.reading.joined)
+                console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is the port of another VM (null modem)",
+                            c->peer.text);
+}
+
+static TimeoutQueue *client_timeouts(TelnetConnection *t, TelnetTimeout timeout) {
+        static const TimeoutKind kinds[] = {
+                [TELNET_TIMEOUT_DETECTION] = TIMEOUT_DETECTION,
+                [TELNET_TIMEOUT_BINARY] = TIMEOUT_BINARY,
+                [TELNET_TIMEOUT_SILENCE] = TIMEOUT_SILENCE,
+        };
+
+        return concentrator_timeouts(container_of(t, Client, telnet)->concentrator, kinds[timeout]);
+}
+
+static const TelnetHandler client_handler = {
+        .line_end = TELNET_CR_LF_IS_CR,
+        .out_max = CLIENT_OUT_MAX,
+        .answers_max = CLIENT_OUT_MAX,
+        .space = client_space,
+        .data = client_data,
+        .command = client_command,
+        .negotiation = client_negotiate,
+        .subnegotiation = client_subnegotiate,
+        .received = client_received,
+        .closed = client_closed,
         .writable = client_writable,
         .hung_up = client_hung_up,
+        .timeouts = client_timeouts,
+        .detected = client_detected,
+        .takes_whole = client_takes_whole,
 };
-
-/* In words, as an addition to what is the usual case. */
-static const char *client_access_remark(Access access) {
-        switch (access) {
-        case ACCESS_READ_ONLY:
-                return ", to read only";
-        case ACCESS_WRITE:
-                return ", with write access";
-        case ACCESS_EXCLUSIVE:
-                return ", with exclusive access";
-        default:
-                return "";
-        }
-}
 
 int client_new(Console *console, Wire wire, const ClientRequest *request) {
         assert(request->granted > ACCESS_NONE);
@@ -79,7 +656,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         if (r < 0)
                 return r;
 
-        r = stream_open(&c->telnet.stream, concentrator_poller(concentrator), TAKE(owned, WIRE_PLAIN(-1)), CLIENT_OUT_MAX, &client_handler);
+        r = telnet_connection_open(&c->telnet, concentrator_poller(concentrator), TAKE(owned, WIRE_PLAIN(-1)), &client_handler);
         if (r >= 0)
                 r = buffer_append(&c->telnet.stream.out, request->answer, request->answer_size);
         if (r < 0) {
@@ -90,117 +667,35 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
 
         c->concentrator = concentrator;
         c->console = console;
-        c->mode = request->mode;
         c->access_mode = request->access;
         c->access = request->granted;
         c->shown_connected = true; /* of anything else it is told once it can be */
         c->peer = request->peer;
         c->since = concentrator_now_realtime(concentrator);
-        c->unread = BUFFER_INIT(CLIENT_TYPED_EARLY_MAX);
         charge_open(&c->connection, concentrator_account(concentrator), &c->peer.key, CHARGE_CONNECTION,
                     client_connection_given_up);
         charge_open_like(&c->waiting, &c->connection, CHARGE_CLIENT, client_waiting_given_up);
-        telnet_connection_init(&c->telnet, &client_policy, TELNET_CR_LF_IS_CR, CLIENT_OUT_MAX, &client_telnet_handler);
-        c->reading.after_silence = true; /* it has sent nothing at all */
-        c->keyboard.exact = c->mode == CLIENT_TELNET;
-        if (c->mode == CLIENT_TELNET)
-                telnet_session_assume(&c->telnet.session, &client_policy);
+        telnet_connection_begin(&c->telnet, &client_policy);
+        telnet_detection_init(&c->telnet, &c->detection);
+        c->keyboard.exact = request->mode == TELNET_MODE_TELNET;
         console_add_client(console, c);
         console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->peer.text, "client %s connected%s",
                     c->peer.text, client_access_remark(c->access));
 
-        if (c->mode == CLIENT_TELNET) {
+        if (request->mode == TELNET_MODE_TELNET) {
+                telnet_session_assume(&c->telnet.session, &client_policy);
                 if (request->scrollback)
                         client_go_to_scrollback(c);
         } else {
-                timeout_start(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), &c->detection);
+                telnet_detection_begin(&c->telnet);
                 (void) telnet_connection_offer(&c->telnet);
         }
 
-        client_take_typed(c, request->typed, request->typed_size);
+        r = telnet_detection_keep(&c->telnet, request->typed, request->typed_size);
+        if (r < 0)
+                client_fail(c, r);
+        else
+                client_input_changed(c);
         TAKE_PTR(c);
         return 0;
-}
-
-void client_log_disconnected(const Client *c) {
-        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
-                    "client %s disconnected", c->peer.text);
-}
-
-void client_close(Client *c, int verdict) {
-        assert(verdict != 0);
-        if (c->verdict != 0)
-                return;
-
-        c->verdict = verdict;
-        timeout_stop(&c->detection);
-        timeout_stop(&c->silence);
-        timeout_stop(&c->vm_silence);
-        timeout_stop(&c->lifetime);
-        charge_close(&c->waiting);
-        if (verdict == CLIENT_E_RECLAIMED)
-                charge_close(&c->connection);
-        if (verdict == CLIENT_E_RECLAIMED || verdict == CLIENT_E_ENDED) /* its descriptor is free at once */
-                telnet_connection_close(&c->telnet);
-        else
-                telnet_connection_stop(&c->telnet);
-
-        ring_leave(&c->console->ring, &c->cursor);
-        console_remove_client(c->console, c);
-        concentrator_collect_client(c->concentrator, c);
-}
-
-/* What a client that speaks telnet is told; it gets what is queued for it then. */
-static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
-        [CLIENT_E_CLEARED] = "disconnected by an administrator",
-        [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
-};
-
-void client_reap(Client *c) {
-        const char *told = c->verdict > 0 ? client_goodbyes[c->verdict] : NULL;
-
-        if (told && c->mode == CLIENT_TELNET)
-                client_notice(c, "%s", told);
-        if (told)
-                closer_take(concentrator_closer(c->concentrator), &c->telnet.stream, &c->connection);
-
-        if (!c->half_closed) {
-                client_log_disconnected(c);
-                concentrator_notify(c->concentrator, c->console, CONSOLE_CLIENT_DETACHED, c);
-        }
-
-        telnet_connection_close(&c->telnet);
-        charge_close(&c->connection);
-        buffer_clear(&c->unread);
-        free(c);
-}
-
-void client_notice(Client *c, const char *format, ...) {
-        char text[256] = "\r\n[vspc: ";
-        size_t n = strlen(text);
-        va_list ap;
-
-        va_start(ap, format);
-        n += (size_t) vsnprintf(text + n, sizeof text - n - 4, format, ap);
-        va_end(ap);
-        if (n > sizeof text - 5)
-                n = text_cut(text, sizeof text - 5);
-        n = (size_t) (stpcpy(text + n, "]\r\n") - text);
-
-        if (telnet_connection_settle(&c->telnet) < 0 ||
-            buffer_append(&c->telnet.stream.out, text, n) < 0)
-                client_close(c, CLIENT_E_DEAF);
-}
-
-void client_update_access(Client *c) {
-        Access access = access_decide(c->access_mode, &c->console->holders);
-
-        /* Only who has fallen back can rise again. */
-        if (c->verdict != 0 || c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
-                return;
-
-        client_forget_typed(c);
-        console_change_access(c->console, c, access);
-        if (TAKE(c->shown_read_only, false) && c->mode == CLIENT_TELNET)
-                client_notice(c, "write lock released, you can type now");
 }

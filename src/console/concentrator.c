@@ -61,8 +61,6 @@ struct Concentrator {
         Metrics metrics;
         RateLimit refusals; /* for want of descriptors */
         RateLimit unidentified; /* what is logged about connections that have no console */
-
-        uint8_t *input, *encoded;
 };
 
 /* Turns of the loop in which consoles are settled are no longer than this. */
@@ -313,11 +311,6 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                                               : n_descriptors;
         port_pool_init(&c->ports, c->settings.vm_port_range_start, c->settings.vm_port_range_end);
 
-        c->input = malloc(CONCENTRATOR_READ_MAX);
-        c->encoded = malloc(TELNET_SEND_BUFFER);
-        if (!c->input || !c->encoded)
-                return -ENOMEM;
-
         int r = poller_new(event, &c->poller);
         if (r < 0)
                 return r;
@@ -351,9 +344,9 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 [TIMEOUT_DEPARTURE] = {LINK_DEPARTURE_USEC, link_departure_elapsed},
                 [TIMEOUT_STALL] = {LINK_STALL_USEC, link_stall_elapsed},
                 [TIMEOUT_HANDOVER] = {LINK_HANDOVER_USEC, link_handover_elapsed},
-                [TIMEOUT_DETECTION] = {CLIENT_DETECTION_USEC, client_detection_elapsed},
-                [TIMEOUT_BINARY] = {CLIENT_BINARY_USEC, client_binary_elapsed},
-                [TIMEOUT_SILENCE] = {TELNET_SILENCE_USEC, client_silence_elapsed},
+                [TIMEOUT_DETECTION] = {TELNET_DETECTION_USEC, telnet_detection_elapsed},
+                [TIMEOUT_BINARY] = {TELNET_BINARY_USEC, telnet_detection_binary_elapsed},
+                [TIMEOUT_SILENCE] = {TELNET_SILENCE_USEC, telnet_detection_silence_elapsed},
                 [TIMEOUT_VM_SILENCE] = {CLIENT_SILENCE_USEC, client_vm_silence_elapsed},
                 [TIMEOUT_HALF_CLOSED] = {CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
                 [TIMEOUT_VMOTION] = {c->settings.vmotion_timeout_usec, vmotion_elapsed},
@@ -403,8 +396,6 @@ Concentrator *concentrator_free(Concentrator *c) {
         tls_context_unref(c->tls);
         poller_freep(&c->poller);
         settings_done(&c->settings);
-        free(c->input);
-        free(c->encoded);
         sd_event_unref(c->event);
         free(c);
         return NULL;
@@ -540,14 +531,6 @@ Metrics *concentrator_metrics(Concentrator *c) {
 
 ConcentratorCounts *concentrator_counts(Concentrator *c) {
         return &c->counts;
-}
-
-uint8_t *concentrator_read_buffer(Concentrator *c) {
-        return c->input;
-}
-
-uint8_t *concentrator_write_buffer(Concentrator *c) {
-        return c->encoded;
 }
 
 bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out) {

@@ -50,9 +50,6 @@ struct ConcentratorObserver {
         ConcentratorObserver *prev, *next;
 };
 
-/* One read of a connection, at most */
-#define CONCENTRATOR_READ_MAX (128U * 1024U)
-
 /* Descriptors kept back for what is not a connection: files, the journal, the bus. */
 #define CONCENTRATOR_DESCRIPTORS_RESERVED 32U
 
@@ -70,9 +67,9 @@ typedef enum TimeoutKind {
         TIMEOUT_DEPARTURE,   /* Link.timeout: a vMotion's source that has not closed yet */
         TIMEOUT_STALL,       /* Link.stall: takes no input */
         TIMEOUT_HANDOVER,    /* Link.handover: a target whose source may still have something to say */
-        TIMEOUT_DETECTION,   /* Client.detection: raw or telnet is not known yet */
-        TIMEOUT_BINARY,      /* Client.detection: has not said whether it takes BINARY */
-        TIMEOUT_SILENCE,     /* Client.silence: has sent something, and does not speak telnet */
+        TIMEOUT_DETECTION,   /* Client.detection.timeout: raw or telnet is not known yet */
+        TIMEOUT_BINARY,      /* Client.detection.timeout: has not said whether it takes BINARY */
+        TIMEOUT_SILENCE,     /* Client.detection.silence: has sent something, and does not speak telnet */
         TIMEOUT_VM_SILENCE,  /* Client.vm_silence: half-closed, and its VM says nothing */
         TIMEOUT_HALF_CLOSED, /* Client.lifetime: half-closed */
         TIMEOUT_VMOTION,     /* VMotion.timeout */
@@ -138,8 +135,6 @@ PortPool *concentrator_ports(Concentrator *c);
 PortQueue *concentrator_port_queue(Concentrator *c);
 Metrics *concentrator_metrics(Concentrator *c);
 ConcentratorCounts *concentrator_counts(Concentrator *c);
-uint8_t *concentrator_read_buffer(Concentrator *c);  /* CONCENTRATOR_READ_MAX: what has just been read */
-uint8_t *concentrator_write_buffer(Concentrator *c); /* TELNET_SEND_BUFFER: what is about to be written */
 
 /* Whether one more line about connections that have no console may be logged; *ret_left_out: see log_burst_pass(). */
 bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out);

@@ -52,7 +52,7 @@ static const InputMark *vmotion_input(const VMotion *v) {
 
 /* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
 static size_t input_space(const Console *c, size_t pace, size_t held) {
-        size_t space = CONCENTRATOR_READ_MAX;
+        size_t space = TELNET_READ_MAX;
         const Link *l;
         const VMotion *v;
 

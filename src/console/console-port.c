@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "client.h"
+#include "client-refusal.h"
 #include "message.h"
 #include "transport/socket.h"
 
@@ -70,7 +70,7 @@ uint16_t console_reserved_port(const Console *c) {
 
 static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         Console *c = container_of(a, Console, acceptor);
-        ClientRequest request = {.access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = CLIENT_UNDECIDED};
+        ClientRequest request = {.access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = TELNET_MODE_UNDECIDED};
 
         fd = concentrator_admit(c->concentrator, fd);
         if (fd >= 0) {

@@ -30,7 +30,7 @@ void console_settle_doubts(Console *c) {
         for (unsigned n = c->n_doubtful; n > 0 && c->doubtful; n--) {
                 Link *l = c->doubtful;
 
-                int r = link_identify(l);
+                int r = telnet_connection_verdict(&l->telnet, link_identify(l));
                 if (r != 0)
                         link_close(l, r);
         }
@@ -69,7 +69,7 @@ static Link *console_ask_other_vm(Console *c, const Link *l) {
         Link *other;
 
         while ((other = console_find_other_vm(c, l))) {
-                int r = link_ask_bios(other);
+                int r = telnet_connection_verdict(&other->telnet, link_ask_bios(other));
                 if (r != 0)
                         link_close(other, r);
                 else

@@ -74,7 +74,7 @@ static int link_send_input(Link *l, bool *ret_more) {
                 return *ret_more ? vmotion_go_ahead(l->vmotion) : 0;
         }
 
-        ssize_t sent = telnet_connection_send(&l->telnet, iov, n, concentrator_write_buffer(l->concentrator));
+        ssize_t sent = telnet_connection_send(&l->telnet, iov, n);
         if (sent < 0)
                 return (int) sent;
 
@@ -122,7 +122,7 @@ void link_flush(Link *l) {
 
         if (!link_is_muted(l)) {
                 InputMark before = l->input;
-                int r = link_send(l);
+                int r = telnet_connection_verdict(&l->telnet, link_send(l));
 
                 if (r != 0) {
                         link_close(l, r);

@@ -12,17 +12,7 @@
 #include "message.h"
 #include "telnet/authentication.h"
 
-/* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1) */
-#define TLS_FIRST_BYTE 0x16
-
-static void link_readable(Stream *s);
-static void link_writable(Stream *s);
-static const TelnetHandler link_telnet_handler;
-
-static const StreamHandler link_handler = {
-        .readable = link_readable,
-        .writable = link_writable,
-};
+static const TelnetHandler link_handler;
 
 /*
  * What is agreed to
@@ -117,7 +107,7 @@ static bool link_is_heard(const Link *l) {
 }
 
 static int link_offer(Link *l) {
-        telnet_connection_init(&l->telnet, link_policy(l), TELNET_CR_LF_KEPT, LINK_LIVE_ANSWERS_MAX, &link_telnet_handler);
+        telnet_connection_begin(&l->telnet, link_policy(l));
         return telnet_connection_offer(&l->telnet);
 }
 
@@ -152,7 +142,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
                 return -ENOMEM;
         }
 
-        int r = stream_open(&l->telnet.stream, concentrator_poller(c), WIRE_PLAIN(fd), LINK_OUT_MAX, &link_handler);
+        int r = telnet_connection_open(&l->telnet, concentrator_poller(c), WIRE_PLAIN(fd), &link_handler);
         if (r < 0) {
                 free(l);
                 return r;
@@ -160,7 +150,6 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
 
         stream_limit_stuck_peer(&l->telnet.stream, LINK_STUCK_USEC);
         l->concentrator = c;
-        l->turn_max = CONCENTRATOR_READ_MAX;
         l->input_limit = INPUT_NO_MARK;
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
         address_format(peer, l->peer);
@@ -171,41 +160,24 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         timeout_start(concentrator_timeouts(c, TIMEOUT_HANDSHAKE), &l->timeout);
 
         /* Where it may be TLS, nothing can be said before the host has. */
-        r = concentrator_is_closed(c) ? LINK_E_CLOSED : !concentrator_tls(c) ? link_begin_plain(l) : 0;
+        l->telnet.peeks = concentrator_tls(c);
+        r = concentrator_is_closed(c) ? LINK_E_CLOSED : l->telnet.peeks ? 0 : link_begin_plain(l);
         if (r != 0)
-                link_close(l, r);
+                link_close(l, telnet_connection_verdict(&l->telnet, r));
         else /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one */
-                link_readable(&l->telnet.stream);
+                telnet_connection_read(&l->telnet);
 
         return 0;
 }
 
-/* What the errors of a TelnetConnection mean. */
-static int link_verdict(int error) {
-        switch (error) {
-
-        case -EMSGSIZE:
-                return LINK_E_OVERLONG;
-
-        case -ENOBUFS:
-                return LINK_E_DEAF;
-
-        case -EBADMSG:
-                return LINK_E_TLS_MIXED;
-
-        default:
-                return error;
-        }
-}
-
-void link_close(Link *l, int verdict) {
+void link_close(Link *l, LinkVerdict verdict) {
         Concentrator *c = l->concentrator;
 
         assert(verdict != 0);
         if (l->verdict != 0)
                 return;
 
-        l->verdict = link_verdict(verdict);
+        l->verdict = verdict;
         timeout_stop(&l->timeout);
         timeout_stop(&l->question);
         timeout_stop(&l->stall);
@@ -215,7 +187,7 @@ void link_close(Link *l, int verdict) {
                 buffer_clear(&l->pending);
                 charge_close(&l->charge);
         }
-        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED) /* its descriptor is free at once */
+        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED || verdict == LINK_E_BROKEN) /* its descriptor is free at once */
                 telnet_connection_close(&l->telnet);
         else
                 telnet_connection_stop(&l->telnet);
@@ -296,23 +268,26 @@ static void link_log_end(const Link *l) {
                          "is one of more than %u connections of VM %s, closing it", CONSOLE_LINKS_MAX, uuid);
                 break;
 
+        case LINK_E_FAILED:
+                link_log(l, LOG_INFO, NULL, "fails: %s", strerror(-l->telnet.error));
+                break;
+
         case LINK_E_ENDED:
+        case LINK_E_BROKEN:
                 if (!link_is_identified(l))
                         link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
                 break;
 
         default:
-                if (l->verdict < 0)
-                        link_log(l, LOG_INFO, NULL, "fails: %s", strerror(-l->verdict));
-                else if (link_ends[l->verdict].text)
+                if (link_ends[l->verdict].text)
                         link_log(l, link_ends[l->verdict].level, link_ends[l->verdict].message_id, "%s",
                                  link_ends[l->verdict].text);
         }
 }
 
 static void link_say_goodbye(Link *l) {
-        const char *told = l->verdict > 0 ? link_ends[l->verdict].told : NULL;
-        bool gently = l->verdict > 0 && link_ends[l->verdict].gently;
+        const char *told = link_ends[l->verdict].told;
+        bool gently = link_ends[l->verdict].gently;
 
         if (l->verdict == LINK_E_SLOW && l->security == LINK_UNDECIDED) { /* it may be a person with telnet */
                 told = link_ends[LINK_E_NOT_ESXI].told;
@@ -384,9 +359,10 @@ void link_deliver_pending(Link *l) {
         link_update_reading(l);
 }
 
-static int link_data(TelnetConnection *t, const uint8_t *data, size_t n) {
+static int link_data(TelnetConnection *t, uint8_t *data, size_t n) {
         Link *l = container_of(t, Link, telnet);
 
+        l->talked = true;
         if (link_is_heard(l)) {
                 console_output(l->console, data, n);
                 return 0;
@@ -427,15 +403,13 @@ static int link_begin_tls(Link *l) {
         return link_offer(l);
 }
 
-/* Its first byte tells TLS from telnet. Returns: 0, -EAGAIN if it has not come yet, or why the link is to be closed. */
-static int link_begin(Link *l) {
-        uint8_t first = 0;
-        ssize_t n = stream_peek(&l->telnet.stream, &first);
+static int link_begins(TelnetConnection *t, bool like_tls) {
+        Link *l = container_of(t, Link, telnet);
 
-        if (n <= 0)
-                return n == -EAGAIN ? -EAGAIN : LINK_E_ENDED;
+        if (l->security != LINK_UNDECIDED) /* it has been spoken to at once, for nothing but telnet is spoken here */
+                return like_tls && l->security == LINK_PLAIN ? LINK_E_TLS_NOT_HERE : 0;
 
-        return first == TLS_FIRST_BYTE ? link_begin_tls(l) : link_begin_plain(l);
+        return like_tls ? link_begin_tls(l) : link_begin_plain(l);
 }
 
 static int link_put_authentication(Link *l, AuthenticationMessage message) {
@@ -765,57 +739,10 @@ static int link_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         }
 }
 
-static void link_stepped(TelnetConnection *t) {
-        link_update_charge(container_of(t, Link, telnet));
-}
+static size_t link_space(TelnetConnection *t) {
+        const Link *l = container_of(t, Link, telnet);
 
-/* Of all commands none means anything from a VM. */
-static const TelnetHandler link_telnet_handler = {
-        .data = link_data,
-        .negotiation = link_negotiate,
-        .subnegotiation = link_subnegotiate,
-        .stepped = link_stepped,
-};
-
-static size_t link_read_max(const Link *l) {
-        return link_is_heard(l) ? MIN(l->turn_max, console_output_space(l->console)) : LINK_HANDSHAKE_READ_MAX;
-}
-
-/* It has taken that long to take in @n bytes, which were @max at most. */
-static void link_adapt_turn(Link *l, usec_t elapsed, size_t n, size_t max) {
-        if (elapsed > LINK_TURN_USEC)
-                l->turn_max = MAX(n / 2, (size_t) LINK_TURN_MIN);
-        else if (n == max && elapsed < LINK_TURN_USEC / 4)
-                l->turn_max = MIN(l->turn_max * 2, (size_t) CONCENTRATOR_READ_MAX);
-}
-
-static int link_read(Link *l) {
-        uint8_t *input = concentrator_read_buffer(l->concentrator);
-        int r = l->security == LINK_UNDECIDED ? link_begin(l) : 0;
-
-        if (r != 0)
-                return r;
-
-        size_t max = link_read_max(l);
-        if (max == 0) { /* another link has filled the ring: this one is paused once the console is settled */
-                stream_resume(&l->telnet.stream);
-                return -EAGAIN;
-        }
-
-        ssize_t n = stream_read(&l->telnet.stream, input, max);
-        if (n == -EAGAIN)
-                return -EAGAIN;
-        if (n <= 0)
-                return n == -EPROTO ? LINK_E_TLS : n == -ETIMEDOUT ? LINK_E_DEAD : LINK_E_ENDED;
-        if (!l->spoken && l->security == LINK_PLAIN && input[0] == TLS_FIRST_BYTE)
-                return LINK_E_TLS_NOT_HERE;
-
-        usec_t began = now_monotonic();
-
-        l->spoken = l->talked = true;
-        r = telnet_connection_receive(&l->telnet, input, (size_t) n);
-        link_adapt_turn(l, now_monotonic() - began, (size_t) n, max);
-        return r;
+        return link_is_heard(l) ? console_output_space(l->console) : LINK_HANDSHAKE_READ_MAX;
 }
 
 /* The links of a console are flushed when it is settled. */
@@ -826,19 +753,37 @@ static void link_flush_soon(Link *l) {
                 link_flush(l);
 }
 
-static void link_readable(Stream *s) {
-        Link *l = container_of(s, Link, telnet.stream);
-
-        int r = link_read(l);
-        if (r == 0 || r == -EAGAIN)
-                link_flush_soon(l);
-        else
-                link_close(l, r);
+static void link_received(TelnetConnection *t, _unused_ size_t n) {
+        link_flush_soon(container_of(t, Link, telnet));
 }
 
-static void link_writable(Stream *s) {
-        link_flush_soon(container_of(s, Link, telnet.stream));
+static void link_closed(TelnetConnection *t, int verdict) {
+        link_close(container_of(t, Link, telnet), verdict);
 }
+
+static void link_writable(TelnetConnection *t) {
+        link_flush_soon(container_of(t, Link, telnet));
+}
+
+static void link_stepped(TelnetConnection *t) {
+        link_update_charge(container_of(t, Link, telnet));
+}
+
+/* Of all commands none means anything from a VM. */
+static const TelnetHandler link_handler = {
+        .line_end = TELNET_CR_LF_KEPT,
+        .out_max = LINK_OUT_MAX,
+        .answers_max = LINK_LIVE_ANSWERS_MAX,
+        .space = link_space,
+        .begins = link_begins,
+        .data = link_data,
+        .negotiation = link_negotiate,
+        .subnegotiation = link_subnegotiate,
+        .received = link_received,
+        .closed = link_closed,
+        .writable = link_writable,
+        .stepped = link_stepped,
+};
 
 /* Nothing that it could say is waited for: what its VM says meanwhile would only fill its buffer. */
 static bool link_waits_for_others(const Link *l) {
@@ -850,13 +795,7 @@ void link_update_reading(Link *l) {
                                ? link_is_heard(l) && !l->console->output_blocked
                                : l->telnet.stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l);
 
-        if (reading == l->telnet.stream.reading || l->verdict != 0)
-                return;
-
-        if (reading)
-                stream_resume(&l->telnet.stream);
-        else
-                stream_pause(&l->telnet.stream);
+        telnet_connection_want(&l->telnet, reading ? TELNET_WANTS_DATA : TELNET_WANTS_NOTHING);
 }
 
 /*
@@ -942,7 +881,7 @@ void link_question_elapsed(Timeout *t) {
 
         link_log(l, LOG_DEBUG, NULL, "its host has not answered a question for a UUID");
         vm_identity_give_up(&l->identity);
-        int r = link_identity_changed(l, was_known);
+        int r = telnet_connection_verdict(&l->telnet, link_identity_changed(l, was_known));
         if (r != 0)
                 link_close(l, r);
         else

@@ -20,18 +20,20 @@ typedef enum LinkState {
 
 /* Why it ends. What is logged and what the other end is told then is a table in link.c. */
 typedef enum LinkVerdict {
-        LINK_E_ENDED = 1,     /* its host has closed it, or it has broken */
-        LINK_E_DEAD,          /* its host does not answer any more, or has taken no input for LINK_STUCK_USEC */
-        LINK_E_TLS,           /* TLS has failed */
-        LINK_E_TLS_NOT_HERE,  /* it begins TLS, for which there is no certificate */
-        LINK_E_TLS_MIXED,     /* it has begun TLS and sent something more in plain text */
+        LINK_E_ENDED = TELNET_E_ENDED, /* its host has closed it */
+        LINK_E_DEAD = TELNET_E_DEAD,   /* its host does not answer any more, or has taken no input for LINK_STUCK_USEC */
+        LINK_E_BROKEN = TELNET_E_BROKEN,
+        LINK_E_TLS = TELNET_E_TLS,
+        LINK_E_TLS_MIXED = TELNET_E_TLS_MIXED,
+        LINK_E_OVERLONG = TELNET_E_OVERLONG,
+        LINK_E_DEAF = TELNET_E_DEAF,
+        LINK_E_FAILED = TELNET_E_FAILED,
+        LINK_E_TLS_NOT_HERE = _TELNET_E_MAX, /* it begins TLS, for which there is no certificate */
         LINK_E_PLAIN,         /* it speaks plain telnet where TLS is required */
         LINK_E_CLOSED,        /* no VM is served: something is wrong in [TLS] of the configuration */
         LINK_E_NOT_ESXI,      /* it refuses option 232 */
         LINK_E_NOT_SERVED,    /* its VM is not served for what it has said of itself, which has been logged */
-        LINK_E_OVERLONG,      /* a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX */
         LINK_E_TALKATIVE,     /* more than LINK_PENDING_MAX before it is known which VM it is */
-        LINK_E_DEAF,          /* it does not read our answers */
         LINK_E_SLOW,          /* it has not said in time which VM it is */
         LINK_E_TOO_MANY,      /* its console has CONSOLE_LINKS_MAX of them: the oldest goes */
         LINK_E_TOO_DOUBTFUL,  /* the same for those that wait until it is known whether they are that VM */
@@ -66,11 +68,7 @@ typedef enum LinkSecurity {
 #define LINK_LIVE_ANSWERS_MAX (64U * 1024U)
 
 /* The same for all that may be queued at once. Input is not: it is sent from the console's ring. */
-#define LINK_OUT_MAX (LINK_LIVE_ANSWERS_MAX + 2 * CONCENTRATOR_READ_MAX)
-
-/* A read that takes so long is followed by shorter ones, as telnet commands cost more than data; down to LINK_TURN_MIN. */
-#define LINK_TURN_USEC (USEC_PER_MSEC / 4)
-#define LINK_TURN_MIN 2048U
+#define LINK_OUT_MAX (LINK_LIVE_ANSWERS_MAX + 2 * TELNET_READ_MAX)
 
 /* Bytes of input between two breaks that are worth a copy, so that breaks are not sent one by one. */
 #define LINK_RUN_MAX 512U
@@ -95,7 +93,7 @@ struct Link {
         Console *console; /* NULL until it is known */
         uint64_t number;  /* links are numbered as they come, from 1 */
         LinkState state;
-        int verdict; /* LinkVerdict or a negative errno: why it is closed; 0: it is not */
+        LinkVerdict verdict; /* why it is closed; 0: it is not */
 
         TelnetConnection telnet;
         LinkSecurity security;
@@ -108,8 +106,6 @@ struct Link {
         char *uri;  /* from DO-PROXY, or of the source of its vMotion, sanitised; NULL until then */
         char *name; /* sanitised; NULL until then */
 
-        bool spoken;     /* something has been read */
-        size_t turn_max; /* bytes that are read at a time, so that they take no longer than LINK_TURN_USEC */
         Buffer pending; /* output that its console cannot have yet */
         Charge charge;  /* of all that is kept for it; closed once it is known which VM it is */
 
@@ -124,7 +120,7 @@ struct Link {
         /* After a vMotion the target's output waits for the source's. */
         Link *predecessor, *successor;
         Timeout handover;
-        bool talked; /* as a vMotion's source: something has been read since its timer was started */
+        bool talked; /* as a vMotion's source: it has said something since its timer was started */
 
         Timeout timeout;  /* of its handshake, or its departure */
         Timeout question; /* runs while the answer to a question for a UUID is awaited */
@@ -141,9 +137,8 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 
 /* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion, its predecessor
  * and its successor still refer to it. What follows from that, and its last words, come when the loop comes round, see
- * link_reap(). So this may be called wherever a link is at hand, with a
- * LinkVerdict or a negative errno. */
-void link_close(Link *l, int verdict);
+ * link_reap(). So this may be called wherever a link is at hand. */
+void link_close(Link *l, LinkVerdict verdict);
 
 /* Logs why the link was closed, tells its host, and frees it. For the concentrator. */
 void link_reap(Link *l);
@@ -157,7 +152,8 @@ void link_update_charge(Link *l);
 /* Reads or pauses, as its state and its console have it. */
 void link_update_reading(Link *l);
 
-/* Queues a suboption for ESXi. Returns: 0 or a LinkVerdict, for which the link is to be closed. */
+/* Queues a suboption for ESXi. Returns: 0, a LinkVerdict, or a negative errno: telnet_connection_verdict() has the verdict that
+ * this is. */
 int link_put(Link *l, VMwareCode code, const void *data, size_t n);
 
 /* Moves `pending` into the console's ring, if that has room. */

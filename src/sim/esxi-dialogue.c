@@ -15,7 +15,7 @@ static const TelnetPolicy policy = {
 };
 
 int esxi_link_offer(EsxiLink *link) {
-        telnet_connection_init(&link->telnet, &policy, TELNET_CR_LF_KEPT, SIZE_MAX, &esxi_link_telnet_handler);
+        telnet_connection_begin(&link->telnet, &policy);
         return telnet_connection_offer(&link->telnet);
 }
 
@@ -224,17 +224,17 @@ static int handle_subnegotiation(EsxiLink *link, const TelnetEvent *event) {
 
 /* Its owner may have freed the link, or it may have ended: then nothing more is taken in. */
 static int link_goes_on(const EsxiLink *link) {
-        return link->owner && !link->ended ? 0 : -ECANCELED;
+        return link->owner && !link->ended ? 0 : ESXI_LINK_E_CLOSED;
 }
 
-static int on_data(TelnetConnection *t, const uint8_t *data, size_t n) {
+int esxi_link_data(TelnetConnection *t, uint8_t *data, size_t n) {
         EsxiLink *link = container_of(t, EsxiLink, telnet);
 
         link->hosts->handler->input(link, data, n);
         return link_goes_on(link);
 }
 
-static int on_command(TelnetConnection *t, uint8_t command) {
+int esxi_link_command(TelnetConnection *t, uint8_t command) {
         EsxiLink *link = container_of(t, EsxiLink, telnet);
 
         if (command == TELNET_BRK)
@@ -242,23 +242,16 @@ static int on_command(TelnetConnection *t, uint8_t command) {
         return link_goes_on(link);
 }
 
-static int on_negotiation(TelnetConnection *t, const TelnetEvent *event) {
+int esxi_link_negotiate(TelnetConnection *t, const TelnetEvent *event) {
         EsxiLink *link = container_of(t, EsxiLink, telnet);
         int r = handle_negotiation(link, event);
 
         return r < 0 ? r : link_goes_on(link);
 }
 
-static int on_subnegotiation(TelnetConnection *t, const TelnetEvent *event) {
+int esxi_link_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         EsxiLink *link = container_of(t, EsxiLink, telnet);
         int r = handle_subnegotiation(link, event);
 
         return r < 0 ? r : link_goes_on(link);
 }
-
-const TelnetHandler esxi_link_telnet_handler = {
-        .data = on_data,
-        .command = on_command,
-        .negotiation = on_negotiation,
-        .subnegotiation = on_subnegotiation,
-};

@@ -39,8 +39,13 @@ int esxi_link_offer(EsxiLink *link);
 /* From here on in TLS, where telnet begins anew: offers what is offered first. Returns: 0 or a negative errno. */
 int esxi_link_start_tls(EsxiLink *link);
 
-/* What the concentrator says is answered, and the owner is told what it is to know. */
-extern const TelnetHandler esxi_link_telnet_handler;
+/* What the concentrator says is answered, and the owner is told what it is to know. See TelnetHandler; ESXI_LINK_E_CLOSED: the
+ * owner has freed the link, or it has ended. */
+#define ESXI_LINK_E_CLOSED _TELNET_E_MAX
+int esxi_link_data(TelnetConnection *t, uint8_t *data, size_t n);
+int esxi_link_command(TelnetConnection *t, uint8_t command);
+int esxi_link_negotiate(TelnetConnection *t, const TelnetEvent *event);
+int esxi_link_subnegotiate(TelnetConnection *t, const TelnetEvent *event);
 
 /* Queues how a guest sets up its serial port. Returns: 0, -ENOBUFS, -ENOMEM. */
 int esxi_link_put_uart(EsxiLink *link);

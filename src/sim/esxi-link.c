@@ -129,31 +129,29 @@ static void flush_answers(EsxiLink *link) {
                 esxi_link_flush(link);
 }
 
-static void on_readable(Stream *s) {
-        EsxiLink *link = container_of(s, EsxiLink, telnet.stream);
-        uint8_t data[LINK_READ_MAX];
-
-        ssize_t n = stream_read(s, data, sizeof data);
-        if (n == -EAGAIN)
-                return;
-        if (n <= 0) {
-                link_end(link, (int) n);
-                return;
-        }
-
-        bool entered = link_enter(link);
-        int r = telnet_connection_receive(&link->telnet, data, (size_t) n);
-
-        if (r < 0)
-                link_end(link, r);
-        else
-                flush_answers(link);
-
-        link_leave(link, entered);
+/* What is read is taken in between these: the handlers may free the link, which has to outlive them. */
+static size_t on_space(TelnetConnection *t) {
+        container_of(t, EsxiLink, telnet)->busy = true;
+        return LINK_READ_MAX;
 }
 
-static void on_writable(Stream *s) {
-        EsxiLink *link = container_of(s, EsxiLink, telnet.stream);
+static void on_received(TelnetConnection *t, _unused_ size_t n) {
+        EsxiLink *link = container_of(t, EsxiLink, telnet);
+
+        flush_answers(link);
+        link_leave(link, true);
+}
+
+static void on_closed(TelnetConnection *t, int verdict) {
+        EsxiLink *link = container_of(t, EsxiLink, telnet);
+
+        if (verdict != ESXI_LINK_E_CLOSED)
+                link_end(link, verdict == TELNET_E_ENDED ? 0 : verdict == TELNET_E_OVERLONG ? -EMSGSIZE : t->error);
+        link_leave(link, true);
+}
+
+static void on_writable(TelnetConnection *t) {
+        EsxiLink *link = container_of(t, EsxiLink, telnet);
 
         bool entered = link_enter(link);
         esxi_link_flush(link);
@@ -162,8 +160,17 @@ static void on_writable(Stream *s) {
         link_leave(link, entered);
 }
 
-static const StreamHandler stream_handler = {
-        .readable = on_readable,
+static const TelnetHandler telnet_handler = {
+        .line_end = TELNET_CR_LF_KEPT,
+        .out_max = LINK_OUT_MAX,
+        .answers_max = SIZE_MAX,
+        .space = on_space,
+        .data = esxi_link_data,
+        .command = esxi_link_command,
+        .negotiation = esxi_link_negotiate,
+        .subnegotiation = esxi_link_subnegotiate,
+        .received = on_received,
+        .closed = on_closed,
         .writable = on_writable,
 };
 
@@ -181,7 +188,7 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
         link->hosts = hosts;
         link->owner = owner;
 
-        int r = stream_open(&link->telnet.stream, hosts->poller, WIRE_PLAIN(TAKE_FD(fd)), LINK_OUT_MAX, &stream_handler);
+        int r = telnet_connection_open(&link->telnet, hosts->poller, WIRE_PLAIN(TAKE_FD(fd)), &telnet_handler);
         if (r < 0)
                 return r;
 
@@ -241,13 +248,11 @@ bool esxi_link_drained(EsxiLink *link) {
 }
 
 void esxi_link_pause(EsxiLink *link) {
-        if (link->telnet.stream.reading)
-                stream_pause(&link->telnet.stream);
+        telnet_connection_want(&link->telnet, TELNET_WANTS_NOTHING);
 }
 
 void esxi_link_resume(EsxiLink *link) {
-        if (!link->telnet.stream.reading && !link->ended)
-                stream_resume(&link->telnet.stream);
+        telnet_connection_want(&link->telnet, TELNET_WANTS_DATA);
 }
 
 void esxi_link_part(EsxiLink *link) {

@@ -17,7 +17,8 @@ struct RemoteGuest {
         void *userdata;
 
         TelnetConnection telnet; /* its descriptor is -1 between two connections */
-        uint8_t *data;           /* where the serial data of a read goes */
+        uint8_t *data;           /* where the serial data of a read goes; NULL: nothing is read now */
+        size_t room;             /* bytes there */
         sd_event_source *reconnect;
         bool joined;   /* the connection has been made */
         bool reported; /* the absence of a machine has been logged: once until one has been there again */
@@ -85,42 +86,53 @@ static void flush(RemoteGuest *g) {
         log_info("Joined to the serial port at %s", address_format(g->address, address));
 }
 
-static void on_readable(Stream *s) {
-        RemoteGuest *g = container_of(s, RemoteGuest, telnet.stream);
-        uint8_t first;
+/* The end of a connection is noticed here, so that it is made again even while nobody takes the output. */
+static int on_begins(TelnetConnection *t, _unused_ bool like_tls) {
+        RemoteGuest *g = container_of(t, RemoteGuest, telnet);
 
-        /* The end of a connection is noticed here, so that it is made again even while nobody takes the output. */
-        ssize_t k = stream_peek(s, &first);
-        if (k == -EAGAIN)
-                return;
-        if (k <= 0) {
-                end_connection(g, (int) k);
-                return;
-        }
-
-        stream_pause(s);
+        t->peeks = true; /* next time as well */
+        telnet_connection_want(t, TELNET_WANTS_NOTHING);
         g->handler->readable(g->userdata);
+        return 0;
 }
 
-static void on_writable(Stream *s) {
-        RemoteGuest *g = container_of(s, RemoteGuest, telnet.stream);
+static size_t on_space(TelnetConnection *t) {
+        return container_of(t, RemoteGuest, telnet)->room;
+}
+
+static int on_data(TelnetConnection *t, uint8_t *data, size_t n) {
+        RemoteGuest *g = container_of(t, RemoteGuest, telnet);
+
+        g->data = mempcpy(g->data, data, n);
+        g->room -= n;
+        return 0;
+}
+
+static void on_received(TelnetConnection *t, size_t n) {
+        if (n > 0)
+                flush(container_of(t, RemoteGuest, telnet));
+}
+
+static void on_closed(TelnetConnection *t, int verdict) {
+        end_connection(container_of(t, RemoteGuest, telnet), verdict == TELNET_E_ENDED ? 0 : t->error);
+}
+
+static void on_writable(TelnetConnection *t) {
+        RemoteGuest *g = container_of(t, RemoteGuest, telnet);
 
         flush(g);
         g->handler->writable(g->userdata);
 }
 
-static int on_data(TelnetConnection *t, const uint8_t *data, size_t n) {
-        RemoteGuest *g = container_of(t, RemoteGuest, telnet);
-
-        memmove(g->data, data, n);
-        g->data += n;
-        return 0;
-}
-
-static const TelnetHandler telnet_handler = {.data = on_data};
-
-static const StreamHandler stream_handler = {
-        .readable = on_readable,
+static const TelnetHandler telnet_handler = {
+        .line_end = TELNET_CR_LF_KEPT,
+        .out_max = OUT_MAX,
+        .answers_max = OUT_MAX,
+        .space = on_space,
+        .begins = on_begins,
+        .data = on_data,
+        .received = on_received,
+        .closed = on_closed,
         .writable = on_writable,
 };
 
@@ -129,11 +141,12 @@ static int open_connection(RemoteGuest *g) {
         if (fd < 0)
                 return fd;
 
-        int r = stream_open(&g->telnet.stream, g->poller, WIRE_PLAIN(fd), OUT_MAX, &stream_handler);
+        int r = telnet_connection_open(&g->telnet, g->poller, WIRE_PLAIN(fd), &telnet_handler);
         if (r < 0)
                 return r;
 
-        telnet_connection_init(&g->telnet, &policy, TELNET_CR_LF_KEPT, OUT_MAX, &telnet_handler);
+        g->telnet.peeks = g->telnet.begun = true;
+        telnet_connection_begin(&g->telnet, &policy);
         return telnet_connection_offer(&g->telnet);
 }
 
@@ -183,25 +196,16 @@ size_t remote_guest_read(RemoteGuest *g, uint8_t *data, size_t n) {
         if (g->telnet.stream.watch.fd < 0)
                 return 0;
 
-        ssize_t k = stream_read(&g->telnet.stream, data, n);
-        if (k == -EAGAIN || k == -EINTR) {
-                stream_resume(&g->telnet.stream);
-                return 0;
-        }
-
-        /* The serial data is moved to the beginning of @data. */
         g->data = data;
-        int r = k > 0 ? telnet_connection_receive(&g->telnet, data, (size_t) k) : (int) k;
-        if (k <= 0 || r < 0) {
-                end_connection(g, r);
-                return 0;
-        }
+        g->room = n;
+        g->telnet.peeks = false;
+        telnet_connection_read(&g->telnet);
+        g->telnet.peeks = true;
+        g->room = 0;
 
         size_t size = (size_t) (g->data - data);
-
-        flush(g);
         if (size == 0)
-                stream_resume(&g->telnet.stream);
+                telnet_connection_want(&g->telnet, TELNET_WANTS_DATA);
         return size;
 }
 

@@ -44,6 +44,9 @@ typedef struct TelnetReading {
         bool cut;               /* the last read filled its buffer: the next one continues it */
         bool after_silence;     /* the kept bytes, or the next bytes if none are kept, come after silence */
         bool begins_with_break; /* the kept bytes are a TELNET_BREAK */
+        bool begun;             /* the first bytes have been compared with our own offers */
+        bool joined;            /* they were our own offers: the client is the port of another VM, and stays raw */
+        bool awaits_binary;     /* it speaks telnet, and has not answered our WILL BINARY */
 } TelnetReading;
 
 #define TELNET_SILENCE_USEC (50 * USEC_PER_MSEC)

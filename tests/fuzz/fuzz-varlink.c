@@ -251,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         run(&w, callers, _CALLERS_MAX);
         check(hostile->ended);
         /* Who types too much too early loses what is unsent. */
-        check(hostile->in.size == 0 || size > CLIENT_TYPED_EARLY_MAX || concentrator_metrics(w.concentrator)->clients > 0);
+        check(hostile->in.size == 0 || size > TELNET_UNREAD_MAX || concentrator_metrics(w.concentrator)->clients > 0);
         check(hostile->n_last <= n_calls + 1); /* one more for what is too long to be a call */
 
         add_console(&w, "late", 5, "");

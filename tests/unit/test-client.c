@@ -25,7 +25,7 @@ static int begin(_unused_ void **state) {
 }
 
 /* Returns: the other end of its connection. */
-static int new_client(Console *console, ClientMode mode) {
+static int new_client(Console *console, TelnetMode mode) {
         ClientRequest request = {
                 .access = ACCESS_MODE_FREE_FOR_ALL,
                 .granted = ACCESS_FREE_FOR_ALL,
@@ -73,7 +73,7 @@ static void test_half_closed_clients_have_5_seconds_of_silence_and_60_in_all(_un
 /* On a local socket that shows; on a TCP connection only once something is sent. */
 static void test_a_client_that_has_closed_altogether_is_not_kept(_unused_ void **state) {
         Console *console = new_console(1);
-        int fd = new_client(console, CLIENT_TELNET);
+        int fd = new_client(console, TELNET_MODE_TELNET);
 
         assert_false(read_all(fd)); /* unread bytes would reset the connection */
         safe_close(fd);
@@ -84,7 +84,7 @@ static void test_a_client_that_has_closed_altogether_is_not_kept(_unused_ void *
 
 static void test_a_half_closed_client_is_closed_when_its_vm_is_silent(_unused_ void **state) {
         Console *console = new_console(1);
-        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+        _cleanup_close_ int fd = new_client(console, TELNET_MODE_TELNET);
 
         timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED), USEC_INFINITY);
         (void) half_close(console, fd);
@@ -97,7 +97,7 @@ static void test_a_half_closed_client_is_closed_when_its_vm_is_silent(_unused_ v
 
 static void test_a_half_closed_client_has_60_seconds_whatever_its_vm_says(_unused_ void **state) {
         Console *console = new_console(1);
-        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+        _cleanup_close_ int fd = new_client(console, TELNET_MODE_TELNET);
 
         timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE), USEC_INFINITY);
         (void) half_close(console, fd);
@@ -113,7 +113,7 @@ static void test_a_half_closed_client_has_60_seconds_whatever_its_vm_says(_unuse
 
 static void test_output_of_the_vm_breaks_the_silence(_unused_ void **state) {
         Console *console = new_console(1), *other = new_console(2);
-        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET), at_other = new_client(other, CLIENT_TELNET);
+        _cleanup_close_ int fd = new_client(console, TELNET_MODE_TELNET), at_other = new_client(other, TELNET_MODE_TELNET);
         Client *first = half_close(console, fd), *second = half_close(other, at_other);
 
         assert_ptr_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->oldest, &first->vm_silence);
@@ -124,7 +124,7 @@ static void test_output_of_the_vm_breaks_the_silence(_unused_ void **state) {
 
 static void test_a_client_that_takes_older_output_breaks_the_silence(_unused_ void **state) {
         Console *console = new_console(1), *other = new_console(2);
-        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET), at_other = new_client(other, CLIENT_TELNET);
+        _cleanup_close_ int fd = new_client(console, TELNET_MODE_TELNET), at_other = new_client(other, TELNET_MODE_TELNET);
         Client *first = half_close(console, fd);
         static uint8_t much[1 << 20];
 
@@ -142,7 +142,7 @@ static void test_a_client_that_takes_older_output_breaks_the_silence(_unused_ vo
 
 static void test_a_vmotion_is_not_silence(_unused_ void **state) {
         Console *console = new_console(1);
-        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+        _cleanup_close_ int fd = new_client(console, TELNET_MODE_TELNET);
         Client *c = half_close(console, fd);
         VMotion *v;
 
@@ -182,14 +182,14 @@ static void assert_joined(Console *console, int fd, size_t cut) {
 
         timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), USEC_INFINITY);
         say(console, fd, OFFERS, cut);
-        assert_false(c->null_modem);
+        assert_false(c->detection.reading.joined);
         say(console, fd, &OFFERS[cut], OFFERS_SIZE - cut);
-        assert_true(c->null_modem);
-        assert_int_equal(c->mode, CLIENT_RAW);
+        assert_true(c->detection.reading.joined);
+        assert_int_equal(c->telnet.mode, TELNET_MODE_RAW);
         assert_int_equal(console->record.bytes_sent, 0);
 
         say(console, fd, "\xff\xfd\x00\xff\xfd\x03", 6);
-        assert_int_equal(c->mode, CLIENT_RAW);
+        assert_int_equal(c->telnet.mode, TELNET_MODE_RAW);
         assert_int_equal(console->record.bytes_sent, 6);
         client_close(c, CLIENT_E_ENDED);
 }
@@ -197,7 +197,7 @@ static void assert_joined(Console *console, int fd, size_t cut) {
 static void test_the_port_of_another_vm_may_show_in_pieces(_unused_ void **state) {
         for (size_t cut = 1; cut < OFFERS_SIZE; cut++) {
                 Console *console = new_console((uint8_t) cut);
-                _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
+                _cleanup_close_ int fd = new_client(console, TELNET_MODE_UNDECIDED);
 
                 assert_joined(console, fd, cut);
         }
@@ -206,10 +206,10 @@ static void test_the_port_of_another_vm_may_show_in_pieces(_unused_ void **state
 static void test_the_port_of_another_vm_may_show_late(_unused_ void **state) {
         for (size_t cut = 3; cut < OFFERS_SIZE; cut++) {
                 Console *console = new_console((uint8_t) cut);
-                _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
+                _cleanup_close_ int fd = new_client(console, TELNET_MODE_UNDECIDED);
 
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), SHORT);
-                while (console->clients->mode != CLIENT_RAW)
+                while (console->clients->telnet.mode != TELNET_MODE_RAW)
                         run_once();
                 assert_joined(console, fd, cut);
         }
@@ -218,16 +218,16 @@ static void test_the_port_of_another_vm_may_show_late(_unused_ void **state) {
 static void test_what_only_begins_like_the_port_of_another_vm_is_a_telnet_program(_unused_ void **state) {
         for (unsigned late = 0; late < 2; late++) {
                 Console *console = new_console((uint8_t) (1 + late));
-                _cleanup_close_ int fd = new_client(console, CLIENT_UNDECIDED);
+                _cleanup_close_ int fd = new_client(console, TELNET_MODE_UNDECIDED);
 
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), late ? SHORT : USEC_INFINITY);
-                while (late && console->clients->mode != CLIENT_RAW)
+                while (late && console->clients->telnet.mode != TELNET_MODE_RAW)
                         run_once();
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), USEC_INFINITY);
                 say(console, fd, OFFERS, 6);
-                assert_int_not_equal(console->clients->mode, CLIENT_TELNET);
+                assert_int_not_equal(console->clients->telnet.mode, TELNET_MODE_TELNET);
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), SHORT);
-                while (console->clients->mode != CLIENT_TELNET)
+                while (console->clients->telnet.mode != TELNET_MODE_TELNET)
                         run_once();
                 assert_int_equal(console->record.bytes_sent, 0);
         }
@@ -240,7 +240,7 @@ static void test_a_long_replay_takes_turns(_unused_ void **state) {
 
         memset(queries, 0x05, sizeof queries);
         console_output(console, queries, sizeof queries);
-        _cleanup_close_ int fd = new_client(console, CLIENT_TELNET);
+        _cleanup_close_ int fd = new_client(console, TELNET_MODE_TELNET);
         Client *c = console->clients;
 
         concentrator_settle(concentrator);

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "telnet-detection.h"
+
+/* A raw peer's first bytes wait for more only if they have at least one whole command (IAC WILL option) of our offers. */
+#define LATE_BEGINNING_MIN 3U
+
+void telnet_detection_init(TelnetConnection *t, TelnetDetection *d) {
+        d->connection = t;
+        d->reading = (TelnetReading){.after_silence = true}; /* it has sent nothing at all */
+        d->unread = BUFFER_INIT(TELNET_UNREAD_MAX);
+        t->detection = d;
+}
+
+static void start_timeout(TelnetConnection *t, TelnetTimeout timeout) {
+        timeout_start(t->handler->timeouts(t, timeout), &t->detection->timeout);
+}
+
+void telnet_detection_begin(TelnetConnection *t) {
+        t->mode = TELNET_MODE_UNDECIDED;
+        start_timeout(t, TELNET_TIMEOUT_DETECTION);
+}
+
+void telnet_detection_stop(TelnetConnection *t) {
+        timeout_stop(&t->detection->timeout);
+        timeout_stop(&t->detection->silence);
+        buffer_clear(&t->detection->unread);
+}
+
+bool telnet_detection_is_under_way(const TelnetConnection *t) {
+        return t->mode == TELNET_MODE_UNDECIDED || t->detection->reading.awaits_binary;
+}
+
+/* Starts the timer for silence: it elapses unless something comes within TELNET_SILENCE_USEC. */
+static void await_silence(TelnetConnection *t) {
+        if (t->mode != TELNET_MODE_TELNET)
+                timeout_start_now(t->handler->timeouts(t, TELNET_TIMEOUT_SILENCE), &t->detection->silence);
+}
+
+/* Whether the only byte that was kept is an IAC that came after silence: the second byte of a break may follow. */
+static bool unread_is_half_a_break(const TelnetDetection *d) {
+        return d->reading.after_silence && d->unread.size == 1 && buffer_data(&d->unread)[0] == TELNET_IAC;
+}
+
+/* Whether the bytes that were kept may still become a command, so that they wait for more. */
+static bool unread_is_open(const TelnetConnection *t) {
+        const TelnetDetection *d = t->detection;
+
+        if (t->ended)
+                return false;
+        if (t->mode != TELNET_MODE_TELNET && d->timeout.queue)
+                return d->unread.size > 0 && buffer_data(&d->unread)[0] == TELNET_IAC && !d->reading.begins_with_break;
+
+        return t->mode == TELNET_MODE_RAW && unread_is_half_a_break(d);
+}
+
+/* What a peer speaks has to be known even if its owner takes nothing: who comes to look at a VM that hangs wants its last
+ * words. */
+bool telnet_detection_needs_more(const TelnetConnection *t) {
+        const TelnetDetection *d = t->detection;
+
+        return t->mode == TELNET_MODE_UNDECIDED && (d->unread.size == 0 || unread_is_open(t)) &&
+               d->unread.size < TELNET_PREFIX_MAX;
+}
+
+void telnet_detection_watch(TelnetConnection *t, bool reading) {
+        TelnetDetection *d = t->detection;
+
+        /* What the peer sends while it is not read is not seen, so there is no silence to speak of. Bytes that were kept
+         * came before. */
+        if (reading)
+                await_silence(t);
+        else if (d->unread.size == 0)
+                d->reading.after_silence = false;
+}
+
+size_t telnet_detection_space(TelnetConnection *t) {
+        const TelnetDetection *d = t->detection;
+
+        /* While the owner takes nothing this is a peer of which it is not known yet what it speaks. */
+        if (t->wants != TELNET_WANTS_DATA)
+                return TELNET_PREFIX_MAX - MIN(d->unread.size, (size_t) TELNET_PREFIX_MAX);
+
+        size_t space = t->handler->space(t);
+
+        /* However little room there is: a break is read whole, and one byte more shows that nothing follows it. */
+        if (t->mode != TELNET_MODE_TELNET && d->reading.after_silence)
+                space = MAX(space, (size_t) TELNET_BREAK_MAX + 1);
+
+        /* What has been kept of it comes on top of this read. */
+        return d->unread.size > 0 ? MAX(space, d->unread.size + 1) - d->unread.size : space;
+}
+
+int telnet_detection_keep(TelnetConnection *t, const void *data, size_t n) {
+        return buffer_append(&t->detection->unread, data, n);
+}
+
+static int take_telnet(TelnetConnection *t, uint8_t *p, size_t n) {
+        if (t->handler->takes_whole && !t->detection->reading.cut && t->handler->takes_whole(t, p, n))
+                return 0;
+
+        return telnet_connection_receive(t, p, n);
+}
+
+/* Takes the breaks at the beginning of *p. Returns: 0 or a verdict. */
+static int take_breaks(TelnetConnection *t, uint8_t **p, size_t *n) {
+        size_t length = telnet_breaks_length(*p, *n);
+        int r = 0;
+
+        for (size_t i = 0; i < length && r == 0; i += 2)
+                r = t->handler->command(t, TELNET_BRK);
+
+        *p += length;
+        *n -= length;
+        return r;
+}
+
+/* As much of @p as there is space for, in whatever it is known to be. *ret_left: what is left */
+static int take_some(TelnetConnection *t, uint8_t *p, size_t n, size_t space, size_t *ret_left) {
+        *ret_left = n;
+        if (TAKE(t->detection->reading.begins_with_break, false))
+                return take_breaks(t, &p, ret_left);
+
+        n = MIN(n, space);
+        *ret_left -= n;
+        return t->mode == TELNET_MODE_TELNET ? take_telnet(t, p, n) : t->handler->data(t, p, n);
+}
+
+int telnet_detection_deliver(TelnetConnection *t) {
+        TelnetDetection *d = t->detection;
+        size_t space;
+        int r = 0;
+
+        if (unread_is_open(t))
+                return 0;
+
+        /* What is left of it waits: what is read later must not overtake it. */
+        Buffer unread = TAKE(d->unread, BUFFER_INIT(TELNET_UNREAD_MAX));
+        while (r == 0 && unread.size > 0 && (space = t->handler->space(t)) > 0) {
+                size_t left;
+
+                r = take_some(t, (uint8_t *) buffer_data(&unread), unread.size, space, &left);
+                buffer_consume(&unread, unread.size - left);
+        }
+
+        if (r != 0)
+                buffer_clear(&unread);
+        d->unread = unread;
+        return r;
+}
+
+size_t telnet_detection_waiting(const TelnetConnection *t) {
+        return unread_is_open(t) ? 0 : t->detection->unread.size;
+}
+
+void telnet_detection_forget(TelnetConnection *t) {
+        if (unread_is_open(t))
+                return;
+
+        buffer_clear(&t->detection->unread);
+        t->detection->reading.begins_with_break = false;
+}
+
+static void become_raw(TelnetConnection *t) {
+        timeout_stop(&t->detection->timeout);
+        t->mode = TELNET_MODE_RAW;
+        t->detection->reading.late = true;
+        t->session.out.transmission = TELNET_RAW;
+        t->handler->detected(t);
+}
+
+static void become_telnet(TelnetConnection *t) {
+        t->detection->reading.awaits_binary = true;
+        start_timeout(t, TELNET_TIMEOUT_BINARY);
+        timeout_stop(&t->detection->silence);
+        t->mode = TELNET_MODE_TELNET;
+        t->session.out.transmission = TELNET_NVT;
+        t->handler->detected(t);
+}
+
+void telnet_detection_negotiated(TelnetConnection *t) {
+        TelnetReading *r = &t->detection->reading;
+
+        if (!r->awaits_binary || telnet_option_state(&t->session.options, TELNET_US, TELNET_BINARY) == TELNET_Q_WANTYES)
+                return;
+
+        r->awaits_binary = false;
+        timeout_stop(&t->detection->timeout);
+}
+
+/* The time to wait for more is over: decides whether the peer is telnet or raw by what it has sent so far. That may be the
+ * beginning of our own offers. */
+static int decide(TelnetConnection *t) {
+        TelnetDetection *d = t->detection;
+        TelnetReadFlags flags = d->reading.late ? TELNET_READ_LATE : 0;
+
+        d->reading.begun |= d->unread.size > 0;
+        if (d->unread.size > 0 && !d->reading.begins_with_break &&
+            telnet_recognize(&t->session.options, flags, buffer_data(&d->unread), d->unread.size) == TELNET_RECOGNIZED)
+                become_telnet(t);
+        else
+                become_raw(t);
+
+        return telnet_detection_deliver(t);
+}
+
+/* These bytes are data: the peer has not spoken telnet so far. */
+static int take_data(TelnetConnection *t, uint8_t *p, size_t n) {
+        t->detection->reading.late = true;
+        t->detection->reading.after_silence = false;
+
+        return t->wants == TELNET_WANTS_DATA ? t->handler->data(t, p, n) : telnet_detection_keep(t, p, n);
+}
+
+/* Whether the beginning of a command may wait for the rest. A raw peer's bytes wait for nothing, but for an IAC that may be
+ * the first half of a break. */
+static bool may_keep(const TelnetConnection *t, size_t n) {
+        return t->mode == TELNET_MODE_UNDECIDED ? n <= TELNET_PREFIX_MAX : n == 1 && t->detection->reading.after_silence;
+}
+
+/* @p begins with breaks, see TELNET_BREAK. The peer stays raw, or undecided. */
+static int take_break(TelnetConnection *t, uint8_t *p, size_t n) {
+        t->detection->reading.after_silence = false;
+
+        if (t->wants != TELNET_WANTS_DATA) {
+                t->detection->reading.begins_with_break = true;
+                return telnet_detection_keep(t, p, n);
+        }
+
+        int r = take_breaks(t, &p, &n);
+        return r == 0 && n > 0 ? take_data(t, p, n) : r;
+}
+
+/* Looks whether the peer's first bytes are our own offers. *n becomes 0 if they are kept because more are needed to know. */
+static int take_beginning(TelnetConnection *t, uint8_t **p, size_t *n) {
+        TelnetDetection *d = t->detection;
+        size_t size;
+        TelnetRecognition recognition = telnet_recognize_offers(t->policy, *p, *n, &size);
+
+        if (recognition == TELNET_MAYBE && (t->mode == TELNET_MODE_UNDECIDED || *n >= LATE_BEGINNING_MIN)) {
+                if (t->mode == TELNET_MODE_RAW)
+                        start_timeout(t, TELNET_TIMEOUT_DETECTION);
+                return telnet_detection_keep(t, *p, TAKE(*n, 0));
+        }
+
+        d->reading.begun = true;
+        if (t->mode == TELNET_MODE_RAW)
+                timeout_stop(&d->timeout);
+        if (recognition == TELNET_RECOGNIZED) {
+                d->reading.joined = true;
+                *p += size;
+                *n -= size;
+                become_raw(t);
+        }
+
+        return 0;
+}
+
+static int take_unrecognized(TelnetConnection *t, uint8_t *p, size_t n, bool cut) {
+        TelnetReading *reading = &t->detection->reading;
+        TelnetReadFlags flags = (reading->late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0) |
+                                (reading->after_silence ? TELNET_READ_AFTER_SILENCE : 0);
+
+        if (!reading->begun) {
+                int r = take_beginning(t, &p, &n);
+                if (r != 0 || n == 0)
+                        return r;
+        }
+
+        TelnetRecognition recognition = reading->joined ? TELNET_NOT_RECOGNIZED
+                                                        : telnet_recognize(&t->session.options, flags, p, n);
+        if (recognition == TELNET_RECOGNIZED) {
+                become_telnet(t);
+                return take_telnet(t, p, n);
+        }
+        if (recognition == TELNET_BREAK)
+                return take_break(t, p, n);
+        if (recognition == TELNET_MAYBE && may_keep(t, n))
+                return telnet_detection_keep(t, p, n);
+
+        return take_data(t, p, n);
+}
+
+/* The same, behind what has been kept */
+static int take_joined(TelnetConnection *t, const uint8_t *p, size_t n, bool cut) {
+        Buffer *unread = &t->detection->unread;
+        size_t size = unread->size + n;
+        _cleanup_free_ uint8_t *joined = malloc(size);
+        if (!joined)
+                return -ENOMEM;
+
+        memcpy(mempcpy(joined, buffer_data(unread), unread->size), p, n);
+        buffer_clear(unread);
+        return take_unrecognized(t, joined, size, cut);
+}
+
+int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut) {
+        TelnetDetection *d = t->detection;
+
+        await_silence(t);
+        bool continues = TAKE(d->reading.cut, cut) && d->reading.late && d->unread.size == 0;
+
+        if (t->mode == TELNET_MODE_TELNET)
+                return take_telnet(t, data, n);
+        if (continues) /* what it looks like, in the middle of something longer, means nothing */
+                return take_data(t, data, n);
+
+        return d->unread.size > 0 ? take_joined(t, data, n, cut) : take_unrecognized(t, data, n, cut);
+}
+
+int telnet_detection_end(TelnetConnection *t) {
+        int r = t->mode == TELNET_MODE_UNDECIDED ? decide(t) : 0;
+
+        return r == 0 && t->detection->unread.size <= t->handler->space(t) ? telnet_detection_deliver(t) : r;
+}
+
+static void report(TelnetConnection *t, int verdict) {
+        if (verdict != 0)
+                t->handler->closed(t, verdict);
+        else
+                t->handler->received(t, 0);
+}
+
+void telnet_detection_elapsed(Timeout *timeout) {
+        TelnetDetection *d = container_of(timeout, TelnetDetection, timeout);
+        TelnetConnection *t = d->connection;
+
+        /* The loop may have been busy: what has come in time is read first. */
+        if (t->stream.reading && stream_has_unread(&t->stream))
+                telnet_connection_read(t);
+        if (t->stream.stopped)
+                return;
+
+        bool open = t->mode == TELNET_MODE_UNDECIDED || (t->mode == TELNET_MODE_RAW && d->unread.size > 0);
+        report(t, telnet_connection_verdict(t, open ? decide(t) : 0));
+}
+
+void telnet_detection_binary_elapsed(Timeout *timeout) {
+        TelnetDetection *d = container_of(timeout, TelnetDetection, timeout);
+
+        d->reading.awaits_binary = false;
+        report(d->connection, 0);
+}
+
+void telnet_detection_silence_elapsed(Timeout *timeout) {
+        TelnetDetection *d = container_of(timeout, TelnetDetection, silence);
+        TelnetConnection *t = d->connection;
+
+        if (!t->stream.reading)
+                return;
+
+        /* The loop was busy and has not read this yet: perhaps there was no silence before it. */
+        if (stream_has_unread(&t->stream)) {
+                await_silence(t);
+                return;
+        }
+
+        /* Nothing has followed the last read. An IAC that waited for its second byte is data. */
+        d->reading.cut = d->reading.after_silence = false;
+        int r = telnet_detection_deliver(t);
+        d->reading.after_silence = d->unread.size == 0;
+        report(t, telnet_connection_verdict(t, r));
+}

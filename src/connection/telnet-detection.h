@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/timeout-queue.h"
+#include "telnet-connection.h"
+#include "telnet/recognize.h"
+
+/*
+ * TelnetDetection: finds out whether a peer speaks telnet, by what it sends (telnet/recognize.h) within half a second, or
+ * later; tells breaks from data while it does not; and keeps what it has sent and cannot be taken yet.
+ *
+ * Embedded in the owner of a TelnetConnection, for the peers of which what they speak is not known beforehand. An owner that
+ * keeps what has been sent needs one for the others as well: these speak telnet from the beginning.
+ */
+struct TelnetDetection {
+        TelnetConnection *connection;
+        TelnetReading reading;
+        Buffer unread;   /* what the peer has sent and is neither understood nor taken by the owner yet */
+        Timeout silence; /* runs since the last read, unless the peer speaks telnet */
+        Timeout timeout; /* runs while it is not known what it speaks, and then while reading.awaits_binary */
+};
+
+#define TELNET_DETECTION_USEC (500 * USEC_PER_MSEC)
+
+/* How long output waits for the peer's answer to our WILL BINARY. A peer that agrees reads everything after our offer as
+ * 8 bits, also what we send before its answer arrives. */
+#define TELNET_BINARY_USEC (3 * USEC_PER_SEC)
+
+/* A peer's first bytes, kept while it is not known whether they are a telnet command, or while its owner takes nothing. It is
+ * more than a telnet program's first answers. */
+#define TELNET_PREFIX_MAX 64U
+
+/* Bytes that are kept in all */
+#define TELNET_UNREAD_MAX 4096U
+
+/* What the peer of @t, which has begun, has sent is kept here. */
+void telnet_detection_init(TelnetConnection *t, TelnetDetection *d);
+
+/* What the peer speaks is not known, and found out. */
+void telnet_detection_begin(TelnetConnection *t);
+
+/* Whether what the peer speaks, or in which encoding it reads, is still to be found out. */
+bool telnet_detection_is_under_way(const TelnetConnection *t);
+
+/* Keeps what the peer has sent before: at most TELNET_UNREAD_MAX bytes. To be followed by telnet_detection_deliver(). Returns:
+ * as telnet_detection_deliver(). */
+int telnet_detection_keep(TelnetConnection *t, const void *data, size_t n);
+
+/* Gives the owner what was kept for want of space, as far as there is space now. Returns: 0, a verdict or a negative errno. */
+int telnet_detection_deliver(TelnetConnection *t);
+
+/* Bytes that are kept for want of space only */
+size_t telnet_detection_waiting(const TelnetConnection *t);
+
+/* Forgets them. */
+void telnet_detection_forget(TelnetConnection *t);
+
+void telnet_detection_elapsed(Timeout *t);
+void telnet_detection_binary_elapsed(Timeout *t);
+void telnet_detection_silence_elapsed(Timeout *t);
+
+/* Bytes that may be read now */
+size_t telnet_detection_space(TelnetConnection *t);
+
+/* Whether more has to be read to know what the peer speaks. */
+bool telnet_detection_needs_more(const TelnetConnection *t);
+
+/* The connection is read again, or not any more. */
+void telnet_detection_watch(TelnetConnection *t, bool reading);
+
+/* Takes in what has been read. @cut: there may be more of it. Returns: as telnet_detection_deliver(). */
+int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut);
+
+/* The peer has answered an offer. */
+void telnet_detection_negotiated(TelnetConnection *t);
+
+/* All that the peer has sent has been read: what is kept is taken if there is space for all of it. Returns: the same. */
+int telnet_detection_end(TelnetConnection *t);
+
+/* Stops its timeouts, and forgets everything that is kept. */
+void telnet_detection_stop(TelnetConnection *t);
