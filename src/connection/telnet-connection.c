@@ -85,8 +85,7 @@ void telnet_connection_begin(TelnetConnection *t, const TelnetPolicy *policy) {
 static void handshake_stepped(void *userdata) {
         TelnetConnection *t = userdata;
 
-        if (t->handler->stepped)
-                t->handler->stepped(t);
+        t->handler->received(t, 0);
 }
 
 /* Nothing has been read and written yet. That it has failed is for the reader to find out. */

@@ -32,7 +32,7 @@ enum {
         TELNET_E_TLS_MIXED, /* TLS has begun, and there is more in plain text */
         TELNET_E_OVERLONG,  /* a subnegotiation of more than TELNET_SUBNEGOTIATION_MAX bytes */
         TELNET_E_DEAF,      /* the peer does not read: there is no room for our answers */
-        TELNET_E_FAILED,    /* something of ours has, see `error` */
+        TELNET_E_FAILED,    /* something of ours has failed, see `error` */
         _TELNET_E_MAX,
 };
 
@@ -43,63 +43,40 @@ typedef enum TelnetWants {
         TELNET_WANTS_DATA,
 } TelnetWants;
 
-typedef enum TelnetTimeout {
-        TELNET_TIMEOUT_DETECTION, /* its handler is telnet_detection_elapsed() */
-        TELNET_TIMEOUT_BINARY,    /* telnet_detection_binary_elapsed() */
-        TELNET_TIMEOUT_SILENCE,   /* telnet_detection_silence_elapsed() */
-} TelnetTimeout;
+/* Each has its handler in telnet-detection.h. */
+typedef enum TelnetTimeout { TELNET_TIMEOUT_DETECTION, TELNET_TIMEOUT_BINARY, TELNET_TIMEOUT_SILENCE } TelnetTimeout;
 
 /*
- * What an owner is, and what it is told. What may be NULL says so.
- *
- * Those that return an int return 0; or a verdict, or a negative errno if something of ours has failed: then no more is taken
- * in, and closed() is called. They may stop or close the connection, but not free it. After whatever has been read or has
- * elapsed, received() or closed() is called, and nothing else of the connection's is looked at.
+ * What an owner is told, and asked. Handlers that return an int return 0; or a verdict, or a negative errno if something of ours
+ * has failed: then no more is taken in, and closed() is called. They may stop or close the connection, but not free it.
+ * Whatever has been read or has elapsed, received() or closed() is the last that is called.
  */
 typedef struct TelnetHandler {
         TelnetLineEnd line_end;
         size_t out_max;     /* bound of the output queue, in bytes */
-        size_t answers_max; /* a peer that does not read more than so many bytes of answers is not answered any more */
+        size_t answers_max; /* a peer that leaves more bytes of answers unread is TELNET_E_DEAF */
 
-        /* How many bytes of data may come now */
-        size_t (*space)(TelnetConnection *t);
-
-        /* The peer's first byte has come; of a plain connection only. NULL: it is as any other. */
-        int (*begins)(TelnetConnection *t, bool like_tls);
-
+        size_t (*space)(TelnetConnection *t); /* bytes of data that may come now */
         int (*data)(TelnetConnection *t, uint8_t *data, size_t n); /* @data may be changed in place */
+        void (*received)(TelnetConnection *t, size_t n); /* @n bytes have been taken in; 0: none, or they were TLS's */
+        void (*closed)(TelnetConnection *t, int verdict); /* it is to be closed */
+        void (*writable)(TelnetConnection *t); /* more can be sent, or it has failed */
 
-        /* Telnet; NULL: ignored. Those of negotiations: answered by telnet_connection_negotiate(). A break comes from a
-         * peer that does not speak telnet as well, as TELNET_BRK. */
+        /* NULL: commands and subnegotiations are ignored, negotiations answered by telnet_connection_negotiate(). A break is a
+         * TELNET_BRK whether the peer speaks telnet or not. */
         int (*command)(TelnetConnection *t, uint8_t command);
         int (*negotiation)(TelnetConnection *t, const TelnetEvent *event);
         int (*subnegotiation)(TelnetConnection *t, const TelnetEvent *event);
 
-        /* @n bytes have been read and taken in, perhaps none. */
-        void (*received)(TelnetConnection *t, size_t n);
-
-        /* It is to be closed, by its owner: its own verdict, or one of the above. */
-        void (*closed)(TelnetConnection *t, int verdict);
-
-        /* More can be sent, or it has failed. */
-        void (*writable)(TelnetConnection *t);
-
-        /* While nothing is wanted: the peer will send no more than it has sent. NULL: that can wait until it is read. */
+        /* NULL: never mind. The first byte of a plain connection has come; while nothing is wanted, the peer has sent all that it
+         * will. */
+        int (*begins)(TelnetConnection *t, bool like_tls);
         void (*hung_up)(TelnetConnection *t);
 
-        /* TLS's handshake goes on, and telnet_connection_size() may have changed. NULL: never mind */
-        void (*stepped)(TelnetConnection *t);
-
-        /*
-         * With a TelnetDetection only:
-         */
-
+        /* With a TelnetDetection only. It is known now what the peer speaks. A whole read of one that speaks telnet, before it is
+         * taken apart: whether the owner has taken it. */
         TimeoutQueue *(*timeouts)(TelnetConnection *t, TelnetTimeout timeout);
-
-        /* It is known now what the peer speaks. */
         void (*detected)(TelnetConnection *t);
-
-        /* A whole read of a peer that speaks telnet, before it is taken apart. Returns: whether its owner has taken it. */
         bool (*takes_whole)(TelnetConnection *t, const uint8_t *data, size_t n);
 } TelnetHandler;
 

@@ -204,31 +204,29 @@ static int decide(TelnetConnection *t) {
         return telnet_detection_deliver(t);
 }
 
-/* These bytes are data: the peer has not spoken telnet so far. */
-static int take_data(TelnetConnection *t, uint8_t *p, size_t n) {
-        t->detection->reading.late = true;
-        t->detection->reading.after_silence = false;
+/* Takes what is no telnet. @has_breaks: it begins with breaks, see TELNET_BREAK; the peer stays raw, or undecided. */
+static int take_raw(TelnetConnection *t, uint8_t *p, size_t n, bool has_breaks) {
+        TelnetReading *reading = &t->detection->reading;
 
-        return t->wants == TELNET_WANTS_DATA ? t->handler->data(t, p, n) : telnet_detection_keep(t, p, n);
+        reading->after_silence = false;
+        if (t->wants != TELNET_WANTS_DATA) {
+                reading->begins_with_break = has_breaks;
+                reading->late |= !has_breaks;
+                return telnet_detection_keep(t, p, n);
+        }
+
+        int r = has_breaks ? take_breaks(t, &p, &n) : 0;
+        if (r != 0 || n == 0)
+                return r;
+
+        reading->late = true;
+        return t->handler->data(t, p, n);
 }
 
 /* Whether the beginning of a command may wait for the rest. A raw peer's bytes wait for nothing, but for an IAC that may be
  * the first half of a break. */
 static bool may_keep(const TelnetConnection *t, size_t n) {
         return t->mode == TELNET_MODE_UNDECIDED ? n <= TELNET_PREFIX_MAX : n == 1 && t->detection->reading.after_silence;
-}
-
-/* @p begins with breaks, see TELNET_BREAK. The peer stays raw, or undecided. */
-static int take_break(TelnetConnection *t, uint8_t *p, size_t n) {
-        t->detection->reading.after_silence = false;
-
-        if (t->wants != TELNET_WANTS_DATA) {
-                t->detection->reading.begins_with_break = true;
-                return telnet_detection_keep(t, p, n);
-        }
-
-        int r = take_breaks(t, &p, &n);
-        return r == 0 && n > 0 ? take_data(t, p, n) : r;
 }
 
 /* Looks whether the peer's first bytes are our own offers. *n becomes 0 if they are kept because more are needed to know. */
@@ -273,12 +271,10 @@ static int take_unrecognized(TelnetConnection *t, uint8_t *p, size_t n, bool cut
                 become_telnet(t);
                 return take_telnet(t, p, n);
         }
-        if (recognition == TELNET_BREAK)
-                return take_break(t, p, n);
         if (recognition == TELNET_MAYBE && may_keep(t, n))
                 return telnet_detection_keep(t, p, n);
 
-        return take_data(t, p, n);
+        return take_raw(t, p, n, recognition == TELNET_BREAK);
 }
 
 /* The same, behind what has been kept */
@@ -303,7 +299,7 @@ int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut
         if (t->mode == TELNET_MODE_TELNET)
                 return take_telnet(t, data, n);
         if (continues) /* what it looks like, in the middle of something longer, means nothing */
-                return take_data(t, data, n);
+                return take_raw(t, data, n, false);
 
         return d->unread.size > 0 ? take_joined(t, data, n, cut) : take_unrecognized(t, data, n, cut);
 }

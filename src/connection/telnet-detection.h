@@ -33,31 +33,25 @@ struct TelnetDetection {
 /* Bytes that are kept in all */
 #define TELNET_UNREAD_MAX 4096U
 
-/* What the peer of @t, which has begun, has sent is kept here. */
+/* To begin with, what the peer speaks is known. begin(): it is found out. */
 void telnet_detection_init(TelnetConnection *t, TelnetDetection *d);
-
-/* What the peer speaks is not known, and found out. */
 void telnet_detection_begin(TelnetConnection *t);
 
 /* Whether what the peer speaks, or in which encoding it reads, is still to be found out. */
 bool telnet_detection_is_under_way(const TelnetConnection *t);
 
-/* Keeps what the peer has sent before: at most TELNET_UNREAD_MAX bytes. To be followed by telnet_detection_deliver(). Returns:
- * as telnet_detection_deliver(). */
+/* Takes in what has been read. @cut: there may be more of it. end(): all has been read. This and the two that follow return 0, a
+ * verdict, or a negative errno. */
+int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut);
+int telnet_detection_end(TelnetConnection *t);
+
+/* Keeps what the peer has sent before, to be delivered. */
 int telnet_detection_keep(TelnetConnection *t, const void *data, size_t n);
 
-/* Gives the owner what was kept for want of space, as far as there is space now. Returns: 0, a verdict or a negative errno. */
+/* Gives the owner what was kept for want of space, as far as there is space now. waiting(): bytes of it */
 int telnet_detection_deliver(TelnetConnection *t);
-
-/* Bytes that are kept for want of space only */
 size_t telnet_detection_waiting(const TelnetConnection *t);
-
-/* Forgets them. */
 void telnet_detection_forget(TelnetConnection *t);
-
-void telnet_detection_elapsed(Timeout *t);
-void telnet_detection_binary_elapsed(Timeout *t);
-void telnet_detection_silence_elapsed(Timeout *t);
 
 /* Bytes that may be read now */
 size_t telnet_detection_space(TelnetConnection *t);
@@ -65,17 +59,11 @@ size_t telnet_detection_space(TelnetConnection *t);
 /* Whether more has to be read to know what the peer speaks. */
 bool telnet_detection_needs_more(const TelnetConnection *t);
 
-/* The connection is read again, or not any more. */
+/* The connection is read again, or not any more; the peer has answered an offer; the connection is closed. */
 void telnet_detection_watch(TelnetConnection *t, bool reading);
-
-/* Takes in what has been read. @cut: there may be more of it. Returns: as telnet_detection_deliver(). */
-int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut);
-
-/* The peer has answered an offer. */
 void telnet_detection_negotiated(TelnetConnection *t);
-
-/* All that the peer has sent has been read: what is kept is taken if there is space for all of it. Returns: the same. */
-int telnet_detection_end(TelnetConnection *t);
-
-/* Stops its timeouts, and forgets everything that is kept. */
 void telnet_detection_stop(TelnetConnection *t);
+
+void telnet_detection_elapsed(Timeout *t);
+void telnet_detection_binary_elapsed(Timeout *t);
+void telnet_detection_silence_elapsed(Timeout *t);

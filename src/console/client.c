@@ -198,21 +198,17 @@ void client_vm_silence_elapsed(Timeout *t) {
 void client_lifetime_elapsed(Timeout *t) {
         client_close(container_of(t, Client, lifetime), CLIENT_E_ENDED);
 }
+
 /*
  * Input: from the client
  */
 
-/* Its VM takes no input, and it has some. What the VM does not hear anyway need not wait. */
-static bool client_is_blocked(const Client *c) {
-        return c->console->input_blocked && c->access != ACCESS_READ_ONLY;
-}
-
 void client_update_reading(Client *c) {
+        /* What the VM does not hear anyway need not wait for it. */
+        bool blocked = c->console->input_blocked && c->access != ACCESS_READ_ONLY;
         bool reading = c->verdict == 0 && !c->ended && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;
 
-        telnet_connection_want(&c->telnet, !reading               ? TELNET_WANTS_NOTHING
-                                           : client_is_blocked(c) ? TELNET_WANTS_MODE
-                                                                  : TELNET_WANTS_DATA);
+        telnet_connection_want(&c->telnet, !reading ? TELNET_WANTS_NOTHING : blocked ? TELNET_WANTS_MODE : TELNET_WANTS_DATA);
 }
 
 /* Why its VM does not hear it, once for each time that somebody else has taken the right to write. */
@@ -349,6 +345,9 @@ static void client_closed(TelnetConnection *t, int verdict) {
         Client *c = container_of(t, Client, telnet);
         size_t n = t->ended ? telnet_detection_waiting(t) : 0;
 
+        if (c->verdict != 0)
+                return;
+
         if (n > 0)
                 console_log(c->console, LOG_NOTICE, NULL, c->peer.text,
                             "takes no input: the last %zu bytes that client %s typed are dropped", n, c->peer.text);
@@ -417,18 +416,13 @@ static void client_go_to_scrollback(Client *c) {
         ring_move(ring, &c->cursor, MAX(position, ring->begin));
 }
 
-/* Whether the encoding of the VM's output for this client is not known yet: raw, NVT or BINARY. */
-static bool client_is_undecided(const Client *c) {
-        return telnet_detection_is_under_way(&c->telnet);
-}
-
 static bool client_is_replaying(const Client *c) {
         return c->cursor.position < c->replay.end;
 }
 
 /* The ring has gone on without it. A raw client must not be fed a gap. */
 static bool client_may_skip(const Client *c) {
-        return client_is_undecided(c) ||
+        return telnet_detection_is_under_way(&c->telnet) ||
                (c->telnet.mode == TELNET_MODE_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
 }
 
@@ -438,7 +432,7 @@ static void client_skip(Client *c) {
 
         c->replay = (Replay){.end = c->replay.end};
         ring_move(ring, &c->cursor, position);
-        if (client_is_undecided(c) && !c->got_output) /* nothing has been sent yet, so nothing is missing */
+        if (telnet_detection_is_under_way(&c->telnet) && !c->got_output) /* nothing has been sent yet, so nothing is missing */
                 return;
 
         if (c->n_skipped == 0)
@@ -549,7 +543,7 @@ static bool client_send_next(Client *c) {
                 return true;
         }
 
-        if (client_is_undecided(c))
+        if (telnet_detection_is_under_way(&c->telnet))
                 return false;
 
         if (c->cursor.position == ring->end) {
@@ -615,14 +609,9 @@ static void client_detected(TelnetConnection *t) {
                             c->peer.text);
 }
 
+/* They are in the same order. */
 static TimeoutQueue *client_timeouts(TelnetConnection *t, TelnetTimeout timeout) {
-        static const TimeoutKind kinds[] = {
-                [TELNET_TIMEOUT_DETECTION] = TIMEOUT_DETECTION,
-                [TELNET_TIMEOUT_BINARY] = TIMEOUT_BINARY,
-                [TELNET_TIMEOUT_SILENCE] = TIMEOUT_SILENCE,
-        };
-
-        return concentrator_timeouts(container_of(t, Client, telnet)->concentrator, kinds[timeout]);
+        return concentrator_timeouts(container_of(t, Client, telnet)->concentrator, TIMEOUT_DETECTION + timeout);
 }
 
 static const TelnetHandler client_handler = {

@@ -4,10 +4,10 @@
 #include <utlist.h>
 
 #include "client.h"
-#include "connection/telnet-connection.h"
 #include "console-vmotion.h"
-#include "link.h"
+#include "link-input.h"
 #include "message.h"
+#include "suboptions.h"
 
 /* A handshake takes milliseconds. One that has not got on for this long goes first when descriptors run out. */
 #define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)

@@ -5,7 +5,7 @@
 
 #include <utlist.h>
 
-#include "link.h"
+#include "link-input.h"
 
 /* Whether @l is a vMotion's source which is sent no more than what was typed before the vMotion. */
 static bool link_is_held(const Link *l) {

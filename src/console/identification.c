@@ -4,7 +4,9 @@
 
 #include "console-vmotion.h"
 #include "identification.h"
+#include "link-input.h"
 #include "message.h"
+#include "suboptions.h"
 
 void link_leave_doubts(Link *l) {
         Console *console = TAKE_PTR(l->doubted_at);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a VM is sent: the input of its console, and when it is not taken. */
-
 #include <inttypes.h>
 
-#include "connection/telnet-connection.h"
 #include "console-vmotion.h"
-#include "link.h"
+#include "link-input.h"
 
 /*
  * A vMotion's source may close at any moment after the go-ahead, and its host may still have much to send then:

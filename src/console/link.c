@@ -5,11 +5,11 @@
 #include <utlist.h>
 
 #include "basic/text.h"
-#include "connection/telnet-connection.h"
 #include "console-vmotion.h"
 #include "identification.h"
-#include "link.h"
+#include "link-input.h"
 #include "message.h"
+#include "suboptions.h"
 #include "telnet/authentication.h"
 
 static const TelnetHandler link_handler;
@@ -206,6 +206,8 @@ static const struct {
         bool gently; /* what is queued is sent first */
 } link_ends[_LINK_VERDICT_MAX] = {
         [LINK_E_DEAD] = {LOG_INFO, NULL, "does not answer any more, closing it"},
+        [LINK_E_TLS_MIXED] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
+                              "has begun TLS and sent more bytes in plain text, closing it"},
         [LINK_E_TLS_NOT_HERE] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
                                  "begins TLS, for which there is no certificate: give one in CertificateFile=, or use telnet:// "
                                  "in the vSPC URI, not telnets://"},
@@ -233,11 +235,6 @@ static void link_log_end(const Link *l) {
         case LINK_E_TLS:
                 link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
                          stream_problem(&l->telnet.stream));
-                break;
-
-        case LINK_E_TLS_MIXED:
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
-                         "has begun TLS and sent more bytes in plain text, closing it");
                 break;
 
         case LINK_E_PLAIN:
@@ -423,8 +420,6 @@ static int link_ask_authentication(Link *l) {
         return link_put_authentication(l, AUTHENTICATION_SEND);
 }
 
-static int link_ask(Link *l);
-
 static int link_decline_tls(Link *l) {
         l->authenticating = false;
         if (l->security == LINK_MUST_START_TLS)
@@ -452,217 +447,8 @@ static int link_handle_authentication(Link *l, const TelnetEvent *event) {
 }
 
 /*
- * Which VM it is: until DO-PROXY, a UUID and VM-NAME have come, in whatever order, the link is unidentified.
- */
-
-int link_ask_uuid(Link *l, VMwareCode question) {
-        timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_QUESTION), &l->question);
-        return link_put(l, question, NULL, 0);
-}
-
-static int link_ask_next(Link *l) {
-        VMwareCode question;
-
-        return vm_identity_ask_next(&l->identity, &question) ? link_ask_uuid(l, question) : 0;
-}
-
-/* Option 232 is in force. Asks all questions at once, as vSPC.py has always done: UUID and name do not depend on the URI, and
- * one round trip less for each VM saves a quarter of all segments when all hosts connect at once. */
-static int link_ask(Link *l) {
-        int r = link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
-        if (r == 0)
-                r = link_ask_next(l);
-
-        return r == 0 ? link_put(l, VMWARE_GET_VM_NAME, NULL, 0) : r;
-}
-
-bool link_is_same_port(const Link *a, const Link *b) {
-        const uint8_t *x = vm_identity_get(&a->identity, VM_UUID_BIOS), *y = vm_identity_get(&b->identity, VM_UUID_BIOS);
-
-        if (!a->uri || !b->uri || !streq(a->uri, b->uri))
-                return false;
-
-        return x && y ? memcmp(x, y, 16) == 0 : !a->name || !b->name || streq(a->name, b->name);
-}
-
-/* Tells the host that its VM is served, once the URI is accepted and the UUID is known. */
-static int link_will_proxy(Link *l) {
-        if (l->state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->identity))
-                return 0;
-
-        return link_put(l, VMWARE_WILL_PROXY, NULL, 0);
-}
-
-/* Acts on a change of what is known of the VM's UUIDs. @was_known: whether the UUID by which it is known was known before
- * the change. */
-static int link_identity_changed(Link *l, bool was_known) {
-        int r = 0;
-
-        if (l->state != LINK_HANDSHAKE) {
-                if (l->console)
-                        console_links_changed(l->console);
-                return 0;
-        }
-
-        if (vm_identity_is_hopeless(&l->identity)) {
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "its host tells no UUID of the VM, neither instance nor BIOS nor location UUID, closing it");
-                return LINK_E_NOT_SERVED;
-        }
-
-        if (!l->authenticating)
-                r = link_ask_next(l);
-        if (r == 0 && !was_known)
-                r = link_will_proxy(l);
-
-        return r == 0 ? link_identify(l) : r;
-}
-
-static int link_take_identity(Link *l, const VMwareSuboption *s) {
-        const VmIdentity before = l->identity;
-
-        if (vm_identity_handle(&l->identity, s) < 0 && l->state == LINK_HANDSHAKE) {
-                _cleanup_free_ char *text = text_sanitize(s->data, s->size, 64);
-
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "its VM-VC-UUID \"%s\" is not 32 hex digits, closing it", text ?: "");
-                return LINK_E_NOT_SERVED;
-        }
-
-        if (memcmp(&l->identity, &before, sizeof before) == 0)
-                return 0;
-        if (!vm_identity_is_waiting(&l->identity))
-                timeout_stop(&l->question);
-
-        /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
-        const uint8_t *vc_uuid = vm_identity_get(&l->identity, VM_UUID_VC);
-        if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->record.uuid, 16) != 0)
-                link_log(l, LOG_NOTICE, NULL, "has another UUID now according to its host, which is ignored");
-
-        return link_identity_changed(l, vm_identity_uuid(&before));
-}
-
-static int link_do_proxy(Link *l, const uint8_t *data, size_t n) {
-        const Settings *settings = concentrator_settings(l->concentrator);
-
-        if (l->state != LINK_HANDSHAKE || l->uri) {
-                link_log(l, LOG_DEBUG, NULL, "sends DO-PROXY again, which changes nothing");
-                return 0;
-        }
-
-        char direction = n > 0 ? (char) data[0] : 0;
-        l->uri = text_sanitize(n > 0 ? data + 1 : NULL, n > 0 ? n - 1 : 0, TELNET_SUBNEGOTIATION_MAX);
-        if (!l->uri)
-                return -ENOMEM;
-
-        if (direction == VMWARE_DIRECTION_CLIENT)
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "asks to be connected to \"%s\": set the direction of the VM's serial port to Server",
-                         l->uri);
-        else if (direction != VMWARE_DIRECTION_SERVER)
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED, "sends DO-PROXY without a direction");
-        else if (!settings_accept_uri(settings, l->uri))
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "its Port URI \"%s\" is not in ServiceURI=, refusing it", l->uri);
-        else if (settings->multi_console && strchr(l->uri, '_'))
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "its Port URI \"%s\" contains \"_\", which MultiConsole= does not allow, refusing it",
-                         l->uri);
-        else {
-                int r = link_will_proxy(l);
-                return r == 0 ? link_identify(l) : r;
-        }
-
-        return LINK_E_NOT_SERVED;
-}
-
-static void link_rename_console(Link *l) {
-        if (l->name && console_rename(l->console, l->name) < 0)
-                link_log(l, LOG_ERR, NULL, "no memory for its new name \"%s\"", l->name);
-}
-
-static int link_name(Link *l, const uint8_t *data, size_t n) {
-        char *name = text_sanitize(data, n, LINK_NAME_MAX);
-
-        if (!name)
-                return -ENOMEM;
-
-        free(l->name);
-        l->name = name;
-        if (l->state != LINK_LIVE)
-                return link_identify(l);
-
-        console_links_changed(l->console);
-        link_rename_console(l);
-        return 0;
-}
-
-/* ESXi does not know a code of ours. */
-static int link_unknown_suboption(Link *l, const VMwareSuboption *s) {
-        if (s->size < 1)
-                return 0;
-
-        link_log(l, LOG_DEBUG, NULL, "does not know %s (%u)", vmware_code_name(s->data[0]), s->data[0]);
-        int r = s->data[0] == VMWARE_GET_VM_NAME && !l->name ? link_name(l, NULL, 0) : 0;
-
-        return r == 0 ? link_take_identity(l, s) : r;
-}
-
-/*
  * Telnet
  */
-
-static int link_handle_suboption(Link *l, const VMwareSuboption *s) {
-        switch ((VMwareCode) s->code) {
-
-        case VMWARE_DO_PROXY:
-                return link_do_proxy(l, s->data, s->size);
-
-        case VMWARE_KNOWN_SUBOPTIONS_1:
-        case VMWARE_VM_VC_UUID:
-        case VMWARE_VM_BIOS_UUID:
-        case VMWARE_VM_LOCATION_UUID:
-                return link_take_identity(l, s);
-
-        case VMWARE_VM_NAME:
-                return link_name(l, s->data, s->size);
-
-        case VMWARE_VMOTION_BEGIN:
-                return vmotion_begin(l, s->data, s->size);
-
-        case VMWARE_VMOTION_ABORT:
-                vmotion_abort(l, s->data, s->size);
-                return 0;
-
-        case VMWARE_VMOTION_PEER:
-                return vmotion_peer(l, s->data, s->size);
-
-        case VMWARE_VMOTION_COMPLETE:
-                vmotion_complete(l, s->data, s->size);
-                return 0;
-
-        case VMWARE_UNKNOWN_SUBOPTION_RCVD_1:
-                return link_unknown_suboption(l, s);
-
-        case VMWARE_KNOWN_SUBOPTIONS_2: /* ours to send: understood, and no use */
-        case VMWARE_UNKNOWN_SUBOPTION_RCVD_2:
-        case VMWARE_VMOTION_GOAHEAD:
-        case VMWARE_VMOTION_NOTNOW:
-        case VMWARE_VMOTION_PEER_OK:
-        case VMWARE_WILL_PROXY:
-        case VMWARE_WONT_PROXY:
-        case VMWARE_GET_VM_VC_UUID:
-        case VMWARE_GET_VM_NAME:
-        case VMWARE_GET_VM_BIOS_UUID:
-        case VMWARE_GET_VM_LOCATION_UUID:
-                link_log(l, LOG_DEBUG, NULL, "sends %s, which is for a concentrator to send",
-                         vmware_code_name(s->code));
-                return 0;
-
-        default:
-                return link_put(l, VMWARE_UNKNOWN_SUBOPTION_RCVD_2, &s->code, 1);
-        }
-}
 
 static int link_negotiate(TelnetConnection *t, const TelnetEvent *event) {
         Link *l = container_of(t, Link, telnet);
@@ -726,7 +512,7 @@ static int link_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         switch (event->option) {
 
         case TELNET_VMWARE:
-                return vmware_parse(event, &suboption) < 0 ? 0 : link_handle_suboption(l, &suboption);
+                return vmware_parse(event, &suboption) < 0 ? 0 : link_take_suboption(l, &suboption);
 
         case TELNET_COM_PORT:
                 return link_handle_com_port(l, event);
@@ -745,8 +531,7 @@ static size_t link_space(TelnetConnection *t) {
         return link_is_heard(l) ? console_output_space(l->console) : LINK_HANDSHAKE_READ_MAX;
 }
 
-/* The links of a console are flushed when it is settled. */
-static void link_flush_soon(Link *l) {
+void link_flush_soon(Link *l) {
         if (l->console)
                 console_changed(l->console);
         else
@@ -765,10 +550,6 @@ static void link_writable(TelnetConnection *t) {
         link_flush_soon(container_of(t, Link, telnet));
 }
 
-static void link_stepped(TelnetConnection *t) {
-        link_update_charge(container_of(t, Link, telnet));
-}
-
 /* Of all commands none means anything from a VM. */
 static const TelnetHandler link_handler = {
         .line_end = TELNET_CR_LF_KEPT,
@@ -782,7 +563,6 @@ static const TelnetHandler link_handler = {
         .received = link_received,
         .closed = link_closed,
         .writable = link_writable,
-        .stepped = link_stepped,
 };
 
 /* Nothing that it could say is waited for: what its VM says meanwhile would only fill its buffer. */
@@ -873,17 +653,4 @@ void link_departure_elapsed(Timeout *t) {
 
 void link_handshake_elapsed(Timeout *t) {
         link_close(container_of(t, Link, timeout), LINK_E_SLOW);
-}
-
-void link_question_elapsed(Timeout *t) {
-        Link *l = container_of(t, Link, question);
-        bool was_known = vm_identity_uuid(&l->identity);
-
-        link_log(l, LOG_DEBUG, NULL, "its host has not answered a question for a UUID");
-        vm_identity_give_up(&l->identity);
-        int r = telnet_connection_verdict(&l->telnet, link_identity_changed(l, was_known));
-        if (r != 0)
-                link_close(l, r);
-        else
-                link_flush_soon(l);
 }

@@ -70,13 +70,6 @@ typedef enum LinkSecurity {
 /* The same for all that may be queued at once. Input is not: it is sent from the console's ring. */
 #define LINK_OUT_MAX (LINK_LIVE_ANSWERS_MAX + 2 * TELNET_READ_MAX)
 
-/* Bytes of input between two breaks that are worth a copy, so that breaks are not sent one by one. */
-#define LINK_RUN_MAX 512U
-
-/* A link that has taken no input for so long, although there is some, does not set the pace if another one of its URI
- * does (console-input.c). */
-#define LINK_STALL_USEC (2 * USEC_PER_SEC)
-
 /* How long an ESXi host may take nothing of what is typed while it is alive */
 #define LINK_STUCK_USEC (300 * USEC_PER_SEC)
 
@@ -143,8 +136,8 @@ void link_close(Link *l, LinkVerdict verdict);
 /* Logs why the link was closed, tells its host, and frees it. For the concentrator. */
 void link_reap(Link *l);
 
-/* Sends what is queued, and input. */
-void link_flush(Link *l);
+/* Has what is queued sent: when its console is settled, or now if it has none. */
+void link_flush_soon(Link *l);
 
 /* Brings its charge up to date with the memory that it takes. It is closed once it is known which VM it is. */
 void link_update_charge(Link *l);
@@ -169,14 +162,8 @@ void link_become_peer(Link *l, VMotion *v);
 /* Is not spoken to any more. */
 void link_depart(Link *l);
 
-/* Does without the input before @mark. */
-void link_skip_input(Link *l, InputMark mark);
-
 /* Whether both are connections of one VM's serial port, as far as their hosts have told. */
 bool link_is_same_port(const Link *a, const Link *b);
-
-/* Puts a question for a UUID, and takes back what has been asked. Returns: as link_put(). */
-int link_ask_uuid(Link *l, VMwareCode question);
 
 /* Logs about this connection: as its console's where it has one, else with the peer alone. */
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
@@ -185,8 +172,6 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
 void link_log_said(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
 
 /* Handlers of its timeouts */
-void link_question_elapsed(Timeout *t);
-void link_stall_elapsed(Timeout *t);
 void link_handshake_elapsed(Timeout *t);
 void link_departure_elapsed(Timeout *t);
 void link_handover_elapsed(Timeout *t);

@@ -13,6 +13,11 @@
 /* The kernel's memory is measured each time that it has taken so many bytes, and when it takes no more. */
 #define MEASURED_BYTES (128U * 1024U)
 
+void wire_close(Wire *w) {
+        w->tls = tls_session_free(w->tls);
+        w->fd = safe_close(w->fd);
+}
+
 static uint32_t stream_events(const Stream *s) {
         if (s->stopped)
                 return 0;

@@ -6,7 +6,7 @@
 #include "basic/buffer.h"
 #include "liveness.h"
 #include "poller.h"
-#include "wire.h"
+#include "tls-session.h"
 
 /*
  * Stream: a non-blocking connection with a bounded queue of output. Its owner sees bytes; whether they travel
@@ -46,6 +46,16 @@ struct Stream {
         size_t unmeasured;  /* bytes that the kernel has taken since */
         TlsSession *tls;    /* NULL: plain */
 };
+
+/* What a connection is made of, to be handed from one owner to another. */
+typedef struct Wire {
+        int fd;
+        TlsSession *tls; /* NULL: plain; its handshake is over */
+        bool ended;      /* in TLS: what is read next is the end */
+} Wire;
+
+#define WIRE_PLAIN(f) ((Wire){.fd = (f)})
+void wire_close(Wire *w);
 
 /* Takes over @wire. @out_max: bound of the output queue in bytes. Returns: 0 or a negative errno; it is closed
  * then. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "poller.h"
-#include "wire.h"
+#include "stream.h"
 
 /*
  * TlsHandshake: TLS's handshake on a connection that is plain so far. It is done in a TlsWorker's thread if the context has

@@ -7,7 +7,7 @@
 #include "harness.h"
 
 #include "concentrator.h"
-#include "console/link.h"
+#include "console/link-input.h"
 
 #define MIB (1024U * 1024U)
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "link.h"
+#include "telnet/vmware.h"
+
+/*
+ * Suboptions of VMware's option 232: what a link's host is asked, and what it says. Until DO-PROXY, a UUID and VM-NAME have
+ * come, in whatever order, the link is unidentified.
+ *
+ * All return 0, a LinkVerdict, or a negative errno: telnet_connection_verdict() has the verdict that this is.
+ */
+
+/* Option 232 is in force: asks what has to be known. */
+int link_ask(Link *l);
+
+/* Puts a question for a UUID. */
+int link_ask_uuid(Link *l, VMwareCode question);
+
+int link_take_suboption(Link *l, const VMwareSuboption *s);
+
+/* Gives its console the VM's name. */
+void link_rename_console(Link *l);
+
+void link_question_elapsed(Timeout *t);
