@@ -140,7 +140,7 @@ int notifier_new(sd_event *event, Notifier **ret) {
                 if (r < 0)
                         return r;
         } else if (n->fd != -ENOTCONN)
-                log_warning_errno(n->fd, "Cannot notify systemd, which says it is at %s: %m", getenv("NOTIFY_SOCKET"));
+                log_warning_errno(n->fd, "Cannot notify systemd at %s: %m", getenv("NOTIFY_SOCKET"));
 
         *ret = TAKE_PTR(n);
         return 0;

@@ -205,7 +205,7 @@ static const struct {
         const char *told;
         bool gently; /* what is queued is sent first */
 } link_ends[_LINK_VERDICT_MAX] = {
-        [LINK_E_DEAD] = {LOG_INFO, NULL, "does not answer any more, closing it"},
+        [LINK_E_DEAD] = {LOG_INFO, NULL, "host does not respond any more, closing the connection"},
         [LINK_E_TLS_MIXED] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
                               "has begun TLS and sent more bytes in plain text, closing it"},
         [LINK_E_TLS_NOT_HERE] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,

@@ -148,7 +148,7 @@ static int on_finished(_unused_ sd_event_source *source, int fd, _unused_ uint32
                 return 0;
 
         if (!r->job) {
-                reader_fail(r, r->error, r->error == -EBUSY ? "readings before have not come to their end" : NULL);
+                reader_fail(r, r->error, r->error == -EBUSY ? "earlier reloads still wait for a file or a token" : NULL);
                 return 0;
         }
 
@@ -168,7 +168,7 @@ static int on_deadline(_unused_ sd_event_source *source, _unused_ usec_t usec, v
                 reader_finish(r, &j->reading);
                 job_free(j);
         } else
-                reader_fail(r, -ETIMEDOUT, "a file or a token does not answer");
+                reader_fail(r, -ETIMEDOUT, "a file or a token does not respond");
         return 0;
 }
 

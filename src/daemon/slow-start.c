@@ -10,7 +10,7 @@
 #define EVERY_SEC 3U
 
 /* Far more than that, for a machine that is busy. */
-static const char more_time[] = "STATUS=Starting: files, tokens and what is stored are being read\nEXTEND_TIMEOUT_USEC=60000000";
+static const char more_time[] = "STATUS=Starting: reading files, tokens and stored ports\nEXTEND_TIMEOUT_USEC=60000000";
 
 struct SlowStart {
         int fd;

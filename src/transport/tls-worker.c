@@ -219,7 +219,7 @@ static bool worker_stop(TlsWorker *w) {
 TlsWorker *tls_worker_free(TlsWorker *w) {
         poller_forget(w->poller, &w->finished);
         if (!worker_stop(w)) {
-                log_warning("A handshake of TLS has not come to its end within %u s, ending without it",
+                log_warning("A TLS handshake has not finished within %u s, exiting without it",
                             (unsigned) (TLS_WORKER_STOP_USEC / USEC_PER_SEC));
                 return NULL;
         }

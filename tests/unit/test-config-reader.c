@@ -142,7 +142,7 @@ static void test_a_reading_that_takes_too_long_has_failed_and_the_next_is_anothe
         wait_reading(1);
         wait_read();
         assert_int_equal(f.result, -EINVAL);
-        assert_string_equal(f.problem, "Cannot read vspc.conf: a file or a token does not answer");
+        assert_string_equal(f.problem, "Cannot read vspc.conf: a file or a token does not respond");
 
         set_held(false);
         wait_reading(0);
@@ -163,7 +163,7 @@ static void test_only_so_many_may_hang(_unused_ void **state) {
                 assert_true(n++ <= CONFIG_READER_HANGING_MAX);
                 begin();
                 wait_read();
-        } while (!streq(f.problem, "Cannot read vspc.conf: readings before have not come to their end"));
+        } while (!streq(f.problem, "Cannot read vspc.conf: earlier reloads still wait for a file or a token"));
 }
 
 static void test_the_end_does_not_wait_for_a_reading(_unused_ void **state) {
