@@ -105,6 +105,7 @@ class DeadMachines(TestCase):
 
     def test_a_host_that_has_not_got_what_was_typed_is_found(self):
         self.wait_lost(self.typed_host)
+        self.vspcd.wait_logged("VM typed-host .*host does not respond any more, closing the connection")
 
     def test_a_host_in_tls_is_found(self):
         self.wait_lost(self.tls_host)
