@@ -4,9 +4,9 @@
 #include "macro.h"
 
 /*
- * uthash for tables whose keys come from the network. uthash's own hash function has no secret: anybody can choose UUIDs
- * that all fall into one bucket, and a table with some hundreds of them stops growing (test-hash-table shows it). This
- * header replaces it by SipHash with a random key for each process.
+ * uthash for tables whose keys come from the network. uthash's own hash function has no secret: anybody can choose
+ * UUIDs that all fall into one bucket, and a table with some hundreds of them stops growing (test-hash-table shows
+ * it). This header replaces it by SipHash with a random key for each process.
  */
 #define HASH_FUNCTION(data, size, value) (value) = (unsigned) hash_table_function((data), (size))
 

@@ -4,9 +4,9 @@
 #include "macro.h"
 
 /*
- * Makes text from the network safe to show. The result is valid UTF-8 (RFC 3629), and nothing in it can move a cursor, end
- * a line or change the direction of writing: C0 and C1 controls, DEL, line and paragraph separators, bidirectional
- * overrides, noncharacters and bytes that are not UTF-8 are replaced by U+FFFD.
+ * Makes text from the network safe to show. The result is valid UTF-8 (RFC 3629), and nothing in it can move a
+ * cursor, end a line or change the direction of writing: C0 and C1 controls, DEL, line and paragraph separators,
+ * bidirectional overrides, noncharacters and bytes that are not UTF-8 are replaced by U+FFFD.
  *
  * Returns: a new string, to be freed by the caller, for at most the first @max bytes of @data (characters are not cut);
  * NULL if memory is short.
@@ -28,9 +28,9 @@ bool text_is_harmless(uint32_t c);
 /* Formats a fingerprint: "A1:B2:…". @n: at least 1. @ret: has room for 3 * @n bytes. Returns: @ret. */
 const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret);
 
-/* Parses a priority such as "<4>" (kernel, sd-daemon(3)) at the beginning of a line, and moves *line and *n behind it. "<0>"
- * becomes 1: journald writes emergencies to the terminals of everybody who is logged in, and guests must not be able to
- * cause that. Returns: the priority; LOG_INFO if the line has none. */
+/* Parses a priority such as "<4>" (kernel, sd-daemon(3)) at the beginning of a line, and moves *line and *n behind
+ * it. "<0>" becomes 1: journald writes emergencies to the terminals of everybody who is logged in, and guests must
+ * not be able to cause that. Returns: the priority; LOG_INFO if the line has none. */
 int text_take_priority(const char **line, size_t *n);
 
 /* Returns: the value of a hex digit (upper or lower case), or -1 if @c is none. */

@@ -7,8 +7,8 @@
 #include "time.h"
 
 /*
- * TimeoutQueue: any number of timeouts with the same duration, on a single sd-event timer. Timeouts elapse in the order in
- * which they were started, so starting and stopping one takes O(1).
+ * TimeoutQueue: any number of timeouts with the same duration, on a single sd-event timer. Timeouts elapse in the
+ * order in which they were started, so starting and stopping one takes O(1).
  *
  * A Timeout is embedded in its object and must be stopped before the object is freed.
  */
@@ -42,8 +42,8 @@ void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration);
 /* Starts or restarts @t. */
 void timeout_start(TimeoutQueue *q, Timeout *t);
 
-/* The same, but counted from the present time instead of the loop's last wake-up, so that the time is never shorter than the
- * duration. All timeouts of a queue must be started in the same way. */
+/* The same, but counted from the present time instead of the loop's last wake-up, so that the time is never
+ * shorter than the duration. All timeouts of a queue must be started in the same way. */
 void timeout_start_now(TimeoutQueue *q, Timeout *t);
 
 /* The same, as if it had been started @ago earlier. O(1) if timeouts are started in the order in which they elapse. */

@@ -4,22 +4,23 @@
 #include "hook-event.h"
 
 /*
- * HookChannel: what vspcd and vspc-hooks say to each other, a JSON object a message, over a SOCK_SEQPACKET
+ * HookChannel: the protocol between vspcd and vspc-hooks. Each message is a JSON object, sent over a SOCK_SEQPACKET
  * connection:
  *
- *   vspcd       {"load":30000000}      look for hooks; from the next event on these are run, for as long
- *   vspc-hooks  {"loaded":2}           how many there are
- *   vspcd       {"event":"vm-added",…} run them, as hook_event_json() has it
- *   vspc-hooks  {"told":"50123456-…"}  all of them have been run for the event of the VM with this identity
- *   vspc-hooks  {"untold":"50123…"}    none has, and none will be: it is ending
+ *   vspcd       {"load":30000000}      look for hooks and use them from the next event on; a hook may run for so many
+ *   us vspc-hooks  {"loaded":2}           the number of hooks vspcd       {"event":"vm-added",…} run the hooks for
+ *   this event (see hook_event_json()) vspc-hooks  {"told":"50123456-…"}  all hooks have been run for the event of
+ *   the VM with this identity vspc-hooks  {"untold":"50123…"}    no hook has been run for it, because vspc-hooks is
+ *   exiting
  *
- * When vspc-hooks ends it does not take any more (EPIPE), and an event without an answer has been told to some.
+ * When vspc-hooks exits, it accepts no more messages (EPIPE). If an event has no answer then, some hooks have been
+ * run for it.
  *
- * At most one "load" and HOOK_CHANNEL_EVENTS_MAX events, each of another VM, are without an answer at any time:
- * what is said always fits into the socket's buffer, so neither side ever waits for the other to read.
+ * At most one "load" and HOOK_CHANNEL_EVENTS_MAX events, each of another VM, are without an answer at any time. All
+ * messages fit into the socket's buffer, so neither side ever waits for the other to read.
  */
 #define HOOK_CHANNEL_EVENTS_MAX 4U
-#define HOOK_CHANNEL_MESSAGE_MAX (32U * 1024U) /* bytes; an event has three names and a port URI */
+#define HOOK_CHANNEL_MESSAGE_MAX (32U * 1024U) /* bytes; an event contains three names and a Port URI */
 
 typedef enum HookMessageType {
         HOOK_MESSAGE_LOAD,
@@ -37,14 +38,14 @@ typedef struct HookMessage {
         char *id;        /* of HOOK_MESSAGE_TOLD and HOOK_MESSAGE_UNTOLD */
 } HookMessage;
 
-/* Return: 0 or a negative errno, after which the connection is of no use. */
+/* Return: 0; or a negative errno, after which the connection cannot be used any more. */
 int hook_channel_send_load(int fd, usec_t timeout);
 int hook_channel_send_loaded(int fd, size_t n_hooks);
 int hook_channel_send_event(int fd, const HookEvent *e);
 int hook_channel_send_told(int fd, const char *id);
 int hook_channel_send_untold(int fd, const char *id);
 
-/* Returns: 1 and a message, for hook_message_done(); 0 at the end; -EAGAIN if there is none for now; -EBADMSG if it is
- * not understood; or another negative errno. */
+/* Returns: 1 and a message, to be freed by hook_message_done(); 0 at the end of the connection; -EAGAIN if there
+ * is no message now; -EBADMSG for an invalid message; or another negative errno. */
 int hook_channel_receive(int fd, HookMessage *ret);
 void hook_message_done(HookMessage *m);

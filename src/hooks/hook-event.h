@@ -8,9 +8,8 @@
 #include "transport/address.h"
 
 /*
- * HookEvent: something that has happened to a VM, as hooks are told of it: in their environment and as JSON.
- * vspc.hooks(7) says what the variables and members are. The JSON is also how it gets from vspcd to
- * vspc-hooks.
+ * HookEvent: an event of a VM for which hooks are run, and its conversion to environment variables and to JSON.
+ * vspc.hooks(7) describes the variables and members. vspcd sends events to vspc-hooks in the same JSON.
  */
 typedef enum HookEventType {
         HOOK_VM_ADDED,
@@ -35,25 +34,26 @@ typedef struct HookEvent {
 /* "vm-added" */
 const char *hook_event_type_to_string(HookEventType type);
 
-/* A copy with strings of its own, to be ended with hook_event_done(). Returns: 0 or -ENOMEM. */
+/* Makes a deep copy, to be freed by hook_event_done(). Returns: 0 or -ENOMEM. */
 int hook_event_copy(const HookEvent *e, HookEvent *ret);
 void hook_event_done(HookEvent *e);
 
-/* Bytes of its strings */
+/* Returns: the number of bytes in its strings. */
 size_t hook_event_size(const HookEvent *e);
 
-/* @base and what hooks are told, as execve(2) wants it; for strings_free(). NULL if memory is short. */
+/* Returns: the environment of a hook for execve(2): @base and the variables of the event. To be freed by
+ * strings_free(); NULL if memory is short. */
 char **hook_event_environment(const HookEvent *e, char *const *base);
 
-/* One object and a line end, to be freed by the caller. NULL if memory is short. */
+/* Returns: a JSON object and a newline, to be freed by the caller; NULL if memory is short. */
 char *hook_event_json(const HookEvent *e);
 
-/* What hook_event_json() has made; to be ended with hook_event_done(). Returns: 0, -EBADMSG if it is none, or
- * -ENOMEM. */
+/* The reverse of hook_event_json(). *ret must be freed by hook_event_done(). Returns: 0, -EBADMSG if @object is
+ * not an event, or -ENOMEM. */
 int hook_event_from_json(json_t *object, HookEvent *ret);
 
-/* The part of our own environment that is not about ourselves but of use to any program, for strings_free().
- * NULL if memory is short. */
+/* Returns: our environment without the variables that are meant for vspc-hooks itself, to be freed by
+ * strings_free(); NULL if memory is short. */
 char **hook_base_environment(void);
 
 void strings_free(char **strings);

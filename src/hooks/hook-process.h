@@ -7,18 +7,18 @@
 #include "hook-output.h"
 
 /*
- * HookProcess: one run of one hook, from its start until it and what it has started are gone. It has a
- * session of its own and nothing of ours but a copy of the event's JSON as stdin and a pipe, which is read
- * into the log, as stdout and stderr. After its timeout its process group gets SIGTERM, and
- * HOOK_PROCESS_GRACE_USEC later SIGKILL; once it has ended, what is left of the group is killed.
+ * HookProcess: one run of a hook, from its start until the hook and its children have ended. The process has its own
+ * session. Its stdin is a file with the event's JSON, its stdout and stderr are a pipe that is logged, and it
+ * inherits no other file descriptors. After its timeout its process group gets SIGTERM, and HOOK_PROCESS_GRACE_USEC
+ * later SIGKILL. When the hook has ended, the remaining processes of the group are killed.
  *
- * Of vspc-hooks, not of vspcd: starting a program may take as long as its disk does.
+ * This is part of vspc-hooks and not of vspcd, because starting a program can block while the disk is slow.
  */
 typedef struct HookProcess HookProcess;
 
 #define HOOK_PROCESS_GRACE_USEC (2 * USEC_PER_SEC)
 
-/* It has ended; another one may be started in its place. */
+/* Called when the process has ended. Another one may be started with the same HookProcess. */
 typedef void (*HookProcessHandler)(HookProcess *p);
 
 struct HookProcess {
@@ -31,7 +31,7 @@ struct HookProcess {
         bool timed_out;
 };
 
-/* What is to be run: all of it has to stay until it has ended. */
+/* What to run. Everything must stay valid until the process has ended. */
 typedef struct HookCommand {
         const char *path;
         char *const *environment;
@@ -45,7 +45,7 @@ typedef struct HookCommand {
 int hook_process_start(HookProcess *p, sd_event *loop, const HookCommand *command,
                        HookProcessHandler handler);
 
-/* Kills it at once; the handler is called when it has ended. */
+/* Kills the process at once. The handler is called when it has ended. */
 void hook_process_kill(HookProcess *p);
 
 static inline bool hook_process_is_running(const HookProcess *p) {

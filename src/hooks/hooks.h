@@ -4,20 +4,20 @@
 #include "console/concentrator.h"
 
 /*
- * Hooks: programs of the administrator's that are told what happens to VMs. They lie in /etc/vspc/hooks.d
- * and /usr/lib/vspc/hooks.d, see vspc.hooks(7). It is vspc-hooks that runs them. As long as there are none this
- * is one comparison an event, and vspc-hooks is not started.
+ * Hooks: observes the concentrator and passes events of VMs to hooks, which are programs in /etc/vspc/hooks.d and
+ * /usr/lib/vspc/hooks.d (see vspc.hooks(7)). vspc-hooks runs them. If there are no hooks, an event costs one
+ * comparison, and vspc-hooks is not started.
  */
 typedef struct Hooks Hooks;
 
-/* Looks for hooks and tells them what happens from now on. @timeout: how long one may run. Returns: 0 or a negative
- * errno. */
+/* Looks for hooks, which are run for all events from now on. @timeout: how long a hook may run. Returns: 0 or a
+ * negative errno. */
 int hooks_new(Concentrator *concentrator, usec_t timeout, Hooks **ret);
 
-/* To be called before the concentrator goes: that VMs end with it is not to be told. Returns: NULL. */
+/* Must be called before the concentrator is freed: this must not cause events. Returns: NULL. */
 Hooks *hooks_free(Hooks *h);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Hooks *, hooks_free);
 
-/* Has vspc-hooks look for them again if there may be @any, see hook_list_has_candidates(). If that fails it is logged, and all
- * stays as it was. */
+/* Makes vspc-hooks look for hooks again if there may be @any (see hook_list_has_candidates()). If that fails, it is
+ * logged and the previous hooks are kept. */
 void hooks_reload(Hooks *h, usec_t timeout, bool any);

@@ -4,10 +4,10 @@
 #include "codec.h"
 
 /*
- * AUTHENTICATION (RFC 2941), option 37, as used by ESXi to begin TLS in the middle of a telnet connection (VMware, "Using a
- * Proxy with vSphere Virtual Serial Ports"; authentication type SSL, from draft-altman-telnet-starttls and related drafts).
- * The concentrator sends SEND and the VM answers IS. If the answer is START, the concentrator sends ACCEPTED, and TLS begins
- * with the next byte in both directions.
+ * AUTHENTICATION (RFC 2941), option 37, as used by ESXi to begin TLS in the middle of a telnet connection (VMware,
+ * "Using a Proxy with vSphere Virtual Serial Ports"; authentication type SSL, from draft-altman-telnet-starttls and
+ * related drafts). The concentrator sends SEND and the VM answers IS. If the answer is START, the concentrator sends
+ * ACCEPTED, and TLS begins with the next byte in both directions.
  */
 
 typedef enum AuthenticationMessage {

@@ -6,8 +6,8 @@
 #include "basic/buffer.h"
 
 /*
- * The telnet codec (RFC 854, 855, 856): decodes bytes to events and encodes data to bytes. Pure functions on structs of fixed
- * size without pointers, so that the telnet state of a connection can be copied to another process.
+ * The telnet codec (RFC 854, 855, 856): decodes bytes to events and encodes data to bytes. Pure functions on structs
+ * of fixed size without pointers, so that the telnet state of a connection can be copied to another process.
  *
  * Runs of plain data are found with memchr() and not byte by byte.
  */
@@ -45,8 +45,8 @@ enum {
         TELNET_VMWARE = 232,        /* VMware, "Using a Proxy with vSphere Virtual Serial Ports" */
 };
 
-/* Bytes of a subnegotiation between IAC SB option and IAC SE, after undoubling IAC. The longest ones that ESXi normally sends
- * contain a VM's name (80 characters in vSphere) or a Port URI. */
+/* Bytes of a subnegotiation between IAC SB option and IAC SE, after undoubling IAC. The longest ones that ESXi
+ * normally sends contain a VM's name (80 characters in vSphere) or a Port URI. */
 #define TELNET_SUBNEGOTIATION_MAX 1024U
 
 /* How data is transmitted in one direction. */
@@ -97,10 +97,10 @@ typedef struct TelnetEncoder {
 void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end);
 
 /*
- * Decodes up to and including the next event. A negotiation can change how the following bytes must be decoded, so it ends
- * the call, and the caller may change d->transmission between two calls.
- * @subnegotiation: a buffer for a subnegotiation that does not arrive in one piece. Its first telnet_decoder_kept() bytes must
- * be as the last call for @d has left them; the rest may be changed.
+ * Decodes up to and including the next event. A negotiation can change how the following bytes must be decoded, so it
+ * ends the call, and the caller may change d->transmission between two calls. @subnegotiation: a buffer for a
+ * subnegotiation that does not arrive in one piece. Its first telnet_decoder_kept() bytes must be as the last call
+ * for @d has left them; the rest may be changed.
  *
  * Returns: the number of bytes of @p that were used, at least 1 if @n is at least 1.
  */
@@ -114,8 +114,8 @@ size_t telnet_decoder_kept(const TelnetDecoder *d);
 bool telnet_decoder_is_in_data(const TelnetDecoder *d);
 
 /*
- * Encodes as much of @in as fits into @out. It may stop in the middle of a sequence of two bytes; the encoder then remembers
- * the missing byte, which it owes.
+ * Encodes as much of @in as fits into @out. It may stop in the middle of a sequence of two bytes; the encoder then
+ * remembers the missing byte, which it owes.
  *
  * Returns: the number of bytes written to @out. *ret_consumed: the number of bytes of @in that were encoded.
  */
@@ -123,17 +123,17 @@ size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *
                      size_t *ret_consumed);
 
 /*
- * The same without copying: fills @pieces with parts of @in that are to be sent one after the other. To double an IAC, one
- * piece ends with it and the next piece begins with it. It stops before a CR that needs a NUL and when @pieces is full, and
- * does nothing while the encoder owes a byte.
+ * The same without copying: fills @pieces with parts of @in that are to be sent one after the other. To double an
+ * IAC, one piece ends with it and the next piece begins with it. It stops before a CR that needs a NUL and when
+ * @pieces is full, and does nothing while the encoder owes a byte.
  *
  * Returns: the number of pieces.
  */
 size_t telnet_gather(const TelnetEncoder *e, const struct iovec *in, size_t n_in, struct iovec *pieces,
                      size_t n_pieces);
 
-/* Must be called after @sent bytes of @pieces have been sent. If that is in the middle of a sequence, the encoder owes the
- * rest. Returns: the number of bytes of @in that have been sent. */
+/* Must be called after @sent bytes of @pieces have been sent. If that is in the middle of a sequence, the encoder
+ * owes the rest. Returns: the number of bytes of @in that have been sent. */
 size_t telnet_gathered(TelnetEncoder *e, const struct iovec *pieces, size_t n_pieces, size_t sent);
 
 /*

@@ -4,8 +4,8 @@
 #include "codec.h"
 
 /*
- * COM-PORT control (RFC 2217), option 44. The VM sends the settings that its guest has made for the serial port. There is no
- * real port, so every setting is accepted, remembered, and confirmed as required by section 3.
+ * COM-PORT control (RFC 2217), option 44. The VM sends the settings that its guest has made for the serial port.
+ * There is no real port, so every setting is accepted, remembered, and confirmed as required by section 3.
  *
  * Clients may use it as well, to open a VM's console as a serial port. Their settings have no effect.
  */
@@ -35,12 +35,13 @@ typedef struct ComPort {
 /* 115200 8N1, no flow control */
 void com_port_init(ComPort *c);
 
-/* Handles a TELNET_EVENT_SUBNEGOTIATION of option 44 and appends the answer that RFC 2217 requires, if any. Unknown messages
- * are ignored. Returns: 0, -ENOBUFS, -ENOMEM. */
+/* Handles a TELNET_EVENT_SUBNEGOTIATION of option 44 and appends the answer that RFC 2217 requires, if any.
+ * Unknown messages are ignored. Returns: 0, -ENOBUFS, -ENOMEM. */
 int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out);
 
-/* The same for a client. Its settings are confirmed, whatever the VM's settings are, because some programs give up otherwise.
- * @wish keeps them, as Kermit asks for them afterwards; if a setting is 0 in @wish, the answer is taken from @vm. */
+/* The same for a client. Its settings are confirmed, whatever the VM's settings are, because some programs give up
+ * otherwise. @wish keeps them, as Kermit asks for them afterwards; if a setting is 0 in @wish, the answer is taken
+ * from @vm. */
 int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out);
 
 /* Returns: whether the client begins a break. */

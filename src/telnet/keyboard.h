@@ -9,9 +9,10 @@
  *
  *  - A client in line mode, which has declined our SGA or our ECHO, ends lines with LF or CR LF, with BINARY and
  *    without.
- *  - Windows' telnet agrees to BINARY, but sends CR LF for Enter nevertheless. With BINARY, CR LF could also be data. So it is
- *    taken for Enter only while everything from this client looks like Windows' telnet: each CR LF came in a read of its
- *    own, and there was no NUL, no other CR or LF, and no other read of two bytes (as in an upload in writes of two bytes).
+ *  - Windows' telnet agrees to BINARY, but sends CR LF for Enter nevertheless. With BINARY, CR LF could also be data.
+ *    So it is taken for Enter only while everything from this client looks like Windows' telnet: each CR LF came in a
+ *    read of its own, and there was no NUL, no other CR or LF, and no other read of two bytes (as in an upload in
+ *    writes of two bytes).
  *
  * A client that uses COM-PORT (RFC 2217) has a serial port and no keyboard: its data is not changed.
  *
@@ -26,8 +27,8 @@ typedef struct TelnetKeyboard {
 /* Returns: the byte that a terminal sends for the key of the telnet command @command; 0 if there is no such key. */
 uint8_t telnet_key(uint8_t command);
 
-/* Must be called with each whole read before it is decoded. Returns: whether the read is the Enter key of Windows' telnet:
- * then the VM gets CR. */
+/* Must be called with each whole read before it is decoded. Returns: whether the read is the Enter key of Windows'
+ * telnet: then the VM gets CR. */
 bool telnet_keyboard_is_enter(TelnetKeyboard *k, const TelnetSession *s, const uint8_t *p, size_t n);
 
 /* Translates the data of a TELNET_EVENT_DATA in place. Returns: the number of bytes that remain. */

@@ -4,7 +4,8 @@
 #include "codec.h"
 
 /*
- * Telnet option negotiation with the Q method (RFC 1143). It never negotiates an option in a loop, whatever the peer sends.
+ * Telnet option negotiation with the Q method (RFC 1143). It never negotiates an option in a loop, whatever the peer
+ * sends.
  */
 
 typedef enum TelnetSide {
@@ -22,7 +23,8 @@ typedef enum TelnetQState {
         TELNET_Q_WANTYES_OPPOSITE,
 } TelnetQState;
 
-/* One byte for each option: our side in the low four bits, the peer's in the high ones. All zero: all options are off. */
+/* One byte for each option: our side in the low four bits, the peer's in the high ones. All zero: all options are
+ * off. */
 typedef struct TelnetOptions {
         uint8_t state[256];
 } TelnetOptions;
@@ -38,7 +40,8 @@ typedef struct TelnetAnswer {
 uint8_t telnet_option_enable(TelnetOptions *o, TelnetSide side, uint8_t option);
 uint8_t telnet_option_disable(TelnetOptions *o, TelnetSide side, uint8_t option);
 
-/* Handles a received @command (WILL, WONT, DO, DONT) for @option. @acceptable: whether we agree if the peer requests it. */
+/* Handles a received @command (WILL, WONT, DO, DONT) for @option. @acceptable: whether we agree if the peer
+ * requests it. */
 TelnetAnswer telnet_option_receive(TelnetOptions *o, uint8_t command, uint8_t option, bool acceptable);
 
 TelnetQState telnet_option_state(const TelnetOptions *o, TelnetSide side, uint8_t option);

@@ -6,12 +6,12 @@
 #include "basic/macro.h"
 
 /*
- * Replay: filters the scrollback for a client that connects. Terminal queries (telnet/terminal-query.h) are removed: the guest
- * sent them long ago, and would take a terminal's answers for typed keys. If older output has been dropped, the replay begins
- * with a whole line, or at least with a whole character.
+ * Replay: filters the scrollback for a client that connects. Terminal queries (telnet/terminal-query.h) are removed:
+ * the guest sent them long ago, and would take a terminal's answers for typed keys. If older output has been dropped,
+ * the replay begins with a whole line, or at least with a whole character.
  *
- * Pure functions of a position in the output and of this record, which has no pointers: a replay can be stopped at any byte
- * and resumed later, also by another process.
+ * Pure functions of a position in the output and of this record, which has no pointers: a replay can be stopped at
+ * any byte and resumed later, also by another process.
  */
 typedef struct Replay {
         uint64_t end;       /* position of the first byte after the replay; 0: there is no replay */
@@ -30,9 +30,9 @@ typedef struct Replay {
 size_t replay_begin(const struct iovec *iov, size_t n_iov, size_t size);
 
 /*
- * Copies output from @in, which begins at the position, to @out without complete queries of up to TERMINAL_QUERY_MAX bytes.
- * @more: the replay continues after these @n bytes. A query that interrupts an incomplete sequence is replaced by CAN, because
- * that sequence would otherwise continue with what follows the query.
+ * Copies output from @in, which begins at the position, to @out without complete queries of up to TERMINAL_QUERY_MAX
+ * bytes. @more: the replay continues after these @n bytes. A query that interrupts an incomplete sequence is replaced
+ * by CAN, because that sequence would otherwise continue with what follows the query.
  *
  * Returns: the number of bytes in @out, at most @n_out. *ret_used: how far to advance the position.
  */

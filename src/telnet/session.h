@@ -4,8 +4,8 @@
 #include "option.h"
 
 /*
- * TelnetSession: one end of a telnet connection: the codec in both directions, the options, and the effect of the options on
- * the codec. A plain record without pointers.
+ * TelnetSession: one end of a telnet connection: the codec in both directions, the options, and the effect of the
+ * options on the codec. A plain record without pointers.
  */
 typedef struct TelnetSession {
         TelnetDecoder in;
@@ -13,8 +13,8 @@ typedef struct TelnetSession {
         TelnetOptions options;
 } TelnetSession;
 
-/* The options that an end accepts; the lists end with TELNET_OPTION_END. The first n_us_offered or n_him_offered of each list
- * are offered when the connection begins, the others are only accepted from the peer. */
+/* The options that an end accepts; the lists end with TELNET_OPTION_END. The first n_us_offered or n_him_offered
+ * of each list are offered when the connection begins, the others are only accepted from the peer. */
 #define TELNET_OPTION_END (-1)
 
 typedef struct TelnetPolicy {
@@ -32,8 +32,8 @@ int telnet_session_settle(TelnetSession *s, Buffer *out);
 /* Appends the offers at the beginning of a connection. */
 int telnet_session_offer(TelnetSession *s, const TelnetPolicy *policy, Buffer *out);
 
-/* Enables all options that @policy would offer, as if they had been negotiated, and 8 bits in both directions if BINARY is
- * among them: for two ends that know each other. */
+/* Enables all options that @policy would offer, as if they had been negotiated, and 8 bits in both directions if
+ * BINARY is among them: for two ends that know each other. */
 void telnet_session_assume(TelnetSession *s, const TelnetPolicy *policy);
 
 /* Handles a TELNET_EVENT_NEGOTIATION, appends the answer, and switches each direction between NVT and BINARY (RFC 856).

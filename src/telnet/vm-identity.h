@@ -4,14 +4,14 @@
 #include "vmware.h"
 
 /*
- * VmIdentity: the UUIDs that an ESXi host sends for its VM, and which of them to ask for next. A VM is identified by its
- * vCenter instance UUID; without one (for example because it is not registered with a vCenter) by its BIOS UUID; and without
- * that by its location UUID.
+ * VmIdentity: the UUIDs that an ESXi host sends for its VM, and which of them to ask for next. A VM is identified by
+ * its vCenter instance UUID; without one (for example because it is not registered with a vCenter) by its BIOS UUID;
+ * and without that by its location UUID.
  *
  * A host can answer that there is no such UUID (an empty text), that it does not know the question
- * (UNKNOWN-SUBOPTION-RCVD-1), or that it never sends the instance UUID (no code 80 in KNOWN-SUBOPTIONS-1). It may also not
- * answer: the owner of this record then calls vm_identity_give_up() after VM_IDENTITY_ANSWER_USEC. Each question is asked
- * once.
+ * (UNKNOWN-SUBOPTION-RCVD-1), or that it never sends the instance UUID (no code 80 in KNOWN-SUBOPTIONS-1). It may
+ * also not answer: the owner of this record then calls vm_identity_give_up() after VM_IDENTITY_ANSWER_USEC. Each
+ * question is asked once.
  */
 #define VM_IDENTITY_ANSWER_USEC UINT64_C(2000000)
 
@@ -37,8 +37,8 @@ typedef struct VmIdentity { /* all zero: nothing has been asked or received */
         } uuids[_VM_UUID_KIND_MAX];
 } VmIdentity;
 
-/* Handles a suboption. Suboptions that are not about UUIDs are ignored, and a UUID that has been received is not changed.
- * Returns: 0, or -EBADMSG for a VM-VC-UUID that is neither empty nor a UUID. */
+/* Handles a suboption. Suboptions that are not about UUIDs are ignored, and a UUID that has been received is not
+ * changed. Returns: 0, or -EBADMSG for a VM-VC-UUID that is neither empty nor a UUID. */
 int vm_identity_handle(VmIdentity *i, const VMwareSuboption *s);
 
 /* Returns: whether to ask the host for this UUID now. Then *ret_code is the question, which counts as asked. */
@@ -62,6 +62,6 @@ const uint8_t *vm_identity_get(const VmIdentity *i, VmUuidKind kind);
 /* Returns: the UUID that identifies the VM, or NULL if it is not known yet. */
 const uint8_t *vm_identity_uuid(const VmIdentity *i);
 
-/* Returns: whether the host has answered that there is no UUID of any kind. A silent host is not hopeless: the link may be
- * the target of a vMotion, which does not answer before it has sent VMOTION-PEER. */
+/* Returns: whether the host has answered that there is no UUID of any kind. A silent host is not hopeless: the
+ * link may be the target of a vMotion, which does not answer before it has sent VMOTION-PEER. */
 bool vm_identity_is_hopeless(const VmIdentity *i);

@@ -58,8 +58,8 @@ int vmware_put(Buffer *out, VMwareCode code, const void *data, size_t n);
 const char *vmware_code_name(uint8_t code);
 
 /*
- * Parses a UUID as sent by ESXi: 16 pairs of hex digits separated by spaces, with a dash between the 8th and the 9th. Spaces
- * and dashes are accepted anywhere; other characters, or more or less than 32 digits, are an error.
- * Returns: 0 or -EBADMSG.
+ * Parses a UUID as sent by ESXi: 16 pairs of hex digits separated by spaces, with a dash between the 8th and the 9th.
+ * Spaces and dashes are accepted anywhere; other characters, or more or less than 32 digits, are an error. Returns: 0
+ * or -EBADMSG.
  */
 int vmware_parse_uuid(const uint8_t *data, size_t n, uint8_t ret[static 16]);
