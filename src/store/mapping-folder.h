@@ -4,12 +4,12 @@
 #include "mapping.h"
 
 /*
- * How Backend=file kept mappings before it had one file for all: one a VM, UUID.vm in the folder "mappings", in which
- * the fields of a mapping line stood on a line each. They are read once, by the first start that finds them.
+ * Reads the former storage of Backend=file: a folder "mappings" with a file UUID.vm for each VM, which has the fields
+ * of a mapping line on separate lines. It is read once, by the first start that finds the folder.
  */
 #define MAPPING_FOLDER "mappings"
 
-/* Calls @put with @state for each mapping in the folder of that name in @parent_fd. Files that are no mapping are passed
- * over with a warning; @parent is the parent's path, for messages. Returns: 0, -ENOENT if there is no such folder, or
- * another negative errno, that of @put included. */
+/* Calls @put with @state for each mapping in the folder MAPPING_FOLDER of @parent_fd. Invalid files are ignored
+ * with a warning; @parent is the parent's path, for messages. Returns: 0; -ENOENT if there is no such folder; or
+ * another negative errno, also one returned by @put. */
 int mapping_folder_load(int parent_fd, const char *parent, int (*put)(void *state, const Mapping *mapping), void *state);

@@ -5,12 +5,12 @@
 #include "vspc-backend.h"
 
 /*
- * Mapping: which port a VM has. Where one is kept it is a copy in one piece of memory, strings included.
+ * Mapping: a VM and its port. A copy (mapping_dup()) is one piece of memory, including the strings.
  */
 typedef VspcMapping Mapping;
 
-/* Returns: what is wrong with it, in words, or NULL if it is what the concentrator itself would have made: text that is
- * fit for people, and an ID that is its own. */
+/* Returns: a description of the problem, or NULL if the mapping is one that the concentrator itself could have
+ * made: its texts contain no control characters, and the ID matches the other fields. */
 const char *mapping_problem(const Mapping *m);
 
 /* To be freed with free(). Returns: NULL if memory is short. */

@@ -4,12 +4,13 @@
 #include "store.h"
 
 /*
- * Which backend Backend=NAME or Backend=NAME:ARGUMENT means: one that is built in, or a plug-in, see vspc-backend.h.
+ * Finds the backend of Backend=NAME or Backend=NAME:ARGUMENT: a built-in backend or a plug-in, see vspc-backend.h.
  */
 
-/* Of "NAME:ARGUMENT". NAME is letters, digits and "-" only: it becomes part of a file's name. */
+/* Checks "NAME" or "NAME:ARGUMENT". NAME may contain only letters, digits and "-", because it becomes part of a
+ * file name. */
 bool backend_name_is_valid(const char *backend);
 
-/* Logs what was looked for where if there is none. A plug-in stays loaded. Returns: 0 or a negative errno.
- * *ret_argument points into @backend. */
+/* If there is no such backend, logs which file was looked for. A plug-in stays loaded. *ret_argument points into
+ * @backend. Returns: 0 or a negative errno. */
 int backend_find(const char *backend, const StoreBackend **ret, const char **ret_argument);

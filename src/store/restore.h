@@ -5,15 +5,16 @@
 #include "mapping.h"
 
 /*
- * Restores what a backend has stored: each VM is known again, listens at the port it had, so that clients may come
- * before it does, and expires when it would have. Of two that claim one port the one stored later has it; the other
- * one gets another.
+ * Restores the VMs that a backend has stored. Each VM is known again, listens at its port, so that clients can
+ * connect before the VM does, and expires when it would have expired. If two VMs have the same port, the one stored
+ * later keeps it, and the other gets another port.
  */
 
-/* A bound on what is taken from a backend; more are left alone, with a warning. All of them are gone to begin with. */
+/* The maximum number of VMs that are restored; further ones are ignored with a warning. All of them are away at
+ * first. */
 #define RESTORE_MAX CONCENTRATOR_ORPHANS_MAX
 
 typedef void (*RestoreHandler)(Console *console, const Mapping *mapping, void *userdata);
 
-/* @handler is called for each VM. Returns: 0 or a negative errno. */
+/* Calls @handler for each restored VM. Returns: 0 or a negative errno. */
 int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHandler handler, void *userdata);
