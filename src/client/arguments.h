@@ -20,16 +20,16 @@ typedef enum MetricsFormat {
 
 #define ESCAPE_NONE (-1)
 
-/* Words for journalctl: each option that it may be given, and its value */
+/* The maximum of words for journalctl: options and their values */
 #define JOURNAL_OPTIONS_MAX 64U
 
 typedef struct Arguments {
-        const char *verb; /* NULL: none was given, and words is at most a VM */
-        char **words;     /* that follow the verb */
+        const char *verb; /* NULL: none was given, and words contains at most a VM */
+        char **words;     /* after the verb */
         size_t n_words;
-        const char *similar_verb; /* without a verb: one that is similar to the VM's name, or NULL */
+        const char *similar_verb; /* if there is no verb: one that is similar to the VM's name, or NULL */
 
-        const char *host, *socket; /* where vspcd is, as given; NULL: not given */
+        const char *host, *socket; /* the arguments of --host and --socket, or NULL */
         bool tls;
         TrustOptions trust_options;
         Targets targets; /* the same, resolved */
@@ -39,7 +39,7 @@ typedef struct Arguments {
         JsonFormat json;
         MetricsFormat metrics;
 
-        const char *access; /* as Varlink has it, or NULL */
+        const char *access; /* in Varlink's spelling, or NULL */
         bool no_scrollback;
         bool wait;
         int escape; /* a byte, or ESCAPE_NONE */
@@ -51,7 +51,7 @@ typedef struct Arguments {
         size_t n_journal_options;
 } Arguments;
 
-/* Also resolves names of hosts. @verbs: NULL at the end. Returns: 1 to go on, 0 if all is done (--help), or
- * a negative errno, about which there was a message. */
+/* Also resolves host names. @verbs: ends with NULL. Returns: 1 to continue, 0 to exit (--help), or a negative
+ * errno after a message. */
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret);
 void arguments_done(Arguments *a);

@@ -7,18 +7,19 @@
 #include "vm.h"
 
 /*
- * Connection: a Varlink client of vspcd. A call dials first if there is no connection: one target after the
- * other, each for a bounded time. A target that fails in TLS has answered: no other one is tried then.
+ * Connection: a Varlink client of vspcd. If there is no connection, a call first tries to connect to one target after
+ * the other, each for a limited time. If TLS fails at a target, no other target is tried, because this one has
+ * answered.
  *
- * Blocking: connection_receive() waits for each reply. The connection has an event loop of its own, which
- * runs only there.
+ * Without a handler, calls block: connection_receive() waits for each reply. The connection has an event loop of its
+ * own, which runs only in this function.
  *
- * With a handler it runs on the loop of its owner and never waits. It then serves one call at a time, one
- * that upgrades the connection (Attach): after the reply it is a telnet stream to a console, of which the
- * owner sees the data.
+ * With a handler, the connection runs on its owner's event loop and never blocks. It then makes one call at a time,
+ * which upgrades the connection (Attach): after the reply it is a telnet stream to a console, and the owner gets its
+ * data.
  *
- * Each wait has a deadline that is set before it begins, so that a peer cannot prolong it by sending a byte
- * now and then.
+ * Each wait has a deadline that is set before it begins, so that a peer cannot prolong it by sending a byte now and
+ * then.
  */
 typedef struct Connection Connection;
 
@@ -32,46 +33,46 @@ typedef struct ConnectionHandler {
 typedef enum ConnectionState {
         CONNECTION_CLOSED,
         CONNECTION_DIALING,
-        CONNECTION_CALLING, /* connected, though perhaps still in TLS's handshake */
+        CONNECTION_CALLING, /* connected; the TLS handshake may still be in progress */
         CONNECTION_ATTACHED,
 } ConnectionState;
 
 struct Connection {
         const Targets *targets;           /* borrowed */
         const ConnectionHandler *handler; /* NULL: blocking */
-        Poller *poller;                   /* the owner's; blocking: its own */
-        usec_t until;                     /* no wait lasts beyond this */
-        bool paused;                      /* nothing is read, not even the end */
+        Poller *poller;                   /* of the owner; blocking: its own */
+        usec_t until;                     /* the end of each wait */
+        bool paused;                      /* nothing is read, not even the end of the connection */
 
         ConnectionState state;
-        size_t n_tried; /* targets; the last of them is the present one */
+        size_t n_tried; /* number of targets tried; the last one is the present target */
         Watch connecting;
         TelnetConnection telnet;
         sd_event_source *begin, *deadline;
-        char *call; /* sent once it is connected */
+        char *call; /* to be sent when connected */
         size_t call_size;
-        Buffer in;         /* replies that have not been taken yet */
-        size_t n_searched; /* bytes of it in which there is no NUL */
+        Buffer in;         /* replies that have not been handled yet */
+        size_t n_searched; /* bytes at its beginning that contain no NUL */
 
-        /* Kept until the next call: why it has ended. */
+        /* The reason for the end of the connection, kept until the next call */
         int error;
-        bool unreachable;     /* no target could be connected to, or TLS has failed before a reply */
+        bool unreachable;     /* no connection succeeded, or TLS has failed before a reply */
         char *tried;          /* "192.0.2.1:13371: Connection refused; [2001:db8::1]:13371: …" */
-        char *problem;        /* TLS's, as trust_explain() has it */
-        VarlinkReply refusal; /* the error that vspcd has replied with last */
+        char *problem;        /* of TLS, see trust_explain() */
+        VarlinkReply refusal; /* the last error reply of vspcd */
 };
 
-/* How long vspcd may take to be connected to, including TLS's handshake, and for each reply */
+/* The time limit for connecting, including the TLS handshake, and for each reply */
 #define CONNECTION_TIMEOUT_USEC (10 * USEC_PER_SEC)
 
-/* Bytes of a read; what received() gets of it in parts is no more in all. */
+/* The maximum of bytes in a read; the parts of it that received() gets have no more in total. */
 #define CONNECTION_READ_MAX 65536U
 
-/* Bytes that were typed, encoded, and not taken by vspcd yet; answers of telnet come on top. */
+/* The maximum of typed and encoded bytes that vspcd has not taken yet, and of telnet answers in addition */
 #define CONNECTION_INPUT_MAX (1024U * 1024U)
 #define CONNECTION_ANSWERS_MAX 65536U
 
-/* Blocking, unless handler and poller are set before the first call. */
+/* Calls block unless handler and poller are set before the first call. */
 #define CONNECTION_INIT(t)                                                                                   \
         ((Connection){.targets = (t),                                                                        \
                       .until = USEC_INFINITY,                                                                \
@@ -79,37 +80,37 @@ struct Connection {
                       .telnet.stream.watch.fd = -1,                                                           \
                       .in = BUFFER_INIT(VARLINK_REPLY_MAX)})
 
-/* Closes it; it may be used for another call. */
+/* Closes the connection. It may be used for another call. */
 void connection_close(Connection *c);
 void connection_done(Connection *c);
 
-/* Takes over @parameters, which may be NULL. Nothing of the handler is called before this returns. Returns:
- * 0 or a negative errno. */
+/* Takes over @parameters, which may be NULL. The handler is not called before this returns. Returns: 0 or a
+ * negative errno. */
 int connection_call(Connection *c, const char *method, json_t *parameters, VarlinkFlags flags);
 
-/* Waits for the next reply, once it is connected for no longer than @timeout. Returns: 0, -EREMOTEIO if the
- * reply is an error, which is in c->refusal then, or another negative errno; refusal_explain() has words for
- * all of them. */
+/* Waits for the next reply: first until it is connected, then for @timeout at most. Returns: 0; -EREMOTEIO if the
+ * reply is an error, which is then in c->refusal; or another negative errno. refusal_explain() describes all of
+ * them. */
 int connection_receive(Connection *c, usec_t timeout, VarlinkReply *ret);
 
-/* Both, for a call that has one reply */
+/* connection_call() and connection_receive() for a call with one reply */
 int connection_ask(Connection *c, const char *method, json_t *parameters, VarlinkReply *ret);
 
-/* Why it has failed, other than by a refusal; to be freed. NULL if memory is short. */
+/* Returns: a description of a failure other than an error reply, to be freed; NULL if memory is short. */
 char *connection_explain(const Connection *c, int error);
 
-/* The target that it is connected to, or was last. */
+/* Returns: the present or last target. */
 const SocketAddress *connection_target(const Connection *c);
 
-/* Whether the users of vspcd's machine are ours */
+/* Returns: whether vspcd runs on this machine, so that user ids have the same meaning */
 Users connection_users(const Connection *c);
 
-/* Once it is attached: */
+/* While attached: */
 
-/* Returns: how many bytes connection_send() would take now; 0 also if it is not attached. */
+/* Returns: the number of bytes that connection_send() takes now; 0 if not attached. */
 size_t connection_input_space(const Connection *c);
 
-/* Returns: how many of the @n bytes have been taken. */
+/* Returns: the number of bytes taken. */
 size_t connection_send(Connection *c, const void *data, size_t n);
 
 /* Returns: 0, or -ENOTCONN, -ENOBUFS. */

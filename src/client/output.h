@@ -6,26 +6,25 @@
 #include "basic/buffer.h"
 
 /*
- * Output: the VM's output on its way to the standard output. A bounded queue has what the standard output
- * does not take yet, and what is held back while the prompt is open.
+ * Output: writes the VM's output to the standard output. A bounded queue contains output that the standard output
+ * does not take yet, and output that is held back while the prompt is open.
  *
- * A slow standard output does not hold up the event loop if it can be opened a second time, so that making
- * it non-blocking does not affect other processes. A socket or another user's terminal cannot, and may hold
- * it up.
+ * A slow standard output does not block the event loop if it can be opened a second time: only then it can be made
+ * non-blocking without affecting other processes. A socket or another user's terminal cannot, and may block the loop.
  */
 typedef struct Output Output;
 
-/* Some of the queue has been written, or nothing can be written any more: o->error */
+/* Called when some of the queue has been written, or writing has failed (o->error). */
 typedef void (*OutputHandler)(Output *o);
 
 struct Output {
-        sd_event_source *source; /* NULL: it can always be written to */
+        sd_event_source *source; /* NULL: the standard output is always writable */
         int fd;
         Buffer queue;
         OutputHandler handler;
         bool held;
-        bool at_line_begin; /* the last byte that was written ended a line */
-        int error;          /* negative errno: nothing can be written any more */
+        bool at_line_begin; /* the last byte written was the end of a line */
+        int error;          /* negative errno: writing has failed for good */
 };
 
 #define OUTPUT_QUEUE_MAX (1024U * 1024U)
@@ -33,7 +32,7 @@ struct Output {
 int output_open(Output *o, sd_event *event, OutputHandler handler);
 void output_close(Output *o);
 
-/* At most output_space() bytes */
+/* @n: at most output_space() */
 void output_add(Output *o, const void *data, size_t n);
 
 void output_hold(Output *o);

@@ -4,13 +4,13 @@
 #include "basic/macro.h"
 
 /*
- * Prompt: the half of a Session that a person at the terminal sees. It decides which keys are the console's
- * and which are the prompt's, edits the line that is typed there key by key, as a raw terminal gives them,
- * and obeys its commands. Its answers go to the terminal, not to the standard error.
+ * Prompt: the escape menu of a Session. It decides which keys go to the console and which to the prompt, edits the
+ * line of the prompt (the terminal is in raw mode), and executes its commands. Its output goes to the terminal, not
+ * to the standard error.
  */
 typedef struct Session Session;
 
-/* Characters of a line; more are refused with a bell. */
+/* The maximum length of a line; further characters are discarded with a bell. */
 #define PROMPT_LINE_MAX 64U
 
 typedef struct Prompt {
@@ -18,10 +18,10 @@ typedef struct Prompt {
         size_t size;
 } Prompt;
 
-/* Keys as the terminal gives them */
+/* Handles keys from the terminal. */
 void prompt_keys(Session *s, const uint8_t *keys, size_t n);
 
-/* Shows the prompt and what has been typed there again, after something else was written. */
+/* Shows the prompt and its line again, after something else was written. */
 void prompt_show(const Session *s);
 
 /* Ends the line of the prompt, if it is open, before what is shown at the end. */

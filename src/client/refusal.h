@@ -4,24 +4,24 @@
 #include "connection.h"
 
 /*
- * Refusals: why a call has failed, in words, with what helps to go on: names that are similar to an unknown
- * one, the VMs that an ambiguous name matches, who holds which access since when.
+ * Refusals: explains why a call has failed, and what can be done: shows names that are similar to an unknown name,
+ * the VMs that an ambiguous name matches, or who holds which access since when.
  */
 
-/* How many names and candidates are shown at most */
+/* The maximum of similar names and of matching VMs that are shown */
 #define REFUSAL_NAMES_MAX 5U
 #define REFUSAL_CANDIDATES_MAX 20U
 
-/* REFUSAL_BRIEF: without asking vspcd for more, where somebody waits at a console */
+/* REFUSAL_BRIEF: without another call to vspcd, if somebody is waiting at a console */
 typedef enum RefusalDetail {
         REFUSAL_BRIEF,
         REFUSAL_IN_FULL,
 } RefusalDetail;
 
-/* @error: of a call at @c, or with which the connection has ended. @vm: as it was named. In full: vspcd is
- * asked for all VMs where that helps, for the time that one answer may take. Returns: lines without the last
- * one's end, to be freed; NULL if memory is short. */
+/* @error: of a call of @c or of the end of the connection. @vm: as given by the user. REFUSAL_IN_FULL: fetches all
+ * VMs if that helps, within the time limit of one reply. Returns: lines without a newline at the end, to be freed;
+ * NULL if memory is short. */
 char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDetail detail);
 
-/* Whether it may succeed later: the VM may appear, others may leave. */
+/* Returns: whether the call may succeed later, because the VM appears or other clients leave. */
 bool refusal_may_pass(const VarlinkReply *reply);

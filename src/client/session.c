@@ -118,7 +118,7 @@ static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t sc
         /* Silence does not count while we are not attached, or do not read because the output queue is full. */
         if (s->phase != SESSION_ATTACHED || s->connection.paused) {
                 s->active_at = now;
-                max = MAX(max, SESSION_REST_MIN_USEC);
+                max = MAX(max, SESSION_BACKOFF_MIN_USEC);
         }
 
         if (now - s->active_at < max) {
@@ -228,7 +228,7 @@ static int session_attach(Session *s) {
         return connection_call(&s->connection, "Attach", parameters, VARLINK_UPGRADE);
 }
 
-static int session_rest_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
+static int session_backoff_elapsed(_unused_ sd_event_source *source, _unused_ uint64_t now, void *userdata) {
         Session *s = userdata;
         int r = session_attach(s);
 
@@ -243,17 +243,17 @@ static void session_rest(Session *s) {
         s->phase = SESSION_WAITING;
         session_update_input(s);
 
-        if (s->attached_at > 0 && now - s->attached_at > SESSION_REST_MAX_USEC)
-                s->rest = SESSION_REST_MIN_USEC;
+        if (s->attached_at > 0 && now - s->attached_at > SESSION_BACKOFF_MAX_USEC)
+                s->backoff_usec = SESSION_BACKOFF_MIN_USEC;
         s->attached_at = 0;
 
         s->retry = sd_event_source_disable_unref(s->retry);
-        int r = sd_event_add_time(s->event, &s->retry, CLOCK_MONOTONIC, now + s->rest, 1,
-                                  session_rest_elapsed, s);
+        int r = sd_event_add_time(s->event, &s->retry, CLOCK_MONOTONIC, now + s->backoff_usec, 1,
+                                  session_backoff_elapsed, s);
         if (r < 0)
                 session_fail_errno(s, "Cannot start a timer", r);
 
-        s->rest = MIN(s->rest * 2, SESSION_REST_MAX_USEC);
+        s->backoff_usec = MIN(s->backoff_usec * 2, SESSION_BACKOFF_MAX_USEC);
 }
 
 static const char *escape_name(uint8_t c, char buffer[static 8]) {
@@ -411,7 +411,7 @@ int session_new(const Arguments *arguments, Session **ret) {
                 return -ENOMEM;
 
         s->arguments = arguments;
-        s->rest = SESSION_REST_MIN_USEC;
+        s->backoff_usec = SESSION_BACKOFF_MIN_USEC;
         s->terminal = terminal_is_there();
         s->output.fd = -1;
         s->connection = CONNECTION_INIT(&arguments->targets);

@@ -7,18 +7,18 @@
 #include "prompt.h"
 
 /*
- * Session: a person or a script at a console, between the standard input, the connection to vspcd and the
- * standard output. What the client itself has to say goes to the standard error, what the prompt says to the
+ * Session: connects a person or a script to a console: passes data between the standard input, the connection to
+ * vspcd and the standard output. Messages of vspc-client go to the standard error, those of the prompt to the
  * terminal.
  *
- * Output that is held back or waits to be written is in one queue (Output): while it has no room nothing is
- * read from vspcd. Input waits in the connection's queue: while that has no room a pipe is not read, and
- * keys of a terminal that do not fit are refused with a bell, so that the escape character always works.
+ * Output that is held back or cannot be written yet is in one queue (Output). While it is full, nothing is read from
+ * vspcd. Input waits in the connection's queue. While that is full, a pipe is not read; but a terminal is, so that
+ * the escape character always works, and keys that do not fit are discarded with a bell.
  */
 typedef enum SessionPhase {
-        SESSION_WAITING,  /* on the way to the console, or resting before the next attempt */
+        SESSION_WAITING,  /* on the way to the console, or waiting before the next attempt */
         SESSION_ATTACHED,
-        SESSION_DRAINING, /* it is over, but not everything is written yet */
+        SESSION_DRAINING, /* over, but some output has not been written yet */
         SESSION_OVER,
 } SessionPhase;
 
@@ -39,21 +39,21 @@ struct Session {
         sd_event_source *silence;
         usec_t active_at; /* when a byte last went in or out, CLOCK_MONOTONIC */
 
-        char *vm;    /* as it was named; once attached, its id */
-        char *title; /* for people, sanitised */
+        char *vm;    /* as given by the user; once attached, its id */
+        char *title; /* sanitized, for messages */
         bool cleared;
 
         sd_event_source *retry;
-        usec_t rest;
+        usec_t backoff_usec;
         usec_t attached_at;
-        char *told;       /* the reason for waiting that was last told */
-        char *last_words; /* the message with which it ends, if it is a failure */
+        char *told;       /* the reason for waiting that was shown last */
+        char *last_words; /* the message at the end, if the session fails */
 };
 
-/* Rests between attempts to attach, doubled after each that has failed. An attempt whose connection is
- * shorter than the longest rest counts as failed. */
-#define SESSION_REST_MIN_USEC (100 * USEC_PER_MSEC)
-#define SESSION_REST_MAX_USEC (2 * USEC_PER_SEC)
+/* Pauses between attempts to attach, doubled after each failure. An attempt whose connection ends before the
+ * longest pause has passed counts as a failure. */
+#define SESSION_BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
+#define SESSION_BACKOFF_MAX_USEC (2 * USEC_PER_SEC)
 
 int session_new(const Arguments *arguments, Session **ret);
 Session *session_free(Session *s);
@@ -64,7 +64,7 @@ int session_run(Session *s);
 
 /* For the prompt: */
 
-/* Shows a message on lines of its own. */
+/* Shows a message on separate lines. */
 void session_say(Session *s, const char *format, ...) _printf_(2, 3);
 
 /* Reads from vspcd only while the output queue has room. */

@@ -5,15 +5,15 @@
 #include "trust.h"
 
 /*
- * Targets: the addresses at which vspcd may be reached, in the order in which they are tried. Names are
- * resolved here, once, before anything waits for events.
+ * Targets: the addresses of vspcd in the order in which they are tried. Names are resolved here once, before the
+ * event loop runs.
  */
 
 #define TARGET_DEFAULT_SOCKET "/run/vspc/admin.socket"
 #define TARGET_DEFAULT_PORT 13371U
 #define TARGET_DEFAULT_TLS_PORT 13372U
 
-/* If a host has more addresses, the first ones are tried. */
+/* Only the first addresses of a host are tried. */
 #define TARGETS_MAX 16U
 
 typedef struct Targets {
@@ -22,21 +22,21 @@ typedef struct Targets {
         const Trust *trust; /* borrowed; NULL: no TLS */
 } Targets;
 
-/* The local socket, and nothing else: at a port of this machine any local user may listen. */
+/* The default is the local socket only: at a port of this machine, any local user could listen. */
 void targets_default(Targets *t);
 
-/* Returns: 0, or -ENAMETOOLONG if @path is no path for a socket. */
+/* Returns: 0, or -ENAMETOOLONG if @path does not fit into a socket address. */
 int targets_local(Targets *t, const char *path);
 
-/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it, to be freed. Says what is
- * wrong with it. Returns: 0 or a negative errno. */
+/* @text: "HOST", "HOST:PORT", "::1", "[::1]:PORT". *ret_host: the HOST in it, to be freed. Returns: 0, or a
+ * negative errno after a message. */
 int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **ret_host);
 
 /* "/run/vspc/admin.socket", "192.0.2.1:13371" */
 #define TARGET_TEXT_MAX (sizeof(((struct sockaddr_un *) NULL)->sun_path) + ADDRESS_TEXT_MAX)
 const char *target_format(const SocketAddress *target, char buffer[static TARGET_TEXT_MAX]);
 
-/* Whether only this machine can be reached there */
+/* Returns: whether the target is on this machine. */
 bool target_is_of_this_machine(const SocketAddress *target);
 
 static inline bool target_is_local_socket(const SocketAddress *target) {

@@ -4,11 +4,11 @@
 #include "basic/macro.h"
 
 /*
- * The terminal at the standard input, which is raw while somebody is attached. Its settings are restored
- * however the process ends (exit(), abort(), any signal but SIGKILL), and while it is stopped. Signal
- * handlers need it, so this is a global object of the process.
+ * The terminal at the standard input, which is in raw mode while attached to a console. Its settings are restored
+ * when the process ends (exit(), abort(), any signal but SIGKILL) and while it is stopped. This is a global object,
+ * because signal handlers use it.
  *
- * While the process is in the background the terminal belongs to another one, and is not touched.
+ * While the process is in the background, the terminal belongs to another process and is not changed.
  */
 bool terminal_is_there(void);
 
@@ -19,5 +19,5 @@ void terminal_restore(void);
 /* Stops our process group, as ^Z does on a terminal that is not raw. Returns once it is continued. */
 void terminal_suspend(void);
 
-/* Writes text whose lines end with LF to @fd; if that is our terminal and raw, with CR LF. */
+/* Writes text with LF at the ends of lines to @fd; with CR LF if @fd is our terminal in raw mode. */
 void terminal_write(int fd, const char *text);

@@ -11,10 +11,10 @@
 #define VMS_MAX 65536U
 #define FIELD_MAX 128U
 
-/* Rests between attempts to connect again, doubled after each that has failed. A connection that is shorter
- * than the longest rest counts as failed. */
-#define REST_MIN_USEC (100 * USEC_PER_MSEC)
-#define REST_MAX_USEC (2 * USEC_PER_SEC)
+/* Pauses between attempts to reconnect, doubled after each failure. An attempt whose connection ends before the
+ * longest pause has passed counts as a failure. */
+#define BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
+#define BACKOFF_MAX_USEC (2 * USEC_PER_SEC)
 
 /* What an event "changed" may be about */
 static const struct {
@@ -215,7 +215,7 @@ int verb_monitor(const Arguments *a) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
         _cleanup_json_ json_t *vms = json_object();
         Watching w = {.vms = vms};
-        usec_t rest = REST_MIN_USEC;
+        usec_t backoff = BACKOFF_MIN_USEC;
 
         for (;;) {
                 usec_t began = now_monotonic();
@@ -228,11 +228,11 @@ int verb_monitor(const Arguments *a) {
                         return r < 0 ? verb_failed(&c, r, NULL) : 0;
                 }
 
-                if (now_monotonic() - began > REST_MAX_USEC)
-                        rest = REST_MIN_USEC;
+                if (now_monotonic() - began > BACKOFF_MAX_USEC)
+                        backoff = BACKOFF_MIN_USEC;
 
                 tell_waiting(&w, &c, r);
-                usleep((useconds_t) rest);
-                rest = MIN(rest * 2, REST_MAX_USEC);
+                usleep((useconds_t) backoff);
+                backoff = MIN(backoff * 2, BACKOFF_MAX_USEC);
         }
 }

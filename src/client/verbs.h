@@ -4,7 +4,7 @@
 #include "arguments.h"
 #include "connection.h"
 
-/* The verbs of vspc-client. Each says itself what has gone wrong. Returns: 0 or a negative errno. */
+/* The verbs of vspc-client. Return: 0, or a negative errno after a message. */
 int verb_list(const Arguments *a);
 int verb_show(const Arguments *a);
 int verb_attach(const Arguments *a);
@@ -14,9 +14,8 @@ int verb_monitor(const Arguments *a);
 int verb_metrics(const Arguments *a);
 int verb_log(const Arguments *a);
 
-/* Says why a call at @c has failed. @vm: as it was named; NULL: the call is not about one. Returns:
- * @error. */
+/* Shows why a call of @c has failed. @vm: as given by the user; NULL if the call is not about a VM. Returns: @error. */
 int verb_failed(const Connection *c, int error, const char *vm);
 
-/* Prints @value and a line's end. In pure ASCII: so it is exact, and no terminal obeys a name. */
+/* Prints @value and a newline. The output is pure ASCII, so that it is exact and names cannot act on a terminal. */
 int verb_print_json(const json_t *value, JsonFormat format);

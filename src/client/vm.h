@@ -7,22 +7,22 @@
 #include "admin/varlink-client.h"
 
 /*
- * VM: words for what vspcd tells about a VM and its clients, as objects VM and Client of the interface. Any
- * field of them may be missing or have another type.
+ * Prints VMs and their clients, which are objects VM and Client of the interface, in words. Any field of them may be
+ * missing or have a wrong type.
  *
- * What is printed here cannot act on a terminal. Texts that are returned are not sanitised, unless it says
- * so.
+ * The functions that print replace characters that could act on a terminal. Returned texts are not sanitized, unless
+ * stated.
  */
 
-/* Returns: @otherwise if there is no such field, or it is not a text. */
+/* Returns: the text; @otherwise if there is no such field or it is not a text. */
 const char *json_get_text(const json_t *object, const char *key, const char *otherwise);
 
-/* Returns: whether it is a number that is not negative. */
+/* Returns: whether the field is a non-negative number. */
 bool json_get_number(const json_t *object, const char *key, uint64_t *ret);
 
 void print_text(FILE *f, const char *format, ...) _printf_(2, 3);
 
-/* Values as people write them, in a buffer. Points in time are CLOCK_REALTIME here. */
+/* Format values for people, in a buffer. Times are CLOCK_REALTIME. */
 #define HUMAN_TEXT_MAX 64U
 
 /* "Sat 2025-11-22 10:48:21 CET" */
@@ -37,16 +37,16 @@ const char *human_distance(usec_t t, usec_t now, char buffer[static HUMAN_TEXT_M
 /* "999B", "1.2M" */
 const char *human_size(uint64_t bytes, char buffer[static HUMAN_TEXT_MAX]);
 
-/* "free-for-all", for what Varlink calls "free_for_all"; not sanitised */
+/* "free-for-all" for Varlink's "free_for_all"; not sanitized */
 const char *human_access(const char *access, char buffer[static HUMAN_TEXT_MAX]);
 
 /* "connected", "disconnected", "migrating", "shared". *ret_color: an escape sequence */
 const char *vm_state(const json_t *vm, const char **ret_color);
 
-/* "web01 (5012abcd-…)", sanitised and to be freed; NULL if memory is short. */
+/* Returns: "web01 (5012abcd-…)", sanitized, to be freed; NULL if memory is short. */
 char *vm_title(const json_t *vm);
 
-/* Whether user ids that vspcd tells are those of this machine */
+/* Whether user ids in replies of vspcd belong to this machine */
 typedef enum Users {
         USERS_OURS,
         USERS_FOREIGN,
@@ -58,8 +58,8 @@ void print_client(FILE *f, const json_t *client, Users users);
 /* "alice (pid 4711) holds write access since 10:48:21 (3min ago)" */
 void print_holder(FILE *f, const json_t *client, Users users);
 
-/* The client that keeps others from writing; NULL if it is not among those that are listed. */
+/* Returns: the client with write or exclusive access; NULL if it is not in the list. */
 const json_t *vm_find_writer(const json_t *vm);
 
-/* All that is known about a VM, in lines */
+/* Prints everything that is known about a VM, in lines. */
 void show_vm(FILE *f, const json_t *vm, Users users);

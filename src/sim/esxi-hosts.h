@@ -7,27 +7,27 @@
 #include "transport/tls-context.h"
 
 /*
- * EsxiHosts: the hosts of a simulation, and what all their links share. Several hosts have an address each, for a
- * site's hosts do not share one address with its 64K ports either.
+ * EsxiHosts: the simulated ESXi hosts, and what all their links share. If there are several hosts, each has an
+ * address of its own, as on a real site: one address has only 64K ports.
  */
 typedef struct EsxiLinkHandler EsxiLinkHandler;
 
-/* How the hosts' connections travel */
+/* Encryption of the hosts' connections */
 typedef enum EsxiSecurity {
         ESXI_PLAIN,
         ESXI_TELNETS,      /* TLS from the first byte */
-        ESXI_START_TLS,    /* once the concentrator asks for it */
-        ESXI_SOME_TELNETS, /* those of every other host in TLS, the others plain */
+        ESXI_START_TLS,    /* when the concentrator asks for it */
+        ESXI_SOME_TELNETS, /* TLS from the first byte for every other host */
 } EsxiSecurity;
 
-/* Where they connect to, and how they do it */
+/* Where the hosts connect to, and how */
 typedef struct EsxiHabits {
         SocketAddress concentrator;
-        unsigned count; /* of hosts; more than one: at 127.0.0.1, 127.0.0.2 and so on */
+        unsigned count; /* number of hosts; if more than one: at 127.0.0.1, 127.0.0.2 and so on */
         EsxiSecurity security;
-        bool resume;    /* TLS sessions go on from earlier ones */
-        size_t split;   /* bytes a segment; 0: as it comes */
-        bool coalesce;  /* answers wait a little for more to go with */
+        bool resume;    /* resume TLS sessions */
+        size_t split;   /* maximum of bytes in a segment; 0: no limit */
+        bool coalesce;  /* delay answers a little, to send several together */
 } EsxiHabits;
 
 typedef struct EsxiHosts {
@@ -35,17 +35,18 @@ typedef struct EsxiHosts {
         const EsxiHabits *habits;
         const EsxiLinkHandler *handler;
         TlsContext *tls;        /* NULL: plain */
-        TimeoutQueue gathering; /* how long answers wait for more */
+        TimeoutQueue gathering; /* how long answers are delayed */
         TimeoutQueue parting;   /* how long the concentrator may take to close its side */
 } EsxiHosts;
 
-/* @habits and @handler are borrowed. The concentrator's certificate is not checked. Returns: 0, or a negative errno after
- * having said what is wrong. */
+/* @habits and @handler are borrowed. The concentrator's certificate is not checked. Returns: 0 or a negative
+ * errno; errors are logged. */
 int esxi_hosts_init(EsxiHosts *hosts, Poller *poller, const EsxiHabits *habits, const EsxiLinkHandler *handler);
 void esxi_hosts_done(EsxiHosts *hosts);
 
-/* Begins to connect from the host of this number, which counts round. Returns: a descriptor, or a negative errno. */
+/* Begins to connect from the host with this number, modulo the number of hosts. Returns: a descriptor or a
+ * negative errno. */
 int esxi_hosts_connect(const EsxiHosts *hosts, unsigned host);
 
-/* Whether that host speaks TLS from the first byte. */
+/* Returns: whether that host uses TLS from the first byte. */
 bool esxi_hosts_speaks_telnets(const EsxiHosts *hosts, unsigned host);

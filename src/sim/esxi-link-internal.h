@@ -3,40 +3,40 @@
 
 #include "esxi-link.h"
 
-/* What an EsxiLink is made of, for those who work on it: esxi-link.c, esxi-dialogue.c, and the timers in esxi-hosts.c. */
+/* The members of EsxiLink, for esxi-link.c, esxi-dialogue.c and the timers in esxi-hosts.c. */
 
-/* How far it is with option 37 */
+/* The state of option 37 (AUTHENTICATION) */
 typedef enum EsxiSettlement {
         SETTLEMENT_OFFERED,
-        SETTLEMENT_AGREED,   /* DO 37 came: SEND will follow */
-        SETTLEMENT_STARTING, /* START has been said: ACCEPTED will follow */
+        SETTLEMENT_AGREED,   /* DO 37 was received, SEND is expected */
+        SETTLEMENT_STARTING, /* START was sent, ACCEPTED is expected */
         SETTLEMENT_DONE,
 } EsxiSettlement;
 
 struct EsxiLink {
         EsxiHosts *hosts;
-        void *owner; /* NULL: freed by its owner, to be freed as soon as the call on the stack is over */
+        void *owner; /* NULL: freed by the owner, to be really freed when the handler on the stack returns */
         Timeout timeout; /* in hosts->gathering or hosts->parting */
 
         uint8_t settlement; /* EsxiSettlement */
-        bool vmware_asked;  /* DO 232 came before authentication was settled */
+        bool vmware_asked;  /* DO 232 was received before option 37 was settled */
         bool introduced;
         bool named;
         bool uart_set;
         bool live;
         bool parting;  /* everything has been written */
-        bool shut;     /* … and sent, or can no longer be */
+        bool shut;     /* … and has been sent or cannot be sent any more */
         bool busy;     /* a handler may be on the stack */
         bool ended;
-        int error; /* that sending failed with */
+        int error; /* of sending */
 
-        TelnetConnection telnet; /* last, see there */
+        TelnetConnection telnet; /* must be last, see there */
 };
 
-/* Offers what is offered first. Returns: 0 or a negative errno. */
+/* Sends the first offers. Returns: 0 or a negative errno. */
 int esxi_link_offer(EsxiLink *link);
 
-/* From here on in TLS, where telnet begins anew: offers what is offered first. Returns: 0 or a negative errno. */
+/* Begins TLS, in which telnet starts from the beginning, and sends the first offers. Returns: 0 or a negative errno. */
 int esxi_link_start_tls(EsxiLink *link);
 
 /* What the concentrator says is answered, and the owner is told what it is to know. See TelnetHandler; ESXI_LINK_E_CLOSED: the
@@ -47,7 +47,7 @@ int esxi_link_command(TelnetConnection *t, uint8_t command);
 int esxi_link_negotiate(TelnetConnection *t, const TelnetEvent *event);
 int esxi_link_subnegotiate(TelnetConnection *t, const TelnetEvent *event);
 
-/* Queues how a guest sets up its serial port. Returns: 0, -ENOBUFS, -ENOMEM. */
+/* Queues the settings that a guest makes for its serial port. Returns: 0, -ENOBUFS, -ENOMEM. */
 int esxi_link_put_uart(EsxiLink *link);
 
 void esxi_link_gathered(Timeout *t);

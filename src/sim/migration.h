@@ -4,13 +4,13 @@
 #include "esxi-link.h"
 
 /*
- * Migration: one vMotion of a VM, with the connection of the host that it moves to.
+ * Migration: one vMotion of a VM, with the connection of the target host.
  *
- *   BEGUN      BEGIN has been sent on the source; GOAHEAD or NOTNOW is to come
- *   OPENING    the target connects and presents sequence and secret; PEER-OK is to come
- *   ACCEPTED   the VM is stunned: the source sends what it has, then the target sends COMPLETE
+ *   BEGUN      the source has sent BEGIN; GOAHEAD or NOTNOW is expected
+ *   OPENING    the target connects and sends the sequence and the secret; PEER-OK is expected
+ *   ACCEPTED   the VM is paused: the source sends its remaining output, then the target sends COMPLETE
  *
- * The guest goes on writing to the source until ACCEPTED.
+ * Until ACCEPTED, the guest writes to the source.
  */
 typedef struct Migration Migration;
 typedef struct VM VM;
@@ -20,13 +20,13 @@ typedef struct VM VM;
 
 /* Returns: 0 or a negative errno. vm->migration is set. */
 int migration_begin(VM *vm);
-/* Without a word to anybody; the target's connection is closed. */
+/* Sends nothing; the target's connection is closed. */
 Migration *migration_free(Migration *m);
 
-/* GOAHEAD, NOTNOW or PEER-OK on any link of @vm, which may have no migration at all. */
+/* Handles GOAHEAD, NOTNOW or PEER-OK from any link of @vm, which may have no migration. */
 void migration_answer(VM *vm, EsxiLink *link, const VMwareSuboption *s);
 
-/* The target says who it is. */
+/* Identifies the target to the concentrator. */
 int migration_introduce(Migration *m);
 
 bool migration_holds_output(const Migration *m);

@@ -6,15 +6,15 @@
 #include "transport/poller.h"
 
 /*
- * RemoteGuest: a guest that runs in another program, whose serial port is a telnet server (--serial): QEMU's
- * "-serial telnet:HOST:PORT,server". Bytes and breaks travel both ways. All 256 bytes do, but QEMU (seen with 7.2) does
- * not double a 0xFF that its guest writes, as telnet has it: that byte and the next one are lost.
+ * RemoteGuest: a guest that runs in another program and whose serial port is a telnet server (--serial), such as QEMU
+ * with "-serial telnet:HOST:PORT,server". Data and breaks are passed in both directions. All byte values work, except
+ * that QEMU (seen with 7.2) does not double a 0xFF written by its guest: that byte and the next one are lost.
  *
- * The connection is made again a second after it has ended or failed, so the machine may come later than the VM, and
- * may be switched off and on. While there is no machine, what clients type is lost, as it is at any serial port.
+ * It connects again one second after the connection has ended or failed, so the machine may be started later than the
+ * VM, and restarted. While there is no machine, what clients type is lost, as with any serial port.
  *
- * A machine whose output nobody takes waits. If a machine does not read what clients type, its backlog grows: the owner
- * looks at that and stops reading from clients.
+ * If nobody reads its output, the machine blocks. If the machine does not read its input, the backlog grows: the
+ * owner checks it and stops reading from clients.
  */
 typedef struct RemoteGuest RemoteGuest;
 
@@ -23,14 +23,14 @@ int remote_guest_new(Poller *poller, const SocketAddress *address, const GuestHa
                      RemoteGuest **ret);
 RemoteGuest *remote_guest_free(RemoteGuest *g);
 
-/* Returns: how many bytes it has written, 0 if there are none now; readable() is called once there are some. */
+/* Returns: the number of bytes read, 0 if there are none now; then readable() is called when there are some. */
 size_t remote_guest_read(RemoteGuest *g, uint8_t *data, size_t n);
 
-/* Queues all of @data, or a break. While the backlog is less than REMOTE_GUEST_BACKLOG_HIGH there is room for one read of
- * each of two connections. If there is no room, the connection ends. */
+/* Queue all of @data, or a break. If the backlog is less than REMOTE_GUEST_BACKLOG_HIGH, there is room for one
+ * read from each of two connections. If there is no room, the connection is closed. */
 void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n);
 void remote_guest_send_break(RemoteGuest *g);
 
-/* Bytes that the machine has not taken yet; writable() is called when they get fewer. */
+/* The number of bytes that the machine has not taken yet. writable() is called when it gets smaller. */
 #define REMOTE_GUEST_BACKLOG_HIGH 65536U
 size_t remote_guest_backlog(const RemoteGuest *g);

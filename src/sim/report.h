@@ -6,10 +6,10 @@
 #include "basic/parse.h"
 
 /*
- * Report: what has been counted and measured in a simulation, and how it is told at its end.
+ * Report: counters and measurements of a simulation, and their output at its end.
  */
 
-/* Durations, of which percentiles are wanted. Beyond a million the later ones are not kept. */
+/* Durations for computing percentiles. Only the first million is kept. */
 #define SAMPLES_MAX 1000000U
 
 typedef struct Samples {
@@ -24,21 +24,21 @@ double samples_percentile_ms(Samples *s, double percent);
 void samples_clear(Samples *s);
 
 typedef struct Report {
-        unsigned vms, connected; /* connected: WILL-PROXY'ed and named */
+        unsigned vms, connected; /* connected: WILL-PROXY was received and the name was sent */
         uint64_t handshakes_done, handshakes_failed;
-        usec_t first_attempt, last_handshake; /* the last of as many as there are VMs; CLOCK_MONOTONIC */
+        usec_t first_attempt, last_handshake; /* of the first as many handshakes as there are VMs; CLOCK_MONOTONIC */
         Samples handshake;
 
-        uint64_t lost, dropped; /* connections: not by us, by us */
+        uint64_t lost, dropped; /* connections closed by the concentrator, and by us */
 
         uint64_t vmotions_begun, vmotions_completed, vmotions_aborted, vmotions_refused, vmotions_failed;
         Samples goahead;
 
         uint64_t bytes_sent, bytes_received, breaks;
-        uint64_t hash_sent, hash_received; /* FNV-1a; only with one VM */
+        uint64_t hash_sent, hash_received; /* FNV-1a; only if there is one VM */
 
         uint64_t violations; /* of the protocol, by the concentrator */
-        bool failed;         /* a handshake failed and was not made up for */
+        bool failed;         /* a handshake has failed, and its VM has not connected since */
 } Report;
 
 typedef enum ReportFormat {
@@ -49,8 +49,8 @@ typedef enum ReportFormat {
 void report_init(Report *r, unsigned vms);
 void report_done(Report *r);
 
-/* One that has begun at @since is done. */
+/* Counts a completed handshake that has begun at @since. */
 void report_handshake(Report *r, usec_t since);
-/* While they came in one go: reconnects later on are not counted. */
+/* Only the first handshake of each VM is counted, not reconnects. */
 double report_handshakes_per_second(const Report *r);
 void report_print(Report *r, FILE *f, ReportFormat format);

@@ -7,9 +7,9 @@
 #include "sim-options.h"
 
 /*
- * SerialOutput: what a VM's guest writes to its serial port: numbered lines, a file, what a program or a machine
- * elsewhere says, and what clients have typed if it is to be echoed. One sequence of bytes, taken from piece by piece by
- * whichever connection the VM has.
+ * SerialOutput: the output of a VM's guest: numbered lines, a file, the output of a program or of another machine,
+ * and the echo of what clients type (--echo). It is one sequence of bytes, from which the VM's present connection
+ * takes pieces.
  */
 #define SERIAL_OUTPUT_NAME 20U /* bytes of the VM's name in each line */
 
@@ -19,28 +19,28 @@ typedef struct SerialOutput {
         GuestProgram *program;   /* borrowed */
         RemoteGuest *remote;     /* borrowed */
         int source_fd;           /* borrowed */
-        Watch *source_watch;     /* borrowed; NULL: a file, which is read at our own offset */
+        Watch *source_watch;     /* borrowed; NULL: a regular file, which is read at @offset */
         Poller *poller;
 
         Buffer echo;
-        uint64_t offset;         /* bytes taken, echo not counted */
-        usec_t since;            /* the allowance was reckoned up then; 0: not yet */
-        uint64_t allowance;      /* bytes that --rate permits, up to then */
-        bool ended;              /* --source or --bytes: there will be no more */
+        uint64_t offset;         /* bytes taken, without echo */
+        usec_t since;            /* when the allowance was last updated; 0: never */
+        uint64_t allowance;      /* bytes that --rate permitted at that time */
+        bool ended;              /* the end of --source or --bytes has been reached */
 } SerialOutput;
 
-/* Bytes of echo that may wait to be taken before the guest stops reading. */
+/* If more bytes of echo wait, the guest stops reading. */
 #define SERIAL_OUTPUT_ECHO_HIGH 65536U
 
 /* @name: the VM's. */
 void serial_output_init(SerialOutput *o, const SimOptions *options, const char *name);
 void serial_output_done(SerialOutput *o);
 
-/* Returns: how many bytes there are now. If there are none, what they come from is watched, unless it is
- * time that brings them. */
+/* Returns: the number of bytes taken. If there are none now, their source is watched, unless --rate limits the
+ * output. */
 size_t serial_output_take(SerialOutput *o, usec_t now, uint8_t *data, size_t n);
 
-/* Whether all has been taken that there ever will be. */
+/* Returns: whether the output has ended and everything was taken. */
 static inline bool serial_output_is_over(const SerialOutput *o) {
         return o->ended && o->echo.size == 0;
 }

@@ -5,7 +5,7 @@
 #include "esxi-hosts.h"
 
 /*
- * SimOptions: what vspc-sim was asked to play, as read from its command line. Strings are argv's.
+ * SimOptions: the parsed command line of vspc-sim. Strings point into argv.
  */
 typedef struct SimOptions {
         EsxiHabits hosts;
@@ -17,13 +17,13 @@ typedef struct SimOptions {
         unsigned count;
         const char *name;
         uint8_t uuid[16];     /* of the first one */
-        bool uuid_given;      /* else it is made from the name */
+        bool uuid_given;      /* if false, it is derived from the name */
         const char *uri;
         char direction;       /* VMWARE_DIRECTION_* */
 
         /* What their guests do with the serial port */
-        uint64_t rate;        /* bytes a second and VM; RATE_NONE, RATE_MAX */
-        uint64_t bytes;       /* per VM, then its output ends; UINT64_MAX: never */
+        uint64_t rate;        /* bytes per second for each VM; RATE_NONE, RATE_MAX */
+        uint64_t bytes;       /* after which a VM's output ends; UINT64_MAX: never */
         const char *source, *sink;
         const char *command;
         bool echo, pipe, exec_once;
@@ -33,8 +33,8 @@ typedef struct SimOptions {
         /* vMotion */
         usec_t vmotion_every; /* USEC_INFINITY: none */
         uint64_t n_vmotions;  /* in total */
-        unsigned abort_each;  /* every so manieth is aborted; 0: none */
-        bool begin_early;     /* a BEGIN before the identity is known, to provoke NOTNOW */
+        unsigned abort_each;  /* each vMotion with a multiple of this number is aborted; 0: none */
+        bool begin_early;     /* send BEGIN before the VM is identified, to provoke NOTNOW */
 
         bool dead;            /* nothing is read after the handshake */
 
@@ -46,11 +46,10 @@ typedef struct SimOptions {
 #define RATE_MAX UINT64_MAX
 #define SIM_NAME_MAX 200U /* bytes of --name */
 
-/* Whether the guests' output has an end. */
+/* Returns: whether the output of the guests ends. */
 static inline bool sim_options_output_ends(const SimOptions *o) {
         return o->source || o->bytes != UINT64_MAX;
 }
 
-/* Returns: 1 to go on, 0 if all has been done (--help, --version), or a negative errno after having said on
- * stderr what is wrong. */
+/* Returns: 1 to continue, 0 to exit (--help, --version), or a negative errno; errors are shown on stderr. */
 int sim_options_parse(int argc, char **argv, SimOptions *ret);

@@ -79,7 +79,7 @@ static void vm_wait(Simulation *s, VM *vm) {
         DL_APPEND(s->waiting, vm);
 }
 
-static void on_rested(Timeout *t) {
+static void on_backoff_elapsed(Timeout *t) {
         VM *vm = container_of(t, VM, timeout);
 
         vm_wait(vm->simulation, vm);
@@ -118,8 +118,8 @@ void simulation_vm_disconnected(Simulation *s, VM *vm) {
                 vm->state = VM_GONE;
                 s->n_gone++;
         } else {
-                vm->state = VM_RESTING;
-                timeout_start(&s->rests, &vm->timeout);
+                vm->state = VM_BACKOFF;
+                timeout_start(&s->backoffs, &vm->timeout);
         }
 
         connect_waiting(s);
@@ -187,7 +187,7 @@ static int add_timeouts(Simulation *s) {
                 usec_t duration;
                 TimeoutHandler handler;
         } queues[] = {
-                {&s->rests, o->reconnect, on_rested},
+                {&s->backoffs, o->reconnect, on_backoff_elapsed},
                 {&s->handshakes, SIMULATION_HANDSHAKE_USEC, vm_handshake_elapsed},
                 {&s->migration_limits, MIGRATION_LIMIT_USEC, migration_limit_elapsed},
                 {&s->migration_pauses, MIGRATION_PAUSE_USEC, migration_pause_elapsed},
@@ -280,7 +280,7 @@ void simulation_done(Simulation *s) {
                 vm_done(&s->vms[i]);
         free(s->vms);
 
-        timeout_queue_done(&s->rests);
+        timeout_queue_done(&s->backoffs);
         timeout_queue_done(&s->handshakes);
         timeout_queue_done(&s->migration_limits);
         timeout_queue_done(&s->migration_pauses);

@@ -37,7 +37,7 @@ typedef VspcBackend StoreBackend;
 
 /* After it has written everything, the thread sleeps for this time. When thousands of VMs change, it takes the
  * lock and a processor from the event loop 200 times in a second at most, and not for each VM. */
-#define STORE_REST_USEC (5 * USEC_PER_MSEC)
+#define STORE_BATCH_PAUSE_USEC (5 * USEC_PER_MSEC)
 
 extern const StoreBackend store_memory;
 extern const StoreBackend store_file;

@@ -254,7 +254,7 @@ static void queue_rest(WriteQueue *q) {
                 return;
 
         worker_unlock(&q->worker);
-        nanosleep(&(struct timespec){.tv_nsec = STORE_REST_USEC * 1000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = STORE_BATCH_PAUSE_USEC * 1000}, NULL);
         worker_lock(&q->worker);
 }
 

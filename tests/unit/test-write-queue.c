@@ -282,7 +282,7 @@ static void test_changes_in_quick_succession_are_few_writes(_unused_ void **stat
         usec_t begin = now_monotonic();
         char name[16] = "";
 
-        for (unsigned i = 0; i < 1000 || now_monotonic() < begin + 10 * STORE_REST_USEC; i++) {
+        for (unsigned i = 0; i < 1000 || now_monotonic() < begin + 10 * STORE_BATCH_PAUSE_USEC; i++) {
                 snprintf(name, sizeof name, "%u", i);
                 put("a", name, 1);
         }
@@ -291,7 +291,7 @@ static void test_changes_in_quick_succession_are_few_writes(_unused_ void **stat
         unsigned n = 0;
         for (size_t i = 0; i < fake.n_calls; i++)
                 n += fake.calls[i][0] == '+';
-        assert_in_range(n, 1, 2 + (now_monotonic() - begin) / STORE_REST_USEC);
+        assert_in_range(n, 1, 2 + (now_monotonic() - begin) / STORE_BATCH_PAUSE_USEC);
         finish();
 }
 
