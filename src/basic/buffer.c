@@ -11,8 +11,8 @@ uint8_t *buffer_reserve(Buffer *b, size_t n) {
         if (b->allocated - b->begin - b->size >= n && b->memory)
                 return b->memory + b->begin + b->size;
 
-        /* Moving down pays only once at least half is free, else a long queue would be copied again and
-         * again for a few bytes. */
+        /* Move the queue to the beginning only if at least half of the memory is free: otherwise a long queue
+         * would be copied again and again for a few bytes. */
         if (b->memory && b->begin >= b->size && b->allocated - b->size >= n) {
                 memmove(b->memory, b->memory + b->begin, b->size);
                 b->begin = 0;
@@ -23,7 +23,7 @@ uint8_t *buffer_reserve(Buffer *b, size_t n) {
         while (allocated < b->size + n)
                 allocated *= 2;
 
-        /* Not realloc(): what has been consumed need not be copied. */
+        /* Not realloc(): consumed bytes need not be copied. */
         uint8_t *memory = malloc(allocated);
         if (!memory)
                 return NULL;

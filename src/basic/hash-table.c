@@ -46,7 +46,7 @@ uint64_t siphash24(const void *data, size_t n, const uint64_t key[static 2]) {
                 siphash_word(v, le64toh(word));
         }
 
-        /* What is left of it, and its length in the highest byte */
+        /* The remaining bytes, and the length in the highest byte */
         memcpy(&last, p, n % 8);
         siphash_word(v, le64toh(last) | (uint64_t) n << 56);
 
@@ -57,7 +57,7 @@ uint64_t siphash24(const void *data, size_t n, const uint64_t key[static 2]) {
 
 static uint64_t process_key[2];
 
-/* Like systemd for its own tables: what the kernel has, even if that is in the first second after a boot. */
+/* As systemd does for its own tables: take the kernel's random numbers even directly after a boot. */
 static void make_process_key(void) {
         if (getrandom(process_key, sizeof process_key, GRND_INSECURE) != sizeof process_key)
                 abort();

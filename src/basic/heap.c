@@ -9,7 +9,7 @@ static void heap_put(Heap *h, HeapNode *node, size_t i) {
         node->place = i + 1;
 }
 
-/* Puts @node at the free index @i, or further up, moving those down that come after it. */
+/* Puts @node at the free index @i, or further up, and moves nodes down that come after it. */
 static void heap_rise(Heap *h, HeapNode *node, size_t i) {
         while (i > 0 && h->precedes(node, h->nodes[(i - 1) / 2])) {
                 heap_put(h, h->nodes[(i - 1) / 2], i);
@@ -19,7 +19,8 @@ static void heap_rise(Heap *h, HeapNode *node, size_t i) {
         heap_put(h, node, i);
 }
 
-/* Makes the index @i free for @node, or one further down, moving those up that come before it. Returns: the free index. */
+/* Makes the index @i, or one further down, free for @node by moving nodes up that come before it. Returns: the
+ * free index. */
 static size_t heap_sink(Heap *h, const HeapNode *node, size_t i) {
         for (size_t child; (child = 2 * i + 1) < h->n; i = child) {
                 if (child + 1 < h->n && h->precedes(h->nodes[child + 1], h->nodes[child]))

@@ -15,8 +15,8 @@ static const char *skip_space(const char *s) {
 }
 
 /*
- * Reads one "NUMBER[.FRACTION]UNIT" of the table @units, whose first entry is what a bare number means, and
- * moves @s behind it. The table is searched in order: longer names first.
+ * Parses one "NUMBER[.FRACTION]UNIT" with the table @units, and moves @s behind it. The first entry applies to numbers
+ * without a unit. The table is searched in order, so longer names must come first.
  */
 static int parse_quantity(const char **s, const Unit *units, size_t n_units, uint64_t *ret) {
         const char *p = skip_space(*s);
@@ -30,7 +30,7 @@ static int parse_quantity(const char **s, const Unit *units, size_t n_units, uin
                     __builtin_add_overflow(whole, (uint64_t) (*p - '0'), &whole))
                         return -ERANGE;
 
-        /* The fraction in billionths; what is finer makes no difference to any unit here. */
+        /* The fraction in billionths: more digits make no difference for these units. */
         uint64_t billionths = 0;
         if (*p == '.') {
                 if (!isdigit((unsigned char) p[1]))

@@ -24,7 +24,7 @@ size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
                 c = c << 6 | (p[i] & 0x3f);
         }
 
-        /* Overlong forms, surrogates and what lies beyond Unicode are not UTF-8. */
+        /* Overlong forms, surrogates and values beyond Unicode are not UTF-8. */
         if (c < least[length] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
                 return 0;
 
@@ -32,7 +32,7 @@ size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret) {
         return length;
 }
 
-/* Noncharacters are valid UTF-8, but journalctl takes text that has one for binary data. */
+/* Noncharacters are valid UTF-8, but journalctl takes text that contains one for binary data. */
 bool text_is_harmless(uint32_t c) {
         return (c & 0xfffe) != 0xfffe && !(c >= 0xfdd0 && c <= 0xfdef) &&
                !(c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x2028 && c <= 0x202e) ||

@@ -32,8 +32,8 @@ usec_t timeout_deadline(const Timeout *t) {
         return __builtin_add_overflow(t->since, duration, &sum) ? USEC_INFINITY : sum;
 }
 
-/* Sets the timer for the oldest. A timer that turns out to be early, because what it was set for has been
- * stopped, sets itself again: stopping need not touch it. */
+/* Sets the timer for the oldest timeout. Stopping a timeout does not change the timer: if it elapses too early, it is
+ * set again. */
 static void timeout_queue_arm(TimeoutQueue *q) {
         if (!q->oldest || q->duration == USEC_INFINITY) {
                 (void) sd_event_source_set_enabled(q->timer, SD_EVENT_OFF);
@@ -48,7 +48,8 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ usec_t usec, void
         TimeoutQueue *q = userdata;
         usec_t now = event_now(q->event);
 
-        /* What has elapsed all at once, as may be after a host has gone, takes turns with everything else. */
+        /* Many timeouts can elapse at the same time, for example after a host has failed: handle other
+         * events in between. */
         usec_t end = now_monotonic() + TIMEOUT_TURN_USEC;
 
         while (q->oldest && timeout_deadline(q->oldest) <= now) {
@@ -67,8 +68,8 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ usec_t usec, void
 int timeout_queue_init(TimeoutQueue *q, sd_event *event, usec_t duration, TimeoutHandler handler) {
         *q = (TimeoutQueue){.event = event, .duration = duration, .handler = handler};
 
-        /* Half a millisecond of accuracy: with the default of 250 ms a telnet handshake of half a second
-         * could become three quarters of one. */
+        /* Half a millisecond of accuracy: with the default of 250 ms, half a second for a telnet handshake
+         * could become three quarters of a second. */
         int r = sd_event_add_time(event, &q->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC / 2, on_timer, q);
         if (r < 0)
                 return r;
@@ -111,7 +112,7 @@ void timeout_start_ago(TimeoutQueue *q, Timeout *t, usec_t ago) {
         timeout_start(q, t);
         t->since -= ago;
 
-        /* The list is in the order of these times; its head's prev is its tail. */
+        /* The list is sorted by these times; prev of its head is its tail. */
         Timeout *before = t;
         while (before != q->oldest && (int64_t) (before->prev->since - t->since) > 0)
                 before = before->prev;

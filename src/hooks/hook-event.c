@@ -5,7 +5,7 @@
 
 #include "hook-event.h"
 
-/* The most variables that one event has */
+/* The maximum number of variables of an event */
 #define VARIABLES_MAX 9U
 
 static const char *const type_names[] = {
@@ -67,7 +67,7 @@ static size_t count(char *const *strings) {
         return n;
 }
 
-/* What a service manager tells the daemon that it starts, and nobody else; and what is ours to give. */
+/* Variables that a service manager sets only for the daemon itself, and those that hooks get from us */
 static bool is_ours(const char *variable) {
         static const char *const prefixes[] = {
                 "CREDENTIALS_DIRECTORY=", "FDSTORE=", "JOURNAL_STREAM=", "LISTEN_", "MAINPID=",
@@ -162,7 +162,7 @@ char *hook_event_json(const HookEvent *e) {
         return text && asprintf(&line, "%s\n", text) >= 0 ? line : NULL;
 }
 
-/* What vspcd has made fit for people has none of these, and a hook's environment and the log must not. */
+/* vspcd has removed control characters; check it, because the environment of hooks and the log must not contain any. */
 static bool is_text(const char *s) {
         for (; s && *s; s++)
                 if ((unsigned char) *s < ' ' || *s == 0x7f)

@@ -12,7 +12,7 @@
 #define HOOKS_PATH_VARIABLE "VSPC_HOOKS_PATH"
 #define HOOKS_PATH_DEFAULT "/etc/vspc/hooks.d:/usr/lib/vspc/hooks.d"
 
-/* Files of all folders that are looked at: a folder with more is not one of hooks. */
+/* The maximum number of files in all folders: a folder with more does not contain hooks. */
 #define CANDIDATES_MAX 1024U
 
 typedef struct Candidate {
@@ -33,7 +33,7 @@ static void candidates_done(Candidates *c) {
         free(c->candidate);
 }
 
-/* What editors and package managers leave beside the file that counts */
+/* Files that editors and package managers leave beside the real file */
 static bool is_hidden_or_backup(const char *name) {
         static const char *const endings[] = {
                 "~", ".bak", ".old", ".orig", ".swp", ".tmp",
@@ -97,12 +97,12 @@ static int compare_candidates(const void *a, const void *b) {
         return strcmp(x->name, y->name) ?: (x->folder > y->folder) - (x->folder < y->folder);
 }
 
-/* Whether it is there only to hide its namesakes. */
+/* Returns: whether the file only hides files with the same name in other folders. */
 static bool is_mask(const struct stat *st) {
         return S_ISCHR(st->st_mode) || (S_ISREG(st->st_mode) && st->st_size == 0);
 }
 
-/* Whether it is a hook. What was meant to be one and cannot be is logged. */
+/* Returns: whether the file is a hook. A file that was probably meant to be one, but cannot be run, is logged. */
 static bool is_hook(const char *path) {
         const char *why = NULL;
         struct stat st;
@@ -131,8 +131,8 @@ static bool is_hidden_by_last(const Candidates *c, size_t i) {
         return i > 0 && streq(c->candidate[i].name, c->candidate[i - 1].name);
 }
 
-/* In the order of precedence, namesakes beside each other. Returns: 0; or a negative errno if memory is short or, with
- * @failed, which folder could not be read: the others have been. */
+/* Sorted by name; of files with the same name, the one with precedence comes first. Returns: 0; or a negative errno if
+ * memory is short or a folder, *failed, could not be read; then the other folders have been read. */
 static int candidates_collect(Candidates *c, char **failed) {
         const char *path = secure_getenv(HOOKS_PATH_VARIABLE) ?: HOOKS_PATH_DEFAULT;
         size_t number = 0;
@@ -162,7 +162,7 @@ bool hook_list_has_candidates(void) {
         struct stat st;
 
         if (candidates_collect(&c, &failed) < 0)
-                return true; /* whoever loads them says what is wrong */
+                return true; /* hook_list_load() logs errors */
 
         for (size_t i = 0; i < c.n; i++)
                 if (!is_hidden_by_last(&c, i) && (stat(c.candidate[i].path, &st) < 0 || !is_mask(&st)))

@@ -7,7 +7,7 @@
 #include "console/message.h"
 #include "hook-log.h"
 
-/* Bytes of a VM's name in a message; the field has all of it. */
+/* The maximum of bytes of a VM's name in a message; the field contains the whole name. */
 #define LABEL_MAX 128U
 
 void hook_log_report(HookLog *l) {

@@ -9,8 +9,8 @@
 
 #include "hook-process.h"
 
-/* What is read at a time, and how much of what is still in the pipe when the hook has ended: a pipe holds 64 KiB,
- * and who has escaped from its group may go on writing. */
+/* The size of a read, and the maximum that is read from the pipe after the hook has ended: a pipe holds 64 KiB, and a
+ * process that has left the process group may continue writing. */
 #define READ_SIZE 4096U
 #define READ_LAST_MAX (128U * 1024U)
 
@@ -27,11 +27,11 @@ static void process_close(HookProcess *p) {
 }
 
 static void process_signal(const HookProcess *p, int signal) {
-        /* Until it has been waited for, its number is nobody else's. */
+        /* The pid is not reused before it has been waited for. */
         (void) kill(-p->pid, signal);
 }
 
-/* Returns: bytes read, 0 at the end or if there is none for now. */
+/* Returns: the number of bytes read; 0 at the end, or if there is no data now. */
 static size_t process_read(HookProcess *p) {
         char data[READ_SIZE];
 
@@ -53,7 +53,7 @@ static int on_output(_unused_ sd_event_source *source, _unused_ int fd, _unused_
 static void process_report(HookProcess *p, const siginfo_t *info) {
         HookOutput *o = &p->output;
 
-        if (p->timed_out) /* and said so */
+        if (p->timed_out) /* and has been logged */
                 return;
 
         if (info->si_code != CLD_EXITED)
@@ -97,7 +97,7 @@ static int on_timeout(sd_event_source *source, _unused_ usec_t usec, void *userd
                          o->path);
         p->timed_out = true;
         process_signal(p, SIGTERM);
-        process_signal(p, SIGCONT); /* one that is stopped takes no signal */
+        process_signal(p, SIGCONT); /* a stopped process takes no signal */
 
         (void) sd_event_source_set_time_relative(source, HOOK_PROCESS_GRACE_USEC);
         (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -109,7 +109,7 @@ void hook_process_kill(HookProcess *p) {
         process_signal(p, SIGKILL);
 }
 
-/* The event as a file: unlike a pipe it needs nobody who goes on writing. */
+/* Returns: a file with the event. Unlike a pipe, it needs nobody to write into it later. */
 static int make_input(const char *json) {
         _cleanup_close_ int fd = memfd_create("vspc-event", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
         if (fd < 0 && errno == EINVAL) /* Linux before 6.3 */
@@ -215,7 +215,7 @@ int hook_process_start(HookProcess *p, sd_event *loop, const HookCommand *comman
 
         r = process_watch(p, loop);
         if (r < 0) {
-                /* One that nobody watches must not run. */
+                /* It must not run without being watched. */
                 process_signal(p, SIGKILL);
                 (void) waitpid(p->pid, NULL, 0);
                 p->pid = 0;

@@ -5,8 +5,8 @@
 #include "basic/hash-table.h"
 #include "hook-queue.h"
 
-/* Two connections or disconnections, a vMotion and a new name, after vm-added; and all that once more before it,
- * of the VM that has been removed. */
+/* After vm-added: two connections or disconnections, a vMotion and a rename; and before it the same for the VM that has
+ * been removed. */
 #define PENDING_MAX 10U
 
 #define MASK(type) (1U << (type))
@@ -22,26 +22,26 @@ typedef struct Pending {
 struct HookVM {
         UT_hash_handle handle; /* by facts.id */
         HookVM *prev, *next;   /* of those that are ready */
-        HookEvent facts;       /* the newest; without what is an event's own */
+        HookEvent facts;       /* the latest facts, without those of a single event */
         size_t size;           /* of facts */
         Pending pending[PENDING_MAX];
         unsigned n_pending;
-        bool busy;  /* hooks are being told of an event */
-        bool ready; /* something waits, and it is not busy */
+        bool busy;  /* hooks are being run for an event */
+        bool ready; /* events wait, and it is not busy */
 };
 
 static size_t pending_size(const char *old_name) {
         return old_name ? strlen(old_name) + 1 : 0;
 }
 
-/* Takes it out of the count, and what it has with it. */
+/* Removes a waiting event from the counters, and frees its name. */
 static void pending_done(HookQueue *q, Pending *p) {
         q->size -= pending_size(p->old_name);
         q->n_pending--;
         free(p->old_name);
 }
 
-/* Takes what is of the types in @mask out of the VM's events from @begin on. */
+/* Removes events of the types in @mask from the VM's events from @begin on. */
 static unsigned vm_discard(HookQueue *q, HookVM *vm, unsigned begin, unsigned mask) {
         unsigned n = begin;
 
@@ -69,8 +69,8 @@ static unsigned vm_count(const HookVM *vm, unsigned begin, unsigned mask) {
         return n;
 }
 
-/* Takes over @old_name, unless it fails: more wait than can be, were nothing ever missed. But while there are no hooks
- * nothing is told. */
+/* Takes over @old_name if it succeeds. It fails if too many events wait, which is only possible if events were
+ * missed while there were no hooks. */
 static int vm_append(HookQueue *q, HookVM *vm, HookEventType type, usec_t time, char *old_name) {
         if (vm->n_pending >= PENDING_MAX)
                 return -ENOBUFS;
@@ -81,7 +81,7 @@ static int vm_append(HookQueue *q, HookVM *vm, HookEventType type, usec_t time, 
         return 0;
 }
 
-/* Brings up to date what follows from what waits and what is being told; frees it if neither is. */
+/* Updates the state of the VM after a change of its events, and frees it if nothing waits and nothing is being run. */
 static void vm_settle(HookQueue *q, HookVM *vm) {
         bool ready = vm->n_pending > 0 && !vm->busy;
 
@@ -100,7 +100,7 @@ static void vm_settle(HookQueue *q, HookVM *vm) {
         free(vm);
 }
 
-/* A VM that has been removed and is there again begins anew: nothing is merged across that. */
+/* Events before and after vm-removed are not merged. */
 static unsigned vm_life_begin(const HookVM *vm) {
         unsigned i = vm->n_pending;
 
@@ -170,7 +170,7 @@ static int vm_add(HookQueue *q, HookVM *vm, const HookEvent *e) {
         return vm_append(q, vm, e->type, e->time, NULL);
 }
 
-/* Those of @e, if there is room for them. */
+/* Updates the facts from @e, if there is room for them. */
 static int vm_update_facts(HookQueue *q, HookVM *vm, const HookEvent *e) {
         HookEvent facts = *e;
 
@@ -179,14 +179,14 @@ static int vm_update_facts(HookQueue *q, HookVM *vm, const HookEvent *e) {
         if (size > vm->size && size - vm->size > HOOK_QUEUE_MAX - q->size)
                 return -ENOBUFS;
 
-        /* Who was connected last is told with what waits. */
+        /* The last peer is passed with the waiting events. */
         if (!*e->peer)
                 memcpy(facts.peer, vm->facts.peer, sizeof facts.peer);
         int r = hook_event_copy(&facts, &facts);
         if (r < 0)
                 return r;
 
-        char *id = TAKE_PTR(facts.id); /* the table's key stays where it is */
+        char *id = TAKE_PTR(facts.id); /* the key of the table must stay at its address */
         facts.id = TAKE_PTR(vm->facts.id);
         free(id);
         hook_event_done(&vm->facts);
@@ -222,7 +222,7 @@ static int hook_queue_try_add(HookQueue *q, const HookEvent *e) {
 
         HASH_FIND(handle, q->vms, e->id, strlen(e->id), vm);
         if (vm) {
-                /* Old facts are better than no event. */
+                /* Outdated facts are better than no event. */
                 (void) vm_update_facts(q, vm, e);
                 int r = vm_add(q, vm, e);
                 vm_settle(q, vm);

@@ -13,7 +13,7 @@
 /* An event that has been taken out of the queue */
 typedef struct Telling {
         HookEvent event;
-        bool sent; /* to whom we are connected to now */
+        bool sent; /* to the present vspc-hooks */
 } Telling;
 
 struct HookRunner {
@@ -23,11 +23,11 @@ struct HookRunner {
         usec_t reported; /* CLOCK_MONOTONIC; 0: never */
 
         bool active;   /* there are hooks */
-        bool load_due; /* it has not been asked to look for hooks since it was started or told to */
-        bool loading;  /* it has been, and has not answered */
-        bool ending;   /* it does not take any more, but may still answer */
-        bool announce; /* say how many there are */
-        bool failing;  /* it cannot be reached, which has been logged */
+        bool load_due; /* "load" must be sent */
+        bool loading;  /* "load" was sent, and has no answer yet */
+        bool ending;   /* vspc-hooks accepts no more messages, but may still answer */
+        bool announce; /* log the number of hooks */
+        bool failing;  /* vspc-hooks cannot be reached, which has been logged */
         usec_t timeout;
 
         HookQueue queue;
@@ -42,7 +42,7 @@ static bool runner_has_report(const HookRunner *r) {
         return r->queue.n_merged > 0 || r->queue.n_dropped > 0 || r->log.limit.n_left_out > 0;
 }
 
-/* Says what hooks have not been told. */
+/* Logs events for which hooks were not run. */
 static void runner_report(HookRunner *r) {
         uint64_t n_merged = TAKE(r->queue.n_merged, 0), n_dropped = TAKE(r->queue.n_dropped, 0);
 
@@ -61,7 +61,7 @@ static int on_report(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         return 0;
 }
 
-/* There is nothing left to tell. A VM that comes and goes all the time must not fill the log with that. */
+/* The queue is empty. A VM that connects and disconnects all the time must not fill the log with this message. */
 static void runner_settle(HookRunner *r) {
         usec_t next = r->reported + HOOK_LOG_INTERVAL_USEC;
 
@@ -82,13 +82,13 @@ static void runner_close(HookRunner *r) {
         r->loading = r->ending = false;
 }
 
-/* The event in @slot has been told, as far as it will be. */
+/* Called when the event in @slot is done. */
 static void runner_done(HookRunner *r, size_t slot) {
         hook_queue_done(&r->queue, &r->telling[slot].event);
         r->telling[slot] = r->telling[--r->n_telling];
 }
 
-/* It is of no use, and worth a message if that is new. */
+/* vspc-hooks cannot be reached: log it if this is new. */
 static void runner_fail(HookRunner *r, int error) {
         if (!r->failing)
                 log_full(LOG_ERR, error, &(LogFields){.message_id = VSPC_MESSAGE_HOOKS_UNREACHABLE},
@@ -100,9 +100,9 @@ static void runner_fail(HookRunner *r, int error) {
         helper_back_off(&r->helper);
 }
 
-/* The connection has ended, or is of no use any more: the next one begins anew. @error: a negative errno, or 0 */
+/* Called when the connection has ended or failed. @error: a negative errno, or 0 */
 static void runner_lose(HookRunner *r, int error) {
-        if (r->loading) /* not even as far as that */
+        if (r->loading) /* not even connected */
                 runner_fail(r, error < 0 ? error : -ECONNRESET);
 
         runner_close(r);
@@ -128,7 +128,7 @@ static void runner_loaded(HookRunner *r, size_t n) {
                 hook_runner_rest(r);
 }
 
-/* Returns: 0, or -EPROTO if it has not been sent that. */
+/* Returns: 0, or -EPROTO if no such event was sent. */
 static int runner_answered(HookRunner *r, const HookMessage *m) {
         for (size_t i = 0; i < r->n_telling; i++)
                 if (r->telling[i].sent && streq(r->telling[i].event.id, m->id)) {
@@ -192,11 +192,11 @@ static int runner_send_load(HookRunner *r) {
         return 0;
 }
 
-/* Sends all that there is to be and that it takes. Returns: 0 or a negative errno. */
+/* Sends messages as long as vspc-hooks accepts them. Returns: 0 or a negative errno. */
 static int runner_send(HookRunner *r) {
         if (r->load_due) {
                 if (r->loading)
-                        return 0; /* what comes is for the hooks that are looked for next */
+                        return 0; /* later events are for the new hooks */
                 int k = runner_send_load(r);
                 if (k < 0)
                         return k;
@@ -215,7 +215,7 @@ static int runner_send(HookRunner *r) {
                 int k = t->sent ? 0 : hook_channel_send_event(r->helper.fd, &t->event);
                 if (k == -EMSGSIZE || k == -ENOMEM) {
                         hook_log_failure(&r->log, k, "", &t->event, "cannot run them: %m");
-                        runner_done(r, i--); /* another one has its place */
+                        runner_done(r, i--); /* its slot is free for another event */
                         continue;
                 }
                 if (k < 0)
@@ -224,7 +224,7 @@ static int runner_send(HookRunner *r) {
         }
 }
 
-/* Drops what nobody has been sent. Returns: how many. */
+/* Drops events that have not been sent. Returns: their number. */
 static size_t runner_drop_unsent(HookRunner *r) {
         size_t n = 0;
 
@@ -239,7 +239,7 @@ static size_t runner_drop_unsent(HookRunner *r) {
         return n;
 }
 
-/* Does what there is to do: to be called after every change. */
+/* Connects, sends and logs as needed. Must be called after every change. */
 static void runner_advance(HookRunner *r) {
         if (!r->active) {
                 (void) runner_drop_unsent(r);
@@ -260,7 +260,7 @@ static void runner_advance(HookRunner *r) {
 
         int k = runner_send(r);
         if (k == -EPIPE || k == -ECONNRESET)
-                r->ending = true; /* what it still has to say comes before the end */
+                r->ending = true; /* its last messages come before the end of the connection */
         else if (k < 0)
                 runner_lose(r, k);
 }

@@ -8,7 +8,7 @@
 #include "hook-process.h"
 #include "hook-server.h"
 
-/* One event on its way through the hooks */
+/* One event for which the hooks are being run */
 typedef struct HookJob {
         HookServer *server;
         bool taken;
@@ -25,8 +25,8 @@ struct HookServer {
         sd_event *loop;
         int listen_fd, fd; /* fd: the connection; -1: none */
         sd_event_source *listen_source, *source, *stop_timer, *report_timer;
-        bool stopping; /* no more hooks are started, and then it ends */
-        HookList *list; /* NULL: nobody has asked for it yet */
+        bool stopping; /* exiting: no more hooks are started */
+        HookList *list; /* NULL: not loaded yet */
         usec_t timeout;
         char **base_environment;
         HookLog log;
@@ -41,7 +41,7 @@ static bool server_is_busy(const HookServer *s) {
         return false;
 }
 
-/* Says what has not been logged once there is time for it, and ends if that is all that is left to do. */
+/* Logs what has been left out when the server is idle, and exits if nothing else is left to do. */
 static void server_settle(HookServer *s) {
         if (server_is_busy(s))
                 return;
@@ -78,7 +78,7 @@ static int on_stop_elapsed(_unused_ sd_event_source *source, _unused_ usec_t use
         return 0;
 }
 
-/* vspcd is to keep what it has not sent, and what nobody has been told of yet, for the next vspc-hooks. */
+/* vspcd must keep events that it has not sent, and those for which no hook has been run, for the next vspc-hooks. */
 static void server_refuse_events(HookServer *s) {
         HookMessage m;
         int r = 0;
@@ -109,7 +109,7 @@ void hook_server_stop(HookServer *s) {
         server_settle(s);
 }
 
-/* @r: of sending an answer. If vspcd has gone, that is what is read next. */
+/* @r: the result of sending an answer. If vspcd has closed the connection, the next read will notice it. */
 static void server_answer(HookServer *s, int r) {
         if (r >= 0 || r == -EPIPE || r == -ECONNRESET)
                 return;
@@ -121,7 +121,7 @@ static void server_answer(HookServer *s, int r) {
 static void job_end(HookJob *job) {
         HookServer *s = job->server;
 
-        /* No answer, if some of the hooks have not been run. */
+        /* There is no answer if some of the hooks have not been run. */
         if (s->fd >= 0 && job->next == job->list->n)
                 server_answer(s, hook_channel_send_told(s->fd, job->event.id));
 
@@ -135,7 +135,7 @@ static void job_end(HookJob *job) {
 
 static void on_process_ended(HookProcess *p);
 
-/* Starts the next hook; ends the job if there is none. */
+/* Starts the next hook, or ends the job if there is none. */
 static void job_advance(HookJob *job) {
         HookServer *s = job->server;
 
@@ -163,8 +163,8 @@ static void on_process_ended(HookProcess *p) {
         job_advance(container_of(p, HookJob, process));
 }
 
-/* Takes over @event if it is told. Returns: 0; -EPROTO if vspcd has not waited for its turn; or -ENOMEM, and vspcd is
- * to tell the next vspc-hooks: without an answer it would wait for one for good. */
+/* Takes over @event if hooks are run for it. Returns: 0; -EPROTO if vspcd has sent too many events; or -ENOMEM:
+ * then this vspc-hooks exits, so that vspcd does not wait for an answer for ever. */
 static int server_tell(HookServer *s, HookEvent *event) {
         HookJob *job = NULL;
 
@@ -217,7 +217,7 @@ static int on_message(_unused_ sd_event_source *source, int fd, _unused_ uint32_
         int r = hook_channel_receive(fd, &m);
         if (r == -EAGAIN)
                 return 0;
-        if (r == 0 || r == -ECONNRESET) { /* vspcd has ended, or there are no hooks any more */
+        if (r == 0 || r == -ECONNRESET) { /* vspcd has exited, or there are no hooks any more */
                 s->source = sd_event_source_disable_unref(s->source);
                 s->fd = safe_close(s->fd);
                 hook_server_stop(s);
@@ -242,8 +242,8 @@ static int on_message(_unused_ sd_event_source *source, int fd, _unused_ uint32_
         return 0;
 }
 
-/* Whom the socket's path belongs to, which its unit says (SocketUser=). The descriptor would only tell who has
- * made it. */
+/* Returns the owner of the socket's path, which is SocketUser= of its unit. The descriptor would only show who has
+ * created it. */
 static int socket_owner(int listen_fd, uid_t *ret) {
         struct {
                 struct sockaddr_un un;
@@ -259,7 +259,7 @@ static int socket_owner(int listen_fd, uid_t *ret) {
         return 0;
 }
 
-/* vspcd runs as the user that the socket belongs to, and we as another. */
+/* vspcd runs as the owner of the socket, and we run as another user. */
 static bool peer_may_ask(int listen_fd, int fd) {
         struct ucred peer;
         socklen_t length = sizeof peer;
@@ -300,7 +300,7 @@ static int on_connect(sd_event_source *source, int listen_fd, _unused_ uint32_t 
         if (r < 0)
                 return r;
 
-        /* The next one has its turn after this. */
+        /* The next connection is accepted when this one has ended. */
         (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
         s->fd = TAKE_FD(fd);
         return 0;

@@ -9,7 +9,7 @@
 struct Hooks {
         Concentrator *concentrator;
         ConcentratorObserver observer;
-        HookRunner *runner; /* NULL: there has been no hook so far */
+        HookRunner *runner; /* NULL: there were no hooks so far */
 };
 
 static const struct {

@@ -19,7 +19,7 @@ static void help(void) {
              "     --version  Show the version and exit");
 }
 
-/* Returns: 1 to go on, 0 if all is done, a negative errno. */
+/* Returns: 1 to continue, 0 to exit, or a negative errno. */
 static int parse_arguments(int argc, char *argv[]) {
         enum { OPTION_VERSION = 256 };
         static const struct option options[] = {
@@ -41,7 +41,7 @@ static int parse_arguments(int argc, char *argv[]) {
         case -1:
                 break;
 
-        default: /* getopt has said why */
+        default: /* getopt has shown a message */
                 fputs("Try \"vspc-hooks --help\".\n", stderr);
                 return -EINVAL;
         }
@@ -101,7 +101,7 @@ int main(int argc, char *argv[]) {
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
         leave_signals_to_loop(SIGTERM, SIGINT);
-        (void) signal(SIGCHLD, SIG_DFL); /* hooks are waited for, whatever our parent thought of its children */
+        (void) signal(SIGCHLD, SIG_DFL); /* hooks must be waited for, even if our parent ignored SIGCHLD */
         r = log_start_worker();
         if (r < 0)
                 log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");

@@ -19,7 +19,7 @@ enum {
         AUTH_SSL_ACCEPTED = 2,
 };
 
-/* Command, type, modifiers (of which there are none), what the type has to say */
+/* Command, type, modifiers (there are none), data of the type */
 typedef struct Message {
         uint8_t data[4];
         size_t size;
@@ -51,7 +51,7 @@ int authentication_put(Buffer *out, AuthenticationMessage message) {
         if (!p)
                 return -ENOBUFS;
 
-        /* There is no 0xFF in any of them that would have to be doubled. */
+        /* None of them contains 0xFF, which would have to be doubled. */
         memcpy(p, begin, sizeof begin);
         memcpy(p + sizeof begin, m->data, m->size);
         memcpy(p + sizeof begin + m->size, end, sizeof end);

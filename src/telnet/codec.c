@@ -22,11 +22,12 @@ void telnet_decoder_init(TelnetDecoder *d, TelnetLineEnd line_end) {
         *d = (TelnetDecoder){.transmission = TELNET_NVT, .line_end = (uint8_t) line_end};
 }
 
-/* With two bytes to look for, a search for the one runs past the other: an input full of CRs would be searched
- * for IAC to its end at each. Within this many bytes that is cheap. */
+/* When searching for the next of two bytes, the search for one runs past the other: input full of CRs would be searched
+ * to its end for IAC at each CR. So the search is limited to this number of bytes. */
 #define NVT_WINDOW 512U
 
-/* Data up to the next IAC; in NVT also up to and with the next CR, which what follows belongs to. */
+/* Data up to the next IAC; in NVT also up to and including the next CR, because its meaning depends on the next
+ * byte. */
 static size_t decode_data(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEvent *ret) {
         if (d->transmission == TELNET_NVT)
                 n = MIN(n, (size_t) NVT_WINDOW);
@@ -47,7 +48,7 @@ static size_t decode_data(TelnetDecoder *d, const uint8_t *p, size_t n, TelnetEv
         return size;
 }
 
-/* One that exceeds the bound is reported when it does, for its end may never come. */
+/* A subnegotiation that is too long is reported at once, because its end may never come. */
 static void subnegotiation_add(TelnetDecoder *d, uint8_t *subnegotiation, const uint8_t *p, size_t n, TelnetEvent *ret) {
         if (d->overlong)
                 return;
@@ -73,7 +74,7 @@ static size_t decode_subnegotiation_data(TelnetDecoder *d, uint8_t *subnegotiati
 
         size_t size = (size_t) (iac - p);
 
-        /* The usual case needs no copy: all of it is in this read and nothing in it was doubled. */
+        /* The usual case needs no copy: the whole subnegotiation is in this read, and no IAC was doubled. */
         if (d->size == 0 && size + 1 < n && p[size + 1] == TELNET_SE && size <= TELNET_SUBNEGOTIATION_MAX &&
             !d->overlong) {
                 *ret = (TelnetEvent){
@@ -183,8 +184,8 @@ size_t telnet_decode(TelnetDecoder *d, uint8_t subnegotiation[static TELNET_SUBN
                         } else if (*q == TELNET_SE)
                                 end_subnegotiation(d, subnegotiation, ret);
                         else {
-                                /* RFC 855 allows nothing else here. Who does it has given the
-                                 * subnegotiation up: this is the next command. */
+                                /* RFC 855 allows nothing else here. The peer has abandoned the
+                                 * subnegotiation: this is the next command. */
                                 d->state = STATE_IAC;
                                 break;
                         }
@@ -216,7 +217,7 @@ static void pieces_add(Pieces *pieces, const uint8_t *begin, const uint8_t *end)
                 pieces->iov[pieces->n++] = (struct iovec){(void *) begin, (size_t) (end - begin)};
 }
 
-/* Returns: false if there is no place for all of it. */
+/* Returns: false if there is no room for all of it. */
 static bool gather_doubled(Pieces *pieces, const uint8_t *p, const uint8_t *end) {
         const uint8_t *search = p, *iac;
 
@@ -227,7 +228,7 @@ static bool gather_doubled(Pieces *pieces, const uint8_t *p, const uint8_t *end)
                         return true;
                 }
 
-                /* The last place cannot end with an IAC: there is none for the second. */
+                /* The last piece cannot end with an IAC, because there is no piece for the second IAC. */
                 if (pieces->n + 1 == pieces->n_max) {
                         pieces_add(pieces, p, iac);
                         return false;
@@ -265,7 +266,7 @@ size_t telnet_gather(const TelnetEncoder *e, const struct iovec *in, size_t n_in
         return gathered.n;
 }
 
-/* Whether it begins with the IAC with which the one before it ends. */
+/* Returns: whether the piece begins with the IAC with which the previous piece ends. */
 static bool piece_overlaps(const struct iovec *pieces, size_t i) {
         return i > 0 && (uint8_t *) pieces[i].iov_base + 1 ==
                                 (uint8_t *) pieces[i - 1].iov_base + pieces[i - 1].iov_len;
@@ -335,7 +336,7 @@ size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *
                 if (out == out_end || in == in_end)
                         continue;
 
-                /* What stopped the run is an IAC or a CR. */
+                /* The run ended at an IAC or a CR. */
                 e->owes = *in == TELNET_IAC ? OWES_IAC : OWES_NUL;
                 *out++ = *in++;
         }
@@ -361,7 +362,7 @@ size_t telnet_settle(TelnetEncoder *e, uint8_t out[static 1]) {
 }
 
 int telnet_put_data(TelnetEncoder *e, Buffer *b, const void *data, size_t n) {
-        size_t max = 2 * n + 1, consumed; /* each byte may need two, and one may be owed */
+        size_t max = 2 * n + 1, consumed; /* each byte may become two, and one may be owed */
 
         if (n > buffer_space(b) / 2 || max > buffer_space(b))
                 return -ENOBUFS;

@@ -5,7 +5,8 @@
 
 #include "com-port.h"
 
-/* RFC 2217, section 3: what the client (the VM, or a client of its console) sends. Our answer's code is 100 more. */
+/* RFC 2217, section 3: commands of the client (the VM, or a client of its console). The code of our answer is 100
+ * more. */
 enum {
         COM_PORT_SIGNATURE = 0,
         COM_PORT_SET_BAUDRATE = 1,
@@ -56,8 +57,8 @@ static int answer(Buffer *out, uint8_t code, const void *data, size_t n) {
         return telnet_put_subnegotiation(out, TELNET_COM_PORT, text, n + 1);
 }
 
-/* A setting of one byte: 0 asks for the present value, one outside of the range is not taken; either way the
- * answer says what is in force. */
+/* Handles a setting of one byte. 0 asks for the present value, and values out of range are ignored. The answer is
+ * always the present value. */
 static int set_byte(uint8_t *setting, uint8_t value, uint8_t min, uint8_t max, uint8_t code, Buffer *out) {
         if (value >= min && value <= max)
                 *setting = value;
@@ -65,8 +66,8 @@ static int set_byte(uint8_t *setting, uint8_t value, uint8_t min, uint8_t max, u
         return answer(out, code, setting, 1);
 }
 
-/* RFC 2217's values of SET-CONTROL are groups of a question and its possible answers. Returns: the setting of the group
- * that @value is in, or NULL if it is in none; *ret_asks: whether @value is the group's question. */
+/* The values of SET-CONTROL form groups of a question and its possible answers. Returns: the setting of the group of
+ * @value, or NULL if there is none; *ret_asks: whether @value is the question. */
 static uint8_t *find_control(ComPort *c, uint8_t value, bool *ret_asks) {
         const struct {
                 uint8_t question, min, max;
@@ -124,7 +125,7 @@ int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out) {
 
         switch (code) {
 
-        case COM_PORT_SIGNATURE: /* without text: a question; with text: the VM's own, which needs no answer */
+        case COM_PORT_SIGNATURE: /* without text: a question; with text: the VM's signature, which needs no answer */
                 return n == 0 ? answer(out, code, signature, sizeof signature - 1) : 0;
 
         case COM_PORT_SET_BAUDRATE:
@@ -150,12 +151,12 @@ int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out) {
         case COM_PORT_PURGE_DATA:
                 return n >= 1 ? answer(out, code, data, 1) : 0;
 
-        default: /* FLOWCONTROL-SUSPEND and -RESUME have no answer; TCP does flow control here */
+        default: /* FLOWCONTROL-SUSPEND and -RESUME have no answer; TCP controls the flow */
                 return 0;
         }
 }
 
-/* A client's setting of one byte; 0 asks for it. */
+/* Handles a client's setting of one byte; 0 asks for it. */
 static int confirm_byte(uint8_t code, uint8_t value, uint8_t *wish, uint8_t present, Buffer *out) {
         if (value != 0)
                 *wish = value;
@@ -212,7 +213,7 @@ int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event,
         case COM_PORT_SET_CONTROL:
                 return n >= 1 ? confirm_control(wish, *vm, data[0], out) : 0;
 
-        case COM_PORT_NOTIFY_MODEMSTATE: /* pyserial asks for the modem lines in this way */
+        case COM_PORT_NOTIFY_MODEMSTATE: /* pyserial uses this to ask for the modem lines */
                 return com_port_put_modem_state(out);
 
         case COM_PORT_SET_LINESTATE_MASK:

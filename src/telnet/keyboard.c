@@ -16,7 +16,7 @@ uint8_t telnet_key(uint8_t command) {
         case TELNET_ABORT:
                 return 0x1c; /* ^\ */
 
-        default: /* EOF is no key: PuTTY's plink sends it when its input ends, and ^D would log its user out */
+        default: /* EOF is not a key: PuTTY's plink sends it at the end of its input, and ^D would log the user out */
                 return 0;
         }
 }
@@ -25,7 +25,7 @@ static bool has_keyboard(const TelnetKeyboard *k, const TelnetSession *s) {
         return !k->exact && !telnet_option_in_use(&s->options, TELNET_COM_PORT);
 }
 
-/* We have offered both options to every client, so one that is off has been declined. */
+/* We offer both options to every client, so an option that is off has been declined. */
 static bool is_in_line_mode(const TelnetSession *s) {
         return telnet_option_state(&s->options, TELNET_US, TELNET_SGA) == TELNET_Q_NO ||
                telnet_option_state(&s->options, TELNET_US, TELNET_ECHO) == TELNET_Q_NO;
@@ -42,7 +42,7 @@ bool telnet_keyboard_is_enter(TelnetKeyboard *k, const TelnetSession *s, const u
         return false;
 }
 
-/* LF becomes CR, unless it ends a line together with the CR before it. */
+/* LF becomes CR, unless it follows a CR. */
 static size_t translate_lines(TelnetKeyboard *k, bool binary, uint8_t *p, size_t n) {
         const uint8_t *const end = p + n;
         bool after_cr = k->after_cr;
@@ -56,7 +56,7 @@ static size_t translate_lines(TelnetKeyboard *k, bool binary, uint8_t *p, size_t
                 size += run;
                 in = lf;
                 if (run > 0)
-                        after_cr = binary && p[size - 1] == '\r'; /* without BINARY the decoder has taken the LF */
+                        after_cr = binary && p[size - 1] == '\r'; /* without BINARY the decoder has removed the LF */
                 if (in == end)
                         break;
 

@@ -65,9 +65,8 @@ uint8_t telnet_option_disable(TelnetOptions *o, TelnetSide side, uint8_t option)
 }
 
 TelnetAnswer telnet_option_receive(TelnetOptions *o, uint8_t command, uint8_t option, bool acceptable) {
-        /* RFC 1143, section 7: what a peer's yes (WILL or DO) and no (WONT or DONT) lead to from each state.
-         * A no that answers our WANTNO_OPPOSITE, and a yes that answers WANTYES_OPPOSITE, make us ask for the
-         * opposite at once. */
+        /* RFC 1143, section 7: the next state after the peer's yes (WILL or DO) or no (WONT or DONT). A no in state
+         * WANTNO_OPPOSITE, and a yes in WANTYES_OPPOSITE, make us request the opposite at once. */
         static const struct {
                 uint8_t next;
                 int8_t reply; /* +1: WILL/DO, -1: WONT/DONT */

@@ -6,10 +6,10 @@
 #define ANSWER_SIZE 3U
 #define OFFER_SIZE 3U
 
-/* Commands that answer nothing: what a telnet program sends of its own accord, or when a key is pressed */
+/* Commands that are not answers: a telnet program sends them by itself, or when a key is pressed. */
 #define LATE_COMMANDS_MAX 64U
 
-/* The longest read with a break and with packets of gdb, in which it asks what the other end supports */
+/* The longest read with a break and packets of gdb, in which it asks what the other end supports */
 #define GDB_WORDS_MAX 512U
 
 static bool is_negotiation(uint8_t command) {
@@ -21,7 +21,7 @@ static bool answers_offer(const TelnetOptions *o, const uint8_t *p, size_t n) {
                telnet_option_state(o, telnet_command_side(p[1]), p[2]) == TELNET_Q_WANTYES;
 }
 
-/* Returns: the length of the command at @p, 0 if it is none, more than @n if it is not all there. */
+/* Returns: the length of the command at @p; 0 if there is none; more than @n if it is incomplete. */
 static size_t command_length(const uint8_t *p, size_t n) {
         if (p[0] != TELNET_IAC)
                 return 0;
@@ -34,7 +34,7 @@ static size_t command_length(const uint8_t *p, size_t n) {
         if (p[1] != TELNET_SB)
                 return 0;
 
-        /* To the first IAC that is not doubled, which is IAC SE. */
+        /* Find the first IAC that is not doubled: IAC SE. */
         for (size_t i = 3; i < n;) {
                 const uint8_t *iac = memchr(p + i, TELNET_IAC, n - i);
 
@@ -49,7 +49,7 @@ static size_t command_length(const uint8_t *p, size_t n) {
         return n + 1;
 }
 
-/* Whether there are @n_wanted answers anywhere in @p, one right after the other */
+/* Returns: whether @p contains @n_wanted answers, one directly after the other. */
 static bool contains_answers(const TelnetOptions *o, unsigned n_wanted, const uint8_t *p, size_t n) {
         const uint8_t *const end = p + n;
 
@@ -76,7 +76,7 @@ size_t telnet_breaks_length(const uint8_t *p, size_t n) {
         return length;
 }
 
-/* @cut: there may be more of it. */
+/* @cut: there may be more data. */
 static bool is_break(const uint8_t *p, size_t n, bool cut) {
         size_t length = telnet_breaks_length(p, n);
 
@@ -87,7 +87,7 @@ static bool is_break(const uint8_t *p, size_t n, bool cut) {
         if (length == n)
                 return n <= TELNET_BREAK_MAX && !cut;
 
-        /* gdb: an acknowledgement, or a packet */
+        /* an acknowledgement or a packet of gdb */
         return n <= GDB_WORDS_MAX && (p[length] == '+' || p[length] == '$');
 }
 

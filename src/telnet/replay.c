@@ -13,8 +13,8 @@ static bool is_continuation(uint8_t byte) {
         return (byte & 0xc0) == 0x80;
 }
 
-/* How many continuation bytes come first: the rest of a character whose first byte was cut off. 0 if there are more
- * than a character can have: then the text is not UTF-8. */
+/* Returns: the number of continuation bytes at the beginning, which belong to a character whose first byte was
+ * dropped; 0 if there are more than a character can have, because the text is not UTF-8 then. */
 static size_t count_continuations(const struct iovec *iov, size_t n_iov) {
         size_t n = 0;
 
@@ -55,7 +55,7 @@ static void look_back(const Replay *r, const uint8_t *in, size_t at, uint8_t ret
         }
 }
 
-/* Whether the byte at @in + @at is the last one of a UTF-8 character */
+/* Returns: whether the byte at @in + @at is the last one of a UTF-8 character. */
 static bool ends_character(const Replay *r, const uint8_t *in, size_t at) {
         uint8_t bytes[CONTINUATIONS_MAX + 1];
         uint32_t c;

@@ -85,7 +85,7 @@ int telnet_session_negotiate(TelnetSession *s, const TelnetPolicy *policy, const
                 bool enabled = telnet_option_enabled(&s->options, side, TELNET_BINARY);
                 uint8_t transmission = enabled ? TELNET_8BIT : TELNET_NVT;
 
-                /* What has been encoded so far is the old way, and ends before the new begins. */
+                /* Complete the sequence in the old encoding before the new one begins. */
                 if (side == TELNET_US) {
                         int r = telnet_session_settle(s, out);
                         if (r < 0)

@@ -10,7 +10,7 @@ enum {
         ESC = 0x1b,
         DEL = 0x7f,
 
-        /* C1: one byte where the text is not UTF-8; behind C1_LEAD where it is */
+        /* C1: one byte if the text is not UTF-8; after C1_LEAD if it is */
         DCS = 0x90,
         DECID = 0x9a,
         CSI = 0x9b,
@@ -21,10 +21,11 @@ enum {
 
 #define C1_OFFSET 0x40 /* ESC and a byte mean the same as the C1 control character byte + 0x40 */
 
-/* DECID in one byte is not among them: that byte is a letter in most character sets other than UTF-8. */
+/* DECID as one byte is missing: this byte is a letter in most character sets other than UTF-8. */
 static const uint8_t introducers[] = {ESC, ENQ, C1_LEAD, CSI, OSC, DCS};
 
-/* A search for one byte runs past the others. Within so many bytes that is cheap. */
+/* When searching for several bytes, the search for one runs past the others, so it is limited to this number of
+ * bytes. */
 #define SEARCH_WINDOW 512U
 
 size_t terminal_find_introducer(const uint8_t *p, size_t n) {
@@ -52,7 +53,7 @@ typedef struct Scanner {
 
 #define SCANNER_END (-1)
 
-/* A terminal carries out or ignores these within a sequence, and the sequence goes on. */
+/* A terminal executes or ignores these in a sequence, and the sequence continues. */
 static bool is_skipped(uint8_t byte) {
         return (byte < 0x20 && byte != BEL && byte != CAN && byte != SUB && byte != ESC) || byte == DEL;
 }
@@ -68,7 +69,7 @@ static int next_byte(Scanner *s) {
         return SCANNER_END;
 }
 
-/* The same, but skips BEL too, which ends only strings */
+/* The same, but also skips BEL, which only ends strings. */
 static int next_past_bell(Scanner *s) {
         int byte;
 
@@ -79,8 +80,8 @@ static int next_past_bell(Scanner *s) {
         return byte;
 }
 
-/* The second byte of a UTF-8 character. ENQ before it is skipped: every ENQ is left out of the replay, so there the two
- * bytes are neighbours. */
+/* The second byte of a UTF-8 character. ENQ before it is skipped: every ENQ is removed from the replay, in which
+ * the two bytes are then adjacent. */
 static int next_of_character(Scanner *s) {
         while (s->at < s->n && s->p[s->at] == ENQ)
                 s->at++;
@@ -88,7 +89,7 @@ static int next_of_character(Scanner *s) {
         return s->at < s->n ? s->p[s->at++] : SCANNER_END;
 }
 
-/* The sequence does not go on with @byte, which has been read. */
+/* Called if @byte, which has been read, does not continue the sequence. */
 static TerminalSequence end_at(const Scanner *s, int byte) {
         if (byte == SCANNER_END)
                 return (TerminalSequence){TERMINAL_OPEN, 0};
@@ -114,7 +115,7 @@ typedef struct Csi {
         unsigned first;       /* the first parameter */
 } Csi;
 
-/* First parameters of XTWINOPS that ask for state, position, sizes, titles. Other parameters set something. */
+/* First parameters of XTWINOPS that ask for state, position, sizes or titles. Other parameters set something. */
 #define WINDOW_REPORTS                                                                                       \
         (1U << 11 | 1U << 13 | 1U << 14 | 1U << 15 | 1U << 16 | 1U << 18 | 1U << 19 | 1U << 20 | 1U << 21)
 
@@ -135,7 +136,7 @@ static const struct {
         {0, 0, 'c', ZERO},               /* DA; another parameter is an answer */
         {'>', 0, 'c', ZERO},
         {'=', 0, 'c', ZERO},
-        {'?', 0, 'c', NO_PARAMETERS},    /* with parameters the shape of the cursor of Linux's console */
+        {'?', 0, 'c', NO_PARAMETERS},    /* with parameters: the cursor's shape on the Linux console */
         {0, 0, 't', WINDOW_REPORT},      /* XTWINOPS */
         {0, '$', 'p', ANY_PARAMETERS},   /* DECRQM */
         {'?', '$', 'p', ANY_PARAMETERS},
@@ -212,7 +213,7 @@ static TerminalSequence parse_csi(Scanner *s) {
         }
 }
 
-/* DCS, OSC and their like: text up to ST or BEL (ECMA-48, 5.6) */
+/* DCS, OSC and similar: text up to ST or BEL (ECMA-48, 5.6) */
 
 typedef struct TerminalString {
         bool is_osc;
@@ -239,7 +240,7 @@ static void string_take_osc(TerminalString *t, char c) {
         else if (!t->is_numbered && c == ';' && t->size > 0)
                 t->is_numbered = true;
         else if (!t->is_numbered)
-                t->is_osc = false; /* for example "ESC ] P nrrggbb", a colour of Linux's console, which no ST ends */
+                t->is_osc = false; /* for example "ESC ] P nrrggbb", a color of the Linux console, which has no ST */
         else if (c == ';')
                 string_end_parameter(t);
         else {
