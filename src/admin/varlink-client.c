@@ -33,7 +33,7 @@ int varlink_parse_reply(const void *text, size_t size, VarlinkReply *ret) {
         json_error_t problem;
         _cleanup_json_ json_t *message = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
 
-        /* A number is too large for an integer: read them as reals, so that the others are not lost. */
+        /* A number is too large for an integer: parse all numbers as reals, so that the others are not lost. */
         if (!message && json_error_code(&problem) == json_error_numeric_overflow)
                 message = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
         if (!json_is_object(message))

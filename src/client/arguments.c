@@ -169,12 +169,12 @@ static int take_version(_unused_ const char *value, _unused_ Arguments *a) {
 /* Options of one letter; a colon follows those that have a value. */
 #define LETTERS "hH:fn:rg:b::S:U:o:"
 
-/* An option is passed on to journalctl, or has a function that checks and keeps its value, or is kept as it
- * is: as a text, or without a value as true. Functions return: 0 to go on, 1 if all is done, a negative
+/* An option is passed on to journalctl; or it has a function that checks and stores its value; or its value is
+ * stored as a string, or as true if there is none. Functions return: 0 to continue, 1 to exit, or a negative
  * errno. */
 typedef struct Option {
         const char *name;
-        int has_value; /* as getopt_long(3) has it */
+        int has_value; /* see getopt_long(3) */
         int letter;
         int (*take)(const char *value, Arguments *a);
         size_t offset;
@@ -227,7 +227,7 @@ static int take_option(const Option *o, const char *value, Arguments *a) {
         return 0;
 }
 
-/* @found: what getopt_long(3) has returned at @word */
+/* @found: the result of getopt_long(3) at @word */
 static int refuse_option(int found, const char *word) {
         if (found == ':')
                 return complain(EINVAL, "%s: a value is needed. Try \"vspc-client --help\".", word);
@@ -239,7 +239,7 @@ static int refuse_option(int found, const char *word) {
         return complain(EINVAL, "%s: no value is allowed. Try \"vspc-client --help\".", word);
 }
 
-/* Leaves optind behind the options. Returns: 0 to go on, 1 if all is done, a negative errno. */
+/* Sets optind to the first word after the options. Returns: 0 to continue, 1 to exit, or a negative errno. */
 static int take_options(int argc, char *argv[], Arguments *a) {
         struct option all[ELEMENTSOF(options) + 1] = {};
         int found, r = 0;
@@ -249,7 +249,7 @@ static int take_options(int argc, char *argv[], Arguments *a) {
                                          .has_arg = options[i].has_value,
                                          .val = options[i].letter ?: 256 + (int) i};
 
-        /* The colon: getopt prints nothing, for the name of an option may have anything in it. */
+        /* The colon makes getopt print nothing, because the name of an option may contain any character. */
         while (r == 0 && (found = getopt_long(argc, argv, ":" LETTERS, all, NULL)) >= 0) {
                 const Option *o = NULL;
 
@@ -263,7 +263,7 @@ static int take_options(int argc, char *argv[], Arguments *a) {
         return r;
 }
 
-/* Returns: an option that was given and is for TLS only, or NULL. */
+/* Returns: an option that was given but needs --tls, or NULL. */
 static const char *find_trust_option(const TrustOptions *o) {
         return o->ca            ? "ca"
                : o->certificate ? "cert"
@@ -318,7 +318,7 @@ static int find_vspcd(Arguments *a) {
         return 0;
 }
 
-/* Varlink has only UTF-8. */
+/* Varlink requires UTF-8. */
 static int check_words(char **words, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 json_t *text = json_string(words[i]);

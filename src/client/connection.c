@@ -28,7 +28,7 @@ Users connection_users(const Connection *c) {
         return c->n_tried > 0 && target_is_local_socket(connection_target(c)) ? USERS_OURS : USERS_FOREIGN;
 }
 
-/* Keeps what explains why, and the replies that have come before. */
+/* Keeps the reason, and replies that were received before. */
 static void connection_hang_up(Connection *c) {
         if (c->connecting.fd >= 0)
                 poller_close(c->poller, &c->connecting);
@@ -75,7 +75,7 @@ static void connection_note_failure(Connection *c, int error, const char *why) {
                 c->tried = NULL;
 }
 
-/* TLS has failed, or taken too long to begin. */
+/* Called when TLS has failed or timed out. */
 static void connection_tls_failed(Connection *c) {
         const TelnetConnection *t = &c->telnet;
 
@@ -167,7 +167,7 @@ static int connection_try(Connection *c, const SocketAddress *target) {
         return r;
 }
 
-/* Tries the next target, until one can be waited for or none is left. */
+/* Tries the next target, until connecting to one is in progress or none is left. */
 static void connection_dial(Connection *c) {
         while (c->n_tried < c->targets->n) {
                 c->n_tried++;
@@ -183,7 +183,7 @@ static void connection_dial(Connection *c) {
         connection_end(c, c->error);
 }
 
-/* From the event loop, so that the owner hears of the end from there as well. */
+/* Called by the event loop, so that errors are also reported from there. */
 static int connection_begin(_unused_ sd_event_source *source, void *userdata) {
         connection_dial(userdata);
         return 0;
@@ -408,7 +408,7 @@ size_t connection_input_space(const Connection *c) {
         if (c->state != CONNECTION_ATTACHED || c->telnet.stream.out.size + 2 > CONNECTION_INPUT_MAX)
                 return 0;
 
-        /* Each byte may take two, and one may be owed. */
+        /* Each byte may become two, and one may be owed. */
         return (CONNECTION_INPUT_MAX - c->telnet.stream.out.size - 2) / 2;
 }
 

@@ -7,7 +7,7 @@
 #include "message.h"
 
 static void write_message(const char *text) {
-        /* What was printed before comes first, wherever both go. */
+        /* Earlier output must come first, if both go to the same place. */
         (void) fflush(stdout);
         fprintf(stderr, "vspc-client: %s\n", text ?: "Out of memory");
 }

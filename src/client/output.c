@@ -6,8 +6,8 @@
 
 #include "output.h"
 
-/* O_NONBLOCK would affect every process that shares the open file description, our shell among them. A
- * regular file is used as it is, because of its position: writing to it waits for nobody. */
+/* O_NONBLOCK would affect all processes that share the open file description, for example our shell. A regular
+ * file is not opened again, because of its position; writing to it does not block. */
 static int open_once_more(void) {
         struct stat st;
 

@@ -24,7 +24,7 @@ typedef enum PromptCommand {
         PROMPT_UNKNOWN,
 } PromptCommand;
 
-/* The beginning of a command is enough: it stands for the first that begins so. */
+/* An abbreviation means the first command that begins with it. */
 static const struct {
         const char *name;
         PromptCommand command;
@@ -52,7 +52,7 @@ static const char help[] =
         "help          show this\n"
         "Commands can be abbreviated.\n";
 
-/* For what a person at the terminal has asked for */
+/* Shows the answer to a command on the terminal. */
 static int dialogue_fd(void) {
         return isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
 }
@@ -95,7 +95,7 @@ static void prompt_erase(Prompt *p, size_t n) {
         }
 }
 
-/* Edits the line. Returns: the command, once there is one. */
+/* Edits the line. Returns: the command at the end of the line. */
 static PromptCommand prompt_edit(Prompt *p, uint8_t key) {
         switch (key) {
 
@@ -156,7 +156,7 @@ static void prompt_type(Session *s, const void *keys, size_t n) {
                 echo("\a");
 }
 
-/* A new line, after what has been asked for */
+/* Shows the prompt again after the answer to a command. */
 static void prompt_answer(Session *s, const char *text) {
         echo(text);
         s->prompt = (Prompt){};
@@ -187,9 +187,8 @@ static int prompt_clear(FILE *f, Connection *c, const char *vm) {
         return 0;
 }
 
-/* Asks vspcd over a connection of its own. The console waits meanwhile, for the time that one answer may
- * take in all. *ret_text: what to show, to be freed; NULL if memory is short. Returns: 0 or a negative
- * errno. */
+/* Calls vspcd on a separate connection. The console waits meanwhile, for the time limit of one reply in total.
+ * *ret_text: the text to show, to be freed; NULL if memory is short. Returns: 0 or a negative errno. */
 static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const char *vm), char **ret_text) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(&s->arguments->targets);
         _cleanup_free_ char *text = NULL;
@@ -282,7 +281,7 @@ static void prompt_take_key(Session *s, uint8_t key) {
         }
 }
 
-/* Up to the escape character they are the console's, then the prompt's until it is closed, and so on. */
+/* Keys up to the escape character go to the console, the following ones to the prompt until it is closed, and so on. */
 void prompt_keys(Session *s, const uint8_t *p, size_t n) {
         while (n > 0 && session_is_going_on(s)) {
                 if (s->prompting) {

@@ -16,7 +16,7 @@ bool refusal_may_pass(const VarlinkReply *reply) {
         return false;
 }
 
-/* Returns: all VMs, or NULL if they are not known: that is not worth an error. */
+/* Returns: all VMs, or NULL if they cannot be fetched, without a message. */
 static json_t *fetch(const Targets *targets, RefusalDetail detail) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(targets);
         json_t *vms = NULL;
@@ -33,7 +33,7 @@ static void print_vm(FILE *f, const json_t *vm) {
         print_text(f, "  %s  %s", json_get_text(vm, "name", "?"), json_get_text(vm, "id", "?"));
 }
 
-/* Both take over @others: all VMs, or NULL if those are not known. */
+/* Both take over @others: all VMs, or NULL if they could not be fetched. */
 
 static void explain_no_such_vm(FILE *f, const char *wanted, json_t *others) {
         _cleanup_json_ json_t *vms = others;
@@ -51,7 +51,7 @@ static void explain_no_such_vm(FILE *f, const char *wanted, json_t *others) {
                 if (distance < 0 || (n == REFUSAL_NAMES_MAX && distance >= distances[n - 1]))
                         continue;
 
-                /* Insertion, behind those that are as near. */
+                /* Insert it after names with the same distance. */
                 n = MIN(n + 1, (size_t) REFUSAL_NAMES_MAX);
                 for (k = n - 1; k > 0 && distances[k - 1] > distance; k--) {
                         distances[k] = distances[k - 1];

@@ -65,7 +65,7 @@ static void session_drain(Session *s) {
         s->retry = sd_event_source_disable_unref(s->retry);
         connection_close(&s->connection);
 
-        /* So that ^C ends it even if the terminal takes nothing. */
+        /* Makes ^C work even if the terminal takes no output. */
         terminal_restore();
         output_release(&s->output);
         session_finish_writing(s);
@@ -154,7 +154,7 @@ static void session_input_ended(Session *s) {
         int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_at + max, 1,
                                   session_silence_elapsed, s);
 
-        /* Everything that has come is read first, also after this process was stopped (SIGSTOP). */
+        /* Read everything that was received first, also after this process was stopped (SIGSTOP). */
         if (r >= 0)
                 r = sd_event_source_set_priority(s->silence, SD_EVENT_PRIORITY_IDLE);
         if (r < 0)
@@ -175,7 +175,7 @@ static void session_read_input(Session *s) {
         s->input_begun = true;
         if (s->terminal)
                 prompt_keys(s, buffer, (size_t) n);
-        else /* there is room: otherwise the input is not read */
+        else /* there is room, because otherwise the input is not read */
                 (void) connection_send(&s->connection, buffer, (size_t) n);
 
         session_update_input(s);
@@ -343,7 +343,7 @@ static void session_sent(Connection *c) {
         session_update_input(s);
 }
 
-/* A reason for waiting, without details for which vspcd would be asked */
+/* The reason for waiting, without details that need another call */
 static char *summary(const Connection *c, int error) {
         char *text;
 
@@ -354,7 +354,7 @@ static char *summary(const Connection *c, int error) {
 }
 
 static char *session_explain(Session *s, int error) {
-        /* Once it has been attached, somebody may be typing. */
+        /* After a successful attach, somebody may be typing. */
         RefusalDetail detail = s->title ? REFUSAL_BRIEF : REFUSAL_IN_FULL;
         _cleanup_free_ char *why = refusal_explain(&s->connection, error, s->vm, detail);
         char *text;
@@ -371,7 +371,7 @@ static char *session_explain(Session *s, int error) {
         return text;
 }
 
-/* Says why it waits, once for each reason. */
+/* Shows why it waits, once for each reason. */
 static void session_tell_waiting(Session *s, int error) {
         _cleanup_free_ char *now = summary(&s->connection, error);
 
@@ -471,7 +471,7 @@ int session_run(Session *s) {
         r = sd_event_loop(s->event);
         terminal_restore();
 
-        /* The message that follows begins a line. */
+        /* The following message must begin on a new line. */
         if (r < 0 && s->terminal && !s->output.at_line_begin)
                 terminal_write(STDERR_FILENO, "\n");
         return r;

@@ -8,8 +8,8 @@ static bool same_letter(char a, char b) {
         return tolower((unsigned char) a) == tolower((unsigned char) b);
 }
 
-/* How many letters must be added, removed, changed or swapped with their neighbour at least. Of the usual
- * matrix three rows are kept: row[0] is the present one, for the first i letters of @a. */
+/* Returns: the minimum number of letters that must be added, removed, changed or swapped with their neighbor. Only
+ * three rows of the usual matrix are kept: row[0] is the present one, for the first i letters of @a. */
 static unsigned edit_distance(const char *a, size_t n_a, const char *b, size_t n_b) {
         uint16_t rows[3][SIMILAR_NAME_MAX + 1], *row[3] = {rows[0], rows[1], rows[2]};
 
@@ -61,7 +61,7 @@ int similar_distance(const char *wanted, const char *name) {
         return distance <= most ? (int) distance + 1 : -1;
 }
 
-/* A verb must be similar from its beginning: "web-log-01" is no misspelt "log". */
+/* A verb must be similar from its beginning: "web-log-01" is not a misspelt "log". */
 static int verb_distance(const char *word, const char *verb) {
         size_t n = MIN(strlen(word), strlen(verb));
         int distance = similar_distance(word, verb);

@@ -20,7 +20,7 @@ int targets_local(Targets *t, const char *path) {
         return 0;
 }
 
-/* Takes "HOST:PORT" apart. More than one colon without brackets is an IPv6 address without a port. */
+/* Splits "HOST:PORT". More than one colon without brackets means an IPv6 address without a port. */
 static int split_port(const char *text, uint16_t default_port, char **ret_host, uint16_t *ret_port) {
         const char *host = text, *end, *port = NULL;
 

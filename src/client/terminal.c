@@ -7,10 +7,10 @@
 
 static struct {
         struct termios before, raw;
-        volatile sig_atomic_t is_raw; /* or will be once we are in the foreground again */
+        volatile sig_atomic_t is_raw; /* or will be when we are in the foreground again */
 } terminal;
 
-/* The signals that end a process by default, but SIGKILL */
+/* The signals that end a process by default, except SIGKILL */
 static const int fatal_signals[] = {
         SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,   SIGABRT, SIGSEGV, SIGBUS,  SIGFPE,
         SIGILL,  SIGTRAP, SIGSYS,  SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGXFSZ, SIGUSR1,

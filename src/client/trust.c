@@ -36,7 +36,7 @@ static void print_fingerprint(FILE *f, const uint8_t fingerprint[static TLS_FING
         fputs(text_format_fingerprint(fingerprint, TLS_FINGERPRINT_SIZE, text), f);
 }
 
-/* Removes what names in certificates do not have: a dot at the end, and the interface in fe80::1%eth0. */
+/* Removes parts that names in certificates do not have: a dot at the end, and the interface in fe80::1%eth0. */
 static char *certificate_name(const char *host) {
         char *name = strdup(host);
         struct in6_addr address;

@@ -11,12 +11,12 @@
 #include "message.h"
 #include "verbs.h"
 
-/* Names and UUIDs are shortened to fit the terminal, but not further than this. What is left of a UUID may
- * be typed. */
+/* Names and UUIDs are shortened to fit the terminal, but not further than this. The rest of a UUID can still be
+ * used as an argument. */
 #define NAME_WIDTH_MIN 8U
 #define UUID_WIDTH_MIN 9U
 
-/* Of a text that is shown, in bytes; nothing that we show is longer. */
+/* The maximum length of a text in bytes; no text is longer. */
 #define CELL_MAX 1024U
 
 #define COLOR_HEADER "\033[1;4m"
@@ -51,7 +51,7 @@ static void scols_unref_tablep(struct libscols_table **t) {
         scols_unref_table(*t);
 }
 
-/* Only on a terminal that knows them, and unless NO_COLOR (https://no-color.org) is set. */
+/* Only on a terminal that supports them, and unless NO_COLOR (https://no-color.org) is set. */
 static bool colors_are_wanted(void) {
         const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
@@ -59,7 +59,7 @@ static bool colors_are_wanted(void) {
                !streq(terminal, "dumb");
 }
 
-/* Returns: columns of the terminal that the standard output is, SIZE_MAX if it is none. */
+/* Returns: the columns of the terminal at the standard output; SIZE_MAX if it is not a terminal. */
 static size_t terminal_width(void) {
         const char *given = getenv("COLUMNS");
         struct winsize size;
@@ -132,7 +132,7 @@ static int fit(struct libscols_table *t, size_t available) {
         if (!i)
                 return -ENOMEM;
 
-        /* libsmartcols tells how wide columns are once it has printed them. */
+        /* libsmartcols knows the width of columns only after it has printed them. */
         int r = scols_print_table_to_string(t, &printed);
         if (r < 0)
                 return r;
@@ -155,8 +155,8 @@ static int fit(struct libscols_table *t, size_t available) {
 
 static int add_columns(struct libscols_table *t) {
         (void) scols_table_enable_colors(t, colors_are_wanted());
-        (void) scols_table_enable_noencoding(t, 1);                 /* texts are sanitised */
-        (void) scols_table_set_termforce(t, SCOLS_TERMFORCE_NEVER); /* and fitted */
+        (void) scols_table_enable_noencoding(t, 1);                 /* texts are sanitized */
+        (void) scols_table_set_termforce(t, SCOLS_TERMFORCE_NEVER); /* and shortened */
 
         for (size_t i = 0; i < _COLUMN_MAX; i++) {
                 struct libscols_column *c = scols_table_new_column(t, columns[i].title, 0, columns[i].flags);
@@ -231,7 +231,7 @@ static size_t count_connected(const json_t *vms) {
         return n;
 }
 
-/* What is the matter with those whose state says that something is */
+/* Shows the problems of VMs whose state is "shared". */
 static void print_problems(const json_t *vms) {
         for (size_t i = 0; i < json_array_size(vms); i++) {
                 const json_t *vm = json_array_get(vms, i);

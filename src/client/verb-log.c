@@ -176,7 +176,7 @@ static int has_entries(const Selection *s) {
         return w.failed ? complain(ENOMEM, "Cannot search the journal: %m") : prints_anything(w.word);
 }
 
-/* The journal of a machine is never empty: if nothing is found in it, it may not be read. */
+/* The journal of a machine is never empty: if nothing is found in it, we may not read it. */
 static int is_readable(void) {
         static const char *const argv[] = {"journalctl", NAMESPACE, "--quiet",      "--lines=1",
                                            "--output=cat", "--system", NULL};

@@ -16,7 +16,7 @@
 #define BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX_USEC (2 * USEC_PER_SEC)
 
-/* What an event "changed" may be about */
+/* The fields that an event "changed" can be about */
 static const struct {
         const char *key, *title;
 } fields[] = {
@@ -35,7 +35,7 @@ typedef struct Watching {
         char *told; /* the reason for waiting that was last told */
 } Watching;
 
-/* Nothing is known until the present state has come. */
+/* Nothing is known until the present state was received. */
 static void begin_state(Watching *w) {
         json_object_clear(w->vms);
         w->n_vms = w->n_connected = 0;
@@ -67,7 +67,7 @@ static json_t *summarize(const json_t *vm) {
         return summary;
 }
 
-/* If memory is short, or there are more VMs than there can be, "changed" is told without what has changed. */
+/* If memory is short, or there are too many VMs, "changed" is shown without details. */
 static void remember(Watching *w, const char *event, const json_t *vm) {
         const char *id = json_get_text(vm, "id", "");
 
@@ -144,7 +144,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         if (is_skipped || (w->ready && (is_present || is_ready)))
                 begin_state(w);
 
-        /* Thousands of VMs to which nothing happens are only counted. */
+        /* VMs of the present state are only counted. */
         if (is_present) {
                 w->n_vms++;
                 w->n_connected += json_is_true(json_object_get(vm, "connected"));
@@ -166,7 +166,7 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         putchar('\n');
 }
 
-/* Prints events until the connection ends. Returns: 0 if vspcd has ended the reply, or a negative errno. */
+/* Prints events until the connection ends. Returns: 0 if vspcd has ended the replies, or a negative errno. */
 static int watch(Connection *c, const Arguments *a, Watching *w) {
         bool more = true;
 
@@ -195,7 +195,7 @@ static int watch(Connection *c, const Arguments *a, Watching *w) {
         return r;
 }
 
-/* Says why it waits, once for each reason. */
+/* Shows why it waits, once for each reason. */
 static void tell_waiting(Watching *w, const Connection *c, int error) {
         _cleanup_free_ char *why = connection_explain(c, error);
         char *text;
@@ -222,7 +222,7 @@ int verb_monitor(const Arguments *a) {
 
                 int r = watch(&c, a, &w);
 
-                /* After a refusal, or where Varlink is not spoken, it would not help to connect again. */
+                /* After a refusal, or if the other side does not use Varlink, reconnecting would not help. */
                 if (r >= 0 || !w.begun || c.state != CONNECTION_CLOSED || r != c.error) {
                         free(w.told);
                         return r < 0 ? verb_failed(&c, r, NULL) : 0;

@@ -39,7 +39,7 @@ int verb_attach(const Arguments *a) {
         return r;
 }
 
-/* Does it to each VM that is named, up to the first for which it fails. */
+/* Calls the function for each VM, until it fails for one. */
 static int for_each(const Arguments *a, int (*run)(Connection *c, const char *name, const Arguments *a)) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
         int r = 0;
@@ -78,8 +78,8 @@ int verb_show(const Arguments *a) {
         return for_each(a, show);
 }
 
-/* Calls @method for a VM, and acknowledges that with the VM's name, however it was named here: so that is
- * asked for first. */
+/* Calls @method for a VM and prints the VM's name, which is fetched first, because the VM may have been given by
+ * its UUID or port. */
 static int do_to(Connection *c, const char *name, const char *method, VarlinkReply *ret) {
         _cleanup_json_ json_t *vms = NULL;
 
@@ -87,7 +87,7 @@ static int do_to(Connection *c, const char *name, const char *method, VarlinkRep
         if (r < 0)
                 return verb_failed(c, r, name);
 
-        /* Of several vspcd says that the name is ambiguous. */
+        /* If there are several, vspcd replies that the name is ambiguous. */
         const json_t *vm = json_array_get(vms, 0);
         const char *id = json_array_size(vms) == 1 ? json_get_text(vm, "id", name) : name;
 

@@ -7,7 +7,7 @@
 #include "basic/text.h"
 #include "vm.h"
 
-/* Bytes of what is printed at once; a VM's name has 80 characters at most. */
+/* The maximum length of a text that is printed; a VM's name has at most 80 characters. */
 #define TEXT_MAX 2048U
 
 #define COLOR_GREEN "\033[32m"
@@ -22,7 +22,7 @@ bool json_get_number(const json_t *object, const char *key, uint64_t *ret) {
         const json_t *value = json_object_get(object, key);
         double real = json_real_value(value);
 
-        /* If an integer of the reply is too large, all are read as reals (varlink_parse_reply()). */
+        /* If an integer of the reply is too large, all of them are parsed as reals (varlink_parse_reply()). */
         if (json_is_real(value) && real >= 0 && real < (double) INT64_MAX)
                 *ret = (uint64_t) real;
         else if (json_is_integer(value) && json_integer_value(value) >= 0)
@@ -89,7 +89,7 @@ const char *human_distance(usec_t t, usec_t now, char buffer[static HUMAN_TEXT_M
         if (left == 0)
                 return strcpy(buffer, past ? "just now" : "in a moment");
 
-        /* Units that are words are used from two on, so that they need no singular. */
+        /* Units that are words are only used for two or more, so that they need no singular. */
         while (i < ELEMENTSOF(units) - 1 && left < (i < n_words ? 2 : 1) * units[i].seconds)
                 i++;
 

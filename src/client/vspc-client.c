@@ -7,7 +7,7 @@
 #include "message.h"
 #include "verbs.h"
 
-/* vspc-client: asks vspcd about VMs, and attaches to their consoles. */
+/* vspc-client: lists the VMs of vspcd, and attaches to their consoles. */
 
 static const struct {
         const char *name;
@@ -24,7 +24,7 @@ static const struct {
         {"log", verb_log, 1, SIZE_MAX},
 };
 
-/* Were one of them closed a socket might take its place. */
+/* If one of them were closed, a socket could take its place. */
 static void open_standard_descriptors(void) {
         int fd;
 

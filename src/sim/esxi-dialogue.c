@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What an ESXi host says and answers on a link: the telnet negotiation, how TLS begins in the middle of it, VMware's
- * suboptions, and how a guest sets up its serial port. */
+/* The protocol of an ESXi host on a link: telnet negotiation, the beginning of TLS in the middle of it, VMware's
+ * suboptions, and the settings that a guest makes for its serial port. */
 
 #include "basic/log.h"
 #include "esxi-link-internal.h"
@@ -19,7 +19,7 @@ int esxi_link_offer(EsxiLink *link) {
         return telnet_connection_offer(&link->telnet);
 }
 
-/* From here on in TLS, where telnet begins anew. */
+/* TLS begins, and telnet starts from the beginning. */
 int esxi_link_start_tls(EsxiLink *link) {
         link->settlement = SETTLEMENT_OFFERED;
         link->vmware_asked = false;
@@ -35,8 +35,8 @@ static int offer_option(EsxiLink *link, uint8_t option) {
                             : telnet_connection_command(&link->telnet, (uint8_t[]){command, option}, 2);
 }
 
-/* ESXi holds back its WILL VMWARE until it knows whether there will be authentication. Then it sends it even if it was not
- * asked: VMware's own concentrator never asks. */
+/* ESXi sends its WILL VMWARE only when it knows whether there will be authentication. It then sends it even if it
+ * was not asked, because VMware's own concentrator never asks. */
 static int settle_authentication(EsxiLink *link) {
         TelnetEvent held = {.type = TELNET_EVENT_NEGOTIATION, .command = TELNET_DO, .option = TELNET_VMWARE};
         TelnetAnswer answer;
@@ -108,7 +108,7 @@ static int put_name(EsxiLink *link, const char *name) {
 }
 
 static int link_introduce(EsxiLink *link) {
-        /* The concentrator may repeat itself; we need not. */
+        /* The concentrator may repeat its question. */
         if (link->introduced)
                 return 0;
         link->introduced = true;
@@ -163,8 +163,8 @@ static int handle_vmware(EsxiLink *link, const TelnetEvent *event) {
         }
 }
 
-/* A guest sets up its UART before it first writes: 115200 8N1 (RFC 2217, section 3: SET-BAUDRATE, -DATASIZE,
- * -PARITY, -STOPSIZE). */
+/* A guest makes the settings of its UART before it first writes: 115200 8N1 (RFC 2217, section 3: SET-BAUDRATE,
+ * -DATASIZE, -PARITY, -STOPSIZE). */
 int esxi_link_put_uart(EsxiLink *link) {
         static const struct {
                 uint8_t data[5];
@@ -194,7 +194,8 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         if (r < 0)
                 return r;
 
-        /* A concentrator that agrees without having asked waits for our suboptions. One that has asked sends its own first. */
+        /* A concentrator that agrees without having asked waits for our suboptions. One that has asked
+         * sends its own first. */
         if (event->option == TELNET_VMWARE && event->command == TELNET_DO && answer.changed)
                 return link_introduce(link);
 
@@ -217,12 +218,12 @@ static int handle_subnegotiation(EsxiLink *link, const TelnetEvent *event) {
         case TELNET_AUTHENTICATION:
                 return handle_authentication(link, event);
 
-        default: /* COM-PORT: it says that it has taken our settings in */
+        default: /* COM-PORT: confirmation of our settings */
                 return 0;
         }
 }
 
-/* Its owner may have freed the link, or it may have ended: then nothing more is taken in. */
+/* Stop if the owner has freed the link, or it has ended. */
 static int link_goes_on(const EsxiLink *link) {
         return link->owner && !link->ended ? 0 : ESXI_LINK_E_CLOSED;
 }

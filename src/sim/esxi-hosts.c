@@ -44,7 +44,7 @@ bool esxi_hosts_speaks_telnets(const EsxiHosts *hosts, unsigned host) {
         return security == ESXI_TELNETS || (security == ESXI_SOME_TELNETS && host % 2 == 1);
 }
 
-/* The port is left to connect(), which finds one that is free for this pair of addresses. */
+/* connect() chooses a port that is free for this pair of addresses. */
 static int bind_to_host(int fd, unsigned host) {
         static const int on = 1;
         SocketAddress a = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + host)}};
@@ -62,7 +62,7 @@ int esxi_hosts_connect(const EsxiHosts *hosts, unsigned host) {
                 return -errno;
 
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        /* We speak first and answer at once: an acknowledgment goes with that, not in a segment of its own. */
+        /* We send first and answer at once, so acknowledgments need no segments of their own. */
         (void) setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
         if (hosts->habits->count > 1) {
                 int r = bind_to_host(fd, host % hosts->habits->count);

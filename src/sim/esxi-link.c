@@ -4,7 +4,7 @@
 
 #define LINK_READ_MAX 65536U
 #define LINK_DATA_MAX 65536U               /* queued serial data, before encoding */
-#define LINK_OUT_MAX (2 * LINK_DATA_MAX + 65536U) /* all of it doubled, and all else that we might say */
+#define LINK_OUT_MAX (2 * LINK_DATA_MAX + 65536U) /* with all bytes doubled, and all other messages */
 
 static void link_destroy(EsxiLink *link) {
         timeout_stop(&link->timeout);
@@ -27,12 +27,12 @@ void *esxi_link_owner(const EsxiLink *link) {
         return link->owner;
 }
 
-/* Handlers are called between these two, so that the link outlives them. */
+/* Handlers are called between these two functions, so that the link is not freed during a handler. */
 static bool link_enter(EsxiLink *link) {
         return !TAKE(link->busy, true);
 }
 
-/* Returns: whether the link is still there. */
+/* Returns: whether the link still exists. */
 static bool link_leave(EsxiLink *link, bool entered) {
         if (!entered)
                 return true;
@@ -60,8 +60,8 @@ static void link_end(EsxiLink *link, int error) {
         link_leave(link, entered);
 }
 
-/* A connection to which nothing can be sent is at its end. What came before that may still be there to be
- * read, so whoever reads it finds the end; also, the owner need not fear for the link while it calls us. */
+/* If sending fails, the connection has ended. Earlier data may still be readable, so the end is noticed by
+ * reading. This also means that the link is never freed while its owner calls a function. */
 static void link_break(EsxiLink *link, int error) {
         link->error = error;
         link->shut = true;
@@ -69,7 +69,7 @@ static void link_break(EsxiLink *link, int error) {
         esxi_link_resume(link);
 }
 
-/* As stream_flush(), but with --split each send() has a few bytes only. */
+/* As stream_flush(), but with --split each send() has only a few bytes. */
 static int link_send(EsxiLink *link) {
         Stream *s = &link->telnet.stream;
         size_t split = link->hosts->habits->split;
@@ -95,7 +95,7 @@ void esxi_link_flush(EsxiLink *link) {
         if (link->ended || !link->owner)
                 return;
 
-        /* Nobody listens any more. */
+        /* The owner has freed the link. */
         if (link->shut) {
                 buffer_clear(&link->telnet.stream.out);
                 return;
@@ -120,7 +120,7 @@ void esxi_link_parting_elapsed(Timeout *t) {
         link_end(container_of(t, EsxiLink, timeout), -ETIMEDOUT);
 }
 
-/* What the handling of one read has queued goes out together, with --coalesce even that of several. */
+/* The answers to one read are sent together; with --coalesce also those to several reads. */
 static void flush_answers(EsxiLink *link) {
         if (link->hosts->habits->coalesce && !link->parting && link->telnet.stream.out.size > 0) {
                 if (!link->timeout.queue)
@@ -192,8 +192,8 @@ int esxi_link_new(EsxiHosts *hosts, unsigned host, void *owner, EsxiLink **ret) 
         if (r < 0)
                 return r;
 
-        /* Until the connection is made the kernel takes nothing, so this waits in the queue, and sending it
-         * tells whether the connection has been made. */
+        /* Until the connection is established, the kernel takes no data. So this waits in the queue, and when it can
+         * be sent, the connection is established. */
         r = esxi_hosts_speaks_telnets(hosts, host) ? esxi_link_start_tls(link) : esxi_link_offer(link);
         if (r >= 0)
                 r = link_send(link);
@@ -239,7 +239,7 @@ bool esxi_link_drained(EsxiLink *link) {
         if (link->ended || link->shut)
                 return true;
 
-        /* Nothing is to be owed on this connection when the next byte goes over another one. */
+        /* No byte must be owed on this connection when the next byte is sent on another one. */
         if (telnet_connection_settle(&link->telnet) < 0)
                 return false;
 

@@ -22,10 +22,10 @@ struct GuestProgram {
         const GuestHandler *handler;
         void *userdata;
 
-        Watch from, to; /* what it writes and what it reads; of a pty two descriptors of its master */
-        int slave_fd;   /* held while it runs: a login that closes and reopens its terminal has not ended */
-        pid_t pid;      /* 0: it does not run */
-        bool over;      /* and never will again */
+        Watch from, to; /* its output and its input; for a pty, two descriptors of the master */
+        int slave_fd;   /* kept open while it runs, because login closes and reopens its terminal */
+        pid_t pid;      /* 0: not running */
+        bool over;      /* and will not be started again */
         sd_event_source *child, *restart;
 };
 
@@ -51,7 +51,7 @@ static void on_to(Watch *w, _unused_ uint32_t events) {
         p->handler->writable(p->userdata);
 }
 
-/* A terminal as a getty would set it up, and the size that serial consoles are believed to have. */
+/* Settings as made by getty, and the usual size of a serial console. */
 static int open_pty(GuestProgram *p, int ret_child[static 2]) {
         static const struct winsize size = {.ws_row = 24, .ws_col = 80};
         _cleanup_close_ int master = -1, slave = -1, copy = -1, child = -1;
@@ -87,7 +87,7 @@ static int open_pipes(GuestProgram *p, int ret_child[static 2]) {
                 return r;
         }
 
-        /* Only our ends: the program expects its own to block. */
+        /* Only our ends are non-blocking: the program expects its ends to block. */
         (void) fcntl(to[1], F_SETFL, O_WRONLY | O_NONBLOCK);
         (void) fcntl(from[0], F_SETFL, O_RDONLY | O_NONBLOCK);
 
@@ -102,14 +102,14 @@ _Noreturn static void run(const GuestProgram *p, const int fds[static 2]) {
         struct rlimit files;
         sigset_t none;
 
-        /* Programs that use select() must not get descriptors beyond what it can name. */
+        /* Programs that use select() must not get descriptors above its limit. */
         if (getrlimit(RLIMIT_NOFILE, &files) >= 0) {
                 files.rlim_cur = MIN(files.rlim_max, (rlim_t) 1024);
                 (void) setrlimit(RLIMIT_NOFILE, &files);
         }
 
-        /* All signals have their default effect, as in a guest that has just booted. A script that starts us in the background
-         * has us ignore SIGINT and SIGQUIT; inherited, ^C at the guest's terminal would do nothing. */
+        /* Reset all signals, as in a guest that has just booted. If a script starts us in the background,
+         * we ignore SIGINT and SIGQUIT; if the guest inherited this, ^C at its terminal would do nothing. */
         for (int number = 1; number < NSIG; number++)
                 (void) signal(number, SIG_DFL);
         sigemptyset(&none);
@@ -139,7 +139,7 @@ static void forget_processes(GuestProgram *p) {
 
 static int on_restart(sd_event_source *source, usec_t usec, void *userdata);
 
-/* Once both the process has ended and its last words have been read. */
+/* Called when the process has ended and all its output has been read. */
 static void maybe_restart(GuestProgram *p) {
         if (p->pid > 0 || p->from.fd >= 0)
                 return;
@@ -156,7 +156,7 @@ static void maybe_restart(GuestProgram *p) {
                 }
         }
 
-        /* Who waits to be read from is told that there is no need to. */
+        /* Tell the owner, which may wait until it can write. */
         if (p->over)
                 p->handler->writable(p->userdata);
 }
@@ -170,7 +170,7 @@ static int on_child(_unused_ sd_event_source *source, const siginfo_t *si, void 
                 log_info("\"%s\" has been ended by signal %i (%s).", p->command, si->si_status,
                          strsignal(si->si_status));
 
-        /* What it has left behind in its process group would keep its output open. */
+        /* Processes left in its process group would keep its output open. */
         (void) kill(-si->si_pid, SIGKILL);
 
         forget_processes(p);
@@ -249,7 +249,7 @@ void guest_program_hang_up(GuestProgram *p) {
         if (p->pid <= 0)
                 return;
 
-        /* A shell at a terminal heeds the one, most else the other. */
+        /* A shell at a terminal obeys the first, most other programs the second. */
         (void) kill(-p->pid, SIGHUP);
         (void) kill(-p->pid, SIGTERM);
         (void) kill(-p->pid, SIGCONT);
@@ -318,7 +318,7 @@ size_t guest_program_write(GuestProgram *p, const uint8_t *data, size_t n) {
                 return 0;
         }
 
-        /* It does not read any more: what it is sent goes where it would in a guest. */
+        /* The program does not read any more: its input is lost, as in a guest. */
         if (k < 0)
                 return n;
 

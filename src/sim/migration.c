@@ -19,8 +19,8 @@ struct Migration {
         Timeout timeout;
         usec_t begun;
         uint8_t state;   /* MigrationState */
-        bool aborts : 1; /* instead of being completed */
-        bool pauses : 1; /* a moment between PEER-OK and COMPLETE, so that name and UUID may come first */
+        bool aborts : 1; /* abort it instead of completing it */
+        bool pauses : 1; /* pause between PEER-OK and COMPLETE, so that name and UUID can come first */
         bool names_sequence : 1; /* in its ABORT */
         uint8_t sequence[SEQUENCE_SIZE];
         size_t n_secret;
@@ -43,7 +43,7 @@ int migration_begin(VM *vm) {
         m->vm = vm;
         m->aborts = each > 0 && s->report.vmotions_begun % each == 0;
 
-        /* A sequence with 0xFF in it must be common enough to be met. */
+        /* Make sure that sequences with 0xFF occur. */
         if (getrandom(random, sizeof random, 0) != sizeof random)
                 memset(random, 0, sizeof random);
         for (size_t i = 0; i < SEQUENCE_SIZE; i++)
@@ -103,7 +103,7 @@ static void migration_abort(Migration *m) {
         migration_end(m, &vm->simulation->report.vmotions_aborted);
 }
 
-/* Goes on once the kernel has got everything that the source was to send. */
+/* Continues when everything of the source has been passed to the kernel. */
 static void migration_try_complete(Migration *m) {
         VM *vm = m->vm;
 
@@ -169,7 +169,7 @@ void migration_answer(VM *vm, EsxiLink *link, const VMwareSuboption *s) {
                 return;
         }
 
-        /* One that came too late is not wrong. */
+        /* An answer that comes too late is not a violation. */
         if (m)
                 simulation_violation(vm->simulation, "%s: %s does not answer anything.", vm_name(vm, name),
                                      vmware_code_name(s->code));
@@ -203,7 +203,7 @@ bool migration_survives(Migration *m, EsxiLink *link, int error) {
                 return true;
         }
 
-        /* The target is the VM's connection then. */
+        /* The target has become the VM's connection. */
         if (m->state == MIGRATION_ACCEPTED) {
                 migration_try_complete(m);
                 return true;

@@ -21,7 +21,7 @@ struct RemoteGuest {
         size_t room;             /* bytes there */
         sd_event_source *reconnect;
         bool joined;   /* the connection has been made */
-        bool reported; /* the absence of a machine has been logged: once until one has been there again */
+        bool reported; /* it has been logged that there is no machine: only once until one has been connected */
 };
 
 static const TelnetPolicy policy = {
@@ -64,11 +64,11 @@ static void end_connection(RemoteGuest *g, int error) {
         if (r < 0)
                 log_error_errno(r, "Cannot set a timer to connect to the machine again: %m");
 
-        /* The connection's backlog is gone, so there is room again. */
+        /* The backlog was dropped with the connection, so there is room again. */
         g->handler->writable(g->userdata);
 }
 
-/* Sends what is queued; the first time that this succeeds, the connection has been made. */
+/* Sends what is queued. When this succeeds for the first time, the connection is established. */
 static void flush(RemoteGuest *g) {
         char address[ADDRESS_TEXT_MAX];
 
@@ -153,7 +153,7 @@ static int open_connection(RemoteGuest *g) {
 static void connect_to_machine(RemoteGuest *g) {
         int r = open_connection(g);
 
-        /* An address of this machine may have refused already, and sending would not tell why. */
+        /* An address of this machine may already have refused, and sending would not show the reason. */
         if (r >= 0)
                 r = socket_take_error(g->telnet.stream.watch.fd);
 
@@ -223,7 +223,7 @@ void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n) {
 
         int r = telnet_connection_queue(&g->telnet, data, n);
 
-        /* A CR at the end gets the byte that telnet wants behind it now, not only with what is typed next. */
+        /* Send the byte that telnet requires after a CR at the end now, and not with the next input. */
         if (r >= 0)
                 r = telnet_connection_settle(&g->telnet);
         queued(g, r);

@@ -6,11 +6,11 @@
 #include "basic/log.h"
 #include "serial-output.h"
 
-/* What has been read by a connection, or by two during a vMotion, may be appended whole. */
+/* Room for a whole read of one connection, or of two during a vMotion */
 #define ECHO_MAX (SERIAL_OUTPUT_ECHO_HIGH + 2 * 65536U)
 
-/* Name, number, text: every line has the same length, so that any part of the output can be made from its
- * offset alone. */
+/* Name, number, text: all lines have the same length, so that any part of the output can be computed from its
+ * offset. */
 #define LINE_NUMBER 16
 static const char line_text[] = " the quick brown fox jumps over the dog";
 #define LINE (SERIAL_OUTPUT_NAME + 1 + LINE_NUMBER + sizeof line_text - 1 + 2)
@@ -51,7 +51,7 @@ void serial_output_done(SerialOutput *o) {
         buffer_clear(&o->echo);
 }
 
-/* A VM that could not write for a while does not make up for more than a second of it. */
+/* A VM that could not write for a while catches up for one second at most. */
 static size_t permitted(SerialOutput *o, usec_t now, size_t n) {
         uint64_t rate = o->options->rate;
 
@@ -76,7 +76,7 @@ static ssize_t read_source(SerialOutput *o, uint8_t *data, size_t n) {
         if (!o->source_watch)
                 return pread(o->source_fd, data, n, (off_t) o->offset);
 
-        /* Not set non-blocking: it is shared with whoever started us. */
+        /* Not made non-blocking, because it is shared with the process that started us. */
         struct pollfd ready = {.fd = o->source_fd, .events = POLLIN};
         if (poll(&ready, 1, 0) == 0) {
                 errno = EAGAIN;

@@ -93,14 +93,14 @@ static int parse_host_and_port(const char *text, SocketAddress *ret) {
         return 0;
 }
 
-/* The same name has the same UUIDs in each run. 50 is what ESXi's begin with. */
+/* A name has the same UUIDs in each run. ESXi's UUIDs begin with 50. */
 static void uuid_from_name(const char *name, uint8_t ret[static 16]) {
         uint64_t high = fnv1a_text(name), low = fnv1a(high, "uuid", 4);
 
         memcpy(ret, &high, 8);
         memcpy(ret + 8, &low, 8);
         ret[0] = 0x50;
-        /* Room to count upwards without a carry far up. */
+        /* Room to count upwards without an overflow. */
         memset(ret + 12, 0, 4);
 }
 
@@ -178,7 +178,7 @@ static int get_split(const char *option, const char *value, size_t *ret) {
         return r;
 }
 
-/* What each option says is fine in itself; does all of it go together? */
+/* Checks the combination of options, each of which is valid. */
 static int check(const SimOptions *o) {
         const char *problem = NULL;
 
@@ -288,7 +288,7 @@ static const struct option options[] = {
         {},
 };
 
-/* @name: of the option. Returns: 0 to go on, 1 if all is done, or a negative errno after having said what is wrong. */
+/* @name: of the option. Returns: 0 to continue, 1 to exit, or a negative errno after a message. */
 static int take_option(int option, const char *name, SimOptions *o) {
         switch (option) {
 
@@ -430,7 +430,7 @@ static int take_option(int option, const char *name, SimOptions *o) {
                 o->json = true;
                 return 0;
 
-        default: /* getopt_long() has said what is wrong */
+        default: /* getopt_long() has shown a message */
                 fprintf(stderr, "Try %s --help.\n", program_invocation_short_name);
                 return -EINVAL;
         }
@@ -473,7 +473,7 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
         if (!o.uuid_given)
                 uuid_from_name(o.name, o.uuid);
 
-        /* A file without a rate goes as fast as it can. */
+        /* A file without a rate is written as fast as possible. */
         if (o.source && o.rate == RATE_NONE)
                 o.rate = RATE_MAX;
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What VMs do once they are connected: who writes, moves or drops its connection when. One timer and one deferred source
- * for all of them. */
+/* The activity of connected VMs: decides when they write, move or drop their connections. One timer and one
+ * deferred source for all of them. */
 
 #include <utlist.h>
 
 #include "simulation.h"
 
 #define TICK_USEC (10 * USEC_PER_MSEC)
-#define PACED_EACH_TICK 1000U  /* VMs at least; and each has its turn at least ten times a second */
-#define FEED_EACH_TURN 16U     /* VMs, before sockets have their turn */
+#define PACED_EACH_TICK 1000U  /* at least this number of VMs; and each VM at least ten times in a second */
+#define FEED_EACH_TURN 16U     /* VMs before sockets are handled */
 
 void simulation_make_sated(VM *vm) {
         if (!vm->hungry)
@@ -69,7 +69,7 @@ bool simulation_wants_vmotions(const Simulation *s) {
         return s->options->vmotion_every != USEC_INFINITY && s->report.vmotions_begun < s->options->n_vmotions;
 }
 
-/* All in turn, so each moves every so often and no two at once. Who cannot be moved now is passed over. */
+/* VMs move one after the other, so that each moves at the interval. A VM that cannot be moved now is skipped. */
 static void begin_vmotions(Simulation *s) {
         for (unsigned i = 0; i < s->options->count && s->vmotions_due >= 1 && simulation_wants_vmotions(s); i++) {
                 VM *vm = &s->vms[s->next_vmotion];
@@ -118,7 +118,7 @@ static int on_tick(sd_event_source *source, _unused_ uint64_t usec, void *userda
                 drop_connections(s);
         }
 
-        /* Else it is gone. */
+        /* Otherwise the timer has been freed. */
         if (!s->ending)
                 (void) sd_event_source_set_time(source, now + TICK_USEC);
 

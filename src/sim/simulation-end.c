@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* When a simulation is over, how its VMs take their leave, and what somebody who waits for that is shown meanwhile. */
+/* The end of a simulation: when it ends, how connections are closed, and the progress that is shown meanwhile. */
 
 #include <stdio.h>
 
@@ -9,7 +9,7 @@
 
 #define END_PATIENCE_USEC (10 * USEC_PER_SEC)
 
-/* Whether what is to be done ends by itself; a guest that listens is there until it is told to go. */
+/* Returns: whether the simulation ends by itself. With a guest that reads input, it does not. */
 static bool has_end(const Simulation *s) {
         const SimOptions *o = s->options;
 
@@ -66,7 +66,7 @@ void simulation_end(Simulation *s) {
         if (s->ending)
                 return;
 
-        /* It is over now; what follows is no more than decency. */
+        /* The results are complete; the rest is only closing connections politely. */
         s->ending = true;
         r->connected = s->n_connected;
         for (size_t i = 0; i < s->n_vms; i++)
@@ -97,7 +97,7 @@ static int on_signal(_unused_ sd_event_source *source, _unused_ const struct sig
                      void *userdata) {
         Simulation *s = userdata;
 
-        /* Who asks twice does not want to wait. */
+        /* At the second signal, exit at once. */
         if (s->ending)
                 return sd_event_exit(s->event, 0);
 
@@ -118,7 +118,7 @@ static int on_progress(sd_event_source *source, _unused_ uint64_t usec, void *us
 }
 
 static int add_signals(Simulation *s) {
-        /* SIGCHLD: sd_event_add_child() wants it so. */
+        /* SIGCHLD: sd_event_add_child() requires this. */
         leave_signals_to_loop(SIGCHLD, SIGINT, SIGTERM);
 
         int r = sd_event_add_signal(s->event, &s->interrupt, SIGINT, on_signal, s);
@@ -141,7 +141,7 @@ int simulation_watch_for_end(Simulation *s) {
                         return r;
         }
 
-        /* Only where there is something to wait for. */
+        /* Only if there is something to wait for */
         if (!isatty(STDERR_FILENO) || o->verbose || (!has_end(s) && !o->exit_when_connected))
                 return 0;
 

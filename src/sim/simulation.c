@@ -11,9 +11,9 @@
 #include "simulation.h"
 
 #define COMPLAINT_INTERVAL_USEC (5 * USEC_PER_SEC)
-#define SIMULATION_FEW 10U /* VMs: what happens to each can be told */
+#define SIMULATION_FEW 10U /* with fewer VMs, the events of each are shown */
 
-/* Descriptors that are not VMs': standard streams, epoll, timers, and targets of vMotions. */
+/* Other descriptors than those of VMs: standard streams, epoll, timers, and targets of vMotions */
 #define DESCRIPTORS_SPARE 64U
 #define DESCRIPTORS_PER_PROGRAM 4U
 
@@ -271,7 +271,7 @@ int simulation_run(Simulation *s, const SimOptions *options) {
 }
 
 void simulation_done(Simulation *s) {
-        /* All of them are told before any is waited for. */
+        /* Ask all programs to end before waiting for the first one. */
         for (size_t i = 0; i < s->n_vms; i++)
                 if (s->vms[i].program)
                         guest_program_hang_up(s->vms[i].program);

@@ -8,12 +8,12 @@
 #include "simulation.h"
 #include "vm.h"
 
-/* Input that may wait for the guest before its connection is no longer read. */
+/* The maximum of input that waits for the guest; beyond it, the connection is not read. */
 #define VM_INPUT_HIGH 65536U
 #define VM_INPUT_MAX (VM_INPUT_HIGH + 2 * 65536U)
 
 #define VM_FEED_PIECE 65536U
-#define VM_FEED_MAX (4 * VM_FEED_PIECE) /* before other VMs have their turn */
+#define VM_FEED_MAX (4 * VM_FEED_PIECE) /* before other VMs are handled */
 
 const char *vm_name(const VM *vm, char *name) {
         const SimOptions *o = vm->simulation->options;
@@ -41,7 +41,7 @@ static void vm_identify(EsxiLink *link, EsxiIdentity *ret) {
         add_uuid(ret->uuid, vm->number);
 }
 
-/* Reads what the guest can take, no more. */
+/* Reads only as much as the guest can take. */
 static void vm_update_reading(VM *vm) {
         if (!vm->link || (vm->simulation->options->dead && vm->state == VM_CONNECTED && !vm->dropping))
                 return;
@@ -175,7 +175,7 @@ void vm_disconnected(VM *vm, int error) {
         } else if (vm->state == VM_CONNECTED) {
                 s->n_connected--;
                 if (s->ending)
-                        ; /* a farewell */
+                        ; /* closing politely */
                 else if (vm->dropping)
                         report->dropped++;
                 else {

@@ -6,7 +6,7 @@
 #include "sim-options.h"
 #include "simulation.h"
 
-/* vspc-sim: plays ESXi hosts to a concentrator, for tests, benchmarks and trying it out. */
+/* vspc-sim: simulates ESXi hosts for a concentrator, for tests, benchmarks and demonstrations. */
 
 int main(int argc, char **argv) {
         SimOptions options;
@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
         r = simulation_run(&simulation, &options);
         bool failed = r < 0 || simulation.report.failed;
 
-        /* The standard output is the clients' with --sink=-. */
+        /* With --sink=- the standard output contains what clients type. */
         if (r >= 0)
                 report_print(&simulation.report, options.sink && streq(options.sink, "-") ? stderr : stdout,
                              options.json ? REPORT_JSON : REPORT_TEXT);

@@ -12,7 +12,7 @@
 
 typedef int (*Put)(void *state, const Mapping *mapping);
 
-/* Returns: bytes read, with a NUL behind them, or a negative errno. */
+/* Adds a NUL at the end. Returns: the number of bytes read, or a negative errno. */
 static ssize_t read_whole(int folder_fd, const char *name, char *text, size_t size) {
         _cleanup_close_ int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         size_t n = 0;
@@ -36,7 +36,7 @@ static ssize_t read_whole(int folder_fd, const char *name, char *text, size_t si
         return (ssize_t) n;
 }
 
-/* Returns: what @put says; 0 for a file that is passed over. */
+/* Returns: the result of @put; 0 for a file that is ignored. */
 static int load_one(int folder_fd, const char *parent, const char *name, Put put, void *state) {
         char text[MAPPING_LINE_MAX];
         const char *problem = "it is not a mapping of a VM";
@@ -73,7 +73,7 @@ int mapping_folder_load(int parent_fd, const char *parent, Put put, void *state)
                 if (entry->d_name[0] != '.')
                         r = load_one(fd, parent, entry->d_name, put, state);
         if (r >= 0)
-                r = -errno; /* a folder that is read in part would cost the rest their ports */
+                r = -errno; /* if only a part of the folder were read, the other VMs would lose their ports */
 
         closedir(folder);
         return r;

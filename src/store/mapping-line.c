@@ -46,7 +46,7 @@ int mapping_line_format(const Mapping *m, char line[static MAPPING_LINE_MAX]) {
         return (int) sizeof sum + n + 1;
 }
 
-/* The values found, NULL for those that are not there */
+/* The values found, NULL for missing ones */
 typedef struct Values {
         const char *id, *name, *uri, *port, *stored, *gone, *removed;
 } Values;

@@ -4,11 +4,11 @@
 #include "basic/uuid.h"
 #include "mapping.h"
 
-/* Bytes, as vspc-backend.h says: with MultiConsole= a name has "_" and the URI behind it. */
+/* In bytes, see vspc-backend.h: with MultiConsole= "_" and the URI are appended to a name. */
 #define URI_MAX 3066U
 #define NAME_MAX_BYTES (1536U + 1 + URI_MAX)
 
-/* Whether text_sanitize() would leave it as it is. */
+/* Returns: whether text_sanitize() would not change the text. */
 static bool is_clean(const char *text, size_t max) {
         size_t left = strlen(text);
         if (left > max)

@@ -42,7 +42,7 @@ static int plug_in_check(const StoreBackend *b, const char *path) {
         return 0;
 }
 
-/* The name is the first @n bytes of @name; what follows may hold a password, and is not for the log. */
+/* The name is the first @n bytes of @name. The rest may contain a password and must not be logged. */
 static int plug_in_load(const char *name, size_t n, const StoreBackend **ret) {
         _cleanup_free_ char *path = NULL;
 

@@ -6,7 +6,7 @@
 #include "console/console.h"
 #include "restore.h"
 
-/* Mappings that are no good and are named in the log; the others are only counted. */
+/* The maximum of invalid mappings that are logged; further ones are only counted. */
 #define PROBLEMS_LOGGED_MAX 100U
 #define ID_SHOWN_MAX 128U
 
@@ -67,15 +67,15 @@ static int compare(uint64_t a, uint64_t b) {
         return (a > b) - (a < b);
 }
 
-/* Those that were connected, and go on being waited for from now, last */
+/* VMs that were connected, for which the expiry begins now, come last */
 static int compare_longest_gone_first(const void *a, const void *b) {
         const Mapping *x = *(Mapping *const *) a, *y = *(Mapping *const *) b;
 
         return compare(x->gone_since - 1, y->gone_since - 1) ?: compare(x->stored, y->stored) ?: strcmp(x->id, y->id);
 }
 
-/* From then on no two mappings have the same port: the one stored later has it, or of two stored at the same time the one
- * that was loaded later. */
+/* Makes sure that no two mappings have the same port: the one stored later keeps it, or of two stored at the same
+ * time the one loaded later. */
 static int settle_claims(Stored *s) {
         Mapping **holders = calloc(UINT16_MAX + 1, sizeof(Mapping *));
         if (!holders)
@@ -104,21 +104,23 @@ static int settle_claims(Stored *s) {
         return 0;
 }
 
-/* So that who has to have another port does not get that of one whose turn is still to come. */
+/* Reserve all stored ports first, so that a VM that lost its port cannot take the port of a VM that is restored
+ * later. */
 static void reserve_ports(Concentrator *c, const Stored *s) {
         for (size_t i = 0; i < s->n; i++)
                 (void) port_pool_claim(concentrator_ports(c), s->mappings[i]->port);
 }
 
-/* The table of descriptors doubles whenever it is full, and a process that has threads then waits until each
- * processor has been through the kernel: ten milliseconds or more, nine times for 16,000 ports. Once will do. */
+/* Makes the table of descriptors large enough at once. The kernel doubles it whenever it is full, and a process
+ * with threads then waits until each processor has passed through the kernel: ten milliseconds or more, nine times
+ * for 16,000 ports. */
 static void grow_descriptor_table(const Concentrator *c, size_t n) {
         size_t size = MIN(n + CONCENTRATOR_DESCRIPTORS_RESERVED, (size_t) concentrator_descriptor_limit(c));
 
         (void) safe_close(fcntl(sd_event_get_fd(concentrator_event(c)), F_DUPFD_CLOEXEC, (int) size - 1));
 }
 
-/* What the VM calls itself: under MultiConsole= a console's name is that with "_URI" behind it. */
+/* The name of the VM itself: with MultiConsole=, "_URI" is appended to the name of a console. */
 static char *vm_name(const Concentrator *c, const Mapping *m) {
         size_t name = strlen(m->name), uri = strlen(m->uri);
         bool has_uri = concentrator_settings(c)->multi_console && name > uri + 1 && m->name[name - uri - 1] == '_' &&
@@ -137,10 +139,10 @@ static int restore_one(Concentrator *c, const Mapping *m, Console **ret) {
         if (r < 0)
                 return r;
 
-        /* The clock may show less than it did, as it does until it is set after a boot. What is said then of who was
-         * connected must not have it expire as soon as it is set: it has been there up to when it was stored. */
+        /* The clock may be behind, for example until it is set after a boot. A VM that was connected must not expire as
+         * soon as the clock is set: it was connected at least until it was stored. */
         usec_t since = m->gone_since > 0 ? m->gone_since : MAX(now, m->stored);
-        if (m->gone_since == 0 && m->stored > 0) /* that much is known */
+        if (m->gone_since == 0 && m->stored > 0) /* at least until then */
                 (*ret)->record.connected_for = now - MIN(m->stored, now);
         console_set_gone(*ret, MIN(since, (usec_t) INT64_MAX));
         console_open_port(*ret);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Backend=file: all mappings in one text file, a line each (mapping-line.h), and in memory as Backend=memory has them.
- * A change is one more line at the end of the file; a later line replaces an earlier one of the same ID.
+ * Backend=file: all mappings in one text file, one on each line (mapping-line.h), and in memory as in Backend=memory.
+ * A change appends a line to the file; a later line replaces an earlier one with the same ID.
  *
- * The file is written anew from memory, without what is out of date, under a temporary name that is then renamed, so that
- * at any moment, power cuts included, the one or the other is there: with the first change after a start, so that nothing
- * is added to what an earlier run has left; once most of it is out of date; and after anything has gone wrong with it, a
- * write, an fsync or somebody who has removed it. But for the first start of all, file_sync() does it, in WriteQueue's
- * thread: once for all changes that there are by then.
+ * From time to time the file is rewritten from memory without outdated lines, under a temporary name that is then
+ * renamed, so that at any moment, also after a power cut, either the old or the new file exists. This happens at the
+ * first change after a start, so that nothing is appended to the file of an earlier run; when most lines are
+ * outdated; and after an error: of a write, of fsync(), or if somebody has removed the file. file_sync() does this in
+ * the thread of WriteQueue, once for all changes that have been made until then; only at the very first start it is
+ * done at once.
  */
 
 #include <fcntl.h>
@@ -32,17 +33,17 @@
 #define HEADER MAGIC "1"
 #define NOTE "# One VM a line. See FILES in vspc.conf(5) before you change anything, and stop vspc.service first."
 
-/* How much of the file may be out of date, beside as much as there was in it when it was written anew */
+/* The bytes of outdated lines that the file may contain, in addition to its size when it was last rewritten */
 #define OUT_OF_DATE_MAX (1024U * 1024U)
 
-/* Written at once when the file is written anew */
+/* The size of a write when the file is rewritten */
 #define PIECE_SIZE 65536U
 
-/* What is set aside is called NAME.damaged, NAME.damaged.2 and so on; the last one is replaced. */
+/* Damaged files are kept as NAME.damaged, NAME.damaged.2 and so on; the last one is overwritten. */
 #define ASIDE_MAX 16U
 #define ASIDE_NAME_MAX 64U
 
-/* Lines that are no good and are named in the log; the others are only counted. */
+/* The maximum of invalid lines that are logged; further ones are only counted. */
 #define PROBLEMS_LOGGED_MAX 100U
 
 typedef struct FileStore {
@@ -50,14 +51,14 @@ typedef struct FileStore {
         char *folder; /* its path, for messages */
         void *table;  /* of Backend=memory */
 
-        int fd;        /* of the file; -1: nothing is added to it until file_sync() has written it anew */
-        uint64_t size; /* of the file; beyond the limit it is written anew */
+        int fd;        /* of the file; -1: nothing is appended until file_sync() has rewritten it */
+        uint64_t size; /* size of the file, which is rewritten when it exceeds the limit */
         uint64_t limit;
 
-        bool keep; /* what is in the file's place, when it is replaced */
+        bool keep; /* keep the existing file under another name when it is replaced */
 
         unsigned n_lines, n_problems; /* read at the start */
-        bool ordered; /* and they are all that is in memory */
+        bool ordered; /* and nothing else is in memory */
 } FileStore;
 
 static void file_close(void *state) {
@@ -76,14 +77,14 @@ static inline void file_closep(FileStore **s) {
                 file_close(*s);
 }
 
-/* Finds a name that is free. Only we make names in this folder. */
+/* Finds a free name. Only we create files in this folder. */
 static void name_aside(const FileStore *s, const char *name, const char *what, char ret[static ASIDE_NAME_MAX]) {
         snprintf(ret, ASIDE_NAME_MAX, "%s.%s", name, what);
         for (unsigned i = 2; i <= ASIDE_MAX && faccessat(s->folder_fd, ret, F_OK, AT_SYMLINK_NOFOLLOW) >= 0; i++)
                 snprintf(ret, ASIDE_NAME_MAX, "%s.%s.%u", name, what, i);
 }
 
-/* Gives what is in the file's place a second name: there is always something in its place. */
+/* Gives the existing file a second name, so that there is always a file in its place. */
 static int keep_aside(FileStore *s) {
         char name[ASIDE_NAME_MAX];
 
@@ -153,7 +154,7 @@ static int write_all(const FileStore *s, Writer *w) {
         return r;
 }
 
-/* Whatever fails, what was there before is not touched. */
+/* If anything fails, the existing file is not touched. */
 static int rewrite(FileStore *s) {
         (void) unlinkat(s->folder_fd, TEMPORARY, 0); /* from before a crash */
         _cleanup_close_ int fd = openat(s->folder_fd, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
@@ -181,7 +182,7 @@ static int rewrite(FileStore *s) {
         return 0;
 }
 
-/* @line: of what the table says already */
+/* @line: the line of a change that has already been made in memory */
 static int append(FileStore *s, const char *line, int n) {
         if (s->fd < 0)
                 return 0;
@@ -220,7 +221,7 @@ static bool is_in_place(const FileStore *s) {
                ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-/* The kernel forgets what it could not write: a later fsync() would succeed, and not have written it. */
+/* The kernel drops data that it could not write: a later fsync() would succeed although the data was not written. */
 static int sync_file(FileStore *s) {
         if (fsync(s->fd) >= 0)
                 return 0;
@@ -234,7 +235,7 @@ static int file_sync(void *state) {
         FileStore *s = state;
 
         if (s->fd >= 0 && !is_in_place(s)) {
-                s->keep = true; /* what somebody has put there */
+                s->keep = true; /* a file that somebody has put there */
                 s->fd = safe_close(s->fd);
         }
         if (s->fd < 0)
@@ -301,7 +302,7 @@ static int take_line(FileStore *s, const uint8_t *data, size_t n) {
         return r == -ENOENT ? 0 : r;
 }
 
-/* What has no end within MAPPING_LINE_MAX bytes is taken for a line that is too long. */
+/* Without a newline within MAPPING_LINE_MAX bytes, the line is too long. */
 static int take_lines(FileStore *s, Buffer *text) {
         int r = 0;
 
@@ -334,7 +335,7 @@ static int read_file(FileStore *s) {
 
                 n = read(fd, p, MAPPING_LINE_MAX);
                 if (n < 0)
-                        return -errno; /* what is read in part would cost the rest their ports */
+                        return -errno; /* if only a part of the file were read, the other VMs would lose their ports */
                 buffer_commit(&text, (size_t) n);
                 r = take_lines(s, &text);
         }
@@ -348,7 +349,7 @@ static int read_file(FileStore *s) {
         return r;
 }
 
-/* It is kept for whoever goes back to an earlier version. */
+/* It is kept in case somebody goes back to an earlier version. */
 static int rename_old_folder(FileStore *s) {
         char name[ASIDE_NAME_MAX];
 
@@ -372,7 +373,7 @@ static int read_all(FileStore *s) {
         if (file < 0 && file != -ENOENT)
                 return file;
         if (file >= 0 && folder < 0)
-                return 0; /* as it is nearly always */
+                return 0; /* the usual case */
 
         int r = rewrite(s);
         if (r >= 0 && folder >= 0)
@@ -385,7 +386,7 @@ static int read_all(FileStore *s) {
         return 0;
 }
 
-/* The first of the folders that systemd names (systemd.exec(5)) */
+/* The first folder in $STATE_DIRECTORY (systemd.exec(5)) */
 static char *state_directory(void) {
         const char *list = getenv("STATE_DIRECTORY");
 
@@ -398,7 +399,7 @@ static int open_folder(FileStore *s) {
                 return log_error_errno(errno, "Cannot open the folder %s (StateDirectory= in the unit, $STATE_DIRECTORY or "
                                               "Backend=file:FOLDER says where it is): %m", s->folder);
 
-        /* Two would give each other's VMs other ports. */
+        /* Two vspcd with the same file would change each other's ports. */
         if (flock(s->folder_fd, LOCK_EX | LOCK_NB) >= 0)
                 return 0;
         if (errno != EWOULDBLOCK)
@@ -432,10 +433,10 @@ static int file_open(const char *argument, void **ret_state) {
         return 0;
 }
 
-/* Of two lines that claim a port the later one is to have it, also if the clock has been set back in between: the earlier
- * one then counts as stored no later than that. */
+/* If two lines have the same port, the later line must win, even if the clock was set back in between: so the time
+ * of the earlier one is limited to that of the later one. */
 typedef struct Load {
-        uint64_t stored[UINT16_MAX + 1]; /* by the port, of the last line that has it */
+        uint64_t stored[UINT16_MAX + 1]; /* time of the last line with this port */
         VspcMappingHandler handler;
         void *userdata;
 } Load;

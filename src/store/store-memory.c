@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Backend=memory: mappings in RAM, gone with the process. */
+/* Backend=memory: mappings in memory, lost when the process exits. */
 
 #include "basic/hash-table.h"
 #include "store.h"
@@ -41,7 +41,7 @@ static void memory_close(void *state) {
         free(m);
 }
 
-/* In the order in which they were put, which store-file.c relies on */
+/* In the order in which they were put; store-file.c relies on this */
 static int memory_load(void *state, VspcMappingHandler handler, void *userdata) {
         Memory *m = state;
         MemoryEntry *e, *next;

@@ -15,7 +15,7 @@ struct Store {
         WriteQueue *queue;
         bool restoring;
 
-        /* Who was connected when it was stored and has not been since */
+        /* VMs that were connected when they were stored, and have not connected since */
         char **missed; /* IDs */
         size_t n_missed, n_allocated;
         sd_event_source *return_timer;
@@ -45,20 +45,21 @@ static void store_notify(ConcentratorObserver *observer, Console *console, Conso
                          _unused_ const Client *client) {
         Store *s = container_of(observer, Store, observer);
 
-        /* What is restored is stored already, unless it has to be given up for others. */
+        /* Restored VMs are already stored. Only a VM that is removed during the restore, because there are
+         * too many, is a change. */
         if (s->restoring && event != CONSOLE_REMOVED)
                 return;
 
         switch (event) {
 
-        case CONSOLE_CONNECTED: /* a new one too, at once; a known one may have got a port, or another URI */
+        case CONSOLE_CONNECTED: /* a new VM is stored at once; a known VM may have a new port or another URI */
         case CONSOLE_DISCONNECTED:
         case CONSOLE_RENAMED:
         case CONSOLE_CHANGED:
                 store_put(s, console);
                 break;
 
-        case CONSOLE_CLIENT_ATTACHED: /* a VM that is gone does not expire while somebody waits for it */
+        case CONSOLE_CLIENT_ATTACHED: /* a VM that is away does not expire while clients are connected */
         case CONSOLE_CLIENT_DETACHED:
                 if (!console->connected)
                         store_put(s, console);
@@ -101,7 +102,7 @@ static int add_missed(Store *s, const char *id) {
         return 0;
 }
 
-/* So that who does not come back expires, however many restarts follow. */
+/* Store VMs that have not come back as away, so that they expire even if more restarts follow. */
 static void put_missed(Store *s) {
         for (size_t i = 0; i < s->n_missed; i++) {
                 const Console *console = concentrator_find(s->concentrator, s->missed[i]);
@@ -120,7 +121,7 @@ static int on_return_elapsed(_unused_ sd_event_source *source, _unused_ usec_t u
         return 0;
 }
 
-/* A port that is another than the one that is stored is to be the same after the next restart. */
+/* Store a port that is different from the stored one, so that it is the same after the next restart. */
 static void on_restored(Console *console, const Mapping *mapping, void *userdata) {
         if (console->record.own_port != mapping->port ||
             (mapping->gone_since == 0 && add_missed(userdata, console->id) < 0))

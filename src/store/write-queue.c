@@ -10,7 +10,7 @@
 #include "store.h"
 #include "write-queue.h"
 
-/* Written before the lock is taken again */
+/* The number of entries that are written before the lock is taken again */
 #define BATCH_MAX 64U
 
 typedef struct Entry {
@@ -26,18 +26,18 @@ struct WriteQueue {
         void *state;
         int news_fd;
 
-        Worker worker; /* which ends once the queue is empty, and then tries nothing twice */
+        Worker worker; /* ends when the queue is empty; while stopping it tries nothing twice */
 
         Entry *entries; /* uthash */
-        Entry *queue;   /* utlist: the same, in the order in which they began to wait */
+        Entry *queue;   /* utlist: the same entries, in the order of their first change */
         size_t n_removals, n_failed;
         uint64_t n_removals_dropped;
 
-        Entry *written; /* utlist: written and not synced yet, latest first, or being written. The thread's own */
+        Entry *written; /* utlist: being written, or written and not synced, latest first. Of the thread */
         size_t n_written;
         usec_t next_sync;
 
-        unsigned n_lost; /* could not be written while it was stopping, or kept for want of memory */
+        unsigned n_lost; /* entries not written while exiting, or lost because memory was short */
         int error;
 };
 
@@ -68,7 +68,7 @@ static void queue_unlink(WriteQueue *q, Entry *e) {
         q->n_failed -= e->failed;
 }
 
-/* Takes over @e if that succeeds, and puts it before @next, or at the end if that is NULL. Returns: 0 or -ENOMEM. */
+/* Takes over @e if it succeeds, and inserts it before @next, or at the end if @next is NULL. Returns: 0 or -ENOMEM. */
 static int queue_link(WriteQueue *q, Entry *e, Entry *next) {
         int r = HASH_TRY_ADD(handle, q->entries, e->mapping->id, strlen(e->mapping->id), e);
         if (r < 0)
@@ -87,8 +87,8 @@ static Entry *queue_find(WriteQueue *q, const char *id) {
         return e;
 }
 
-/* In place of what was to be written of the same VM: VMs that change often must not have others wait. Returns: 0 or
- * -ENOMEM; @e is taken over in any case. */
+/* Replaces the waiting entry of the same VM: VMs that change often must not delay others. Takes over @e in any case.
+ * Returns: 0 or -ENOMEM. */
 static int queue_add(WriteQueue *q, Entry *e) {
         Entry *next = NULL;
         int r = 0;
@@ -123,12 +123,12 @@ int write_queue_put(WriteQueue *q, const Mapping *mapping) {
 void write_queue_remove(WriteQueue *q, const char *id) {
         Entry *e = entry_new(&(Mapping){.id = id, .uri = "", .name = ""}, true);
 
-        /* Without memory it stays stored, and expires after the next start. */
+        /* If memory is short, the VM stays stored and expires after the next start. */
         if (e)
                 (void) queue_add(q, e);
 }
 
-/* What could not be written waits again, behind the others, unless there is something newer. */
+/* An entry that could not be written is queued again at the end, unless there is a newer one. */
 static void queue_return(WriteQueue *q, Entry *e) {
         bool newer = queue_find(q, e->mapping->id);
 
@@ -146,7 +146,7 @@ static int entry_write(const VspcBackend *b, void *state, const Entry *e) {
         return e->removal && r == -ENOENT ? 0 : MIN(r, 0);
 }
 
-/* One that cannot be written does not keep the others from it. Returns: 0, or the first error. */
+/* An entry that cannot be written does not prevent others from being written. Returns: 0, or the first error. */
 static int queue_write(WriteQueue *q) {
         Entry *batch[BATCH_MAX];
         size_t n = 0;
@@ -185,14 +185,14 @@ static bool queue_is_sync_due(const WriteQueue *q) {
                now_monotonic() >= q->next_sync || (q->worker.stopping && !q->queue);
 }
 
-/* Returns: 0, or a negative errno and all that was written since the last time is to be written again. */
+/* Returns: 0; or a negative errno, and everything written since the last sync must be written again. */
 static int queue_sync(WriteQueue *q) {
         Entry *e, *next;
         int r = 0;
 
         q->next_sync = now_monotonic() + STORE_SYNC_USEC;
 
-        /* They may be many, and nobody else looks at them: the lock is not held for it. */
+        /* There may be many of them, and nobody else uses them: free them without the lock. */
         worker_unlock(&q->worker);
         if (q->backend->sync)
                 r = MIN(q->backend->sync(q->state), 0);
@@ -235,7 +235,7 @@ static void queue_report_dropped(WriteQueue *q) {
                             (unsigned long long) n, q->backend->name);
 }
 
-/* Waits for something to be written or synced, or for the end. */
+/* Waits until something must be written or synced, or the thread must end. */
 static void queue_wait(WriteQueue *q) {
         while (!q->queue && !q->worker.stopping)
                 if (!worker_wait_until(&q->worker, q->written ? q->next_sync : USEC_INFINITY))
@@ -269,11 +269,11 @@ static void run(void *userdata) {
 
                 bool takes_all = HASH_CNT(handle, q->entries) <= BATCH_MAX;
                 int r = queue_write(q);
-                if (queue_is_sync_due(q) || (r < 0 && q->written)) { /* the others do not wait for the one that failed */
+                if (queue_is_sync_due(q) || (r < 0 && q->written)) { /* the other entries do not wait for the failed one */
                         int synced = queue_sync(q);
 
                         r = r ?: synced;
-                        if (r >= 0 && q->n_failed == 0) { /* else some are still to be tried again */
+                        if (r >= 0 && q->n_failed == 0) { /* otherwise some must be tried again */
                                 queue_set_error(q, 0);
                                 queue_report_dropped(q);
                                 retry_sec = 1;
@@ -332,7 +332,8 @@ WriteQueue *write_queue_free(WriteQueue *q) {
         if (q->worker.n_threads == 0)
                 q->backend->close(q->state);
         else if (!worker_stop(&q->worker, STORE_STOP_SEC * USEC_PER_SEC, NULL)) {
-                /* The thread is in the backend, and goes with the process; so does what it uses. */
+                /* The thread is blocked in the backend. It ends with the process, and so does the memory that it
+                 * uses. */
                 queue_report_left(q);
                 return NULL;
         }
