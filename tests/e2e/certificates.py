@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Certificates for tests, made by OpenSSL's command: an authority, and what it issues to servers and clients."""
+"""Certificates for tests, made with OpenSSL's command: an authority, and certificates for servers and clients."""
 
 import datetime
 import hashlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-client under test, on a terminal (a pty that is its controlling terminal) or with pipes."""
+"""Runs vspc-client on a terminal (a pty that is its controlling terminal) or with pipes."""
 
 import fcntl
 import os

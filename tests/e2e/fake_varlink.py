@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A vspcd that says what it is told to say: for answers that the real one does not give, or not when a test wants them.
+"""A server that replies as the test says: for replies that vspcd never sends, or not at the time that the test needs.
 
-It knows Varlink's framing and nothing else. A method's answer is a list of replies (dicts), or a function that takes
-the connection and the call's parameters and returns such a list or None.
+It only knows Varlink's framing. The answer of a method is a list of replies (dicts), or a function that gets the
+connection and the parameters of the call and returns such a list or None.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspcd under test: started as systemd would, watched through its log, its notifications and /proc.
+"""Runs vspcd as systemd would, and watches its log, its notifications and /proc.
 
-Nothing here sleeps for a fixed time: wait_for() waits for a condition and says what it waited for.
+Nothing here sleeps for a fixed time: wait_for() waits for a condition, and its failure names the condition.
 """
 
 import contextlib

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Those who talk to vspcd: ESXi hosts, telnet clients, raw clients. Written from the RFCs and from VMware's guide in
-plain bytes, on purpose without a line of the code under test.
+"""Peers of vspcd: ESXi hosts, telnet clients and raw clients. They are written from the RFCs and from VMware's guide
+with plain bytes, on purpose without using the code under test.
 
-A peer reads only when told to (pump(), wait()), so that a test decides who is slow.
+A peer reads only when it is told to (pump(), wait()), so that a test decides which peer is slow.
 """
 
 import re

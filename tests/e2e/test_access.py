@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Who may do what at a console while others are there: each request against each kind of holder, over Varlink and on
-the VM's port, and what becomes of the others when a lock begins and ends."""
+"""Access modes: each request with each kind of holder, over Varlink and at the VM's port, and the effect on other
+clients when a lock begins and ends."""
 
 import itertools
 import os

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""ConnectionMemoryMax=: what strangers and clients can make vspcd keep, in total and each user or address, and who goes when
-it is too much. All this happens in a network of its own, in which this machine has more addresses than 127.0.0.1."""
+"""ConnectionMemoryMax=: the memory that connections can make vspcd use, in total and for each user or address, and
+the order in which it is freed. The tests run in a network of their own, in which this machine has more addresses than
+127.0.0.1."""
 
 import contextlib
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What strangers and slow peers can make vspcd keep, give up or lose: each bound reached, and what happens there."""
+"""Limits for what unidentified connections and slow peers can make vspcd keep, drop or lose: each limit is reached."""
 
 import contextlib
 import ctypes

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""org.vspc.Concentrator1 as those on a bus see it: busctl, dbus-send, somebody who attaches, and polkit. The bus is
-a dbus-daemon of the test's own."""
+"""org.vspc.Concentrator1 with real D-Bus programs: busctl, dbus-send, clients that attach, and polkit. The bus is a
+dbus-daemon of the test."""
 
 import json
 import os

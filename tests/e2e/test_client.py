@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-client at a console, as people and scripts use it: on a terminal (a pty that is its controlling terminal), in
-tmux, with pipes; against vspcd, and against a server that does what vspcd does not."""
+"""vspc-client at a console as used by people and scripts: on a terminal (a pty that is its controlling terminal), in
+tmux, and with pipes; with vspcd, and with a server that behaves in other ways."""
 
 import contextlib
 import json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Breaks of raw clients: gdb and agent-proxy interrupt a kernel (kgdb) by IAC BRK and "g", and stay what they are. The
-same two bytes in an upload are data."""
+"""Breaks of raw clients: gdb and agent-proxy interrupt a kernel (kgdb) with IAC BRK and "g", and remain raw clients.
+In an upload the same two bytes are data."""
 
 import re
 import signal

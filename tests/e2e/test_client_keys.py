@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What people press reaches their VM as a terminal would send it, whatever their telnet program makes of it: commands
-for keys, line mode, Windows' Enter, and TCP's urgent data around commands."""
+"""Keys reach the VM as a terminal would send them, whatever the telnet program sends: commands for keys, line mode,
+the Enter key of Windows' telnet, and TCP urgent data around commands."""
 
 import signal
 import socket

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-client log: what it asks journalctl for, which is a script here."""
+"""vspc-client log: its calls of journalctl, which is a script here."""
 
 import os
 import tempfile

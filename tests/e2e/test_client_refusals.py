@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What vspc-client says when it is not given what it asks for: by vspcd, by a server that is none, by nobody."""
+"""Messages of vspc-client when a call fails: refused by vspcd, by a server that is not vspcd, or without a server."""
 
 import contextlib
 import os

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-client in TLS, against servers that speak OpenSSL's: whom it believes, what it says of those whom it does not,
-how long they may keep it, and that all that it does in plain it does in TLS."""
+"""vspc-client with TLS and servers that use OpenSSL: the servers that it trusts, its messages about others, its time
+limits, and that everything works as without TLS."""
 
 import asyncio
 import contextlib

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The verbs of vspc-client that ask vspcd and print, as people and scripts use them; against vspcd, and against a
-server that gives the answers that vspcd does not."""
+"""The verbs of vspc-client that call vspcd and print, as used by people and scripts; with vspcd, and with a server
+that sends replies that vspcd does not."""
 
 import json
 import os

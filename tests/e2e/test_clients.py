@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""People, scripts and debuggers at a VM's console: telnet or raw, alone or with others, with their VM or without."""
+"""Clients of a VM's console: telnet or raw, alone or with others, with their VM connected or not."""
 
 import fcntl
 import os

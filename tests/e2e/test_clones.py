@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Two VMs that have one UUID and one Port URI: a copy made by hand, or VMs of two vCenters. Where their BIOS UUIDs differ
-each has a console of its own; where not, whoever types at the one console that they share is told so."""
+"""Two VMs with the same UUID and Port URI: a copy made by hand, or VMs of two vCenters. If their BIOS UUIDs differ,
+each has its own console. Otherwise they share a console, and its clients see a message."""
 
 import os
 import re

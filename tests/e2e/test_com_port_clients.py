@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Programs that open a VM's console as a serial port (RFC 2217, COM-PORT): pyserial, Kermit, gensio and ser2net, and what
-they say to whom."""
+"""Programs that open a VM's console as a serial port (RFC 2217, COM-PORT): pyserial, Kermit, gensio and ser2net, and
+the bytes that they exchange with vspcd."""
 
 import contextlib
 import socket

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What consoles say, in the journal and in files: whose it is, that all of it is there, and that nobody waits for a
-journal or a disk that does not take it.
+"""Output of consoles in the journal and in files: it is complete and has the right fields, and a slow journal or disk
+delays nothing.
 
-The journal is a systemd-journald of the tests' own: this runs in a mount namespace with a /run of its own.
+The journal is a systemd-journald of the test, in a mount namespace with its own /run.
 """
 
 import errno

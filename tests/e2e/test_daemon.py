@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspcd as systemd sees it: its command line, its sockets, what it tells and is told, and its limits."""
+"""vspcd as a service: its command line, its sockets, its notifications to systemd, its reload, and its limits."""
 
 import fcntl
 import os

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A mistake in [TLS] lets nobody in. At the start the doors that it is about are closed; at a reload nothing changes."""
+"""A mistake in [TLS] lets nobody in: when vspcd starts, the connections concerned are refused; a reload changes
+nothing."""
 
 import os
 import pwd

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Clients that end their sending side and read on, as scripts do: they still get what their VM answers, but count for
-nothing. How long they are kept is tested in tests/unit/test-client.c."""
+"""Clients that close their sending side and keep reading, as scripts do: they get their VM's answer, but are not
+counted. tests/unit/test-client.c tests how long they are kept."""
 
 import socket
 import subprocess

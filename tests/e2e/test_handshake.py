@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What ESXi says when it connects, in every order it may come in, and what a stranger is told."""
+"""The messages of ESXi when it connects, in every possible order, and the messages for connections that are not ESXi."""
 
 import itertools
 import pty

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The hooks that README.md and vspc.hooks(7) show, run by vspc-hooks for VMs whose names are not what one expects."""
+"""The hooks in README.md and vspc.hooks(7), run by vspc-hooks for VMs with unexpected names."""
 
 import os
 import re

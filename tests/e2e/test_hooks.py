@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Hooks: real programs that are told what happens to VMs, by vspcd and vspc-hooks, which runs them; and what they can
-do to vspcd, which is nothing."""
+"""Hooks: real programs that vspcd and vspc-hooks run for events of VMs, and that they cannot affect vspcd."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A VM without a vCenter instance UUID is known by its BIOS UUID, or by its location UUID."""
+"""A VM without a vCenter instance UUID is identified by its BIOS UUID, or by its location UUID."""
 
 from harness import TestCase, main
 from peers import (BIOS_UUID, DO, GET_BIOS_UUID, GET_LOCATION_UUID, GET_VC_UUID, KNOWN_1, LOCATION_UUID, UNKNOWN_1,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""import-vspcpy: shelves as Python's modules make them, pickles as Python 2 made them, and pickles that mean harm."""
+"""import-vspcpy: shelves made by Python's modules, pickles made by Python 2, and malicious pickles."""
 
 import dbm.dumb
 import errno

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What is typed at a VM to which several hosts have connections, or that takes no input."""
+"""Input for a VM to which several hosts have connections, or that takes no input."""
 
 import socket
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Two VMs' ports joined with each other, as a null modem joins two machines for PPP or kgdb. Each VM gets the other's
-output and nothing else, whichever port was connected to first. That offers may come in pieces is tested in
-tests/unit/test-client.c."""
+"""The ports of two VMs connected to each other, like two machines with a null modem for PPP or kgdb. Each VM gets the
+output of the other and nothing else, whichever port was connected first. tests/unit/test-client.c tests offers that
+arrive in pieces."""
 
 import subprocess
 import threading

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""More VMs than ports, and fewer descriptors than ports: who waits, who gives up what, and that no VM is forgotten."""
+"""More VMs than ports, and fewer descriptors than ports: which VMs wait or lose their ports, and that no VM is
+forgotten."""
 
 from harness import TestCase, is_port_free, main, wait_for
 from peers import Peer, RawClient, TelnetClient, connected_vm

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Which port a VM gets, how long it stays its own, and what happens when there is none."""
+"""The port that a VM gets, how long the VM keeps it, and what happens if there is none."""
 
 import os
 import socket

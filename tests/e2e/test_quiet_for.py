@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-client with a pipe or a file for its input: it ends when the VM has been silent for a while, and with success
-only if it has written all that the VM said."""
+"""vspc-client with a pipe or a file as input: it exits when the VM has been silent for a while, with success only if
+it has written all output of the VM."""
 
 import os
 import signal

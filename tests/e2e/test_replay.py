@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The scrollback as somebody gets it who attaches: it begins with a line or a whole character, and has nothing in it
-that the person's terminal would answer. Live output is never changed."""
+"""The scrollback that a new client gets: it begins with a line or a whole character and contains no terminal queries.
+Later output is never changed."""
 
 import os
 import subprocess

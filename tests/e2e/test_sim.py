@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Whole systems: vspc-sim plays ESXi and its guests, real programs are the clients, and every byte is accounted for."""
+"""Whole systems: vspc-sim simulates ESXi and its guests, real programs are the clients, and every byte is checked."""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-sim as others see it: a concentrator that is not ours, and a person at the shell of one of its guests."""
+"""vspc-sim with a concentrator of the test, and a person at the shell of one of its guests."""
 
 import signal
 import socket

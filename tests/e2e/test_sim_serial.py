@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc-sim --serial: a VM's serial port is joined to a machine's, which is a telnet server. The machine is played here,
-in plain bytes, as QEMU is with "-serial telnet:…,server"."""
+"""vspc-sim --serial: a VM's serial port is connected to that of a machine, which is a telnet server. The test
+simulates the machine with plain bytes, as QEMU with "-serial telnet:…,server" behaves."""
 
 import os
 import random

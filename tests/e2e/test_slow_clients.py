@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Who does not read: a slow client costs nobody else a byte, a VM that does not read holds up only its own clients,
-and what a hostile peer can make vspcd keep is bounded."""
+"""Peers that do not read: a slow client costs other clients nothing, a VM that does not read delays only its own
+clients, and the memory for hostile peers is limited."""
 
 import re
 import time

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What outlives vspcd: which VM has which port, in a file, or in what a plug-in keeps."""
+"""VMs and their ports survive vspcd, in a file or in a plug-in."""
 
 import errno
 import json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Telnet programs that open with options of their own, and agree to BINARY in their next segment: from our WILL BINARY
-on they read everything as 8 bits, so what they get must wait for their answer."""
+"""Telnet programs that begin with their own options, and agree to BINARY in their next segment: after our WILL BINARY
+they read everything as 8 bits, so output must wait for their answer."""
 
 from harness import TestCase, main
 from peers import AYT, BINARY, DO, DONT, ECHO, IAC, SGA, WILL, TelnetPeer, connected_vm, say

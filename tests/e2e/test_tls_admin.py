@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Those who query in TLS, who may be anybody on the network: who is let in, under which name, and with what bounds."""
+"""Admin connections with TLS, from anybody on the network: who is admitted, under which name, and with which limits."""
 
 import json
 import os

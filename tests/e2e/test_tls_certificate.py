@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Certificates, keys and what else [TLS] says: at the start, at a reload in the middle of traffic, and in
+"""Certificates, keys and the other settings in [TLS]: at a start, at a reload during traffic, and with
 --check-config."""
 
 import hashlib

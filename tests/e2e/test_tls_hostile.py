@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""TLS from peers that mean harm, or that do not know better: what they send is cut off with a reason in the log,
-others do not notice, and nothing stays behind."""
+"""Hostile or faulty TLS peers: their connections are closed and the reason is logged, others are not affected, and
+nothing is left behind."""
 
 import os
 import random

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Hosts that come back and resume their sessions of TLS: when they do, over a restart of vspcd as well; and when they
-must not, since they would not be let in as they were."""
+"""ESXi hosts that reconnect and resume their TLS sessions: when they can, also after a restart of vspcd; and when
+they must not, because they would not be admitted otherwise."""
 
 import os
 import re

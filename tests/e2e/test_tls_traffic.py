@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Consoles in TLS: every byte, both ways, also where somebody reads slowly or the VM moves between hosts that speak
-TLS and hosts that do not."""
+"""Consoles with TLS: every byte in both directions, also with slow readers, and when the VM moves between hosts with
+and without TLS."""
 
 import os
 import pty

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""ESXi hosts in TLS: the first byte of a connection decides, or AUTHENTICATION in the middle of telnet."""
+"""ESXi hosts with TLS: begun by the first byte of a connection, or by AUTHENTICATION in the middle of telnet."""
 
 import resource
 import ssl

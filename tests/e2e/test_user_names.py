@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Who does something is told by name, in the log, to clients and to who asks; and a directory of users that does not
-answer holds up nothing."""
+"""Users are shown by name in the log, to clients and in replies; a directory of users that does not answer delays
+nothing."""
 
 import os
 import pwd

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Queries over Varlink: a conversation for each method, in bytes. Each reply is held against the interface definition
-as it comes (varlink_peer.py)."""
+"""The Varlink interface: a conversation in bytes for each method. varlink_peer.py compares each reply with the
+definition of the interface."""
 
 import json
 import os

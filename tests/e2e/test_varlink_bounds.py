@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Callers that err or mean harm: what each is answered, what it can make vspcd keep, and that nobody else notices."""
+"""Faulty and hostile Varlink callers: the error that each gets, the limits of the memory that they use, and that
+nobody else is affected."""
 
 import pickle
 import resource

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""varlinkctl, a Varlink client that nobody here wrote. Debian 12 has none: it comes from a Debian 13 root
-(tools/debian-root), in which vspcd's local socket is put for it. Where that root cannot be made this is skipped."""
+"""varlinkctl, an independent Varlink client. Debian 12 does not have it: it is run in a Debian 13 root
+(tools/debian-root), in which vspcd's local socket is available. If this root cannot be made, the tests are skipped.
+"""
 
 import json
 import os

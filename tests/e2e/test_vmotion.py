@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A VM moves from one ESXi host to another, and nobody loses a byte: every rule of the protocol, on the wire."""
+"""A VM moves from one ESXi host to another, and no byte is lost: every rule of the protocol, in bytes."""
 
 import os
 import threading

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A vMotion that takes longer than VMotionTimeoutSec=, and one whose VM comes back by itself: what is typed reaches the
-VM once, wherever the VM is."""
+"""A vMotion that takes longer than VMotionTimeoutSec=, and one during which the VM reconnects by itself: input
+reaches the VM exactly once."""
 
 import os
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A client of TLS 1.3 that can send what no library would. OpenSSL does the handshake and reads what comes; from then
-on records are made here, from the secret that OpenSSL logs for debuggers (RFC 8446, sections 5.2 and 7)."""
+"""A TLS 1.3 client that can send what no library would send. OpenSSL does the handshake and reads; after that,
+records are made here, with the secret that OpenSSL logs for debuggers (RFC 8446, sections 5.2 and 7)."""
 
 import hashlib
 import hmac

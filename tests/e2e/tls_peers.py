@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Peers that speak TLS, with OpenSSL (Python's ssl): ESXi hosts, and those who query."""
+"""Peers that use TLS with OpenSSL (Python's ssl): ESXi hosts and admin connections."""
 
 import ssl
 

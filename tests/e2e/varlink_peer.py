@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Those who query vspcd over Varlink, in bytes: what is sent is written out here, and what comes back is read by
-Python's json and held against the interface definitions in the tree."""
+"""Varlink callers: calls are written as bytes, and replies are parsed by Python's json and compared with the
+interface definitions in the tree."""
 
 import fcntl
 import json

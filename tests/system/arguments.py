@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The arguments that the programs of this folder have in common, and the check whether they can run here"""
+"""The command line of the programs in this folder, and the check whether they can run here"""
 
 import argparse
 import os

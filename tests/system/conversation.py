@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Talking to a program that runs on a machine"""
+"""Talks to a program that runs on a machine"""
 
 import codecs
 import os

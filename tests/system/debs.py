@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The packages as files, before anybody installs them. That tools/build-packages leaves the tree as it is need not be
-looked at: it cannot write there where they are built."""
+"""The packages as files, before they are installed. It is not tested that tools/build-packages does not change the
+tree: the tree is read-only where they are built."""
 
 import os
 import re

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""TLS, with the certificates that README.md has an administrator make, and openssl for a peer"""
+"""TLS with the certificates that README.md creates, and openssl as a peer"""
 
 import re
 

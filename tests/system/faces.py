@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What people and their programs see: the journal, D-Bus, Varlink, vspc-client"""
+"""The interfaces for people and programs: the journal, D-Bus, Varlink, vspc-client"""
 
 import json
 import re

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A place for the machines that tests boot: namespaces and control groups of their own.
+"""An environment for the machines of tests: namespaces and control groups of their own.
 
-What is mounted and started in there is gone with it, however it ends: the kernel sees to that, even if all that is
-left of us is a SIGKILL.
+The kernel removes everything that was mounted or started there when the test ends, even if it ends by SIGKILL.
 """
 
 import glob

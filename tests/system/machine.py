@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A Debian under a systemd of its own, as PID 1 of a container with nothing but a loopback network.
+"""A Debian with its own systemd as PID 1, in a container that has only a loopback network.
 
-Its root is an overlay in memory on one that tools/debian-root keeps: whatever happens in it, the next one is new.
-Commands are run in it from the outside, as a person who has logged in would run them.
+Its root is an overlay in memory on a root that tools/debian-root keeps, so each machine is new. Commands are run from
+outside, as a logged-in person would run them.
 """
 
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc's packages, with VMs and administrators who are there while they are upgraded, removed and installed again"""
+"""vspc's packages are upgraded, removed and installed again while VMs and administrators are connected"""
 
 import re
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The project, built on the release of Debian that it is for, and put onto a machine of that release."""
+"""Builds the project on a release of Debian, and installs it on a machine with that release."""
 
 import glob
 import os

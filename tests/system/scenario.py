@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What all scenarios have: a machine with vspc on it, as new, and people and hosts who use it."""
+"""What all scenarios share: a machine on which vspc was just installed, and people and hosts that use it."""
 
 import collections
 import json

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""vspc.service and its sockets, as an administrator has to do with them"""
+"""vspc.service and its sockets as an administrator sees them"""
 
 import re
 import unittest

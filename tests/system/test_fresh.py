@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What README.md says to somebody who has just cloned this, on a machine with nothing prepared, word for word: a
-package that was forgotten is missing there.
+"""The commands of README.md for somebody who has just cloned the project, word for word, on a machine with nothing
+prepared: a package that is missing in README.md is missing there.
 
-Each way has a machine of its own, for what one installs would be there for the next. What is tested is what is
-committed.
+Each way of installing has its own machine, because the packages that it installs would be present for the next. What
+is committed is tested.
 """
 
 import glob

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Scenarios with vspc under a real systemd: builds the packages, boots a machine with Debian 12 (bookworm) or 13 (trixie)
-and installs them there. With --shell, gives a shell on that machine instead."""
+"""Scenarios with vspc under a real systemd: builds the packages, boots a machine with Debian 12 (bookworm) or 13
+(trixie) and installs them there. With --shell, opens a shell on that machine instead."""
 
 import contextlib
 import sys

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What may go wrong on a machine, and what becomes of the consoles"""
+"""Failures of a machine, and their effect on the consoles"""
 
 import json
 import struct
