@@ -139,7 +139,7 @@ int mapping_line_parse(char *line, size_t size, Mapping *ret_mapping, const char
 
         checksum(fields, size, sum);
         if (!streq(line, sum) && !streq(line, UNCHECKED)) {
-                *ret_problem = "its checksum is wrong (whoever edits a line puts \"-\" in place of the checksum)";
+                *ret_problem = "its checksum is wrong (if you edit a line, replace the checksum by \"-\")";
                 return -EBADMSG;
         }
 

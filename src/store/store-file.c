@@ -249,7 +249,7 @@ static int file_sync(void *state) {
         if (r >= 0 || s->fd < 0)
                 return r;
 
-        log_warning_errno(r, "Cannot write %s/" FILE_NAME " anew without what is out of date, going on as it is: %m",
+        log_warning_errno(r, "Cannot rewrite %s/" FILE_NAME " without outdated lines, keeping it: %m",
                           s->folder);
         s->limit = s->size + OUT_OF_DATE_MAX;
         return 0;

@@ -183,7 +183,7 @@ class Databases(ImportTest):
             with open(self.shelf, "wb") as f:
                 f.write(content)
             result = self.run_tool(status=1)
-            self.assertIn(f"{self.shelf}: it is none of the databases that Python's shelve makes", result.stderr)
+            self.assertIn(f"{self.shelf}: it is not a database of Python's shelve module", result.stderr)
             self.assertNotIn("Traceback", result.stderr)
 
     def test_one_that_is_cut_off(self):
@@ -269,7 +269,7 @@ class Harm(ImportTest):
             for harm in (Exploit(f"touch {canary}"), entry(2, name=Exploit(f"touch {canary}"))):
                 self.make({uuid(1): entry(1), uuid(2): pickle.dumps(harm, protocol)})
                 result = self.run_tool("--force", status=1)
-                self.assertRegex(result.stderr, uuid(2) + " is skipped: its pickle is not only a dictionary of text "
+                self.assertRegex(result.stderr, uuid(2) + " is skipped: its pickle is not a plain dictionary of text "
                                                           r"and numbers, and is not run \(opcode \w+\)")
                 self.assert_imported(1)
                 self.assertFalse(os.path.exists(canary))
@@ -280,7 +280,7 @@ class Harm(ImportTest):
                         b"\x80\x02\x82\x01.", b"\x80\x02\x83\x01\0.", b"\x80\x02\x84\x01\0\0\0.", b"}(ub.",
                         b"\x80\x04\x8c\x02os\x8c\x06system\x93.", b"\x80\x05\x97.", b"\x80\x05\x96\xff\xff\xff\xff\xff"
                         b"\xff\xff\x7f.", b"\x80\x02\x8b\xff\xff\xff\x7f."):
-            self.assert_skipped({uuid(2): program}, uuid(2) + " is skipped: its pickle is not only a dictionary")
+            self.assert_skipped({uuid(2): program}, uuid(2) + " is skipped: its pickle is not a plain dictionary")
             os.unlink(self.output)
 
     def test_pickles_that_are_damaged(self):
@@ -331,8 +331,8 @@ class Harm(ImportTest):
                            (entry(2, port=65536), "its port is not a number from 1 to 65535"),
                            (entry(2, port=True), "its port is not"), (entry(2, port=-1), "its port is not"),
                            (entry(2, uuid=5), "its uuid or its name is not text"),
-                           (entry(2, uuid=uuid(3)), f"its uuid is another, {uuid(3)}"),
-                           (entry(2, port=50001), rf"its port 50001 is that of {shown(1)} as well")):
+                           (entry(2, uuid=uuid(3)), f"its uuid does not match: {uuid(3)}"),
+                           (entry(2, port=50001), rf"its port 50001 also belongs to {shown(1)}")):
             self.assert_skipped({uuid(2): value}, f"{uuid(2)} is skipped: .*({why})")
             os.unlink(self.output)
 
@@ -396,7 +396,7 @@ class Output(ImportTest):
         self.make({uuid(1): entry(1)})
         self.run_tool()
         self.make({uuid(2): entry(2, port=50001)})
-        self.assertIn(f"its port 50001 is already that of {shown(1)}", self.run_tool(status=1).stderr)
+        self.assertIn(f"its port 50001 already belongs to {shown(1)}", self.run_tool(status=1).stderr)
         self.assert_imported(1)
 
     def test_dry_run_writes_nothing(self):
