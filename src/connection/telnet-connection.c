@@ -318,7 +318,7 @@ int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n) {
 }
 
 int telnet_connection_settle(TelnetConnection *t) {
-        return telnet_session_settle(&t->session, &t->stream.out);
+        return telnet_session_complete(&t->session, &t->stream.out);
 }
 
 int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n) {

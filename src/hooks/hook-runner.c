@@ -62,7 +62,7 @@ static int on_report(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
 }
 
 /* The queue is empty. A VM that connects and disconnects all the time must not fill the log with this message. */
-static void runner_settle(HookRunner *r) {
+static void runner_caught_up(HookRunner *r) {
         usec_t next = r->reported + HOOK_LOG_INTERVAL_USEC;
 
         if (!runner_has_report(r))
@@ -245,13 +245,13 @@ static void runner_advance(HookRunner *r) {
                 (void) runner_drop_unsent(r);
                 if (r->n_telling == 0) {
                         runner_close(r);
-                        runner_settle(r);
+                        runner_caught_up(r);
                 }
                 return;
         }
 
         if (!r->queue.ready && r->n_telling == 0 && !r->announce) {
-                runner_settle(r);
+                runner_caught_up(r);
                 return;
         }
 

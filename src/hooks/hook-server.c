@@ -42,7 +42,7 @@ static bool server_is_busy(const HookServer *s) {
 }
 
 /* Logs what has been left out when the server is idle, and exits if nothing else is left to do. */
-static void server_settle(HookServer *s) {
+static void server_check_idle(HookServer *s) {
         if (server_is_busy(s))
                 return;
 
@@ -106,7 +106,7 @@ void hook_server_stop(HookServer *s) {
         if (r < 0)
                 (void) on_stop_elapsed(NULL, 0, s);
 
-        server_settle(s);
+        server_check_idle(s);
 }
 
 /* @r: the result of sending an answer. If vspcd has closed the connection, the next read will notice it. */
@@ -130,7 +130,7 @@ static void job_end(HookJob *job) {
         strings_free(job->environment);
         free(job->json);
         *job = (HookJob){.server = s};
-        server_settle(s);
+        server_check_idle(s);
 }
 
 static void on_process_ended(HookProcess *p);

@@ -21,7 +21,7 @@ int esxi_link_offer(EsxiLink *link) {
 
 /* TLS begins, and telnet starts from the beginning. */
 int esxi_link_start_tls(EsxiLink *link) {
-        link->settlement = SETTLEMENT_OFFERED;
+        link->authentication = ESXI_AUTHENTICATION_OFFERED;
         link->vmware_asked = false;
 
         int r = telnet_connection_start_tls(&link->telnet, link->hosts->tls, NULL);
@@ -37,11 +37,11 @@ static int offer_option(EsxiLink *link, uint8_t option) {
 
 /* ESXi sends its WILL VMWARE only when it knows whether there will be authentication. It then sends it even if it
  * was not asked, because VMware's own concentrator never asks. */
-static int settle_authentication(EsxiLink *link) {
+static int finish_authentication(EsxiLink *link) {
         TelnetEvent held = {.type = TELNET_EVENT_NEGOTIATION, .command = TELNET_DO, .option = TELNET_VMWARE};
         TelnetAnswer answer;
 
-        link->settlement = SETTLEMENT_DONE;
+        link->authentication = ESXI_AUTHENTICATION_DONE;
         if (!TAKE(link->vmware_asked, false))
                 return offer_option(link, TELNET_VMWARE);
 
@@ -55,15 +55,15 @@ static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
         switch (authentication_parse(event)) {
 
         case AUTHENTICATION_SEND:
-                if (wanted && link->settlement == SETTLEMENT_AGREED) {
-                        link->settlement = SETTLEMENT_STARTING;
+                if (wanted && link->authentication == ESXI_AUTHENTICATION_AGREED) {
+                        link->authentication = ESXI_AUTHENTICATION_STARTING;
                         return authentication_put(&link->telnet.stream.out, AUTHENTICATION_START);
                 }
                 r = authentication_put(&link->telnet.stream.out, AUTHENTICATION_DECLINED);
-                return r < 0 || link->settlement != SETTLEMENT_AGREED ? r : settle_authentication(link);
+                return r < 0 || link->authentication != ESXI_AUTHENTICATION_AGREED ? r : finish_authentication(link);
 
         case AUTHENTICATION_ACCEPTED:
-                return link->settlement == SETTLEMENT_STARTING ? esxi_link_start_tls(link) : 0;
+                return link->authentication == ESXI_AUTHENTICATION_STARTING ? esxi_link_start_tls(link) : 0;
 
         default:
                 return 0;
@@ -185,7 +185,7 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         TelnetAnswer answer;
 
         if (event->option == TELNET_VMWARE && event->command == TELNET_DO &&
-            link->settlement != SETTLEMENT_DONE) {
+            link->authentication != ESXI_AUTHENTICATION_DONE) {
                 link->vmware_asked = true;
                 return 0;
         }
@@ -199,12 +199,12 @@ static int handle_negotiation(EsxiLink *link, const TelnetEvent *event) {
         if (event->option == TELNET_VMWARE && event->command == TELNET_DO && answer.changed)
                 return link_introduce(link);
 
-        if (event->option != TELNET_AUTHENTICATION || link->settlement != SETTLEMENT_OFFERED)
+        if (event->option != TELNET_AUTHENTICATION || link->authentication != ESXI_AUTHENTICATION_OFFERED)
                 return 0;
         if (answer.refused)
-                return settle_authentication(link);
+                return finish_authentication(link);
         if (answer.changed)
-                link->settlement = SETTLEMENT_AGREED;
+                link->authentication = ESXI_AUTHENTICATION_AGREED;
 
         return 0;
 }

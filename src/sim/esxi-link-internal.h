@@ -6,20 +6,20 @@
 /* The members of EsxiLink, for esxi-link.c, esxi-dialogue.c and the timers in esxi-hosts.c. */
 
 /* The state of option 37 (AUTHENTICATION) */
-typedef enum EsxiSettlement {
-        SETTLEMENT_OFFERED,
-        SETTLEMENT_AGREED,   /* DO 37 was received, SEND is expected */
-        SETTLEMENT_STARTING, /* START was sent, ACCEPTED is expected */
-        SETTLEMENT_DONE,
-} EsxiSettlement;
+typedef enum EsxiAuthentication {
+        ESXI_AUTHENTICATION_OFFERED,
+        ESXI_AUTHENTICATION_AGREED,   /* DO 37 was received, SEND is expected */
+        ESXI_AUTHENTICATION_STARTING, /* START was sent, ACCEPTED is expected */
+        ESXI_AUTHENTICATION_DONE,
+} EsxiAuthentication;
 
 struct EsxiLink {
         EsxiHosts *hosts;
         void *owner; /* NULL: freed by the owner, to be really freed when the handler on the stack returns */
         Timeout timeout; /* in hosts->gathering or hosts->parting */
 
-        uint8_t settlement; /* EsxiSettlement */
-        bool vmware_asked;  /* DO 232 was received before option 37 was settled */
+        uint8_t authentication; /* EsxiAuthentication */
+        bool vmware_asked;  /* DO 232 was received before option 37 was negotiated */
         bool introduced;
         bool named;
         bool uart_set;

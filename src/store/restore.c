@@ -76,7 +76,7 @@ static int compare_longest_gone_first(const void *a, const void *b) {
 
 /* Makes sure that no two mappings have the same port: the one stored later keeps it, or of two stored at the same
  * time the one loaded later. */
-static int settle_claims(Stored *s) {
+static int resolve_claims(Stored *s) {
         Mapping **holders = calloc(UINT16_MAX + 1, sizeof(Mapping *));
         if (!holders)
                 return -ENOMEM;
@@ -168,7 +168,7 @@ int restore(Concentrator *c, const VspcBackend *backend, void *state, RestoreHan
                 log_warning("Backend=%s has %zu VMs more than the %u that are restored", backend->name,
                             stored.n_ignored, RESTORE_MAX);
 
-        r = settle_claims(&stored);
+        r = resolve_claims(&stored);
         if (r < 0)
                 return r;
 

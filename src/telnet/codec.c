@@ -345,7 +345,7 @@ size_t telnet_encode(TelnetEncoder *e, const uint8_t *in, size_t n_in, uint8_t *
         return (size_t) (out - out_begin);
 }
 
-size_t telnet_settle(TelnetEncoder *e, uint8_t out[static 1]) {
+size_t telnet_complete(TelnetEncoder *e, uint8_t out[static 1]) {
         switch (TAKE(e->owes, OWES_NOTHING)) {
 
         case OWES_IAC:

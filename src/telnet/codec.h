@@ -140,7 +140,7 @@ size_t telnet_gathered(TelnetEncoder *e, const struct iovec *pieces, size_t n_pi
  * Completes a sequence that has been begun, so that a command may follow.
  * Returns: the number of bytes (0 or 1) written to @out.
  */
-size_t telnet_settle(TelnetEncoder *e, uint8_t out[static 1]);
+size_t telnet_complete(TelnetEncoder *e, uint8_t out[static 1]);
 
 /* Encodes @data and appends it. On failure nothing is appended. Returns: 0, -ENOBUFS, -ENOMEM. */
 int telnet_put_data(TelnetEncoder *e, Buffer *b, const void *data, size_t n);

@@ -16,20 +16,20 @@ bool telnet_policy_accepts(const TelnetPolicy *policy, TelnetSide side, uint8_t 
         return false;
 }
 
-int telnet_session_settle(TelnetSession *s, Buffer *out) {
-        TelnetEncoder settled = s->out;
+int telnet_session_complete(TelnetSession *s, Buffer *out) {
+        TelnetEncoder completed = s->out;
         uint8_t owed[1];
 
-        int r = buffer_append(out, owed, telnet_settle(&settled, owed));
+        int r = buffer_append(out, owed, telnet_complete(&completed, owed));
         if (r < 0)
                 return r;
 
-        s->out = settled;
+        s->out = completed;
         return 0;
 }
 
 int telnet_session_put(TelnetSession *s, Buffer *out, const uint8_t *command, size_t n) {
-        int r = telnet_session_settle(s, out);
+        int r = telnet_session_complete(s, out);
         if (r < 0)
                 return r;
 
@@ -87,7 +87,7 @@ int telnet_session_negotiate(TelnetSession *s, const TelnetPolicy *policy, const
 
                 /* Complete the sequence in the old encoding before the new one begins. */
                 if (side == TELNET_US) {
-                        int r = telnet_session_settle(s, out);
+                        int r = telnet_session_complete(s, out);
                         if (r < 0)
                                 return r;
                         s->out.transmission = transmission;

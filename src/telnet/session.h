@@ -25,9 +25,9 @@ typedef struct TelnetPolicy {
 void telnet_session_init(TelnetSession *s, TelnetLineEnd line_end);
 
 /* Appends a command: IAC, then the @n bytes of @command. Every command must be appended by this function or after
- * telnet_session_settle(), which completes a sequence of data, so that no command ends up inside of one. */
+ * telnet_session_complete(), which completes a sequence of data, so that no command ends up inside of one. */
 int telnet_session_put(TelnetSession *s, Buffer *out, const uint8_t *command, size_t n);
-int telnet_session_settle(TelnetSession *s, Buffer *out);
+int telnet_session_complete(TelnetSession *s, Buffer *out);
 
 /* Appends the offers at the beginning of a connection. */
 int telnet_session_offer(TelnetSession *s, const TelnetPolicy *policy, Buffer *out);

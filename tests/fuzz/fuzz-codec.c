@@ -83,7 +83,7 @@ static void encode(Buffer *out, TelnetTransmission transmission, Prng *cuts, con
                 n -= consumed;
         }
 
-        if (buffer_append(out, owed, telnet_settle(&e, owed)) < 0)
+        if (buffer_append(out, owed, telnet_complete(&e, owed)) < 0)
                 abort();
 }
 

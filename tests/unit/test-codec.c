@@ -364,7 +364,7 @@ static void test_no_room_for_output_changes_nothing(_unused_ void **state) {
         assert_int_equal(telnet_encode(&e, (const uint8_t *) "\r\xff", 2, out, 0, &consumed), 0);
         assert_int_equal(consumed, 0);
         assert_int_equal(out[0], 0xee);
-        assert_int_equal(telnet_settle(&e, out), 0);
+        assert_int_equal(telnet_complete(&e, out), 0);
 }
 
 static void test_settling_ends_half_an_escape(_unused_ void **state) {
@@ -373,9 +373,9 @@ static void test_settling_ends_half_an_escape(_unused_ void **state) {
         size_t consumed;
 
         assert_int_equal(telnet_encode(&e, (const uint8_t *) "\xff", 1, out, 1, &consumed), 1);
-        assert_int_equal(telnet_settle(&e, out), 1);
+        assert_int_equal(telnet_complete(&e, out), 1);
         assert_int_equal(out[0], 0xff);
-        assert_int_equal(telnet_settle(&e, out), 0);
+        assert_int_equal(telnet_complete(&e, out), 0);
 }
 
 static void test_settling_ends_a_cr(_unused_ void **state) {
@@ -384,19 +384,19 @@ static void test_settling_ends_a_cr(_unused_ void **state) {
         size_t consumed;
 
         assert_int_equal(telnet_encode(&e, (const uint8_t *) "\r", 1, out, 1, &consumed), 1);
-        assert_int_equal(telnet_settle(&e, out), 1);
+        assert_int_equal(telnet_complete(&e, out), 1);
         assert_int_equal(out[0], 0);
-        assert_int_equal(telnet_settle(&e, out), 0);
+        assert_int_equal(telnet_complete(&e, out), 0);
 }
 
 /* CR, a command, LF: CR was ended as CR NUL before the command, and LF stands alone. */
-static void test_what_follows_a_settled_cr_is_not_part_of_it(_unused_ void **state) {
+static void test_what_follows_a_completed_cr_is_not_part_of_it(_unused_ void **state) {
         TelnetEncoder e = {.transmission = TELNET_NVT};
         _cleanup_(buffer_clear) Buffer out = BUFFER_INIT(64);
         uint8_t owed[1];
 
         encode_all(&e, (const uint8_t *) "\r", 1, 8, &out);
-        assert_int_equal(buffer_append(&out, owed, telnet_settle(&e, owed)), 0);
+        assert_int_equal(buffer_append(&out, owed, telnet_complete(&e, owed)), 0);
         encode_all(&e, (const uint8_t *) "\nx", 2, 8, &out);
         assert_buffer(&out, BYTES("\r\x00\nx"));
 }
@@ -406,9 +406,9 @@ static void test_settling_what_owes_nothing_writes_nothing(_unused_ void **state
         uint8_t out[4] = {0xee};
         size_t consumed;
 
-        assert_int_equal(telnet_settle(&e, out), 0);
+        assert_int_equal(telnet_complete(&e, out), 0);
         assert_int_equal(telnet_encode(&e, (const uint8_t *) "\r\n", 2, out, sizeof out, &consumed), 2);
-        assert_int_equal(telnet_settle(&e, out), 0);
+        assert_int_equal(telnet_complete(&e, out), 0);
 }
 
 static void test_random_data_survives_encoding_and_decoding(_unused_ void **state) {
@@ -428,7 +428,7 @@ static void test_random_data_survives_encoding_and_decoding(_unused_ void **stat
                         step = MIN(1 + prng_below(&random, 100), n - i);
                         encode_all(&e, data + i, step, 1 + prng_below(&random, 100), &wire);
                 }
-                assert_int_equal(buffer_append(&wire, owed, telnet_settle(&e, owed)), 0);
+                assert_int_equal(buffer_append(&wire, owed, telnet_complete(&e, owed)), 0);
 
                 for (size_t i = 0, step; i < wire.size; i += step) {
                         step = MIN(1 + prng_below(&random, 100), wire.size - i);
@@ -507,7 +507,7 @@ static void send_gathered(TelnetTransmission transmission, const struct iovec *i
                 encode_all(&e, data + used, n - used, 64, wire);
 
         uint8_t owed[1];
-        assert_int_equal(buffer_append(wire, owed, telnet_settle(&e, owed)), 0);
+        assert_int_equal(buffer_append(wire, owed, telnet_complete(&e, owed)), 0);
 }
 
 /* However the data lies in memory, however many pieces there may be, and wherever the kernel stops. */
@@ -611,7 +611,7 @@ int main(void) {
                 cmocka_unit_test(test_no_room_for_output_changes_nothing),
                 cmocka_unit_test(test_settling_ends_half_an_escape),
                 cmocka_unit_test(test_settling_ends_a_cr),
-                cmocka_unit_test(test_what_follows_a_settled_cr_is_not_part_of_it),
+                cmocka_unit_test(test_what_follows_a_completed_cr_is_not_part_of_it),
                 cmocka_unit_test(test_settling_what_owes_nothing_writes_nothing),
                 cmocka_unit_test(test_random_data_survives_encoding_and_decoding),
                 cmocka_unit_test(test_it_gathers_as_far_as_it_can),

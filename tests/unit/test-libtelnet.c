@@ -221,13 +221,13 @@ static void assert_it_reads_us(Prng *random, TelnetTransmission transmission) {
                         }
                         if (prng_next(random) & 1) {
                                 n = random_data(random, data, sizeof data);
-                                assert_int_equal(telnet_session_settle(&session, &wire), 0);
+                                assert_int_equal(telnet_session_complete(&session, &wire), 0);
                                 assert_int_equal(telnet_put_subnegotiation(&wire, TELNET_VMWARE, data, n),
                                                  0);
                                 trace_subnegotiation(&want, TELNET_VMWARE, data, n);
                         }
                 }
-                assert_int_equal(telnet_session_settle(&session, &wire), 0);
+                assert_int_equal(telnet_session_complete(&session, &wire), 0);
 
                 telnet_recv(peer.telnet, (const char *) buffer_data(&wire), wire.size);
                 assert_text_equal(trace_finish(&peer.received), trace_finish(&want));

@@ -266,9 +266,9 @@ static void test_settling_before_a_subnegotiation_ends_what_was_begun(_unused_ v
         FIXTURE(f);
 
         say(&f, BYTES("\r"));
-        assert_int_equal(telnet_session_settle(&f.session, &f.out), 0);
+        assert_int_equal(telnet_session_complete(&f.session, &f.out), 0);
         assert_int_equal(telnet_put_subnegotiation(&f.out, TELNET_VMWARE, "\x47", 1), 0);
-        assert_int_equal(telnet_session_settle(&f.session, &f.out), 0);
+        assert_int_equal(telnet_session_complete(&f.session, &f.out), 0);
         assert_said(&f, BYTES("\r\x00" IAC SB VMWARE "\x47" IAC SE));
 }
 
@@ -290,10 +290,10 @@ static void test_what_is_owed_is_not_forgotten_for_lack_of_room(_unused_ void **
         f.out = BUFFER_INIT(1);
         assert_int_equal(telnet_encode(&f.session.out, (const uint8_t *) "\xff", 1, half, 1, &consumed), 1);
         assert_int_equal(buffer_append(&f.out, half, 1), 0);
-        assert_int_equal(telnet_session_settle(&f.session, &f.out), -ENOBUFS);
+        assert_int_equal(telnet_session_complete(&f.session, &f.out), -ENOBUFS);
 
         buffer_clear(&f.out);
-        assert_int_equal(telnet_session_settle(&f.session, &f.out), 0);
+        assert_int_equal(telnet_session_complete(&f.session, &f.out), 0);
         assert_said(&f, BYTES(IAC));
 }
 
