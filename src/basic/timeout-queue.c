@@ -22,20 +22,20 @@ usec_t event_now_realtime(sd_event *event) {
 }
 
 usec_t timeout_deadline(const Timeout *t) {
-        usec_t duration = t->queue->duration, before_the_clock = -t->since, sum;
+        usec_t duration = t->queue->duration_usec, before_the_clock = -t->since_usec, sum;
 
         if (duration == USEC_INFINITY)
                 return USEC_INFINITY;
-        if ((int64_t) t->since < 0)
+        if ((int64_t) t->since_usec < 0)
                 return duration - MIN(duration, before_the_clock);
 
-        return __builtin_add_overflow(t->since, duration, &sum) ? USEC_INFINITY : sum;
+        return __builtin_add_overflow(t->since_usec, duration, &sum) ? USEC_INFINITY : sum;
 }
 
 /* Sets the timer for the oldest timeout. Stopping a timeout does not change the timer: if it elapses too early, it is
  * set again. */
 static void timeout_queue_arm(TimeoutQueue *q) {
-        if (!q->oldest || q->duration == USEC_INFINITY) {
+        if (!q->oldest || q->duration_usec == USEC_INFINITY) {
                 (void) sd_event_source_set_enabled(q->timer, SD_EVENT_OFF);
                 return;
         }
@@ -66,7 +66,7 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ usec_t usec, void
 }
 
 int timeout_queue_init(TimeoutQueue *q, sd_event *event, usec_t duration, TimeoutHandler handler) {
-        *q = (TimeoutQueue){.event = event, .duration = duration, .handler = handler};
+        *q = (TimeoutQueue){.event = event, .duration_usec = duration, .handler = handler};
 
         /* Half a millisecond of accuracy: with the default of 250 ms, half a second for a telnet handshake
          * could become three quarters of a second. */
@@ -85,7 +85,7 @@ void timeout_queue_done(TimeoutQueue *q) {
 }
 
 void timeout_queue_set_duration(TimeoutQueue *q, usec_t duration) {
-        q->duration = duration;
+        q->duration_usec = duration;
         timeout_queue_arm(q);
 }
 
@@ -93,7 +93,7 @@ static void timeout_start_at(TimeoutQueue *q, Timeout *t, usec_t since) {
         timeout_stop(t);
 
         t->queue = q;
-        t->since = since;
+        t->since_usec = since;
         DL_APPEND(q->oldest, t);
         q->n_started++;
         if (q->oldest == t)
@@ -110,11 +110,11 @@ void timeout_start_now(TimeoutQueue *q, Timeout *t) {
 
 void timeout_start_ago(TimeoutQueue *q, Timeout *t, usec_t ago) {
         timeout_start(q, t);
-        t->since -= ago;
+        t->since_usec -= ago;
 
         /* The list is sorted by these times; prev of its head is its tail. */
         Timeout *before = t;
-        while (before != q->oldest && (int64_t) (before->prev->since - t->since) > 0)
+        while (before != q->oldest && (int64_t) (before->prev->since_usec - t->since_usec) > 0)
                 before = before->prev;
         if (before != t) {
                 DL_DELETE(q->oldest, t);

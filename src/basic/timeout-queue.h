@@ -21,13 +21,13 @@ typedef void (*TimeoutHandler)(Timeout *timeout);
 struct Timeout {
         TimeoutQueue *queue; /* NULL unless started */
         Timeout *prev, *next;
-        usec_t since; /* start, CLOCK_MONOTONIC; modulo 2^64, as it may be before the beginning of the clock */
+        usec_t since_usec; /* start, CLOCK_MONOTONIC; modulo 2^64, as it may be before the beginning of the clock */
 };
 
 struct TimeoutQueue {
         sd_event *event; /* borrowed: outlives the queue */
         sd_event_source *timer;
-        usec_t duration; /* USEC_INFINITY: timeouts never elapse */
+        usec_t duration_usec; /* USEC_INFINITY: timeouts never elapse */
         TimeoutHandler handler;
         Timeout *oldest; /* utlist head */
         size_t n_started;

@@ -150,7 +150,7 @@ static int take_boot(const char *value, Arguments *a) {
 
 static int take_quiet_for(const char *value, Arguments *a) {
         a->quiet_for_given = true;
-        if (parse_sec(value, &a->quiet_for) < 0)
+        if (parse_sec(value, &a->quiet_for_usec) < 0)
                 return bad("quiet-for", value, "a time span such as 500ms, 10s, 5min or infinity");
 
         return 0;

@@ -43,7 +43,7 @@ typedef struct Arguments {
         bool no_scrollback;
         bool wait;
         int escape; /* a byte, or ESCAPE_NONE */
-        usec_t quiet_for;
+        usec_t quiet_for_usec;
         bool quiet_for_given;
 
         const char *unit; /* log: that has written the entries; without a dot in it, ".service" is added; NULL: not given */

@@ -106,7 +106,7 @@ static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused
 }
 
 static int connection_set_deadline(Connection *c, usec_t timeout) {
-        usec_t until = MIN(c->until, timeout != USEC_INFINITY ? now_monotonic() + timeout : USEC_INFINITY);
+        usec_t until = MIN(c->until_usec, timeout != USEC_INFINITY ? now_monotonic() + timeout : USEC_INFINITY);
 
         c->deadline = sd_event_source_disable_unref(c->deadline);
         if (until == USEC_INFINITY)

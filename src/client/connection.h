@@ -41,7 +41,7 @@ struct Connection {
         const Targets *targets;           /* borrowed */
         const ConnectionHandler *handler; /* NULL: blocking */
         Poller *poller;                   /* of the owner; blocking: its own */
-        usec_t until;                     /* the end of each wait */
+        usec_t until_usec;                /* the end of each wait */
         bool paused;                      /* nothing is read, not even the end of the connection */
 
         ConnectionState state;
@@ -75,7 +75,7 @@ struct Connection {
 /* Calls block unless handler and poller are set before the first call. */
 #define CONNECTION_INIT(t)                                                                                   \
         ((Connection){.targets = (t),                                                                        \
-                      .until = USEC_INFINITY,                                                                \
+                      .until_usec = USEC_INFINITY,                                                           \
                       .connecting.fd = -1,                                                                   \
                       .telnet.stream.watch.fd = -1,                                                           \
                       .in = BUFFER_INIT(VARLINK_REPLY_MAX)})

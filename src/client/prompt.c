@@ -198,7 +198,7 @@ static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const
         if (!f)
                 return -ENOMEM;
 
-        c.until = now_monotonic() + CONNECTION_TIMEOUT_USEC;
+        c.until_usec = now_monotonic() + CONNECTION_TIMEOUT_USEC;
         int r = ask(f, &c, s->vm);
         if (r < 0) {
                 _cleanup_free_ char *why = refusal_explain(&c, r, s->vm, REFUSAL_BRIEF);

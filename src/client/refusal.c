@@ -21,7 +21,7 @@ static json_t *fetch(const Targets *targets, RefusalDetail detail) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(targets);
         json_t *vms = NULL;
 
-        c.until = now_monotonic() + CONNECTION_TIMEOUT_USEC;
+        c.until_usec = now_monotonic() + CONNECTION_TIMEOUT_USEC;
         if (detail == REFUSAL_IN_FULL)
                 (void) inventory_fetch(&c, NULL, INVENTORY_ASIDE_MAX, &vms);
 

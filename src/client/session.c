@@ -100,13 +100,13 @@ void session_update_reading(Session *s) {
 }
 
 static void session_note_activity(Session *s) {
-        s->active_at = event_now(s->event);
+        s->active_usec = event_now(s->event);
 }
 
 /* After the end of an input that is not a terminal: how long the VM has been silent */
 
 static usec_t session_silence_max(const Session *s) {
-        return s->input_begun || s->arguments->quiet_for_given ? s->arguments->quiet_for : USEC_INFINITY;
+        return s->input_begun || s->arguments->quiet_for_given ? s->arguments->quiet_for_usec : USEC_INFINITY;
 }
 
 static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t scheduled, void *userdata) {
@@ -117,12 +117,12 @@ static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t sc
 
         /* Silence does not count while we are not attached, or do not read because the output queue is full. */
         if (s->phase != SESSION_ATTACHED || s->connection.paused) {
-                s->active_at = now;
+                s->active_usec = now;
                 max = MAX(max, SESSION_BACKOFF_MIN_USEC);
         }
 
-        if (now - s->active_at < max) {
-                (void) sd_event_source_set_time(source, s->active_at + max);
+        if (now - s->active_usec < max) {
+                (void) sd_event_source_set_time(source, s->active_usec + max);
                 (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
                 return 0;
         }
@@ -151,7 +151,7 @@ static void session_input_ended(Session *s) {
         if (max == USEC_INFINITY)
                 return;
 
-        int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_at + max, 1,
+        int r = sd_event_add_time(s->event, &s->silence, CLOCK_MONOTONIC, s->active_usec + max, 1,
                                   session_silence_elapsed, s);
 
         /* Read everything that was received first, also after this process was stopped (SIGSTOP). */
@@ -243,9 +243,9 @@ static void session_rest(Session *s) {
         s->phase = SESSION_WAITING;
         session_update_input(s);
 
-        if (s->attached_at > 0 && now - s->attached_at > SESSION_BACKOFF_MAX_USEC)
+        if (s->attached_usec > 0 && now - s->attached_usec > SESSION_BACKOFF_MAX_USEC)
                 s->backoff_usec = SESSION_BACKOFF_MIN_USEC;
-        s->attached_at = 0;
+        s->attached_usec = 0;
 
         s->retry = sd_event_source_disable_unref(s->retry);
         int r = sd_event_add_time(s->event, &s->retry, CLOCK_MONOTONIC, now + s->backoff_usec, 1,
@@ -318,7 +318,7 @@ static void session_attached(Connection *c, const VarlinkReply *reply) {
         free(TAKE_PTR(s->told));
         s->phase = SESSION_ATTACHED;
         session_note_activity(s);
-        s->attached_at = s->active_at;
+        s->attached_usec = s->active_usec;
 
         session_tell_attached(s, vm, json_get_text(reply->parameters, "granted", ""));
 

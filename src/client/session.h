@@ -37,7 +37,7 @@ struct Session {
         sd_event_source *input; /* of the standard input; NULL once that has ended */
         bool input_begun;       /* there was some input */
         sd_event_source *silence;
-        usec_t active_at; /* when a byte last went in or out, CLOCK_MONOTONIC */
+        usec_t active_usec; /* when a byte last went in or out, CLOCK_MONOTONIC */
 
         char *vm;    /* as given by the user; once attached, its id */
         char *title; /* sanitized, for messages */
@@ -45,7 +45,7 @@ struct Session {
 
         sd_event_source *retry;
         usec_t backoff_usec;
-        usec_t attached_at;
+        usec_t attached_usec;
         char *told;       /* the reason for waiting that was shown last */
         char *last_words; /* the message at the end, if the session fails */
 };

@@ -197,7 +197,7 @@ void concentrator_limit_orphans(Concentrator *c) {
 static bool concentrator_reclaim(Concentrator *c) {
         Timeout *t = c->timeouts[TIMEOUT_HANDSHAKE].oldest;
 
-        if (t && event_now(c->event) - t->since >= HANDSHAKE_SLOW_USEC) {
+        if (t && event_now(c->event) - t->since_usec >= HANDSHAKE_SLOW_USEC) {
                 link_close(container_of(t, Link, timeout), LINK_E_RECLAIMED);
                 return true;
         }

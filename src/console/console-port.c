@@ -40,7 +40,7 @@ static void console_update_claim(Console *c, PortState state) {
                                   .state = state,
                                   .away = away,
                                   .away_since = !away             ? 0
-                                                : c->orphaned.queue ? c->orphaned.since
+                                                : c->orphaned.queue ? c->orphaned.since_usec
                                                                     : concentrator_now(c->concentrator),
                                   .useful = console_has_useful_port(c),
                           });

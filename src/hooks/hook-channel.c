@@ -57,7 +57,7 @@ static int message_parse(json_t *object, HookMessage *ret) {
 
         if (json_unpack(object, "{s:I !}", "load", &number) == 0 && number >= 0) {
                 ret->type = HOOK_MESSAGE_LOAD;
-                ret->timeout = (usec_t) number;
+                ret->timeout_usec = (usec_t) number;
                 return 1;
         }
 

@@ -32,7 +32,7 @@ typedef enum HookMessageType {
 
 typedef struct HookMessage {
         HookMessageType type;
-        usec_t timeout;  /* of HOOK_MESSAGE_LOAD */
+        usec_t timeout_usec; /* of HOOK_MESSAGE_LOAD */
         size_t n_hooks;  /* of HOOK_MESSAGE_LOADED */
         HookEvent event; /* of HOOK_MESSAGE_EVENT */
         char *id;        /* of HOOK_MESSAGE_TOLD and HOOK_MESSAGE_UNTOLD */

@@ -102,7 +102,7 @@ char **hook_event_environment(const HookEvent *e, char *const *base) {
         size_t n = 0, n_base = count(base);
 
         snprintf(port, sizeof port, "%u", e->port);
-        snprintf(time, sizeof time, "%" PRIu64, e->time);
+        snprintf(time, sizeof time, "%" PRIu64, e->time_usec);
 
         const struct {
                 const char *name, *value; /* NULL: there is none */
@@ -147,7 +147,7 @@ char *hook_event_json(const HookEvent *e) {
         /* "*": left out if NULL */
         json_t *object = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:o*, s:s*, s:s*}",
                                    "event", hook_event_type_to_string(e->type),
-                                   "time", (json_int_t) e->time,
+                                   "time", (json_int_t) e->time_usec,
                                    "id", e->id,
                                    "uuid", e->uuid,
                                    "name", e->name,
@@ -200,7 +200,7 @@ int hook_event_from_json(json_t *object, HookEvent *ret) {
 
         HookEvent e = {
                 .type = (HookEventType) t,
-                .time = (usec_t) time,
+                .time_usec = (usec_t) time,
                 .id = (char *) id,
                 .name = (char *) name,
                 .uri = (char *) uri,

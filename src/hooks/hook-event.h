@@ -23,7 +23,7 @@ typedef enum HookEventType {
 
 typedef struct HookEvent {
         HookEventType type;
-        usec_t time; /* since 1970 */
+        usec_t time_usec; /* since 1970 */
         char *id, *name, *uri;
         char *old_name; /* of HOOK_VM_RENAMED; else NULL */
         char uuid[UUID_PAIR_TEXT_MAX];

@@ -185,7 +185,7 @@ static int process_watch(HookProcess *p, sd_event *loop) {
         if (r < 0)
                 return r;
 
-        return sd_event_add_time_relative(loop, &p->timer, CLOCK_MONOTONIC, p->timeout, 0, on_timeout, p);
+        return sd_event_add_time_relative(loop, &p->timer, CLOCK_MONOTONIC, p->timeout_usec, 0, on_timeout, p);
 }
 
 int hook_process_start(HookProcess *p, sd_event *loop, const HookCommand *command,
@@ -197,7 +197,7 @@ int hook_process_start(HookProcess *p, sd_event *loop, const HookCommand *comman
         *p = (HookProcess){
                 .handler = handler,
                 .output = {.log = command->log, .path = command->path, .event = command->event},
-                .timeout = command->timeout,
+                .timeout_usec = command->timeout_usec,
                 .pidfd = -1,
                 .output_fd = -1,
         };

@@ -24,7 +24,7 @@ typedef void (*HookProcessHandler)(HookProcess *p);
 struct HookProcess {
         HookProcessHandler handler;
         HookOutput output;
-        usec_t timeout;
+        usec_t timeout_usec;
         pid_t pid; /* 0: none */
         int pidfd, output_fd;
         sd_event_source *exit_source, *output_source, *timer;
@@ -37,7 +37,7 @@ typedef struct HookCommand {
         char *const *environment;
         const char *json;
         const HookEvent *event;
-        usec_t timeout;
+        usec_t timeout_usec;
         HookLog *log;
 } HookCommand;
 

@@ -15,7 +15,7 @@
 
 typedef struct Pending {
         HookEventType type;
-        usec_t time;
+        usec_t time_usec;
         char *old_name;
 } Pending;
 
@@ -132,7 +132,7 @@ static int vm_add_renamed(HookQueue *q, HookVM *vm, unsigned begin, const HookEv
                 return 0;
         }
 
-        int r = vm_append(q, vm, e->type, e->time, old_name);
+        int r = vm_append(q, vm, e->type, e->time_usec, old_name);
         if (r >= 0)
                 TAKE_PTR(old_name);
         return r;
@@ -167,7 +167,7 @@ static int vm_add(HookQueue *q, HookVM *vm, const HookEvent *e) {
                 break;
         }
 
-        return vm_append(q, vm, e->type, e->time, NULL);
+        return vm_append(q, vm, e->type, e->time_usec, NULL);
 }
 
 /* Updates the facts from @e, if there is room for them. */
@@ -260,7 +260,7 @@ int hook_queue_take(HookQueue *q, HookEvent *ret) {
         HookEvent e = vm->facts;
 
         e.type = first->type;
-        e.time = first->time;
+        e.time_usec = first->time_usec;
         e.old_name = first->old_name;
         if (e.type != HOOK_VM_CONNECTED && e.type != HOOK_VMOTION_COMPLETE)
                 e.peer[0] = 0;

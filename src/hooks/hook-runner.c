@@ -28,7 +28,7 @@ struct HookRunner {
         bool ending;   /* vspc-hooks accepts no more messages, but may still answer */
         bool announce; /* log the number of hooks */
         bool failing;  /* vspc-hooks cannot be reached, which has been logged */
-        usec_t timeout;
+        usec_t timeout_usec;
 
         HookQueue queue;
         Telling telling[HOOK_CHANNEL_EVENTS_MAX];
@@ -46,7 +46,7 @@ static bool runner_has_report(const HookRunner *r) {
 static void runner_report(HookRunner *r) {
         uint64_t n_merged = TAKE(r->queue.n_merged, 0), n_dropped = TAKE(r->queue.n_dropped, 0);
 
-        r->reported = event_now(r->loop);
+        r->reported_usec = event_now(r->loop);
         hook_log_report(&r->log);
         if (n_merged > 0 || n_dropped > 0)
                 log_full(n_dropped > 0 ? LOG_WARNING : LOG_NOTICE, 0,
@@ -63,12 +63,12 @@ static int on_report(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
 
 /* The queue is empty. A VM that connects and disconnects all the time must not fill the log with this message. */
 static void runner_caught_up(HookRunner *r) {
-        usec_t next = r->reported + HOOK_LOG_INTERVAL_USEC;
+        usec_t next = r->reported_usec + HOOK_LOG_INTERVAL_USEC;
 
         if (!runner_has_report(r))
                 return;
 
-        if (r->reported == 0 || event_now(r->loop) >= next) {
+        if (r->reported_usec == 0 || event_now(r->loop) >= next) {
                 runner_report(r);
                 return;
         }
@@ -267,7 +267,7 @@ static void runner_advance(HookRunner *r) {
 
 void hook_runner_load(HookRunner *r, usec_t timeout) {
         r->active = r->load_due = r->announce = true;
-        r->timeout = timeout;
+        r->timeout_usec = timeout;
         runner_advance(r);
 }
 

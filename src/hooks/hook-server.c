@@ -15,7 +15,7 @@ typedef struct HookJob {
         HookEvent event;
         HookList *list;
         size_t next; /* of the list */
-        usec_t timeout;
+        usec_t timeout_usec;
         char **environment;
         char *json;
         HookProcess process;
@@ -27,7 +27,7 @@ struct HookServer {
         sd_event_source *listen_source, *source, *stop_timer, *report_timer;
         bool stopping; /* exiting: no more hooks are started */
         HookList *list; /* NULL: not loaded yet */
-        usec_t timeout;
+        usec_t timeout_usec;
         char **base_environment;
         HookLog log;
         HookJob jobs[HOOK_CHANNEL_EVENTS_MAX];
@@ -145,7 +145,7 @@ static void job_advance(HookJob *job) {
                         .environment = job->environment,
                         .json = job->json,
                         .event = &job->event,
-                        .timeout = job->timeout,
+                        .timeout_usec = job->timeout_usec,
                         .log = &s->log,
                 };
 
@@ -184,7 +184,7 @@ static int server_tell(HookServer *s, HookEvent *event) {
         job->taken = true;
         job->event = TAKE(*event, (HookEvent){});
         job->list = hook_list_ref(s->list);
-        job->timeout = s->timeout;
+        job->timeout_usec = s->timeout_usec;
         job->environment = TAKE_PTR(environment);
         job->json = TAKE_PTR(json);
         job_advance(job);
@@ -194,7 +194,7 @@ static int server_tell(HookServer *s, HookEvent *event) {
 static int server_load(HookServer *s, usec_t timeout) {
         HookList *list;
 
-        s->timeout = timeout;
+        s->timeout_usec = timeout;
         int r = hook_list_load(&list);
         if (r < 0 && !s->list)
                 return r;
@@ -226,7 +226,7 @@ static int on_message(_unused_ sd_event_source *source, int fd, _unused_ uint32_
 
         if (r > 0) {
                 if (m.type == HOOK_MESSAGE_LOAD)
-                        r = server_load(s, m.timeout);
+                        r = server_load(s, m.timeout_usec);
                 else if (m.type == HOOK_MESSAGE_EVENT)
                         r = server_tell(s, &m.event);
                 else

@@ -30,7 +30,7 @@ static void event_init(HookEvent *e, HookEventType type, const Console *console)
 
         *e = (HookEvent){
                 .type = type,
-                .time = concentrator_now_realtime(console->concentrator),
+                .time_usec = concentrator_now_realtime(console->concentrator),
                 .id = console->id,
                 .name = console->name,
                 .uri = console->uri,

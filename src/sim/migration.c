@@ -17,7 +17,7 @@ struct Migration {
         VM *vm;
         EsxiLink *target;
         Timeout timeout;
-        usec_t begun;
+        usec_t begun_usec;
         uint8_t state;   /* MigrationState */
         bool aborts : 1; /* abort it instead of completing it */
         bool pauses : 1; /* pause between PEER-OK and COMPLETE, so that name and UUID can come first */
@@ -51,7 +51,7 @@ int migration_begin(VM *vm) {
         m->pauses = random[0] & 1;
         m->names_sequence = random[1] & 1;
 
-        m->begun = now_monotonic();
+        m->begun_usec = now_monotonic();
         timeout_start(&s->migration_limits, &m->timeout);
         vm->migration = m;
         s->n_migrating++;
@@ -124,7 +124,7 @@ static void migration_try_complete(Migration *m) {
 static void on_goahead(Migration *m, const VMwareSuboption *s) {
         Simulation *sim = m->vm->simulation;
 
-        samples_add(&sim->report.goahead, now_monotonic() - m->begun);
+        samples_add(&sim->report.goahead, now_monotonic() - m->begun_usec);
         m->n_secret = s->size - SEQUENCE_SIZE;
         memcpy(m->secret, s->data + SEQUENCE_SIZE, m->n_secret);
 

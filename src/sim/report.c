@@ -62,15 +62,15 @@ void report_handshake(Report *r, usec_t since) {
 
         samples_add(&r->handshake, now - since);
         if (++r->handshakes_done <= r->vms)
-                r->last_handshake = now;
+                r->last_handshake_usec = now;
 }
 
 double report_handshakes_per_second(const Report *r) {
-        if (r->last_handshake <= r->first_attempt)
+        if (r->last_handshake_usec <= r->first_attempt_usec)
                 return 0;
 
         return (double) MIN(r->handshakes_done, (uint64_t) r->vms) * (double) USEC_PER_SEC /
-               (double) (r->last_handshake - r->first_attempt);
+               (double) (r->last_handshake_usec - r->first_attempt_usec);
 }
 
 static void print_json(Report *r, FILE *f) {

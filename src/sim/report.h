@@ -26,7 +26,7 @@ void samples_clear(Samples *s);
 typedef struct Report {
         unsigned vms, connected; /* connected: WILL-PROXY was received and the name was sent */
         uint64_t handshakes_done, handshakes_failed;
-        usec_t first_attempt, last_handshake; /* of the first as many handshakes as there are VMs; CLOCK_MONOTONIC */
+        usec_t first_attempt_usec, last_handshake_usec; /* of the first as many handshakes as there are VMs; CLOCK_MONOTONIC */
         Samples handshake;
 
         uint64_t lost, dropped; /* connections closed by the concentrator, and by us */

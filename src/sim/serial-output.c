@@ -59,14 +59,14 @@ static size_t permitted(SerialOutput *o, usec_t now, size_t n) {
         if (rate == RATE_MAX)
                 return n;
 
-        if (o->since == 0)
-                o->since = now;
+        if (o->since_usec == 0)
+                o->since_usec = now;
 
-        uint64_t elapsed = MIN(now - o->since, (usec_t) USEC_PER_SEC);
+        uint64_t elapsed = MIN(now - o->since_usec, (usec_t) USEC_PER_SEC);
         uint64_t earned = (uint64_t) ((unsigned __int128) elapsed * rate / USEC_PER_SEC);
         if (earned > 0) {
                 o->allowance = MIN(o->allowance + earned, rate);
-                o->since = now;
+                o->since_usec = now;
         }
 
         return (size_t) MIN((uint64_t) n, o->allowance);

@@ -24,7 +24,7 @@ typedef struct SerialOutput {
 
         Buffer echo;
         uint64_t offset;         /* bytes taken, without echo */
-        usec_t since;            /* when the allowance was last updated; 0: never */
+        usec_t since_usec;       /* when the allowance was last updated; 0: never */
         uint64_t allowance;      /* bytes that --rate permitted at that time */
         bool ended;              /* the end of --source or --bytes has been reached */
 } SerialOutput;

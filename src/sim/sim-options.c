@@ -197,9 +197,9 @@ static int check(const SimOptions *o) {
                 problem = "--source=- can be read by one VM only: leave out --count, or name a file.";
         else if (o->sink && streq(o->sink, "-") && o->json)
                 problem = "--sink=- and --json both use the standard output: name a file for one of them.";
-        else if ((o->abort_each > 0 || o->n_vmotions != UINT64_MAX) && o->vmotion_every == USEC_INFINITY)
+        else if ((o->abort_each > 0 || o->n_vmotions != UINT64_MAX) && o->vmotion_interval_usec == USEC_INFINITY)
                 problem = "--abort and --vmotions need --vmotion=EVERY to say how often.";
-        else if (o->dead && (o->vmotion_every != USEC_INFINITY || o->echo || o->sink || o->command || o->serial_given))
+        else if (o->dead && (o->vmotion_interval_usec != USEC_INFINITY || o->echo || o->sink || o->command || o->serial_given))
                 problem = "--dead reads nothing, so it cannot be combined with --vmotion, --echo, --sink, --exec or --serial.";
         else if (o->hosts.count > 1 && (o->hosts.concentrator.any.sa_family != AF_INET ||
                                         !address_is_loopback(&o->hosts.concentrator)))
@@ -373,7 +373,7 @@ static int take_option(int option, const char *name, SimOptions *o) {
                 return 0;
 
         case ARG_VMOTION:
-                return get_span(name, optarg, &o->vmotion_every);
+                return get_span(name, optarg, &o->vmotion_interval_usec);
 
         case ARG_VMOTIONS:
                 return get_number(name, optarg, UINT32_MAX, &o->n_vmotions);
@@ -392,14 +392,14 @@ static int take_option(int option, const char *name, SimOptions *o) {
                 return get_unsigned(name, optarg, COUNT_MAX, &o->in_flight);
 
         case ARG_RECONNECT:
-                return get_span(name, optarg, &o->reconnect);
+                return get_span(name, optarg, &o->reconnect_usec);
 
         case ARG_NO_RECONNECT:
-                o->reconnect = USEC_INFINITY;
+                o->reconnect_usec = USEC_INFINITY;
                 return 0;
 
         case ARG_DROP:
-                return get_span(name, optarg, &o->drop_every);
+                return get_span(name, optarg, &o->drop_interval_usec);
 
         case ARG_SPLIT:
                 return get_split(name, optarg, &o->hosts.split);
@@ -420,7 +420,7 @@ static int take_option(int option, const char *name, SimOptions *o) {
                 return 0;
 
         case ARG_FOR:
-                return get_span(name, optarg, &o->run_for);
+                return get_span(name, optarg, &o->run_for_usec);
 
         case ARG_EXIT_WHEN_CONNECTED:
                 o->exit_when_connected = true;
@@ -440,17 +440,17 @@ int sim_options_parse(int argc, char **argv, SimOptions *ret) {
         SimOptions o = {
                 .hosts.count = 1,
                 .in_flight = 64,
-                .reconnect = USEC_PER_SEC,
-                .drop_every = USEC_INFINITY,
+                .reconnect_usec = USEC_PER_SEC,
+                .drop_interval_usec = USEC_INFINITY,
                 .count = 1,
                 .name = "sim",
                 .uri = "s0",
                 .direction = VMWARE_DIRECTION_SERVER,
                 .rate = RATE_NONE,
                 .bytes = UINT64_MAX,
-                .vmotion_every = USEC_INFINITY,
+                .vmotion_interval_usec = USEC_INFINITY,
                 .n_vmotions = UINT64_MAX,
-                .run_for = USEC_INFINITY,
+                .run_for_usec = USEC_INFINITY,
         };
         int c, index;
 

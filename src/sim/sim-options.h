@@ -10,8 +10,8 @@
 typedef struct SimOptions {
         EsxiHabits hosts;
         unsigned in_flight;   /* handshakes at the same time */
-        usec_t reconnect;     /* after a connection is lost; USEC_INFINITY: never */
-        usec_t drop_every;    /* a VM's own disconnects; USEC_INFINITY: none */
+        usec_t reconnect_usec; /* after a connection is lost; USEC_INFINITY: never */
+        usec_t drop_interval_usec; /* a VM's own disconnects; USEC_INFINITY: none */
 
         /* The VMs */
         unsigned count;
@@ -31,14 +31,14 @@ typedef struct SimOptions {
         bool serial_given;
 
         /* vMotion */
-        usec_t vmotion_every; /* USEC_INFINITY: none */
+        usec_t vmotion_interval_usec; /* USEC_INFINITY: none */
         uint64_t n_vmotions;  /* in total */
         unsigned abort_each;  /* each vMotion with a multiple of this number is aborted; 0: none */
         bool begin_early;     /* send BEGIN before the VM is identified, to provoke NOTNOW */
 
         bool dead;            /* nothing is read after the handshake */
 
-        usec_t run_for;       /* USEC_INFINITY: no limit */
+        usec_t run_for_usec;  /* USEC_INFINITY: no limit */
         bool exit_when_connected, json, verbose;
 } SimOptions;
 

@@ -66,7 +66,7 @@ static void pace(Simulation *s) {
 }
 
 bool simulation_wants_vmotions(const Simulation *s) {
-        return s->options->vmotion_every != USEC_INFINITY && s->report.vmotions_begun < s->options->n_vmotions;
+        return s->options->vmotion_interval_usec != USEC_INFINITY && s->report.vmotions_begun < s->options->n_vmotions;
 }
 
 /* VMs move one after the other, so that each moves at the interval. A VM that cannot be moved now is skipped. */
@@ -103,18 +103,18 @@ static int on_tick(sd_event_source *source, _unused_ uint64_t usec, void *userda
         Simulation *s = userdata;
         const SimOptions *o = s->options;
         usec_t now = event_now(s->event);
-        double vm_usec = (double) (now - s->last_tick) * s->n_connected;
+        double vm_usec = (double) (now - s->last_tick_usec) * s->n_connected;
 
-        s->last_tick = now;
+        s->last_tick_usec = now;
         if (o->rate != RATE_NONE && o->rate != RATE_MAX)
                 pace(s);
 
         if (simulation_wants_vmotions(s)) {
-                s->vmotions_due += vm_usec / (double) o->vmotion_every;
+                s->vmotions_due += vm_usec / (double) o->vmotion_interval_usec;
                 begin_vmotions(s);
         }
-        if (o->drop_every != USEC_INFINITY) {
-                s->drops_due += vm_usec / (double) o->drop_every;
+        if (o->drop_interval_usec != USEC_INFINITY) {
+                s->drops_due += vm_usec / (double) o->drop_interval_usec;
                 drop_connections(s);
         }
 
@@ -135,11 +135,11 @@ int simulation_begin_activity(Simulation *s) {
         if (r < 0)
                 return r;
 
-        if ((o->rate == RATE_NONE || o->rate == RATE_MAX) && o->vmotion_every == USEC_INFINITY &&
-            o->drop_every == USEC_INFINITY)
+        if ((o->rate == RATE_NONE || o->rate == RATE_MAX) && o->vmotion_interval_usec == USEC_INFINITY &&
+            o->drop_interval_usec == USEC_INFINITY)
                 return 0;
 
-        s->last_tick = event_now(s->event);
+        s->last_tick_usec = event_now(s->event);
         r = sd_event_add_time_relative(s->event, &s->ticker, CLOCK_MONOTONIC, TICK_USEC, 1, on_tick, s);
         return r < 0 ? r : sd_event_source_set_enabled(s->ticker, SD_EVENT_ON);
 }

@@ -13,7 +13,7 @@
 static bool has_end(const Simulation *s) {
         const SimOptions *o = s->options;
 
-        return (sim_options_output_ends(o) || o->n_vmotions != UINT64_MAX) && o->run_for == USEC_INFINITY &&
+        return (sim_options_output_ends(o) || o->n_vmotions != UINT64_MAX) && o->run_for_usec == USEC_INFINITY &&
                !o->sink && !o->echo && !o->command && !o->serial_given;
 }
 
@@ -135,8 +135,8 @@ int simulation_watch_for_end(Simulation *s) {
         if (r < 0)
                 return r;
 
-        if (o->run_for != USEC_INFINITY) {
-                r = sd_event_add_time_relative(s->event, &s->end, CLOCK_MONOTONIC, o->run_for, 1, on_end, s);
+        if (o->run_for_usec != USEC_INFINITY) {
+                r = sd_event_add_time_relative(s->event, &s->end, CLOCK_MONOTONIC, o->run_for_usec, 1, on_end, s);
                 if (r < 0)
                         return r;
         }

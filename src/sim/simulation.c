@@ -23,10 +23,10 @@ __attribute__((format(printf, 3, 0))) static void complain(Simulation *s, int er
         usec_t now = now_monotonic();
 
         if (s->options->count >= SIMULATION_FEW || error == -ECONNREFUSED) {
-                if (error == s->last_complaint_error && now - s->last_complaint < COMPLAINT_INTERVAL_USEC)
+                if (error == s->last_complaint_error && now - s->last_complaint_usec < COMPLAINT_INTERVAL_USEC)
                         return;
                 s->last_complaint_error = error;
-                s->last_complaint = now;
+                s->last_complaint_usec = now;
         }
 
         errno = abs(error);
@@ -114,7 +114,7 @@ void simulation_vm_connected(Simulation *s, VM *vm) {
 void simulation_vm_disconnected(Simulation *s, VM *vm) {
         simulation_make_sated(vm);
 
-        if (s->ending || s->options->reconnect == USEC_INFINITY) {
+        if (s->ending || s->options->reconnect_usec == USEC_INFINITY) {
                 vm->state = VM_GONE;
                 s->n_gone++;
         } else {
@@ -187,7 +187,7 @@ static int add_timeouts(Simulation *s) {
                 usec_t duration;
                 TimeoutHandler handler;
         } queues[] = {
-                {&s->backoffs, o->reconnect, on_backoff_elapsed},
+                {&s->backoffs, o->reconnect_usec, on_backoff_elapsed},
                 {&s->handshakes, SIMULATION_HANDSHAKE_USEC, vm_handshake_elapsed},
                 {&s->migration_limits, MIGRATION_LIMIT_USEC, migration_limit_elapsed},
                 {&s->migration_pauses, MIGRATION_PAUSE_USEC, migration_pause_elapsed},

@@ -25,7 +25,7 @@ struct Simulation {
 
         TimeoutQueue backoffs, handshakes, migration_limits, migration_pauses;
         sd_event_source *ticker, *feeder, *progress, *end, *interrupt, *terminate;
-        usec_t last_tick;
+        usec_t last_tick_usec;
         double vmotions_due, drops_due;
         unsigned next_vmotion, next_paced; /* the VMs that are next */
 
@@ -33,7 +33,7 @@ struct Simulation {
         Watch source_watch;     /* of a source that is not a regular file */
 
         bool ending;
-        usec_t last_complaint;
+        usec_t last_complaint_usec;
         int last_complaint_error;
 };
 

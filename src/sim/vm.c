@@ -124,9 +124,9 @@ void vm_connect(VM *vm) {
 
         vm->state = VM_CONNECTING;
         vm->accepted = vm->named = vm->dropping = false;
-        vm->since = now_monotonic();
-        if (s->report.first_attempt == 0)
-                s->report.first_attempt = vm->since;
+        vm->since_usec = now_monotonic();
+        if (s->report.first_attempt_usec == 0)
+                s->report.first_attempt_usec = vm->since_usec;
 
         s->n_in_flight++;
         timeout_start(&s->handshakes, &vm->timeout);
@@ -206,7 +206,7 @@ static void vm_check_connected(VM *vm) {
         if (s->options->dead)
                 esxi_link_pause(vm->link);
 
-        report_handshake(&s->report, vm->since);
+        report_handshake(&s->report, vm->since_usec);
         simulation_vm_connected(s, vm);
 }
 

@@ -35,7 +35,7 @@ typedef struct VM {
         EsxiLink *link;
         Migration *migration; /* NULL: none is going on */
         Timeout timeout;      /* backoff, or connecting */
-        usec_t since;         /* when it began to connect */
+        usec_t since_usec;    /* when it began to connect */
 
         SerialOutput output;
         GuestProgram *program; /* NULL: no --exec */

@@ -35,7 +35,7 @@ struct WriteQueue {
 
         Entry *written; /* utlist: being written, or written and not synced, latest first. Of the thread */
         size_t n_written;
-        usec_t next_sync;
+        usec_t next_sync_usec;
 
         unsigned n_lost; /* entries not written while exiting, or lost because memory was short */
         int error;
@@ -182,7 +182,7 @@ static bool queue_is_sync_due(const WriteQueue *q) {
                 return false;
 
         return !q->backend->sync || q->n_written >= STORE_WRITTEN_MAX ||
-               now_monotonic() >= q->next_sync || (q->worker.stopping && !q->queue);
+               now_monotonic() >= q->next_sync_usec || (q->worker.stopping && !q->queue);
 }
 
 /* Returns: 0; or a negative errno, and everything written since the last sync must be written again. */
@@ -190,7 +190,7 @@ static int queue_sync(WriteQueue *q) {
         Entry *e, *next;
         int r = 0;
 
-        q->next_sync = now_monotonic() + STORE_SYNC_USEC;
+        q->next_sync_usec = now_monotonic() + STORE_SYNC_USEC;
 
         /* There may be many of them, and nobody else uses them: free them without the lock. */
         worker_unlock(&q->worker);
@@ -238,7 +238,7 @@ static void queue_report_dropped(WriteQueue *q) {
 /* Waits until something must be written or synced, or the thread must end. */
 static void queue_wait(WriteQueue *q) {
         while (!q->queue && !q->worker.stopping)
-                if (!worker_wait_until(&q->worker, q->written ? q->next_sync : USEC_INFINITY))
+                if (!worker_wait_until(&q->worker, q->written ? q->next_sync_usec : USEC_INFINITY))
                         break;
 }
 

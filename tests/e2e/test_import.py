@@ -270,7 +270,7 @@ class Harm(ImportTest):
                 self.make({uuid(1): entry(1), uuid(2): pickle.dumps(harm, protocol)})
                 result = self.run_tool("--force", status=1)
                 self.assertRegex(result.stderr, uuid(2) + " is skipped: its pickle is not a plain dictionary of text "
-                                                          r"and numbers, and is not run \(opcode \w+\)")
+                                                          r"and numbers, so it is not run \(opcode \w+\)")
                 self.assert_imported(1)
                 self.assertFalse(os.path.exists(canary))
 
@@ -379,7 +379,7 @@ class Output(ImportTest):
     def test_what_an_earlier_version_has_left_is_taken_over_first(self):
         self.make({uuid(1): entry(1)})
         os.makedirs(os.path.join(self.state, "mappings"))
-        self.assertIn("mappings is of an earlier version of vspcd: start vspc.service and stop it again",
+        self.assertIn("mappings belongs to an earlier version of vspcd: start vspc.service and stop it again",
                       self.run_tool(status=1).stderr)
         self.start(env={"STATE_DIRECTORY": self.state}, Backend="file", VMPorts="no").end()
         self.run_tool()

@@ -66,8 +66,8 @@ static Client *half_close(Console *console, int fd) {
 }
 
 static void test_half_closed_clients_have_5_seconds_of_silence_and_60_in_all(_unused_ void **state) {
-        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->duration, 5 * USEC_PER_SEC);
-        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED)->duration, 60 * USEC_PER_SEC);
+        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE)->duration_usec, 5 * USEC_PER_SEC);
+        assert_int_equal(concentrator_timeouts(concentrator, TIMEOUT_HALF_CLOSED)->duration_usec, 60 * USEC_PER_SEC);
 }
 
 /* On a local socket that shows; on a TCP connection only once something is sent. */
@@ -150,9 +150,9 @@ static void test_a_vmotion_is_not_silence(_unused_ void **state) {
         console_add_vmotion(console, v);
         timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_VM_SILENCE), SHORT);
         for (unsigned n = 0; n < 3; n++) {
-                usec_t since = c->vm_silence.since;
+                usec_t since = c->vm_silence.since_usec;
 
-                while (c->vm_silence.since == since)
+                while (c->vm_silence.since_usec == since)
                         run_once();
                 assert_ptr_equal(console->half_closed, c);
         }

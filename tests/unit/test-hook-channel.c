@@ -33,7 +33,7 @@ static int teardown(void **state) {
 static HookEvent make_event(void) {
         HookEvent e = {
                 .type = HOOK_VM_RENAMED,
-                .time = 1795345745504572,
+                .time_usec = 1795345745504572,
                 .id = (char *) "50123456-789a-bcde-f011-223344556677_s0",
                 .name = (char *) "\"web\\01\" \xe2\x82\xac",
                 .uri = (char *) "s0",
@@ -48,7 +48,7 @@ static HookEvent make_event(void) {
 
 static void assert_same_event(const HookEvent *a, const HookEvent *b) {
         assert_int_equal(a->type, b->type);
-        assert_int_equal(a->time, b->time);
+        assert_int_equal(a->time_usec, b->time_usec);
         assert_string_equal(a->id, b->id);
         assert_string_equal(a->name, b->name);
         assert_string_equal(a->uri, b->uri);
@@ -96,7 +96,7 @@ static void test_the_other_messages_arrive_too_and_then_the_end(void **state) {
 
         assert_int_equal(hook_channel_receive(f->b, &m), 1);
         assert_int_equal(m.type, HOOK_MESSAGE_LOAD);
-        assert_int_equal(m.timeout, 30 * USEC_PER_SEC);
+        assert_int_equal(m.timeout_usec, 30 * USEC_PER_SEC);
         assert_int_equal(hook_channel_receive(f->b, &m), 1);
         assert_int_equal(m.type, HOOK_MESSAGE_LOADED);
         assert_int_equal(m.n_hooks, 2);

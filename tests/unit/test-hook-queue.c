@@ -33,7 +33,7 @@ static int teardown(void **state) {
 static int add_named(Fixture *f, const char *id, HookEventType type, const char *name, const char *old_name) {
         const HookEvent e = {
                 .type = type,
-                .time = ++f->time,
+                .time_usec = ++f->time,
                 .id = (char *) id,
                 .name = (char *) name,
                 .uri = (char *) "s0",
@@ -179,14 +179,14 @@ static void test_the_facts_are_the_newest_and_the_time_is_the_event_s(void **sta
         happens(f, "ANN");
         assert_int_equal(told(f, &e), 'A');
         assert_string_equal(e.name, "name-2");
-        assert_int_equal(e.time, 1);
+        assert_int_equal(e.time_usec, 1);
         assert_null(e.old_name);
         hook_queue_done(&f->queue, &e);
 
         assert_int_equal(told(f, &e), 'N');
         assert_string_equal(e.name, "name-2");
         assert_string_equal(e.old_name, "name-0");
-        assert_int_equal(e.time, 3);
+        assert_int_equal(e.time_usec, 3);
         hook_queue_done(&f->queue, &e);
 }
 
