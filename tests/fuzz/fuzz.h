@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What libFuzzer, or driver.c in its place, calls with each input. A target that finds a fault aborts. */
+/* Called by libFuzzer or by driver.c with each input. A target that finds a fault aborts. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A backend to copy: all mappings in one text file, Backend=example:/path/of/the/file. Outside of this tree it is
- * built with
+ * An example of a backend, to be copied: it stores all mappings in a text file, Backend=example:/path/of/the/file.
+ * Build it outside of this tree with
  *
  *     cc -D_GNU_SOURCE -shared -fPIC $(pkg-config --cflags vspc-backend) -o backend-example.so backend-example.c
  *
- * and belongs into $(pkg-config --variable=backenddir vspc-backend). vspc-backend.h says what a backend has to do.
+ * and install it in $(pkg-config --variable=backenddir vspc-backend). vspc-backend.h describes the functions.
  *
- * This one keeps everything in memory as well. put() and remove() change it there, sync() writes it all: what vspcd
- * has to tell at a time is one write. If that fails sync() says so, and is called again after a while. It looks for a
- * mapping from the first to the last, so thousands of VMs want something better.
+ * This backend also keeps everything in memory. put() and remove() only change the memory, and sync() writes the
+ * whole file, so that many changes need one write. If writing fails, sync() returns an error and is called again
+ * after a while. Searching for a mapping is linear, so thousands of VMs need something better.
  */
 
 #include <errno.h>
@@ -23,10 +23,10 @@
 
 #include <vspc-backend.h>
 
-/* A line of the file. What is in it has no control characters, so tabs can part it. */
+/* A line of the file. Values contain no control characters, so they can be separated by tabs. */
 typedef struct Line {
         struct Line *next;
-        size_t id_size; /* bytes of the ID, with which the text begins */
+        size_t id_size; /* length of the ID at the beginning of the text */
         char text[];
 } Line;
 
@@ -35,7 +35,7 @@ typedef struct Example {
         char *path, *temporary;
 } Example;
 
-/* Where the mapping is, or where it would have to be put */
+/* Returns: the place of the mapping in the list, or the place where to insert it. */
 static Line **find(Example *e, const char *id) {
         size_t n = strlen(id);
         Line **at = &e->lines;
@@ -85,7 +85,7 @@ static int read_lines(Example *e) {
         int r = 0;
 
         if (!file)
-                return errno == ENOENT ? 0 : -errno; /* none have been written so far */
+                return errno == ENOENT ? 0 : -errno; /* nothing has been written yet */
 
         while (r >= 0 && (n = getline(&text, &allocated, file)) > 0) {
                 text[n - 1] = 0;
@@ -121,7 +121,7 @@ static int example_open(const char *argument, void **ret_state) {
         return 0;
 }
 
-/* Changes @text. Returns: whether it is one of ours. */
+/* Modifies @text. Returns: whether the line is valid. */
 static bool parse(char *text, VspcMapping *ret) {
         char *field[7];
 
@@ -203,7 +203,7 @@ static int write_lines(const Example *e) {
         return r;
 }
 
-/* At any moment, power cuts included, the file is there as it was or as it is to be. */
+/* At any moment, also after a power cut, either the old or the new file exists. */
 static int example_sync(void *state) {
         const Example *e = state;
 

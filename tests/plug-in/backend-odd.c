@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Backends as they should not be. As it is it takes as many seconds for each put() as its argument says; what else
- * can be wrong is defined where it is built. */
+/* Faulty backends. This one waits in each put() for the number of seconds in its argument; other faults are chosen
+ * by macros when it is built. */
 
 #include <errno.h>
 #include <stdio.h>

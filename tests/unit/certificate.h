@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Certificates for those who test TLS, with a key that is quickly made. Nobody has a use
- * for going on without one: a failure ends the program. */
+/* Makes certificates for tests of TLS, with a key that is made quickly. A failure exits the program. */
 
 #include <gnutls/x509.h>
 #include <stdio.h>
@@ -18,13 +17,13 @@ typedef struct Certificate {
 } Certificate;
 
 typedef struct CertificateOptions {
-        const char *name;          /* its common name */
+        const char *name;          /* common name */
         time_t valid_until;        /* 0: for an hour */
-        size_t padding;            /* bytes that it has besides, of which nobody knows what they mean */
+        size_t padding;            /* bytes of an unknown extension */
         const Certificate *issuer; /* NULL: itself */
 } CertificateOptions;
 
-/* @r: of GnuTLS */
+/* @r: result of GnuTLS */
 static inline void certificate_check(int r) {
         if (r >= 0)
                 return;
@@ -82,7 +81,7 @@ static inline void certificate_write(int fd, gnutls_datum_t pem) {
         gnutls_free(pem.data);
 }
 
-/* Writes a chain of @n certificates, and the first one's key, into a new file. @path: as for mkstemp(3) */
+/* Writes a chain of @n certificates, and the key of the first one, to a new file. @path: as for mkstemp(3) */
 static inline void certificate_save(const Certificate *chain, size_t n, char *path) {
         _cleanup_close_ int fd = mkstemp(path);
         gnutls_datum_t pem;

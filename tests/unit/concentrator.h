@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* For tests of what lives in a concentrator: one on an event loop of its own, and consoles in it. */
+/* For tests of objects in a concentrator: makes one with an event loop of its own, and consoles in it. */
 
 #include "console/console.h"
 
@@ -20,7 +20,7 @@ static inline int end(_unused_ void **state) {
         return 0;
 }
 
-/* Not announced yet. @n: the first byte of its UUID; the others are 0. */
+/* Makes a console that is not announced yet. @n: the first byte of its UUID; the others are 0. */
 static inline Console *new_console(uint8_t n) {
         const uint8_t uuid[16] = {n};
         char id[UUID_TEXT_MAX];

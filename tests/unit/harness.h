@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What every unit test begins with: cmocka, after the headers that it wants to come first. */
+/* Included by every unit test: cmocka, after the headers that it needs. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,10 +12,10 @@
 
 #include "basic/macro.h"
 
-/* A string literal as bytes and their number: it may contain NUL. */
+/* A string literal as bytes and their number. It may contain NUL. */
 #define BYTES(literal) (const uint8_t *) (literal), sizeof(literal) - 1
 
-/* For long texts: a failure shows them from just before where they begin to differ. */
+/* For long texts: on failure, shows them from shortly before the first difference. */
 static inline void assert_text_equal(const char *got, const char *want) {
         size_t same = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* For tests of vspc.conf: loads one and keeps what is said meanwhile, and shows what a key's value is. */
+/* For tests of vspc.conf: loads a configuration, keeps the messages, and shows the values of keys. */
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 #include "basic/log.h"
 #include "daemon/config.h"
 
-/* What was said on stderr while the last configuration was loaded */
+/* The messages on stderr when the last configuration was loaded */
 static char logged[65536];
 static int log_fd = -1, saved_stderr = -1;
 
@@ -31,10 +31,10 @@ static inline void capture_end(void) {
         logged[n] = 0;
 }
 
-/* What was wrong with it */
+/* The mistakes in it */
 static Problems problems;
 
-/* Returns: how many problems there were, or the negative errno @r. */
+/* Returns: the number of problems, or the negative errno @r. */
 static inline int loaded(int r) {
         capture_end();
         return r < 0 ? r : (int) problems.n;
@@ -76,7 +76,7 @@ static inline void assert_said(const char *what) {
                 fail_msg("\"%s\" is not in what was said:\n%s", what, logged);
 }
 
-/* A key's value in @c, as text to compare */
+/* Returns: the value of a key in @c, as text. */
 static inline char *show(const Config *c, const char *key) {
         static const char *const slow_client[] = {
                 [SLOW_CLIENT_SKIP] = "skip",
@@ -158,7 +158,7 @@ static inline char *show(const Config *c, const char *key) {
         return text;
 }
 
-/* The defaults are those of the manual; another value, to see a key reset. */
+/* The defaults in the manual, and another value, to test that a key is reset */
 static const struct {
         const char *key, *fallback, *other;
 } keys[] = {
@@ -224,14 +224,14 @@ static inline void assert_shows(const Config *c, const char *key, const char *wa
                 fail_msg("%s is %s, not %s", key, got, want);
 }
 
-/* All keys are at their defaults, but for @except. */
+/* Checks that all keys except @except have their defaults. */
 static inline void assert_defaults(const Config *c, const char *except) {
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 if (!except || !streq(keys[i].key, except))
                         assert_shows(c, keys[i].key, keys[i].fallback);
 }
 
-/* An environment that says nothing, whatever went before */
+/* Removes our variables from the environment. */
 static inline int clean_environment(_unused_ void **state) {
         unsetenv("SUPPORT_MULTI_CONSOLE");
         unsetenv("VM_CLIENT_LIMIT");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Random test data that is the same every time: SplitMix64. */
+/* Random test data that is the same in each run: SplitMix64. */
 
 #include <stdio.h>
 
@@ -11,7 +11,7 @@ typedef struct Prng {
         uint64_t state;
 } Prng;
 
-/* Seeded with $TEST_SEED, or with 1. The seed is printed: it is what a failure is repeated with. */
+/* Uses the seed $TEST_SEED, by default 1, and prints it, so that a failure can be repeated. */
 static inline Prng prng_init(void) {
         const char *s = getenv("TEST_SEED");
         uint64_t seed = s ? strtoull(s, NULL, 0) : 1;
@@ -33,7 +33,7 @@ static inline size_t prng_below(Prng *r, size_t n) {
         return (size_t) (prng_next(r) % n);
 }
 
-/* Bytes of which every other one is an element of @favourites: what a parser finds hard is rare in noise. */
+/* Random bytes, half of which are elements of @favourites: bytes that are difficult for a parser are rare in noise. */
 static inline void prng_fill(Prng *r, uint8_t *p, size_t n, const uint8_t *favourites, size_t n_favourites) {
         for (size_t i = 0; i < n; i++)
                 p[i] = prng_next(r) & 1 ? favourites[prng_below(r, n_favourites)] : (uint8_t) prng_next(r);

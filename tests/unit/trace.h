@@ -10,8 +10,8 @@
  *
  *     WILL 37 | SB 232 <{46}Svspc> | <login: {ff}> | BRK
  *
- * Neighbouring data is one item, however many events it came in, so that traces of the same stream are equal
- * however it was split. Bytes that are not printable, and < > { |, are written as {hex}.
+ * Adjacent data is one item, even if it came in several events, so that traces of the same stream are equal no matter
+ * how it was split. Bytes that are not printable, and < > { |, are written as {hex}.
  */
 typedef struct Trace {
         char *text;
@@ -27,7 +27,7 @@ static inline void trace_done(Trace *t) {
 
 #define _cleanup_trace_ _cleanup_(trace_done)
 
-/* Returns: where @n more characters go, and a NUL. */
+/* Returns: the place for @n more characters and a NUL. */
 static inline char *trace_reserve(Trace *t, size_t n) {
         if (t->allocated - t->size <= n) {
                 t->allocated = 2 * (t->allocated + n) + 256;
@@ -149,7 +149,7 @@ static inline void trace_event(Trace *t, const TelnetEvent *e) {
         }
 }
 
-/* A decoder in memory that held garbage */
+/* A decoder in memory that contained garbage */
 static inline TelnetDecoder trace_decoder(TelnetTransmission transmission, TelnetLineEnd line_end) {
         TelnetDecoder d;
 
@@ -160,9 +160,9 @@ static inline TelnetDecoder trace_decoder(TelnetTransmission transmission, Telne
 }
 
 /*
- * Decodes @n bytes as one read, and holds the decoder to its contract: it makes progress, stays within what
- * it was given, its data is in the input and a subnegotiation within its bound. The bytes lie in memory of
- * exactly their size that is gone afterwards, so that a sanitizer sees who looks too far or too late.
+ * Decodes @n bytes as one read, and checks the contract of the decoder: it makes progress, stays within the input,
+ * its data is in the input, and a subnegotiation is within its bound. The bytes are in memory of exactly their size
+ * that is freed afterwards, so that a sanitizer detects reading too far or too late.
  */
 static inline void trace_decode(Trace *t, TelnetDecoder *d, const uint8_t *data, size_t n) {
         _cleanup_free_ uint8_t *copy = malloc(n);

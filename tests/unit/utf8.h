@@ -4,8 +4,8 @@
 #include "basic/macro.h"
 
 /*
- * Is this UTF-8? After the table of RFC 3629, section 4: a first byte says how many follow and which range
- * the second is in. On purpose not the way src/basic/text.c goes about it, which computes code points.
+ * Checks UTF-8 with the table of RFC 3629, section 4: the first byte determines how many bytes follow and the range
+ * of the second. This is on purpose another method than that of src/basic/text.c, which computes code points.
  */
 static inline bool utf8_is_valid(const char *s) {
         static const struct {
@@ -40,8 +40,7 @@ static inline bool utf8_is_valid(const char *s) {
         return true;
 }
 
-/* Whether valid UTF-8 contains what text_sanitize() says nobody will see: each range as its bytes, in order.
- * */
+/* Returns: whether valid UTF-8 contains characters that text_sanitize() replaces: each range as bytes, in order. */
 static inline bool utf8_is_harmless(const char *s) {
         static const char *const ranges[][2] = {
                 {"\x01", "\x1f"},                 /* C0 */
@@ -53,7 +52,7 @@ static inline bool utf8_is_harmless(const char *s) {
                 {"\xe2\x81\xa6", "\xe2\x81\xa9"}, /* U+2066 … U+2069 isolates */
         };
 
-        /* UTF-8 sorts like the code points it stands for. */
+        /* UTF-8 sorts like its code points. */
         for (; *s; s++)
                 for (size_t i = 0; i < ELEMENTSOF(ranges); i++) {
                         size_t n = strlen(ranges[i][0]);

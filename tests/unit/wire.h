@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Telnet's bytes as string literals, so that a transcript reads as in an RFC: IAC WILL BINARY "data". They
- * are written down here once more, and not taken from codec.h, so that a wrong number there does not go
- * unseen. */
+/* Telnet's bytes as string literals, so that transcripts look as in an RFC: IAC WILL BINARY "data". The numbers
+ * are repeated here and not taken from codec.h, so that a wrong number there is noticed. */
 
 #define IAC "\xff"
 #define DONT "\xfe"
