@@ -348,7 +348,7 @@ static const char *find_verb(const char *const *verbs, const char *word) {
 }
 
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
-        Arguments a = {.escape = ESCAPE_DEFAULT, .quiet_for = USEC_PER_SEC};
+        Arguments a = {.escape = ESCAPE_DEFAULT, .quiet_for_usec = USEC_PER_SEC};
 
         int r = take_options(argc, argv, &a);
         if (r != 0)

@@ -20,7 +20,7 @@ struct HookRunner {
         sd_event *loop;
         Helper helper;
         sd_event_source *report_timer;
-        usec_t reported; /* CLOCK_MONOTONIC; 0: never */
+        usec_t reported_usec; /* CLOCK_MONOTONIC; 0: never */
 
         bool active;   /* there are hooks */
         bool load_due; /* "load" must be sent */
@@ -183,7 +183,7 @@ static bool runner_connect(HookRunner *r) {
 }
 
 static int runner_send_load(HookRunner *r) {
-        int k = hook_channel_send_load(r->helper.fd, r->timeout);
+        int k = hook_channel_send_load(r->helper.fd, r->timeout_usec);
         if (k < 0)
                 return k;
 
