@@ -10,7 +10,7 @@
 static unsigned changed_by(ConsoleEvent event) {
         unsigned changed = 0;
 
-        static_assert(VM_PROPERTIES_N <= 8 * sizeof changed);
+        static_assert(VM_PROPERTIES_N <= 8 * sizeof changed, "there is a bit for each property");
         for (size_t i = 0; i < VM_PROPERTIES_N; i++)
                 if (vm_properties[i].changes & 1U << event)
                         changed |= 1U << i;

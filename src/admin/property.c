@@ -32,7 +32,7 @@ static const char *text_of_tls(const Console *c, PropertyValue *v) {
 static const char *text_of_serial(const Console *c, PropertyValue *v) {
         const Link *active = console_active_link(c);
 
-        static_assert(sizeof v->buffer >= COM_PORT_TEXT_MAX);
+        static_assert(sizeof v->buffer >= COM_PORT_TEXT_MAX, "the settings of a serial port fit");
         if (!active || !telnet_option_enabled(&active->telnet.session.options, TELNET_HIM, TELNET_COM_PORT))
                 return "";
 
@@ -133,7 +133,7 @@ const VmProperty vm_properties[] = {
         {"expires",       "?int",     "ExpiresUSec",   "t", CONNECTION | CLIENTS, .get = get_expires},
 };
 
-static_assert(ELEMENTSOF(vm_properties) == VM_PROPERTIES_N);
+static_assert(ELEMENTSOF(vm_properties) == VM_PROPERTIES_N, "VM_PROPERTIES_N is the number of rows");
 
 const VmProperty *vm_property_find(const char *name) {
         for (const VmProperty *p = vm_properties; p < vm_properties + VM_PROPERTIES_N; p++)
@@ -177,6 +177,6 @@ void metrics_collect(Concentrator *c, unsigned n_admin, uint64_t ret[static METR
 #include "console/metric-list.h"
         };
 
-        static_assert(ELEMENTSOF(values) == METRICS_N);
+        static_assert(ELEMENTSOF(values) == METRICS_N, "each metric has a value");
         memcpy(ret, values, sizeof values);
 }

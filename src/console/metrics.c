@@ -8,4 +8,4 @@ const Metric metrics[] = {
 #include "metric-list.h"
 };
 
-static_assert(ELEMENTSOF(metrics) == METRICS_N);
+static_assert(ELEMENTSOF(metrics) == METRICS_N, "METRICS_N is the number of rows");
