@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "left-thread.h"
 #include "worker.h"
 
 bool worker_wait_until(Worker *w, usec_t until) {
@@ -60,7 +61,7 @@ bool worker_stop(Worker *w, usec_t usec, void (*orphaned)(void *userdata)) {
         if (!ended) {
                 w->orphaned = orphaned;
                 for (unsigned i = 0; i < w->n_threads; i++)
-                        pthread_detach(w->threads[i]);
+                        thread_leave(w->threads[i]);
         }
         worker_unlock(w);
         if (!ended)

@@ -1,31 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "basic/left-thread.h"
 #include "basic/log.h"
 #include "basic/signals.h"
 #include "basic/timeout-queue.h"
+#include "basic/worker.h"
 #include "config-reader.h"
 #include "hooks/hook-list.h"
 
 /* For a thread at the end of the process */
 #define STOP_USEC USEC_PER_SEC
 
-/* What the loop and the thread share. The loop abandons it if it takes too long, and the thread frees it. */
+/* What the loop and the thread share. The loop leaves it to the thread if it takes too long. */
 typedef struct Job {
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
-        bool finished, abandoned;
-
+        Worker thread;
         const char *path;
         Config before;
         TlsWorker *worker;     /* not to be touched by the thread, nor the next */
         TicketKey *ticket_key;
-        int finished_fd;       /* not to be touched once it is abandoned */
+        int finished_fd;       /* not to be touched once the thread is stopping */
         Reading reading;
 } Job;
 
@@ -41,7 +37,6 @@ struct ConfigReader {
         sd_event_source *finished, *deadline;
         bool busy;
         Job *job; /* NULL: it could not be begun */
-        pthread_t thread;
         int error; /* for what reason */
 };
 
@@ -54,10 +49,9 @@ void reading_done(Reading *r) {
 }
 
 static void job_free(Job *j) {
+        worker_done(&j->thread);
         reading_done(&j->reading);
         config_done(&j->before);
-        pthread_cond_destroy(&j->changed);
-        pthread_mutex_destroy(&j->lock);
         free(j);
 }
 
@@ -80,50 +74,31 @@ static void job_read(Job *j) {
         reading->result = p->n_in_tls > 0 ? -EINVAL : 0;
 }
 
-static void *job_run(void *userdata) {
+static void job_run(void *userdata) {
         Job *j = userdata;
 
+        worker_unlock(&j->thread);
         job_read(j);
-
-        pthread_mutex_lock(&j->lock);
-        j->finished = true;
-        bool abandoned = j->abandoned;
-        if (!abandoned)
+        worker_lock(&j->thread);
+        if (!j->thread.stopping)
                 (void) eventfd_write(j->finished_fd, 1);
-        pthread_cond_signal(&j->changed);
-        pthread_mutex_unlock(&j->lock);
+}
 
-        if (abandoned) {
-                job_free(j);
-                n_hanging--;
-        }
-        return NULL;
+static void job_orphaned(void *userdata) {
+        job_free(userdata);
+        n_hanging--;
 }
 
 /* Waits for the thread for @usec. Returns: the job, or NULL if the thread has not come to its end; it is left then. */
 static Job *reader_end_job(ConfigReader *r, usec_t usec) {
         Job *j = TAKE_PTR(r->job);
-        usec_t until = now_monotonic() + usec;
-        const struct timespec t = {
-                .tv_sec = (time_t) (until / USEC_PER_SEC),
-                .tv_nsec = (long) (until % USEC_PER_SEC * 1000),
-        };
 
-        pthread_mutex_lock(&j->lock);
-        while (!j->finished && pthread_cond_clockwait(&j->changed, &j->lock, CLOCK_MONOTONIC, &t) == 0)
-                ;
-        bool finished = j->finished;
-        j->abandoned = !finished;
-        n_hanging += !finished;
-        pthread_mutex_unlock(&j->lock);
+        n_hanging++;
+        if (!worker_stop(&j->thread, usec, job_orphaned))
+                return NULL;
 
-        if (finished) {
-                pthread_join(r->thread, NULL);
-                return j;
-        }
-
-        thread_leave(r->thread);
-        return NULL;
+        n_hanging--;
+        return j;
 }
 
 static void reader_finish(ConfigReader *r, Reading *reading) {
@@ -181,8 +156,7 @@ static int reader_start_job(ConfigReader *r, const Config *before) {
         if (!j)
                 return -ENOMEM;
 
-        pthread_mutex_init(&j->lock, NULL);
-        pthread_cond_init(&j->changed, NULL);
+        j->thread = WORKER_INIT;
         j->path = r->path;
         j->worker = r->worker;
         j->ticket_key = r->ticket_key;
@@ -190,13 +164,12 @@ static int reader_start_job(ConfigReader *r, const Config *before) {
 
         int k = config_copy(before, &j->before);
         if (k >= 0)
-                k = -pthread_create(&r->thread, NULL, job_run, j);
+                k = worker_start(&j->thread, "config", job_run, j);
         if (k < 0) {
                 job_free(j);
                 return k;
         }
 
-        (void) pthread_setname_np(r->thread, "config");
         r->job = j;
         return 0;
 }

@@ -266,7 +266,7 @@ int user_names_new(Poller *poller, UserNames **ret) {
 }
 
 UserNames *user_names_free(UserNames *n) {
-        if (n->lookup && worker_stop(&n->lookup->worker, 0, lookup_free))
+        if (n->lookup && worker_stop(&n->lookup->worker, USER_NAMES_STOP_USEC, lookup_free))
                 lookup_free(n->lookup);
         if (n->done.fd >= 0)
                 poller_close(n->poller, &n->done);

@@ -21,6 +21,7 @@ typedef struct UserNameQuery UserNameQuery;
 #define USER_NAMES_MAX 64U
 #define USER_NAMES_KEPT_USEC (60 * USEC_PER_SEC)
 #define USER_NAMES_WAIT_USEC (500 * USEC_PER_MSEC)
+#define USER_NAMES_STOP_USEC (1 * USEC_PER_SEC)
 
 /* @name: fit for people, borrowed; NULL if the user has none or the answer takes too long. The handler must not ask for
  * another name. */
@@ -37,7 +38,7 @@ struct UserNameQuery {
 
 int user_names_new(Poller *poller, UserNames **ret);
 
-/* All queries must have been answered or cancelled. Does not wait for a lookup that hangs. */
+/* All queries must have been answered or cancelled. A lookup that hangs is waited for no longer than USER_NAMES_STOP_USEC. */
 UserNames *user_names_free(UserNames *n);
 DEFINE_TRIVIAL_CLEANUP_FUNC(UserNames *, user_names_free);
 
