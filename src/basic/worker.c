@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "left-thread.h"
+#include <stdatomic.h>
+#include <stdio.h>
+
 #include "worker.h"
+
+static atomic_bool any_left; /* threads that have not ended when they should have */
 
 bool worker_wait_until(Worker *w, usec_t until) {
         const struct timespec t = {
@@ -60,8 +64,9 @@ bool worker_stop(Worker *w, usec_t usec, void (*orphaned)(void *userdata)) {
         bool ended = w->n_running == 0;
         if (!ended) {
                 w->orphaned = orphaned;
+                any_left = true;
                 for (unsigned i = 0; i < w->n_threads; i++)
-                        thread_leave(w->threads[i]);
+                        (void) pthread_detach(w->threads[i]);
         }
         worker_unlock(w);
         if (!ended)
@@ -75,4 +80,12 @@ bool worker_stop(Worker *w, usec_t usec, void (*orphaned)(void *userdata)) {
 void worker_done(Worker *w) {
         pthread_cond_destroy(&w->changed);
         pthread_mutex_destroy(&w->lock);
+}
+
+void worker_leave_process(int status) {
+        if (!any_left)
+                exit(status);
+
+        (void) fflush(NULL);
+        _exit(status);
 }

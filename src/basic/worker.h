@@ -8,8 +8,10 @@
 
 /*
  * Worker: threads that do what may block, with the lock and the condition that they share with those who give them work.
- * What the threads work on, and how much of it may wait, is the owner's business. The end of the threads is waited for, but
- * not for ever: a thread that hangs is left to itself.
+ * What the threads work on, and how much of it may wait, is the owner's business.
+ *
+ * The end of the threads is waited for, but not for ever: a thread that hangs (in a token, a disk, NSS) is left to itself.
+ * What it uses must not be freed before it ends.
  */
 #define WORKER_THREADS_MAX 8U
 
@@ -53,6 +55,15 @@ static inline void worker_wake(Worker *w) {
         pthread_cond_broadcast(&w->changed);
 }
 
+/* The same for one of them */
+static inline void worker_wake_one(Worker *w) {
+        pthread_cond_signal(&w->changed);
+}
+
 /* With the lock held: waits for a change, until @until (CLOCK_MONOTONIC; USEC_INFINITY: for ever). Returns: false once it is
  * as late as that. */
 bool worker_wait_until(Worker *w, usec_t until);
+
+/* Ends the process. While a thread that was left to itself still runs the handlers of exit(3) must not be called: they take
+ * down libraries that the thread is in. */
+void worker_leave_process(int status) __attribute__((noreturn));

@@ -3,9 +3,9 @@
 #include <getopt.h>
 #include <stdio.h>
 
-#include "basic/left-thread.h"
 #include "basic/log.h"
 #include "basic/signals.h"
+#include "basic/worker.h"
 #include "manager.h"
 #include "reload-client.h"
 #include "slow-start.h"
@@ -181,5 +181,5 @@ int main(int argc, char *argv[]) {
         slow_start_endp(&start);
         config_done(&config);
         problems_done(&problems);
-        leave_process(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        worker_leave_process(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
