@@ -2,9 +2,9 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
+#include "basic/notifier.h"
 #include "basic/signals.h"
 #include "logger.h"
 #include "transport/helper.h"
@@ -67,6 +67,7 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
 
 static int run(void) {
         _cleanup_(sd_event_unrefp) sd_event *loop = NULL;
+        _cleanup_(notifier_freep) Notifier *notifier = NULL;
         _cleanup_free_ char *folder = logs_folder();
         Logger *logger;
 
@@ -78,10 +79,9 @@ static int run(void) {
         if (r < 0)
                 return log_error_errno(r, "Cannot make an event loop: %m");
 
-        /* Does nothing unless systemd asks for it (WatchdogSec=). */
-        r = sd_event_set_watchdog(loop, true);
+        r = notifier_new(loop, &notifier);
         if (r < 0)
-                log_warning_errno(r, "Cannot serve systemd's watchdog: %m");
+                return log_error_errno(r, "Cannot notify systemd: %m");
 
         r = logger_new(loop, fd, folder, &logger);
         if (r < 0)
@@ -100,13 +100,13 @@ static int run(void) {
         if (r < 0)
                 log_error_errno(r, "Cannot handle signals: %m");
         else {
-                (void) sd_notify(false, "READY=1");
+                notifier_ready(notifier);
                 r = sd_event_loop(loop);
                 if (r < 0)
                         log_error_errno(r, "The event loop has failed: %m");
         }
 
-        (void) sd_notify(false, "STOPPING=1");
+        notifier_stopping(notifier);
         if (logger_free(logger)) {
                 log_stop_worker();
                 _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);

@@ -228,6 +228,16 @@ def local_listener(path):
     return s
 
 
+def fill_notifications(receiver):
+    """Until there is no room for more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        sender.connect(receiver.getsockname())
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sender.send(b"FILLED=1")
+
+
 def spawn(argv, descriptors, stderr, environment, nofile=None):
     """fork() and exec() with descriptors at 3 and up, as sd_listen_fds(3) has it. Returns the pid."""
     pid = os.fork()
@@ -352,12 +362,8 @@ class Concentrator:
     @contextlib.contextmanager
     def stuck_systemd(self):
         """Its notifications are not read, and there is no room for more."""
-        with self.notify_lock, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
-            other.setblocking(False)
-            other.connect(self.notify.getsockname())
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    other.send(b"FILLED=1")
+        with self.notify_lock:
+            fill_notifications(self.notify)
             yield
 
     def append(self, collection, line):

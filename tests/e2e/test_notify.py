@@ -3,10 +3,13 @@
 """What systemd is told, where that is not as simple as usual: a start takes long, or systemd does not read."""
 
 import os
+import socket
+import tempfile
 import time
 
 from certificates import Authority
-from harness import TestCase, main, wait_for
+from harness import PATIENCE_SEC, TestCase, fill_notifications, main, wait_for
+from log_cases import LogCase, content
 from peers import TelnetClient, connected_vm
 from varlink_peer import Caller
 
@@ -82,6 +85,22 @@ class StuckSystemd(TestCase):
             vm = connected_vm(vspcd)
             self.assertEqual(vspcd.end(), 0)
         vm.wait_closed()
+
+
+class StuckSystemdOfLogger(LogCase):
+    def test_it_writes_what_a_vm_says_and_systemd_is_told_later(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        systemd = self.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        systemd.settimeout(PATIENCE_SEC)
+        name = f"vspc-e2e-stuck-{os.getpid()}"
+        systemd.bind("\0" + name)
+        fill_notifications(systemd)
+        vspcd = self.start(logger_env={"LOGS_DIRECTORY": folder, "NOTIFY_SOCKET": "@" + name}, console_log={"Files": "yes"})
+        vm = connected_vm(vspcd)
+        vm.send(b"login: ")
+        wait_for(lambda: content(folder, vm) == b"login: ", "what the VM has said to be written")
+        while (told := systemd.recv(4096)) != b"READY=1":
+            self.assertEqual(told, b"FILLED=1")
 
 
 if __name__ == "__main__":
