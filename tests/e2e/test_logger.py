@@ -185,15 +185,74 @@ class Ended(LoggerCase):
         self.wait_file(vm, b"last words\n")
 
 
-class Hostile(LoggerCase):
-    """Whoever has broken vspcd can say what he likes."""
+class Protocol(LoggerCase):
+    """The test plays vspcd. Whoever has broken that can say what he likes."""
 
     def record(self, kind, data=b"", value=0, stream=1, position=0, count=0, size=None):
         return HEADER.pack(HEADER.size + len(data) if size is None else size, kind, value, stream, position, count) + data
 
-    def open(self, name=b"vm", uuid=b"50120000-0000-0000-0000-000000000001", uri=b"s0", prefix=b"", mode=0o600, port=0):
-        head = struct.pack("=QQQQII", 7, 0, 0, 0, mode, port)
-        return self.record(OPEN, head + b"".join(text + b"\0" for text in (name, uuid, uri, prefix)))
+    def open(self, name=b"vm", uuid=b"50120000-0000-0000-0000-000000000001", uri=b"s0", prefix=b"", mode=0o600, port=0,
+             position=0, place=bytes(24)):
+        head = struct.pack("=Q", 7) + place + struct.pack("=II", mode, port)
+        return self.record(OPEN, head + b"".join(text + b"\0" for text in (name, uuid, uri, prefix)), position=position)
+
+    def acknowledged(self, peer):
+        """Returns: the position up to which something has been logged, and the place in the file that it has."""
+        message = peer.recv(1000)
+        size, kind, _, _, position, _ = HEADER.unpack_from(message)
+        self.assertEqual((size, kind), (HEADER.size + 24, ACK))
+        return position, message[HEADER.size:size]
+
+    def one_file(self, ending="log"):
+        (name,) = (name for name in os.listdir(self.folder) if name.endswith(ending))
+        return os.path.join(self.folder, name)
+
+    def assertFile(self, want, ending="log"):
+        with open(self.one_file(ending), "rb") as f:
+            self.assertEqual(f.read(), want)
+
+    def write_unacknowledged(self, data):
+        """vspc-logger ends when it has written, and before it can say so. Returns: the place that vspcd knows."""
+        self.start_logger(env={"LOGS_DIRECTORY": self.folder})
+        peer = self.connect(TO_FILES)
+        peer.sendall(self.open() + self.record(DATA, data))
+        position, place = self.acknowledged(peer)
+        self.assertEqual(position, 0)  # before it writes anything into a file that vspcd does not know
+        self.assertEqual(self.acknowledged(peer)[0], len(data))
+        self.logger.killed = True
+        self.logger.signal(signal.SIGKILL)
+        return place
+
+    def go_on(self, place, *records):
+        peer = self.connect(TO_FILES)
+        peer.sendall(self.open(place=place) + b"".join(records))
+        peer.sendall(self.record(CLOSE, position=sum(struct.unpack_from("=I", r)[0] - HEADER.size for r in records) or 12))
+        while HEADER.unpack_from(peer.recv(1000))[1] != CLOSED:
+            pass
+
+    def test_what_it_had_written_without_saying_so_is_not_written_again(self):
+        place = self.write_unacknowledged(b"hello ")
+        self.go_on(place, self.record(DATA, b"hel"), self.record(DATA, b"lo world", position=3))
+        self.assertFile(b"hello world")
+
+    def test_nor_is_it_if_the_file_has_been_rotated_since(self):
+        place = self.write_unacknowledged(b"hello ")
+        os.rename(self.one_file(), self.one_file() + ".1")
+        self.go_on(place, self.record(DATA, b"hello world"))
+        self.assertFile(b"hello ", "log.1")
+        self.assertFile(b"world")
+
+    def test_what_it_had_written_is_not_missing_though_it_is_not_kept_any_more(self):
+        place = self.write_unacknowledged(b"hello ")
+        self.go_on(place, self.record(GAP, count=12))
+        self.assertFile(b"hello ")
+        wait_for(lambda: any("6 bytes of its output are missing" in line for line in self.logger.log), "what is missing")
+
+    def test_another_file_in_its_place_is_written_from_the_acknowledged_position_on(self):
+        place = self.write_unacknowledged(b"hello ")
+        os.unlink(self.one_file())
+        self.go_on(place, self.record(DATA, b"hello world"))
+        self.assertFile(b"hello world")
 
     def connect(self, sink):
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -245,8 +304,7 @@ class Hostile(LoggerCase):
         while first.recv(1000):
             pass
         self.assertEqual(HEADER.unpack_from(second.recv(1000))[1], ACK)
-        (name,) = os.listdir(self.folder)
-        with open(os.path.join(self.folder, name), "rb") as f:
+        with open(self.one_file(), "rb") as f:
             self.assertRegex(f.read(), b"^onetwo(three)?$")
 
     def test_no_file_is_outside_of_the_folder(self):
