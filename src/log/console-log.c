@@ -289,7 +289,7 @@ static void drain(ConsoleLog *l) {
         }
 
         if (!done)
-                log_warning("vspc-logger takes nothing: the last of the consoles' output is not logged");
+                log_warning("vspc-logger is blocked, the last output of consoles is not logged");
 }
 
 ConsoleLog *console_log_free(ConsoleLog *l) {

@@ -47,8 +47,8 @@ static void sender_set_error(LogSender *s, int error, bool unreachable) {
 static void sender_fail(LogSender *s, int error) {
         if (!s->unreachable)
                 log_full(LOG_ERR, error, &(LogFields){.message_id = VSPC_MESSAGE_LOGGER_UNREACHABLE},
-                         "What consoles say is not logged until vspc-logger can be reached at %s: %m (\"systemctl restart "
-                         "vspc-logger.socket\" has systemd listen there)",
+                         "Cannot log the output of consoles until vspc-logger can be reached at %s: %m (\"systemctl restart "
+                         "vspc-logger.socket\" makes systemd listen there)",
                          s->helper.address.sun_path);
 
         helper_back_off(&s->helper);
@@ -59,7 +59,7 @@ static void sender_lose(LogSender *s, int error) {
         if (!s->greeted) /* it has not even begun */
                 sender_fail(s, error < 0 ? error : -ECONNRESET);
         else if (error < 0)
-                log_warning_errno(error, "The connection to vspc-logger has failed, making another one: %m");
+                log_warning_errno(error, "The connection to vspc-logger has failed, reconnecting: %m");
 
         helper_close(&s->helper);
         s->greeted = s->blocked = false;
@@ -72,7 +72,7 @@ static void sender_lose(LogSender *s, int error) {
 static void sender_greeted(LogSender *s) {
         s->greeted = true;
         if (s->unreachable)
-                log_notice("vspc-logger can be reached again: what consoles say is logged");
+                log_notice("vspc-logger can be reached again, logging the output of consoles");
         sender_set_error(s, 0, false);
 }
 

@@ -228,7 +228,7 @@ void log_sink_serve(LogSink *s, int fd) {
 
         int r = sink_run(s);
         if (r < 0 && r != -ECANCELED && r != -ECONNRESET)
-                log_error_errno(r, "Cannot do what vspcd asks for, closing its connection: %m");
+                log_error_errno(r, "Invalid message from vspcd, closing the connection: %m");
 
         HASH_ITER(handle, s->targets, t, next) {
                 if (r == 0 || r == -ECONNRESET) /* vspcd has ended */

@@ -64,7 +64,7 @@ static void serve(Logger *l, int fd) {
         if (r == -ECONNRESET) /* it did not want anything */
                 return;
         if (r < 0) {
-                log_error_errno(r, "Cannot understand what vspcd asks for, closing its connection: %m");
+                log_error_errno(r, "Invalid message from vspcd, closing the connection: %m");
                 return;
         }
 
@@ -219,7 +219,7 @@ Logger *logger_free(Logger *l) {
                 if (l->sinks[kind])
                         log_sink_stop(l->sinks[kind]);
         if (l->n_connections > 0 && !wait_for_connections(l)) {
-                log_warning("The journal or the disk takes nothing: ending in the middle of it, the next vspc-logger goes on there");
+                log_warning("The journal or the disk is blocked, exiting; the next vspc-logger continues from here");
                 return l;
         }
 

@@ -12,8 +12,8 @@
 static void help(void) {
         puts("vspc-logger [OPTION…]\n"
              "\n"
-             "Write what consoles say to the journal and to files, for vspcd. Started by systemd when vspcd connects to\n"
-             "vspc-logger.socket.\n"
+             "Write the output of consoles to the journal and to files, for vspcd. Started by systemd when vspcd\n"
+             "connects to vspc-logger.socket.\n"
              "\n"
              "  -h --help     Show this help and exit\n"
              "     --version  Show the version and exit");

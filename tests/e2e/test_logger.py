@@ -154,7 +154,7 @@ class Ended(LoggerCase):
             client.data.clear()
         vm.send(b"end\n")
         client.wait_data(b"end\n")
-        vspcd.wait_logged("What consoles say is not logged until vspc-logger can be reached")
+        vspcd.wait_logged("Cannot log the output of consoles until vspc-logger can be reached")
         vspcd.wait_status("1 VM, 1 client, consoles cannot be logged: No such file or directory")
         os.rename(self.socket_path + ".away", self.socket_path)
         vspcd.wait_logged("vspc-logger can be reached again")
