@@ -13,9 +13,8 @@
  * @keep + @lag_max bytes in all. Memory comes in blocks and only while there is something in them: a VM that
  * has said nothing has none.
  *
- * Besides its cursors a ring may have one holder, which is not bound by lag_max and does not count for it: what comes
- * after the position that it holds stays there to be read, though cursors cannot go there any more. The holder itself
- * sees to it that this is not too much.
+ * Besides its cursors a ring can have one holder, the console log. What comes after the position that it holds stays
+ * readable, even if cursors cannot go there any more. lag_max does not apply to the holder, which limits itself.
  *
  * Each cursor marks the block it stands in, be it only the one that will come next, so that the oldest block is
  * known to be free or not in O(1), whatever the number of cursors.
@@ -56,8 +55,8 @@ void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max);
  * or what was left of it, is not in the ring. */
 int ring_append(Ring *r, const void *data, size_t n);
 
-/* What is there from @position on stays there until this is called with another one. Nothing is brought back: @position is
- * at or after `oldest` and the one before. UINT64_MAX: there is no holder (any more). */
+/* Keeps what is after @position, until the next call. @position must not be before `oldest` or the previous position, unless
+ * there was no holder. UINT64_MAX: no holder */
 void ring_hold(Ring *r, uint64_t position);
 
 /* How many bytes can be appended so that no cursor loses any that it has not lost yet. */

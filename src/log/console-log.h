@@ -6,9 +6,9 @@
 #include "console/concentrator.h"
 
 /*
- * ConsoleLog: has vspc-logger log what consoles say, to the journal and to files. It observes the concentrator; for each sink
- * there is a LogSender, and a console that has said something has a LogReader for it. A VM that has said nothing costs nothing
- * but a pointer.
+ * ConsoleLog: sends the output of consoles to vspc-logger, which writes it to the journal and to files. It observes the
+ * concentrator. There is a LogSender for each sink, and a console with output has a LogReader for each sink. A VM without
+ * output only needs a pointer.
  */
 typedef struct ConsoleLog ConsoleLog;
 

@@ -6,25 +6,26 @@
 #include "basic/macro.h"
 
 /*
- * LogChannel: what vspcd and vspc-logger say to each other over a SOCK_SEQPACKET connection. A connection is for one sink, the
- * journal or files, so that neither waits for the other. A message is one or more records: a header of fixed size, and what
- * its type says comes behind it. Numbers are in the byte order of the machine, on which both ends are.
+ * LogChannel: the protocol between vspcd and vspc-logger, over a SOCK_SEQPACKET connection. Each connection is for one sink,
+ * the journal or files, so that a blocked sink does not delay the other. A message consists of one or more records. A record
+ * is a header of fixed size, followed by data that depends on the type. Numbers are in the machine's byte order, because both
+ * ends are on the same machine.
  *
  *   vspcd        HELLO    value: version; count: LogKind. The first record, alone in its message
- *                OPEN     a console's output begins or goes on at `position`: what it is called, as log_open_put() has it
- *                DATA     the bytes from `position` on
+ *                OPEN     a stream begins or continues at `position`; followed by the names of the VM, see LogOpen
+ *                DATA     followed by the bytes from `position` on
  *                GAP      `count` bytes from `position` on are missing
- *                CLOSE    that was all of the stream
+ *                CLOSE    the stream ends
  *   vspc-logger  HELLO    value: version
- *                ACK      all before `position` has been logged, and all before `count` read; behind it a LogPlace: where
- *                         in a file that is
+ *                ACK      everything before `position` has been logged, and everything before `count` has been read;
+ *                         followed by a LogPlace: where `position` is in a file
  *                CLOSED   all of the stream has been logged
- *                ERROR    value: the errno with which the disk refuses what is logged, or 0 once it takes it again
+ *                ERROR    value: the errno with which writing fails, or 0 if it works again
  *
- * A stream is what one console says under one name. Its number is never used again by the process that has given it. A
- * position counts the bytes that the console has said; it belongs to the epoch that OPEN tells, another of which a console gets
- * when its count begins anew. After the connection has been lost vspcd opens all streams again at the position that was last
- * acknowledged: vspc-logger gets what it may have got before.
+ * A stream is the output of one console under one name. vspcd never uses the number of a stream twice. A position is the
+ * number of bytes that the console has produced before. It is valid together with the epoch in OPEN: if a console's count
+ * starts again at 0, it gets another epoch. After a lost connection vspcd opens all streams again at the positions that were
+ * acknowledged last, so vspc-logger can receive bytes that it has received before.
  */
 #define LOG_CHANNEL_VERSION 1U
 #define LOG_CHANNEL_MESSAGE_MAX (64U * 1024U)
@@ -60,31 +61,31 @@ typedef struct LogRecord {
 
 static_assert(sizeof(LogRecord) == 32, "it is what goes over the connection");
 
-/* A file, and how large it was when all before the acknowledged position was in it. All zero: none */
+/* A file, and its size when everything before the acknowledged position was in it. All zero: no file */
 typedef struct LogPlace {
         uint64_t device, inode, size;
 } LogPlace;
 
-/* What OPEN says. The texts are valid as long as the message. */
+/* The content of OPEN. The texts are valid as long as the message. */
 typedef struct LogOpen {
         uint64_t epoch;
-        LogPlace place; /* that was acknowledged together with the position */
-        mode_t mode;    /* of the file, if it is new */
+        LogPlace place; /* as acknowledged together with the position */
+        mode_t mode;    /* of a new file */
         uint16_t port;  /* 0: none */
         const char *name, *uuid, *uri;
-        const char *prefix; /* of the file's name; empty: none */
+        const char *prefix; /* of the file name; may be empty */
 } LogOpen;
 
-/* A message that is being put together. All zero: it is empty. */
+/* A message. All zero: it is empty. */
 typedef struct LogMessage {
         size_t size;
         uint8_t data[LOG_CHANNEL_MESSAGE_MAX];
 } LogMessage;
 
-/* How many bytes may be behind the header of one more record; 0 if there is no room for any. */
+/* How many bytes of data one more record can have; 0 if there is no room for a record. */
 size_t log_message_space(const LogMessage *m);
 
-/* Adds a record with @n bytes behind its header. Returns: where these are to be written; NULL if there is no room. */
+/* Adds a record with @n bytes of data. Returns: where to write the data; NULL if there is no room. */
 void *log_message_add(LogMessage *m, const LogRecord *header, size_t n);
 
 /* Adds OPEN. Returns: 0; -ENOBUFS if there is no room; -EMSGSIZE if a text is too long. */
@@ -96,13 +97,13 @@ int log_message_add_ack(LogMessage *m, const LogRecord *header, const LogPlace *
 /* Sends a message and empties it. Returns: 0 or a negative errno, after which it is as it was. */
 int log_message_send(LogMessage *m, int fd, int flags);
 
-/* Receives a message into @m. Returns: 1; 0 at the end; -EAGAIN if there is none for now; -EBADMSG if it is too long; or
- * another negative errno. */
+/* Receives a message. Returns: 1; 0 at the end of the connection; -EAGAIN if there is no message yet; -EBADMSG if it is too
+ * long; or another negative errno. */
 int log_message_receive(LogMessage *m, int fd, int flags);
 
-/* Reads the record at *offset of a message from a stranger. Returns: 1, and what is behind its header (*ret_data, of *ret_n
- * bytes, as many as its type has); 0 at the end of the message; -EBADMSG if it is not understood. */
+/* Parses the record at *offset. The message is not trusted. *ret_data, *ret_n: the data of the record, of a size that is valid
+ * for its type. Returns: 1; 0 at the end of the message; -EBADMSG. */
 int log_message_next(const LogMessage *m, size_t *offset, LogRecord *ret, const uint8_t **ret_data, size_t *ret_n);
 
-/* Reads what is behind the header of OPEN. What it says is fit for the name of a file. Returns: 0, or -EBADMSG. */
+/* Parses the data of OPEN. Returns: 0, and then the texts are safe to use in file names; -EBADMSG. */
 int log_open_parse(const uint8_t *data, size_t n, LogOpen *ret);

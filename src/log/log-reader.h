@@ -6,19 +6,19 @@
 #include "log-channel.h"
 
 /*
- * LogReader: reads what one console says, for one sink of vspc-logger's. It is a reader of the console's ring that may lag and
- * that nobody waits for: it holds what has not been acknowledged (ring_hold()), so that it can be sent again, but no more than
- * its bounds, all readers of a backlog together LOG_BACKLOG_MAX, and one of them at most LOG_LAG_MAX, or one part in
- * LOG_BACKLOG_SHARE of what is left if that is less: a thousand VMs that shout leave room for one that whispers. Beyond that
- * the oldest half is given up. What of it has not been sent is a gap, and vspc-logger is told where it is and how large.
+ * LogReader: reads the output of one console from its ring, for one sink of vspc-logger. The console never waits for it. It
+ * holds the output that has not been acknowledged (ring_hold()), so that it can be sent again, within limits: all readers of a
+ * backlog together LOG_BACKLOG_MAX, and one reader LOG_LAG_MAX, or 1/LOG_BACKLOG_SHARE of what is left if that is less, so that
+ * there is room for a quiet VM whatever the others write. At its limit a reader drops the older half. If that has not been
+ * sent, it is a gap, and vspc-logger is sent the position and the size of the gap.
  *
- * What a console says under one name is a LogStream. What is said under another name is another stream, after it.
+ * Output under one name is a LogStream. Output under another name is the next stream.
  */
 #define LOG_BACKLOG_MAX (64U * 1024U * 1024U)
 #define LOG_LAG_MAX (256U * 1024U)
 #define LOG_BACKLOG_SHARE 16U
 
-/* Bytes of one reader that are to be sent at once: there would soon be no room for more. */
+/* If a reader has so many bytes to send, it is urgent: there would soon be no room for more. */
 #define LOG_LAG_URGENT (LOG_LAG_MAX / 4)
 
 /* Streams of a reader that have not been acknowledged */
@@ -27,14 +27,14 @@
 typedef struct LogReader LogReader;
 typedef struct LogStream LogStream;
 
-/* What the readers for one sink share. */
+/* What the readers for one sink share */
 typedef struct LogBacklog {
         uint64_t size;       /* bytes that the readers hold, of LOG_BACKLOG_MAX */
-        uint64_t n_streams;  /* ever: their numbers */
+        uint64_t n_streams;  /* so far: the number of the last one */
         LogStream *streams;  /* hash table of those that have not been acknowledged, by number */
         LogReader *waiting;  /* utlist: readers that have something to send */
 
-        /* The reader needs less of its ring, or nothing any more (it is idle). */
+        /* The reader needs less of its ring, or nothing (it is idle). */
         void (*released)(LogReader *r);
 } LogBacklog;
 
@@ -44,7 +44,7 @@ struct LogStream {
         LogReader *reader;
         uint64_t id;
         uint64_t begin, end; /* positions; end is UINT64_MAX as long as it goes on */
-        bool opened, closed; /* vspc-logger has been sent that, on this connection */
+        bool opened, closed; /* OPEN and CLOSE have been sent on this connection */
         LogOpen open; /* the texts are behind the stream */
         char text[];
 };
@@ -59,12 +59,12 @@ struct LogReader {
         LogStream *sending; /* of these; NULL: all have been sent */
         unsigned n_streams;
 
-        /* Positions: acked <= held, acked <= taken <= sent. What is between `sent` and `held` is a gap. It is sent once
-         * all before has been taken: however long vspc-logger is kept, there is one gap. */
-        uint64_t acked; /* all before has been logged or reported as missing */
-        uint64_t taken; /* vspc-logger has read all before, on this connection */
-        uint64_t held;  /* from here on the ring has what is to be sent */
-        uint64_t sent;  /* all before has been sent on this connection */
+        /* Positions: acked <= held, acked <= taken <= sent. If sent < held, the bytes between them are a gap. A gap is not sent
+         * before everything else has been taken, so that there is a single gap however long vspc-logger is blocked. */
+        uint64_t acked; /* everything before has been logged, or reported as missing */
+        uint64_t taken; /* vspc-logger has read everything before, on this connection */
+        uint64_t held;  /* the ring has everything from here on */
+        uint64_t sent;  /* everything before has been sent on this connection */
         uint64_t size;  /* of LogBacklog.size */
 };
 
@@ -73,28 +73,28 @@ void log_reader_init(LogReader *r, LogBacklog *backlog, const Ring *ring);
 /* Forgets all streams, whether they have been acknowledged or not. */
 void log_reader_done(LogReader *r);
 
-/* What the console says from @position on, which is the end of its ring or not long before, is a stream of its own. The one
- * before ends. Copies @open. Returns: 0; -ENOBUFS if it has LOG_STREAMS_MAX already; -ENOMEM. */
+/* Begins a stream at @position, which is at the end of the ring or not long before. The previous stream ends there. Copies
+ * @open. Returns: 0; -ENOBUFS if it has LOG_STREAMS_MAX already; -ENOMEM. */
 int log_reader_begin(LogReader *r, uint64_t position, const LogOpen *open);
 
-/* Nothing more comes after what is in the ring now. */
+/* Ends the current stream at the end of the ring. */
 void log_reader_end(LogReader *r);
 
-/* The stream that what is said now belongs to; NULL: none. */
+/* The stream that new output belongs to; NULL: none */
 const LogOpen *log_reader_current(const LogReader *r);
 
-/* The console has said something. Returns: whether it is high time to send it. */
+/* There is new output in the ring. Returns: whether sending it is urgent. */
 bool log_reader_output(LogReader *r);
 
 static inline bool log_reader_is_idle(const LogReader *r) {
         return !r->streams;
 }
 
-/* Puts the next that is to be sent into @m, as far as there is room. Returns: whether that is all for now. */
+/* Adds what is to be sent to @m, as far as there is room. Returns: whether there is nothing left to send for now. */
 bool log_reader_fill(LogReader *r, LogMessage *m);
 
-/* The connection has been lost: all that has not been acknowledged is sent again. */
+/* The connection has been lost: everything that has not been acknowledged will be sent again. */
 void log_backlog_restart(LogBacklog *b);
 
-/* vspc-logger says that it has logged something. Returns: 0, or -EPROTO if it has not been sent that. */
+/* Takes in ACK or CLOSED. Returns: 0; -EPROTO if it acknowledges what has not been sent. */
 int log_backlog_acknowledged(LogBacklog *b, const LogRecord *record, const LogPlace *place);

@@ -5,11 +5,11 @@
 #include "transport/helper.h"
 
 /*
- * LogSender: vspcd's connection to vspc-logger for one sink, the journal or files. It sends what the readers of its backlog have,
- * one after another, as long as the socket takes it; the rest stays in the consoles' rings. Nothing waits for it.
+ * LogSender: the connection to vspc-logger for one sink, the journal or files. It sends the output of all readers in its
+ * backlog, in turns, until the socket is full; the rest stays in the rings of the consoles. Nothing waits for it.
  *
- * If the connection ends it is made again at once, or 200 ms after the last time, and what has not been acknowledged is sent
- * again. As long as vspc-logger cannot be reached, that is tried every five seconds.
+ * If the connection is lost, it reconnects at once, but not within 200 ms of the last attempt, and sends everything again that
+ * has not been acknowledged. While vspc-logger cannot be reached, it tries every five seconds.
  */
 typedef struct LogSender LogSender;
 
@@ -27,15 +27,14 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(LogSender *, log_sender_free);
 
 LogBacklog *log_sender_backlog(LogSender *s);
 
-/* Readers have something to send: it is sent soon, together with what else there is by then; if it is urgent, as soon as the
- * loop comes round. */
+/* Readers have something to send. It is sent within a few milliseconds, together with other output; if @urgent, in the next
+ * iteration of the loop. */
 void log_sender_wake(LogSender *s, bool urgent);
 
-/* Waits until all that readers have is acknowledged, but not beyond @deadline. The loop does not run any more. Returns: whether
- * there is nothing (more) to wait for. */
+/* After the end of the loop: sends and waits until everything is acknowledged, at most until @deadline. Returns: whether there
+ * is no need to wait any longer. */
 bool log_sender_drain(LogSender *s, usec_t deadline);
 
-/* Returns: 0; the negative errno for which vspc-logger cannot be reached; or that with which the disk has refused what came
- * last, of whatever VM. */
+/* Returns: 0; the negative errno with which vspc-logger cannot be reached; or the one with which it cannot write. */
 int log_sender_error(const LogSender *s);
 bool log_sender_is_unreachable(const LogSender *s);

@@ -10,8 +10,8 @@
  * Where a file cannot be written (the disk is full, or not ours any more) what is said is lost and counted, it
  * is tried anew with whatever comes next, and once it works the log says how much is missing.
  *
- * What is acknowledged tells the file and its size as well. When that is sent back by vspcd, what is in the file beyond that
- * size has been written already and is not written again.
+ * Acknowledgements contain the file and its size. After a lost connection vspcd sends them back: bytes that the file has beyond
+ * that size have been written already, and are skipped.
  */
 #define FILE_SINK_OPEN_MAX 256U
 

@@ -8,7 +8,7 @@
  * console's output it begins. A line that is not ended is one after a second of silence. journald may be stopped, or slow: then
  * it waits for it. What is missing is an entry that says how much that is.
  *
- * What belongs to a line that is not ended is not acknowledged, so that the next vspc-logger has it whole.
+ * An incomplete line is not acknowledged, so that the next vspc-logger gets all of it.
  */
 #define JOURNAL_SINK_IDENTIFIER "vspc-console"
 #define JOURNAL_SINK_SILENCE_USEC USEC_PER_SEC

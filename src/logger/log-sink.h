@@ -7,11 +7,11 @@
 #include "log/log-channel.h"
 
 /*
- * LogSink: what vspc-logger writes to, the journal or files. It serves one connection of vspcd's at a time, in a thread of that
- * connection, which may block: what the sink does not take meanwhile waits in the socket, and then in vspcd. It acknowledges
- * what has been written, after each message.
+ * LogSink: the destination of logs, the journal or files. It serves one connection of vspcd at a time, in the thread of that
+ * connection, which may block: meanwhile output waits in the socket, and then in vspcd. After each message it acknowledges what
+ * has been written.
  *
- * A LogTarget is where one stream of vspcd's goes. What is written is at the target's `position`.
+ * A LogTarget is the state of one stream. The next data or gap begins at the target's `position`.
  */
 typedef struct LogSink LogSink;
 typedef struct LogTarget LogTarget;
@@ -22,14 +22,14 @@ typedef struct LogTarget LogTarget;
 typedef struct LogSinkType {
         size_t target_size;
 
-        /* A target whose common part is complete; the rest is zero. Returns: 0 or a negative errno. */
+        /* Prepares a target, whose common part is set and whose other fields are zero. Returns: 0 or a negative errno. */
         int (*open)(LogSink *s, LogTarget *t, const LogOpen *open);
 
-        /* The next bytes, or so many that are missing. */
+        /* Writes the next @n bytes, or takes in that they are missing. */
         void (*write)(LogSink *s, LogTarget *t, const uint8_t *data, size_t n);
         void (*gap)(LogSink *s, LogTarget *t, uint64_t n);
 
-        /* Nothing more will come: writes what it has kept. */
+        /* The stream ends: writes what has been kept. */
         void (*end)(LogSink *s, LogTarget *t);
 
         /* Frees what the target has. */
@@ -39,7 +39,7 @@ typedef struct LogSinkType {
          * again. */
         usec_t (*idle)(LogSink *s, usec_t begun, usec_t now);
 
-        /* Files may have been moved away. */
+        /* Files may have been renamed: closes them. */
         void (*reopen)(LogSink *s);
 } LogSinkType;
 
@@ -47,12 +47,12 @@ struct LogTarget {
         UT_hash_handle handle;
         uint64_t id;
         ConsoleLabel *label;
-        uint64_t position; /* of what is written next */
+        uint64_t position; /* of the next byte */
 
         LogTarget *prev, *next; /* in LogSink.news, if `is_news` */
         bool is_news;
         bool ended;
-        uint64_t logged; /* all before need not be sent again */
+        uint64_t logged; /* everything before need not be sent again */
         LogPlace place;
 };
 
@@ -74,15 +74,16 @@ void log_sink_done(LogSink *s);
 /* Serves the connection @fd until vspcd ends it or log_sink_stop() is called. */
 void log_sink_serve(LogSink *s, int fd);
 
-/* From another thread. Stopping: what is being written is acknowledged; the rest will be sent to the next vspc-logger. */
+/* Called from another thread. After log_sink_stop() the sink acknowledges what it is writing and ends; vspcd sends the rest to
+ * the next vspc-logger. */
 void log_sink_reopen(LogSink *s);
 void log_sink_stop(LogSink *s);
 
-/* For types: all of @t before @position need not be sent again. */
+/* For types: everything before @position need not be sent again. */
 void log_sink_logged(LogSink *s, LogTarget *t, uint64_t position);
 
-/* For types: tells vspcd now what has been logged. */
+/* For types: sends all acknowledgements now. */
 void log_sink_acknowledge(LogSink *s);
 
-/* For types: tells vspcd that the disk does not take what is written, or that it does again (0). */
+/* For types: tells vspcd that writing fails (a negative errno), or works again (0). */
 void log_sink_set_error(LogSink *s, int error);

@@ -4,25 +4,25 @@
 #include <systemd/sd-event.h>
 
 /*
- * Logger: vspc-logger, which writes what consoles say to the journal and to files, for vspcd. vspcd may neither write to
- * /var/log nor be kept by a disk or a journal, and in the journal an entry belongs to the unit that has sent it: what consoles
- * say must not hide what happens to vspcd.
+ * Logger: vspc-logger, which writes the output of consoles to the journal and to files for vspcd. It is a separate process
+ * because a blocked disk or journal must not delay vspcd, because vspcd must not be able to write to /var/log, and because the
+ * journal shows entries with the unit that has sent them: the output of consoles would hide the messages of vspcd.
  *
- * Each connection is for one sink and has a thread. If several are for the same sink, as when vspcd has been started anew before
- * all that the one before it has said is written, they are served one after another.
+ * Each connection is for one sink and has a thread. Connections for the same sink are served one after another, for example if
+ * vspcd is restarted before all output of its predecessor has been written.
  */
 typedef struct Logger Logger;
 
-/* Connections at a time; further ones wait. */
+/* Connections at the same time; further ones wait. */
 #define LOGGER_CONNECTIONS_MAX 8U
 
 /* @fd: a listening socket, which is closed with the logger, and if this fails. @folder: see file_sink_new(); NULL: there are no
  * files. Returns: 0 or a negative errno. */
 int logger_new(sd_event *loop, int fd, const char *folder, Logger **ret);
 
-/* Waits for what is being written, but not for ever. Returns: NULL if all has come to an end; else threads still use it, and the
- * process is to exit. */
+/* Waits up to two seconds for what is being written. Returns: NULL; or @l if threads still use it: then the process has to exit
+ * without freeing anything. */
 Logger *logger_free(Logger *l);
 
-/* Files may have been moved away: they are opened anew. */
+/* Closes all files, so that they are opened again under their present names. */
 void logger_reopen(Logger *l);

@@ -7,9 +7,9 @@
 #include "basic/time.h"
 
 /*
- * Helper: the connection to a helper process of ours, which listens at a socket of systemd's (SOCK_SEQPACKET) and is started
- * by connecting to it. Its owner asks for a connection whenever it has something to say. If there cannot be one now, the
- * owner is called when it is time to try again. Nothing waits.
+ * Helper: a connection to one of our helper processes, vspc-hooks or vspc-logger. systemd listens at its socket
+ * (SOCK_SEQPACKET) and starts the process when vspcd connects. The owner calls helper_connect() whenever it has something to
+ * send. If it cannot connect now, the owner is called when it is time to try again. Nothing waits.
  */
 typedef struct Helper Helper;
 
@@ -23,23 +23,23 @@ struct Helper {
         void *userdata;
 };
 
-/* The helper's end of the socket is $@variable if that is set, or else @path; it is not connected to yet. @on_io: what the
- * connection is ready for, at first EPOLLIN. @on_retry: it is time to call helper_connect() again. Returns: 0,
- * -ENAMETOOLONG if the path does not fit into an address, or another negative errno. */
+/* The socket is $@variable, or @path if that is not set. Does not connect yet. @on_io: called for events on the connection, at
+ * first only EPOLLIN. @on_retry: called when it is time to call helper_connect() again. Returns: 0, -ENAMETOOLONG if the path
+ * is too long for a socket, or another negative errno. */
 int helper_init(Helper *h, sd_event *loop, const char *variable, const char *path, sd_event_io_handler_t on_io,
                 sd_event_time_handler_t on_retry, void *userdata);
 void helper_done(Helper *h);
 
-/* Connects unless it is connected. Returns: 1 if there is a connection; 0 if it is too early to try, and on_retry() will be
- * called; or a negative errno, after which on_retry() will be called, too. */
+/* Connects if it is not connected. Returns: 1 if there is a connection; 0 if it is too early to try; or a negative errno. If
+ * there is no connection, on_retry() will be called. */
 int helper_connect(Helper *h);
 
-/* Ends the connection, if there is one. The next is not made within 200 ms of this one. */
+/* Closes the connection, if there is one. The next connection is made at least 200 ms after this one was. */
 void helper_close(Helper *h);
 
-/* The helper cannot do its work: the next connection is made in five seconds. */
+/* The helper does not work: waits five seconds before the next connection. */
 void helper_back_off(Helper *h);
 
-/* In the helper: the listening socket that systemd has passed. @name: the program, for messages. Returns: its descriptor, or a
- * negative errno, which has been logged. */
+/* For helper processes: takes over the listening socket from systemd. @name: the program, for messages. Returns: the descriptor,
+ * or a negative errno, which has been logged. */
 int helper_receive_socket(const char *name);
