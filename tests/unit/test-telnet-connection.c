@@ -548,6 +548,19 @@ static void test_last_words_are_taken_though_they_may_begin_a_command(_unused_ v
         assert_got(want);
 }
 
+static void test_half_a_break_is_data_once_nothing_can_follow(_unused_ void **state) {
+        char want[32];
+
+        begin_undecided();
+        run_until_elapsed(TELNET_TIMEOUT_DETECTION);
+        SAY("\xff");
+        assert_got("plain ");
+        shutdown(peer, SHUT_WR);
+        run();
+        snprintf(want, sizeof want, "\"\xff\"<%d>", TELNET_E_ENDED);
+        assert_got(want);
+}
+
 static void test_a_telnet_peer_s_read_may_be_taken_whole(_unused_ void **state) {
         begin_undecided();
         SAY(DO_BINARY);
@@ -585,6 +598,7 @@ int main(void) {
                 connection_test(test_only_what_tells_the_mode_is_read_while_no_data_is_wanted),
                 connection_test(test_what_there_is_no_space_for_waits),
                 connection_test(test_last_words_are_taken_though_they_may_begin_a_command),
+                connection_test(test_half_a_break_is_data_once_nothing_can_follow),
                 connection_test(test_a_telnet_peer_s_read_may_be_taken_whole),
         };
 

@@ -205,6 +205,17 @@ static void test_a_handshake_in_a_thread_hands_over_a_session(_unused_ void **st
         assert_string_equal(tls_session_version(f.wire.tls), "TLS 1.2");
 }
 
+/* There is nothing to wait for. */
+static void test_a_client_speaks_first(_unused_ void **state) {
+        const TlsParameters parameters = {.role = TLS_CLIENT};
+        _cleanup_free_ char *problem = NULL;
+        uint8_t hello[4096];
+
+        assert_int_equal(tls_context_new(&parameters, &f.context, &problem), 0);
+        begin(connect_peer());
+        run_until(recv(f.fd, hello, sizeof hello, 0) > 0, 0);
+}
+
 static void test_its_owner_is_called_by_the_loop_only(_unused_ void **state) {
         int fd = connect_peer();
 
@@ -344,6 +355,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 handshake_test(test_a_handshake_on_the_loop_hands_over_a_session),
                 handshake_test(test_a_handshake_in_a_thread_hands_over_a_session),
+                handshake_test(test_a_client_speaks_first),
                 handshake_test(test_its_owner_is_called_by_the_loop_only),
                 handshake_test(test_a_session_that_has_failed_knows_why_and_has_told_the_peer_once),
                 handshake_test(test_nobody_gets_a_session_that_a_thread_has),

@@ -327,6 +327,7 @@ static void test_what_is_queued_before_the_handshake_is_sent_after_it(_unused_ v
         make_context(INLINE);
         make_peer(TLS13);
         start_tls();
+        assert_true(f.owner.stream.blocked);
         assert_int_equal(buffer_append(&f.owner.stream.out, "early", 5), 0);
         assert_int_equal(stream_flush(&f.owner.stream), 0);
         assert_int_equal(stream_read(&f.owner.stream, f.owner.got, 1), -EAGAIN);
