@@ -19,10 +19,7 @@
 /* Bytes of a VM's name and identity in a log message */
 #define LOG_LABEL_MAX 128U
 
-static void console_vlog(const Console *c, int level, const char *message_id, const char *peer, const char *format,
-                         va_list ap) _printf_(5, 0);
-static void console_vlog(const Console *c, int level, const char *message_id, const char *peer, const char *format,
-                         va_list ap) {
+void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
         const LogField fields[] = {
                 {"VSPC_VM_NAME=", c->name},
                 {"VSPC_VM_UUID=", c->uuid_text},
@@ -30,11 +27,14 @@ static void console_vlog(const Console *c, int level, const char *message_id, co
                 {"VSPC_PEER=", peer}, /* the last: it may be missing */
         };
         char message[LOG_MESSAGE_MAX];
+        va_list ap;
 
         if (!log_is_wanted(level))
                 return;
 
+        va_start(ap, format);
         vsnprintf(message, sizeof message, format, ap);
+        va_end(ap);
 
         /* What it is called must not crowd out what has happened; the fields have all of it. */
         log_full(level, 0,
@@ -47,15 +47,6 @@ static void console_vlog(const Console *c, int level, const char *message_id, co
                  (int) text_fit(c->id, LOG_LABEL_MAX), c->id, message);
 }
 
-void console_log(const Console *c, int level, const char *message_id, const char *peer,
-                 const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        console_vlog(c, level, message_id, peer, format, ap);
-        va_end(ap);
-}
-
 bool console_may_log_said(Console *c) {
         unsigned n_left_out;
 
@@ -65,17 +56,6 @@ bool console_may_log_said(Console *c) {
                 console_log(c, LOG_NOTICE, NULL, NULL, "%u log lines about this VM suppressed", n_left_out);
 
         return true;
-}
-
-void console_log_said(Console *c, int level, const char *message_id, const char *peer, const char *format, ...) {
-        va_list ap;
-
-        if (!console_may_log_said(c))
-                return;
-
-        va_start(ap, format);
-        console_vlog(c, level, message_id, peer, format, ap);
-        va_end(ap);
 }
 
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri) {

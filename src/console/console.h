@@ -259,8 +259,13 @@ void console_update_lag(Console *c);
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
                 _printf_(5, 6);
 
-/* The same for what its VM's host can have logged again and again without so much as connecting anew: so much in a
- * while, else one VM could have the log drop what there is to be said of all others. */
-bool console_may_log_said(Console *c); /* whether it would be; counted as if it was */
-void console_log_said(Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
-                _printf_(5, 6);
+/* The same for what a VM's host can cause again and again on one connection: lines beyond a limit are left out, or else
+ * one VM could fill the log's queue, and lines about other VMs would be dropped. */
+#define console_log_said(c, ...)                                                                            \
+        do {                                                                                                \
+                if (console_may_log_said(c))                                                                \
+                        console_log(c, __VA_ARGS__);                                                        \
+        } while (false)
+
+/* Whether another such line is within the limit. If it is, it counts as logged. */
+bool console_may_log_said(Console *c);

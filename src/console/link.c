@@ -2,9 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <utlist.h>
 
-#include "basic/text.h"
 #include "console-vmotion.h"
 #include "identification.h"
 #include "link-input.h"
@@ -58,38 +56,20 @@ static void link_log_unidentified(const Link *l, int level, const char *message_
         log_full(level, 0, &fields, "Connection from %s: %s", l->peer, message);
 }
 
-static void link_vlog(const Link *l, int level, const char *message_id, const char *format, va_list ap)
-                _printf_(4, 0);
-static void link_vlog(const Link *l, int level, const char *message_id, const char *format, va_list ap) {
+void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
         char message[LOG_MESSAGE_MAX];
+        va_list ap;
 
         if (!log_is_wanted(level))
                 return;
 
+        va_start(ap, format);
         vsnprintf(message, sizeof message, format, ap);
+        va_end(ap);
         if (l->console)
                 console_log(l->console, level, message_id, l->peer, "%s", message);
         else
                 link_log_unidentified(l, level, message_id, message);
-}
-
-void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        link_vlog(l, level, message_id, format, ap);
-        va_end(ap);
-}
-
-void link_log_said(const Link *l, int level, const char *message_id, const char *format, ...) {
-        va_list ap;
-
-        if (!log_is_wanted(level) || (l->console && !console_may_log_said(l->console)))
-                return;
-
-        va_start(ap, format);
-        link_vlog(l, level, message_id, format, ap);
-        va_end(ap);
 }
 
 /*
