@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <utlist.h>
 
 #include "basic/text.h"
 #include "client-com-port.h"

@@ -6,10 +6,8 @@
  * found to be a connection that its host has lost. */
 
 #include <stdio.h>
-#include <utlist.h>
 
 #include "basic/text.h"
-#include "client.h"
 #include "link.h"
 #include "message.h"
 

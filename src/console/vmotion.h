@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "basic/buffer.h"
 #include "basic/hash-table.h"
 #include "basic/timeout-queue.h"
 #include "input-ring.h"
