@@ -491,21 +491,27 @@ static void console_settle_access(Console *c) {
                 client_update_access(client);
 }
 
+/* Calls @f for all clients, also those that are half-closed. It may close the client. */
+static void console_for_each_client(Console *c, void (*f)(Client *client)) {
+        Client *client, *next;
+
+        DL_FOREACH_SAFE(c->clients, client, next)
+                f(client);
+        DL_FOREACH_SAFE(c->half_closed, client, next)
+                f(client);
+}
+
 /* Clients are read while there is room for input. If there is, they fill it with what they have kept: what that is more than
  * there is room for waits again. Returns: whether anything has changed. */
 static bool console_update_input_blocked(Console *c) {
         bool blocked = console_input_space(c) == 0;
-        Client *client, *next;
 
         if (blocked == c->input_blocked && (blocked || !c->input_waits))
                 return false;
 
         c->input_blocked = blocked;
         c->input_waits = false;
-        DL_FOREACH_SAFE(c->clients, client, next)
-                client_input_changed(client);
-        DL_FOREACH_SAFE(c->half_closed, client, next)
-                client_input_changed(client);
+        console_for_each_client(c, client_input_changed);
         return true;
 }
 
@@ -515,22 +521,13 @@ static void console_settle_input(Console *c) {
         while (console_update_input_blocked(c));
 }
 
-static void console_flush_clients(Console *c) {
-        Client *client, *next;
-
-        DL_FOREACH_SAFE(c->clients, client, next)
-                client_flush(client);
-        DL_FOREACH_SAFE(c->half_closed, client, next)
-                client_flush(client);
-}
-
 static void console_settle_output(Console *c) {
         Link *l;
 
         DL_FOREACH2(c->links, l, console_next)
                 link_deliver_pending(l);
 
-        console_flush_clients(c);
+        console_for_each_client(c, client_flush);
         ring_trim(&c->ring);
         console_update_lag(c);
 
