@@ -22,6 +22,7 @@ bool vmotion_state_holds(VMotionState state) {
 }
 
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
+        /* Any other event is ignored, and the state stays: a secret that has been used already, for example. */
         static const struct {
                 VMotionState next;
                 VMotionAction action;
@@ -33,16 +34,13 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
                         [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_ACCEPT_PEER},
-                        [VMOTION_ON_COMPLETE] =      {VMOTION_BEGUN, VMOTION_IGNORE},
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_AWAIT_PEER},
-                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_BEGUN, VMOTION_IGNORE},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE, VMOTION_HAND_BACK},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_PEERED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_IGNORE}, /* a used secret */
                         [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
@@ -50,12 +48,7 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_ORPHANED] = {
-                        [VMOTION_ON_BEGIN] =         {VMOTION_ORPHANED, VMOTION_IGNORE},
-                        [VMOTION_ON_ABORT] =         {VMOTION_ORPHANED, VMOTION_IGNORE},
                         [VMOTION_ON_PEER] =          {VMOTION_NONE, VMOTION_PEER_WINS},
-                        [VMOTION_ON_COMPLETE] =      {VMOTION_ORPHANED, VMOTION_IGNORE},
-                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_IGNORE},
-                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_ORPHANED, VMOTION_IGNORE},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_NOBODY_WINS},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
@@ -63,20 +56,15 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
                         [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_ACCEPT_PEER},
-                        [VMOTION_ON_COMPLETE] =      {VMOTION_OVERDUE, VMOTION_IGNORE},
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_NOBODY_WINS},
-                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_OVERDUE, VMOTION_IGNORE},
-                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE, VMOTION_IGNORE},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_OVERDUE_PEERED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_PEER] =          {VMOTION_OVERDUE_PEERED, VMOTION_IGNORE}, /* a used secret */
                         [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
                         [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE_PEERED, VMOTION_IGNORE},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
         };
@@ -84,7 +72,8 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
         assert(*state < _VMOTION_STATE_MAX && event < _VMOTION_EVENT_MAX);
 
         VMotionAction action = table[*state][event].action;
-        *state = table[*state][event].next;
+        if (action != VMOTION_IGNORE)
+                *state = table[*state][event].next;
         return action;
 }
 
