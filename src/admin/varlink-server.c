@@ -9,11 +9,11 @@
 #define WORK_USEC (USEC_PER_MSEC / 4)
 
 /* A socket at which queries come */
-struct VarlinkGate {
+struct VarlinkListener {
         VarlinkServer *server;
         VarlinkTransport transport;
         Acceptor acceptor;
-        VarlinkGate *prev, *next;
+        VarlinkListener *prev, *next;
 };
 
 void varlink_server_set_working(VarlinkServer *s) {
@@ -75,9 +75,9 @@ static void server_log_closed(VarlinkServer *s, const SocketAddress *address) {
                                             : "there is no certificate for TLS, see CertificateFile=");
 }
 
-static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
-        VarlinkGate *gate = container_of(a, VarlinkGate, acceptor);
-        VarlinkServer *s = gate->server;
+static void listener_accept(Acceptor *a, int fd, const SocketAddress *address) {
+        VarlinkListener *listener = container_of(a, VarlinkListener, acceptor);
+        VarlinkServer *s = listener->server;
 
         fd = concentrator_admit(s->concentrator, fd);
         if (fd < 0)
@@ -89,38 +89,38 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *address) {
                 return;
         }
 
-        if (gate->transport == VARLINK_IN_TLS && !s->tls) {
+        if (listener->transport == VARLINK_IN_TLS && !s->tls) {
                 server_log_closed(s, address);
                 safe_close(fd);
                 return;
         }
 
-        int r = varlink_connection_new(s, fd, address, gate->transport == VARLINK_IN_TLS ? s->tls : NULL);
+        int r = varlink_connection_new(s, fd, address, listener->transport == VARLINK_IN_TLS ? s->tls : NULL);
         if (r < 0)
                 log_error_errno(r, "Cannot take a connection for queries: %m");
 }
 
-static void gate_free(VarlinkServer *s, VarlinkGate *g) {
-        DL_DELETE(s->gates, g);
-        acceptor_close(&g->acceptor);
-        free(g);
+static void listener_free(VarlinkServer *s, VarlinkListener *l) {
+        DL_DELETE(s->listeners, l);
+        acceptor_close(&l->acceptor);
+        free(l);
 }
 
 int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) {
         _cleanup_close_ int owned_fd = fd;
-        _cleanup_free_ VarlinkGate *g = calloc(1, sizeof(VarlinkGate));
-        if (!g)
+        _cleanup_free_ VarlinkListener *l = calloc(1, sizeof(VarlinkListener));
+        if (!l)
                 return -ENOMEM;
 
-        g->server = s;
-        g->transport = transport;
-        int r = acceptor_open(&g->acceptor, concentrator_poller(s->concentrator), concentrator_rests(s->concentrator), TAKE_FD(owned_fd),
-                              gate_accept);
+        l->server = s;
+        l->transport = transport;
+        int r = acceptor_open(&l->acceptor, concentrator_poller(s->concentrator), concentrator_rests(s->concentrator), TAKE_FD(owned_fd),
+                              listener_accept);
         if (r < 0)
                 return r;
 
-        DL_APPEND(s->gates, g);
-        TAKE_PTR(g);
+        DL_APPEND(s->listeners, l);
+        TAKE_PTR(l);
         return 0;
 }
 
@@ -175,8 +175,8 @@ int varlink_server_new(Concentrator *concentrator, const VarlinkInterface *const
 }
 
 VarlinkServer *varlink_server_free(VarlinkServer *s) {
-        while (s->gates)
-                gate_free(s, s->gates);
+        while (s->listeners)
+                listener_free(s, s->listeners);
         for (VarlinkState state = VARLINK_IDLE; state < VARLINK_CLOSED; state++)
                 while (s->connections[state])
                         varlink_close(s->connections[state]);

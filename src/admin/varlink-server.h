@@ -9,7 +9,7 @@
  * VarlinkServer: takes connections and gives each its turn: a little for one, before the next. How many there are is
  * bounded. What waits to be read by them is charged to the account.
  */
-typedef struct VarlinkGate VarlinkGate;
+typedef struct VarlinkListener VarlinkListener;
 
 /* At this many, or at an eighth of the descriptors, the one that has been idle for longest goes. */
 #define VARLINK_CONNECTIONS_MAX 4096U
@@ -29,14 +29,14 @@ struct VarlinkServer {
 
         TlsContext *tls;                                    /* NULL: whoever queries in TLS is refused */
         bool tls_in_doubt;                                  /* … because something is wrong in [TLS] */
-        VarlinkGate *gates;                                 /* utlist */
+        VarlinkListener *listeners;                         /* utlist */
         VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state; who came into it first is first */
         VarlinkConnection *ready;                           /* utlist: those that have something to do */
         unsigned n_connections;                             /* that are not closed */
         EventQueue events;                                  /* for those that are VARLINK_WATCHING */
-        RateLimit refusals;                              /* for want of room */
-        RateLimit mistakes;                              /* of strangers */
-        RateLimit skips;                                 /* of readers of events */
+        RateLimit refusals;                                 /* for want of room */
+        RateLimit mistakes;                                 /* of strangers */
+        RateLimit skips;                                    /* of readers of events */
         AdminReloadHandler reload;                          /* NULL: the configuration cannot be read anew */
         void *reload_userdata;
         RateLimit reloads;                                  /* VARLINK_RELOADS_MAX */

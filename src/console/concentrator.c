@@ -16,10 +16,11 @@
 #define RECLAIM_TRIES_MAX 4U
 
 /* A socket that ESXi hosts connect to */
-struct Gate {
+typedef struct Listener Listener;
+struct Listener {
         Concentrator *concentrator;
         Acceptor acceptor;
-        Gate *prev, *next;
+        Listener *prev, *next;
 };
 
 struct Concentrator {
@@ -44,7 +45,7 @@ struct Concentrator {
         ConsoleIndex names;  /* by name: all consoles */
         Console *by_port[UINT16_MAX + 1]; /* whose own port that is; NULL: none's */
         VMotion *vmotions;   /* uthash by the secret's first half */
-        Gate *gates;         /* utlist: the sockets on which ESXi connects */
+        Listener *listeners; /* utlist: the sockets on which ESXi connects */
         Link *links;         /* utlist: all that are open, with or without a console */
         uint64_t n_consoles_ever, n_links_ever;
 
@@ -264,8 +265,8 @@ static bool on_ports_waited_for(PortQueue *q, usec_t *ret_retry) {
         return console_serve_ports(container_of(q, Concentrator, port_queue), ret_retry);
 }
 
-static void gate_accept(Acceptor *a, int fd, const SocketAddress *peer) {
-        Concentrator *c = container_of(a, Gate, acceptor)->concentrator;
+static void listener_accept(Acceptor *a, int fd, const SocketAddress *peer) {
+        Concentrator *c = container_of(a, Listener, acceptor)->concentrator;
 
         fd = concentrator_admit(c, fd);
         if (fd < 0)
@@ -276,26 +277,26 @@ static void gate_accept(Acceptor *a, int fd, const SocketAddress *peer) {
                 log_error_errno(r, "Cannot take a connection from an ESXi host: %m");
 }
 
-int concentrator_add_gate(Concentrator *c, int fd) {
+int concentrator_listen(Concentrator *c, int fd) {
         _cleanup_close_ int owned_fd = fd;
-        _cleanup_free_ Gate *g = calloc(1, sizeof(Gate));
-        if (!g)
+        _cleanup_free_ Listener *l = calloc(1, sizeof(Listener));
+        if (!l)
                 return -ENOMEM;
 
-        g->concentrator = c;
-        int r = acceptor_open(&g->acceptor, c->poller, &c->rests, TAKE_FD(owned_fd), gate_accept);
+        l->concentrator = c;
+        int r = acceptor_open(&l->acceptor, c->poller, &c->rests, TAKE_FD(owned_fd), listener_accept);
         if (r < 0)
                 return r;
 
-        DL_APPEND(c->gates, g);
-        TAKE_PTR(g);
+        DL_APPEND(c->listeners, l);
+        TAKE_PTR(l);
         return 0;
 }
 
-static void gate_free(Concentrator *c, Gate *g) {
-        DL_DELETE(c->gates, g);
-        acceptor_close(&g->acceptor);
-        free(g);
+static void listener_free(Concentrator *c, Listener *l) {
+        DL_DELETE(c->listeners, l);
+        acceptor_close(&l->acceptor);
+        free(l);
 }
 
 int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors, Concentrator **ret) {
@@ -373,8 +374,8 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
 Concentrator *concentrator_free(Concentrator *c) {
         Console *console, *next;
 
-        while (c->gates)
-                gate_free(c, c->gates);
+        while (c->listeners)
+                listener_free(c, c->listeners);
         while (c->links)
                 link_close(c->links, LINK_E_RECLAIMED);
         HASH_ITER(handle, c->consoles, console, next)

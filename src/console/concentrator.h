@@ -23,7 +23,6 @@
 typedef struct Client Client;
 typedef struct Concentrator Concentrator;
 typedef struct ConcentratorObserver ConcentratorObserver;
-typedef struct Gate Gate;
 
 typedef enum ConsoleEvent {
         CONSOLE_ADDED,           /* a VM that was not known */
@@ -107,7 +106,7 @@ void concentrator_set_tls(Concentrator *c, TlsContext *tls);
 void concentrator_set_closed(Concentrator *c, bool closed);
 
 /* ESXi hosts connect to the listening socket @fd from now on. It is taken over, and closed if this fails. */
-int concentrator_add_gate(Concentrator *c, int fd);
+int concentrator_listen(Concentrator *c, int fd);
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer);
 void concentrator_unobserve(Concentrator *c, ConcentratorObserver *observer);

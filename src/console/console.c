@@ -322,7 +322,7 @@ void console_remove_vmotion(Console *c, VMotion *v) {
 }
 
 /* Those that only wait for output, which somebody else gets exclusively from now on. */
-static void console_close_listeners(Console *c) {
+static void console_shut_out_waiting(Console *c) {
         Client *client, *next;
 
         DL_FOREACH_SAFE(c->half_closed, client, next)
@@ -340,7 +340,7 @@ static void console_count_client(Console *c, const Client *client, unsigned n) {
 
 void console_add_client(Console *c, Client *client) {
         if (client->access == ACCESS_EXCLUSIVE)
-                console_close_listeners(c);
+                console_shut_out_waiting(c);
 
         DL_APPEND(c->clients, client);
         console_count_client(c, client, 1);

@@ -365,7 +365,7 @@ static int manager_listen(Manager *m, const PassedSocket *socket) {
         switch (socket->kind) {
 
         case SOCKET_VM:
-                return concentrator_add_gate(m->concentrator, socket->fd);
+                return concentrator_listen(m->concentrator, socket->fd);
 
         case SOCKET_ADMIN:
                 return admin_listen(m->admin, socket->fd);
