@@ -352,6 +352,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 [TIMEOUT_HALF_CLOSED] = {CLIENT_HALF_CLOSED_USEC, client_lifetime_elapsed},
                 [TIMEOUT_VMOTION] = {c->settings.vmotion_timeout_usec, vmotion_elapsed},
                 [TIMEOUT_ORPHAN] = {c->settings.vm_expire_usec, on_orphan_expired},
+                [TIMEOUT_ABSENCE] = {CONSOLE_ABSENCE_USEC, console_absence_elapsed},
         };
         for (TimeoutKind kind = 0; kind < _TIMEOUT_MAX; kind++) {
                 r = timeout_queue_init(&c->timeouts[kind], event, timeouts[kind].duration, timeouts[kind].handler);

@@ -73,6 +73,7 @@ typedef enum TimeoutKind {
         TIMEOUT_HALF_CLOSED, /* Client.lifetime: half-closed */
         TIMEOUT_VMOTION,     /* VMotion.timeout */
         TIMEOUT_ORPHAN,      /* Console.orphaned: without VM and clients */
+        TIMEOUT_ABSENCE,     /* Console.absence: without VM, which has not been logged */
         _TIMEOUT_MAX,
 } TimeoutKind;
 

@@ -101,6 +101,7 @@ static void vmotion_peer_wins(VMotion *v) {
         Console *console = v->console;
         Link *peer = v->peer, *source = v->source;
 
+        (void) console_end_absence(console);
         console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, peer->peer, "has moved to %s", peer->peer);
         if (!peer->uri)
                 peer->uri = TAKE_PTR(v->uri);

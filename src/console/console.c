@@ -162,6 +162,37 @@ void console_announce(Console *c) {
                 concentrator_notify(c->concentrator, c, CONSOLE_ADDED, NULL);
 }
 
+static void console_log_ended(const Console *c, const char *host, const char *when) {
+        console_log(c, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, host, "its connection from %s has ended%s", host, when);
+}
+
+void console_link_ended(Console *c, const char *host) {
+        if (!console_active_link(c) && !c->absent_host && (c->absent_host = strdup(host)))
+                timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_ABSENCE), &c->absence);
+        else
+                console_log_ended(c, host, "");
+}
+
+usec_t console_end_absence(Console *c) {
+        usec_t began = c->absence.since_usec;
+
+        if (!c->absent_host)
+                return 0;
+
+        timeout_stop(&c->absence);
+        free(TAKE_PTR(c->absent_host));
+        return concentrator_now(c->concentrator) - began;
+}
+
+void console_absence_elapsed(Timeout *t) {
+        Console *c = container_of(t, Console, absence);
+        _cleanup_free_ char *host = TAKE_PTR(c->absent_host);
+        char when[32];
+
+        snprintf(when, sizeof when, ", %u s ago", (unsigned) (CONSOLE_ABSENCE_USEC / USEC_PER_SEC));
+        console_log_ended(c, host, when);
+}
+
 void console_set_gone(Console *c, usec_t since) {
         assert(!c->links && !c->clients && !c->vmotions);
 
@@ -232,6 +263,8 @@ Console *console_free(Console *c) {
         concentrator_remove_console(concentrator, c);
         concentrator_unqueue_dirty(concentrator, c);
         timeout_stop(&c->orphaned);
+        timeout_stop(&c->absence);
+        free(c->absent_host);
         console_close_port(c);
         console_charge_close(&c->lag);
         console_charge_close(&c->typed);

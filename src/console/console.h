@@ -20,6 +20,9 @@
 /* More at a time is not one VM's serial ports and their predecessors: the oldest then goes. */
 #define CONSOLE_LINKS_MAX 32U
 
+/* A VM that comes back so soon has its absence logged together with its return, in one line. */
+#define CONSOLE_ABSENCE_USEC (5 * USEC_PER_SEC)
+
 /* Input that the link which sets the pace has not taken yet: beyond this, clients are not read. */
 #define CONSOLE_INPUT_MAX (64U * 1024U)
 
@@ -70,6 +73,8 @@ struct Console {
         unsigned n_links, n_doubtful, n_clients, n_vmotions;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
+        Timeout absence;   /* runs until it is logged that its last connection has ended */
+        char *absent_host; /* where that connection was from; NULL: the timeout does not run, or there was no memory */
         ConsoleCharge *typed; /* input that waits in its ring (console-input.c) */
         ConsoleCharge *lag;   /* output that the ring keeps for clients that lag (console-lag.c) */
         RateLimit said; /* what is logged of what its VM's host says and can say without end */
@@ -107,6 +112,15 @@ bool console_is_clone(const Console *c);
  * @name is the VM's, see console_rename(). */
 int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret);
+
+/* Logs that a connection of its VM from @host has ended, later if it was the last one. */
+void console_link_ended(Console *c, const char *host);
+
+/* Its VM is there again. Returns: for how long it was away, if that has not been logged; otherwise 0. */
+usec_t console_end_absence(Console *c);
+
+/* Handler of `absence` */
+void console_absence_elapsed(Timeout *t);
 
 /* Tells observers of it, once: to be called when it has its port. */
 void console_announce(Console *c);

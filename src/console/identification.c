@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdio.h>
 #include <utlist.h>
 
 #include "console-vmotion.h"
@@ -168,6 +169,18 @@ static int link_find_or_make_console(Link *l, Console **ret) {
         return r;
 }
 
+/* @away: how long its VM was away, if that has not been logged; otherwise 0 */
+static void link_log_connected(const Link *l, usec_t away) {
+        const char *how = l->telnet.stream.tls ? tls_session_version(l->telnet.stream.tls) : "", *in = *how ? " in " : "";
+        char port[64] = "it has no port for clients", gone[64] = "";
+
+        if (l->console->port > 0)
+                snprintf(port, sizeof port, "its clients use port %u", l->console->port);
+        if (away > 0)
+                snprintf(gone, sizeof gone, "; it was away for %.1f s", (double) away / USEC_PER_SEC);
+        link_log(l, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, "connected from %s%s%s, %s%s", l->peer, in, how, port, gone);
+}
+
 int link_identify(Link *l) {
         Console *console;
 
@@ -184,20 +197,13 @@ int link_identify(Link *l) {
                 link_close(console->links, LINK_E_TOO_MANY);
 
         bool has_another = console_active_link(console);
+        usec_t away = console_end_absence(console);
         console_add_link(console, l);
         console_open_port(console);
         console_announce(console);
         link_go_live(l, NULL);
 
-        const char *how = l->telnet.stream.tls ? tls_session_version(l->telnet.stream.tls) : "", *in = *how ? " in " : "";
-
-        if (console->port > 0)
-                console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
-                            "connected from %s%s%s, its clients use port %u", l->peer, in, how, console->port);
-        else
-                console_log(console, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, l->peer,
-                            "connected from %s%s%s, it has no port for clients", l->peer, in, how);
-
+        link_log_connected(l, away);
         vmotion_link_came(console, l);
         if (has_another) /* otherwise it counts as a VM that connects */
                 console_has_news(console);

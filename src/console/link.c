@@ -295,7 +295,7 @@ void link_reap(Link *l) {
         if (!console)
                 concentrator_metrics(l->concentrator)->vm_connections_refused++;
         if (l->state == LINK_LIVE)
-                link_log(l, LOG_INFO, VSPC_MESSAGE_VM_DISCONNECTED, "its connection from %s has ended", l->peer);
+                console_link_ended(console, l->peer);
 
         if (l->predecessor)
                 link_leave_predecessor(l);

@@ -2,6 +2,7 @@
 
 """The port that a VM gets, how long the VM keeps it, and what happens if there is none."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 
 from harness import PortBlock, TestCase, is_port_free, main, wait_for
 from peers import EsxiVm, RawClient, TelnetClient, connected_vm
+from varlink_peer import Caller
 
 PORT_TRIES_MAX = 256
 
@@ -23,13 +25,40 @@ def hold(port, address="127.0.0.1"):
 
 
 def disconnect(vm):
-    since = len(vm.vspcd.log)
     vm.close()
-    vm.vspcd.wait_logged(r"its connection from 127\.0\.0\.1:" + str(vm.local_port) + " has ended", since)
+    with contextlib.closing(Caller(vm.vspcd)) as caller:
+        wait_for(lambda: not caller.vm(vm.id)["connected"], f"{vm.name} to be disconnected")
 
 
 def again(vm):
     return connected_vm(vm.vspcd, vm.name, digits=vm.digits, uri=vm.uri)
+
+
+class Coming(TestCase):
+    """What is logged of a VM whose connection ends."""
+
+    def test_a_vm_that_is_back_soon_is_logged_in_one_line(self):
+        vm = connected_vm(self.start(), "web01")
+        disconnect(vm)
+        again = EsxiVm(vm.vspcd, "web01", digits=vm.digits).connect()
+        vm.vspcd.wait_logged(rf"VM web01 .*: connected from 127.0.0.1:{again.local_port}, its clients use port {vm.port}; "
+                             r"it was away for [0-9.]+ s$")
+        again.close()
+        vm.vspcd.wait_logged(rf"VM web01 .*: its connection from 127.0.0.1:{again.local_port} has ended, 5 s ago$")
+        self.assertFalse(vm.vspcd.has_logged(f"127.0.0.1:{vm.local_port} has ended"))
+
+    def test_a_vm_that_is_away_for_long_is_logged_before_it_is_back(self):
+        vm = connected_vm(self.start(), "web01")
+        vm.close()
+        vm.vspcd.wait_logged(rf"VM web01 .*: its connection from 127.0.0.1:{vm.local_port} has ended, 5 s ago$")
+        again = EsxiVm(vm.vspcd, "web01", digits=vm.digits).connect()
+        vm.vspcd.wait_logged(rf"VM web01 .*: connected from 127.0.0.1:{again.local_port}, its clients use port {vm.port}$")
+
+    def test_one_of_two_connections_is_logged_at_once(self):
+        vm = connected_vm(self.start(), "web01")
+        second = EsxiVm(vm.vspcd, "web01", digits=vm.digits, uri="s1").connect()
+        second.close()
+        vm.vspcd.wait_logged(rf"VM web01 .*: its connection from 127.0.0.1:{second.local_port} has ended$")
 
 
 class Ports(TestCase):
