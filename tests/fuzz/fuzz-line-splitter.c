@@ -2,7 +2,7 @@
 
 /*
  * A console's output of any bytes: the lines are valid UTF-8 in which nothing but shows, neither empty nor too
- * long, and the same however the output is cut. The first two bytes say how it is cut.
+ * long, at positions that increase, and the same however the output is cut. The first two bytes say how it is cut.
  */
 
 #include "fuzz.h"
@@ -10,6 +10,8 @@
 #include "utf8.h"
 
 typedef struct Digest {
+        const LineSplitter *splitter;
+        uint64_t next; /* position at which the next line may begin */
         uint64_t hash, n_lines, n_bytes;
 } Digest;
 
@@ -30,6 +32,9 @@ static void on_line(const char *text, size_t n, int priority, void *userdata) {
         for (size_t i = 0; i < n; i++)
                 d->hash = (d->hash ^ (uint8_t) text[i]) * 0x100000001b3;
         d->hash = (d->hash ^ (uint64_t) (256 + priority)) * 0x100000001b3;
+        d->hash = (d->hash ^ d->splitter->line) * 0x100000001b3;
+        assert(d->splitter->line >= d->next && d->splitter->line < d->splitter->position);
+        d->next = d->splitter->line + 1;
         d->n_lines++;
         d->n_bytes += n;
 }
@@ -37,7 +42,7 @@ static void on_line(const char *text, size_t n, int priority, void *userdata) {
 /* In pieces of @first and @then bytes by turns, each of its exact size for the sanitizers. */
 static Digest split(const uint8_t *data, size_t n, size_t first, size_t then) {
         LineSplitter s = {};
-        Digest d = {};
+        Digest d = {.splitter = &s};
 
         for (size_t k = first; n > 0; k = k == first ? then : first) {
                 size_t size = MIN(n, k);
@@ -48,6 +53,7 @@ static Digest split(const uint8_t *data, size_t n, size_t first, size_t then) {
                 line_splitter_feed(&s, copy, size, on_line, &d);
                 assert(s.n_cells <= s.size && s.size <= LINE_MAX_SIZE && s.column < 2 * LINE_MAX_SIZE);
                 assert(s.n_allocated <= LINE_MAX_SIZE);
+                assert(line_splitter_resume(&s) <= s.position && s.position - line_splitter_resume(&s) <= LINE_RESUME_MAX);
                 data += size;
                 n -= size;
         }
