@@ -58,8 +58,12 @@ static size_t escape(const char *name, char *ret, size_t size) {
 }
 
 void file_name_make(const char *prefix, const char *name, const char *uuid, char ret[static FILE_NAME_SIZE]) {
-        size_t max = NAME_MAX_SIZE - (strlen(uuid) - (UUID_TEXT_MAX - 1));
+        size_t n_uuid = strlen(uuid);
         char escaped[NAME_MAX_SIZE + 1];
+
+        assert(n_uuid >= UUID_TEXT_MAX - 1 && n_uuid < UUID_PAIR_TEXT_MAX);
+
+        size_t max = NAME_MAX_SIZE - (n_uuid - (UUID_TEXT_MAX - 1));
 
         if (name[escape(name, escaped, max)]) {
                 (void) escape(name, escaped, max - HASH_SIZE);

@@ -140,11 +140,16 @@ int log_message_next(const LogMessage *m, size_t *offset, LogRecord *ret, const 
         return 1;
 }
 
-/* One UUID, or two of them, as Console.uuid_text: nothing that would lead to another folder. */
+/* One UUID, or two of them, as Console.uuid_text. Nothing in it leads to another folder, and file_name_make() relies on the
+ * length. */
 static bool uuid_is_valid(const char *text) {
-        size_t n = strlen(text);
+        uint8_t uuid[16];
 
-        return n > 0 && n < UUID_PAIR_TEXT_MAX && strspn(text, "0123456789abcdefABCDEF-~") == n;
+        if (uuid_parse(text, uuid) < 0)
+                return false;
+
+        text += UUID_TEXT_MAX - 1;
+        return !*text || (*text == '~' && uuid_parse(text + 1, uuid) >= 0 && !text[UUID_TEXT_MAX]);
 }
 
 int log_open_parse(const uint8_t *data, size_t n, LogOpen *ret) {

@@ -320,6 +320,16 @@ class Protocol(LoggerCase):
         peer.recv(1000)
         self.assertEqual((len(os.listdir(self.folder)), os.listdir(outside)), (1, []))
 
+    def test_a_uuid_that_is_none_is_refused_whatever_the_name_is(self):
+        """The shorter the UUID, the more room would there be for the name."""
+        self.start_logger(env={"LOGS_DIRECTORY": self.folder})
+        uuid = b"50120000-0000-0000-0000-000000000001"
+        for wrong in (b"a", uuid[:-1], uuid + b"0", uuid + b"~", uuid + b"~" + uuid[:-1], b"-" * len(uuid), b"~" * 73):
+            self.assertTrue(self.is_refused(self.open(uuid=wrong, name=b"x" * 600)), wrong)
+        peer = self.connect(TO_FILES)
+        peer.sendall(self.open(uuid=uuid + b"~" + uuid, name=b"x" * 600) + self.record(DATA, b"hello"))
+        self.acknowledged(peer)
+
     def test_another_version_is_refused_and_said(self):
         self.start_logger(env={})
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
