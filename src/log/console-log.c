@@ -175,14 +175,17 @@ static void on_output(ConcentratorObserver *observer, Console *console, _unused_
 
         if (!console->logged)
                 r = record_new(l, console);
-        for (LogKind kind = 0; kind < _LOG_KIND_MAX && r >= 0; kind++)
+        for (LogKind kind = 0; kind < _LOG_KIND_MAX && console->logged; kind++)
                 if (is_wanted(l, kind)) {
                         console->logged->away = false;
-                        r = record_output(console->logged, kind, n);
+                        int k = record_output(console->logged, kind, n);
+                        if (k < 0) /* which is no reason not to log it elsewhere */
+                                r = k;
                 }
 
         if (r < 0 && log_rate_limit_pass(&l->failures, concentrator_now(console->concentrator)) > 0)
-                console_log(console, LOG_ERR, NULL, NULL, "no memory to log its output, %zu bytes are not logged", n);
+                console_log(console, LOG_ERR, NULL, NULL, "%zu bytes of its output are not logged: %s", n,
+                            r == -ENOBUFS ? "vspc-logger is blocked, and the VM has reconnected too often meanwhile" : "no memory");
 }
 
 /* Of VMs that are gone there may be thousands; what one says when it is back makes a new record. */

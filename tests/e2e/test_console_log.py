@@ -27,6 +27,7 @@ from peers import ALL_BYTES, NAME, EsxiVm, TelnetClient, connected_clone, connec
 
 CLIENT = os.environ.get("VSPC_CLIENT", "build/vspc-client")
 PENDING_MAX = 256 * 1024  # bytes that are kept for a VM
+STREAMS_MAX = 16  # that wait to be logged, of a VM
 STOPPED_SEC = 10
 LOG_EVERY_SEC = 10  # what fails again and again
 SILENCE_SEC = 1  # after which a line that is not ended is an entry
@@ -377,6 +378,24 @@ class StoppedJournal(JournalCase):
         for i in range(20):
             self.flood(vm, 65536, i * 1000)
             wait_for(lambda i=i: content(folder, vm).count(b"\n") == (i + 1) * 819, "the file to have it all")
+
+    def test_files_are_written_though_the_journal_takes_nothing_of_a_vm_that_comes_and_goes(self):
+        """Each time is a stream of its own, of which only so many wait for the journal."""
+        journal = self.journal()
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        vspcd = self.start(logger_env={"LOGS_DIRECTORY": folder}, console_log={"Files": "yes"})
+        vm = connected_vm(vspcd)
+        journal.signal(signal.SIGSTOP)
+        for i in range(20):  # until vspc-logger waits for the journal
+            self.flood(vm, 65536, i * 1000)
+            wait_for(lambda i=i: content(folder, vm).count(b"\n") == (i + 1) * 819, "the file to have it all")
+        for i in range(STREAMS_MAX + 2):
+            since = len(vspcd.log)
+            vm.close()
+            vspcd.wait_logged("its connection from .* has ended", since)
+            vm = connected_vm(vspcd, vm.name, digits=vm.digits)
+            vm.send(b"again %d\n" % i)
+            wait_for(lambda i=i: content(folder, vm).endswith(b"again %d\n" % i), "the file to have it")
 
 
 class FilesCase(LogCase):
