@@ -195,11 +195,13 @@ static void on_disconnected(LoggedConsole *record) {
         record_settle(record);
 }
 
-/* What has not been logged yet outlives the console. */
+/* What has not been logged yet outlives the console. Other observers still ask how much it has said. */
 static void on_removed(ConsoleLog *l, LoggedConsole *record) {
         Console *console = record->console;
 
         record->ring = TAKE(console->ring, (Ring){});
+        console->ring.end = record->ring.end;
+        ring_drop(&record->ring, record->ring.end);
         record->console = NULL;
         console->logged = NULL;
         for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)

@@ -12,9 +12,10 @@ import struct
 import tempfile
 import time
 
-from harness import PATIENCE_SEC, main, wait_for
+from harness import PATIENCE_SEC, SANITIZED, main, wait_for
 from log_cases import JournalCase, content, enter_namespace, path
 from peers import TelnetClient, connected_vm
+from varlink_peer import Caller
 
 KILLS = 100
 LAG_MAX = 256 * 1024  # bytes that are kept for a VM
@@ -183,6 +184,43 @@ class Ended(LoggerCase):
         self.logger.signal(signal.SIGCONT)
         journal.wait_lines(vm, ["last words"])
         self.wait_file(vm, b"last words\n")
+
+    def forget_unlogged(self, vspcd, vm):
+        since = len(vspcd.log)
+        vm.close()
+        vspcd.wait_logged(rf"VM {vm.name} .*: has been gone for VMExpireSec=, forgetting it", since)
+
+    def test_whoever_is_told_that_it_is_forgotten_is_told_how_much_it_has_said(self):
+        self.journal()
+        vspcd = self.start(VMExpireSec="10ms")
+        monitor = Caller(vspcd)
+        monitor.monitor()
+        vm = connected_vm(vspcd)
+        vm.send(b"begin\n")
+        self.wait_file(vm, b"begin\n")
+        self.logger.signal(signal.SIGSTOP)
+        vm.send(b"last words\n")
+        self.forget_unlogged(vspcd, vm)
+        for name in ("added", "connected", "disconnected"):
+            monitor.wait_event(name)
+        self.assertEqual(monitor.wait_event("removed")["vm"]["bytesReceived"], len(b"begin\nlast words\n"))
+        self.logger.signal(signal.SIGCONT)
+
+    def test_of_a_vm_that_is_forgotten_only_what_is_not_logged_is_kept(self):
+        self.journal()
+        vspcd = self.start(VMExpireSec="10ms", ScrollbackSize="16M")
+        other = connected_vm(vspcd)
+        other.send(b"begin\n")
+        self.wait_file(other, b"begin\n")
+        self.logger.signal(signal.SIGSTOP)
+        before = vspcd.rss()
+        for i in range(4):
+            vm = connected_vm(vspcd, f"vm{i}")
+            vm.send(bytes(16 << 20))
+            self.forget_unlogged(vspcd, vm)
+        if not SANITIZED:
+            self.assertLess(vspcd.rss() - before, 32 << 20)
+        self.logger.signal(signal.SIGCONT)
 
 
 class Protocol(LoggerCase):
