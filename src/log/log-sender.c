@@ -18,6 +18,9 @@
 /* Messages that are sent before the loop comes round again */
 #define MESSAGES_MAX 8U
 
+/* Messages that can be unread when vspc-logger has ended. The socket's buffer has room for fewer. */
+#define LAST_MESSAGES_MAX 512U
+
 struct LogSender {
         Helper helper;
         LogKind kind;
@@ -124,13 +127,13 @@ static int sender_read(LogSender *s) {
         return r < 0 ? r : 1;
 }
 
-/* When vspc-logger ends with something unread, that it has ended is told first, and then what it has said before. */
+/* When vspc-logger ends with something unread, that it has ended is told first, and then what it has said before. Returns: as
+ * sender_read(); 1 if it goes on talking. */
 static int sender_read_last(LogSender *s) {
-        int r;
+        int r = 1;
 
-        do
+        for (unsigned i = 0; i < LAST_MESSAGES_MAX && r > 0; i++)
                 r = sender_read(s);
-        while (r > 0);
 
         return r;
 }

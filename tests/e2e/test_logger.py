@@ -10,9 +10,10 @@ import signal
 import socket
 import struct
 import tempfile
+import threading
 import time
 
-from harness import PATIENCE_SEC, SANITIZED, main, wait_for
+from harness import PATIENCE_SEC, SANITIZED, TestCase, main, wait_for
 from log_cases import JournalCase, content, enter_namespace, path
 from peers import TelnetClient, connected_vm
 from varlink_peer import Caller
@@ -376,6 +377,58 @@ class Protocol(LoggerCase):
         peer.connect(self.socket_path)
         peer.sendall(self.record(HELLO, value=VERSION + 1))
         self.assertEqual(peer.recv(1000), b"")
+
+
+class Impostor(TestCase):
+    """The test plays vspc-logger. Whoever has broken that can say what he likes, too."""
+
+    def setUp(self):
+        super().setUp()
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-e2e-logger-")), "logger.socket")
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(self.listener.close)
+        self.listener.settimeout(PATIENCE_SEC)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.environment = {"VSPC_LOGGER_SOCKET": path}
+
+    def accept(self):
+        """Returns: the connection of vspcd's, once each has greeted the other."""
+        peer = self.listener.accept()[0]
+        self.addCleanup(peer.close)
+        peer.settimeout(PATIENCE_SEC)
+        self.assertEqual(HEADER.unpack_from(peer.recv(1000))[1], HELLO)
+        peer.sendall(HEADER.pack(HEADER.size, HELLO, VERSION, 0, 0, 0))
+        return peer
+
+    def test_one_that_hears_nothing_and_will_not_stop_talking_keeps_nobody(self):
+        vspcd = self.start(env=self.environment, console_log={"Journal": "yes"})
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        vm.send(b"begin\n")
+        peer = self.accept()
+        acks = 1100 * (HEADER.pack(HEADER.size + 24, ACK, 0, 1 << 63, 0, 0) + bytes(24))  # of what there has never been
+
+        def talk():
+            try:
+                while True:
+                    peer.sendall(acks)
+            except OSError:
+                pass
+
+        peer.shutdown(socket.SHUT_RD)
+        talkers = [threading.Thread(target=talk) for _ in range(8)]
+        for talker in talkers:
+            talker.start()
+        vm.send(b"end\n")
+        client.wait_data(b"end\n")
+        for i in range(20):
+            vm.send(b"again %d\n" % i)
+            client.wait_data(b"again %d\n" % i)
+        vspcd.signal(signal.SIGTERM)
+        self.assertEqual(vspcd.wait_exit(), 0)
+        for talker in talkers:
+            talker.join()
 
 
 if __name__ == "__main__":
