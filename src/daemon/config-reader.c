@@ -119,7 +119,7 @@ static int on_finished(_unused_ sd_event_source *source, int fd, _unused_ uint32
         ConfigReader *r = userdata;
         eventfd_t n;
 
-        if (eventfd_read(fd, &n) < 0 || !r->busy) /* the one before was too late */
+        if (eventfd_read(fd, &n) < 0 || !r->busy) /* it was taken at its deadline */
                 return 0;
 
         if (!r->job) {
@@ -175,8 +175,12 @@ static int reader_start_job(ConfigReader *r, const Config *before) {
 }
 
 void config_reader_begin(ConfigReader *r, const Config *before) {
+        eventfd_t n;
+
         assert(!r->busy);
 
+        /* The one before may have ended together with its deadline. It cannot write any more. */
+        (void) eventfd_read(r->finished_fd, &n);
         r->busy = true;
         r->error = reader_start_job(r, before);
         if (r->error < 0)

@@ -2,6 +2,7 @@
 
 /* A configuration that is read in a thread, and files that do not answer. */
 
+#include <poll.h>
 #include <pthread.h>
 
 #include "harness.h"
@@ -153,6 +154,40 @@ static void test_a_reading_that_takes_too_long_has_failed_and_the_next_is_anothe
         assert_string_equal(f.problem, "there is something");
 }
 
+/* Ends the reading while the loop is busy, its deadline having come in the same round. */
+static int on_busy(_unused_ sd_event_source *source, _unused_ void *userdata) {
+        struct pollfd finished = {.fd = sd_event_get_fd(f.event), .events = POLLIN};
+
+        set_held(false);
+        return poll(&finished, 1, -1) == 1 ? 0 : -errno;
+}
+
+static void test_one_that_ends_at_the_last_moment_does_not_end_the_next(_unused_ void **state) {
+        sd_event_source *busy = NULL;
+
+        start("vspc.conf", USEC_PER_SEC);
+        set_held(true);
+        begin();
+        usec_t deadline = now_monotonic() + USEC_PER_SEC;
+        wait_reading(1);
+        while (now_monotonic() <= deadline)
+                (void) poll(NULL, 0, 10);
+
+        assert_int_equal(sd_event_add_defer(f.event, &busy, on_busy, NULL), 0);
+        assert_int_equal(sd_event_source_set_priority(busy, SD_EVENT_PRIORITY_IMPORTANT), 0);
+        wait_read();
+        sd_event_source_unref(busy);
+        assert_int_equal(f.result, 0);
+
+        set_held(true);
+        begin();
+        wait_reading(1);
+        assert_true(sd_event_run(f.event, 0) >= 0); /* what the one before has left behind */
+        set_held(false);
+        wait_read();
+        assert_string_equal(f.problem, "there is something");
+}
+
 static void test_only_so_many_may_hang(_unused_ void **state) {
         start("vspc.conf", SHORT_USEC);
         set_held(true);
@@ -184,6 +219,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_the_end_does_not_wait_for_a_reading, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_reading_that_takes_too_long_has_failed_and_the_next_is_another, setup,
                                                 teardown),
+                cmocka_unit_test_setup_teardown(test_one_that_ends_at_the_last_moment_does_not_end_the_next, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_only_so_many_may_hang, setup, teardown),
         };
 
