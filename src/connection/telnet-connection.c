@@ -317,7 +317,7 @@ int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n) {
         return r == 0 ? telnet_connection_verdict(t, keep_subnegotiation(t, subnegotiation)) : r;
 }
 
-int telnet_connection_settle(TelnetConnection *t) {
+int telnet_connection_complete(TelnetConnection *t) {
         return telnet_session_complete(&t->session, &t->stream.out);
 }
 
@@ -338,7 +338,7 @@ int telnet_connection_flush(TelnetConnection *t) {
 }
 
 static ssize_t end_sequence(TelnetConnection *t, size_t used) {
-        int r = telnet_connection_settle(t);
+        int r = telnet_connection_complete(t);
 
         return r < 0 ? r : (ssize_t) used;
 }

@@ -148,9 +148,9 @@ int telnet_connection_offer(TelnetConnection *t);
 /* Answers a negotiation. Returns: 0 or a negative errno. */
 int telnet_connection_negotiate(TelnetConnection *t, const TelnetEvent *event, TelnetAnswer *ret);
 
-/* What has been begun of a sequence is ended, so that something may be appended to the queue. Returns: 0 or a negative
- * errno. */
-int telnet_connection_settle(TelnetConnection *t);
+/* Completes a sequence of which only the beginning is queued, so that something else may be appended to the queue. Returns: 0
+ * or a negative errno. */
+int telnet_connection_complete(TelnetConnection *t);
 
 /* Queues a command: IAC, then the @n bytes of @command. Returns: 0 or a negative errno. */
 int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n);

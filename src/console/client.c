@@ -82,7 +82,7 @@ static void client_notice(Client *c, const char *format, ...) {
                 n = text_cut(text, sizeof text - 5);
         n = (size_t) (stpcpy(text + n, "]\r\n") - text);
 
-        if (telnet_connection_settle(&c->telnet) < 0 ||
+        if (telnet_connection_complete(&c->telnet) < 0 ||
             buffer_append(&c->telnet.stream.out, text, n) < 0)
                 client_close(c, CLIENT_E_DEAF);
 }

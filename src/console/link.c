@@ -272,7 +272,7 @@ static void link_say_goodbye(Link *l) {
         }
 
         if (told) {
-                (void) telnet_connection_settle(&l->telnet);
+                (void) telnet_connection_complete(&l->telnet);
                 (void) buffer_append(&l->telnet.stream.out, told, strlen(told));
         }
 
@@ -349,7 +349,7 @@ static int link_data(TelnetConnection *t, uint8_t *data, size_t n) {
 }
 
 int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
-        int r = telnet_connection_settle(&l->telnet);
+        int r = telnet_connection_complete(&l->telnet);
 
         return r < 0 ? r : vmware_put(&l->telnet.stream.out, code, data, n);
 }
@@ -390,7 +390,7 @@ static int link_begins(TelnetConnection *t, bool like_tls) {
 }
 
 static int link_put_authentication(Link *l, AuthenticationMessage message) {
-        int r = telnet_connection_settle(&l->telnet);
+        int r = telnet_connection_complete(&l->telnet);
 
         return r < 0 ? r : authentication_put(&l->telnet.stream.out, message);
 }
@@ -468,7 +468,7 @@ static int link_handle_com_port(Link *l, const TelnetEvent *event) {
         char before[COM_PORT_TEXT_MAX], text[COM_PORT_TEXT_MAX];
 
         com_port_format(&l->com_port, before);
-        int r = telnet_connection_settle(&l->telnet);
+        int r = telnet_connection_complete(&l->telnet);
         if (r >= 0)
                 r = com_port_handle(&l->com_port, event, &l->telnet.stream.out);
         if (r < 0 || streq(com_port_format(&l->com_port, text), before))

@@ -71,7 +71,7 @@ static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
 }
 
 int esxi_link_put(EsxiLink *link, VMwareCode code, const void *data, size_t n) {
-        int r = telnet_connection_settle(&link->telnet);
+        int r = telnet_connection_complete(&link->telnet);
         if (r < 0)
                 return r;
 

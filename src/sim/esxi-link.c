@@ -225,7 +225,7 @@ int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
 
         if (!link->uart_set && telnet_option_enabled(&link->telnet.session.options, TELNET_US, TELNET_COM_PORT)) {
                 link->uart_set = true;
-                int r = telnet_connection_settle(&link->telnet);
+                int r = telnet_connection_complete(&link->telnet);
                 if (r >= 0)
                         r = esxi_link_put_uart(link);
                 if (r < 0)
@@ -240,7 +240,7 @@ bool esxi_link_drained(EsxiLink *link) {
                 return true;
 
         /* No byte must be owed on this connection when the next byte is sent on another one. */
-        if (telnet_connection_settle(&link->telnet) < 0)
+        if (telnet_connection_complete(&link->telnet) < 0)
                 return false;
 
         esxi_link_flush(link);
@@ -261,7 +261,7 @@ void esxi_link_part(EsxiLink *link) {
 
         timeout_stop(&link->timeout);
         link->parting = true;
-        (void) telnet_connection_settle(&link->telnet);
+        (void) telnet_connection_complete(&link->telnet);
         esxi_link_resume(link);
         esxi_link_flush(link);
 }

@@ -225,7 +225,7 @@ void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n) {
 
         /* Send the byte that telnet requires after a CR at the end now, and not with the next input. */
         if (r >= 0)
-                r = telnet_connection_settle(&g->telnet);
+                r = telnet_connection_complete(&g->telnet);
         queued(g, r);
 }
 
