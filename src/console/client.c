@@ -52,7 +52,10 @@ void client_close(Client *c, ClientVerdict verdict) {
         charge_close(&c->waiting);
         if (verdict == CLIENT_E_RECLAIMED)
                 charge_close(&c->connection);
-        if (verdict == CLIENT_E_RECLAIMED || verdict == CLIENT_E_ENDED || verdict == CLIENT_E_DEAD || verdict == CLIENT_E_BROKEN) /* its descriptor is free at once */
+
+        /* Where there is nobody left to be told anything, its descriptor is free at once. */
+        bool alone = verdict == CLIENT_E_ENDED || verdict == CLIENT_E_DEAD || verdict == CLIENT_E_BROKEN;
+        if (alone || verdict == CLIENT_E_RECLAIMED)
                 telnet_connection_close(&c->telnet);
         else
                 telnet_connection_stop(&c->telnet);
@@ -504,12 +507,45 @@ static void client_tell_clash(Client *c) {
         client_notice(c, "%s", clash ?: "this console is no longer shared with another VM");
 }
 
-static bool client_needs_telling(const Client *c) {
-        return c->telnet.mode == TELNET_MODE_TELNET &&
-               (c->shown_connected != c->console->connected || c->shown_clash != c->console->clash);
+/* Tells it what has changed at its console since it was told last. Returns: false if nothing has. */
+static bool client_tell_news(Client *c) {
+        if (c->telnet.mode != TELNET_MODE_TELNET)
+                return false;
+
+        if (c->shown_connected != c->console->connected)
+                client_tell_connected(c);
+        else if (c->shown_clash != c->console->clash)
+                client_tell_clash(c);
+        else
+                return false;
+
+        return true;
 }
 
-/* Returns: false if there is nothing more that could be done now. */
+/* Sends the next piece of output, from the replay or from where the cursor is. Returns: false if it has been closed. */
+static bool client_send_output(Client *c) {
+        bool replaying = client_is_replaying(c);
+        size_t left_out = 0;
+        ssize_t n = replaying ? client_send_replay(c, &left_out) : client_send_some(c);
+        if (n < 0) {
+                client_fail(c, (int) n);
+                return false;
+        }
+
+        if (n > 0)
+                client_break_vm_silence(c);
+        c->got_output = true;
+        c->n_sent += (uint64_t) n - left_out;
+        concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
+        ring_move(&c->console->ring, &c->cursor, c->cursor.position + (uint64_t) n);
+
+        /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
+        if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
+                stream_yield(&c->telnet.stream);
+        return true;
+}
+
+/* Sends what is queued, then one thing more. Returns: false if nothing more can be sent now. */
 static bool client_send_next(Client *c) {
         Ring *ring = &c->console->ring;
 
@@ -545,36 +581,7 @@ static bool client_send_next(Client *c) {
         if (telnet_detection_is_under_way(&c->telnet))
                 return false;
 
-        if (c->cursor.position == ring->end) {
-                if (!client_needs_telling(c))
-                        return false;
-
-                if (c->shown_connected != c->console->connected)
-                        client_tell_connected(c);
-                else
-                        client_tell_clash(c);
-                return true;
-        }
-
-        bool replaying = client_is_replaying(c);
-        size_t left_out = 0;
-        ssize_t n = replaying ? client_send_replay(c, &left_out) : client_send_some(c);
-        if (n < 0) {
-                client_fail(c, (int) n);
-                return false;
-        }
-
-        if (n > 0)
-                client_break_vm_silence(c);
-        c->got_output = true;
-        c->n_sent += (uint64_t) n - left_out;
-        concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
-        ring_move(ring, &c->cursor, c->cursor.position + (uint64_t) n);
-
-        /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
-        if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
-                stream_yield(&c->telnet.stream);
-        return true;
+        return c->cursor.position == ring->end ? client_tell_news(c) : client_send_output(c);
 }
 
 void client_flush(Client *c) {

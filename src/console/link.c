@@ -167,7 +167,9 @@ void link_close(Link *l, LinkVerdict verdict) {
                 buffer_clear(&l->pending);
                 charge_close(&l->charge);
         }
-        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED || verdict == LINK_E_BROKEN) /* its descriptor is free at once */
+
+        /* Where there is nobody left to be told anything, its descriptor is free at once. */
+        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED || verdict == LINK_E_BROKEN)
                 telnet_connection_close(&l->telnet);
         else
                 telnet_connection_stop(&l->telnet);
