@@ -73,9 +73,9 @@ void console_settle_clash(Console *c) {
 
         c->clash = !c->clash;
         if (c->clash)
-                console_log_said(c, LOG_WARNING, VSPC_MESSAGE_VM_SAME_UUID, NULL, "%s", console_describe_clash(c, text));
+                console_log_limited(c, LOG_WARNING, VSPC_MESSAGE_VM_SAME_UUID, NULL, "%s", console_describe_clash(c, text));
         else
-                console_log_said(c, LOG_INFO, NULL, NULL, "no longer shares its console with another VM");
+                console_log_limited(c, LOG_INFO, NULL, NULL, "no longer shares its console with another VM");
 
         console_has_news(c);
 }

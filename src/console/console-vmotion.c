@@ -116,8 +116,8 @@ static void vmotion_peer_wins(VMotion *v) {
 static void vmotion_source_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
-        console_log_said(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->peer, "stays on %s: %s",
-                         v->source->peer, why);
+        console_log_limited(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->peer, "stays on %s: %s",
+                            v->source->peer, why);
         vmotion_end(v, v->source);
         vmotion_report(console, CONSOLE_VMOTION_ABORTED);
 }
@@ -141,15 +141,15 @@ static void vmotion_hand_back(VMotion *v) {
         Console *console = v->console;
         Link *source = v->source;
 
-        console_log_said(console, LOG_NOTICE, VSPC_MESSAGE_VMOTION_OVERDUE, source->peer,
-                         "its vMotion takes longer than VMotionTimeoutSec=: until a target completes it, what is typed "
-                         "goes to %s again", source->peer);
+        console_log_limited(console, LOG_NOTICE, VSPC_MESSAGE_VMOTION_OVERDUE, source->peer,
+                            "its vMotion takes longer than VMotionTimeoutSec=: until a target completes it, what is typed "
+                            "goes to %s again", source->peer);
         source->input_limit = INPUT_NO_MARK;
         console_has_news(console);
 }
 
 static int vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const char *why) {
-        link_log_said(l, LOG_NOTICE, VSPC_MESSAGE_VMOTION_REFUSED, "vMotion refused: %s", why);
+        link_log_limited(l, LOG_NOTICE, VSPC_MESSAGE_VMOTION_REFUSED, "vMotion refused: %s", why);
         return link_put(l, VMWARE_VMOTION_NOTNOW, sequence, n);
 }
 
@@ -223,8 +223,8 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                 console_add_vmotion(console, v);
         }
 
-        console_log_said(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
-                         source->peer);
+        console_log_limited(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
+                            source->peer);
 
         VMotionAction action = vmotion_step(&v->record.state, VMOTION_ON_BEGIN);
         if (action == VMOTION_RESTART)
@@ -264,8 +264,8 @@ int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         VMotionAction action = v ? vmotion_step(&v->record.state, VMOTION_ON_PEER) : VMOTION_IGNORE;
 
         if (action == VMOTION_IGNORE) {
-                link_log_said(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
-                              "names an unknown vMotion, or has the wrong secret");
+                link_log_limited(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
+                                 "names an unknown vMotion, or has the wrong secret");
                 return target->state == LINK_HANDSHAKE ? LINK_E_NO_VMOTION : 0;
         }
 

@@ -47,10 +47,10 @@ void console_log(const Console *c, int level, const char *message_id, const char
                  (int) text_fit(c->id, LOG_LABEL_MAX), c->id, message);
 }
 
-bool console_may_log_said(Console *c) {
+bool console_may_log(Console *c) {
         unsigned n_left_out;
 
-        if (!log_burst_pass(&c->said, concentrator_now(c->concentrator), &n_left_out))
+        if (!log_burst_pass(&c->log_limit, concentrator_now(c->concentrator), &n_left_out))
                 return false;
         if (n_left_out > 0)
                 console_log(c, LOG_NOTICE, NULL, NULL, "%u log lines about this VM suppressed", n_left_out);
@@ -311,7 +311,7 @@ int console_rename(Console *c, const char *name) {
                 return 0;
         }
 
-        console_log_said(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
+        console_log_limited(c, LOG_INFO, VSPC_MESSAGE_VM_RENAMED, NULL, "is now called %s", label);
         if (!c->former_name)
                 c->former_name = TAKE_PTR(c->name);
         free(c->name);

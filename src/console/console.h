@@ -77,7 +77,7 @@ struct Console {
         char *absent_host; /* where that connection was from; NULL: the timeout does not run, or there was no memory */
         ConsoleCharge *typed; /* input that waits in its ring (console-input.c) */
         ConsoleCharge *lag;   /* output that the ring keeps for clients that lag (console-lag.c) */
-        RateLimit said; /* what is logged of what its VM's host says and can say without end */
+        RateLimit log_limit;  /* of console_log_limited() */
         LoggedConsole *logged; /* ConsoleLog's, of what it says; NULL: none */
 
         /* What has changed since it was settled, see console_changed() */
@@ -275,11 +275,11 @@ void console_log(const Console *c, int level, const char *message_id, const char
 
 /* The same for what a VM's host can cause again and again on one connection: lines beyond a limit are left out, or else
  * one VM could fill the log's queue, and lines about other VMs would be dropped. */
-#define console_log_said(c, ...)                                                                            \
+#define console_log_limited(c, ...)                                                                         \
         do {                                                                                                \
-                if (console_may_log_said(c))                                                                \
+                if (console_may_log(c))                                                                     \
                         console_log(c, __VA_ARGS__);                                                        \
         } while (false)
 
 /* Whether another such line is within the limit. If it is, it counts as logged. */
-bool console_may_log_said(Console *c);
+bool console_may_log(Console *c);

@@ -16,7 +16,7 @@ static bool link_is_muted(const Link *l) {
 
 static void link_log_lost_input(Link *l, uint64_t n) {
         if (n > 0)
-                link_log_said(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->peer, n);
+                link_log_limited(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->peer, n);
 }
 
 /* Clients have not waited for it, and it has fallen out of the ring. */

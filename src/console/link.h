@@ -168,10 +168,10 @@ bool link_is_same_port(const Link *a, const Link *b);
 /* Logs about this connection: as its console's where it has one, else with the peer alone. */
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
 
-/* The same for what its host can cause again and again, see console_log_said(). */
-#define link_log_said(l, level, ...)                                                                        \
+/* The same for what its host can cause again and again, see console_log_limited(). */
+#define link_log_limited(l, level, ...)                                                                     \
         do {                                                                                                \
-                if (log_is_wanted(level) && (!(l)->console || console_may_log_said((l)->console)))          \
+                if (log_is_wanted(level) && (!(l)->console || console_may_log((l)->console)))               \
                         link_log(l, level, __VA_ARGS__);                                                    \
         } while (false)
 
