@@ -47,9 +47,9 @@ typedef enum TelnetWants {
 typedef enum TelnetTimeout { TELNET_TIMEOUT_DETECTION, TELNET_TIMEOUT_BINARY, TELNET_TIMEOUT_SILENCE } TelnetTimeout;
 
 /*
- * What an owner is told, and asked. Handlers that return an int return 0; or a verdict, or a negative errno if something of ours
- * has failed: then no more is taken in, and closed() is called. They may stop or close the connection, but not free it.
- * Whatever has been read or has elapsed, received() or closed() is the last that is called.
+ * The owner's handlers. Those that return an int return 0, a verdict, or a negative errno if something of ours has failed. After
+ * a verdict or an errno the rest of what has been read is dropped, and closed() is called. Handlers may stop or close the
+ * connection, but not free it. After each read and each timeout the last call is received() or closed().
  */
 typedef struct TelnetHandler {
         TelnetLineEnd line_end;
@@ -58,23 +58,23 @@ typedef struct TelnetHandler {
 
         size_t (*space)(TelnetConnection *t); /* bytes of data that may come now */
         int (*data)(TelnetConnection *t, uint8_t *data, size_t n); /* @data may be changed in place */
-        void (*received)(TelnetConnection *t, size_t n); /* @n bytes have been taken in; 0: none, or they were TLS's */
+        void (*received)(TelnetConnection *t, size_t n); /* @n bytes have been handled; 0: none, or they were TLS's */
         void (*closed)(TelnetConnection *t, int verdict); /* it is to be closed */
         void (*writable)(TelnetConnection *t); /* more can be sent, or it has failed */
 
-        /* NULL: commands and subnegotiations are ignored, negotiations answered by telnet_connection_negotiate(). A break is a
-         * TELNET_BRK whether the peer speaks telnet or not. */
+        /* May be NULL: then commands and subnegotiations are ignored, and negotiations are answered by
+         * telnet_connection_negotiate(). A break is the command TELNET_BRK, also from a peer that does not speak telnet. */
         int (*command)(TelnetConnection *t, uint8_t command);
         int (*negotiation)(TelnetConnection *t, const TelnetEvent *event);
         int (*subnegotiation)(TelnetConnection *t, const TelnetEvent *event);
 
-        /* NULL: never mind. The first byte of a plain connection has come; while nothing is wanted, the peer has sent all that it
-         * will. */
+        /* May be NULL. begins(): the first byte of a plain connection has come. hung_up(): while nothing is read, the peer has
+         * ended its sending side. */
         int (*begins)(TelnetConnection *t, bool like_tls);
         void (*hung_up)(TelnetConnection *t);
 
-        /* With a TelnetDetection only. It is known now what the peer speaks. A whole read of one that speaks telnet, before it is
-         * taken apart: whether the owner has taken it. */
+        /* Only with a TelnetDetection. detected(): it is known now what the peer speaks. takes_whole(): may be NULL; a whole read
+         * from a peer that speaks telnet. Returns: whether the owner has handled it, so that it is not decoded. */
         TimeoutQueue *(*timeouts)(TelnetConnection *t, TelnetTimeout timeout);
         void (*detected)(TelnetConnection *t);
         bool (*takes_whole)(TelnetConnection *t, const uint8_t *data, size_t n);
@@ -91,7 +91,7 @@ struct TelnetConnection {
         int error;         /* a negative errno, of TELNET_E_BROKEN and TELNET_E_FAILED */
         uint8_t mode;      /* TelnetMode */
         uint8_t wants;     /* TelnetWants */
-        bool peeks;        /* begins() is to be called before anything is read, and again as long as it sets this again */
+        bool peeks;        /* begins() is to be called before anything is read; if it sets this again, once more */
         bool begun;        /* something has been read, or at least seen */
         bool ended;        /* all that the peer has sent has been read */
         bool mute;         /* it gets no answers */
@@ -123,8 +123,8 @@ int telnet_connection_start_tls(TelnetConnection *t, TlsContext *context, const 
 /* Bytes of memory that it takes, about, beside its own and those of the stream's queue. */
 size_t telnet_connection_size(const TelnetConnection *t);
 
-/* No handler is called any more, whatever happens to the connection, which is still open, unless it is in TLS's handshake:
- * then there is nothing to be said to the peer any more. */
+/* No handler is called any more. The connection stays open, so that something can still be sent; during TLS's handshake it is
+ * closed. */
 void telnet_connection_stop(TelnetConnection *t);
 
 /* Closes the stream, unless it has been, and frees what telnet has taken. */
@@ -133,13 +133,13 @@ void telnet_connection_close(TelnetConnection *t);
 /* Reads from now on, or not. To begin with, data is wanted. */
 void telnet_connection_want(TelnetConnection *t, TelnetWants wants);
 
-/* Reads what there is, not waiting for the loop. */
+/* Reads what there is now, without waiting for the loop. */
 void telnet_connection_read(TelnetConnection *t);
 
-/* Takes in what has been read, as if it had just come. Returns: 0 or a verdict. */
+/* Decodes @data as if it had just been read, and calls the handlers. Returns: 0 or a verdict. */
 int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n);
 
-/* What @r means, which something of ours has returned: 0, a verdict, or a negative errno. Returns: 0 or a verdict. */
+/* Makes a verdict of @r, which is 0, a verdict, or a negative errno. Returns: 0 or a verdict. */
 int telnet_connection_verdict(TelnetConnection *t, int r);
 
 /* Queues our offers. Returns: 0 or a negative errno. */

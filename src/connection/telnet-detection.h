@@ -33,23 +33,28 @@ struct TelnetDetection {
 /* Bytes that are kept in all */
 #define TELNET_UNREAD_MAX 4096U
 
-/* To begin with, what the peer speaks is known. begin(): it is found out. */
+/* Gives the connection a detection, which does nothing until begin() is called: what the peer speaks counts as known. */
 void telnet_detection_init(TelnetConnection *t, TelnetDetection *d);
 void telnet_detection_begin(TelnetConnection *t);
 
 /* Whether what the peer speaks, or in which encoding it reads, is still to be found out. */
 bool telnet_detection_is_under_way(const TelnetConnection *t);
 
-/* Takes in what has been read. @cut: there may be more of it. end(): all has been read. This and the two that follow return 0, a
- * verdict, or a negative errno. */
+/* take(), end(), keep() and deliver() return 0, a verdict, or a negative errno. */
+
+/* Handles what has been read. @cut: the read was as long as it could be, so there may be more of the same. */
 int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut);
+
+/* The peer has ended its sending side, and everything has been read. */
 int telnet_detection_end(TelnetConnection *t);
 
-/* Keeps what the peer has sent before, to be delivered. */
+/* Keeps bytes that have been read until deliver() can give them to the owner. */
 int telnet_detection_keep(TelnetConnection *t, const void *data, size_t n);
 
-/* Gives the owner what was kept for want of space, as far as there is space now. waiting(): bytes of it */
+/* Gives the owner what was kept because the owner had no space, as far as it has space now. */
 int telnet_detection_deliver(TelnetConnection *t);
+
+/* How many bytes wait for space. forget(): drops them. */
 size_t telnet_detection_waiting(const TelnetConnection *t);
 void telnet_detection_forget(TelnetConnection *t);
 
@@ -59,11 +64,12 @@ size_t telnet_detection_space(TelnetConnection *t);
 /* Whether more has to be read to know what the peer speaks. */
 bool telnet_detection_needs_more(const TelnetConnection *t);
 
-/* The connection is read again, or not any more; the peer has answered an offer; the connection is closed. */
+/* Called by TelnetConnection. watch(): @reading has changed. negotiated(): the peer has answered an offer. */
 void telnet_detection_watch(TelnetConnection *t, bool reading);
 void telnet_detection_negotiated(TelnetConnection *t);
 void telnet_detection_stop(TelnetConnection *t);
 
+/* Handlers of TELNET_TIMEOUT_DETECTION, TELNET_TIMEOUT_BINARY and TELNET_TIMEOUT_SILENCE */
 void telnet_detection_elapsed(Timeout *t);
 void telnet_detection_binary_elapsed(Timeout *t);
 void telnet_detection_silence_elapsed(Timeout *t);
