@@ -174,7 +174,7 @@ void metrics_collect(Concentrator *c, unsigned n_admin, uint64_t ret[static METR
         const Account *a = concentrator_account(c);
         const uint64_t values[] = {
 #define METRIC(key, bus, family, type, unit, help, value) value,
-#include "console/metric-list.h"
+#include "metric-list.h"
         };
 
         static_assert(ELEMENTSOF(values) == METRICS_N, "each metric has a value");

@@ -4,12 +4,13 @@
 #include "console/concentrator.h"
 #include "console/client.h"
 #include "json-writer.h"
+#include "metric.h"
 
 /*
  * VmProperty: something that is told about a VM. A table declares each property once, for Varlink and for D-Bus: its names,
  * its types, its value, and the events after which it may have changed.
  *
- * Metrics are declared in console/metric-list.h; their values are collected here.
+ * The values of metrics are collected here, too.
  */
 
 /* What a getter fills in: the text of a property of type "s", the number of another one. */

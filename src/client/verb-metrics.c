@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "console/metrics.h"
+#include "admin/metric.h"
 #include "verbs.h"
 
 /*

@@ -22,22 +22,3 @@ typedef struct Metrics {
         uint64_t descriptor_refusals; /* connections of any kind, for want of descriptors */
         uint64_t ports_given_up;      /* to other VMs */
 } Metrics;
-
-typedef enum MetricType {
-        METRIC_GAUGE,
-        METRIC_COUNTER,
-        METRIC_TIME, /* a gauge: microseconds since 1970; in OpenMetrics seconds */
-} MetricType;
-
-/* A row of metric-list.h, but for the value */
-typedef struct Metric {
-        const char *key;    /* in Varlink */
-        const char *bus;    /* on D-Bus, or NULL */
-        const char *family; /* in OpenMetrics, without "_total" */
-        MetricType type;
-        const char *unit; /* with which its name ends, or NULL */
-        const char *help;
-} Metric;
-
-#define METRICS_N 26U
-extern const Metric metrics[METRICS_N];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "basic/macro.h"
-#include "metrics.h"
+#include "metric.h"
 
 #define METRIC(key, bus, family, type, unit, help, value) {key, bus, family, type, unit, help},
 const Metric metrics[] = {
