@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "basic/log.h"
 #include "basic/signals.h"
 #include "basic/timeout-queue.h"
 #include "basic/worker.h"
@@ -115,35 +114,30 @@ static void reader_fail(ConfigReader *r, int error, const char *why) {
         reading_done(&reading);
 }
 
+/* The reading has come to its end; or it has not, because of @error. */
+static void reader_conclude(ConfigReader *r, int error, const char *why) {
+        Job *j = r->job ? reader_end_job(r, 0) : NULL;
+
+        if (j) {
+                reader_finish(r, &j->reading);
+                job_free(j);
+        } else
+                reader_fail(r, error, why);
+}
+
+/* Where there is a job, its thread has written this with the lock held, and does nothing more before it ends. */
 static int on_finished(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
         ConfigReader *r = userdata;
         eventfd_t n;
 
-        if (eventfd_read(fd, &n) < 0 || !r->busy) /* it was taken at its deadline */
-                return 0;
-
-        if (!r->job) {
-                reader_fail(r, r->error, r->error == -EBUSY ? "earlier reloads still wait for a file or a token" : NULL);
-                return 0;
-        }
-
-        Job *j = reader_end_job(r, 0);
-        if (j) {
-                reader_finish(r, &j->reading);
-                job_free(j);
-        }
+        if (eventfd_read(fd, &n) >= 0 && r->busy) /* else it was taken at its deadline */
+                reader_conclude(r, r->error, r->error == -EBUSY ? "earlier reloads still wait for a file or a token" : NULL);
         return 0;
 }
 
+/* The thread may have come to its end at the last moment. */
 static int on_deadline(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
-        ConfigReader *r = userdata;
-
-        Job *j = r->job ? reader_end_job(r, 0) : NULL;
-        if (j) { /* at the last moment */
-                reader_finish(r, &j->reading);
-                job_free(j);
-        } else
-                reader_fail(r, -ETIMEDOUT, "a file or a token does not respond");
+        reader_conclude(userdata, -ETIMEDOUT, "a file or a token does not respond");
         return 0;
 }
 
