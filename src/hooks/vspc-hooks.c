@@ -1,57 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <getopt.h>
-#include <stdio.h>
 #include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
 #include "basic/notifier.h"
 #include "basic/signals.h"
 #include "hook-server.h"
-#include "transport/helper.h"
+#include "transport/helper-process.h"
 
-static void help(void) {
-        puts("vspc-hooks [OPTION…]\n"
-             "\n"
-             "Run hooks for vspcd. Started by systemd when vspcd connects to vspc-hooks.socket.\n"
-             "\n"
-             "  -h --help     Show this help and exit\n"
-             "     --version  Show the version and exit");
-}
-
-/* Returns: 1 to continue, 0 to exit, or a negative errno. */
-static int parse_arguments(int argc, char *argv[]) {
-        enum { OPTION_VERSION = 256 };
-        static const struct option options[] = {
-                {"help", no_argument, NULL, 'h'},
-                {"version", no_argument, NULL, OPTION_VERSION},
-                {},
-        };
-
-        switch (getopt_long(argc, argv, "h", options, NULL)) {
-
-        case 'h':
-                help();
-                return 0;
-
-        case OPTION_VERSION:
-                puts("vspc-hooks " VSPC_VERSION);
-                return 0;
-
-        case -1:
-                break;
-
-        default: /* getopt has shown a message */
-                fputs("Try \"vspc-hooks --help\".\n", stderr);
-                return -EINVAL;
-        }
-
-        if (optind < argc)
-                return log_error_errno(EINVAL, "\"%s\" is not understood: vspc-hooks takes options only",
-                                       argv[optind]);
-
-        return 1;
-}
+static const char purpose[] = "Run hooks for vspcd. Started by systemd when vspcd connects to vspc-hooks.socket.";
 
 static int on_signal(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
         hook_server_stop(userdata);
@@ -63,7 +20,7 @@ static int run(void) {
         _cleanup_(notifier_freep) Notifier *notifier = NULL;
         _cleanup_(hook_server_freep) HookServer *server = NULL;
 
-        int fd = helper_receive_socket("vspc-hooks");
+        int fd = helper_process_receive_socket("vspc-hooks");
         if (fd < 0)
                 return fd;
 
@@ -96,7 +53,7 @@ static int run(void) {
 int main(int argc, char *argv[]) {
         log_open("vspc-hooks");
 
-        int r = parse_arguments(argc, argv);
+        int r = helper_process_parse_arguments("vspc-hooks", purpose, argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 

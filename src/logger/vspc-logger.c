@@ -1,57 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <getopt.h>
-#include <stdio.h>
-
 #include "basic/log.h"
 #include "basic/notifier.h"
 #include "basic/signals.h"
 #include "logger.h"
-#include "transport/helper.h"
+#include "transport/helper-process.h"
 
-static void help(void) {
-        puts("vspc-logger [OPTION…]\n"
-             "\n"
-             "Write the output of consoles to the journal and to files, for vspcd. Started by systemd when vspcd\n"
-             "connects to vspc-logger.socket.\n"
-             "\n"
-             "  -h --help     Show this help and exit\n"
-             "     --version  Show the version and exit");
-}
-
-/* Returns: 1 to go on, 0 if all is done, a negative errno. */
-static int parse_arguments(int argc, char *argv[]) {
-        enum { OPTION_VERSION = 256 };
-        static const struct option options[] = {
-                {"help", no_argument, NULL, 'h'},
-                {"version", no_argument, NULL, OPTION_VERSION},
-                {},
-        };
-
-        switch (getopt_long(argc, argv, "h", options, NULL)) {
-
-        case 'h':
-                help();
-                return 0;
-
-        case OPTION_VERSION:
-                puts("vspc-logger " VSPC_VERSION);
-                return 0;
-
-        case -1:
-                break;
-
-        default: /* getopt has said why */
-                fputs("Try \"vspc-logger --help\".\n", stderr);
-                return -EINVAL;
-        }
-
-        if (optind < argc)
-                return log_error_errno(EINVAL, "\"%s\" is not understood: vspc-logger takes options only",
-                                       argv[optind]);
-
-        return 1;
-}
+static const char purpose[] = "Write the output of consoles to the journal and to files, for vspcd. Started by systemd when vspcd\n"
+                              "connects to vspc-logger.socket.";
 
 /* $LOGS_DIRECTORY may be several, separated by colons (systemd.exec(5)). */
 static char *logs_folder(void) {
@@ -71,7 +27,7 @@ static int run(void) {
         _cleanup_free_ char *folder = logs_folder();
         Logger *logger;
 
-        int fd = helper_receive_socket("vspc-logger");
+        int fd = helper_process_receive_socket("vspc-logger");
         if (fd < 0)
                 return fd;
 
@@ -118,7 +74,7 @@ static int run(void) {
 int main(int argc, char *argv[]) {
         log_open("vspc-logger");
 
-        int r = parse_arguments(argc, argv);
+        int r = helper_process_parse_arguments("vspc-logger", purpose, argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 

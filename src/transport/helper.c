@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 
-#include "basic/log.h"
 #include "basic/timeout-queue.h"
 #include "helper.h"
 
@@ -86,25 +83,4 @@ void helper_close(Helper *h) {
 
 void helper_back_off(Helper *h) {
         h->not_before = event_now(h->loop) + RETRY_USEC;
-}
-
-int helper_receive_socket(const char *name) {
-        int n = sd_listen_fds(1), fd = SD_LISTEN_FDS_START;
-
-        if (n < 0)
-                return log_error_errno(n, "Cannot take over the socket that systemd passes: %m");
-        if (n == 0)
-                return log_error_errno(ENOTCONN,
-                                       "%s gets its socket from systemd: use \"systemctl start %s.socket\", or "
-                                       "\"systemd-socket-activate --seqpacket -l PATH %s\" to try it out",
-                                       name, name, name);
-        if (n > 1 || sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) <= 0)
-                return log_error_errno(EINVAL,
-                                       "systemd has not passed exactly one listening socket for vspcd: use one "
-                                       "ListenSequentialPacket= with a path, and Accept=no");
-
-        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-                return log_error_errno(errno, "The socket cannot be made non-blocking: %m");
-
-        return fd;
 }

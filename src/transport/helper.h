@@ -39,7 +39,3 @@ void helper_close(Helper *h);
 
 /* The helper does not work: waits five seconds before the next connection. */
 void helper_back_off(Helper *h);
-
-/* For helper processes: takes over the listening socket from systemd. @name: the program, for messages. Returns: the descriptor,
- * or a negative errno, which has been logged. */
-int helper_receive_socket(const char *name);
