@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <inttypes.h>
 #include <sys/random.h>
 #include <utlist.h>
 
 #include "basic/log.h"
-#include "basic/text.h"
 #include "console-log.h"
 #include "console/console.h"
 #include "log-sender.h"
@@ -125,7 +123,7 @@ static void record_end(LoggedConsole *record) {
         for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
                 if (!log_reader_is_idle(&record->readers[kind])) {
                         log_reader_end(&record->readers[kind]);
-                        log_sender_wake(record->log->senders[kind], false);
+                        log_sender_wake(record->log->senders[kind]);
                 }
 }
 
@@ -162,7 +160,10 @@ static int record_output(LoggedConsole *record, LogKind kind, size_t n) {
                         return k;
         }
 
-        log_sender_wake(record->log->senders[kind], log_reader_output(r));
+        if (log_reader_output(r))
+                log_sender_wake_now(record->log->senders[kind]);
+        else
+                log_sender_wake(record->log->senders[kind]);
         return 0;
 }
 

@@ -68,7 +68,7 @@ static void sender_lose(LogSender *s, int error) {
         s->greeted = s->blocked = false;
         s->message.size = 0;
         log_backlog_restart(&s->backlog);
-        log_sender_wake(s, false);
+        log_sender_wake(s);
 }
 
 /* vspc-logger does its work. */
@@ -123,7 +123,7 @@ static int sender_read(LogSender *s) {
         }
 
         if (s->backlog.waiting)
-                log_sender_wake(s, false);
+                log_sender_wake(s);
         return r < 0 ? r : 1;
 }
 
@@ -198,7 +198,7 @@ static void sender_advance(LogSender *s) {
         }
 
         if (r == 0 && !s->blocked)
-                log_sender_wake(s, true);
+                log_sender_wake_now(s);
         (void) sd_event_source_set_io_events(s->helper.source, EPOLLIN | (s->blocked ? EPOLLOUT : 0));
 }
 
@@ -231,14 +231,23 @@ static int on_retry(_unused_ sd_event_source *source, _unused_ usec_t usec, void
         return 0;
 }
 
-void log_sender_wake(LogSender *s, bool urgent) {
-        if (s->blocked || (s->timer_set && (s->hurries || !urgent)))
+/* @when: 0: at once */
+static void sender_set_timer(LogSender *s, usec_t when) {
+        if (s->blocked || (s->timer_set && (s->hurries || when > 0)))
                 return;
 
         s->timer_set = true;
-        s->hurries = urgent;
-        (void) sd_event_source_set_time(s->timer, urgent ? 0 : event_now(s->helper.loop) + GATHER_USEC);
+        s->hurries = when == 0;
+        (void) sd_event_source_set_time(s->timer, when);
         (void) sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+}
+
+void log_sender_wake(LogSender *s) {
+        sender_set_timer(s, event_now(s->helper.loop) + GATHER_USEC);
+}
+
+void log_sender_wake_now(LogSender *s) {
+        sender_set_timer(s, 0);
 }
 
 bool log_sender_drain(LogSender *s, usec_t deadline) {

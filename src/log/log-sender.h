@@ -27,9 +27,10 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(LogSender *, log_sender_free);
 
 LogBacklog *log_sender_backlog(LogSender *s);
 
-/* Readers have something to send. It is sent within a few milliseconds, together with other output; if @urgent, in the next
+/* Readers have something to send. It is sent within a few milliseconds, together with other output; by wake_now() in the next
  * iteration of the loop. */
-void log_sender_wake(LogSender *s, bool urgent);
+void log_sender_wake(LogSender *s);
+void log_sender_wake_now(LogSender *s);
 
 /* After the end of the loop: sends and waits until everything is acknowledged, at most until @deadline. Returns: whether there
  * is no need to wait any longer. */
