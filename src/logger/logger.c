@@ -148,19 +148,6 @@ static int on_ended(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
         return 0;
 }
 
-static int init_condition(pthread_cond_t *condition) {
-        pthread_condattr_t attributes;
-
-        int r = pthread_condattr_init(&attributes);
-        if (r != 0)
-                return -r;
-
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        r = pthread_cond_init(condition, &attributes);
-        pthread_condattr_destroy(&attributes);
-        return -r;
-}
-
 int logger_new(sd_event *loop, int fd, const char *folder, Logger **ret) {
         Logger *l = calloc(1, sizeof(Logger));
         if (!l) {
@@ -170,11 +157,12 @@ int logger_new(sd_event *loop, int fd, const char *folder, Logger **ret) {
 
         l->listen_fd = fd;
         pthread_mutex_init(&l->lock, NULL);
+        pthread_cond_init(&l->ended, NULL);
         for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
                 pthread_mutex_init(&l->locks[kind], NULL);
         l->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-        int r = l->ended_fd < 0 ? -errno : init_condition(&l->ended);
+        int r = l->ended_fd < 0 ? -errno : 0;
         if (r >= 0)
                 r = journal_sink_new(&l->sinks[LOG_TO_JOURNAL]);
         if (r >= 0 && folder)
@@ -203,7 +191,7 @@ static bool wait_for_connections(Logger *l) {
 
         pthread_mutex_lock(&l->lock);
         while (l->n_connections > 0 && r == 0)
-                r = pthread_cond_timedwait(&l->ended, &l->lock, &until);
+                r = pthread_cond_clockwait(&l->ended, &l->lock, CLOCK_MONOTONIC, &until);
         bool ended = l->n_connections == 0;
         pthread_mutex_unlock(&l->lock);
 
