@@ -205,7 +205,8 @@ void client_lifetime_elapsed(Timeout *t) {
  * Input: from the client
  */
 
-void client_update_reading(Client *c) {
+/* Reads or pauses, as its console has it. */
+static void client_update_reading(Client *c) {
         /* What the VM does not hear anyway need not wait for it. */
         bool blocked = c->console->input_blocked && c->access != ACCESS_READ_ONLY;
         bool reading = c->verdict == 0 && !c->ended && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;

@@ -15,6 +15,7 @@
  *
  * Clients that have ended their sending side (half-closed) are in a list of their own.
  */
+
 /* Why it is closed */
 typedef enum ClientVerdict {
         CLIENT_E_ENDED = TELNET_E_ENDED, /* it has closed its connection */
@@ -38,10 +39,13 @@ typedef enum ClientVerdict {
 /* One read's worth of negotiation can be answered in full. */
 #define CLIENT_OUT_MAX (CLIENT_ANSWERS_MAX + 2 * TELNET_READ_MAX)
 
-/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. What it sent
- * before is read as its VM takes it. It is closed when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken
- * nothing, CLIENT_HALF_CLOSED_USEC after it was last read in any case, when its VM has more than CLIENT_HALF_CLOSED_MAX of them (the oldest
- * goes), when somebody gets exclusive access, and when descriptors run out. */
+/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. What it has sent
+ * before is read as its VM takes it. It is closed
+ * - when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken nothing,
+ * - CLIENT_HALF_CLOSED_USEC after it was last read in any case,
+ * - when its VM has more than CLIENT_HALF_CLOSED_MAX of them: the oldest,
+ * - when somebody gets exclusive access, and
+ * - when descriptors run out. */
 #define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_MAX 4U
@@ -111,9 +115,6 @@ bool client_lags(const Client *c);
 
 /* That is not kept any more: it skips this output, or is disconnected. */
 void client_lose_lag(Client *c);
-
-/* Reads or pauses, as its console has it. */
-void client_update_reading(Client *c);
 
 /* Its VM takes input again, or does not any more. */
 void client_input_changed(Client *c);

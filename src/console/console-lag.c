@@ -44,7 +44,9 @@ static bool console_lag_given_up(Charge *charge) {
         return is_owner;
 }
 
-void console_update_lag(Console *c) {
+void console_trim_output(Console *c) {
+        ring_trim(&c->ring);
+
         size_t lag = ring_lag(&c->ring);
         const Client *laggard = lag > 0 && !c->lag ? console_find_laggard(c) : NULL;
 

@@ -561,8 +561,7 @@ static void console_settle_output(Console *c) {
                 link_deliver_pending(l);
 
         console_for_each_client(c, client_flush);
-        ring_trim(&c->ring);
-        console_update_lag(c);
+        console_trim_output(c);
 
         bool blocked = console_output_is_blocked(c);
         if (blocked == c->output_blocked)

@@ -265,9 +265,9 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
  * console_settle(). */
 void console_settle_clash(Console *c);
 
-/* Charges what the ring keeps for clients that lag to the owner of the client that was furthest behind when the lag began
- * (console-lag.c). To be called after ring_trim(). */
-void console_update_lag(Console *c);
+/* Gives back the memory of output that nobody needs. What the ring keeps for clients that lag is charged to the owner of the
+ * client that was furthest behind when the lag began (console-lag.c). */
+void console_trim_output(Console *c);
 
 /* "VM web01 (5012…): …" with VSPC_VM_NAME=, VSPC_VM_UUID= and VSPC_URI=, and VSPC_PEER= unless @peer is NULL */
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)

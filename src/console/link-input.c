@@ -5,6 +5,9 @@
 #include "console-vmotion.h"
 #include "link-input.h"
 
+/* Bytes of input between two breaks that are worth a copy, so that breaks are not sent one by one. */
+#define LINK_RUN_MAX 512U
+
 /*
  * A vMotion's source may close at any moment after the go-ahead, and its host may still have much to send then:
  * one byte to a socket that has been closed, and TCP throws all of that away. So it is sent nothing more. What

@@ -7,9 +7,6 @@
  * What a VM is sent: the input of its console, from the link's mark in the input ring on; and when it is not taken.
  */
 
-/* Bytes of input between two breaks that are worth a copy, so that breaks are not sent one by one. */
-#define LINK_RUN_MAX 512U
-
 /* A link that has taken no input for so long, although there is some, does not set the pace if another one of its URI
  * does (console-input.c). */
 #define LINK_STALL_USEC (2 * USEC_PER_SEC)

@@ -10,6 +10,9 @@
 #include "suboptions.h"
 #include "telnet/authentication.h"
 
+/* Bytes in one read of a connection that is not live */
+#define LINK_HANDSHAKE_READ_MAX 4096U
+
 static const TelnetHandler link_handler;
 
 /*

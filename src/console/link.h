@@ -57,9 +57,6 @@ typedef enum LinkSecurity {
 /* What an unidentified link may send: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
 
-/* One read of a connection that is not live */
-#define LINK_HANDSHAKE_READ_MAX 4096U
-
 /* Answers that a peer has not read: beyond this it is not read either. */
 #define LINK_ANSWERS_MAX (4U * 1024U)
 
