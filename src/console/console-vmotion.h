@@ -5,7 +5,7 @@
 
 /*
  * vMotion as it happens to a console: takes what ESXi says to vmotion_step() and does to links and input what the step asks
- * for. What a link has said is answered with 0 or why it is to be closed (LinkVerdict).
+ * for. Those that return an int return 0, a LinkVerdict, or a negative errno.
  */
 int vmotion_begin(Link *source, const uint8_t *sequence, size_t n);
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n);

@@ -39,7 +39,7 @@ void console_settle_doubts(Console *c) {
         }
 }
 
-/* Asks for the BIOS UUID unless that has been done. Returns: 0 or why it is to be closed. */
+/* Asks for the BIOS UUID unless that has been done. Returns: 0 or a negative errno. */
 static int link_ask_bios(Link *l) {
         VMwareCode question;
 
@@ -100,7 +100,7 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
 }
 
 /* Finds the identity of @l's console; *ret_other: a live link of the VM that @l's VM is a clone of, or NULL.
- * Returns: 0; -EAGAIN if @l has to wait for answers; or why it is to be closed. */
+ * Returns: 0; -EAGAIN if @l has to wait for answers; or another negative errno. */
 static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Concentrator *c = l->concentrator;
         const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios;

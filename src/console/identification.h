@@ -13,7 +13,8 @@
  * and log are told that two VMs share it (console-clash.c).
  */
 
-/* Has it join its VM's console, if URI, UUID and name are known and not in doubt. Returns: 0 or why it is to be closed. */
+/* Has it join its VM's console, if URI, UUID and name are known and not in doubt. Returns: 0, a LinkVerdict, or a
+ * negative errno. */
 int link_identify(Link *l);
 
 /* Looks again whether the doubtful links of @c can join a console: what they wait for may have come. */

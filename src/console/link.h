@@ -142,8 +142,7 @@ void link_update_charge(Link *l);
 /* Reads or pauses, as its state and its console have it. */
 void link_update_reading(Link *l);
 
-/* Queues a suboption for ESXi. Returns: 0, a LinkVerdict, or a negative errno: telnet_connection_verdict() has the verdict that
- * this is. */
+/* Queues a suboption for ESXi. Returns: 0 or a negative errno. */
 int link_put(Link *l, VMwareCode code, const void *data, size_t n);
 
 /* Moves `pending` into the console's ring, if that has room. */
