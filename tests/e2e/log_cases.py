@@ -5,6 +5,7 @@
 These tests run in a mount namespace with a /run of its own: enter_namespace() comes first.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -118,7 +119,10 @@ class Logger(HelperProcess):
 
     def n_open(self, folder):
         """How many files it has open there."""
-        found = [os.readlink(f"/proc/{self.pid}/fd/{name}") for name in os.listdir(f"/proc/{self.pid}/fd")]
+        found = []
+        for name in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(f"/proc/{self.pid}/fd/{name}"))
         return sum(what.startswith(folder) for what in found)
 
 
