@@ -206,7 +206,7 @@ Logger *logger_free(Logger *l) {
         for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
                 if (l->sinks[kind])
                         log_sink_stop(l->sinks[kind]);
-        if (l->n_connections > 0 && !wait_for_connections(l)) {
+        if (!wait_for_connections(l)) {
                 log_warning("The journal or the disk is blocked, exiting; the next vspc-logger continues from here");
                 return l;
         }
