@@ -114,8 +114,8 @@ int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) 
 
         l->server = s;
         l->transport = transport;
-        int r = acceptor_open(&l->acceptor, concentrator_poller(s->concentrator), concentrator_rests(s->concentrator), TAKE_FD(owned_fd),
-                              listener_accept);
+        int r = acceptor_open(&l->acceptor, concentrator_poller(s->concentrator),
+                              concentrator_acceptor_backoff(s->concentrator), TAKE_FD(owned_fd), listener_accept);
         if (r < 0)
                 return r;
 

@@ -29,7 +29,7 @@ struct Concentrator {
         Settings settings;
         unsigned descriptor_limit;
         TimeoutQueue timeouts[_TIMEOUT_MAX];
-        AcceptorRests rests;
+        AcceptorBackoff backoff;
         Closer closer;
         Account *account;
 
@@ -284,7 +284,7 @@ int concentrator_listen(Concentrator *c, int fd) {
                 return -ENOMEM;
 
         l->concentrator = c;
-        int r = acceptor_open(&l->acceptor, c->poller, &c->rests, TAKE_FD(owned_fd), listener_accept);
+        int r = acceptor_open(&l->acceptor, c->poller, &c->backoff, TAKE_FD(owned_fd), listener_accept);
         if (r < 0)
                 return r;
 
@@ -364,7 +364,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         if (r < 0)
                 return r;
 
-        r = acceptor_rests_init(&c->rests, event);
+        r = acceptor_backoff_init(&c->backoff, event);
         if (r < 0)
                 return r;
 
@@ -391,7 +391,7 @@ Concentrator *concentrator_free(Concentrator *c) {
         for (TimeoutKind kind = 0; kind < _TIMEOUT_MAX; kind++)
                 timeout_queue_done(&c->timeouts[kind]);
         port_queue_done(&c->port_queue);
-        acceptor_rests_done(&c->rests);
+        acceptor_backoff_done(&c->backoff);
 
         sd_event_source_disable_unref(c->settler);
         tls_worker_freep(&c->tls_worker);
@@ -503,8 +503,8 @@ TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind) {
         return &c->timeouts[kind];
 }
 
-AcceptorRests *concentrator_rests(Concentrator *c) {
-        return &c->rests;
+AcceptorBackoff *concentrator_acceptor_backoff(Concentrator *c) {
+        return &c->backoff;
 }
 
 Closer *concentrator_closer(Concentrator *c) {

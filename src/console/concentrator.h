@@ -127,7 +127,7 @@ bool concentrator_is_closed(const Concentrator *c);
 
 Poller *concentrator_poller(Concentrator *c);
 TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind);
-AcceptorRests *concentrator_rests(Concentrator *c);
+AcceptorBackoff *concentrator_acceptor_backoff(Concentrator *c);
 Closer *concentrator_closer(Concentrator *c);
 Account *concentrator_account(const Concentrator *c); /* of the memory that strangers and clients take */
 TlsWorker *concentrator_tls_worker(Concentrator *c);  /* for all contexts, whoever has them */

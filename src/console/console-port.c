@@ -113,7 +113,8 @@ static int console_listen(Console *c, uint16_t port) {
         if (fd < 0)
                 return fd;
 
-        int r = acceptor_open(&c->acceptor, concentrator_poller(concentrator), concentrator_rests(concentrator), fd, console_accept);
+        int r = acceptor_open(&c->acceptor, concentrator_poller(concentrator), concentrator_acceptor_backoff(concentrator), fd,
+                              console_accept);
         return r == -ENOSPC ? -ENOBUFS : r; /* of what epoll may watch */
 }
 

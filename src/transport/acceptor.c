@@ -6,28 +6,28 @@
 /* Connections taken before those that are there already have their turn again. */
 #define ACCEPTOR_BATCH 32
 
-static void acceptor_rest(Acceptor *a, int error) {
-        if (log_rate_limit_pass(&a->rests->failures, event_now(a->rests->queue.event)) > 0)
+static void acceptor_pause(Acceptor *a, int error) {
+        if (log_rate_limit_pass(&a->backoff->failures, event_now(a->backoff->queue.event)) > 0)
                 log_warning_errno(error, "Cannot accept connections for the moment: %m");
 
         (void) poller_watch(a->poller, &a->watch, 0);
-        timeout_start(&a->rests->queue, &a->rest);
+        timeout_start(&a->backoff->queue, &a->pause);
 }
 
-static void acceptor_rested(Timeout *t) {
-        Acceptor *a = container_of(t, Acceptor, rest);
+static void acceptor_pause_elapsed(Timeout *t) {
+        Acceptor *a = container_of(t, Acceptor, pause);
 
         if (poller_watch(a->poller, &a->watch, EPOLLIN) < 0)
-                timeout_start(&a->rests->queue, t);
+                timeout_start(&a->backoff->queue, t);
 }
 
-int acceptor_rests_init(AcceptorRests *r, sd_event *event) {
-        r->failures = (RateLimit){};
-        return timeout_queue_init(&r->queue, event, ACCEPTOR_REST_USEC, acceptor_rested);
+int acceptor_backoff_init(AcceptorBackoff *b, sd_event *event) {
+        b->failures = (RateLimit){};
+        return timeout_queue_init(&b->queue, event, ACCEPTOR_BACKOFF_USEC, acceptor_pause_elapsed);
 }
 
-void acceptor_rests_done(AcceptorRests *r) {
-        timeout_queue_done(&r->queue);
+void acceptor_backoff_done(AcceptorBackoff *b) {
+        timeout_queue_done(&b->queue);
 }
 
 static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
@@ -55,7 +55,7 @@ static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
                 case ENFILE:
                 case ENOBUFS:
                 case ENOMEM:
-                        acceptor_rest(a, errno);
+                        acceptor_pause(a, errno);
                         return;
                 case EAGAIN:
                         return;
@@ -65,10 +65,10 @@ static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
         }
 }
 
-int acceptor_open(Acceptor *a, Poller *poller, AcceptorRests *rests, int fd, AcceptHandler handler) {
+int acceptor_open(Acceptor *a, Poller *poller, AcceptorBackoff *backoff, int fd, AcceptHandler handler) {
         *a = (Acceptor){
                 .watch = {.fd = fd, .handler = acceptor_dispatch},
-                .rests = rests,
+                .backoff = backoff,
                 .handler = handler,
         };
 
@@ -86,7 +86,7 @@ void acceptor_close(Acceptor *a) {
         if (!acceptor_is_open(a))
                 return;
 
-        timeout_stop(&a->rest);
+        timeout_stop(&a->pause);
         poller_close(a->poller, &a->watch);
         a->poller = NULL;
 }
