@@ -20,39 +20,39 @@ struct Poller {
         struct epoll_event batch[POLLER_BATCH];
         int n_batch, next; /* those from next on are still to be dispatched */
 
-        Watch *roused; /* utlist */
-        unsigned n_roused;
-        Watch rouser; /* always readable; watched while somebody is roused */
+        Watch *deferred; /* utlist */
+        unsigned n_deferred;
+        Watch deferrals; /* always readable; watched while a handler is deferred */
 
         TimeoutQueue liveness;
 };
 
-static void poller_settle_roused(Poller *p) {
-        (void) poller_watch(p, &p->rouser, p->roused ? EPOLLIN : 0);
+static void poller_watch_deferrals(Poller *p) {
+        (void) poller_watch(p, &p->deferrals, p->deferred ? EPOLLIN : 0);
 }
 
-static bool poller_calm(Poller *p, Watch *w) {
-        if (!w->roused)
+static bool poller_undefer(Poller *p, Watch *w) {
+        if (!w->deferred)
                 return false;
 
-        w->roused = false;
-        p->n_roused--;
-        DL_DELETE(p->roused, w);
+        w->deferred = false;
+        p->n_deferred--;
+        DL_DELETE(p->deferred, w);
         return true;
 }
 
-/* In a batch like any socket: those that are roused meanwhile come with the next. */
-static void on_roused(Watch *rouser, _unused_ uint32_t events) {
-        Poller *p = container_of(rouser, Poller, rouser);
+/* In a batch like any socket: those that are deferred meanwhile come with the next. */
+static void on_deferred(Watch *deferrals, _unused_ uint32_t events) {
+        Poller *p = container_of(deferrals, Poller, deferrals);
 
-        for (unsigned n = p->n_roused; n > 0 && p->roused; n--) {
-                Watch *w = p->roused;
+        for (unsigned n = p->n_deferred; n > 0 && p->deferred; n--) {
+                Watch *w = p->deferred;
 
-                (void) poller_calm(p, w);
+                (void) poller_undefer(p, w);
                 w->handler(w, 0);
         }
 
-        poller_settle_roused(p);
+        poller_watch_deferrals(p);
 }
 
 static int on_ready(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
@@ -91,14 +91,14 @@ int poller_new(sd_event *event, Poller **ret) {
         if (!p)
                 return -ENOMEM;
 
-        p->rouser.fd = -1;
+        p->deferrals.fd = -1;
         p->event = sd_event_ref(event);
         p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (p->epoll_fd < 0)
                 return -errno;
 
-        p->rouser = (Watch){.fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), .handler = on_roused};
-        if (p->rouser.fd < 0)
+        p->deferrals = (Watch){.fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), .handler = on_deferred};
+        if (p->deferrals.fd < 0)
                 return -errno;
 
         int r = sd_event_add_io(event, &p->source, p->epoll_fd, EPOLLIN, on_ready, p);
@@ -117,7 +117,7 @@ Poller *poller_free(Poller *p) {
         timeout_queue_done(&p->liveness);
         sd_event_source_disable_unref(p->source);
         sd_event_unref(p->event);
-        safe_close(p->rouser.fd);
+        safe_close(p->deferrals.fd);
         safe_close(p->epoll_fd);
         free(p);
         return NULL;
@@ -143,14 +143,14 @@ int poller_watch(Poller *p, Watch *w, uint32_t events) {
         return 0;
 }
 
-void poller_rouse(Poller *p, Watch *w) {
-        if (w->roused)
+void poller_defer(Poller *p, Watch *w) {
+        if (w->deferred)
                 return;
 
-        w->roused = true;
-        p->n_roused++;
-        DL_APPEND(p->roused, w);
-        poller_settle_roused(p);
+        w->deferred = true;
+        p->n_deferred++;
+        DL_APPEND(p->deferred, w);
+        poller_watch_deferrals(p);
 }
 
 /* Neither is it in the batch under way any more. */
@@ -163,8 +163,8 @@ static void poller_forget_batch(Poller *p, const Watch *w) {
 void poller_forget(Poller *p, Watch *w) {
         (void) poller_watch(p, w, 0);
         poller_forget_batch(p, w);
-        if (poller_calm(p, w))
-                poller_settle_roused(p);
+        if (poller_undefer(p, w))
+                poller_watch_deferrals(p);
 }
 
 void poller_close(Poller *p, Watch *w) {

@@ -29,8 +29,8 @@ struct Watch {
         uint32_t events; /* what is watched for; 0: not in the set, nor are hang-ups and errors reported */
         WatchHandler handler;
 
-        bool roused;
-        Watch *prev, *next; /* of those that are roused */
+        bool deferred;
+        Watch *prev, *next; /* of those that are deferred */
 };
 
 int poller_new(sd_event *event, Poller **ret);
@@ -52,9 +52,9 @@ bool poller_is_dispatching(const Poller *p);
 /* Watches for @events from now on. Returns: 0 or a negative errno (then nothing has changed). */
 int poller_watch(Poller *p, Watch *w, uint32_t events);
 
-/* Has its handler called once, without an event, when the sockets that are ready now have had their turn: for what is
- * there to be had though the kernel has nothing. */
-void poller_rouse(Poller *p, Watch *w);
+/* Calls the handler of @w once, without an event, after the sockets that are ready now have had their turn: for a connection
+ * that has something to be read of which the kernel does not know. */
+void poller_defer(Poller *p, Watch *w);
 
 /* Forgets @w: it gets no event any more, not even one already taken from the kernel. */
 void poller_forget(Poller *p, Watch *w);

@@ -42,7 +42,7 @@ static int stream_update(Stream *s) {
                 return 0;
 
         if (s->reading && stream_is_ready(s))
-                poller_rouse(s->poller, &s->watch);
+                poller_defer(s->poller, &s->watch);
 
         return poller_watch(s->poller, &s->watch, stream_events(s));
 }

@@ -111,7 +111,7 @@ int tls_handshake_new(Poller *poller, int fd, TlsContext *context, const char *h
         }
 
         /* From the loop: its owner is in the middle of something, and there may be nothing to wait for. */
-        poller_rouse(poller, &h->watch);
+        poller_defer(poller, &h->watch);
         TAKE_FD(owned);
         *ret = TAKE_PTR(h);
         return 0;

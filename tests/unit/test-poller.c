@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sockets behind one source of the event loop, and watches that are roused though their sockets have nothing. */
+/* Sockets behind one source of the event loop, and watches that are deferred though their sockets have nothing. */
 
 #include <sys/eventfd.h>
 
@@ -13,8 +13,8 @@
 typedef struct Item {
         Watch watch;
         unsigned n_calls, n_events;
-        struct Item *rouses, *forgets; /* what its handler does, each time */
-        unsigned n_rouses;             /* how often it still rouses itself */
+        struct Item *defers, *forgets; /* what its handler does, each time */
+        unsigned n_defers;             /* how often it still defers itself */
 } Item;
 
 static struct {
@@ -32,13 +32,13 @@ static void on_call(Watch *watch, uint32_t events) {
         item->n_calls++;
         item->n_events += events != 0;
 
-        if (item->rouses)
-                poller_rouse(f.poller, &item->rouses->watch);
+        if (item->defers)
+                poller_defer(f.poller, &item->defers->watch);
         if (item->forgets)
                 poller_forget(f.poller, &item->forgets->watch);
-        if (item->n_rouses > 0) {
-                item->n_rouses--;
-                poller_rouse(f.poller, watch);
+        if (item->n_defers > 0) {
+                item->n_defers--;
+                poller_defer(f.poller, watch);
         }
 }
 
@@ -68,11 +68,11 @@ static void run(void) {
                 ;
 }
 
-static void test_who_is_roused_is_called_once_and_without_an_event(_unused_ void **state) {
+static void test_a_deferred_watch_is_called_once_and_without_an_event(_unused_ void **state) {
         Item *a = &f.items[0];
 
-        poller_rouse(f.poller, &a->watch);
-        poller_rouse(f.poller, &a->watch);
+        poller_defer(f.poller, &a->watch);
+        poller_defer(f.poller, &a->watch);
         assert_int_equal(a->n_calls, 0);
         run();
         assert_int_equal(a->n_calls, 1);
@@ -80,9 +80,9 @@ static void test_who_is_roused_is_called_once_and_without_an_event(_unused_ void
         assert_int_equal(sd_event_run(f.event, 0), 0);
 }
 
-static void test_those_that_are_roused_are_called_in_their_order(_unused_ void **state) {
+static void test_deferred_watches_are_called_in_their_order(_unused_ void **state) {
         for (size_t i = N_ITEMS; i > 0; i--)
-                poller_rouse(f.poller, &f.items[i - 1].watch);
+                poller_defer(f.poller, &f.items[i - 1].watch);
         run();
         assert_int_equal(f.n_order, N_ITEMS);
         for (size_t i = 0; i < N_ITEMS; i++)
@@ -93,17 +93,17 @@ static void test_it_may_be_watched_at_the_same_time(_unused_ void **state) {
         Item *a = &f.items[0];
 
         assert_int_equal(poller_watch(f.poller, &a->watch, EPOLLOUT), 0);
-        poller_rouse(f.poller, &a->watch);
+        poller_defer(f.poller, &a->watch);
         assert_true(sd_event_run(f.event, 0) > 0);
         assert_int_equal(a->n_calls, 2);
         assert_int_equal(a->n_events, 1);
 }
 
-static void test_whoever_rouses_himself_again_and_again_does_not_keep_others_waiting(_unused_ void **state) {
+static void test_a_watch_that_defers_itself_again_and_again_does_not_keep_others_waiting(_unused_ void **state) {
         Item *restless = &f.items[0], *socket = &f.items[1];
 
-        restless->n_rouses = 100;
-        poller_rouse(f.poller, &restless->watch);
+        restless->n_defers = 100;
+        poller_defer(f.poller, &restless->watch);
         assert_int_equal(poller_watch(f.poller, &socket->watch, EPOLLOUT), 0);
 
         /* Each turn has one of each. */
@@ -114,9 +114,9 @@ static void test_whoever_rouses_himself_again_and_again_does_not_keep_others_wai
         }
 }
 
-static void test_those_roused_by_a_handler_are_called_with_the_next_batch(_unused_ void **state) {
-        f.items[0].rouses = &f.items[1];
-        poller_rouse(f.poller, &f.items[0].watch);
+static void test_watches_deferred_by_a_handler_are_called_with_the_next_batch(_unused_ void **state) {
+        f.items[0].defers = &f.items[1];
+        poller_defer(f.poller, &f.items[0].watch);
         assert_true(sd_event_run(f.event, 0) > 0);
         assert_int_equal(f.items[1].n_calls, 0);
         run();
@@ -124,15 +124,15 @@ static void test_those_roused_by_a_handler_are_called_with_the_next_batch(_unuse
 }
 
 static void test_who_is_forgotten_is_not_called(_unused_ void **state) {
-        poller_rouse(f.poller, &f.items[0].watch);
-        poller_rouse(f.poller, &f.items[1].watch);
+        poller_defer(f.poller, &f.items[0].watch);
+        poller_defer(f.poller, &f.items[1].watch);
         poller_forget(f.poller, &f.items[0].watch);
         run();
         assert_int_equal(f.items[0].n_calls, 0);
         assert_int_equal(f.items[1].n_calls, 1);
 
-        /* And may be roused anew. */
-        poller_rouse(f.poller, &f.items[0].watch);
+        /* And may be deferred anew. */
+        poller_defer(f.poller, &f.items[0].watch);
         run();
         assert_int_equal(f.items[0].n_calls, 1);
 }
@@ -141,7 +141,7 @@ static void test_a_handler_may_forget_those_that_come_after_it_and_itself(_unuse
         f.items[0].forgets = &f.items[1];
         f.items[2].forgets = &f.items[2];
         for (size_t i = 0; i < 4; i++)
-                poller_rouse(f.poller, &f.items[i].watch);
+                poller_defer(f.poller, &f.items[i].watch);
         run();
         assert_int_equal(f.items[0].n_calls, 1);
         assert_int_equal(f.items[1].n_calls, 0);
@@ -150,23 +150,23 @@ static void test_a_handler_may_forget_those_that_come_after_it_and_itself(_unuse
 }
 
 /* What is left over is seen by a sanitizer. */
-static void test_it_ends_with_somebody_still_roused(_unused_ void **state) {
+static void test_it_ends_with_watches_still_deferred(_unused_ void **state) {
         for (size_t i = 0; i < N_ITEMS; i++)
-                poller_rouse(f.poller, &f.items[i].watch);
+                poller_defer(f.poller, &f.items[i].watch);
 }
 
 #define poller_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                poller_test(test_who_is_roused_is_called_once_and_without_an_event),
-                poller_test(test_those_that_are_roused_are_called_in_their_order),
+                poller_test(test_a_deferred_watch_is_called_once_and_without_an_event),
+                poller_test(test_deferred_watches_are_called_in_their_order),
                 poller_test(test_it_may_be_watched_at_the_same_time),
-                poller_test(test_whoever_rouses_himself_again_and_again_does_not_keep_others_waiting),
-                poller_test(test_those_roused_by_a_handler_are_called_with_the_next_batch),
+                poller_test(test_a_watch_that_defers_itself_again_and_again_does_not_keep_others_waiting),
+                poller_test(test_watches_deferred_by_a_handler_are_called_with_the_next_batch),
                 poller_test(test_who_is_forgotten_is_not_called),
                 poller_test(test_a_handler_may_forget_those_that_come_after_it_and_itself),
-                poller_test(test_it_ends_with_somebody_still_roused),
+                poller_test(test_it_ends_with_watches_still_deferred),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
