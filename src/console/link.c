@@ -137,7 +137,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
         address_format(peer, l->peer);
         const AccountKey key = account_key_of_address(peer);
-        charge_open(&l->charge, concentrator_account(c), &key, CHARGE_STRANGER, link_given_up);
+        charge_open(&l->charge, concentrator_account(c), &key, CHARGE_UNIDENTIFIED, link_given_up);
         com_port_init(&l->com_port);
         concentrator_add_link(c, l);
         timeout_start(concentrator_timeouts(c, TIMEOUT_HANDSHAKE), &l->timeout);

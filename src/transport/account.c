@@ -176,8 +176,8 @@ static Charge *charges_first(Charge *const charges[static _CHARGE_CLASS_MAX], ui
 /* One line for all that goes, at most every LOG_RATE_LIMIT_USEC. @sizes: bytes charged to the owner, and in all, before. */
 static void account_log(Account *a, const AccountOwner *o, ChargeClass class, const size_t sizes[static 2], bool is_share) {
         static const char *const what[_CHARGE_CLASS_MAX] = {
-                [CHARGE_FAREWELL] = "closing a connection that has ended, before its last messages were read",
-                [CHARGE_STRANGER] = "closing the connection that has gone longest without saying which VM it is",
+                [CHARGE_CLOSING] = "closing a connection that has ended, before its last messages were read",
+                [CHARGE_UNIDENTIFIED] = "closing the connection that has gone longest without saying which VM it is",
                 [CHARGE_QUERY] = "closing the admin connection that has gone longest without reading its answers",
                 [CHARGE_INPUT] = "the VM that has taken no input for longest loses what was typed",
                 [CHARGE_LAG] = "the client that has lagged for longest loses the output that is kept for it",

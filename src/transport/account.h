@@ -30,13 +30,13 @@ typedef struct Charge Charge;
 /* The first class that has charges loses one first: the charge that has been there (has not been 0) for longest. Of
  * CHARGE_CONNECTION it is the newest, so that a crowd does not drive out those who came before it. */
 typedef enum ChargeClass {
-        CHARGE_FAREWELL,   /* a connection that has ended and whose peer has not read our last words yet (closer.h) */
-        CHARGE_STRANGER,   /* a connection from a VM's host that has not said which VM it is */
-        CHARGE_QUERY,      /* of an admin connection: an incomplete call, what waits to be read here and in the kernel */
-        CHARGE_INPUT,      /* what clients have typed and their VM has not taken */
-        CHARGE_LAG,        /* output that is kept for clients that lag: they skip it, where they may */
-        CHARGE_CLIENT,     /* of clients: what waits to be read, here and in the kernel; they are disconnected */
-        CHARGE_CONNECTION, /* connections of clients and to the admin sockets, as such */
+        CHARGE_CLOSING,      /* a connection that has ended and whose peer has not read our last words yet (closer.h) */
+        CHARGE_UNIDENTIFIED, /* a connection from a VM's host that has not said which VM it is */
+        CHARGE_QUERY,        /* of an admin connection: an incomplete call, what waits to be read here and in the kernel */
+        CHARGE_INPUT,        /* what clients have typed and their VM has not taken */
+        CHARGE_LAG,          /* output that is kept for clients that lag: they skip it, where they may */
+        CHARGE_CLIENT,       /* of clients: what waits to be read, here and in the kernel; they are disconnected */
+        CHARGE_CONNECTION,   /* connections of clients and to the admin sockets, as such */
         _CHARGE_CLASS_MAX,
 } ChargeClass;
 

@@ -7,59 +7,59 @@
 /* What a peer that will not stop talking is read before others have their turn. */
 #define FAREWELL_READ_MAX 16384U
 
-typedef struct Farewell {
+typedef struct LingeringClose {
         Closer *closer;
         Stream stream;
         Charge charge;
         Timeout timeout;
-} Farewell;
+} LingeringClose;
 
-static void farewell_free(Farewell *f) {
-        timeout_stop(&f->timeout);
-        charge_close(&f->charge);
-        stream_close(&f->stream);
-        f->closer->n_lingering--;
-        free(f);
+static void lingering_close_free(LingeringClose *l) {
+        timeout_stop(&l->timeout);
+        charge_close(&l->charge);
+        stream_close(&l->stream);
+        l->closer->n_lingering--;
+        free(l);
 }
 
-static void farewell_elapsed(Timeout *t) {
-        farewell_free(container_of(t, Farewell, timeout));
+static void lingering_close_elapsed(Timeout *t) {
+        lingering_close_free(container_of(t, LingeringClose, timeout));
 }
 
-static bool farewell_given_up(Charge *charge) {
-        farewell_free(container_of(charge, Farewell, charge));
+static bool lingering_close_given_up(Charge *charge) {
+        lingering_close_free(container_of(charge, LingeringClose, charge));
         return true;
 }
 
-static void farewell_writable(Stream *s) {
-        Farewell *f = container_of(s, Farewell, stream);
+static void lingering_close_writable(Stream *s) {
+        LingeringClose *l = container_of(s, LingeringClose, stream);
 
         int r = stream_flush(s);
         if (r < 0 || s->broken || (r > 0 && stream_shutdown(s) < 0))
-                farewell_free(f);
+                lingering_close_free(l);
 }
 
-static void farewell_readable(Stream *s) {
+static void lingering_close_readable(Stream *s) {
         uint8_t discarded[FAREWELL_READ_MAX];
 
         ssize_t n = stream_read(s, discarded, sizeof discarded);
         if (n == 0 || (n < 0 && n != -EAGAIN))
-                farewell_free(container_of(s, Farewell, stream));
+                lingering_close_free(container_of(s, LingeringClose, stream));
 }
 
-static const StreamHandler farewell_handler = {
-        .readable = farewell_readable,
-        .writable = farewell_writable,
+static const StreamHandler lingering_close_handler = {
+        .readable = lingering_close_readable,
+        .writable = lingering_close_writable,
 };
 
 int closer_init(Closer *c, Poller *poller) {
         *c = (Closer){.poller = poller};
-        return timeout_queue_init(&c->lingering, poller_event(poller), CLOSER_LINGER_USEC, farewell_elapsed);
+        return timeout_queue_init(&c->lingering, poller_event(poller), CLOSER_LINGER_USEC, lingering_close_elapsed);
 }
 
 void closer_done(Closer *c) {
         while (c->lingering.oldest)
-                farewell_elapsed(c->lingering.oldest);
+                lingering_close_elapsed(c->lingering.oldest);
 
         timeout_queue_done(&c->lingering);
 }
@@ -67,26 +67,26 @@ void closer_done(Closer *c) {
 /* Takes over @wire and what @out owns. */
 static void closer_add(Closer *c, Wire wire, Buffer *out, const Charge *charge) {
         if (c->n_lingering >= CLOSER_MAX)
-                farewell_elapsed(c->lingering.oldest);
+                lingering_close_elapsed(c->lingering.oldest);
 
-        Farewell *f = calloc(1, sizeof(Farewell));
-        if (!f)
+        LingeringClose *l = calloc(1, sizeof(LingeringClose));
+        if (!l)
                 wire_close(&wire);
-        if (!f || stream_open(&f->stream, c->poller, wire, out->max, &farewell_handler) < 0) {
-                free(f);
+        if (!l || stream_open(&l->stream, c->poller, wire, out->max, &lingering_close_handler) < 0) {
+                free(l);
                 buffer_clear(out);
                 return;
         }
 
-        f->closer = c;
-        f->stream.out = TAKE(*out, BUFFER_INIT(0));
+        l->closer = c;
+        l->stream.out = TAKE(*out, BUFFER_INIT(0));
         c->n_lingering++;
         if (charge) {
-                charge_open_like(&f->charge, charge, CHARGE_FAREWELL, farewell_given_up);
-                charge_set(&f->charge, f->stream.out.allocated + stream_tls_size(&f->stream));
+                charge_open_like(&l->charge, charge, CHARGE_CLOSING, lingering_close_given_up);
+                charge_set(&l->charge, l->stream.out.allocated + stream_tls_size(&l->stream));
         }
-        timeout_start(&c->lingering, &f->timeout);
-        farewell_writable(&f->stream);
+        timeout_start(&c->lingering, &l->timeout);
+        lingering_close_writable(&l->stream);
 }
 
 void closer_take(Closer *c, Stream *s, const Charge *charge) {

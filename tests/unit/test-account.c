@@ -160,11 +160,11 @@ static void test_each_owner_may_have_a_part_however_much_the_others_have(_unused
 static void test_an_owner_s_charges_go_in_the_order_of_their_classes(_unused_ void **state) {
         for (int class = _CHARGE_CLASS_MAX - 1; class >= 0; class--)
                 open_item((size_t) class, 1, (ChargeClass) class, MAX_SIZE / 16);
-        add(10, 2, CHARGE_FAREWELL, 1);
+        add(10, 2, CHARGE_CLOSING, 1);
         assert_given_up(-1);
         open_item(11, 1, CHARGE_CONNECTION, MAX_SIZE);
         run();
-        assert_given_up(CHARGE_FAREWELL, CHARGE_STRANGER, CHARGE_QUERY, CHARGE_INPUT, CHARGE_LAG, CHARGE_CLIENT,
+        assert_given_up(CHARGE_CLOSING, CHARGE_UNIDENTIFIED, CHARGE_QUERY, CHARGE_INPUT, CHARGE_LAG, CHARGE_CLIENT,
                         11, -1);
 }
 
@@ -211,7 +211,7 @@ static void test_at_the_total_the_oldest_goes_whoever_has_it(_unused_ void **sta
 
 static void test_at_the_total_classes_go_in_their_order_whoever_has_them(_unused_ void **state) {
         fill_total(CHARGE_CLIENT);
-        add(500, 500, CHARGE_STRANGER, 1);
+        add(500, 500, CHARGE_UNIDENTIFIED, 1);
         assert_given_up(500, -1);
         add(501, 501, CHARGE_CONNECTION, 1);
         assert_given_up(500, 0, -1);
