@@ -78,7 +78,7 @@ static bool record_is_idle(const LoggedConsole *record) {
 }
 
 /* The ring keeps what the reader that is furthest behind needs. */
-static void record_settle(LoggedConsole *record) {
+static void record_update(LoggedConsole *record) {
         uint64_t held = UINT64_MAX;
 
         if (record->away && record_is_idle(record)) {
@@ -97,11 +97,11 @@ static LoggedConsole *record_of(LogReader *r, LogKind kind) {
 }
 
 static void on_journal_released(LogReader *r) {
-        record_settle(record_of(r, LOG_TO_JOURNAL));
+        record_update(record_of(r, LOG_TO_JOURNAL));
 }
 
 static void on_files_released(LogReader *r) {
-        record_settle(record_of(r, LOG_TO_FILES));
+        record_update(record_of(r, LOG_TO_FILES));
 }
 
 static int record_new(ConsoleLog *l, Console *console) {
@@ -193,7 +193,7 @@ static void on_output(ConcentratorObserver *observer, Console *console, _unused_
 static void on_disconnected(LoggedConsole *record) {
         record->away = true;
         record_end(record);
-        record_settle(record);
+        record_update(record);
 }
 
 /* What has not been logged yet outlives the console. Other observers still ask how much it has said. */

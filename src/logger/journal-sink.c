@@ -106,7 +106,7 @@ static void on_line(const char *text, size_t n, int priority, void *userdata) {
 }
 
 /* Keeps account of the partial line, after any change to it. */
-static void settle_partial(JournalSink *s, JournalTarget *t, usec_t now) {
+static void update_partial(JournalSink *s, JournalTarget *t, usec_t now) {
         if (t->partial_size > 0) {
                 DL_DELETE(s->partial, t);
                 s->n_partial -= TAKE(t->partial_size, 0);
@@ -126,7 +126,7 @@ static void settle_partial(JournalSink *s, JournalTarget *t, usec_t now) {
 
 static void end_partial(JournalSink *s, JournalTarget *t) {
         line_splitter_flush(&t->splitter, on_line, t);
-        settle_partial(s, t, 0);
+        update_partial(s, t, 0);
 }
 
 /* sd_journal_sendv() succeeds if there is no journal; if there is one that is dead, it fails. Returns: whether there is
@@ -153,7 +153,7 @@ static int journal_open(_unused_ LogSink *sink, LogTarget *target, _unused_ cons
 
 static void journal_skip(JournalSink *s, JournalTarget *t, uint64_t n) {
         line_splitter_skip(&t->splitter, n);
-        settle_partial(s, t, 0);
+        update_partial(s, t, 0);
 }
 
 static void journal_write(LogSink *sink, LogTarget *target, const uint8_t *data, size_t n) {
@@ -167,7 +167,7 @@ static void journal_write(LogSink *sink, LogTarget *target, const uint8_t *data,
         }
 
         line_splitter_feed(&t->splitter, data, n, on_line, t);
-        settle_partial(s, t, now_monotonic());
+        update_partial(s, t, now_monotonic());
 
         while (s->n_partial > PARTIAL_LINES_MAX)
                 end_partial(s, s->partial);
@@ -196,7 +196,7 @@ static void journal_close(LogSink *sink, LogTarget *target) {
         JournalTarget *t = container_of(target, JournalTarget, target);
 
         line_splitter_clear(&t->splitter);
-        settle_partial(container_of(sink, JournalSink, sink), t, 0);
+        update_partial(container_of(sink, JournalSink, sink), t, 0);
         if (t->n_missing > 0)
                 console_label_log_gap(target->label, t->n_missing, "the journal");
 }
