@@ -90,6 +90,11 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
         return NULL;
 }
 
+/* As console_changed(), where thousands of consoles change at once: those that something has happened to go first. */
+static void console_changed_with_others(Console *c) {
+        concentrator_queue_patient(c->concentrator, c);
+}
+
 void console_settings_changed(Console *c, bool moved) {
         c->settings_changed = true;
         c->moved |= moved;
@@ -173,6 +178,15 @@ void console_link_ended(Console *c, const char *host) {
                 console_log_ended(c, host, "");
 }
 
+/* Logs that its last connection has ended, if that is still to be logged. */
+static void console_log_absence(Console *c, const char *when) {
+        _cleanup_free_ char *host = TAKE_PTR(c->absent_host);
+
+        timeout_stop(&c->absence);
+        if (host)
+                console_log_ended(c, host, when);
+}
+
 usec_t console_end_absence(Console *c) {
         usec_t began = c->absence.since_usec;
 
@@ -185,12 +199,10 @@ usec_t console_end_absence(Console *c) {
 }
 
 void console_absence_elapsed(Timeout *t) {
-        Console *c = container_of(t, Console, absence);
-        _cleanup_free_ char *host = TAKE_PTR(c->absent_host);
         char when[32];
 
         snprintf(when, sizeof when, ", %u s ago", (unsigned) (CONSOLE_ABSENCE_USEC / USEC_PER_SEC));
-        console_log_ended(c, host, when);
+        console_log_absence(container_of(t, Console, absence), when);
 }
 
 void console_set_gone(Console *c, usec_t since) {
@@ -206,10 +218,6 @@ void console_set_gone(Console *c, usec_t since) {
 
 void console_changed(Console *c) {
         concentrator_queue_dirty(c->concentrator, c);
-}
-
-void console_changed_with_others(Console *c) {
-        concentrator_queue_patient(c->concentrator, c);
 }
 
 static void console_update_connected(Console *c) {
@@ -263,8 +271,7 @@ Console *console_free(Console *c) {
         concentrator_remove_console(concentrator, c);
         concentrator_unqueue_dirty(concentrator, c);
         timeout_stop(&c->orphaned);
-        timeout_stop(&c->absence);
-        free(c->absent_host);
+        console_log_absence(c, ""); /* there will be no later */
         console_close_port(c);
         console_charge_close(&c->lag);
         console_charge_close(&c->typed);
@@ -431,6 +438,7 @@ int console_forget(Console *c, const Peer *by) {
         if (c->links || c->vmotions)
                 return -EBUSY;
 
+        console_log_absence(c, "");
         console_log(c, LOG_NOTICE, VSPC_MESSAGE_VM_FORGOTTEN, by->text, "forgotten by %s", by->text);
         console_close_clients(c, CLIENT_E_FORGOTTEN);
         console_remove(c);

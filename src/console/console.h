@@ -142,8 +142,7 @@ Console *console_free(Console *c);
 /* Something has: to be called after any change. */
 void console_changed(Console *c);
 
-/* The same, where that is the case for thousands of consoles at once: those that something has happened to go first. */
-void console_changed_with_others(Console *c);
+/* The same: the links have changed, or what is known of them. */
 void console_links_changed(Console *c);
 
 /* The same, and observers are told. */

@@ -299,7 +299,7 @@ void link_reap(Link *l) {
         link_say_goodbye(l);
         if (!console)
                 concentrator_metrics(l->concentrator)->vm_connections_refused++;
-        if (l->state == LINK_LIVE)
+        if (l->state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* it is the concentrator that ends then, not the VM */
                 console_link_ended(console, l->peer);
 
         if (l->predecessor)

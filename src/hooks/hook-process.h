@@ -47,7 +47,3 @@ int hook_process_start(HookProcess *p, sd_event *loop, const HookCommand *comman
 
 /* Kills the process at once. The handler is called when it has ended. */
 void hook_process_kill(HookProcess *p);
-
-static inline bool hook_process_is_running(const HookProcess *p) {
-        return p->pid > 0;
-}

@@ -7,13 +7,11 @@ import os
 import re
 import select
 import shlex
-import shutil
 import signal
 import struct
 import subprocess
 import tempfile
 import time
-import unittest
 
 from harness import SANITIZED, VSPCD, PortBlock, TestCase, clean_environment, is_port_free, main, wait_for
 from peers import COM_PORT, EsxiVm, Peer, RawClient, TelnetClient, connected_vm, sub

@@ -54,6 +54,21 @@ class Coming(TestCase):
         again = EsxiVm(vm.vspcd, "web01", digits=vm.digits).connect()
         vm.vspcd.wait_logged(rf"VM web01 .*: connected from 127.0.0.1:{again.local_port}, its clients use port {vm.port}$")
 
+    def test_a_vm_that_goes_just_before_the_end_is_logged_and_others_are_not(self):
+        vspcd = self.start()
+        vm, other = connected_vm(vspcd, "web01"), connected_vm(vspcd, "web02")
+        disconnect(vm)
+        vspcd.end()
+        vspcd.wait_logged(rf"VM web01 .*: its connection from 127.0.0.1:{vm.local_port} has ended$")
+        self.assertFalse(vspcd.logged(f"127.0.0.1:{other.local_port} has ended"))
+
+    def test_a_vm_that_is_forgotten_at_once_is_logged_before_that(self):
+        vm = connected_vm(self.start(), "web01")
+        disconnect(vm)
+        Caller(vm.vspcd).get("Forget", {"vm": vm.id})
+        vm.vspcd.wait_logged("VM web01 .*: forgotten by")
+        self.assertTrue(vm.vspcd.logged(f"127.0.0.1:{vm.local_port} has ended$"))
+
     def test_one_of_two_connections_is_logged_at_once(self):
         vm = connected_vm(self.start(), "web01")
         second = EsxiVm(vm.vspcd, "web01", digits=vm.digits, uri="s1").connect()
