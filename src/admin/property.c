@@ -33,7 +33,7 @@ static const char *text_of_serial(const Console *c, PropertyValue *v) {
         const Link *active = console_active_link(c);
 
         static_assert(sizeof v->buffer >= COM_PORT_TEXT_MAX, "the settings of a serial port fit");
-        if (!active || !telnet_option_enabled(&active->telnet.session.options, TELNET_HIM, TELNET_COM_PORT))
+        if (!active || !telnet_option_enabled(&active->telnet.record.session.options, TELNET_HIM, TELNET_COM_PORT))
                 return "";
 
         return com_port_format(&active->com_port, v->buffer);

@@ -308,7 +308,7 @@ static int connection_attach(Connection *c, const VarlinkReply *reply) {
 
         c->deadline = sd_event_source_disable_unref(c->deadline);
         telnet_connection_begin(&c->telnet, &policy);
-        telnet_session_assume(&c->telnet.session, &policy);
+        telnet_session_assume(&c->telnet.record.session, &policy);
         c->state = CONNECTION_ATTACHED;
         c->handler->attached(c, reply);
 

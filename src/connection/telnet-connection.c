@@ -26,7 +26,7 @@ static void on_writable(Stream *s) {
 
 /* All that the peer has sent has been read. */
 static int connection_end(TelnetConnection *t, int error) {
-        t->ended = true;
+        t->record.ended = true;
 
         int r = t->detection ? telnet_detection_end(t) : 0;
         if (r != 0)
@@ -60,26 +60,24 @@ static const StreamHandler stream_handlers[] = {
 };
 
 int telnet_connection_open(TelnetConnection *t, Poller *poller, Wire wire, const TelnetHandler *handler) {
+        t->record = (TelnetRecord){.mode = TELNET_MODE_RAW};
         t->handler = handler;
         t->policy = NULL;
         t->handshake = NULL;
         t->detection = NULL;
         t->subnegotiation = NULL;
-        t->answers = 0;
         t->turn_max = TELNET_READ_MAX;
         t->error = 0;
-        t->mode = TELNET_MODE_RAW;
         t->wants = TELNET_WANTS_DATA;
-        t->peeks = t->begun = t->ended = t->mute = false;
         return stream_open(&t->stream, poller, wire, handler->out_max, &stream_handlers[handler->hung_up != NULL]);
 }
 
 void telnet_connection_begin(TelnetConnection *t, const TelnetPolicy *policy) {
-        telnet_session_init(&t->session, t->handler->line_end);
+        telnet_session_init(&t->record.session, t->handler->line_end);
         t->policy = policy;
-        t->answers = 0;
-        t->mode = TELNET_MODE_TELNET;
-        t->mute = false;
+        t->record.answers = 0;
+        t->record.mode = TELNET_MODE_TELNET;
+        t->record.mute = false;
 }
 
 static void handshake_stepped(void *userdata) {
@@ -109,7 +107,7 @@ int telnet_connection_start_tls(TelnetConnection *t, TlsContext *context, const 
 
 size_t telnet_connection_size(const TelnetConnection *t) {
         return (t->handshake ? tls_handshake_size(t->handshake) : stream_tls_size(&t->stream)) +
-               (t->subnegotiation ? telnet_decoder_kept(&t->session.in) : 0);
+               (t->subnegotiation ? telnet_decoder_kept(&t->record.session.in) : 0);
 }
 
 void telnet_connection_stop(TelnetConnection *t) {
@@ -156,8 +154,8 @@ static int connection_peek(TelnetConnection *t) {
         if (k <= 0)
                 return k == -EAGAIN ? 0 : connection_end(t, (int) k);
 
-        t->peeks = false;
-        t->begun = true;
+        t->record.peeks = false;
+        t->record.begun = true;
         return t->handler->begins(t, first == TLS_FIRST_BYTE);
 }
 
@@ -165,7 +163,7 @@ static int connection_take(TelnetConnection *t, size_t n, size_t max) {
         const TelnetHandler *h = t->handler;
         int r = 0;
 
-        if (!TAKE(t->begun, true) && h->begins && !t->stream.tls)
+        if (!TAKE(t->record.begun, true) && h->begins && !t->stream.tls)
                 r = h->begins(t, read_buffer[0] == TLS_FIRST_BYTE);
         if (r != 0)
                 return r;
@@ -173,7 +171,7 @@ static int connection_take(TelnetConnection *t, size_t n, size_t max) {
         if (t->detection)
                 return telnet_detection_take(t, read_buffer, n, n == max);
 
-        return t->mode == TELNET_MODE_TELNET ? telnet_connection_receive(t, read_buffer, n) : h->data(t, read_buffer, n);
+        return t->record.mode == TELNET_MODE_TELNET ? telnet_connection_receive(t, read_buffer, n) : h->data(t, read_buffer, n);
 }
 
 /* It has taken that long to take in @n bytes, which were @max at most. */
@@ -186,8 +184,8 @@ static void connection_adapt_turn(TelnetConnection *t, usec_t elapsed, size_t n,
 
 /* *ret_n: bytes that have been read. Returns: 0, a verdict, or a negative errno. */
 static int connection_read(TelnetConnection *t, size_t *ret_n) {
-        int r = t->peeks ? connection_peek(t) : 0;
-        if (r != 0 || t->peeks)
+        int r = t->record.peeks ? connection_peek(t) : 0;
+        if (r != 0 || t->record.peeks)
                 return r;
 
         size_t max = MIN(t->detection ? telnet_detection_space(t) : t->handler->space(t), (size_t) t->turn_max);
@@ -220,11 +218,11 @@ void telnet_connection_read(TelnetConnection *t) {
 }
 
 int telnet_connection_offer(TelnetConnection *t) {
-        return telnet_session_offer(&t->session, t->policy, &t->stream.out);
+        return telnet_session_offer(&t->record.session, t->policy, &t->stream.out);
 }
 
 int telnet_connection_negotiate(TelnetConnection *t, const TelnetEvent *event, TelnetAnswer *ret) {
-        return telnet_session_negotiate(&t->session, t->policy, event, &t->stream.out, ret);
+        return telnet_session_negotiate(&t->record.session, t->policy, event, &t->stream.out, ret);
 }
 
 static int handle_negotiation(TelnetConnection *t, const TelnetEvent *event) {
@@ -265,17 +263,17 @@ static int handle(TelnetConnection *t, const TelnetEvent *event) {
 
 /* Counts what a handler has queued behind @queued bytes. */
 static int count_answers(TelnetConnection *t, size_t queued) {
-        if (t->mute)
+        if (t->record.mute)
                 buffer_clear(&t->stream.out);
         else if (t->stream.out.size > queued)
-                t->answers += (uint32_t) (t->stream.out.size - queued);
+                t->record.answers += (uint32_t) (t->stream.out.size - queued);
 
-        return t->answers > t->handler->answers_max ? TELNET_E_DEAF : 0;
+        return t->record.answers > t->handler->answers_max ? TELNET_E_DEAF : 0;
 }
 
 /* A subnegotiation that is cut by the end of a read waits for the next one. */
 static int keep_subnegotiation(TelnetConnection *t, const uint8_t *subnegotiation) {
-        size_t n = telnet_decoder_kept(&t->session.in);
+        size_t n = telnet_decoder_kept(&t->record.session.in);
 
         if (n == 0)
                 return 0;
@@ -293,14 +291,14 @@ int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n) {
         int r = 0;
 
         if (t->subnegotiation) {
-                memcpy(subnegotiation, t->subnegotiation, telnet_decoder_kept(&t->session.in));
+                memcpy(subnegotiation, t->subnegotiation, telnet_decoder_kept(&t->record.session.in));
                 free(TAKE_PTR(t->subnegotiation));
         }
 
         while (n > 0 && r == 0) {
                 size_t queued = t->stream.out.size;
                 TelnetEvent event;
-                size_t used = telnet_decode(&t->session.in, subnegotiation, data, n, &event);
+                size_t used = telnet_decode(&t->record.session.in, subnegotiation, data, n, &event);
 
                 data += used;
                 n -= used;
@@ -318,22 +316,22 @@ int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n) {
 }
 
 int telnet_connection_complete(TelnetConnection *t) {
-        return telnet_session_complete(&t->session, &t->stream.out);
+        return telnet_session_complete(&t->record.session, &t->stream.out);
 }
 
 int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n) {
-        return telnet_session_put(&t->session, &t->stream.out, command, n);
+        return telnet_session_put(&t->record.session, &t->stream.out, command, n);
 }
 
 int telnet_connection_queue(TelnetConnection *t, const void *data, size_t n) {
-        return telnet_put_data(&t->session.out, &t->stream.out, data, n);
+        return telnet_put_data(&t->record.session.out, &t->stream.out, data, n);
 }
 
 int telnet_connection_flush(TelnetConnection *t) {
         int r = stream_flush(&t->stream);
 
         if (t->stream.out.size == 0)
-                t->answers = 0;
+                t->record.answers = 0;
         return r;
 }
 
@@ -369,7 +367,7 @@ static size_t encode(TelnetEncoder *e, const struct iovec *iov, size_t n, uint8_
 }
 
 ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *iov, size_t n) {
-        TelnetEncoder *encoder = &t->session.out, before = *encoder;
+        TelnetEncoder *encoder = &t->record.session.out, before = *encoder;
         size_t used, size = encode(encoder, iov, n, send_buffer, sizeof send_buffer, &used);
 
         ssize_t sent = stream_send(&t->stream, &(struct iovec){send_buffer, size}, 1);
@@ -383,7 +381,7 @@ ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *
 }
 
 ssize_t telnet_connection_send(TelnetConnection *t, const struct iovec *iov, size_t n) {
-        TelnetEncoder *encoder = &t->session.out;
+        TelnetEncoder *encoder = &t->record.session.out;
         struct iovec pieces[128];
 
         /* TLS copies anyway, and would make a record of each piece. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "basic/timeout-queue.h"
+#include "telnet/recognize.h"
 #include "telnet/session.h"
 #include "transport/stream.h"
 #include "transport/tls-handshake.h"
@@ -80,23 +81,36 @@ typedef struct TelnetHandler {
         bool (*takes_whole)(TelnetConnection *t, const uint8_t *data, size_t n);
 } TelnetHandler;
 
+/*
+ * What a connection needs in order to continue. A plain record without pointers. To it belong
+ *  - the stream's queue, of at most TelnetHandler.out_max bytes,
+ *  - `subnegotiation`, of telnet_decoder_kept(&session.in) bytes, TELNET_SUBNEGOTIATION_MAX at most,
+ *  - TelnetDetection.unread, of at most TELNET_UNREAD_MAX bytes.
+ * All else in a TelnetConnection and a TelnetDetection follows from these and from the kind of the owner, or starts anew:
+ * timeouts, `turn_max`, and `wants`, which the owner knows.
+ */
+typedef struct TelnetRecord {
+        TelnetSession session; /* session.out: of a sequence of two bytes, whether one has been sent */
+        TelnetReading reading; /* TelnetDetection's */
+        uint8_t mode;          /* TelnetMode */
+        bool peeks;       /* begins() is to be called before anything is read; if it sets this again, once more */
+        bool begun;       /* something has been read, or at least seen */
+        bool ended;       /* all that the peer has sent has been read */
+        bool mute;        /* the peer gets no answers */
+        uint32_t answers; /* bytes that have been queued by way of answer since the queue was last empty */
+} TelnetRecord;
+
 struct TelnetConnection {
         Stream stream;
+        TelnetRecord record;
         const TelnetHandler *handler;
         const TelnetPolicy *policy;
         TlsHandshake *handshake;    /* it has the connection meanwhile; NULL: there is none, or it is over */
         TelnetDetection *detection; /* NULL: what the peer speaks is known beforehand */
-        uint32_t answers;  /* bytes that have been queued by way of answer since the queue was last empty */
+        uint8_t *subnegotiation;    /* the bytes of one that the last read has left unfinished; NULL: there are none */
         uint32_t turn_max; /* bytes that are read at a time, so that they take no longer than TELNET_TURN_USEC */
         int error;         /* a negative errno, of TELNET_E_BROKEN and TELNET_E_FAILED */
-        uint8_t mode;      /* TelnetMode */
         uint8_t wants;     /* TelnetWants */
-        bool peeks;        /* begins() is to be called before anything is read; if it sets this again, once more */
-        bool begun;        /* something has been read, or at least seen */
-        bool ended;        /* all that the peer has sent has been read */
-        bool mute;         /* it gets no answers */
-        TelnetSession session;
-        uint8_t *subnegotiation; /* the bytes of one that the last read has left unfinished; NULL: there are none */
 };
 
 /* One read, at most */

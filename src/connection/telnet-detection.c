@@ -7,7 +7,7 @@
 
 void telnet_detection_init(TelnetConnection *t, TelnetDetection *d) {
         d->connection = t;
-        d->reading = (TelnetReading){.after_silence = true}; /* it has sent nothing at all */
+        t->record.reading = (TelnetReading){.after_silence = true}; /* it has sent nothing at all */
         d->unread = BUFFER_INIT(TELNET_UNREAD_MAX);
         t->detection = d;
 }
@@ -17,7 +17,7 @@ static void start_timeout(TelnetConnection *t, TelnetTimeout timeout) {
 }
 
 void telnet_detection_begin(TelnetConnection *t) {
-        t->mode = TELNET_MODE_UNDECIDED;
+        t->record.mode = TELNET_MODE_UNDECIDED;
         start_timeout(t, TELNET_TIMEOUT_DETECTION);
 }
 
@@ -28,30 +28,32 @@ void telnet_detection_stop(TelnetConnection *t) {
 }
 
 bool telnet_detection_is_under_way(const TelnetConnection *t) {
-        return t->mode == TELNET_MODE_UNDECIDED || t->detection->reading.awaits_binary;
+        return t->record.mode == TELNET_MODE_UNDECIDED || t->record.reading.awaits_binary;
 }
 
 /* Starts the timer for silence: it elapses unless something comes within TELNET_SILENCE_USEC. */
 static void await_silence(TelnetConnection *t) {
-        if (t->mode != TELNET_MODE_TELNET)
+        if (t->record.mode != TELNET_MODE_TELNET)
                 timeout_start_now(t->handler->timeouts(t, TELNET_TIMEOUT_SILENCE), &t->detection->silence);
 }
 
 /* Whether the only byte that was kept is an IAC that came after silence: the second byte of a break may follow. */
-static bool unread_is_half_a_break(const TelnetDetection *d) {
-        return d->reading.after_silence && d->unread.size == 1 && buffer_data(&d->unread)[0] == TELNET_IAC;
+static bool unread_is_half_a_break(const TelnetConnection *t) {
+        const TelnetDetection *d = t->detection;
+
+        return t->record.reading.after_silence && d->unread.size == 1 && buffer_data(&d->unread)[0] == TELNET_IAC;
 }
 
 /* Whether the bytes that were kept may still become a command, so that they wait for more. */
 static bool unread_is_open(const TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
 
-        if (t->ended)
+        if (t->record.ended)
                 return false;
-        if (t->mode != TELNET_MODE_TELNET && d->timeout.queue)
-                return d->unread.size > 0 && buffer_data(&d->unread)[0] == TELNET_IAC && !d->reading.begins_with_break;
+        if (t->record.mode != TELNET_MODE_TELNET && d->timeout.queue)
+                return d->unread.size > 0 && buffer_data(&d->unread)[0] == TELNET_IAC && !t->record.reading.begins_with_break;
 
-        return t->mode == TELNET_MODE_RAW && unread_is_half_a_break(d);
+        return t->record.mode == TELNET_MODE_RAW && unread_is_half_a_break(t);
 }
 
 /* What a peer speaks has to be known even if its owner takes nothing: who comes to look at a VM that hangs wants its last
@@ -59,7 +61,7 @@ static bool unread_is_open(const TelnetConnection *t) {
 bool telnet_detection_needs_more(const TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
 
-        return t->mode == TELNET_MODE_UNDECIDED && (d->unread.size == 0 || unread_is_open(t)) &&
+        return t->record.mode == TELNET_MODE_UNDECIDED && (d->unread.size == 0 || unread_is_open(t)) &&
                d->unread.size < TELNET_PREFIX_MAX;
 }
 
@@ -71,7 +73,7 @@ void telnet_detection_watch(TelnetConnection *t, bool reading) {
         if (reading)
                 await_silence(t);
         else if (d->unread.size == 0)
-                d->reading.after_silence = false;
+                t->record.reading.after_silence = false;
 }
 
 size_t telnet_detection_space(TelnetConnection *t) {
@@ -84,7 +86,7 @@ size_t telnet_detection_space(TelnetConnection *t) {
         size_t space = t->handler->space(t);
 
         /* However little room there is: a break is read whole, and one byte more shows that nothing follows it. */
-        if (t->mode != TELNET_MODE_TELNET && d->reading.after_silence)
+        if (t->record.mode != TELNET_MODE_TELNET && t->record.reading.after_silence)
                 space = MAX(space, (size_t) TELNET_BREAK_MAX + 1);
 
         /* What has been kept of it comes on top of this read. */
@@ -96,7 +98,7 @@ int telnet_detection_keep(TelnetConnection *t, const void *data, size_t n) {
 }
 
 static int take_telnet(TelnetConnection *t, uint8_t *p, size_t n) {
-        if (t->handler->takes_whole && !t->detection->reading.cut && t->handler->takes_whole(t, p, n))
+        if (t->handler->takes_whole && !t->record.reading.cut && t->handler->takes_whole(t, p, n))
                 return 0;
 
         return telnet_connection_receive(t, p, n);
@@ -118,12 +120,12 @@ static int take_breaks(TelnetConnection *t, uint8_t **p, size_t *n) {
 /* As much of @p as there is space for, in whatever it is known to be. *ret_left: what is left */
 static int take_some(TelnetConnection *t, uint8_t *p, size_t n, size_t space, size_t *ret_left) {
         *ret_left = n;
-        if (TAKE(t->detection->reading.begins_with_break, false))
+        if (TAKE(t->record.reading.begins_with_break, false))
                 return take_breaks(t, &p, ret_left);
 
         n = MIN(n, space);
         *ret_left -= n;
-        return t->mode == TELNET_MODE_TELNET ? take_telnet(t, p, n) : t->handler->data(t, p, n);
+        return t->record.mode == TELNET_MODE_TELNET ? take_telnet(t, p, n) : t->handler->data(t, p, n);
 }
 
 int telnet_detection_deliver(TelnetConnection *t) {
@@ -158,30 +160,30 @@ void telnet_detection_forget(TelnetConnection *t) {
                 return;
 
         buffer_clear(&t->detection->unread);
-        t->detection->reading.begins_with_break = false;
+        t->record.reading.begins_with_break = false;
 }
 
 static void become_raw(TelnetConnection *t) {
         timeout_stop(&t->detection->timeout);
-        t->mode = TELNET_MODE_RAW;
-        t->detection->reading.late = true;
-        t->session.out.transmission = TELNET_RAW;
+        t->record.mode = TELNET_MODE_RAW;
+        t->record.reading.late = true;
+        t->record.session.out.transmission = TELNET_RAW;
         t->handler->detected(t);
 }
 
 static void become_telnet(TelnetConnection *t) {
-        t->detection->reading.awaits_binary = true;
+        t->record.reading.awaits_binary = true;
         start_timeout(t, TELNET_TIMEOUT_BINARY);
         timeout_stop(&t->detection->silence);
-        t->mode = TELNET_MODE_TELNET;
-        t->session.out.transmission = TELNET_NVT;
+        t->record.mode = TELNET_MODE_TELNET;
+        t->record.session.out.transmission = TELNET_NVT;
         t->handler->detected(t);
 }
 
 void telnet_detection_negotiated(TelnetConnection *t) {
-        TelnetReading *r = &t->detection->reading;
+        TelnetReading *r = &t->record.reading;
 
-        if (!r->awaits_binary || telnet_option_state(&t->session.options, TELNET_US, TELNET_BINARY) == TELNET_Q_WANTYES)
+        if (!r->awaits_binary || telnet_option_state(&t->record.session.options, TELNET_US, TELNET_BINARY) == TELNET_Q_WANTYES)
                 return;
 
         r->awaits_binary = false;
@@ -192,11 +194,11 @@ void telnet_detection_negotiated(TelnetConnection *t) {
  * beginning of our own offers. */
 static int decide(TelnetConnection *t) {
         TelnetDetection *d = t->detection;
-        TelnetReadFlags flags = d->reading.late ? TELNET_READ_LATE : 0;
+        TelnetReadFlags flags = t->record.reading.late ? TELNET_READ_LATE : 0;
 
-        d->reading.begun |= d->unread.size > 0;
-        if (d->unread.size > 0 && !d->reading.begins_with_break &&
-            telnet_recognize(&t->session.options, flags, buffer_data(&d->unread), d->unread.size) == TELNET_RECOGNIZED)
+        t->record.reading.begun |= d->unread.size > 0;
+        if (d->unread.size > 0 && !t->record.reading.begins_with_break &&
+            telnet_recognize(&t->record.session.options, flags, buffer_data(&d->unread), d->unread.size) == TELNET_RECOGNIZED)
                 become_telnet(t);
         else
                 become_raw(t);
@@ -206,7 +208,7 @@ static int decide(TelnetConnection *t) {
 
 /* Takes what is no telnet. @has_breaks: it begins with breaks, see TELNET_BREAK; the peer stays raw, or undecided. */
 static int take_raw(TelnetConnection *t, uint8_t *p, size_t n, bool has_breaks) {
-        TelnetReading *reading = &t->detection->reading;
+        TelnetReading *reading = &t->record.reading;
 
         reading->after_silence = false;
         if (t->wants != TELNET_WANTS_DATA) {
@@ -226,7 +228,7 @@ static int take_raw(TelnetConnection *t, uint8_t *p, size_t n, bool has_breaks) 
 /* Whether the beginning of a command may wait for the rest. A raw peer's bytes wait for nothing, but for an IAC that may be
  * the first half of a break. */
 static bool may_keep(const TelnetConnection *t, size_t n) {
-        return t->mode == TELNET_MODE_UNDECIDED ? n <= TELNET_PREFIX_MAX : n == 1 && t->detection->reading.after_silence;
+        return t->record.mode == TELNET_MODE_UNDECIDED ? n <= TELNET_PREFIX_MAX : n == 1 && t->record.reading.after_silence;
 }
 
 /* Looks whether the peer's first bytes are our own offers. *n becomes 0 if they are kept because more are needed to know. */
@@ -235,17 +237,17 @@ static int take_beginning(TelnetConnection *t, uint8_t **p, size_t *n) {
         size_t size;
         TelnetRecognition recognition = telnet_recognize_offers(t->policy, *p, *n, &size);
 
-        if (recognition == TELNET_MAYBE && (t->mode == TELNET_MODE_UNDECIDED || *n >= LATE_BEGINNING_MIN)) {
-                if (t->mode == TELNET_MODE_RAW)
+        if (recognition == TELNET_MAYBE && (t->record.mode == TELNET_MODE_UNDECIDED || *n >= LATE_BEGINNING_MIN)) {
+                if (t->record.mode == TELNET_MODE_RAW)
                         start_timeout(t, TELNET_TIMEOUT_DETECTION);
                 return telnet_detection_keep(t, *p, TAKE(*n, 0));
         }
 
-        d->reading.begun = true;
-        if (t->mode == TELNET_MODE_RAW)
+        t->record.reading.begun = true;
+        if (t->record.mode == TELNET_MODE_RAW)
                 timeout_stop(&d->timeout);
         if (recognition == TELNET_RECOGNIZED) {
-                d->reading.joined = true;
+                t->record.reading.joined = true;
                 *p += size;
                 *n -= size;
                 become_raw(t);
@@ -255,7 +257,7 @@ static int take_beginning(TelnetConnection *t, uint8_t **p, size_t *n) {
 }
 
 static int take_unrecognized(TelnetConnection *t, uint8_t *p, size_t n, bool cut) {
-        TelnetReading *reading = &t->detection->reading;
+        TelnetReading *reading = &t->record.reading;
         TelnetReadFlags flags = (reading->late ? TELNET_READ_LATE : 0) | (cut ? TELNET_READ_CUT : 0) |
                                 (reading->after_silence ? TELNET_READ_AFTER_SILENCE : 0);
 
@@ -266,7 +268,7 @@ static int take_unrecognized(TelnetConnection *t, uint8_t *p, size_t n, bool cut
         }
 
         TelnetRecognition recognition = reading->joined ? TELNET_NOT_RECOGNIZED
-                                                        : telnet_recognize(&t->session.options, flags, p, n);
+                                                        : telnet_recognize(&t->record.session.options, flags, p, n);
         if (recognition == TELNET_RECOGNIZED) {
                 become_telnet(t);
                 return take_telnet(t, p, n);
@@ -294,9 +296,9 @@ int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut
         TelnetDetection *d = t->detection;
 
         await_silence(t);
-        bool continues = TAKE(d->reading.cut, cut) && d->reading.late && d->unread.size == 0;
+        bool continues = TAKE(t->record.reading.cut, cut) && t->record.reading.late && d->unread.size == 0;
 
-        if (t->mode == TELNET_MODE_TELNET)
+        if (t->record.mode == TELNET_MODE_TELNET)
                 return take_telnet(t, data, n);
         if (continues) /* what it looks like, in the middle of something longer, means nothing */
                 return take_raw(t, data, n, false);
@@ -305,7 +307,7 @@ int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut
 }
 
 int telnet_detection_end(TelnetConnection *t) {
-        int r = t->mode == TELNET_MODE_UNDECIDED ? decide(t) : 0;
+        int r = t->record.mode == TELNET_MODE_UNDECIDED ? decide(t) : 0;
 
         return r == 0 && t->detection->unread.size <= t->handler->space(t) ? telnet_detection_deliver(t) : r;
 }
@@ -327,15 +329,15 @@ void telnet_detection_elapsed(Timeout *timeout) {
         if (t->stream.stopped)
                 return;
 
-        bool open = t->mode == TELNET_MODE_UNDECIDED || (t->mode == TELNET_MODE_RAW && d->unread.size > 0);
+        bool open = t->record.mode == TELNET_MODE_UNDECIDED || (t->record.mode == TELNET_MODE_RAW && d->unread.size > 0);
         report(t, telnet_connection_verdict(t, open ? decide(t) : 0));
 }
 
 void telnet_detection_binary_elapsed(Timeout *timeout) {
-        TelnetDetection *d = container_of(timeout, TelnetDetection, timeout);
+        TelnetConnection *t = container_of(timeout, TelnetDetection, timeout)->connection;
 
-        d->reading.awaits_binary = false;
-        report(d->connection, 0);
+        t->record.reading.awaits_binary = false;
+        report(t, 0);
 }
 
 void telnet_detection_silence_elapsed(Timeout *timeout) {
@@ -352,8 +354,8 @@ void telnet_detection_silence_elapsed(Timeout *timeout) {
         }
 
         /* Nothing has followed the last read. An IAC that waited for its second byte is data. */
-        d->reading.cut = d->reading.after_silence = false;
+        t->record.reading.cut = t->record.reading.after_silence = false;
         int r = telnet_detection_deliver(t);
-        d->reading.after_silence = d->unread.size == 0;
+        t->record.reading.after_silence = d->unread.size == 0;
         report(t, telnet_connection_verdict(t, r));
 }

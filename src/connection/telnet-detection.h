@@ -3,7 +3,6 @@
 
 #include "basic/timeout-queue.h"
 #include "telnet-connection.h"
-#include "telnet/recognize.h"
 
 /*
  * TelnetDetection: finds out whether a peer speaks telnet, by what it sends (telnet/recognize.h) within half a second, or
@@ -13,11 +12,10 @@
  * keeps what has been sent needs one for the others as well: these speak telnet from the beginning.
  */
 struct TelnetDetection {
-        TelnetConnection *connection;
-        TelnetReading reading;
+        TelnetConnection *connection; /* its record.reading is the state of the detection */
         Buffer unread;   /* what the peer has sent and is neither understood nor taken by the owner yet */
         Timeout silence; /* runs since the last read, unless the peer speaks telnet */
-        Timeout timeout; /* runs while it is not known what it speaks, and then while reading.awaits_binary */
+        Timeout timeout; /* runs while record.mode is TELNET_MODE_UNDECIDED, and then while reading.awaits_binary */
 };
 
 #define TELNET_DETECTION_USEC (500 * USEC_PER_MSEC)

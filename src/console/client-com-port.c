@@ -4,7 +4,7 @@
 #include "link.h"
 
 bool client_uses_com_port(const Client *c) {
-        return telnet_option_in_use(&c->telnet.session.options, TELNET_COM_PORT);
+        return telnet_option_in_use(&c->telnet.record.session.options, TELNET_COM_PORT);
 }
 
 int client_begin_com_port(Client *c) {

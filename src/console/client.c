@@ -99,7 +99,7 @@ static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
 void client_reap(Client *c) {
         const char *told = client_goodbyes[c->verdict];
 
-        if (told && c->telnet.mode == TELNET_MODE_TELNET)
+        if (told && c->telnet.record.mode == TELNET_MODE_TELNET)
                 client_notice(c, "%s", told);
         if (told)
                 closer_take(concentrator_closer(c->concentrator), &c->telnet.stream, &c->connection);
@@ -219,7 +219,7 @@ static void client_tell_read_only(Client *c) {
         const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
         char text[CLIENT_HOLD_TEXT_MAX];
 
-        if (c->telnet.mode != TELNET_MODE_TELNET || !holder || TAKE(c->shown_read_only, true))
+        if (c->telnet.record.mode != TELNET_MODE_TELNET || !holder || TAKE(c->shown_read_only, true))
                 return;
 
         client_notice(c, "read-only: %s", client_describe_hold(holder, text));
@@ -247,7 +247,7 @@ static size_t client_space(TelnetConnection *t) {
         if (c->access == ACCESS_READ_ONLY)
                 return TELNET_READ_MAX;
 
-        return t->ended ? console_last_words_space(c->console) : console_input_space(c->console);
+        return t->record.ended ? console_last_words_space(c->console) : console_input_space(c->console);
 }
 
 static int client_command(TelnetConnection *t, uint8_t command) {
@@ -280,8 +280,8 @@ static int client_command(TelnetConnection *t, uint8_t command) {
 static int client_data(TelnetConnection *t, uint8_t *data, size_t n) {
         Client *c = container_of(t, Client, telnet);
 
-        if (t->mode == TELNET_MODE_TELNET)
-                n = telnet_keyboard_translate(&c->keyboard, &t->session, data, n);
+        if (t->record.mode == TELNET_MODE_TELNET)
+                n = telnet_keyboard_translate(&c->keyboard, &t->record.session, data, n);
         client_input(c, data, n);
         return c->verdict;
 }
@@ -291,7 +291,7 @@ static bool client_takes_whole(TelnetConnection *t, const uint8_t *data, size_t 
         Client *c = container_of(t, Client, telnet);
 
         if (!concentrator_settings(c->concentrator)->windows_enter ||
-            !telnet_keyboard_is_enter(&c->keyboard, &t->session, data, n))
+            !telnet_keyboard_is_enter(&c->keyboard, &t->record.session, data, n))
                 return false;
 
         client_input(c, data, 1);
@@ -346,7 +346,7 @@ static void client_received(TelnetConnection *t, size_t n) {
 /* All that it has sent has been read, or it has done something that it may not. */
 static void client_closed(TelnetConnection *t, int verdict) {
         Client *c = container_of(t, Client, telnet);
-        size_t n = t->ended ? telnet_detection_waiting(t) : 0;
+        size_t n = t->record.ended ? telnet_detection_waiting(t) : 0;
 
         if (c->verdict != 0)
                 return;
@@ -391,7 +391,7 @@ void client_update_access(Client *c) {
 
         telnet_detection_forget(&c->telnet); /* what it has typed in vain is not typed later */
         console_change_access(c->console, c, access);
-        if (TAKE(c->shown_read_only, false) && c->telnet.mode == TELNET_MODE_TELNET)
+        if (TAKE(c->shown_read_only, false) && c->telnet.record.mode == TELNET_MODE_TELNET)
                 client_notice(c, "write lock released, you can type now");
 }
 
@@ -426,7 +426,7 @@ static bool client_is_replaying(const Client *c) {
 /* The ring has gone on without it. A raw client must not be fed a gap. */
 static bool client_may_skip(const Client *c) {
         return telnet_detection_is_under_way(&c->telnet) ||
-               (c->telnet.mode == TELNET_MODE_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
+               (c->telnet.record.mode == TELNET_MODE_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
 }
 
 static void client_skip(Client *c) {
@@ -510,7 +510,7 @@ static void client_tell_clash(Client *c) {
 
 /* Tells it what has changed at its console since it was told last. Returns: false if nothing has. */
 static bool client_tell_news(Client *c) {
-        if (c->telnet.mode != TELNET_MODE_TELNET)
+        if (c->telnet.record.mode != TELNET_MODE_TELNET)
                 return false;
 
         if (c->shown_connected != c->console->connected)
@@ -609,9 +609,9 @@ static void client_writable(TelnetConnection *t) {
 static void client_detected(TelnetConnection *t) {
         Client *c = container_of(t, Client, telnet);
 
-        if (t->mode == TELNET_MODE_TELNET && !c->got_output)
+        if (t->record.mode == TELNET_MODE_TELNET && !c->got_output)
                 client_go_to_scrollback(c);
-        if (c->detection.reading.joined)
+        if (c->telnet.record.reading.joined)
                 console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is the port of another VM (null modem)",
                             c->peer.text);
 }
@@ -679,7 +679,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
                     c->peer.text, client_access_remark(c->access));
 
         if (request->mode == TELNET_MODE_TELNET) {
-                telnet_session_assume(&c->telnet.session, &client_policy);
+                telnet_session_assume(&c->telnet.record.session, &client_policy);
                 if (request->scrollback)
                         client_go_to_scrollback(c);
         } else {

@@ -143,8 +143,8 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         timeout_start(concentrator_timeouts(c, TIMEOUT_HANDSHAKE), &l->timeout);
 
         /* Where it may be TLS, nothing can be said before the host has. */
-        l->telnet.peeks = concentrator_tls(c);
-        r = concentrator_is_closed(c) ? LINK_E_CLOSED : l->telnet.peeks ? 0 : link_begin_plain(l);
+        l->telnet.record.peeks = concentrator_tls(c);
+        r = concentrator_is_closed(c) ? LINK_E_CLOSED : l->telnet.record.peeks ? 0 : link_begin_plain(l);
         if (r != 0)
                 link_close(l, telnet_connection_verdict(&l->telnet, r));
         else /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one */
@@ -230,7 +230,7 @@ static void link_log_end(const Link *l) {
 
         case LINK_E_OVERLONG:
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
-                         "sent a subnegotiation of option %u of more than %u bytes, closing it", l->telnet.session.in.option,
+                         "sent a subnegotiation of option %u of more than %u bytes, closing it", l->telnet.record.session.in.option,
                          TELNET_SUBNEGOTIATION_MAX);
                 break;
 
@@ -410,7 +410,7 @@ static int link_decline_tls(Link *l) {
         if (l->security == LINK_MUST_START_TLS)
                 return LINK_E_PLAIN;
 
-        return telnet_option_enabled(&l->telnet.session.options, TELNET_HIM, TELNET_VMWARE) ? link_ask(l) : 0;
+        return telnet_option_enabled(&l->telnet.record.session.options, TELNET_HIM, TELNET_VMWARE) ? link_ask(l) : 0;
 }
 
 static int link_accept_tls(Link *l) {
@@ -489,7 +489,7 @@ static int link_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         Link *l = container_of(t, Link, telnet);
         VMwareSuboption suboption;
 
-        if (!telnet_option_enabled(&l->telnet.session.options, TELNET_HIM, event->option)) {
+        if (!telnet_option_enabled(&l->telnet.record.session.options, TELNET_HIM, event->option)) {
                 link_log(l, LOG_DEBUG, NULL, "subnegotiates option %u, which is not in force", event->option);
                 return 0;
         }
@@ -598,7 +598,7 @@ void link_go_live(Link *l, Link *predecessor) {
 
 void link_depart(Link *l) {
         l->state = LINK_DEPARTED;
-        l->telnet.mute = true;
+        l->telnet.record.mute = true;
         timeout_stop(&l->stall);
         console_links_changed(l->console);
         buffer_clear(&l->telnet.stream.out);

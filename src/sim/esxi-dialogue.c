@@ -29,7 +29,7 @@ int esxi_link_start_tls(EsxiLink *link) {
 }
 
 static int offer_option(EsxiLink *link, uint8_t option) {
-        uint8_t command = telnet_option_enable(&link->telnet.session.options, TELNET_US, option);
+        uint8_t command = telnet_option_enable(&link->telnet.record.session.options, TELNET_US, option);
 
         return command == 0 ? 0
                             : telnet_connection_command(&link->telnet, (uint8_t[]){command, option}, 2);

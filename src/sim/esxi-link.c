@@ -223,7 +223,7 @@ size_t esxi_link_room(const EsxiLink *link) {
 int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
         assert(n > 0 && n <= esxi_link_room(link));
 
-        if (!link->uart_set && telnet_option_enabled(&link->telnet.session.options, TELNET_US, TELNET_COM_PORT)) {
+        if (!link->uart_set && telnet_option_enabled(&link->telnet.record.session.options, TELNET_US, TELNET_COM_PORT)) {
                 link->uart_set = true;
                 int r = telnet_connection_complete(&link->telnet);
                 if (r >= 0)

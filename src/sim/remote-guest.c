@@ -90,7 +90,7 @@ static void flush(RemoteGuest *g) {
 static int on_begins(TelnetConnection *t, _unused_ bool like_tls) {
         RemoteGuest *g = container_of(t, RemoteGuest, telnet);
 
-        t->peeks = true; /* next time as well */
+        t->record.peeks = true; /* next time as well */
         telnet_connection_want(t, TELNET_WANTS_NOTHING);
         g->handler->readable(g->userdata);
         return 0;
@@ -145,7 +145,7 @@ static int open_connection(RemoteGuest *g) {
         if (r < 0)
                 return r;
 
-        g->telnet.peeks = g->telnet.begun = true;
+        g->telnet.record.peeks = g->telnet.record.begun = true;
         telnet_connection_begin(&g->telnet, &policy);
         return telnet_connection_offer(&g->telnet);
 }
@@ -198,9 +198,9 @@ size_t remote_guest_read(RemoteGuest *g, uint8_t *data, size_t n) {
 
         g->data = data;
         g->room = n;
-        g->telnet.peeks = false;
+        g->telnet.record.peeks = false;
         telnet_connection_read(&g->telnet);
-        g->telnet.peeks = true;
+        g->telnet.record.peeks = true;
         g->room = 0;
 
         size_t size = (size_t) (g->data - data);

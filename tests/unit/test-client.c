@@ -182,14 +182,14 @@ static void assert_joined(Console *console, int fd, size_t cut) {
 
         timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), USEC_INFINITY);
         say(console, fd, OFFERS, cut);
-        assert_false(c->detection.reading.joined);
+        assert_false(c->telnet.record.reading.joined);
         say(console, fd, &OFFERS[cut], OFFERS_SIZE - cut);
-        assert_true(c->detection.reading.joined);
-        assert_int_equal(c->telnet.mode, TELNET_MODE_RAW);
+        assert_true(c->telnet.record.reading.joined);
+        assert_int_equal(c->telnet.record.mode, TELNET_MODE_RAW);
         assert_int_equal(console->record.bytes_sent, 0);
 
         say(console, fd, "\xff\xfd\x00\xff\xfd\x03", 6);
-        assert_int_equal(c->telnet.mode, TELNET_MODE_RAW);
+        assert_int_equal(c->telnet.record.mode, TELNET_MODE_RAW);
         assert_int_equal(console->record.bytes_sent, 6);
         client_close(c, CLIENT_E_ENDED);
 }
@@ -209,7 +209,7 @@ static void test_the_port_of_another_vm_may_show_late(_unused_ void **state) {
                 _cleanup_close_ int fd = new_client(console, TELNET_MODE_UNDECIDED);
 
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), SHORT);
-                while (console->clients->telnet.mode != TELNET_MODE_RAW)
+                while (console->clients->telnet.record.mode != TELNET_MODE_RAW)
                         run_once();
                 assert_joined(console, fd, cut);
         }
@@ -221,13 +221,13 @@ static void test_what_only_begins_like_the_port_of_another_vm_is_a_telnet_progra
                 _cleanup_close_ int fd = new_client(console, TELNET_MODE_UNDECIDED);
 
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), late ? SHORT : USEC_INFINITY);
-                while (late && console->clients->telnet.mode != TELNET_MODE_RAW)
+                while (late && console->clients->telnet.record.mode != TELNET_MODE_RAW)
                         run_once();
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), USEC_INFINITY);
                 say(console, fd, OFFERS, 6);
-                assert_int_not_equal(console->clients->telnet.mode, TELNET_MODE_TELNET);
+                assert_int_not_equal(console->clients->telnet.record.mode, TELNET_MODE_TELNET);
                 timeout_queue_set_duration(concentrator_timeouts(concentrator, TIMEOUT_DETECTION), SHORT);
-                while (console->clients->telnet.mode != TELNET_MODE_TELNET)
+                while (console->clients->telnet.record.mode != TELNET_MODE_TELNET)
                         run_once();
                 assert_int_equal(console->record.bytes_sent, 0);
         }

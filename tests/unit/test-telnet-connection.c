@@ -314,7 +314,7 @@ static void test_a_peer_that_does_not_read_is_answered_so_much_only(_unused_ voi
 
 static void test_a_mute_connection_answers_nothing(_unused_ void **state) {
         begin_telnet();
-        owner.telnet.mute = true;
+        owner.telnet.record.mute = true;
         SAY("\xff\xfb\x18");
         ASSERT_SENT("");
 }
@@ -387,7 +387,7 @@ static void test_a_connection_that_is_stopped_tells_nothing(_unused_ void **stat
 /* The first byte is looked at and left where it is. */
 static void test_the_first_byte_is_seen_before_anything_is_read(_unused_ void **state) {
         begin_telnet();
-        owner.telnet.peeks = true;
+        owner.telnet.record.peeks = true;
         owner.returns = OWN_VERDICT;
         SAY("x");
         char want[32];
@@ -397,7 +397,7 @@ static void test_the_first_byte_is_seen_before_anything_is_read(_unused_ void **
         teardown(NULL);
         setup(NULL);
         begin_telnet();
-        owner.telnet.peeks = true;
+        owner.telnet.record.peeks = true;
         SAY("xyz");
         assert_got("plain \"xyz\"");
 }
@@ -421,7 +421,7 @@ static void test_the_first_byte_tells_tls_from_telnet(_unused_ void **state) {
         char want[32];
 
         owner.tls = make_context();
-        owner.telnet.peeks = true;
+        owner.telnet.record.peeks = true;
         begin_telnet();
         SAY("\x16nonsense");
         assert_null(owner.telnet.handshake);
@@ -444,7 +444,7 @@ static void test_nothing_in_plain_text_may_follow_the_beginning_of_tls(_unused_ 
 static void test_a_peer_that_answers_speaks_telnet(_unused_ void **state) {
         begin_undecided();
         SAY(DO_BINARY "hello" BREAK);
-        assert_int_equal(owner.telnet.mode, TELNET_MODE_TELNET);
+        assert_int_equal(owner.telnet.record.mode, TELNET_MODE_TELNET);
         assert_int_equal(owner.n_detected, 1);
         assert_got("plain \"hello\"[243]");
         assert_false(telnet_detection_is_under_way(&owner.telnet));
@@ -453,7 +453,7 @@ static void test_a_peer_that_answers_speaks_telnet(_unused_ void **state) {
 static void test_what_a_telnet_peer_reads_is_known_once_it_answers_or_after_a_while(_unused_ void **state) {
         begin_undecided();
         SAY("\xff\xfd\x03");
-        assert_int_equal(owner.telnet.mode, TELNET_MODE_TELNET);
+        assert_int_equal(owner.telnet.record.mode, TELNET_MODE_TELNET);
         assert_true(telnet_detection_is_under_way(&owner.telnet));
         run_until_elapsed(TELNET_TIMEOUT_BINARY);
         assert_false(telnet_detection_is_under_way(&owner.telnet));
@@ -462,7 +462,7 @@ static void test_what_a_telnet_peer_reads_is_known_once_it_answers_or_after_a_wh
 static void test_a_peer_that_says_nothing_is_raw_after_a_while(_unused_ void **state) {
         begin_undecided();
         run_until_elapsed(TELNET_TIMEOUT_DETECTION);
-        assert_int_equal(owner.telnet.mode, TELNET_MODE_RAW);
+        assert_int_equal(owner.telnet.record.mode, TELNET_MODE_RAW);
         SAY("\xff");
         SAY("\xff");
         assert_got("plain \"\xff\xff\"");
@@ -496,10 +496,10 @@ static void test_half_a_break_waits_until_there_is_silence(_unused_ void **state
 static void test_our_own_offers_are_another_port(_unused_ void **state) {
         begin_undecided();
         SAY("\xff\xfb");
-        assert_false(owner.detection.reading.joined);
+        assert_false(owner.telnet.record.reading.joined);
         SAY("\x00\xff\xfb\x03\xff\xfd\x03" "data");
-        assert_true(owner.detection.reading.joined);
-        assert_int_equal(owner.telnet.mode, TELNET_MODE_RAW);
+        assert_true(owner.telnet.record.reading.joined);
+        assert_int_equal(owner.telnet.record.mode, TELNET_MODE_RAW);
         assert_int_equal(owner.n_detected, 1);
         assert_got("plain \"data\"");
 }
