@@ -15,7 +15,7 @@ static const TlsSession *tls_of(const Console *c) {
 static const char *text_of_peer(const Console *c) {
         const Link *active = console_active_link(c);
 
-        return active ? active->peer : "";
+        return active ? active->record.peer : "";
 }
 
 /* "TLS 1.3, AES-256-GCM" */
@@ -36,7 +36,7 @@ static const char *text_of_serial(const Console *c, PropertyValue *v) {
         if (!active || !telnet_option_enabled(&active->telnet.record.session.options, TELNET_HIM, TELNET_COM_PORT))
                 return "";
 
-        return com_port_format(&active->com_port, v->buffer);
+        return com_port_format(&active->record.com_port, v->buffer);
 }
 
 static void write_tls(const Console *c, JsonWriter *w, const char *key) {

@@ -20,7 +20,7 @@ int client_confirm_com_port(Client *c, const TelnetEvent *event) {
         ComPort vm;
 
         if (active)
-                vm = active->com_port;
+                vm = active->record.com_port;
         else
                 com_port_init(&vm);
 

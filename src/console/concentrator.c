@@ -165,7 +165,7 @@ void concentrator_unqueue_dirty(_unused_ Concentrator *c, Console *console) {
 }
 
 void concentrator_add_link(Concentrator *c, Link *link) {
-        link->number = ++c->n_links_ever;
+        link->record.number = ++c->n_links_ever;
         DL_APPEND(c->links, link);
         c->counts.n_links++;
 }
@@ -342,7 +342,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         } timeouts[_TIMEOUT_MAX] = {
                 [TIMEOUT_HANDSHAKE] = {c->settings.handshake_timeout_usec, link_handshake_elapsed},
                 [TIMEOUT_QUESTION] = {VM_IDENTITY_ANSWER_USEC, link_question_elapsed},
-                [TIMEOUT_DEPARTURE] = {LINK_DEPARTURE_USEC, link_departure_elapsed},
+                [TIMEOUT_HANDED_OVER] = {LINK_HANDED_OVER_USEC, link_handed_over_elapsed},
                 [TIMEOUT_STALL] = {LINK_STALL_USEC, link_stall_elapsed},
                 [TIMEOUT_HANDOVER] = {LINK_HANDOVER_USEC, link_handover_elapsed},
                 [TIMEOUT_DETECTION] = {TELNET_DETECTION_USEC, telnet_detection_elapsed},

@@ -63,7 +63,7 @@ struct ConcentratorObserver {
 typedef enum TimeoutKind {
         TIMEOUT_HANDSHAKE,   /* Link.timeout: not identified yet */
         TIMEOUT_QUESTION,    /* Link.question: its host has been asked for a UUID */
-        TIMEOUT_DEPARTURE,   /* Link.timeout: a vMotion's source that has not closed yet */
+        TIMEOUT_HANDED_OVER, /* Link.timeout: a vMotion's source that has not closed yet */
         TIMEOUT_STALL,       /* Link.stall: takes no input */
         TIMEOUT_HANDOVER,    /* Link.handover: a target whose source may still have something to say */
         TIMEOUT_DETECTION,   /* Client.detection.timeout: raw or telnet is not known yet */

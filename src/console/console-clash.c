@@ -21,20 +21,20 @@ static size_t host_size(const char *peer) {
 }
 
 static bool links_have_one_host(const Link *a, const Link *b) {
-        size_t n = host_size(a->peer);
+        size_t n = host_size(a->record.peer);
 
-        return n == host_size(b->peer) && memcmp(a->peer, b->peer, n) == 0;
+        return n == host_size(b->record.peer) && memcmp(a->record.peer, b->record.peer, n) == 0;
 }
 
 /* Whether the host has lost the older connection: it answers on the newer one only. Then both are of one VM, which has
  * been renamed and has connected anew. */
 static bool link_is_lost(const Link *older, const Link *newer) {
-        return older->identity.uuids[VM_UUID_BIOS].state == VM_UUID_SILENT &&
-               newer->identity.uuids[VM_UUID_BIOS].state == VM_UUID_TOLD && links_have_one_host(older, newer);
+        return older->record.identity.uuids[VM_UUID_BIOS].state == VM_UUID_SILENT &&
+               newer->record.identity.uuids[VM_UUID_BIOS].state == VM_UUID_TOLD && links_have_one_host(older, newer);
 }
 
 static bool links_clash(const Link *older, const Link *newer) {
-        return older->state == LINK_LIVE && newer->state == LINK_LIVE && older->uri && newer->uri &&
+        return older->record.state == LINK_LIVE && newer->record.state == LINK_LIVE && older->uri && newer->uri &&
                older->name && newer->name && streq(older->uri, newer->uri) && !streq(older->name, newer->name) &&
                !link_is_lost(older, newer);
 }
@@ -59,8 +59,8 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
 
         snprintf(buffer, CONSOLE_CLASH_TEXT_MAX,
                  "two VMs have this UUID and share this console, both get what is typed: give one of them a new UUID; "
-                 "they are %.*s (host %s) and %.*s (host %s)", (int) text_fit(a->name, NAME_SHOWN_MAX), a->name, a->peer,
-                 (int) text_fit(b->name, NAME_SHOWN_MAX), b->name, b->peer);
+                 "they are %.*s (host %s) and %.*s (host %s)", (int) text_fit(a->name, NAME_SHOWN_MAX), a->name, a->record.peer,
+                 (int) text_fit(b->name, NAME_SHOWN_MAX), b->name, b->record.peer);
         return buffer;
 }
 

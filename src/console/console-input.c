@@ -18,7 +18,7 @@ static bool links_share_uri(const Link *a, const Link *b) {
 
 /* Whether clients could wait for @l at all. */
 static bool link_may_set_pace(const Link *l) {
-        return l->state == LINK_LIVE && !link_is_held(l) && !l->telnet.stream.broken;
+        return l->record.state == LINK_LIVE && !link_is_held(l) && !l->telnet.stream.broken;
 }
 
 /* Whether clients wait for @l. Of the links of one URI only one sets the pace: the newest that takes input, or the newest
@@ -31,7 +31,7 @@ static bool link_sets_pace(const Link *l) {
                 if (m == l || !link_may_set_pace(m) || !links_share_uri(l, m))
                         continue;
 
-                if (m->stalled == l->stalled ? m->number > l->number : l->stalled)
+                if (m->record.stalled == l->record.stalled ? m->record.number > l->record.number : l->record.stalled)
                         return false;
         }
 
@@ -47,7 +47,7 @@ static size_t space_behind(const Console *c, const InputMark *m, size_t max) {
 
 /* Where the winner of @v goes on. */
 static const InputMark *vmotion_input(const VMotion *v) {
-        return v->source ? &v->source->input : &v->record.input;
+        return v->source ? &v->source->record.input : &v->record.input;
 }
 
 /* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
@@ -58,7 +58,7 @@ static size_t input_space(const Console *c, size_t pace, size_t held) {
 
         DL_FOREACH2(c->links, l, console_next)
                 if (link_sets_pace(l))
-                        space = MIN(space, space_behind(c, &l->input, pace));
+                        space = MIN(space, space_behind(c, &l->record.input, pace));
 
         DL_FOREACH(c->vmotions, v)
                 if (vmotion_state_holds(v->record.state))
@@ -80,7 +80,7 @@ bool console_holds_input(const Console *c) {
 
         DL_FOREACH2(c->links, l, console_next)
                 if (link_may_set_pace(l) &&
-                    (l->telnet.stream.out.size > 0 || !input_ring_has_reached(&c->input, &l->input, INPUT_NO_MARK)))
+                    (l->telnet.stream.out.size > 0 || !input_ring_has_reached(&c->input, &l->record.input, INPUT_NO_MARK)))
                         return true;
 
         return c->vmotions;
@@ -100,8 +100,8 @@ static void console_trim_input(Console *c) {
         const VMotion *v;
 
         DL_FOREACH2(c->links, l, console_next)
-                if (l->state == LINK_LIVE)
-                        behind = further_behind(behind, &l->input);
+                if (l->record.state == LINK_LIVE)
+                        behind = further_behind(behind, &l->record.input);
 
         DL_FOREACH(c->vmotions, v)
                 behind = further_behind(behind, vmotion_input(v));
@@ -116,7 +116,7 @@ static void console_drop_input(Console *c) {
         VMotion *v;
 
         DL_FOREACH2(c->links, l, console_next)
-                if (l->state == LINK_LIVE)
+                if (l->record.state == LINK_LIVE)
                         link_skip_input(l, end);
 
         DL_FOREACH(c->vmotions, v)

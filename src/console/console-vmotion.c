@@ -9,12 +9,12 @@
 /* @link: NULL if it has gone */
 static void vmotion_set_source(VMotion *v, Link *link) {
         v->source = link;
-        v->record.source = link ? link->number : 0;
+        v->record.source = link ? link->record.number : 0;
 }
 
 static void vmotion_set_peer(VMotion *v, Link *link) {
         v->peer = link;
-        v->record.peer = link ? link->number : 0;
+        v->record.peer = link ? link->record.number : 0;
 }
 
 /* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over, and a target that has not
@@ -24,10 +24,10 @@ static void vmotion_end(VMotion *v, Link *winner) {
         Console *console = v->console;
 
         if (winner && winner != v->source)
-                winner->input = v->source ? v->source->input : v->record.input;
+                winner->record.input = v->source ? v->source->record.input : v->record.input;
         if (v->source) {
                 v->source->vmotion = NULL;
-                v->source->input_limit = INPUT_NO_MARK;
+                v->source->record.input_limit = INPUT_NO_MARK;
         }
         if (v->peer)
                 v->peer->vmotion = NULL;
@@ -50,11 +50,16 @@ static void vmotion_drop_peer(VMotion *v) {
         link_close(peer, LINK_E_VMOTION_OVER);
 }
 
+static void vmotion_start_timeout(VMotion *v) {
+        timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
+        v->record.timeout_since = v->timeout.since_usec;
+}
+
 /* Input is held from here on: the source gets what has been typed so far, then GOAHEAD. */
 static void vmotion_hold(VMotion *v) {
-        timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
+        vmotion_start_timeout(v);
         v->record.go_ahead = VMOTION_GO_AHEAD_DUE;
-        v->source->input_limit = input_ring_end(&v->console->input);
+        v->source->record.input_limit = input_ring_end(&v->console->input);
 }
 
 bool vmotion_owes_go_ahead(const VMotion *v, const Link *link) {
@@ -102,12 +107,12 @@ static void vmotion_peer_wins(VMotion *v) {
         Link *peer = v->peer, *source = v->source;
 
         (void) console_end_absence(console);
-        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, peer->peer, "has moved to %s", peer->peer);
+        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, peer->record.peer, "has moved to %s", peer->record.peer);
         if (!peer->uri)
                 peer->uri = TAKE_PTR(v->uri);
         link_go_live(peer, source);
         if (source)
-                link_depart(source);
+                link_hand_over(source);
 
         vmotion_end(v, peer);
         vmotion_report(console, CONSOLE_VMOTION_COMPLETE);
@@ -116,8 +121,8 @@ static void vmotion_peer_wins(VMotion *v) {
 static void vmotion_source_wins(VMotion *v, const char *why) {
         Console *console = v->console;
 
-        console_log_limited(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->peer, "stays on %s: %s",
-                            v->source->peer, why);
+        console_log_limited(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, v->source->record.peer, "stays on %s: %s",
+                            v->source->record.peer, why);
         vmotion_end(v, v->source);
         vmotion_report(console, CONSOLE_VMOTION_ABORTED);
 }
@@ -141,10 +146,10 @@ static void vmotion_hand_back(VMotion *v) {
         Console *console = v->console;
         Link *source = v->source;
 
-        console_log_limited(console, LOG_NOTICE, VSPC_MESSAGE_VMOTION_OVERDUE, source->peer,
+        console_log_limited(console, LOG_NOTICE, VSPC_MESSAGE_VMOTION_OVERDUE, source->record.peer,
                             "its vMotion takes longer than VMotionTimeoutSec=: until a target completes it, what is typed "
-                            "goes to %s again", source->peer);
-        source->input_limit = INPUT_NO_MARK;
+                            "goes to %s again", source->record.peer);
+        source->record.input_limit = INPUT_NO_MARK;
         console_has_news(console);
 }
 
@@ -197,7 +202,7 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
         Console *console = source->console;
         VMotion *v = source->vmotion;
 
-        if (source->state != LINK_LIVE)
+        if (source->record.state != LINK_LIVE)
                 return vmotion_not_now(source, sequence, n, "it is not known yet which VM this is");
         if (n > VMOTION_SEQUENCE_MAX)
                 return vmotion_not_now(source, sequence, n, "its sequence is longer than 64 bytes");
@@ -223,8 +228,8 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
                 console_add_vmotion(console, v);
         }
 
-        console_log_limited(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->peer, "begins to move away from %s",
-                            source->peer);
+        console_log_limited(console, LOG_INFO, VSPC_MESSAGE_VMOTION_BEGUN, source->record.peer, "begins to move away from %s",
+                            source->record.peer);
 
         VMotionAction action = vmotion_step(&v->record.state, VMOTION_ON_BEGIN);
         if (action == VMOTION_RESTART)
@@ -252,13 +257,13 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
 /* A target has come when its vMotion was overdue and the source had been sent input again: from now on input is held
  * back once more. */
 static void vmotion_hold_again(VMotion *v) {
-        timeout_start(concentrator_timeouts(v->console->concentrator, TIMEOUT_VMOTION), &v->timeout);
+        vmotion_start_timeout(v);
         v->record.go_ahead = VMOTION_GO_AHEAD_QUEUED;
-        v->source->input_limit = v->source->input;
+        v->source->record.input_limit = v->source->record.input;
 }
 
 int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
-        VMotion *v = target->state == LINK_HANDSHAKE ? concentrator_find_vmotion(target->concentrator, data, n)
+        VMotion *v = target->record.state == LINK_HANDSHAKE ? concentrator_find_vmotion(target->concentrator, data, n)
                                                      : NULL;
         bool overdue = v && v->record.state == VMOTION_OVERDUE;
         VMotionAction action = v ? vmotion_step(&v->record.state, VMOTION_ON_PEER) : VMOTION_IGNORE;
@@ -266,7 +271,7 @@ int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
         if (action == VMOTION_IGNORE) {
                 link_log_limited(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
                                  "names an unknown vMotion, or has the wrong secret");
-                return target->state == LINK_HANDSHAKE ? LINK_E_NO_VMOTION : 0;
+                return target->record.state == LINK_HANDSHAKE ? LINK_E_NO_VMOTION : 0;
         }
 
         vmotion_set_peer(v, target);
@@ -299,7 +304,7 @@ void vmotion_link_closed(VMotion *v, Link *link) {
         link->vmotion = NULL;
         if (is_source) {
                 vmotion_set_source(v, NULL);
-                v->record.input = link->input;
+                v->record.input = link->record.input;
         } else
                 vmotion_set_peer(v, NULL);
 
@@ -342,10 +347,10 @@ void vmotion_link_came(Console *console, Link *link) {
         while ((v = vmotion_of_newcomer(console, link))) {
                 (void) vmotion_step(&v->record.state, VMOTION_ON_NEWCOMER);
 
-                console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->peer,
-                            "has reconnected from %s, its vMotion has ended", link->peer);
+                console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_ABORTED, link->record.peer,
+                            "has reconnected from %s, its vMotion has ended", link->record.peer);
                 if (v->source)
-                        link_depart(v->source);
+                        link_hand_over(v->source);
                 vmotion_end(v, link);
                 vmotion_report(console, CONSOLE_VMOTION_ABORTED);
         }

@@ -335,9 +335,14 @@ static void console_settle_name(Console *c) {
         free(TAKE_PTR(c->former_name));
 }
 
+static int links_in_order(const Link *a, const Link *b) {
+        return a->record.number < b->record.number ? -1 : 1;
+}
+
 void console_add_link(Console *c, Link *link) {
         link->console = c;
-        DL_APPEND2(c->links, link, console_prev, console_next);
+        link->record.console = c->record.number;
+        DL_INSERT_INORDER2(c->links, link, links_in_order, console_prev, console_next);
         c->n_links++;
         console_links_changed(c);
         timeout_stop(&c->orphaned);
@@ -491,7 +496,7 @@ const Link *console_active_link(const Console *c) {
         const Link *l, *active = NULL;
 
         DL_FOREACH2(c->links, l, console_next)
-                if (l->state == LINK_LIVE)
+                if (l->record.state == LINK_LIVE)
                         active = l;
 
         return active;

@@ -65,7 +65,7 @@ struct Console {
 
         Ring ring;
         InputRing input;
-        Link *links;     /* utlist */
+        Link *links;     /* utlist, in the order of their numbers */
         Link *doubtful;  /* utlist: links that wait until it is known whether they are this VM, see identification.h */
         Client *clients; /* utlist */
         Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */

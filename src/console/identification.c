@@ -15,6 +15,7 @@ void link_leave_doubts(Link *l) {
         if (!console)
                 return;
 
+        l->record.doubted_at = 0;
         DL_DELETE2(console->doubtful, l, console_prev, console_next);
         console->n_doubtful--;
 }
@@ -24,6 +25,7 @@ static void link_enter_doubts(Link *l, Console *console) {
                 link_close(console->doubtful, LINK_E_TOO_DOUBTFUL);
 
         l->doubted_at = console;
+        l->record.doubted_at = console->record.number;
         DL_APPEND2(console->doubtful, l, console_prev, console_next);
         console->n_doubtful++;
 }
@@ -43,12 +45,12 @@ void console_settle_doubts(Console *c) {
 static int link_ask_bios(Link *l) {
         VMwareCode question;
 
-        return vm_identity_ask(&l->identity, VM_UUID_BIOS, &question) ? link_ask_uuid(l, question) : 0;
+        return vm_identity_ask(&l->record.identity, VM_UUID_BIOS, &question) ? link_ask_uuid(l, question) : 0;
 }
 
 /* Whether it is known whether there is a BIOS UUID. */
 static bool link_has_told_bios(const Link *l) {
-        return vm_identity_is_settled(&l->identity, VM_UUID_BIOS);
+        return vm_identity_is_settled(&l->record.identity, VM_UUID_BIOS);
 }
 
 /* Finds a live link of another VM that has @l's UUID and URI. Returns: NULL if there is none, or if a link of @l's own VM
@@ -57,7 +59,7 @@ static Link *console_find_other_vm(const Console *c, const Link *l) {
         Link *other = NULL, *m;
 
         DL_FOREACH2(c->links, m, console_next) {
-                if (m->state != LINK_LIVE || !m->uri || !streq(m->uri, l->uri))
+                if (m->record.state != LINK_LIVE || !m->uri || !streq(m->uri, l->uri))
                         continue;
                 if (link_is_same_port(m, l))
                         return NULL;
@@ -89,8 +91,8 @@ static Link *console_ask_other_vm(Console *c, const Link *l) {
  * @other: see console_ask_other_vm(). */
 static bool link_is_clone(const Link *l, const Link *other, const char *clone_id) {
         Concentrator *c = l->concentrator;
-        const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios = vm_identity_get(&l->identity, VM_UUID_BIOS);
-        const uint8_t *other_bios = other ? vm_identity_get(&other->identity, VM_UUID_BIOS) : NULL;
+        const uint8_t *uuid = vm_identity_uuid(&l->record.identity), *bios = vm_identity_get(&l->record.identity, VM_UUID_BIOS);
+        const uint8_t *other_bios = other ? vm_identity_get(&other->record.identity, VM_UUID_BIOS) : NULL;
 
         if (other_bios && memcmp(bios, other_bios, 16) != 0)
                 return true;
@@ -103,7 +105,7 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
  * Returns: 0; -EAGAIN if @l has to wait for answers; or another negative errno. */
 static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Concentrator *c = l->concentrator;
-        const uint8_t *uuid = vm_identity_uuid(&l->identity), *bios;
+        const uint8_t *uuid = vm_identity_uuid(&l->record.identity), *bios;
         _cleanup_free_ char *id = console_make_id(concentrator_settings(c), uuid, NULL, l->uri), *clone_id = NULL;
         if (!id)
                 return -ENOMEM;
@@ -127,7 +129,7 @@ static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
                 return -EAGAIN;
         }
 
-        bios = vm_identity_get(&l->identity, VM_UUID_BIOS);
+        bios = vm_identity_get(&l->record.identity, VM_UUID_BIOS);
         if (bios) {
                 clone_id = console_make_id(concentrator_settings(c), uuid, bios, l->uri);
                 if (!clone_id)
@@ -161,11 +163,11 @@ static int link_find_or_make_console(Link *l, Console **ret) {
                 return console_set_uri(console, l->uri);
         }
 
-        r = console_new(c, id, vm_identity_uuid(&l->identity), l->name, l->uri, 0, ret);
+        r = console_new(c, id, vm_identity_uuid(&l->record.identity), l->name, l->uri, 0, ret);
         if (r >= 0 && other)
-                console_log(*ret, LOG_WARNING, VSPC_MESSAGE_VM_SAME_UUID, l->peer,
+                console_log(*ret, LOG_WARNING, VSPC_MESSAGE_VM_SAME_UUID, l->record.peer,
                             "has the UUID of another VM, %s at %s: as their BIOS UUIDs differ, each has a console of its "
-                            "own", other->console->name, other->peer);
+                            "own", other->console->name, other->record.peer);
         return r;
 }
 
@@ -178,13 +180,13 @@ static void link_log_connected(const Link *l, usec_t away) {
                 snprintf(port, sizeof port, "its clients use port %u", l->console->port);
         if (away > 0)
                 snprintf(gone, sizeof gone, "; it was away for %.1f s", (double) away / USEC_PER_SEC);
-        link_log(l, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, "connected from %s%s%s, %s%s", l->peer, in, how, port, gone);
+        link_log(l, LOG_INFO, VSPC_MESSAGE_VM_CONNECTED, "connected from %s%s%s, %s%s", l->record.peer, in, how, port, gone);
 }
 
 int link_identify(Link *l) {
         Console *console;
 
-        if (l->state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->identity) || !l->name)
+        if (l->record.state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->record.identity) || !l->name)
                 return 0;
 
         link_leave_doubts(l);

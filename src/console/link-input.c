@@ -14,24 +14,24 @@
  * it would have been answered waits until it is known that it stays; if it departs it needs no answer.
  */
 static bool link_is_muted(const Link *l) {
-        return l->state == LINK_DEPARTED || (l->vmotion && vmotion_mutes(l->vmotion, l));
+        return l->record.state == LINK_HANDED_OVER || (l->vmotion && vmotion_mutes(l->vmotion, l));
 }
 
 static void link_log_lost_input(Link *l, uint64_t n) {
         if (n > 0)
-                link_log_limited(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->peer, n);
+                link_log_limited(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->record.peer, n);
 }
 
 /* Clients have not waited for it, and it has fallen out of the ring. */
 static void link_recover_input(Link *l) {
-        link_log_lost_input(l, input_ring_recover(&l->console->input, &l->input));
+        link_log_lost_input(l, input_ring_recover(&l->console->input, &l->record.input));
 }
 
 void link_skip_input(Link *l, InputMark mark) {
-        link_log_lost_input(l, mark.position - l->input.position);
-        l->input = mark;
-        if (l->input_limit.position < mark.position)
-                l->input_limit = mark; /* what was held for the end of its vMotion has gone as well */
+        link_log_lost_input(l, mark.position - l->record.input.position);
+        l->record.input = mark;
+        if (l->record.input_limit.position < mark.position)
+                l->record.input_limit = mark; /* what was held for the end of its vMotion has gone as well */
 }
 
 /* Queues breaks, and short runs of bytes between them, to be sent together. */
@@ -41,16 +41,16 @@ static int link_queue_breaks(Link *l) {
         int r = 0;
 
         while (r >= 0 && l->telnet.stream.out.size < LINK_ANSWERS_MAX) {
-                size_t n = input_ring_to_break(ring, &l->input, l->input_limit);
+                size_t n = input_ring_to_break(ring, &l->record.input, l->record.input_limit);
                 if (n > LINK_RUN_MAX)
                         break;
 
                 if (n == 0) {
-                        input_ring_pass_break(ring, &l->input);
+                        input_ring_pass_break(ring, &l->record.input);
                         r = telnet_connection_command(&l->telnet, (uint8_t[]){TELNET_BRK}, 1);
                 } else {
-                        ring_read(&ring->bytes, l->input.position, run, n);
-                        l->input.position += n;
+                        ring_read(&ring->bytes, l->record.input.position, run, n);
+                        l->record.input.position += n;
                         r = telnet_connection_queue(&l->telnet, run, n);
                 }
         }
@@ -65,10 +65,10 @@ static int link_send_input(Link *l, bool *ret_more) {
         struct iovec iov[64];
 
         *ret_more = true;
-        if (input_ring_to_break(ring, &l->input, l->input_limit) <= LINK_RUN_MAX)
+        if (input_ring_to_break(ring, &l->record.input, l->record.input_limit) <= LINK_RUN_MAX)
                 return link_queue_breaks(l);
 
-        size_t n = input_ring_gather(ring, &l->input, l->input_limit, iov, ELEMENTSOF(iov));
+        size_t n = input_ring_gather(ring, &l->record.input, l->record.input_limit, iov, ELEMENTSOF(iov));
         if (n == 0) {
                 *ret_more = l->vmotion && vmotion_owes_go_ahead(l->vmotion, l);
                 return *ret_more ? vmotion_go_ahead(l->vmotion) : 0;
@@ -78,17 +78,17 @@ static int link_send_input(Link *l, bool *ret_more) {
         if (sent < 0)
                 return (int) sent;
 
-        l->input.position += (size_t) sent;
+        l->record.input.position += (size_t) sent;
         return 0;
 }
 
 /* Whether it takes input is seen from whether it takes some within LINK_STALL_USEC. @before: where it was. */
 static void link_watch_stall(Link *l, InputMark before) {
-        if (input_ring_has_reached(&l->console->input, &l->input, l->input_limit)) {
+        if (input_ring_has_reached(&l->console->input, &l->record.input, l->record.input_limit)) {
                 timeout_stop(&l->stall);
-                l->stalled = false;
-        } else if (l->input.position != before.position || l->input.n_breaks != before.n_breaks || (!l->stalled && !l->stall.queue)) {
-                l->stalled = false;
+                l->record.stalled = false;
+        } else if (l->record.input.position != before.position || l->record.input.n_breaks != before.n_breaks || (!l->record.stalled && !l->stall.queue)) {
+                l->record.stalled = false;
                 timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_STALL), &l->stall);
         }
 }
@@ -104,7 +104,7 @@ static int link_send(Link *l) {
 
                 if (l->vmotion)
                         vmotion_flushed(l->vmotion, l);
-                if (link_is_muted(l) || l->state != LINK_LIVE || l->telnet.stream.blocked)
+                if (link_is_muted(l) || l->record.state != LINK_LIVE || l->telnet.stream.blocked)
                         return 0;
 
                 r = link_send_input(l, &more);
@@ -117,11 +117,11 @@ void link_flush(Link *l) {
         if (l->verdict != 0)
                 return;
 
-        if (l->state == LINK_LIVE)
+        if (l->record.state == LINK_LIVE)
                 link_recover_input(l);
 
         if (!link_is_muted(l)) {
-                InputMark before = l->input;
+                InputMark before = l->record.input;
                 int r = telnet_connection_verdict(&l->telnet, link_send(l));
 
                 if (r != 0) {
@@ -129,7 +129,7 @@ void link_flush(Link *l) {
                         return;
                 }
 
-                if (l->state == LINK_LIVE)
+                if (l->record.state == LINK_LIVE)
                         link_watch_stall(l, before);
         }
 
@@ -140,6 +140,6 @@ void link_flush(Link *l) {
 void link_stall_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, stall);
 
-        l->stalled = true;
+        l->record.stalled = true;
         console_changed(l->console);
 }

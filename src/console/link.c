@@ -36,9 +36,9 @@ static const TelnetPolicy link_policies[_LINK_SECURITY_MAX] = {
 };
 
 static const TelnetPolicy *link_policy(const Link *l) {
-        assert(l->security != LINK_UNDECIDED);
+        assert(l->record.security != LINK_UNDECIDED);
 
-        return &link_policies[l->security];
+        return &link_policies[l->record.security];
 }
 
 /*
@@ -47,7 +47,7 @@ static const TelnetPolicy *link_policy(const Link *l) {
 
 /* Of one that has no console: what all of these have logged is bounded. */
 static void link_log_unidentified(const Link *l, int level, const char *message_id, const char *message) {
-        const LogField peer = {"VSPC_PEER=", l->peer};
+        const LogField peer = {"VSPC_PEER=", l->record.peer};
         const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
         unsigned n_left_out = 0;
 
@@ -56,7 +56,7 @@ static void link_log_unidentified(const Link *l, int level, const char *message_
         if (n_left_out > 0)
                 log_notice("%u log lines about unidentified connections suppressed", n_left_out);
 
-        log_full(level, 0, &fields, "Connection from %s: %s", l->peer, message);
+        log_full(level, 0, &fields, "Connection from %s: %s", l->record.peer, message);
 }
 
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) {
@@ -70,7 +70,7 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
         vsnprintf(message, sizeof message, format, ap);
         va_end(ap);
         if (l->console)
-                console_log(l->console, level, message_id, l->peer, "%s", message);
+                console_log(l->console, level, message_id, l->record.peer, "%s", message);
         else
                 link_log_unidentified(l, level, message_id, message);
 }
@@ -81,12 +81,17 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
 
 /* It is known for good which VM it is: the console is that VM's. */
 static bool link_is_identified(const Link *l) {
-        return l->state == LINK_LIVE || l->state == LINK_DEPARTED;
+        return l->record.state == LINK_LIVE || l->record.state == LINK_HANDED_OVER;
 }
 
 /* Whether what it says goes to its console at once. */
 static bool link_is_heard(const Link *l) {
-        return link_is_identified(l) && !l->predecessor && l->pending.size == 0;
+        return link_is_identified(l) && !l->handover_from && l->pending.size == 0;
+}
+
+static void link_start_timeout(Link *l, TimeoutKind kind) {
+        timeout_start(concentrator_timeouts(l->concentrator, kind), &l->timeout);
+        l->record.timeout_since = l->timeout.since_usec;
 }
 
 static int link_offer(Link *l) {
@@ -99,7 +104,7 @@ static int link_begin_plain(Link *l) {
         const Settings *settings = concentrator_settings(l->concentrator);
         bool may_start = concentrator_tls(l->concentrator) && settings->start_tls, must = settings_require_tls(settings);
 
-        l->security = must ? LINK_MUST_START_TLS : may_start ? LINK_MAY_START_TLS : LINK_PLAIN;
+        l->record.security = must ? LINK_MUST_START_TLS : may_start ? LINK_MAY_START_TLS : LINK_PLAIN;
         return must && !may_start ? LINK_E_PLAIN : link_offer(l);
 }
 
@@ -111,7 +116,7 @@ static bool link_given_up(Charge *charge) {
 }
 
 void link_update_charge(Link *l) {
-        if (l->state == LINK_HANDSHAKE)
+        if (l->record.state == LINK_HANDSHAKE)
                 charge_set(&l->charge, sizeof *l + telnet_connection_size(&l->telnet) + l->telnet.stream.out.allocated +
                                                l->pending.allocated);
         else
@@ -133,14 +138,14 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
 
         stream_limit_stuck_peer(&l->telnet.stream, LINK_STUCK_USEC);
         l->concentrator = c;
-        l->input_limit = INPUT_NO_MARK;
+        l->record.input_limit = INPUT_NO_MARK;
         l->pending = BUFFER_INIT(LINK_PENDING_MAX);
-        address_format(peer, l->peer);
+        address_format(peer, l->record.peer);
         const AccountKey key = account_key_of_address(peer);
         charge_open(&l->charge, concentrator_account(c), &key, CHARGE_UNIDENTIFIED, link_given_up);
-        com_port_init(&l->com_port);
+        com_port_init(&l->record.com_port);
         concentrator_add_link(c, l);
-        timeout_start(concentrator_timeouts(c, TIMEOUT_HANDSHAKE), &l->timeout);
+        link_start_timeout(l, TIMEOUT_HANDSHAKE);
 
         /* Where it may be TLS, nothing can be said before the host has. */
         l->telnet.record.peeks = concentrator_tls(c);
@@ -207,7 +212,7 @@ static const struct {
         [LINK_E_NOT_SERVED] = {.gently = true},
         [LINK_E_DEAF] = {LOG_INFO, NULL, "does not read our answers, closing it"},
         [LINK_E_SLOW] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "has not said in time which VM it is, closing it"},
-        [LINK_E_DEPARTED] = {LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it"},
+        [LINK_E_HANDED_OVER] = {LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it"},
 };
 
 /* The same for what has a figure or a name in it */
@@ -245,7 +250,7 @@ static void link_log_end(const Link *l) {
                 break;
 
         case LINK_E_TOO_DOUBTFUL:
-                uuid_format(vm_identity_uuid(&l->identity), uuid);
+                uuid_format(vm_identity_uuid(&l->record.identity), uuid);
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
                          "is one of more than %u connections of VM %s, closing it", CONSOLE_LINKS_MAX, uuid);
                 break;
@@ -271,7 +276,7 @@ static void link_say_goodbye(Link *l) {
         const char *told = link_ends[l->verdict].told;
         bool gently = link_ends[l->verdict].gently;
 
-        if (l->verdict == LINK_E_SLOW && l->security == LINK_UNDECIDED) { /* it may be a person with telnet */
+        if (l->verdict == LINK_E_SLOW && l->record.security == LINK_UNDECIDED) { /* it may be a person with telnet */
                 told = link_ends[LINK_E_NOT_ESXI].told;
                 gently = true;
         }
@@ -287,9 +292,20 @@ static void link_say_goodbye(Link *l) {
                 closer_take(concentrator_closer(l->concentrator), &l->telnet.stream, charge_is_open(&l->charge) ? &l->charge : NULL);
 }
 
-static void link_leave_predecessor(Link *l) {
+/* @source: NULL if there is none (any more) */
+static void link_set_handover(Link *l, Link *source) {
+        if (l->handover_from)
+                l->handover_from->handover_to = NULL;
+        if (source)
+                source->handover_to = l;
+
+        l->handover_from = source;
+        l->record.handover_from = source ? source->record.number : 0;
+}
+
+static void link_end_handover(Link *l) {
         timeout_stop(&l->handover);
-        TAKE_PTR(l->predecessor)->successor = NULL;
+        link_set_handover(l, NULL);
 }
 
 void link_reap(Link *l) {
@@ -299,22 +315,22 @@ void link_reap(Link *l) {
         link_say_goodbye(l);
         if (!console)
                 concentrator_metrics(l->concentrator)->vm_connections_refused++;
-        if (l->state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* it is the concentrator that ends then, not the VM */
-                console_link_ended(console, l->peer);
+        if (l->record.state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* it is the concentrator that ends then, not the VM */
+                console_link_ended(console, l->record.peer);
 
-        if (l->predecessor)
-                link_leave_predecessor(l);
+        if (l->handover_from)
+                link_end_handover(l);
         if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
                 console_output(console, buffer_data(&l->pending), l->pending.size);
 
-        /* What its successor has kept comes next. */
-        if (l->successor)
-                link_leave_predecessor(l->successor);
+        /* What the target of its vMotion has kept comes next. */
+        if (l->handover_to)
+                link_end_handover(l->handover_to);
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
 
         /* The VM has another connection, whose peer is told from now on. */
-        if (l->state == LINK_LIVE && console_active_link(console))
+        if (l->record.state == LINK_LIVE && console_active_link(console))
                 console_has_news(console);
         if (console)
                 console_changed(console);
@@ -332,7 +348,7 @@ void link_reap(Link *l) {
  */
 
 void link_deliver_pending(Link *l) {
-        if (!link_is_identified(l) || l->predecessor || l->pending.size == 0 ||
+        if (!link_is_identified(l) || l->handover_from || l->pending.size == 0 ||
             !console_has_room(l->console, l->pending.size))
                 return;
 
@@ -344,7 +360,7 @@ void link_deliver_pending(Link *l) {
 static int link_data(TelnetConnection *t, uint8_t *data, size_t n) {
         Link *l = container_of(t, Link, telnet);
 
-        l->talked = true;
+        l->record.talked = true;
         if (link_is_heard(l)) {
                 console_output(l->console, data, n);
                 return 0;
@@ -367,14 +383,14 @@ int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
 static int link_begin_tls(Link *l) {
         TlsContext *context = concentrator_tls(l->concentrator);
 
-        l->security = LINK_TLS;
-        l->authenticating = false;
-        com_port_init(&l->com_port);
+        l->record.security = LINK_TLS;
+        l->record.authenticating = false;
+        com_port_init(&l->record.com_port);
         buffer_clear(&l->pending);
         link_leave_doubts(l);
         free(TAKE_PTR(l->uri));
         free(TAKE_PTR(l->name));
-        l->identity = (VmIdentity){};
+        l->record.identity = (VmIdentity){};
         timeout_stop(&l->question);
 
         int r = context ? telnet_connection_start_tls(&l->telnet, context, NULL) : -ENOTSUP;
@@ -388,8 +404,8 @@ static int link_begin_tls(Link *l) {
 static int link_begins(TelnetConnection *t, bool like_tls) {
         Link *l = container_of(t, Link, telnet);
 
-        if (l->security != LINK_UNDECIDED) /* it has been spoken to at once, for nothing but telnet is spoken here */
-                return like_tls && l->security == LINK_PLAIN ? LINK_E_TLS_NOT_HERE : 0;
+        if (l->record.security != LINK_UNDECIDED) /* it has been spoken to at once, for nothing but telnet is spoken here */
+                return like_tls && l->record.security == LINK_PLAIN ? LINK_E_TLS_NOT_HERE : 0;
 
         return like_tls ? link_begin_tls(l) : link_begin_plain(l);
 }
@@ -401,13 +417,13 @@ static int link_put_authentication(Link *l, AuthenticationMessage message) {
 }
 
 static int link_ask_authentication(Link *l) {
-        l->authenticating = true;
+        l->record.authenticating = true;
         return link_put_authentication(l, AUTHENTICATION_SEND);
 }
 
 static int link_decline_tls(Link *l) {
-        l->authenticating = false;
-        if (l->security == LINK_MUST_START_TLS)
+        l->record.authenticating = false;
+        if (l->record.security == LINK_MUST_START_TLS)
                 return LINK_E_PLAIN;
 
         return telnet_option_enabled(&l->telnet.record.session.options, TELNET_HIM, TELNET_VMWARE) ? link_ask(l) : 0;
@@ -423,7 +439,7 @@ static int link_accept_tls(Link *l) {
 static int link_handle_authentication(Link *l, const TelnetEvent *event) {
         AuthenticationMessage message = authentication_parse(event);
 
-        if (!l->authenticating || l->state != LINK_HANDSHAKE) {
+        if (!l->record.authenticating || l->record.state != LINK_HANDSHAKE) {
                 link_log(l, LOG_DEBUG, NULL, "authenticates without having been asked to");
                 return 0;
         }
@@ -443,7 +459,7 @@ static int link_negotiate(TelnetConnection *t, const TelnetEvent *event) {
         if (r < 0)
                 return r;
 
-        if (event->option == TELNET_COM_PORT && answer.changed && l->state == LINK_LIVE)
+        if (event->option == TELNET_COM_PORT && answer.changed && l->record.state == LINK_LIVE)
                 console_has_news(l->console);
         if (telnet_command_side(event->command) != TELNET_HIM)
                 return 0;
@@ -453,16 +469,16 @@ static int link_negotiate(TelnetConnection *t, const TelnetEvent *event) {
         switch (event->option) {
 
         case TELNET_AUTHENTICATION:
-                if (begins && l->state == LINK_HANDSHAKE)
+                if (begins && l->record.state == LINK_HANDSHAKE)
                         return link_ask_authentication(l);
-                if (event->command == TELNET_WONT && (answer.refused || l->authenticating))
+                if (event->command == TELNET_WONT && (answer.refused || l->record.authenticating))
                         return link_decline_tls(l);
                 return 0;
 
         case TELNET_VMWARE:
                 if (answer.refused)
                         return LINK_E_NOT_ESXI;
-                return begins && !l->authenticating ? link_ask(l) : 0;
+                return begins && !l->record.authenticating ? link_ask(l) : 0;
 
         default:
                 return 0;
@@ -472,15 +488,15 @@ static int link_negotiate(TelnetConnection *t, const TelnetEvent *event) {
 static int link_handle_com_port(Link *l, const TelnetEvent *event) {
         char before[COM_PORT_TEXT_MAX], text[COM_PORT_TEXT_MAX];
 
-        com_port_format(&l->com_port, before);
+        com_port_format(&l->record.com_port, before);
         int r = telnet_connection_complete(&l->telnet);
         if (r >= 0)
-                r = com_port_handle(&l->com_port, event, &l->telnet.stream.out);
-        if (r < 0 || streq(com_port_format(&l->com_port, text), before))
+                r = com_port_handle(&l->record.com_port, event, &l->telnet.stream.out);
+        if (r < 0 || streq(com_port_format(&l->record.com_port, text), before))
                 return r;
 
         link_log(l, LOG_DEBUG, NULL, "its serial port is set to %s", text);
-        if (l->state == LINK_LIVE)
+        if (l->record.state == LINK_LIVE)
                 console_has_news(l->console);
         return 0;
 }
@@ -552,7 +568,7 @@ static const TelnetHandler link_handler = {
 
 /* Nothing that it could say is waited for: what its VM says meanwhile would only fill its buffer. */
 static bool link_waits_for_others(const Link *l) {
-        return l->doubted_at && vm_identity_is_settled(&l->identity, VM_UUID_BIOS);
+        return l->doubted_at && vm_identity_is_settled(&l->record.identity, VM_UUID_BIOS);
 }
 
 void link_update_reading(Link *l) {
@@ -569,26 +585,25 @@ void link_update_reading(Link *l) {
 
 void link_become_peer(Link *l, VMotion *v) {
         l->vmotion = v;
-        l->state = LINK_PEER;
+        l->record.state = LINK_PEER;
         link_leave_doubts(l);
         link_update_charge(l);
         timeout_stop(&l->timeout);
         console_add_link(v->console, l);
 }
 
-void link_go_live(Link *l, Link *predecessor) {
-        l->state = LINK_LIVE;
+void link_go_live(Link *l, Link *source) {
+        l->record.state = LINK_LIVE;
         console_links_changed(l->console);
         link_update_charge(l);
         concentrator_metrics(l->concentrator)->vm_connections++;
         timeout_stop(&l->timeout);
         link_rename_console(l);
-        l->input = input_ring_end(&l->console->input);
+        l->record.input = input_ring_end(&l->console->input);
 
-        if (predecessor) {
-                l->predecessor = predecessor;
-                predecessor->successor = l;
-                predecessor->talked = false;
+        if (source) {
+                link_set_handover(l, source);
+                source->record.talked = false;
                 timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), &l->handover);
         }
 
@@ -596,44 +611,44 @@ void link_go_live(Link *l, Link *predecessor) {
         link_update_reading(l);
 }
 
-void link_depart(Link *l) {
-        l->state = LINK_DEPARTED;
+void link_hand_over(Link *l) {
+        l->record.state = LINK_HANDED_OVER;
         l->telnet.record.mute = true;
         timeout_stop(&l->stall);
         console_links_changed(l->console);
         buffer_clear(&l->telnet.stream.out);
         if (l->verdict == 0)
-                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_DEPARTURE), &l->timeout);
+                link_start_timeout(l, TIMEOUT_HANDED_OVER);
 }
 
 /* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
 static bool link_has_more_to_say(Link *l) {
-        return TAKE(l->talked, false) || !link_is_heard(l) || l->console->output_blocked ||
+        return TAKE(l->record.talked, false) || !link_is_heard(l) || l->console->output_blocked ||
                stream_has_unread(&l->telnet.stream);
 }
 
 void link_handover_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, handover);
 
-        if (l->predecessor->verdict == 0 && link_has_more_to_say(l->predecessor)) {
+        if (l->handover_from->verdict == 0 && link_has_more_to_say(l->handover_from)) {
                 timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), t);
                 return;
         }
 
         /* The source has said all that it will: its target's output goes out. */
-        link_leave_predecessor(l);
+        link_end_handover(l);
         link_deliver_pending(l);
         link_update_reading(l);
         console_changed(l->console);
 }
 
-void link_departure_elapsed(Timeout *t) {
+void link_handed_over_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, timeout);
 
         if (link_has_more_to_say(l))
-                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_DEPARTURE), t);
+                link_start_timeout(l, TIMEOUT_HANDED_OVER);
         else
-                link_close(l, LINK_E_DEPARTED);
+                link_close(l, LINK_E_HANDED_OVER);
 }
 
 void link_handshake_elapsed(Timeout *t) {

@@ -12,10 +12,10 @@
  * or do is bounded.
  */
 typedef enum LinkState {
-        LINK_HANDSHAKE, /* who it is is not known yet */
-        LINK_PEER,      /* a vMotion's accepted target: not the VM yet */
-        LINK_LIVE,      /* speaks for its VM */
-        LINK_DEPARTED,  /* a vMotion's source after the target has taken over: still heard until it closes */
+        LINK_HANDSHAKE,   /* it is not known yet which VM it is */
+        LINK_PEER,        /* a vMotion's accepted target: not the VM yet */
+        LINK_LIVE,        /* speaks for its VM */
+        LINK_HANDED_OVER, /* a vMotion's source after the target has taken over: still heard until it closes */
 } LinkState;
 
 /* Why it ends. What is logged and what the other end is told then is a table in link.c. */
@@ -39,7 +39,7 @@ typedef enum LinkVerdict {
         LINK_E_TOO_DOUBTFUL,  /* the same for those that wait until it is known whether they are that VM */
         LINK_E_NO_VMOTION,    /* it does not know the secret of a vMotion */
         LINK_E_VMOTION_OVER,  /* it was a vMotion's target, and has not become the VM */
-        LINK_E_DEPARTED,      /* a vMotion's source that does not close its connection */
+        LINK_E_HANDED_OVER,   /* a vMotion's source that does not close its connection */
         LINK_E_RECLAIMED,     /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _LINK_VERDICT_MAX,
 } LinkVerdict;
@@ -76,48 +76,61 @@ typedef enum LinkSecurity {
 #define LINK_HANDOVER_USEC (200 * USEC_PER_MSEC)
 
 /* How long a source that has fallen silent may stay before it is closed */
-#define LINK_DEPARTURE_USEC (30 * USEC_PER_SEC)
+#define LINK_HANDED_OVER_USEC (30 * USEC_PER_SEC)
 
-struct Link {
-        Concentrator *concentrator;
-        Console *console; /* NULL until it is known */
+/*
+ * What a link needs in order to continue. A plain record without pointers. To it belong
+ *  - its TelnetConnection's record, and what belongs to that,
+ *  - `uri`, at most TELNET_SUBNEGOTIATION_MAX bytes, and `name`, at most LINK_NAME_MAX,
+ *  - `pending`, at most LINK_PENDING_MAX bytes.
+ * All else in a Link follows from these. Objects are known by their numbers; 0: none. `vmotion` follows from the VMotionRecord
+ * that names the link, `handover_to` from the other link's record, its charge from its size and its peer. `timeout` runs in
+ * LINK_HANDSHAKE and LINK_HANDED_OVER, `handover` while there is a `handover_from`, `question` while the identity is waiting,
+ * `stall` while there is input that it has not taken; but for `timeout` they may start anew.
+ */
+typedef struct LinkRecord {
         uint64_t number;  /* links are numbered as they come, from 1 */
-        LinkState state;
-        LinkVerdict verdict; /* why it is closed; 0: it is not */
+        uint64_t console; /* its console */
 
-        TelnetConnection telnet;
+        /* The console at whose `doubtful` list it waits: another VM with the same UUID and URI is connected there and has yet
+         * to tell its BIOS UUID. */
+        uint64_t doubted_at;
+
+        uint64_t handover_from; /* its vMotion's source: what the VM has said there comes before what it says here */
+        LinkState state;
         LinkSecurity security;
         bool authenticating; /* it has not said yet whether it begins TLS: nothing else is asked until it has */
+        bool stalled;        /* see LINK_STALL_USEC */
+        bool talked;         /* as a vMotion's source: it has said something since its timer was started */
         ComPort com_port;
-        char peer[ADDRESS_TEXT_MAX];
-
-        /* What it has said of itself */
         VmIdentity identity;
+
+        /* Where it is in its console's input, and up to where it may go. Beyond the limit is what waits for the end of its
+         * vMotion. */
+        InputMark input, input_limit;
+
+        usec_t timeout_since; /* when `timeout` was started, CLOCK_MONOTONIC */
+        char peer[ADDRESS_TEXT_MAX];
+} LinkRecord;
+
+struct Link {
+        LinkRecord record;
+        LinkVerdict verdict; /* why it is closed; 0: it is not */
+        TelnetConnection telnet;
         char *uri;  /* from DO-PROXY, or of the source of its vMotion, sanitised; NULL until then */
         char *name; /* sanitised; NULL until then */
-
         Buffer pending; /* output that its console cannot have yet */
         Charge charge;  /* of all that is kept for it; closed once it is known which VM it is */
 
-        /* Input: where it is in the console's ring, and up to where it may go. Beyond the limit is what waits for the end of
-         * its vMotion. */
-        InputMark input, input_limit;
-        bool stalled; /* see LINK_STALL_USEC */
-        Timeout stall;
-
+        Concentrator *concentrator;
+        Console *console, *doubted_at;     /* as the record has them */
+        Link *handover_from, *handover_to; /* the same */
         VMotion *vmotion; /* of which it is the source or the peer */
 
-        /* After a vMotion the target's output waits for the source's. */
-        Link *predecessor, *successor;
-        Timeout handover;
-        bool talked; /* as a vMotion's source: it has said something since its timer was started */
-
-        Timeout timeout;  /* of its handshake, or its departure */
+        Timeout timeout;  /* of its handshake, or until it closes after its vMotion */
         Timeout question; /* runs while the answer to a question for a UUID is awaited */
-
-        /* The console at whose `doubtful` list this link waits; NULL: it does not wait. Another VM with the same UUID and
-         * URI is connected there and has yet to tell its BIOS UUID. */
-        Console *doubted_at;
+        Timeout stall;    /* runs while it takes no input */
+        Timeout handover; /* runs while its output waits for that of `handover_from` */
 
         Link *prev, *next;                 /* of the concentrator: all that are open, or all that are to be reaped */
         Link *console_prev, *console_next; /* of the console's links, or of its doubtful ones */
@@ -125,8 +138,8 @@ struct Link {
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 
-/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion, its predecessor
- * and its successor still refer to it. What follows from that, and its last words, come when the loop comes round, see
+/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion and its
+ * handover still refer to it. What follows from that, and its last words, come when the loop comes round, see
  * link_reap(). So this may be called wherever a link is at hand. */
 void link_close(Link *l, LinkVerdict verdict);
 
@@ -148,15 +161,15 @@ int link_put(Link *l, VMwareCode code, const void *data, size_t n);
 /* Moves `pending` into the console's ring, if that has room. */
 void link_deliver_pending(Link *l);
 
-/* Becomes live: its VM's console hears it, its clients speak to it. @predecessor: whose last words come
- * first, or NULL. */
-void link_go_live(Link *l, Link *predecessor);
+/* Becomes live: its VM's console hears it, its clients speak to it. @source: its vMotion's, whose last words come first, or
+ * NULL. */
+void link_go_live(Link *l, Link *source);
 
 /* Is known by a vMotion's secret: waits at its console to become the VM. */
 void link_become_peer(Link *l, VMotion *v);
 
-/* Is not spoken to any more. */
-void link_depart(Link *l);
+/* Another link is the VM from now on: this one is sent nothing more. */
+void link_hand_over(Link *l);
 
 /* Whether both are connections of one VM's serial port, as far as their hosts have told. */
 bool link_is_same_port(const Link *a, const Link *b);
@@ -173,5 +186,5 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
 
 /* Handlers of its timeouts */
 void link_handshake_elapsed(Timeout *t);
-void link_departure_elapsed(Timeout *t);
+void link_handed_over_elapsed(Timeout *t);
 void link_handover_elapsed(Timeout *t);

@@ -14,7 +14,7 @@ int link_ask_uuid(Link *l, VMwareCode question) {
 static int link_ask_next(Link *l) {
         VMwareCode question;
 
-        return vm_identity_ask_next(&l->identity, &question) ? link_ask_uuid(l, question) : 0;
+        return vm_identity_ask_next(&l->record.identity, &question) ? link_ask_uuid(l, question) : 0;
 }
 
 /* All questions at once, as vSPC.py has always done: UUID and name do not depend on the URI, and one round trip less for each
@@ -28,7 +28,7 @@ int link_ask(Link *l) {
 }
 
 bool link_is_same_port(const Link *a, const Link *b) {
-        const uint8_t *x = vm_identity_get(&a->identity, VM_UUID_BIOS), *y = vm_identity_get(&b->identity, VM_UUID_BIOS);
+        const uint8_t *x = vm_identity_get(&a->record.identity, VM_UUID_BIOS), *y = vm_identity_get(&b->record.identity, VM_UUID_BIOS);
 
         if (!a->uri || !b->uri || !streq(a->uri, b->uri))
                 return false;
@@ -38,7 +38,7 @@ bool link_is_same_port(const Link *a, const Link *b) {
 
 /* Tells the host that its VM is served, once the URI is accepted and the UUID is known. */
 static int link_will_proxy(Link *l) {
-        if (l->state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->identity))
+        if (l->record.state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->record.identity))
                 return 0;
 
         return link_put(l, VMWARE_WILL_PROXY, NULL, 0);
@@ -49,19 +49,19 @@ static int link_will_proxy(Link *l) {
 static int link_identity_changed(Link *l, bool was_known) {
         int r = 0;
 
-        if (l->state != LINK_HANDSHAKE) {
+        if (l->record.state != LINK_HANDSHAKE) {
                 if (l->console)
                         console_links_changed(l->console);
                 return 0;
         }
 
-        if (vm_identity_is_hopeless(&l->identity)) {
+        if (vm_identity_is_hopeless(&l->record.identity)) {
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
                          "its host tells no UUID of the VM, neither instance nor BIOS nor location UUID, closing it");
                 return LINK_E_NOT_SERVED;
         }
 
-        if (!l->authenticating)
+        if (!l->record.authenticating)
                 r = link_ask_next(l);
         if (r == 0 && !was_known)
                 r = link_will_proxy(l);
@@ -70,9 +70,9 @@ static int link_identity_changed(Link *l, bool was_known) {
 }
 
 static int link_take_identity(Link *l, const VMwareSuboption *s) {
-        const VmIdentity before = l->identity;
+        const VmIdentity before = l->record.identity;
 
-        if (vm_identity_handle(&l->identity, s) < 0 && l->state == LINK_HANDSHAKE) {
+        if (vm_identity_handle(&l->record.identity, s) < 0 && l->record.state == LINK_HANDSHAKE) {
                 _cleanup_free_ char *text = text_sanitize(s->data, s->size, 64);
 
                 link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
@@ -80,13 +80,13 @@ static int link_take_identity(Link *l, const VMwareSuboption *s) {
                 return LINK_E_NOT_SERVED;
         }
 
-        if (memcmp(&l->identity, &before, sizeof before) == 0)
+        if (memcmp(&l->record.identity, &before, sizeof before) == 0)
                 return 0;
-        if (!vm_identity_is_waiting(&l->identity))
+        if (!vm_identity_is_waiting(&l->record.identity))
                 timeout_stop(&l->question);
 
         /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
-        const uint8_t *vc_uuid = vm_identity_get(&l->identity, VM_UUID_VC);
+        const uint8_t *vc_uuid = vm_identity_get(&l->record.identity, VM_UUID_VC);
         if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->record.uuid, 16) != 0)
                 link_log(l, LOG_NOTICE, NULL, "has another UUID now according to its host, which is ignored");
 
@@ -96,7 +96,7 @@ static int link_take_identity(Link *l, const VMwareSuboption *s) {
 static int link_do_proxy(Link *l, const uint8_t *data, size_t n) {
         const Settings *settings = concentrator_settings(l->concentrator);
 
-        if (l->state != LINK_HANDSHAKE || l->uri) {
+        if (l->record.state != LINK_HANDSHAKE || l->uri) {
                 link_log(l, LOG_DEBUG, NULL, "sends DO-PROXY again, which changes nothing");
                 return 0;
         }
@@ -140,7 +140,7 @@ static int link_name(Link *l, const uint8_t *data, size_t n) {
 
         free(l->name);
         l->name = name;
-        if (l->state != LINK_LIVE)
+        if (l->record.state != LINK_LIVE)
                 return link_identify(l);
 
         console_links_changed(l->console);
@@ -213,10 +213,10 @@ int link_take_suboption(Link *l, const VMwareSuboption *s) {
 
 void link_question_elapsed(Timeout *t) {
         Link *l = container_of(t, Link, question);
-        bool was_known = vm_identity_uuid(&l->identity);
+        bool was_known = vm_identity_uuid(&l->record.identity);
 
         link_log(l, LOG_DEBUG, NULL, "its host has not answered a question for a UUID");
-        vm_identity_give_up(&l->identity);
+        vm_identity_give_up(&l->record.identity);
         int r = telnet_connection_verdict(&l->telnet, link_identity_changed(l, was_known));
         if (r != 0)
                 link_close(l, r);

@@ -80,13 +80,18 @@ typedef enum VMotionGoAhead {
         VMOTION_GO_AHEAD_SENT,
 } VMotionGoAhead;
 
-/* All that it needs to go on, together with the URI and the time since when its timeout has run. A plain record. */
+/*
+ * What a vMotion needs in order to continue. A plain record without pointers. To it belongs `uri`, at most
+ * TELNET_SUBNEGOTIATION_MAX bytes. All else in a VMotion follows from these: the objects are known by their numbers, and
+ * `timeout` runs from timeout_since on, unless it has elapsed (the state says so).
+ */
 typedef struct VMotionRecord {
         uint64_t console;      /* the console's number */
         uint64_t source, peer; /* the links' numbers; 0: there is none (any more, yet) */
         VMotionState state;
         VMotionGoAhead go_ahead;
         InputMark input; /* where the source was in the console's input when it closed: there the winner goes on */
+        usec_t timeout_since; /* CLOCK_MONOTONIC */
         size_t sequence_size;
         uint8_t sequence[VMOTION_SEQUENCE_MAX];
         uint8_t secret[VMOTION_SECRET_SIZE];
@@ -94,9 +99,9 @@ typedef struct VMotionRecord {
 
 typedef struct VMotion {
         VMotionRecord record;
-        char *uri; /* of the source; at most TELNET_SUBNEGOTIATION_MAX bytes */
+        char *uri; /* of the source */
 
-        Console *console;    /* follow from the record */
+        Console *console;    /* as the record has them */
         Link *source, *peer;
 
         Timeout timeout;

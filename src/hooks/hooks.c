@@ -41,7 +41,7 @@ static void event_init(HookEvent *e, HookEventType type, const Console *console)
         if (type == HOOK_VM_RENAMED)
                 e->old_name = console->former_name;
         if (link && (type == HOOK_VM_CONNECTED || type == HOOK_VMOTION_COMPLETE))
-                memcpy(e->peer, link->peer, sizeof e->peer);
+                memcpy(e->peer, link->record.peer, sizeof e->peer);
 }
 
 static void hooks_notify(ConcentratorObserver *observer, Console *console, ConsoleEvent event,

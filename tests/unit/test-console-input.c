@@ -80,9 +80,9 @@ static void test_clients_wait_for_the_newest_of_those_that_take_input(_unused_ v
         _cleanup_close_ int older = -1, newest = -1;
         Link *first = new_link(&older), *second = new_link(&newest);
 
-        assert_true(first->number < second->number);
+        assert_true(first->record.number < second->record.number);
         assert_true(paste(older, 1000, newest, 65536) > MIB);
-        assert_true(input_ring_lag(&console->input, &first->input) > CONSOLE_INPUT_MAX);
+        assert_true(input_ring_lag(&console->input, &first->record.input) > CONSOLE_INPUT_MAX);
 
         assert_true(paste(older, 65536, newest, 1000) < MIB);
 }
