@@ -7,9 +7,9 @@
 #include "console/client.h"
 
 static int append_client(sd_bus_message *reply, const Client *client) {
-        return sd_bus_message_append(reply, "(suusttt)", client->peer.text, (uint32_t) client->peer.uid,
-                                     (uint32_t) client->peer.pid, access_to_string(client->access),
-                                     client->since, client->n_sent, client->n_skipped);
+        return sd_bus_message_append(reply, "(suusttt)", client->record.peer.text, (uint32_t) client->record.peer.uid,
+                                     (uint32_t) client->record.peer.pid, access_to_string(client->record.access),
+                                     client->record.since, client->record.n_sent, client->record.n_skipped);
 }
 
 static int on_list_clients(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {

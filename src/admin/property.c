@@ -56,15 +56,15 @@ static void write_tls(const Console *c, JsonWriter *w, const char *key) {
 
 void client_json_write(JsonWriter *w, const char *key, const Client *client) {
         json_writer_begin_object(w, key);
-        json_writer_put_string(w, "peer", client->peer.text);
-        if (client->peer.uid != PEER_UID_NONE) {
-                json_writer_put_unsigned(w, "uid", client->peer.uid);
-                json_writer_put_unsigned(w, "pid", (uint64_t) client->peer.pid);
+        json_writer_put_string(w, "peer", client->record.peer.text);
+        if (client->record.peer.uid != PEER_UID_NONE) {
+                json_writer_put_unsigned(w, "uid", client->record.peer.uid);
+                json_writer_put_unsigned(w, "pid", (uint64_t) client->record.peer.pid);
         }
-        json_writer_put_string(w, "access", access_to_string(client->access));
-        json_writer_put_unsigned(w, "since", client->since);
-        json_writer_put_unsigned(w, "bytes", client->n_sent);
-        json_writer_put_unsigned(w, "skipped", client->n_skipped);
+        json_writer_put_string(w, "access", access_to_string(client->record.access));
+        json_writer_put_unsigned(w, "since", client->record.since);
+        json_writer_put_unsigned(w, "bytes", client->record.n_sent);
+        json_writer_put_unsigned(w, "skipped", client->record.n_skipped);
         json_writer_end_object(w);
 }
 

@@ -8,7 +8,7 @@ bool client_uses_com_port(const Client *c) {
 }
 
 int client_begin_com_port(Client *c) {
-        if (!client_uses_com_port(c) || TAKE(c->shown_modem, true))
+        if (!client_uses_com_port(c) || TAKE(c->record.shown_modem, true))
                 return 0;
 
         int r = telnet_connection_complete(&c->telnet);
@@ -25,5 +25,5 @@ int client_confirm_com_port(Client *c, const TelnetEvent *event) {
                 com_port_init(&vm);
 
         int r = telnet_connection_complete(&c->telnet);
-        return r < 0 ? r : com_port_confirm(&c->com_port, &vm, event, &c->telnet.stream.out);
+        return r < 0 ? r : com_port_confirm(&c->record.com_port, &vm, event, &c->telnet.stream.out);
 }

@@ -7,7 +7,7 @@
 #include "message.h"
 
 const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD_TEXT_MAX]) {
-        time_t since = (time_t) (c->since / USEC_PER_SEC);
+        time_t since = (time_t) (c->record.since / USEC_PER_SEC);
         char text[sizeof("2026-11-22 10:15:03 UTC")] = "?";
         struct tm tm;
 
@@ -15,8 +15,8 @@ const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD
         if (gmtime_r(&since, &tm))
                 (void) strftime(text, sizeof text, "%F %T UTC", &tm);
 
-        snprintf(buffer, CLIENT_HOLD_TEXT_MAX, "%s has %s access since %s", c->peer.text,
-                 access_to_text(c->access), text);
+        snprintf(buffer, CLIENT_HOLD_TEXT_MAX, "%s has %s access since %s", c->record.peer.text,
+                 access_to_text(c->record.access), text);
         return buffer;
 }
 

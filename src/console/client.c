@@ -37,8 +37,8 @@ static const char *client_access_remark(Access access) {
 }
 
 static void client_log_disconnected(const Client *c) {
-        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->peer.text,
-                    "client %s disconnected", c->peer.text);
+        console_log(c->console, LOG_INFO, VSPC_MESSAGE_CLIENT_DISCONNECTED, c->record.peer.text,
+                    "client %s disconnected", c->record.peer.text);
 }
 
 void client_close(Client *c, ClientVerdict verdict) {
@@ -60,7 +60,7 @@ void client_close(Client *c, ClientVerdict verdict) {
         else
                 telnet_connection_stop(&c->telnet);
 
-        ring_leave(&c->console->ring, &c->cursor);
+        ring_leave(&c->console->ring, &c->record.cursor);
         console_remove_client(c->console, c);
         concentrator_collect_client(c->concentrator, c);
 }
@@ -105,7 +105,7 @@ void client_reap(Client *c) {
                 closer_take(concentrator_closer(c->concentrator), &c->telnet.stream, &c->connection);
         telnet_connection_close(&c->telnet);
 
-        if (!c->half_closed) {
+        if (!c->record.half_closed) {
                 client_log_disconnected(c);
                 concentrator_notify(c->concentrator, c->console, CONSOLE_CLIENT_DETACHED, c);
         }
@@ -116,13 +116,13 @@ void client_reap(Client *c) {
 
 /* It reads too slowly and is disconnected. */
 static void client_give_up(Client *c) {
-        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
-                    "client %s reads too slowly and is disconnected", c->peer.text);
+        console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->record.peer.text,
+                    "client %s reads too slowly and is disconnected", c->record.peer.text);
         client_close(c, CLIENT_E_DEAF);
 }
 
 static void client_update_charges(Client *c) {
-        bool paused = !c->telnet.stream.reading && !c->half_closed;
+        bool paused = !c->telnet.stream.reading && !c->record.half_closed;
 
         charge_set(&c->connection, sizeof *c + telnet_connection_size(&c->telnet) + c->detection.unread.allocated);
         if (stream_has_progressed(&c->telnet.stream))
@@ -156,13 +156,14 @@ static bool client_waiting_given_up(Charge *charge) {
 
 /* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */
 static bool client_is_shut_out(const Client *c) {
-        return c->access != ACCESS_EXCLUSIVE && c->console->holders.n[ACCESS_EXCLUSIVE] > 0;
+        return c->record.access != ACCESS_EXCLUSIVE && c->console->holders.n[ACCESS_EXCLUSIVE] > 0;
 }
 
 /* It has ended its sending side, and there may be something to read yet. */
 static void client_begin_half_close(Client *c) {
         timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_HALF_CLOSED), &c->lifetime);
-        if (c->half_closed)
+        c->record.lifetime_since = c->lifetime.since_usec;
+        if (c->record.half_closed)
                 return;
 
         client_log_disconnected(c);
@@ -176,14 +177,13 @@ static void client_half_close(Client *c) {
                 return;
         }
 
-        c->ended = true;
         buffer_clear(&c->detection.unread);
         timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_VM_SILENCE), &c->vm_silence);
         client_begin_half_close(c);
 }
 
 void client_break_vm_silence(Client *c) {
-        if (c->ended)
+        if (c->telnet.record.ended)
                 timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_VM_SILENCE), &c->vm_silence);
 }
 
@@ -208,8 +208,8 @@ void client_lifetime_elapsed(Timeout *t) {
 /* Reads or pauses, as its console has it. */
 static void client_update_reading(Client *c) {
         /* What the VM does not hear anyway need not wait for it. */
-        bool blocked = c->console->input_blocked && c->access != ACCESS_READ_ONLY;
-        bool reading = c->verdict == 0 && !c->ended && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;
+        bool blocked = c->console->input_blocked && c->record.access != ACCESS_READ_ONLY;
+        bool reading = c->verdict == 0 && !c->telnet.record.ended && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;
 
         telnet_connection_want(&c->telnet, !reading ? TELNET_WANTS_NOTHING : blocked ? TELNET_WANTS_MODE : TELNET_WANTS_DATA);
 }
@@ -219,7 +219,7 @@ static void client_tell_read_only(Client *c) {
         const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
         char text[CLIENT_HOLD_TEXT_MAX];
 
-        if (c->telnet.record.mode != TELNET_MODE_TELNET || !holder || TAKE(c->shown_read_only, true))
+        if (c->telnet.record.mode != TELNET_MODE_TELNET || !holder || TAKE(c->record.shown_read_only, true))
                 return;
 
         client_notice(c, "read-only: %s", client_describe_hold(holder, text));
@@ -227,14 +227,14 @@ static void client_tell_read_only(Client *c) {
 
 /* To its VM, if it may. */
 static void client_input(Client *c, const uint8_t *data, size_t n) {
-        if (c->access == ACCESS_READ_ONLY)
+        if (c->record.access == ACCESS_READ_ONLY)
                 client_tell_read_only(c);
         else
                 console_input(c->console, &c->connection, data, n);
 }
 
 static void client_break(Client *c) {
-        if (c->access == ACCESS_READ_ONLY)
+        if (c->record.access == ACCESS_READ_ONLY)
                 client_tell_read_only(c);
         else
                 console_break(c->console, &c->connection);
@@ -244,7 +244,7 @@ static void client_break(Client *c) {
 static size_t client_space(TelnetConnection *t) {
         const Client *c = container_of(t, Client, telnet);
 
-        if (c->access == ACCESS_READ_ONLY)
+        if (c->record.access == ACCESS_READ_ONLY)
                 return TELNET_READ_MAX;
 
         return t->record.ended ? console_last_words_space(c->console) : console_input_space(c->console);
@@ -281,7 +281,7 @@ static int client_data(TelnetConnection *t, uint8_t *data, size_t n) {
         Client *c = container_of(t, Client, telnet);
 
         if (t->record.mode == TELNET_MODE_TELNET)
-                n = telnet_keyboard_translate(&c->keyboard, &t->record.session, data, n);
+                n = telnet_keyboard_translate(&c->record.keyboard, &t->record.session, data, n);
         client_input(c, data, n);
         return c->verdict;
 }
@@ -291,7 +291,7 @@ static bool client_takes_whole(TelnetConnection *t, const uint8_t *data, size_t 
         Client *c = container_of(t, Client, telnet);
 
         if (!concentrator_settings(c->concentrator)->windows_enter ||
-            !telnet_keyboard_is_enter(&c->keyboard, &t->record.session, data, n))
+            !telnet_keyboard_is_enter(&c->record.keyboard, &t->record.session, data, n))
                 return false;
 
         client_input(c, data, 1);
@@ -337,7 +337,7 @@ static void client_received(TelnetConnection *t, size_t n) {
                 return;
 
         c->answered_ayt = false;
-        if (n > 0 && c->half_closed)
+        if (n > 0 && c->record.half_closed)
                 client_begin_half_close(c); /* again from now on */
         client_await_space(c);
         console_changed(c->console);
@@ -352,11 +352,11 @@ static void client_closed(TelnetConnection *t, int verdict) {
                 return;
 
         if (n > 0)
-                console_log(c->console, LOG_NOTICE, NULL, c->peer.text,
-                            "takes no input: the last %zu bytes that client %s typed are dropped", n, c->peer.text);
+                console_log(c->console, LOG_NOTICE, NULL, c->record.peer.text,
+                            "takes no input: the last %zu bytes that client %s typed are dropped", n, c->record.peer.text);
         if (verdict == CLIENT_E_OVERLONG)
-                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->peer.text,
-                            "client %s sent a subnegotiation of more than %u bytes, closing it", c->peer.text,
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->record.peer.text,
+                            "client %s sent a subnegotiation of more than %u bytes, closing it", c->record.peer.text,
                             TELNET_SUBNEGOTIATION_MAX);
         if (verdict == CLIENT_E_ENDED)
                 client_half_close(c);
@@ -383,15 +383,15 @@ void client_input_changed(Client *c) {
 }
 
 void client_update_access(Client *c) {
-        Access access = access_decide(c->access_mode, &c->console->holders);
+        Access access = access_decide(c->record.access_mode, &c->console->holders);
 
         /* Only who has fallen back can rise again. */
-        if (c->verdict != 0 || c->access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
+        if (c->verdict != 0 || c->record.access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
                 return;
 
         telnet_detection_forget(&c->telnet); /* what it has typed in vain is not typed later */
         console_change_access(c->console, c, access);
-        if (TAKE(c->shown_read_only, false) && c->telnet.record.mode == TELNET_MODE_TELNET)
+        if (TAKE(c->record.shown_read_only, false) && c->telnet.record.mode == TELNET_MODE_TELNET)
                 client_notice(c, "write lock released, you can type now");
 }
 
@@ -413,14 +413,14 @@ static uint64_t ring_replay(const Ring *r) {
 
 static void client_go_to_scrollback(Client *c) {
         Ring *ring = &c->console->ring;
-        uint64_t live = c->cursor.position, position = MIN(ring_replay(ring), live);
+        uint64_t live = c->record.cursor.position, position = MIN(ring_replay(ring), live);
 
-        c->replay = (Replay){.end = live};
-        ring_move(ring, &c->cursor, MAX(position, ring->begin));
+        c->record.replay = (Replay){.end = live};
+        ring_move(ring, &c->record.cursor, MAX(position, ring->begin));
 }
 
 static bool client_is_replaying(const Client *c) {
-        return c->cursor.position < c->replay.end;
+        return c->record.cursor.position < c->record.replay.end;
 }
 
 /* The ring has gone on without it. A raw client must not be fed a gap. */
@@ -431,18 +431,18 @@ static bool client_may_skip(const Client *c) {
 
 static void client_skip(Client *c) {
         Ring *ring = &c->console->ring;
-        uint64_t position = ring_replay(ring), n = position - c->cursor.position;
+        uint64_t position = ring_replay(ring), n = position - c->record.cursor.position;
 
-        c->replay = (Replay){.end = c->replay.end};
-        ring_move(ring, &c->cursor, position);
-        if (telnet_detection_is_under_way(&c->telnet) && !c->got_output) /* nothing has been sent yet, so nothing is missing */
+        c->record.replay = (Replay){.end = c->record.replay.end};
+        ring_move(ring, &c->record.cursor, position);
+        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* nothing has been sent yet, so nothing is missing */
                 return;
 
-        if (c->n_skipped == 0)
-                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->peer.text,
-                            "client %s reads too slowly and misses output", c->peer.text);
+        if (c->record.n_skipped == 0)
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->record.peer.text,
+                            "client %s reads too slowly and misses output", c->record.peer.text);
 
-        c->n_skipped += n;
+        c->record.n_skipped += n;
         concentrator_metrics(c->concentrator)->client_bytes_skipped += n;
         client_notice(c, "%" PRIu64 " bytes skipped", n);
 }
@@ -450,12 +450,12 @@ static void client_skip(Client *c) {
 bool client_lags(const Client *c) {
         const Ring *ring = &c->console->ring;
 
-        return !ring_has_lost(ring, &c->cursor) && c->cursor.position < ring_scrollback(ring);
+        return !ring_has_lost(ring, &c->record.cursor) && c->record.cursor.position < ring_scrollback(ring);
 }
 
 /* With SlowClient=wait a client loses no output: it is disconnected, as it is where it may not skip any. */
 void client_lose_lag(Client *c) {
-        ring_release(&c->console->ring, &c->cursor);
+        ring_release(&c->console->ring, &c->record.cursor);
         if (concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT)
                 client_give_up(c);
         else
@@ -464,7 +464,7 @@ void client_lose_lag(Client *c) {
 
 static ssize_t client_send_some(Client *c) {
         struct iovec iov[64];
-        size_t n = ring_gather(&c->console->ring, c->cursor.position, iov, ELEMENTSOF(iov));
+        size_t n = ring_gather(&c->console->ring, c->record.cursor.position, iov, ELEMENTSOF(iov));
 
         return telnet_connection_send(&c->telnet, iov, n);
 }
@@ -473,20 +473,20 @@ static ssize_t client_send_some(Client *c) {
  * cursor moves in the ring; *ret_left_out: how many of them were not sent. */
 static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
-        uint64_t left = c->replay.end - c->cursor.position;
+        uint64_t left = c->record.replay.end - c->record.cursor.position;
         size_t n = MIN(left, sizeof in), used;
-        Replay before = c->replay;
+        Replay before = c->record.replay;
 
-        ring_read(&c->console->ring, c->cursor.position, in, n);
-        size_t size = replay_filter(&c->replay, in, n, n < left, out, sizeof out, &used);
+        ring_read(&c->console->ring, c->record.cursor.position, in, n);
+        size_t size = replay_filter(&c->record.replay, in, n, n < left, out, sizeof out, &used);
         ssize_t sent = size > 0 ? telnet_connection_send_encoded(&c->telnet, &(struct iovec){out, size}, 1) : 0;
         if (sent < 0)
                 return sent;
 
         /* Once more, to learn how much of the ring the bytes sent stand for. */
         if ((size_t) sent < size) {
-                c->replay = before;
-                (void) replay_filter(&c->replay, in, n, n < left, out, (size_t) sent, &used);
+                c->record.replay = before;
+                (void) replay_filter(&c->record.replay, in, n, n < left, out, (size_t) sent, &used);
         }
 
         *ret_left_out = used - (size_t) sent;
@@ -495,8 +495,8 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
 
 /* Having caught up, it is told whether its VM is still there. */
 static void client_tell_connected(Client *c) {
-        c->shown_connected = c->console->connected;
-        client_notice(c, "VM %s", c->shown_connected ? "connected" : "disconnected");
+        c->record.shown_connected = c->console->connected;
+        client_notice(c, "VM %s", c->record.shown_connected ? "connected" : "disconnected");
 }
 
 /* Tells it whether two VMs share this console. */
@@ -504,7 +504,7 @@ static void client_tell_clash(Client *c) {
         char text[CONSOLE_CLASH_TEXT_MAX];
         const char *clash = console_describe_clash(c->console, text);
 
-        c->shown_clash = c->console->clash;
+        c->record.shown_clash = c->console->clash;
         client_notice(c, "%s", clash ?: "this console is no longer shared with another VM");
 }
 
@@ -513,9 +513,9 @@ static bool client_tell_news(Client *c) {
         if (c->telnet.record.mode != TELNET_MODE_TELNET)
                 return false;
 
-        if (c->shown_connected != c->console->connected)
+        if (c->record.shown_connected != c->console->connected)
                 client_tell_connected(c);
-        else if (c->shown_clash != c->console->clash)
+        else if (c->record.shown_clash != c->console->clash)
                 client_tell_clash(c);
         else
                 return false;
@@ -535,10 +535,10 @@ static bool client_send_output(Client *c) {
 
         if (n > 0)
                 client_break_vm_silence(c);
-        c->got_output = true;
-        c->n_sent += (uint64_t) n - left_out;
+        c->record.got_output = true;
+        c->record.n_sent += (uint64_t) n - left_out;
         concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
-        ring_move(&c->console->ring, &c->cursor, c->cursor.position + (uint64_t) n);
+        ring_move(&c->console->ring, &c->record.cursor, c->record.cursor.position + (uint64_t) n);
 
         /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
         if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
@@ -551,11 +551,11 @@ static bool client_send_next(Client *c) {
         Ring *ring = &c->console->ring;
 
         if (client_is_shut_out(c))
-                ring_move(ring, &c->cursor, ring->end);
+                ring_move(ring, &c->record.cursor, ring->end);
 
-        bool lost = ring_has_lost(ring, &c->cursor);
+        bool lost = ring_has_lost(ring, &c->record.cursor);
 
-        if (c->half_closed && c->telnet.stream.broken) { /* it is not read any more, which would find that out */
+        if (c->record.half_closed && c->telnet.stream.broken) { /* it is not read any more, which would find that out */
                 client_close(c, CLIENT_E_ENDED);
                 return false;
         }
@@ -582,7 +582,7 @@ static bool client_send_next(Client *c) {
         if (telnet_detection_is_under_way(&c->telnet))
                 return false;
 
-        return c->cursor.position == ring->end ? client_tell_news(c) : client_send_output(c);
+        return c->record.cursor.position == ring->end ? client_tell_news(c) : client_send_output(c);
 }
 
 void client_flush(Client *c) {
@@ -609,11 +609,11 @@ static void client_writable(TelnetConnection *t) {
 static void client_detected(TelnetConnection *t) {
         Client *c = container_of(t, Client, telnet);
 
-        if (t->record.mode == TELNET_MODE_TELNET && !c->got_output)
+        if (t->record.mode == TELNET_MODE_TELNET && !c->record.got_output)
                 client_go_to_scrollback(c);
         if (c->telnet.record.reading.joined)
-                console_log(c->console, LOG_INFO, NULL, c->peer.text, "client %s is the port of another VM (null modem)",
-                            c->peer.text);
+                console_log(c->console, LOG_INFO, NULL, c->record.peer.text, "client %s is the port of another VM (null modem)",
+                            c->record.peer.text);
 }
 
 /* They are in the same order. */
@@ -648,7 +648,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         if (!c)
                 return -ENOMEM;
 
-        int r = ring_enter(&console->ring, &c->cursor);
+        int r = ring_enter(&console->ring, &c->record.cursor);
         if (r < 0)
                 return r;
 
@@ -657,26 +657,27 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
                 r = buffer_append(&c->telnet.stream.out, request->answer, request->answer_size);
         if (r < 0) {
                 telnet_connection_close(&c->telnet);
-                ring_leave(&console->ring, &c->cursor);
+                ring_leave(&console->ring, &c->record.cursor);
                 return r;
         }
 
         c->concentrator = concentrator;
         c->console = console;
-        c->access_mode = request->access;
-        c->access = request->granted;
-        c->shown_connected = true; /* of anything else it is told once it can be */
-        c->peer = request->peer;
-        c->since = concentrator_now_realtime(concentrator);
-        charge_open(&c->connection, concentrator_account(concentrator), &c->peer.key, CHARGE_CONNECTION,
+        c->record.console = console->record.number;
+        c->record.access_mode = request->access;
+        c->record.access = request->granted;
+        c->record.shown_connected = true; /* of anything else it is told once it can be */
+        c->record.peer = request->peer;
+        c->record.since = concentrator_now_realtime(concentrator);
+        charge_open(&c->connection, concentrator_account(concentrator), &c->record.peer.key, CHARGE_CONNECTION,
                     client_connection_given_up);
         charge_open_like(&c->waiting, &c->connection, CHARGE_CLIENT, client_waiting_given_up);
         telnet_connection_begin(&c->telnet, &client_policy);
         telnet_detection_init(&c->telnet, &c->detection);
-        c->keyboard.exact = request->mode == TELNET_MODE_TELNET;
+        c->record.keyboard.exact = request->mode == TELNET_MODE_TELNET;
         console_add_client(console, c);
-        console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->peer.text, "client %s connected%s",
-                    c->peer.text, client_access_remark(c->access));
+        console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->record.peer.text, "client %s connected%s",
+                    c->record.peer.text, client_access_remark(c->record.access));
 
         if (request->mode == TELNET_MODE_TELNET) {
                 telnet_session_assume(&c->telnet.record.session, &client_policy);

@@ -63,35 +63,46 @@ typedef struct ClientRequest {
         size_t typed_size;   /* at most TELNET_UNREAD_MAX: it has begun to type before it has our answer */
 } ClientRequest;
 
-struct Client {
-        Concentrator *concentrator;
-        Console *console;
-        ClientVerdict verdict;  /* why it is closed; 0: it is not */
+/*
+ * What a client needs in order to continue. A plain record without pointers. To it belongs its TelnetConnection's record, and
+ * what belongs to that. All else in a Client follows from these: the console is known by its number, charges follow from
+ * sizes and the peer, and the timeouts run while it is half-closed, `vm_silence` once all has been read; that may start anew.
+ */
+typedef struct ClientRecord {
+        uint64_t number;        /* clients are numbered as they come, from 1 */
+        uint64_t console;
         AccessMode access_mode; /* what it has asked for */
         Access access;          /* what it holds */
-
-        TelnetConnection telnet;
-        TelnetDetection detection;
         TelnetKeyboard keyboard;
         ComPort com_port; /* what it has set as a user of COM-PORT; 0: not set */
         RingCursor cursor;
-        Replay replay; /* while cursor.position < replay.end, the cursor is in a replay */
+        Replay replay;    /* while cursor.position < replay.end, the cursor is in a replay */
         Peer peer;
-        usec_t since; /* since 1970 */
+        usec_t since;     /* since 1970 */
+        uint64_t n_sent;    /* bytes of output, in all */
+        uint64_t n_skipped; /* the same, of those that it has missed */
 
-        Charge connection; /* itself, and what it has sent */
-        Charge waiting;    /* what is on its way to it or from it; what waits in the ring is charged by its console */
+        bool half_closed;      /* it has ended its sending side, and is in its console's list of such clients */
+        usec_t lifetime_since; /* when `lifetime` was started, CLOCK_MONOTONIC */
 
-        bool half_closed;     /* it has ended its sending side, and is in its console's list of such clients */
-        bool ended;           /* the same, and all that it has sent has been read */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the value of console->connected that it was told last */
         bool shown_clash;     /* the same for console->clash */
-        bool answered_ayt;    /* in this read */
         bool shown_modem;     /* it uses COM-PORT and has been sent the state of the modem lines */
         bool shown_read_only; /* it has been told why its VM does not hear it */
-        uint64_t n_sent;      /* bytes of output, in all */
-        uint64_t n_skipped;   /* the same, of those that it has missed */
+} ClientRecord;
+
+struct Client {
+        ClientRecord record;
+        ClientVerdict verdict; /* why it is closed; 0: it is not */
+        TelnetConnection telnet;
+        TelnetDetection detection;
+
+        Concentrator *concentrator;
+        Console *console;
+        Charge connection; /* itself, and what it has sent */
+        Charge waiting;    /* what is on its way to it or from it; what waits in the ring is charged by its console */
+        bool answered_ayt; /* in this read */
 
         Timeout vm_silence, lifetime; /* run while it is half-closed */
         Client *prev, *next; /* of one of the console's lists, or of those that are to be reaped */

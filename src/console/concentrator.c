@@ -177,6 +177,10 @@ void concentrator_collect_link(Concentrator *c, Link *link) {
         concentrator_settle_soon(c);
 }
 
+void concentrator_add_client(Concentrator *c, Client *client) {
+        client->record.number = ++c->metrics.clients;
+}
+
 void concentrator_collect_client(Concentrator *c, Client *client) {
         DL_APPEND(c->closed_clients, client);
         concentrator_settle_soon(c);

@@ -140,11 +140,12 @@ ConcentratorCounts *concentrator_counts(Concentrator *c);
 bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out);
 
 /*
- * Who is there: links, consoles and vMotions report here when they come and when they go. What adds returns 0 or -ENOMEM.
+ * Who is there: links, clients, consoles and vMotions report here when they come, and are numbered in that order, and when
+ * they go. What returns an int returns 0 or -ENOMEM.
  */
 void concentrator_add_link(Concentrator *c, Link *link);
+void concentrator_add_client(Concentrator *c, Client *client);
 
-/* Numbers it: they are in the order in which they came. */
 int concentrator_add_console(Concentrator *c, Console *console);
 int concentrator_name_console(Concentrator *c, Console *console, const char *name);
 void concentrator_set_port_owner(Concentrator *c, uint16_t port, Console *console); /* @console may be NULL, @port 0 */

@@ -7,7 +7,7 @@
 
 static Client *further_behind(Client *list, Client *furthest) {
         for (Client *client = list; client; client = client->next)
-                if (client_lags(client) && (!furthest || client->cursor.position < furthest->cursor.position))
+                if (client_lags(client) && (!furthest || client->record.cursor.position < furthest->record.cursor.position))
                         furthest = client;
 
         return furthest;

@@ -84,7 +84,7 @@ ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_gra
 
 const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after) {
         for (const Client *client = after ? after->next : c->clients; client; client = client->next)
-                if (access_obstructs(client->access, mode))
+                if (access_obstructs(client->record.access, mode))
                         return client;
 
         return NULL;
@@ -371,30 +371,30 @@ static void console_shut_out_waiting(Console *c) {
         Client *client, *next;
 
         DL_FOREACH_SAFE(c->half_closed, client, next)
-                if (client->ended)
+                if (client->telnet.record.ended)
                         client_close(client, CLIENT_E_SHUT_OUT);
 }
 
 static void console_count_client(Console *c, const Client *client, unsigned n) {
         c->n_clients += n;
-        c->holders.n[client->access] += n;
+        c->holders.n[client->record.access] += n;
         concentrator_counts(c->concentrator)->n_clients += n;
         c->clients_changed = true;
         console_changed(c);
 }
 
 void console_add_client(Console *c, Client *client) {
-        if (client->access == ACCESS_EXCLUSIVE)
+        if (client->record.access == ACCESS_EXCLUSIVE)
                 console_shut_out_waiting(c);
 
         DL_APPEND(c->clients, client);
         console_count_client(c, client, 1);
-        concentrator_metrics(c->concentrator)->clients++;
+        concentrator_add_client(c->concentrator, client);
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_ATTACHED, client);
 }
 
 void console_remove_client(Console *c, Client *client) {
-        if (client->half_closed) {
+        if (client->record.half_closed) {
                 DL_DELETE(c->half_closed, client);
                 concentrator_counts(c->concentrator)->n_half_closed--;
                 console_changed(c);
@@ -411,7 +411,7 @@ void console_half_close_client(Console *c, Client *client) {
         unsigned n;
 
         console_remove_client(c, client);
-        client->half_closed = true;
+        client->record.half_closed = true;
         DL_APPEND(c->half_closed, client);
         concentrator_counts(c->concentrator)->n_half_closed++;
         concentrator_notify(c->concentrator, c, CONSOLE_CLIENT_DETACHED, client);
@@ -422,8 +422,8 @@ void console_half_close_client(Console *c, Client *client) {
 }
 
 void console_change_access(Console *c, Client *client, Access access) {
-        c->holders.n[client->access]--;
-        client->access = access;
+        c->holders.n[client->record.access]--;
+        client->record.access = access;
         c->holders.n[access]++;
         c->clients_changed = true;
         console_changed(c);

@@ -245,12 +245,12 @@ static void test_a_long_replay_takes_turns(_unused_ void **state) {
 
         concentrator_settle(concentrator);
         assert_false(read_all(fd));
-        assert_in_range(c->cursor.position, 1, 65536);
-        for (uint64_t last = 0; c->cursor.position < console->ring.end; last = c->cursor.position) {
-                assert_in_range(c->cursor.position, last, last + 65536);
+        assert_in_range(c->record.cursor.position, 1, 65536);
+        for (uint64_t last = 0; c->record.cursor.position < console->ring.end; last = c->record.cursor.position) {
+                assert_in_range(c->record.cursor.position, last, last + 65536);
                 run_once();
         }
-        assert_int_equal(c->n_sent, 0);
+        assert_int_equal(c->record.n_sent, 0);
 }
 
 int main(void) {
