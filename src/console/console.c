@@ -12,10 +12,6 @@
 #include "link.h"
 #include "message.h"
 
-/* With SlowClient=wait the ring keeps this much free beyond ClientBufferSize=, for what a link has kept back
- * until it was known which VM it is. */
-#define OUTPUT_RESERVE LINK_PENDING_MAX
-
 /* Bytes of a VM's name and identity in a log message */
 #define LOG_LABEL_MAX 128U
 

@@ -31,7 +31,16 @@
 
 typedef struct LoggedConsole LoggedConsole;
 
-/* All that it needs to go on, together with `id`, `uri`, `name`, `ring` and `input`. A plain record. */
+/*
+ * What a console needs in order to continue. A plain record without pointers. To it belong
+ *  - `id`, `uri` and `name`: a URI has at most TELNET_SUBNEGOTIATION_MAX bytes, a VM's name LINK_NAME_MAX; the identity and
+ *    the name may have the URI in them,
+ *  - `ring`, at most ScrollbackSize=, ClientBufferSize= and OUTPUT_RESERVE together, and `input`, at most INPUT_RING_MAX bytes and
+ *    INPUT_BREAKS_MAX breaks.
+ * All else in a Console follows from these, from the records that have its number (those of links, clients and vMotions), from
+ * the socket that listens at its port, and from the settings; or starts anew: what observers know, and what is still to be
+ * logged of a connection that has ended.
+ */
 typedef struct ConsoleRecord {
         uint64_t number;  /* consoles are numbered as they come to be, from 1: the table has them in this order */
         uint8_t uuid[16]; /* as ESXi sent it */

@@ -57,6 +57,9 @@ typedef enum LinkSecurity {
 /* What an unidentified link may send: kept, and delivered to the console in the end. */
 #define LINK_PENDING_MAX (32U * 1024U)
 
+/* So much its console's ring can take beyond ClientBufferSize=: for that, if SlowClient=wait */
+#define OUTPUT_RESERVE LINK_PENDING_MAX
+
 /* Answers that a peer has not read: beyond this it is not read either. */
 #define LINK_ANSWERS_MAX (4U * 1024U)
 
