@@ -15,7 +15,10 @@ struct TelnetDetection {
         TelnetConnection *connection; /* its record.reading is the state of the detection */
         Buffer unread;   /* what the peer has sent and is neither understood nor taken by the owner yet */
         Timeout silence; /* runs since the last read, unless the peer speaks telnet */
-        Timeout timeout; /* runs while record.mode is TELNET_MODE_UNDECIDED, and then while reading.awaits_binary */
+
+        /* Runs while record.mode is TELNET_MODE_UNDECIDED; while reading.awaits_binary; and while a raw peer's first bytes
+         * (!reading.begun) are kept, which may become our own offers. */
+        Timeout timeout;
 };
 
 #define TELNET_DETECTION_USEC (500 * USEC_PER_MSEC)

@@ -569,6 +569,75 @@ static void test_a_telnet_peer_s_read_may_be_taken_whole(_unused_ void **state) 
         assert_got("plain whole:\r\n");
 }
 
+/* Another TelnetConnection takes over: all that it gets is the record and what belongs to that. */
+static void continue_from_record(void) {
+        const TelnetRecord record = owner.telnet.record;
+        bool has_detection = owner.telnet.detection;
+        Buffer out = TAKE(owner.telnet.stream.out, BUFFER_INIT(0)), unread = TAKE(owner.detection.unread, BUFFER_INIT(0));
+        uint8_t *subnegotiation = TAKE_PTR(owner.telnet.subnegotiation);
+        Wire wire = stream_release(&owner.telnet.stream);
+
+        telnet_connection_close(&owner.telnet);
+        memset(&owner.telnet, 0xaa, sizeof owner.telnet);
+        owner.detection = (TelnetDetection){};
+        assert_int_equal(telnet_connection_open(&owner.telnet, poller, wire, &handler), 0);
+        if (has_detection)
+                telnet_detection_init(&owner.telnet, &owner.detection);
+        owner.telnet.policy = &policy;
+        owner.telnet.subnegotiation = subnegotiation;
+        owner.telnet.stream.out = out;
+        owner.telnet.record = record;
+        owner.detection.unread = unread;
+
+        if (has_detection && (record.mode == TELNET_MODE_UNDECIDED || (!record.reading.begun && unread.size > 0)))
+                timeout_start(&timeouts[TELNET_TIMEOUT_DETECTION], &owner.detection.timeout);
+        if (record.reading.awaits_binary)
+                timeout_start(&timeouts[TELNET_TIMEOUT_BINARY], &owner.detection.timeout);
+}
+
+static void test_a_connection_can_continue_from_its_record_at_any_byte(_unused_ void **state) {
+        static const char telnet[] = DO_BINARY "a\xff\xff" "b" BREAK "\xff\xfb\x18" "\xff\xfa\x2chel\xff\xfflo\xff\xf0" "c";
+        static const char offers[] = OFFERS "data" BREAK;
+        static const char raw[] = "\xff\xfb" "data\xff\xff";
+        const struct {
+                const char *data;
+                size_t n;
+                bool late; /* the peer counts as raw when it begins */
+        } cases[] = {{telnet, sizeof telnet - 1}, {offers, sizeof offers - 1}, {raw, sizeof raw - 1},
+                     {offers, sizeof offers - 1, true}, {raw, sizeof raw - 1, true}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char want[sizeof owner.got];
+                char answers[2][64];
+                ssize_t n_answers[2];
+
+                for (int continued = 0; continued < 2; continued++) {
+                        begin_undecided();
+                        if (cases[i].late)
+                                run_until_elapsed(TELNET_TIMEOUT_DETECTION);
+                        for (size_t k = 0; k < cases[i].n; k++) {
+                                if (continued)
+                                        continue_from_record();
+                                say(cases[i].data + k, 1);
+                        }
+                        if (timeouts[TELNET_TIMEOUT_DETECTION].n_started > 0)
+                                run_until_elapsed(TELNET_TIMEOUT_DETECTION);
+
+                        assert_true(telnet_connection_flush(&owner.telnet) > 0);
+                        n_answers[continued] = read(peer, answers[continued], sizeof answers[continued]);
+                        if (!continued)
+                                strcpy(want, owner.got);
+                        assert_got(want);
+                        teardown(NULL);
+                        setup(NULL);
+                }
+
+                assert_int_equal(n_answers[0], n_answers[1]);
+                if (n_answers[0] > 0)
+                        assert_memory_equal(answers[0], answers[1], (size_t) n_answers[0]);
+        }
+}
+
 #define connection_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -600,6 +669,7 @@ int main(void) {
                 connection_test(test_last_words_are_taken_though_they_may_begin_a_command),
                 connection_test(test_half_a_break_is_data_once_nothing_can_follow),
                 connection_test(test_a_telnet_peer_s_read_may_be_taken_whole),
+                connection_test(test_a_connection_can_continue_from_its_record_at_any_byte),
         };
 
         return cmocka_run_group_tests_name("telnet-connection", tests, NULL, NULL);
