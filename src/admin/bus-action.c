@@ -123,9 +123,14 @@ int bus_forget(Bus *b, sd_bus_message *m, const Console *console) {
         return bus_call(b, m, console, &forget, ACCESS_MODE_FREE_FOR_ALL_FALLBACK);
 }
 
-int bus_attach(Bus *b, sd_bus_message *m, const Console *console, const char *access) {
+int bus_attach(Bus *b, sd_bus_message *m, const Console *console) {
         static const BusAction attach = {BUS_POLKIT_ATTACH, carry_out_attach};
         AccessMode mode = ACCESS_MODE_FREE_FOR_ALL_FALLBACK;
+        const char *access;
+
+        int r = sd_bus_message_read(m, "s", &access);
+        if (r < 0)
+                return r;
 
         if (*access && access_mode_from_string(access, &mode) < 0)
                 return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS,

@@ -6,15 +6,18 @@
 #include "console/console.h"
 
 /*
- * What can be done to a VM by way of the bus, and the errors by which that is refused. All return as the
- * handlers of sd-bus do: > 0 if @m has been, or will be, answered.
+ * BusAction: the methods on D-Bus that do something to a VM: Attach, Clear and Forget. The manager's object and the VM's own
+ * object have the same ones.
+ *
+ * They read from @m the arguments that follow the VM's designation (Attach: the access mode), and decide with polkit's help
+ * (BusCall) whether the caller may. They return what a handler of sd-bus has to: > 0 if @m has been or will be answered, or a
+ * negative errno, which sd-bus answers.
  */
 typedef struct Bus Bus;
 
-int bus_clear(Bus *b, sd_bus_message *m, const Console *console);
-int bus_forget(Bus *b, sd_bus_message *m, const Console *console);
+typedef int BusVMMethod(Bus *b, sd_bus_message *m, const Console *console);
 
-/* @access: an access mode in words, "" for the default */
-int bus_attach(Bus *b, sd_bus_message *m, const Console *console, const char *access);
+BusVMMethod bus_attach, bus_clear, bus_forget;
 
+/* Answers that no VM is named @designation. */
 int bus_refuse_no_such_vm(sd_bus_message *m, const char *designation);

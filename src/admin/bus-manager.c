@@ -9,7 +9,7 @@
 #include "bus.h"
 #include "console/lookup.h"
 
-/* Of the VMs that somebody could mean so many are named. */
+/* An error about an ambiguous designation lists at most so many VMs. */
 #define CANDIDATES_SHOWN_MAX 8U
 
 static int get_version(_unused_ sd_bus *connection, _unused_ const char *path,
@@ -53,17 +53,30 @@ static int refuse_ambiguous(sd_bus_message *m, const char *designation, const Lo
                                           "\"%s\" matches several VMs: %s", designation, ids);
 }
 
-/* Returns: the VM that is meant; NULL: that has been answered, or could not be, see *ret. */
-static Console *resolve(Bus *b, sd_bus_message *m, const char *designation, int *ret) {
+/* Calls @method for the VM that the first argument of @m designates, or answers that there is not exactly one. */
+static int call_for_vm(Bus *b, sd_bus_message *m, BusVMMethod *method) {
+        const char *designation;
         Lookup found;
 
-        lookup(b->concentrator, designation, &found);
-        if (found.n == 1)
-                return found.candidates[0];
+        int r = sd_bus_message_read(m, "s", &designation);
+        if (r < 0)
+                return r;
 
-        *ret = found.n == 0 ? bus_refuse_no_such_vm(m, designation)
-                            : refuse_ambiguous(m, designation, &found);
-        return NULL;
+        lookup(b->concentrator, designation, &found);
+        switch (found.n) {
+        case 0:
+                return bus_refuse_no_such_vm(m, designation);
+        case 1:
+                return method(b, m, found.candidates[0]);
+        default:
+                return refuse_ambiguous(m, designation, &found);
+        }
+}
+
+static int reply_path(_unused_ Bus *b, sd_bus_message *m, const Console *console) {
+        _cleanup_free_ char *path = bus_vm_path(console->id);
+
+        return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
 static int on_list_vms(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
@@ -71,52 +84,19 @@ static int on_list_vms(sd_bus_message *m, void *userdata, _unused_ sd_bus_error 
 }
 
 static int on_get_vm(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        _cleanup_free_ char *path = NULL;
-        const char *designation;
-
-        int r = sd_bus_message_read(m, "s", &designation);
-        if (r < 0)
-                return r;
-
-        const Console *console = resolve(userdata, m, designation, &r);
-        if (!console)
-                return r;
-
-        path = bus_vm_path(console->id);
-        return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
+        return call_for_vm(userdata, m, reply_path);
 }
 
 static int on_attach(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        const char *designation, *access;
-
-        int r = sd_bus_message_read(m, "ss", &designation, &access);
-        if (r < 0)
-                return r;
-
-        const Console *console = resolve(userdata, m, designation, &r);
-        return console ? bus_attach(userdata, m, console, access) : r;
+        return call_for_vm(userdata, m, bus_attach);
 }
 
 static int on_clear(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        const char *designation;
-
-        int r = sd_bus_message_read(m, "s", &designation);
-        if (r < 0)
-                return r;
-
-        const Console *console = resolve(userdata, m, designation, &r);
-        return console ? bus_clear(userdata, m, console) : r;
+        return call_for_vm(userdata, m, bus_clear);
 }
 
 static int on_forget(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        const char *designation;
-
-        int r = sd_bus_message_read(m, "s", &designation);
-        if (r < 0)
-                return r;
-
-        const Console *console = resolve(userdata, m, designation, &r);
-        return console ? bus_forget(userdata, m, console) : r;
+        return call_for_vm(userdata, m, bus_forget);
 }
 
 static const sd_bus_vtable manager_methods[] = {

@@ -29,13 +29,7 @@ static int on_list_clients(sd_bus_message *m, void *userdata, _unused_ sd_bus_er
 }
 
 static int on_attach(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        const char *access;
-
-        int r = sd_bus_message_read(m, "s", &access);
-        if (r < 0)
-                return r;
-
-        return bus_attach(bus_current(sd_bus_message_get_bus(m)), m, userdata, access);
+        return bus_attach(bus_current(sd_bus_message_get_bus(m)), m, userdata);
 }
 
 static int on_clear(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
