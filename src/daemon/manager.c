@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 
 #include "admin/admin.h"
-#include "basic/notifier.h"
+#include "basic/service.h"
 #include "basic/text.h"
 #include "config-reader.h"
 #include "console/message.h"
@@ -20,8 +20,7 @@
 #define STATUS_PROBLEM_MAX 512U
 
 struct Manager {
-        sd_event *event;
-        Notifier *notifier;
+        Service service;
         const char *config_path;
         Config config; /* that is in force */
         Concentrator *concentrator;
@@ -121,7 +120,7 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
                      m->has_problem ? (int) text_fit(problem, STATUS_PROBLEM_MAX) : 0, problem) < 0)
                 text = NULL;
         if (text)
-                notifier_set_status(m->notifier, text);
+                notifier_set_status(m->service.notifier, text);
         return 0;
 }
 
@@ -132,7 +131,7 @@ static void manager_update_status(Manager *m) {
         if (enabled != SD_EVENT_OFF)
                 return;
 
-        (void) sd_event_source_set_time(m->status_timer, event_now(m->event) + STATUS_DELAY_USEC);
+        (void) sd_event_source_set_time(m->status_timer, event_now(m->service.loop) + STATUS_DELAY_USEC);
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
 }
 
@@ -183,7 +182,7 @@ static int manager_apply(Manager *m, Reading *reading) {
 
 static void manager_begin_reload(Manager *m) {
         m->n_reloads++;
-        notifier_reloading(m->notifier);
+        notifier_reloading(m->service.notifier);
         config_reader_begin(m->reader, &m->config);
 }
 
@@ -215,7 +214,7 @@ static void on_read(Reading *reading, void *userdata) {
         }
 
         (void) on_status(NULL, 0, m);
-        notifier_ready(m->notifier);
+        notifier_ready(m->service.notifier);
         admin_reloaded(m->admin, m->n_reloads, r, p->text, p->n_kept);
         if (TAKE(m->reload_again, false))
                 manager_begin_reload(m);
@@ -274,35 +273,18 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
         if (r < 0)
                 return log_error_errno(r, "Cannot start: %m");
 
-        r = sd_event_new(&m->event);
+        r = service_init(&m->service);
+        if (r >= 0)
+                r = service_handle_signals(&m->service, NULL, on_reload_signal, m);
         if (r < 0)
-                return log_error_errno(r, "Cannot make an event loop: %m");
+                return r;
 
-        r = notifier_new(m->event, &m->notifier);
-        if (r < 0)
-                return log_error_errno(r, "Cannot notify systemd: %m");
-
-        const struct {
-                int signal;
-                sd_event_signal_handler_t handler;
-        } signals[] = {
-                {SIGTERM, NULL}, /* ends the loop */
-                {SIGINT, NULL},
-                {SIGHUP, on_reload_signal},
-        };
-        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
-                r = sd_event_add_signal(m->event, NULL, signals[i].signal, signals[i].handler,
-                                        signals[i].handler ? m : NULL);
-                if (r < 0)
-                        return log_error_errno(r, "Cannot handle signal %s: %m", strsignal(signals[i].signal));
-        }
-
-        r = sd_event_add_time(m->event, &m->status_timer, CLOCK_MONOTONIC, 0, STATUS_DELAY_USEC, on_status, m);
+        r = sd_event_add_time(m->service.loop, &m->status_timer, CLOCK_MONOTONIC, 0, STATUS_DELAY_USEC, on_status, m);
         if (r < 0)
                 return log_error_errno(r, "Cannot set a timer: %m");
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_OFF);
 
-        r = concentrator_new(m->event, &config->settings, raise_descriptor_limit(), &m->concentrator);
+        r = concentrator_new(m->service.loop, &config->settings, raise_descriptor_limit(), &m->concentrator);
         if (r < 0)
                 return log_error_errno(r, "Cannot make the concentrator: %m");
 
@@ -328,7 +310,7 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
                 return log_error_errno(r, "Cannot prepare the resumption of TLS sessions: %m");
 
         manager_load_tls(m, problems);
-        r = config_reader_new(m->event, config_path, concentrator_tls_worker(m->concentrator), m->ticket_key, CONFIG_READER_USEC,
+        r = config_reader_new(m->service.loop, config_path, concentrator_tls_worker(m->concentrator), m->ticket_key, CONFIG_READER_USEC,
                               on_read, m, &m->reader);
         if (r < 0)
                 return log_error_errno(r, "Cannot reload the configuration: %m");
@@ -352,9 +334,8 @@ Manager *manager_free(Manager *m) {
         concentrator_freep(&m->concentrator);
         ticket_key_freep(&m->ticket_key);
 
-        notifier_freep(&m->notifier);
         sd_event_source_disable_unref(m->status_timer);
-        sd_event_unref(m->event);
+        service_done(&m->service);
         config_done(&m->config);
         free(m->problem);
         free(m);
@@ -412,12 +393,5 @@ int manager_run(Manager *m) {
         manager_advise(m);
         manager_log_problem(m);
         (void) on_status(NULL, 0, m);
-        notifier_ready(m->notifier);
-
-        int r = sd_event_loop(m->event);
-        if (r < 0)
-                log_error_errno(r, "The event loop has failed: %m");
-
-        notifier_stopping(m->notifier);
-        return r;
+        return service_run(&m->service);
 }

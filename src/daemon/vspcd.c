@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "basic/log.h"
-#include "basic/signals.h"
+#include "basic/service.h"
 #include "basic/worker.h"
 #include "manager.h"
 #include "reload-client.h"
@@ -135,12 +135,8 @@ static int run(Config *config, const Arguments *arguments, Problems *problems, S
 }
 
 static int serve(Config *config, const Arguments *arguments, Problems *problems, SlowStart **start) {
-        leave_signals_to_loop(SIGTERM, SIGINT, SIGHUP);
-        int r = log_start_worker();
-        if (r < 0)
-                log_warning_errno(r, "Cannot start the logging thread, logging in the foreground: %m");
-
-        r = run(config, arguments, problems, start);
+        service_prepare();
+        int r = run(config, arguments, problems, start);
 
         log_stop_worker();
         return r;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <pthread.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "basic/log.h"
+#include "basic/worker.h"
 #include "file-sink.h"
 #include "journal-sink.h"
 #include "logger.h"
@@ -12,26 +13,19 @@
 /* How long to wait at the end for a journal or a disk that takes nothing */
 #define STOP_WAIT_USEC (2 * USEC_PER_SEC)
 
+static_assert(LOGGER_CONNECTIONS_MAX <= WORKER_THREADS_MAX, "each connection has a thread");
+
 struct Logger {
         int listen_fd;
-        int ended_fd; /* eventfd: a connection has ended */
-        sd_event_source *listen_source, *ended_source;
+        int stop_fd; /* eventfd: threads that wait for a connection end */
+        Worker worker;
 
-        /* Whoever holds its lock is served by it. */
-        LogSink *sinks[_LOG_KIND_MAX]; /* NULL: there is none, for want of a folder */
+        /* A connection is served by a sink while its thread holds the sink's lock. */
+        LogSink *sinks[_LOG_KIND_MAX]; /* NULL: there is no folder for files */
         pthread_mutex_t locks[_LOG_KIND_MAX];
-
-        pthread_mutex_t lock; /* for what follows */
-        pthread_cond_t ended;
-        unsigned n_connections;
 };
 
-typedef struct Connection {
-        Logger *logger;
-        int fd;
-} Connection;
-
-/* Returns: the sink that vspcd asks for. */
+/* *ret: the sink that vspcd asks for. Returns: 0 or a negative errno. */
 static int read_hello(int fd, LogKind *ret) {
         _cleanup_free_ LogMessage *m = calloc(1, sizeof(LogMessage));
         const uint8_t *data;
@@ -61,7 +55,7 @@ static void serve(Logger *l, int fd) {
         LogKind kind;
 
         int r = read_hello(fd, &kind);
-        if (r == -ECONNRESET) /* it did not want anything */
+        if (r == -ECONNRESET) /* vspcd has closed the connection again */
                 return;
         if (r < 0) {
                 log_error_errno(r, "Invalid message from vspcd, closing the connection: %m");
@@ -79,98 +73,54 @@ static void serve(Logger *l, int fd) {
         pthread_mutex_unlock(&l->locks[kind]);
 }
 
-static void *run(void *userdata) {
-        Connection *c = userdata;
-        Logger *l = c->logger;
+/* Returns: a connection, or a negative errno; -EAGAIN: another thread has taken it, or the logger stops. */
+static int wait_for_connection(const Logger *l) {
+        struct pollfd fds[] = {{.fd = l->listen_fd, .events = POLLIN}, {.fd = l->stop_fd, .events = POLLIN}};
 
-        serve(l, c->fd);
-        safe_close(c->fd);
-        free(c);
+        if (poll(fds, ELEMENTSOF(fds), -1) < 0)
+                return -errno;
+        if (fds[1].revents)
+                return -EAGAIN;
 
-        pthread_mutex_lock(&l->lock);
-        l->n_connections--;
-        (void) eventfd_write(l->ended_fd, 1);
-        pthread_cond_broadcast(&l->ended);
-        pthread_mutex_unlock(&l->lock);
-        return NULL;
+        int fd = accept4(l->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        return fd < 0 ? -errno : fd;
 }
 
-static int start(Logger *l, int fd) {
-        pthread_t thread;
-
-        Connection *c = calloc(1, sizeof(Connection));
-        if (!c) {
-                safe_close(fd);
-                return -ENOMEM;
-        }
-
-        *c = (Connection){l, fd};
-        l->n_connections++;
-        int r = pthread_create(&thread, NULL, run, c);
-        if (r != 0) {
-                l->n_connections--;
-                safe_close(fd);
-                free(c);
-                return -r;
-        }
-
-        (void) pthread_detach(thread);
-        return 0;
-}
-
-static int on_connect(sd_event_source *source, int listen_fd, _unused_ uint32_t events, void *userdata) {
+static void run(void *userdata) {
         Logger *l = userdata;
 
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0) {
-                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                        log_warning_errno(errno, "Cannot take a connection: %m");
-                return 0;
+        while (!l->worker.stopping) {
+                worker_unlock(&l->worker);
+                int fd = wait_for_connection(l);
+                if (fd >= 0)
+                        serve(l, fd);
+                else if (fd != -EAGAIN && fd != -EINTR && fd != -ECONNABORTED)
+                        log_warning_errno(fd, "Cannot take a connection: %m");
+                safe_close(fd);
+                worker_lock(&l->worker);
         }
-
-        pthread_mutex_lock(&l->lock);
-        int r = start(l, fd);
-        if (l->n_connections >= LOGGER_CONNECTIONS_MAX)
-                (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        pthread_mutex_unlock(&l->lock);
-
-        if (r < 0)
-                log_error_errno(r, "Cannot serve a connection: %m");
-        return 0;
 }
 
-static int on_ended(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
-        Logger *l = userdata;
-        eventfd_t ignored;
-
-        (void) eventfd_read(fd, &ignored);
-        (void) sd_event_source_set_enabled(l->listen_source, SD_EVENT_ON);
-        return 0;
-}
-
-int logger_new(sd_event *loop, int fd, const char *folder, Logger **ret) {
+int logger_new(int fd, const char *folder, Logger **ret) {
         Logger *l = calloc(1, sizeof(Logger));
         if (!l) {
                 safe_close(fd);
                 return -ENOMEM;
         }
 
+        l->worker = WORKER_INIT;
         l->listen_fd = fd;
-        pthread_mutex_init(&l->lock, NULL);
-        pthread_cond_init(&l->ended, NULL);
+        l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
                 pthread_mutex_init(&l->locks[kind], NULL);
-        l->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-        int r = l->ended_fd < 0 ? -errno : 0;
+        int r = l->stop_fd < 0 ? -errno : 0;
         if (r >= 0)
                 r = journal_sink_new(&l->sinks[LOG_TO_JOURNAL]);
         if (r >= 0 && folder)
                 r = file_sink_new(folder, &l->sinks[LOG_TO_FILES]);
-        if (r >= 0)
-                r = sd_event_add_io(loop, &l->ended_source, l->ended_fd, EPOLLIN, on_ended, l);
-        if (r >= 0)
-                r = sd_event_add_io(loop, &l->listen_source, fd, EPOLLIN, on_connect, l);
+        for (unsigned i = 0; r >= 0 && i < LOGGER_CONNECTIONS_MAX; i++)
+                r = worker_start(&l->worker, "logger", run, l);
         if (r < 0) {
                 logger_free(l);
                 return r;
@@ -180,42 +130,23 @@ int logger_new(sd_event *loop, int fd, const char *folder, Logger **ret) {
         return 0;
 }
 
-/* Returns: whether all connections have ended. */
-static bool wait_for_connections(Logger *l) {
-        usec_t deadline = now_monotonic() + STOP_WAIT_USEC;
-        struct timespec until = {
-                .tv_sec = (time_t) (deadline / USEC_PER_SEC),
-                .tv_nsec = (long) (deadline % USEC_PER_SEC) * 1000,
-        };
-        int r = 0;
-
-        pthread_mutex_lock(&l->lock);
-        while (l->n_connections > 0 && r == 0)
-                r = pthread_cond_clockwait(&l->ended, &l->lock, CLOCK_MONOTONIC, &until);
-        bool ended = l->n_connections == 0;
-        pthread_mutex_unlock(&l->lock);
-
-        return ended;
-}
-
 Logger *logger_free(Logger *l) {
-        sd_event_source_disable_unref(l->listen_source);
-        sd_event_source_disable_unref(l->ended_source);
-        safe_close(l->listen_fd);
-
+        (void) eventfd_write(l->stop_fd, 1);
         for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
                 if (l->sinks[kind])
                         log_sink_stop(l->sinks[kind]);
-        if (!wait_for_connections(l)) {
+        if (!worker_stop(&l->worker, STOP_WAIT_USEC, NULL)) {
                 log_warning("The journal or the disk is blocked, exiting; the next vspc-logger continues from here");
-                return l;
+                return NULL;
         }
 
         if (l->sinks[LOG_TO_JOURNAL])
                 journal_sink_free(l->sinks[LOG_TO_JOURNAL]);
         if (l->sinks[LOG_TO_FILES])
                 file_sink_free(l->sinks[LOG_TO_FILES]);
-        safe_close(l->ended_fd);
+        worker_done(&l->worker);
+        safe_close(l->stop_fd);
+        safe_close(l->listen_fd);
         free(l);
         return NULL;
 }

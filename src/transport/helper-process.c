@@ -7,9 +7,12 @@
 #include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
+#include "basic/service.h"
+#include "basic/worker.h"
 #include "helper-process.h"
 
-int helper_process_parse_arguments(const char *name, const char *purpose, int argc, char *argv[]) {
+/* Returns: 1 to continue, 0 to exit, or a negative errno, which has been logged. */
+static int parse_arguments(const char *name, const char *purpose, int argc, char *argv[]) {
         enum { OPTION_VERSION = 256 };
         static const struct option options[] = {
                 {"help", no_argument, NULL, 'h'},
@@ -46,7 +49,8 @@ int helper_process_parse_arguments(const char *name, const char *purpose, int ar
         return 1;
 }
 
-int helper_process_receive_socket(const char *name) {
+/* Returns: the descriptor, or a negative errno, which has been logged. */
+static int receive_socket(const char *name) {
         int n = sd_listen_fds(1), fd = SD_LISTEN_FDS_START;
 
         if (n < 0)
@@ -65,4 +69,41 @@ int helper_process_receive_socket(const char *name) {
                 return log_error_errno(errno, "The socket cannot be made non-blocking: %m");
 
         return fd;
+}
+
+static int run(const HelperProcess *p) {
+        _cleanup_(service_done) Service service = {};
+        void *server = NULL;
+
+        int fd = receive_socket(p->name);
+        if (fd < 0)
+                return fd;
+
+        int r = service_init(&service);
+        if (r < 0)
+                return r;
+
+        r = p->start(service.loop, fd, &server);
+        if (r < 0)
+                return log_error_errno(r, "Cannot serve vspcd: %m");
+
+        r = service_handle_signals(&service, p->on_stop, p->on_reload, server);
+        if (r >= 0)
+                r = service_run(&service);
+
+        p->end(server);
+        return r;
+}
+
+void helper_process_main(const HelperProcess *p, int argc, char *argv[]) {
+        log_open(p->name);
+
+        int r = parse_arguments(p->name, p->purpose, argc, argv);
+        if (r > 0) {
+                service_prepare();
+                r = run(p);
+                log_stop_worker();
+        }
+
+        worker_leave_process(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
