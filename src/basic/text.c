@@ -116,6 +116,14 @@ int text_take_priority(const char **line, size_t *n) {
         return MAX(p[1] - '0', LOG_ALERT);
 }
 
+int text_find(const char *const *names, size_t n, const char *text) {
+        for (size_t i = 0; i < n; i++)
+                if (names[i] && streq(names[i], text))
+                        return (int) i;
+
+        return -EINVAL;
+}
+
 int text_hex_digit(char c) {
         if (c >= '0' && c <= '9')
                 return c - '0';

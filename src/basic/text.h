@@ -33,6 +33,9 @@ const char *text_format_fingerprint(const uint8_t *data, size_t n, char *ret);
  * not be able to cause that. Returns: the priority; LOG_INFO if the line has none. */
 int text_take_priority(const char **line, size_t *n);
 
+/* Returns: the index of @text among the @n names, of which some may be NULL; or -EINVAL. */
+int text_find(const char *const *names, size_t n, const char *text);
+
 /* Returns: the value of a hex digit (upper or lower case), or -1 if @c is none. */
 int text_hex_digit(char c);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 
 #include "arguments.h"
+#include "basic/options.h"
 #include "basic/parse.h"
+#include "basic/text.h"
 #include "console/access.h"
 #include "message.h"
 #include "similar.h"
@@ -64,46 +65,45 @@ static const char help[] =
         "\n"
         "While attached, ^] opens a prompt; \"help\" shows its commands. See vspc-client(1).\n";
 
-static int bad(const char *option, const char *value, const char *wanted) {
-        return complain(EINVAL, "--%s: \"%s\" is not %s.", option, value, wanted);
-}
+static int take_json(const Option *o, const char *value, void *target) {
+        static const char *const names[] = {[JSON_SHORT] = "short", [JSON_PRETTY] = "pretty"};
+        int format = text_find(names, ELEMENTSOF(names), value ?: "short");
 
-static int take_json(const char *value, Arguments *a) {
-        if (!value || streq(value, "short"))
-                a->json = JSON_SHORT;
-        else if (streq(value, "pretty"))
-                a->json = JSON_PRETTY;
-        else
-                return bad("json", value, "\"short\" or \"pretty\"");
+        if (format < 0)
+                return option_refuse(o, value, "\"short\" or \"pretty\"");
 
+        ((Arguments *) target)->json = (JsonFormat) format;
         return 0;
 }
 
-static int take_format(const char *value, Arguments *a) {
-        if (streq(value, "openmetrics"))
-                a->metrics = METRICS_OPENMETRICS;
-        else if (streq(value, "prometheus"))
-                a->metrics = METRICS_PROMETHEUS;
-        else if (streq(value, "json"))
-                a->metrics = METRICS_JSON;
-        else
-                return bad("format", value, "\"openmetrics\", \"prometheus\" or \"json\"");
+static int take_format(const Option *o, const char *value, void *target) {
+        static const char *const names[] = {
+                [METRICS_OPENMETRICS] = "openmetrics",
+                [METRICS_PROMETHEUS] = "prometheus",
+                [METRICS_JSON] = "json",
+        };
+        int format = text_find(names, ELEMENTSOF(names), value);
 
+        if (format < 0)
+                return option_refuse(o, value, "\"openmetrics\", \"prometheus\" or \"json\"");
+
+        ((Arguments *) target)->metrics = (MetricsFormat) format;
         return 0;
 }
 
-static int take_access(const char *value, Arguments *a) {
+static int take_access(const Option *o, const char *value, void *target) {
         AccessMode mode;
 
         if (access_mode_from_string(value, &mode) < 0)
-                return bad("access", value, ACCESS_MODES_TEXT);
+                return option_refuse(o, value, ACCESS_MODES_TEXT);
 
-        a->access = access_mode_to_string(mode);
+        ((Arguments *) target)->access = access_mode_to_string(mode);
         return 0;
 }
 
-static int take_escape(const char *value, Arguments *a) {
+static int take_escape(const Option *o, const char *value, void *target) {
         unsigned char second = value[0] ? (unsigned char) value[1] : 0;
+        Arguments *a = target;
 
         if (streq(value, "none"))
                 a->escape = ESCAPE_NONE;
@@ -115,153 +115,76 @@ static int take_escape(const char *value, Arguments *a) {
                  ((second >= '@' && second <= '_') || (second >= 'a' && second <= 'z')))
                 a->escape = second & 0x1f;
         else
-                return bad("escape", value, "a character, ^ and a character, or \"none\"");
+                return option_refuse(o, value, "a character, ^ and a character, or \"none\"");
 
         return 0;
 }
 
-static int take_unit(const char *value, Arguments *a) {
+static int take_unit(const Option *o, const char *value, void *target) {
         static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
 
         if (!*value || strlen(value) > UNIT_NAME_MAX || value[strspn(value, allowed)])
-                return bad("unit", value, "the name of a unit such as vspc.service");
+                return option_refuse(o, value, "the name of a unit such as vspc.service");
 
-        a->unit = value;
+        ((Arguments *) target)->unit = value;
         return 0;
 }
 
-/* journalctl checks its options itself. @value: NULL if the option has none */
-static int add_journal_option(Arguments *a, const char *name, const char *value) {
-        if (a->n_journal_options + 2 > JOURNAL_OPTIONS_MAX)
-                return complain(E2BIG, "There are too many options for journalctl.");
+static int take_quiet_for(const Option *o, const char *value, void *target) {
+        Arguments *a = target;
 
-        a->journal_options[a->n_journal_options++] = name;
-        if (value)
-                a->journal_options[a->n_journal_options++] = value;
-        return 0;
-}
-
-/* journalctl takes the word after it for its value, if it can be one. */
-static int take_boot(const char *value, Arguments *a) {
-        int r = add_journal_option(a, "--boot", NULL);
-
-        return r >= 0 && value ? add_journal_option(a, value, NULL) : r;
-}
-
-static int take_quiet_for(const char *value, Arguments *a) {
         a->quiet_for_given = true;
         if (parse_sec(value, &a->quiet_for_usec) < 0)
-                return bad("quiet-for", value, "a time span such as 500ms, 10s, 5min or infinity");
+                return option_refuse(o, value, "a time span such as 500ms, 10s, 5min or infinity");
 
         return 0;
 }
 
-static int take_help(_unused_ const char *value, _unused_ Arguments *a) {
-        fputs(help, stdout);
-        return 1;
+static int add_journal_word(Arguments *a, const char *word) {
+        if (a->n_journal_options >= JOURNAL_OPTIONS_MAX)
+                return complain(E2BIG, "There are too many options for journalctl.");
+
+        a->journal_options[a->n_journal_options++] = word;
+        return 0;
 }
 
-static int take_version(_unused_ const char *value, _unused_ Arguments *a) {
-        puts("vspc-client " VSPC_VERSION);
-        return 1;
+/* Passes the option on: journalctl checks its options itself, and knows which of them have a value. */
+static int take_journal(const Option *o, const char *value, void *target) {
+        int r = add_journal_word(target, o->text);
+
+        return r >= 0 && value ? add_journal_word(target, value) : r;
 }
 
-/* Options of one letter; a colon follows those that have a value. */
-#define LETTERS "hH:fn:rg:b::S:U:o:"
-
-/* An option is passed on to journalctl; or it has a function that checks and stores its value; or its value is
- * stored as a string, or as true if there is none. Functions return: 0 to continue, 1 to exit, or a negative
- * errno. */
-typedef struct Option {
-        const char *name;
-        int has_value; /* see getopt_long(3) */
-        int letter;
-        int (*take)(const char *value, Arguments *a);
-        size_t offset;
-        const char *journal;
-} Option;
+#define PLACE(member) .offset = offsetof(Arguments, member)
 
 static const Option options[] = {
-        {"help", no_argument, 'h', .take = take_help},
-        {"version", no_argument, .take = take_version},
-        {"host", required_argument, 'H', .offset = offsetof(Arguments, host)},
-        {"socket", required_argument, .offset = offsetof(Arguments, socket)},
-        {"tls", no_argument, .offset = offsetof(Arguments, tls)},
-        {"ca", required_argument, .offset = offsetof(Arguments, trust_options.ca)},
-        {"cert", required_argument, .offset = offsetof(Arguments, trust_options.certificate)},
-        {"key", required_argument, .offset = offsetof(Arguments, trust_options.key)},
-        {"fingerprint", required_argument, .offset = offsetof(Arguments, trust_options.fingerprint)},
-        {"no-legend", no_argument, .offset = offsetof(Arguments, no_legend)},
+        {"host", required_argument, 'H', PLACE(host)},
+        {"socket", required_argument, PLACE(socket)},
+        {"tls", no_argument, PLACE(tls)},
+        {"ca", required_argument, PLACE(trust_options.ca)},
+        {"cert", required_argument, PLACE(trust_options.certificate)},
+        {"key", required_argument, PLACE(trust_options.key)},
+        {"fingerprint", required_argument, PLACE(trust_options.fingerprint)},
+        {"no-legend", no_argument, PLACE(no_legend)},
         {"json", optional_argument, .take = take_json},
         {"format", required_argument, .take = take_format},
         {"access", required_argument, .take = take_access},
-        {"no-scrollback", no_argument, .offset = offsetof(Arguments, no_scrollback)},
+        {"no-scrollback", no_argument, PLACE(no_scrollback)},
         {"escape", required_argument, .take = take_escape},
-        {"wait", no_argument, .offset = offsetof(Arguments, wait)},
+        {"wait", no_argument, PLACE(wait)},
         {"quiet-for", required_argument, .take = take_quiet_for},
         {"timeout", required_argument, .take = take_quiet_for}, /* its former name */
         {"unit", required_argument, .take = take_unit},
-        {"follow", no_argument, 'f', .journal = "--follow"},
-        {"lines", required_argument, 'n', .journal = "-n"},
-        {"reverse", no_argument, 'r', .journal = "--reverse"},
-        {"grep", required_argument, 'g', .journal = "--grep"},
-        {"boot", optional_argument, 'b', .take = take_boot},
-        {"since", required_argument, 'S', .journal = "--since"},
-        {"until", required_argument, 'U', .journal = "--until"},
-        {"output", required_argument, 'o', .journal = "--output"},
-        {"no-pager", no_argument, .journal = "--no-pager"},
+        {"follow", no_argument, 'f', .take = take_journal, .text = "--follow"},
+        {"lines", required_argument, 'n', .take = take_journal, .text = "-n"},
+        {"reverse", no_argument, 'r', .take = take_journal, .text = "--reverse"},
+        {"grep", required_argument, 'g', .take = take_journal, .text = "--grep"},
+        {"boot", optional_argument, 'b', .take = take_journal, .text = "--boot"},
+        {"since", required_argument, 'S', .take = take_journal, .text = "--since"},
+        {"until", required_argument, 'U', .take = take_journal, .text = "--until"},
+        {"output", required_argument, 'o', .take = take_journal, .text = "--output"},
+        {"no-pager", no_argument, .take = take_journal, .text = "--no-pager"},
 };
-
-static int take_option(const Option *o, const char *value, Arguments *a) {
-        void *field = (char *) a + o->offset;
-
-        if (o->journal)
-                return add_journal_option(a, o->journal, value);
-        if (o->take)
-                return o->take(value, a);
-
-        if (o->has_value)
-                *(const char **) field = value;
-        else
-                *(bool *) field = true;
-        return 0;
-}
-
-/* @found: the result of getopt_long(3) at @word */
-static int refuse_option(int found, const char *word) {
-        if (found == ':')
-                return complain(EINVAL, "%s: a value is needed. Try \"vspc-client --help\".", word);
-        if (optopt == 0) /* a long one */
-                return complain(EINVAL, "Unknown option \"%s\". Try \"vspc-client --help\".", word);
-        if (optopt < 256 && !strchr(LETTERS, optopt))
-                return complain(EINVAL, "Unknown option \"-%c\". Try \"vspc-client --help\".", optopt);
-
-        return complain(EINVAL, "%s: no value is allowed. Try \"vspc-client --help\".", word);
-}
-
-/* Sets optind to the first word after the options. Returns: 0 to continue, 1 to exit, or a negative errno. */
-static int take_options(int argc, char *argv[], Arguments *a) {
-        struct option all[ELEMENTSOF(options) + 1] = {};
-        int found, r = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                all[i] = (struct option){.name = options[i].name,
-                                         .has_arg = options[i].has_value,
-                                         .val = options[i].letter ?: 256 + (int) i};
-
-        /* The colon makes getopt print nothing, because the name of an option may contain any character. */
-        while (r == 0 && (found = getopt_long(argc, argv, ":" LETTERS, all, NULL)) >= 0) {
-                const Option *o = NULL;
-
-                for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                        if (all[i].val == found)
-                                o = &options[i];
-
-                r = o ? take_option(o, optarg, a) : refuse_option(found, argv[optind - 1]);
-        }
-
-        return r;
-}
 
 /* Returns: an option that was given but needs --tls, or NULL. */
 static const char *find_trust_option(const TrustOptions *o) {
@@ -311,7 +234,7 @@ static int find_vspcd(Arguments *a) {
 
         if (a->socket)
                 return targets_local(&a->targets, a->socket) < 0
-                               ? bad("socket", a->socket, "a path that fits a socket (107 bytes)")
+                               ? complain(EINVAL, "--socket: \"%s\" is not a path that fits a socket (107 bytes).", a->socket)
                                : 0;
 
         targets_default(&a->targets);
@@ -350,9 +273,9 @@ static const char *find_verb(const char *const *verbs, const char *word) {
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
         Arguments a = {.escape = ESCAPE_DEFAULT, .quiet_for_usec = USEC_PER_SEC};
 
-        int r = take_options(argc, argv, &a);
-        if (r != 0)
-                return MIN(r, 0);
+        int r = options_parse(&(Options){"vspc-client", help, options, ELEMENTSOF(options), OPTIONS_AND_WORDS}, argc, argv, &a);
+        if (r <= 0)
+                return r;
 
         a.verb = find_verb(verbs, argv[optind]);
         a.words = argv + optind + (a.verb ? 1 : 0);

@@ -5,6 +5,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
+#include "basic/text.h"
 #include "sockets.h"
 
 static const char *const kind_names[] = {
@@ -13,14 +14,6 @@ static const char *const kind_names[] = {
         [SOCKET_ADMIN_TLS] = "admin-tls",
 };
 
-static int kind_from_name(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(kind_names); i++)
-                if (streq(kind_names[i], name))
-                        return (int) i;
-
-        return -EINVAL;
-}
-
 static void free_names(char ***names) {
         for (char **n = *names; n && *n; n++)
                 free(*n);
@@ -28,7 +21,7 @@ static void free_names(char ***names) {
 }
 
 static int socket_check(int fd, const char *name, SocketKind *ret) {
-        int kind = kind_from_name(name);
+        int kind = text_find(kind_names, ELEMENTSOF(kind_names), name);
         if (kind < 0)
                 return log_error_errno(EINVAL,
                                        "Socket %d has the unknown name \"%s\": FileDescriptorName= must be "

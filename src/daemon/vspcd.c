@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <getopt.h>
 #include <stdio.h>
 
 #include "basic/log.h"
+#include "basic/options.h"
 #include "basic/service.h"
 #include "basic/worker.h"
 #include "manager.h"
@@ -17,74 +17,34 @@ typedef struct Arguments {
         bool check_config;
 } Arguments;
 
-static void help(void) {
-        printf("vspcd [OPTION…]\n"
-               "\n"
-               "Serve the serial consoles of vSphere VMs.\n"
-               "\n"
-               "  -h --help         Show this help and exit\n"
-               "     --version      Show the version and exit\n"
-               "     --config=FILE  Read this file instead of vspc.conf and its drop-ins\n"
-               "     --check-config Show the mistakes in the configuration, and exit\n"
-               "     --reload[=SOCKET]\n"
-               "                    Make the running vspcd reload its configuration, show the mistakes\n"
-               "                    in it, and exit (default: /run/vspc/admin.socket)\n"
-               "\n"
-               "vspcd gets its sockets from systemd: run \"systemctl start vspc.socket\". To try it out:\n"
-               "  systemd-socket-activate -l 127.0.0.1:13370 --fdname=vm -E STATE_DIRECTORY=. vspcd\n"
-               "\n"
-               "To log more, set VSPC_LOG_LEVEL=debug in the environment.\n");
+static const char help[] =
+        "vspcd [OPTION…]\n"
+        "\n"
+        "Serve the serial consoles of vSphere VMs.\n"
+        "\n"
+        "  -h --help         Show this help and exit\n"
+        "     --version      Show the version and exit\n"
+        "     --config=FILE  Read this file instead of vspc.conf and its drop-ins\n"
+        "     --check-config Show the mistakes in the configuration, and exit\n"
+        "     --reload[=SOCKET]\n"
+        "                    Make the running vspcd reload its configuration, show the mistakes\n"
+        "                    in it, and exit (default: /run/vspc/admin.socket)\n"
+        "\n"
+        "vspcd gets its sockets from systemd: run \"systemctl start vspc.socket\". To try it out:\n"
+        "  systemd-socket-activate -l 127.0.0.1:13370 --fdname=vm -E STATE_DIRECTORY=. vspcd\n"
+        "\n"
+        "To log more, set VSPC_LOG_LEVEL=debug in the environment.\n";
+
+static int take_reload(_unused_ const Option *o, const char *value, void *target) {
+        ((Arguments *) target)->reload_socket = value ?: RELOAD_SOCKET_DEFAULT;
+        return 0;
 }
 
-/* Returns: 1 to go on, 0 if all is done, a negative errno. */
-static int parse_arguments(int argc, char *argv[], Arguments *ret) {
-        enum { OPTION_VERSION = 256, OPTION_CONFIG, OPTION_CHECK_CONFIG, OPTION_RELOAD };
-        static const struct option options[] = {
-                {"help", no_argument, NULL, 'h'},
-                {"version", no_argument, NULL, OPTION_VERSION},
-                {"config", required_argument, NULL, OPTION_CONFIG},
-                {"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},
-                {"reload", optional_argument, NULL, OPTION_RELOAD},
-                {},
-        };
-        Arguments a = {};
-        int c;
-
-        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                switch (c) {
-
-                case 'h':
-                        help();
-                        return 0;
-
-                case OPTION_VERSION:
-                        puts("vspcd " VSPC_VERSION);
-                        return 0;
-
-                case OPTION_CONFIG:
-                        a.config_path = optarg;
-                        break;
-
-                case OPTION_CHECK_CONFIG:
-                        a.check_config = true;
-                        break;
-
-                case OPTION_RELOAD:
-                        a.reload_socket = optarg ?: RELOAD_SOCKET_DEFAULT;
-                        break;
-
-                default: /* getopt has said why */
-                        fputs("Try \"vspcd --help\".\n", stderr);
-                        return -EINVAL;
-                }
-
-        if (optind < argc)
-                return log_error_errno(EINVAL, "\"%s\" is not understood: vspcd takes options only",
-                                       argv[optind]);
-
-        *ret = a;
-        return 1;
-}
+static const Option options[] = {
+        {"config", required_argument, .offset = offsetof(Arguments, config_path)},
+        {"check-config", no_argument, .offset = offsetof(Arguments, check_config)},
+        {"reload", optional_argument, .take = take_reload},
+};
 
 static int load_config(Config *config, const char *path, Problems *problems) {
         config_init(config, problems);
@@ -157,7 +117,7 @@ int main(int argc, char *argv[]) {
         log_open("vspcd");
         set_log_level();
 
-        int r = parse_arguments(argc, argv, &arguments);
+        int r = options_parse(&(Options){"vspcd", help, options, ELEMENTSOF(options)}, argc, argv, &arguments);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 

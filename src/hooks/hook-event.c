@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "hook-event.h"
 
 /* The maximum number of variables of an event */
@@ -171,14 +172,6 @@ static bool is_text(const char *s) {
         return true;
 }
 
-static int type_from_string(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(type_names); i++)
-                if (streq(type_names[i], name))
-                        return (int) i;
-
-        return -EBADMSG;
-}
-
 int hook_event_from_json(json_t *object, HookEvent *ret) {
         const char *type, *id, *uuid, *name, *uri, *peer = "", *old_name = NULL;
         json_int_t time;
@@ -189,10 +182,8 @@ int hook_event_from_json(json_t *object, HookEvent *ret) {
                         "oldName", &old_name) < 0)
                 return -EBADMSG;
 
-        int t = type_from_string(type);
-        if (t < 0)
-                return t;
-        if (time < 0 || port < 0 || port > UINT16_MAX || strlen(uuid) >= sizeof ret->uuid ||
+        int t = text_find(type_names, ELEMENTSOF(type_names), type);
+        if (t < 0 || time < 0 || port < 0 || port > UINT16_MAX || strlen(uuid) >= sizeof ret->uuid ||
             strlen(peer) >= ADDRESS_TEXT_MAX)
                 return -EBADMSG;
         if (!is_text(id) || !is_text(uuid) || !is_text(name) || !is_text(uri) || !is_text(peer) || !is_text(old_name))

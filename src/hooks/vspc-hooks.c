@@ -26,7 +26,12 @@ static int on_stop(_unused_ sd_event_source *source, _unused_ const struct signa
 int main(int argc, char *argv[]) {
         static const HelperProcess process = {
                 .name = "vspc-hooks",
-                .purpose = "Run hooks for vspcd. Started by systemd when vspcd connects to vspc-hooks.socket.",
+                .help = "vspc-hooks [OPTION…]\n"
+                        "\n"
+                        "Run hooks for vspcd. Started by systemd when vspcd connects to vspc-hooks.socket.\n"
+                        "\n"
+                        "  -h --help     Show this help and exit\n"
+                        "     --version  Show the version and exit\n",
                 .start = start,
                 .end = end,
                 .on_stop = on_stop,

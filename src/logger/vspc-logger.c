@@ -28,8 +28,13 @@ static int on_reload(_unused_ sd_event_source *source, _unused_ const struct sig
 int main(int argc, char *argv[]) {
         static const HelperProcess process = {
                 .name = "vspc-logger",
-                .purpose = "Write the output of consoles to the journal and to files, for vspcd. Started by systemd when vspcd\n"
-                           "connects to vspc-logger.socket.",
+                .help = "vspc-logger [OPTION…]\n"
+                        "\n"
+                        "Write the output of consoles to the journal and to files, for vspcd. Started by systemd when vspcd\n"
+                        "connects to vspc-logger.socket.\n"
+                        "\n"
+                        "  -h --help     Show this help and exit\n"
+                        "     --version  Show the version and exit\n",
                 .start = start,
                 .end = end,
                 .on_reload = on_reload,

@@ -23,10 +23,10 @@ typedef enum EsxiSecurity {
 /* Where the hosts connect to, and how */
 typedef struct EsxiHabits {
         SocketAddress concentrator;
-        unsigned count; /* number of hosts; if more than one: at 127.0.0.1, 127.0.0.2 and so on */
+        uint64_t count; /* number of hosts; if more than one: at 127.0.0.1, 127.0.0.2 and so on */
         EsxiSecurity security;
         bool resume;    /* resume TLS sessions */
-        size_t split;   /* maximum of bytes in a segment; 0: no limit */
+        uint64_t split; /* maximum of bytes in a segment; 0: no limit */
         bool coalesce;  /* delay answers a little, to send several together */
 } EsxiHabits;
 

@@ -72,14 +72,14 @@ static void link_break(EsxiLink *link, int error) {
 /* As stream_flush(), but with --split each send() has only a few bytes. */
 static int link_send(EsxiLink *link) {
         Stream *s = &link->telnet.stream;
-        size_t split = link->hosts->habits->split;
+        uint64_t split = link->hosts->habits->split;
 
         if (split == 0)
                 return stream_flush(s);
 
         while (s->out.size > 0 && !s->blocked) {
                 Buffer out = TAKE(s->out, BUFFER_INIT(s->out.max));
-                struct iovec segment = {(void *) buffer_data(&out), MIN(split, out.size)};
+                struct iovec segment = {(void *) buffer_data(&out), (size_t) MIN(split, (uint64_t) out.size)};
                 ssize_t k = stream_send(s, &segment, 1);
 
                 s->out = out;

@@ -9,12 +9,12 @@
  */
 typedef struct SimOptions {
         EsxiHabits hosts;
-        unsigned in_flight;   /* handshakes at the same time */
+        uint64_t in_flight;   /* handshakes at the same time */
         usec_t reconnect_usec; /* after a connection is lost; USEC_INFINITY: never */
         usec_t drop_interval_usec; /* a VM's own disconnects; USEC_INFINITY: none */
 
         /* The VMs */
-        unsigned count;
+        uint64_t count;
         const char *name;
         uint8_t uuid[16];     /* of the first one */
         bool uuid_given;      /* if false, it is derived from the name */
@@ -27,13 +27,12 @@ typedef struct SimOptions {
         const char *source, *sink;
         const char *command;
         bool echo, pipe, exec_once;
-        SocketAddress serial;
-        bool serial_given;
+        SocketAddress serial; /* of a machine; see sim_options_has_serial() */
 
         /* vMotion */
         usec_t vmotion_interval_usec; /* USEC_INFINITY: none */
         uint64_t n_vmotions;  /* in total */
-        unsigned abort_each;  /* each vMotion with a multiple of this number is aborted; 0: none */
+        uint64_t abort_each;  /* each vMotion with a multiple of this number is aborted; 0: none */
         bool begin_early;     /* send BEGIN before the VM is identified, to provoke NOTNOW */
 
         bool dead;            /* nothing is read after the handshake */
@@ -45,6 +44,10 @@ typedef struct SimOptions {
 #define RATE_NONE 0
 #define RATE_MAX UINT64_MAX
 #define SIM_NAME_MAX 200U /* bytes of --name */
+
+static inline bool sim_options_has_serial(const SimOptions *o) {
+        return o->serial.any.sa_family != AF_UNSPEC;
+}
 
 /* Returns: whether the output of the guests ends. */
 static inline bool sim_options_output_ends(const SimOptions *o) {

@@ -14,7 +14,7 @@ static bool has_end(const Simulation *s) {
         const SimOptions *o = s->options;
 
         return (sim_options_output_ends(o) || o->n_vmotions != UINT64_MAX) && o->run_for_usec == USEC_INFINITY &&
-               !o->sink && !o->echo && !o->command && !o->serial_given;
+               !o->sink && !o->echo && !o->command && !sim_options_has_serial(o);
 }
 
 static bool is_done(const Simulation *s) {
@@ -110,7 +110,7 @@ static int on_progress(sd_event_source *source, _unused_ uint64_t usec, void *us
         Report *r = &s->report;
 
         fprintf(stderr, "\r%u of %u VMs connected, %llu vMotions, %.1f MB sent, %.1f MB received\033[K",
-                s->n_connected, s->options->count, (unsigned long long) r->vmotions_completed,
+                s->n_connected, (unsigned) s->options->count, (unsigned long long) r->vmotions_completed,
                 (double) r->bytes_sent / 1e6,
                 (double) r->bytes_received / 1e6);
         (void) sd_event_source_set_time_relative(source, USEC_PER_SEC);

@@ -142,7 +142,7 @@ static int raise_descriptor_limit(const SimOptions *o) {
 
         return log_error_errno(EMFILE,
                                "%u VMs need %llu file descriptors, but the limit is %llu (ulimit -Hn).",
-                               o->count, (unsigned long long) needed, (unsigned long long) limit.rlim_max);
+                               (unsigned) o->count, (unsigned long long) needed, (unsigned long long) limit.rlim_max);
 }
 
 static int open_files(Simulation *s) {
@@ -226,7 +226,7 @@ static int start(Simulation *s) {
 
         s->vms = calloc(o->count, sizeof(VM));
         if (!s->vms)
-                return log_error_errno(ENOMEM, "Not enough memory for %u VMs.", o->count);
+                return log_error_errno(ENOMEM, "Not enough memory for %u VMs.", (unsigned) o->count);
 
         for (s->n_vms = 0; s->n_vms < o->count; s->n_vms++) {
                 VM *vm = &s->vms[s->n_vms];

@@ -99,7 +99,7 @@ int vm_init(VM *vm, Simulation *s, unsigned number) {
                 vm->output.program = vm->program;
         }
 
-        if (o->serial_given) {
+        if (sim_options_has_serial(o)) {
                 int r = remote_guest_new(s->poller, &o->serial, &guest_handler, vm, &vm->remote);
                 if (r < 0)
                         return log_error_errno(r, "Cannot join a serial port: %m");

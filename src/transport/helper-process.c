@@ -1,53 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "basic/log.h"
+#include "basic/options.h"
 #include "basic/service.h"
 #include "basic/worker.h"
 #include "helper-process.h"
-
-/* Returns: 1 to continue, 0 to exit, or a negative errno, which has been logged. */
-static int parse_arguments(const char *name, const char *purpose, int argc, char *argv[]) {
-        enum { OPTION_VERSION = 256 };
-        static const struct option options[] = {
-                {"help", no_argument, NULL, 'h'},
-                {"version", no_argument, NULL, OPTION_VERSION},
-                {},
-        };
-
-        switch (getopt_long(argc, argv, "h", options, NULL)) {
-
-        case 'h':
-                printf("%s [OPTION…]\n"
-                       "\n"
-                       "%s\n"
-                       "\n"
-                       "  -h --help     Show this help and exit\n"
-                       "     --version  Show the version and exit\n", name, purpose);
-                return 0;
-
-        case OPTION_VERSION:
-                printf("%s " VSPC_VERSION "\n", name);
-                return 0;
-
-        case -1:
-                break;
-
-        default: /* getopt has shown a message */
-                fprintf(stderr, "Try \"%s --help\".\n", name);
-                return -EINVAL;
-        }
-
-        if (optind < argc)
-                return log_error_errno(EINVAL, "\"%s\" is not understood: %s takes options only", argv[optind], name);
-
-        return 1;
-}
 
 /* Returns: the descriptor, or a negative errno, which has been logged. */
 static int receive_socket(const char *name) {
@@ -98,7 +60,7 @@ static int run(const HelperProcess *p) {
 void helper_process_main(const HelperProcess *p, int argc, char *argv[]) {
         log_open(p->name);
 
-        int r = parse_arguments(p->name, p->purpose, argc, argv);
+        int r = options_parse(&(Options){p->name, p->help}, argc, argv, NULL);
         if (r > 0) {
                 service_prepare();
                 r = run(p);

@@ -9,8 +9,8 @@
  * Helper.
  */
 typedef struct HelperProcess {
-        const char *name;    /* of the program */
-        const char *purpose; /* what the program does, in lines for --help */
+        const char *name; /* of the program */
+        const char *help; /* what --help shows */
 
         /* Makes the server of the listening socket @fd, which now belongs to the server. Returns: 0 or a negative errno. */
         int (*start)(sd_event *loop, int fd, void **ret_server);
