@@ -7,23 +7,20 @@
 #include "log/file-name.h"
 #include "store/plug-in.h"
 
-#define SCROLLBACK_SIZE_MAX (UINT64_C(64) << 20)
-#define CLIENT_BUFFER_SIZE_MAX (UINT64_C(1) << 30)
-#define CONNECTION_MEMORY_MIN (UINT64_C(4) << 20)
-#define CONNECTION_MEMORY_MAX (UINT64_C(64) << 30)
+#define MIB (UINT64_C(1) << 20)
 #define SERVICE_URIS_MAX 1024U
 #define VALUE_SHOWN_MAX 128U /* bytes of a bad value */
 
-static int parse_flag(const char *value, void *target) {
+static int parse_flag(_unused_ const ConfigKey *key, const char *value, void *target) {
         return parse_boolean(value, target);
 }
 
-static int parse_span(const char *value, void *target) {
+static int parse_span(_unused_ const ConfigKey *key, const char *value, void *target) {
         return parse_sec(value, target);
 }
 
-/* A timeout that never elapses, or at once, would be none. */
-static int parse_timeout(const char *value, void *target) {
+/* If a timeout were 0 or infinite, it would not be a timeout. */
+static int parse_timeout(_unused_ const ConfigKey *key, const char *value, void *target) {
         usec_t span;
 
         int r = parse_sec(value, &span);
@@ -36,89 +33,54 @@ static int parse_timeout(const char *value, void *target) {
         return 0;
 }
 
-static int parse_port(const char *value, void *target) {
-        uint64_t port;
-
-        int r = parse_unsigned(value, UINT16_MAX, &port);
+/* A number in the key's range; @r: the result of parsing it. The target has the key's size. */
+static int take_number(const ConfigKey *key, int r, uint64_t number, void *target) {
         if (r < 0)
                 return r;
-        if (port == 0)
+        if (number < key->min || number > key->max)
                 return -ERANGE;
 
-        *(uint16_t *) target = (uint16_t) port;
+        if (key->size == sizeof(uint16_t))
+                *(uint16_t *) target = (uint16_t) number;
+        else if (key->size == sizeof(uint32_t))
+                *(uint32_t *) target = (uint32_t) number;
+        else
+                *(uint64_t *) target = number;
         return 0;
 }
 
-static int parse_count(const char *value, void *target) {
-        uint64_t count;
+static int parse_number(const ConfigKey *key, const char *value, void *target) {
+        uint64_t number = 0;
+        int r = parse_unsigned(value, UINT64_MAX, &number);
 
-        int r = parse_unsigned(value, UINT32_MAX, &count);
-        if (r >= 0)
-                *(uint32_t *) target = (uint32_t) count;
-
-        return r;
+        return take_number(key, r, number, target);
 }
 
-static int parse_scrollback(const char *value, void *target) {
-        uint64_t size;
+static int parse_bytes(const ConfigKey *key, const char *value, void *target) {
+        uint64_t number = 0;
+        int r = parse_size(value, &number);
 
-        int r = parse_size(value, &size);
-        if (r < 0)
-                return r;
-        if (size > SCROLLBACK_SIZE_MAX)
-                return -ERANGE;
-
-        *(uint64_t *) target = size;
-        return 0;
+        return take_number(key, r, number, target);
 }
 
-static int parse_client_buffer(const char *value, void *target) {
-        uint64_t size;
-
-        int r = parse_size(value, &size);
-        if (r < 0)
-                return r;
-        if (size < RING_LAG_MIN || size > CLIENT_BUFFER_SIZE_MAX)
-                return -ERANGE;
-
-        *(uint64_t *) target = size;
-        return 0;
-}
-
-static int parse_connection_memory(const char *value, void *target) {
-        uint64_t size;
-
-        int r = parse_size(value, &size);
-        if (r < 0)
-                return r;
-        if (size < CONNECTION_MEMORY_MIN || size > CONNECTION_MEMORY_MAX)
-                return -ERANGE;
-
-        *(uint64_t *) target = size;
-        return 0;
-}
-
-static int parse_slow_client(const char *value, void *target) {
+static int parse_slow_client(_unused_ const ConfigKey *key, const char *value, void *target) {
         static const char *const names[] = {
                 [SLOW_CLIENT_SKIP] = "skip",
                 [SLOW_CLIENT_WAIT] = "wait",
                 [SLOW_CLIENT_DROP] = "drop",
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (streq(value, names[i])) {
-                        *(SlowClient *) target = (SlowClient) i;
-                        return 0;
-                }
-
-        return -EINVAL;
+        int found = text_find(names, ELEMENTSOF(names), value);
+        if (found >= 0)
+                *(SlowClient *) target = (SlowClient) found;
+        return MIN(found, 0);
 }
 
-static int parse_address(const char *value, void *target) {
+static int parse_address(_unused_ const ConfigKey *key, const char *value, void *target) {
         return address_parse(value, target);
 }
 
-static int parse_backend(const char *value, void *target) {
+static int parse_backend(_unused_ const ConfigKey *key, const char *value, void *target) {
         if (!backend_name_is_valid(value))
                 return -EINVAL;
         if (strlen(value) >= CONFIG_BACKEND_MAX)
@@ -128,7 +90,7 @@ static int parse_backend(const char *value, void *target) {
         return 0;
 }
 
-static int parse_text(const char *value, void *target) {
+static int parse_text(_unused_ const ConfigKey *key, const char *value, void *target) {
         char *copy = strdup(value);
         if (!copy)
                 return -ENOMEM;
@@ -138,21 +100,21 @@ static int parse_text(const char *value, void *target) {
         return 0;
 }
 
-static int parse_prefix(const char *value, void *target) {
-        return file_name_prefix_is_valid(value) ? parse_text(value, target) : -EINVAL;
+static int parse_prefix(const ConfigKey *key, const char *value, void *target) {
+        return file_name_prefix_is_valid(value) ? parse_text(key, value, target) : -EINVAL;
 }
 
-static int parse_file(const char *value, void *target) {
-        return *value == '/' ? parse_text(value, target) : -EINVAL;
+static int parse_file(const ConfigKey *key, const char *value, void *target) {
+        return *value == '/' ? parse_text(key, value, target) : -EINVAL;
 }
 
 /* A file or, where GnuTLS can, something in a token */
-static int parse_location(const char *value, void *target) {
-        return gnutls_url_is_supported(value) ? parse_text(value, target) : parse_file(value, target);
+static int parse_location(const ConfigKey *key, const char *value, void *target) {
+        return gnutls_url_is_supported(value) ? parse_text(key, value, target) : parse_file(key, value, target);
 }
 
 /* Octal. vspcd itself has to be able to write what it has made. */
-static int parse_mode(const char *value, void *target) {
+static int parse_mode(_unused_ const ConfigKey *key, const char *value, void *target) {
         mode_t mode = 0;
 
         if (!*value || strlen(value) > 5)
@@ -181,7 +143,7 @@ static size_t count_words(const char *s) {
 }
 
 /* URIs separated by spaces; several assignments add up. */
-static int parse_uris(const char *value, void *target) {
+static int parse_uris(_unused_ const ConfigKey *key, const char *value, void *target) {
         char ***uris = target;
         size_t n = 0, n_new = count_words(value);
 
@@ -209,9 +171,14 @@ static int parse_uris(const char *value, void *target) {
         return 0;
 }
 
-#define GUARD(section, name, parse, member, doors, wants)                                                   \
-        {section, name, parse, offsetof(Config, member), sizeof(((Config *) NULL)->member), doors, wants}
-#define SETTING(section, name, parse, member, wants) GUARD(section, name, parse, member, DOOR_NONE, wants)
+#define KEY(section_, name_, parse_, member_, ...)                                                            \
+        {.section = section_, .name = name_, .parse = parse_, .offset = offsetof(Config, member_),           \
+         .size = sizeof(((Config *) NULL)->member_), __VA_ARGS__}
+#define GUARD(section, name, parse, member, doors_, wants_)                                                  \
+        KEY(section, name, parse, member, .doors = doors_, .wants = wants_)
+#define SETTING(section, name, parse, member, wants_) KEY(section, name, parse, member, .wants = wants_)
+#define NUMBER(section, name, parse, member, min_, max_, wants_)                                             \
+        KEY(section, name, parse, member, .min = min_, .max = max_, .wants = wants_)
 
 static const ConfigKey keys[] = {
         SETTING("Concentrator", "ServiceURI", parse_uris, settings.service_uris,
@@ -220,9 +187,9 @@ static const ConfigKey keys[] = {
         SETTING("Concentrator", "VMPorts", parse_flag, settings.vm_ports, "yes or no"),
         SETTING("Concentrator", "VMPortAddress", parse_address, settings.vm_port_address,
                 "an IPv4 or IPv6 address such as 127.0.0.1"),
-        SETTING("Concentrator", "VMPortRangeStart", parse_port, settings.vm_port_range_start,
+        NUMBER("Concentrator", "VMPortRangeStart", parse_number, settings.vm_port_range_start, 1, UINT16_MAX,
                 "a port from 1 to 65535"),
-        SETTING("Concentrator", "VMPortRangeEnd", parse_port, settings.vm_port_range_end,
+        NUMBER("Concentrator", "VMPortRangeEnd", parse_number, settings.vm_port_range_end, 1, UINT16_MAX,
                 "a port from 1 to 65535"),
         SETTING("Concentrator", "VMExpireSec", parse_span, settings.vm_expire_usec,
                 "a time span such as 1d or 90s, or infinity"),
@@ -231,14 +198,14 @@ static const ConfigKey keys[] = {
         SETTING("Concentrator", "HandshakeTimeoutSec", parse_timeout, settings.handshake_timeout_usec,
                 "a time span such as 30s"),
         SETTING("Concentrator", "HookTimeoutSec", parse_timeout, hook_timeout_usec, "a time span such as 30s"),
-        SETTING("Concentrator", "ClientLimit", parse_count, settings.client_limit,
+        NUMBER("Concentrator", "ClientLimit", parse_number, settings.client_limit, 0, UINT32_MAX,
                 "a number of clients, or 0 for no limit"),
-        SETTING("Concentrator", "ScrollbackSize", parse_scrollback, settings.scrollback_size,
+        NUMBER("Concentrator", "ScrollbackSize", parse_bytes, settings.scrollback_size, 0, 64 * MIB,
                 "a size up to 64M such as 16K"),
-        SETTING("Concentrator", "ClientBufferSize", parse_client_buffer, settings.client_buffer_size,
+        NUMBER("Concentrator", "ClientBufferSize", parse_bytes, settings.client_buffer_size, RING_LAG_MIN, 1024 * MIB,
                 "a size from 8K to 1G such as 1M"),
         SETTING("Concentrator", "SlowClient", parse_slow_client, settings.slow_client, "skip, wait or drop"),
-        SETTING("Concentrator", "ConnectionMemoryMax", parse_connection_memory, settings.connection_memory_max,
+        NUMBER("Concentrator", "ConnectionMemoryMax", parse_bytes, settings.connection_memory_max, 4 * MIB, 65536 * MIB,
                 "a size from 4M to 64G such as 512M"),
         SETTING("Concentrator", "WindowsEnter", parse_flag, settings.windows_enter, "yes or no"),
         SETTING("Concentrator", "Backend", parse_backend, backend,
@@ -302,7 +269,7 @@ int config_key_foreach(int (*f)(const ConfigKey *key, Config *to, const Config *
 }
 
 int config_key_assign(const ConfigKey *key, Config *c, const char *value) {
-        int r = key->parse(value, (uint8_t *) c + key->offset);
+        int r = key->parse(key, value, (uint8_t *) c + key->offset);
         if (r < 0)
                 config_key_set_bad(key, c);
 
@@ -361,7 +328,7 @@ int config_key_copy(const ConfigKey *key, Config *to, const Config *from) {
         const char *text = *(char *const *) ((const uint8_t *) from + key->offset);
         char **place = (char **) ((uint8_t *) to + key->offset);
         if (text)
-                return parse_text(text, place);
+                return parse_text(key, text, place);
 
         free(TAKE_PTR(*place));
         return 0;

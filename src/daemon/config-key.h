@@ -8,16 +8,19 @@
  * be said of a bad one.
  */
 
-/* Takes a value to its place. Returns: 0, -ENOMEM, or another negative errno for what is no such value. */
-typedef int (*ConfigParser)(const char *value, void *target);
+typedef struct ConfigKey ConfigKey;
 
-typedef struct ConfigKey {
+/* Parses @value and stores it in @target. Returns: 0, -ENOMEM, or another negative errno if the value is invalid. */
+typedef int (*ConfigParser)(const ConfigKey *key, const char *value, void *target);
+
+struct ConfigKey {
         const char *section, *name;
         ConfigParser parse;
         size_t offset, size; /* of the place in a Config */
+        uint64_t min, max;   /* of a number */
         Doors doors;         /* of a key of [TLS]: which it guards */
         const char *wants;   /* completes "must be …" */
-} ConfigKey;
+};
 
 #define CONFIG_SECTION_TLS "TLS"
 
