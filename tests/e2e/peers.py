@@ -255,11 +255,12 @@ class EsxiVm(TelnetPeer):
     """An ESXi host's connection for one serial port of one VM. bios: the digits with which it answers when it is asked
     for the BIOS UUID; without them it does not."""
 
+    is_clone = False  # another VM of its UUID came first
+
     def __init__(self, vspcd, name=None, *, digits=None, uri="s0", bios=None, **kwargs):
         super().__init__(vspcd.vm_address, **kwargs)
         n = next(numbers)
         self.bios = bios
-        self.is_clone = False  # another VM of its UUID came first
         self.vspcd = vspcd
         self.name = name or f"vm{n}"
         self.digits = digits or f"5012{n:028x}"

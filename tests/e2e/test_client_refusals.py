@@ -15,6 +15,7 @@ from client_cases import CLIENT, ClientTestCase, environment, run
 from fake_varlink import FakeVspcd, a_client, a_vm, all_vms, error, reply
 from harness import PATIENCE_SEC, main
 from peers import TelnetClient, connected_vm
+from varlink_peer import disconnect
 
 
 class Refusals(ClientTestCase):
@@ -80,8 +81,7 @@ class Refusals(ClientTestCase):
         vspcd = self.start()
         vm = connected_vm(vspcd, "web01")
         self.assertSays(run(vspcd, "forget", "web01"), "VM web01 is connected")
-        vm.close()
-        vspcd.wait_logged("web01 .*its connection from .* has ended")
+        disconnect(vm)
         result = run(vspcd, "forget", "web01")
         self.assertEqual((result.returncode, result.stdout), (0, "web01: forgotten.\n"))
         self.assertEqual(run(vspcd).stdout, "No VMs.\n")

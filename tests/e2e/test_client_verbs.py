@@ -16,6 +16,7 @@ from client_cases import CLIENT, ClientTestCase, environment, options_of, run
 from fake_varlink import a_client, a_vm, all_vms, error, reply
 from harness import listener, main, wait_for
 from peers import COM_PORT, TelnetClient, connected_vm, sub
+from varlink_peer import disconnect
 
 INTERFACE = os.path.join(os.path.dirname(__file__), "../../src/admin/org.vspc.Concentrator.varlink")
 COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bash/vspc-client")
@@ -456,8 +457,7 @@ class Forget(ClientTestCase):
         vspcd = self.start()
         for i, name_of in enumerate((lambda vm: vm.name, lambda vm: vm.id, lambda vm: str(vm.port), lambda vm: vm.id[:-1])):
             vm = connected_vm(vspcd, f"web{i}")
-            vm.close()
-            vspcd.wait_logged(f"web{i} .*its connection from .* has ended")
+            disconnect(vm)
             result = run(vspcd, "forget", name_of(vm))
             self.assertEqual((result.returncode, result.stdout), (0, f"web{i}: forgotten.\n"), result)
 
@@ -465,8 +465,7 @@ class Forget(ClientTestCase):
         vspcd = self.start()
         vms = [connected_vm(vspcd, f"web{i}") for i in range(3)]
         for vm in vms[0], vms[2]:
-            vm.close()
-            vspcd.wait_logged(f"{vm.name} .*its connection from .* has ended")
+            disconnect(vm)
         result = run(vspcd, "forget", "web0", "web1", "web2")
         self.assertSays(result, "VM web1 is connected")
         self.assertEqual(result.stdout, "web0: forgotten.\n")

@@ -10,7 +10,7 @@ import tempfile
 from harness import TestCase, main, wait_for
 from peers import (BIOS_UUID, ESXI_KNOWN, GET_BIOS_UUID, KNOWN_1, NAME, PEER, PEER_OK, UNKNOWN_1, VC_UUID, WILL_PROXY, EsxiVm,
                    RawClient, TelnetClient, migration_target, sub, uuid_shown, uuid_text)
-from varlink_peer import Caller
+from varlink_peer import Caller, disconnect
 
 BIOS_A, BIOS_B, BIOS_C = "564d" + "0a" * 14, "564d" + "0b" * 14, "564d" + "0c" * 14
 SEQUENCE = b"\0\0\0\1"
@@ -95,8 +95,7 @@ class Apart(ClonesCase):
     def test_both_are_asked_once_and_a_known_clone_does_not_wait_for_the_other(self):
         self.connect_pair()
         for n in range(3):
-            self.b.close()
-            self.vspcd.wait_logged(f":{self.b.local_port} has ended")
+            disconnect(self.b)
             before, self.b = self.b, self.clone(self.a, bios=BIOS_B)
             self.join(self.b)  # nobody reads what the other is asked
             self.assertEqual(self.b.port, before.port)
@@ -107,8 +106,7 @@ class Apart(ClonesCase):
     def test_a_known_clone_comes_back_to_its_console_while_the_other_is_away(self):
         self.connect_pair()
         for vm in (self.a, self.b):
-            vm.close()
-            self.vspcd.wait_logged(f":{vm.local_port} has ended")
+            disconnect(vm)
         again_b = self.join(self.clone(self.a, bios=BIOS_B))
         again_a = self.join(self.clone(self.a, "web-a", bios=BIOS_A))
         self.assertEqual((again_a.port, again_b.port), (self.a.port, self.b.port))
@@ -233,11 +231,10 @@ class Apart(ClonesCase):
             clone.close()
         caller = Caller(self.vspcd)
         for clone in clones[::2] + clones[1::2]:
-            wait_for(lambda c=clone: not caller.vm(c.id)["connected"], "it to be gone")
+            caller.wait_away(clone)
             caller.get("Forget", {"vm": clone.id})
         self.assertEqual(self.ids(), [self.a.id])
-        self.a.close()
-        self.vspcd.wait_logged(f":{self.a.local_port} has ended")
+        disconnect(self.a)
         again = self.clone(self.a, "web-a")  # no clone is known any more, and nothing is asked
         again.connect()
         self.assertEqual(again.suboptions(GET_BIOS_UUID), [])

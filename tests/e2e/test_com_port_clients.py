@@ -12,7 +12,7 @@ import serial
 from harness import PATIENCE_SEC, TestCase, main, sockets, wait_for
 from peers import AYT, BRK, COM_PORT, DO, IAC, WILL, WONT, TelnetClient, connected_vm, say, sub
 from test_clients import Program
-from varlink_peer import attached
+from varlink_peer import attached, disconnect
 
 (SIGNATURE, BAUD_RATE, DATA_SIZE, PARITY, STOP_SIZE, CONTROL, _, MODEM_STATE, _, _, LINE_MASK, MODEM_MASK,
  PURGE) = range(13)
@@ -104,8 +104,7 @@ class Protocol(TestCase):
         client = Client(vm)
         vm.begin(b"\0\0\0\1")
         self.assertEqual(client.ask(DATA_SIZE, 0), bytes([7]))
-        vm.close()
-        vspcd.wait_logged("its connection from .* has ended")
+        disconnect(vm)
         self.assertEqual(client.ask(DATA_SIZE, 0), bytes([8]))
 
     def test_the_modem_lines_are_told_once_and_when_asked_for(self):

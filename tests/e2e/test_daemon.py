@@ -318,7 +318,12 @@ class DescriptorLimit(TestCase):
     def begin(self):
         vspcd = self.start(nofile=self.LIMIT, ports=64)
         self.vm = connected_vm(vspcd, "host")
+        self.caller = Caller(vspcd)
         return vspcd
+
+    def disconnect(self, vm):
+        vm.close()
+        self.caller.wait_away(vm)
 
     def test_what_does_not_fit_is_refused_and_everything_else_goes_on(self):
         vspcd = self.begin()
@@ -342,17 +347,14 @@ class DescriptorLimit(TestCase):
 
     def test_the_vm_that_has_been_away_for_longest_stops_listening_first(self):
         vspcd = self.begin()
-        caller = Caller(vspcd)
         orphans = [connected_vm(vspcd, f"orphan{i}") for i in range(4)]
         for vm in (orphans[2], orphans[0], orphans[3]):  # orphan1 stays
-            since = len(vspcd.log)
-            vm.close()
-            vspcd.wait_logged("has ended", since)
+            self.disconnect(vm)
         clients = self.fill(vspcd)
         closed = []
         for _ in range(3):
             clients.append(RawClient(self.vm))
-            closed += [vm["name"] for vm in caller.list() if "reservedPort" in vm and vm["name"] not in closed]
+            closed += [vm["name"] for vm in self.caller.list() if "reservedPort" in vm and vm["name"] not in closed]
         self.assertEqual(closed, ["orphan2", "orphan0", "orphan3"])
         Peer(("127.0.0.1", self.vm.port)).wait_closed()
         self.vm.send(b"served")
@@ -384,11 +386,9 @@ class DescriptorLimit(TestCase):
         vspcd = self.begin()
         self.fill(vspcd, leave=1)
         for _ in range(3):
-            since = len(vspcd.log)
             vm = connected_vm(vspcd, "late", digits="1234567890abcdef" * 2)
             self.assertIsNone(vm.port)
-            vm.close()
-            vspcd.wait_logged("VM late .* has ended", since)
+            self.disconnect(vm)
 
     def test_a_slow_handshake_is_not_given_up_for_its_own_port(self):
         """Handshakes that do not get on for five seconds go when descriptors run out."""
@@ -414,10 +414,7 @@ class DescriptorLimit(TestCase):
         vspcd = self.begin()
         self.fill(vspcd, leave=1)
         for i in range(3):
-            since = len(vspcd.log)
-            vm = connected_vm(vspcd, f"late{i}")
-            vm.close()
-            vspcd.wait_logged(f"VM late{i} .* has ended", since)
+            self.disconnect(connected_vm(vspcd, f"late{i}"))
         extra = RawClient(self.vm)
         vspcd.reload()
         self.vm.send(b"going on")

@@ -12,7 +12,7 @@ from peers import (BINARY, EsxiVm, Peer, RawClient, TelnetClient, TelnetPeer, cl
                    migration_target)
 from test_slow_clients import MEGABYTE, SMALL, numbered, repeated, send_until_stuck
 from tls_peers import TlsInMemory
-from varlink_peer import Caller, attached, message
+from varlink_peer import Caller, attached, disconnect, message
 
 HALF_CLOSED_MAX = 4  # at a VM
 
@@ -259,8 +259,7 @@ class CountsForNothing(TestCase):
         vspcd = self.start(VMExpireSec="1d")
         vm = connected_vm(vspcd)
         client = half_close(raw(vm))
-        vm.close()
-        vspcd.wait_logged(console_of(vspcd, vm) + "its connection from .* has ended")
+        disconnect(vm)
         vspcd.reload(VMExpireSec="1ms")
         vspcd.wait_logged(console_of(vspcd, vm) + "has been gone for VMExpireSec=")
         client.wait_closed()

@@ -5,9 +5,9 @@ forgotten."""
 
 from harness import TestCase, is_port_free, main, wait_for
 from peers import Peer, RawClient, TelnetClient, connected_vm
-from test_ports import again, disconnect, hold
+from test_ports import again, hold
 from test_store import StoreTest, list_vms, usec_now
-from varlink_peer import Caller
+from varlink_peer import Caller, disconnect
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE

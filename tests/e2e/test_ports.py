@@ -2,7 +2,6 @@
 
 """The port that a VM gets, how long the VM keeps it, and what happens if there is none."""
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -10,7 +9,7 @@ import sys
 
 from harness import PortBlock, TestCase, is_port_free, main, wait_for
 from peers import EsxiVm, RawClient, TelnetClient, connected_vm
-from varlink_peer import Caller
+from varlink_peer import Caller, disconnect
 
 PORT_TRIES_MAX = 256
 
@@ -22,12 +21,6 @@ def hold(port, address="127.0.0.1"):
     s.bind((address, port))
     s.listen()
     return s
-
-
-def disconnect(vm):
-    vm.close()
-    with contextlib.closing(Caller(vm.vspcd)) as caller:
-        wait_for(lambda: not caller.vm(vm.id)["connected"], f"{vm.name} to be disconnected")
 
 
 def again(vm):

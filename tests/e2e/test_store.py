@@ -17,7 +17,8 @@ import types
 from harness import (SANITIZED, VSPC_SIM, VSPCD, Concentrator, PortBlock, TestCase, clean_environment, listener, main,
                      tap, wait_for)
 from peers import NAME, EsxiVm, RawClient, TelnetClient, connected_vm, sub, uuid_shown
-from test_ports import disconnect, hold
+from test_ports import hold
+from varlink_peer import disconnect
 
 PLUG_INS = os.environ.get("PLUG_INS", "build/tests/plug-in")
 HOUR_USEC = 3600 * 1_000_000

@@ -8,6 +8,7 @@ import threading
 from harness import SANITIZED, TestCase, main, wait_for
 from peers import (ABORT, AYT, BEGIN, BRK, COMPLETE, GOAHEAD, IAC, NAME, NOTNOW, PEER, PEER_OK, EsxiVm, RawClient,
                    TelnetClient, connected_vm, double, migration_target, say, sub, uuid_text, VC_UUID, WILL, COM_PORT)
+from varlink_peer import disconnect
 
 SEQUENCE = b"\0\0\0\1"
 OTHER = b"\0\0\0\2"
@@ -556,8 +557,7 @@ class Failure(Migration):
 
     def test_the_source_closes_before_the_target_comes(self):
         self.begin()
-        self.source.close()
-        self.vspcd.wait_logged("its connection from .* has ended")
+        disconnect(self.source)
         self.client.send(b"held")
         self.target.peer(SEQUENCE, self.secret)
         self.target.wait_data(b"held")
@@ -569,8 +569,7 @@ class Failure(Migration):
     def test_the_source_closes_and_connects_anew_instead_of_the_target(self):
         self.begin()
         self.client.send(b"held")
-        self.source.close()
-        self.vspcd.wait_logged("its connection from .* has ended")
+        disconnect(self.source)
         anew = connected_vm(self.vspcd, self.source.name, digits=self.source.digits)
         anew.wait_data(b"held")
         self.target.peer(SEQUENCE, self.secret, accepted=False)
@@ -589,8 +588,7 @@ class Failure(Migration):
 
     def test_the_source_has_gone_and_nobody_comes_in_time(self):
         self.begin()
-        self.source.close()
-        self.vspcd.wait_logged("its connection from .* has ended")
+        disconnect(self.source)
         self.client.send_raw(b"lost with it" + bytes([IAC, AYT]))
         self.client.wait_data(b"[vspc: yes, ")  # so it has been read
         self.vspcd.reload(VMotionTimeoutSec="300ms")

@@ -3,6 +3,7 @@
 """Varlink callers: calls are written as bytes, and replies are parsed by Python's json and compared with the
 interface definitions in the tree."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -11,7 +12,7 @@ import socket
 import struct
 import termios
 
-from harness import PATIENCE_SEC, recent_logs, sockets
+from harness import PATIENCE_SEC, recent_logs, sockets, wait_for
 from peers import TelnetPeer, double
 
 ADMIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/admin")
@@ -222,6 +223,14 @@ class Caller(TelnetPeer):
     def vm(self, name):
         return self.get("List", {"name": name})["vm"]
 
+    def wait_away(self, vm):
+        """Waits until vspcd knows that the VM has no connection. It logs that only five seconds later."""
+        def is_away():
+            shown = self.vm(vm.id)
+            return not shown["connected"] or shown["vmotion"] == "orphaned"
+
+        wait_for(is_away, f"{vm.name} to be disconnected")
+
     def attach(self, vm, **parameters):
         """Becomes a client of the VM. Returns what it has been granted."""
         return self.get("Attach", {"vm": vm if isinstance(vm, str) else vm.id, **parameters}, upgrade=True)["granted"]
@@ -264,3 +273,13 @@ def attached(vm, *, local=False, **parameters):
 
 def known_vms(vspcd):
     return Caller(vspcd).list()
+
+
+def wait_away(vm):
+    with contextlib.closing(Caller(vm.vspcd)) as caller:
+        caller.wait_away(vm)
+
+
+def disconnect(vm):
+    vm.close()
+    wait_away(vm)
