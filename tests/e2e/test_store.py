@@ -476,13 +476,13 @@ class TheFile(StoreTest):
         for vm in vms:
             self.wait_stored(vm.id)
         vspcd.kill()
-        whole = HEADER + b"".join(line + b"\n" for line in self.read().split(b"\n")
-                                  if b"\tNAME=" in line and any(vm.id.encode() in line for vm in vms))
-        last = list(self.mappings())[-1]
+        lines = self.read().split(b"\n")
+        latest = [[line for line in lines if b"\tNAME=" in line and vm.id.encode() in line][-1] for vm in vms]
+        whole = HEADER + b"\n".join(latest) + b"\n"  # one of each VM: vspcd may have stored a VM twice
         for cut in (1, 20, 100):
             self.write(whole[:-cut])
             vspcd = self.begin()
-            self.assertEqual(set(list_vms(vspcd)), {vm.id for vm in vms} - {last})
+            self.assertEqual(set(list_vms(vspcd)), {vm.id for vm in vms[:-1]})
             vspcd.wait_logged("vm-ports: ignoring the incomplete last line, probably due to a power cut")
             self.assertFalse(vspcd.has_logged("is ignored|damaged"))
             vspcd.end()
