@@ -6,13 +6,8 @@
 /* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1) */
 #define TLS_FIRST_BYTE 0x16
 
-/* If less than this much can be sent without a copy, and not all, it is better to encode a whole buffer. */
-#define GATHERED_MIN 32768U
-
-#define SEND_BUFFER_SIZE 65536U
-
-/* What has just been read, and what is about to be sent: no connection keeps anything there. */
-static uint8_t read_buffer[TELNET_READ_MAX], send_buffer[SEND_BUFFER_SIZE];
+/* What has just been read: no connection keeps anything there. */
+static uint8_t read_buffer[TELNET_READ_MAX];
 
 static void on_readable(Stream *s) {
         telnet_connection_read(container_of(s, TelnetConnection, stream));
@@ -72,14 +67,6 @@ int telnet_connection_open(TelnetConnection *t, Poller *poller, Wire wire, const
         return stream_open(&t->stream, poller, wire, handler->out_max, &stream_handlers[handler->hung_up != NULL]);
 }
 
-void telnet_connection_begin(TelnetConnection *t, const TelnetPolicy *policy) {
-        telnet_session_init(&t->record.session, t->handler->line_end);
-        t->policy = policy;
-        t->record.answers = 0;
-        t->record.mode = TELNET_MODE_TELNET;
-        t->record.mute = false;
-}
-
 static void handshake_stepped(void *userdata) {
         TelnetConnection *t = userdata;
 
@@ -136,14 +123,6 @@ void telnet_connection_want(TelnetConnection *t, TelnetWants wants) {
                 stream_pause(&t->stream);
         if (t->detection)
                 telnet_detection_watch(t, reading);
-}
-
-int telnet_connection_verdict(TelnetConnection *t, int r) {
-        if (r >= 0)
-                return r;
-
-        t->error = r;
-        return r == -ENOBUFS ? TELNET_E_DEAF : TELNET_E_FAILED;
 }
 
 /* Looks at the first byte, and does not read it. */
@@ -209,190 +188,17 @@ static int connection_read(TelnetConnection *t, size_t *ret_n) {
 
 void telnet_connection_read(TelnetConnection *t) {
         size_t n = 0;
-        int r = telnet_connection_verdict(t, connection_read(t, &n));
+        int r = connection_read(t, &n);
 
-        if (r != 0)
-                t->handler->closed(t, r);
-        else
-                t->handler->received(t, n);
+        telnet_connection_report(t, r, n);
 }
 
-int telnet_connection_offer(TelnetConnection *t) {
-        return telnet_session_offer(&t->record.session, t->policy, &t->stream.out);
-}
+void telnet_connection_detection_elapsed(Timeout *timeout) {
+        TelnetConnection *t = container_of(timeout, TelnetDetection, timeout)->connection;
 
-int telnet_connection_negotiate(TelnetConnection *t, const TelnetEvent *event, TelnetAnswer *ret) {
-        return telnet_session_negotiate(&t->record.session, t->policy, event, &t->stream.out, ret);
-}
-
-static int handle_negotiation(TelnetConnection *t, const TelnetEvent *event) {
-        TelnetAnswer answer;
-
-        int r = t->handler->negotiation ? t->handler->negotiation(t, event) : telnet_connection_negotiate(t, event, &answer);
-        if (t->detection)
-                telnet_detection_negotiated(t);
-        return r;
-}
-
-static int handle(TelnetConnection *t, const TelnetEvent *event) {
-        const TelnetHandler *h = t->handler;
-
-        switch (event->type) {
-
-        case TELNET_EVENT_DATA: /* within the buffer that has been passed in */
-                return h->data(t, (uint8_t *) event->data, event->size);
-
-        case TELNET_EVENT_COMMAND:
-                return h->command ? h->command(t, event->command) : 0;
-
-        case TELNET_EVENT_NEGOTIATION:
-                return handle_negotiation(t, event);
-
-        case TELNET_EVENT_SUBNEGOTIATION:
-                return h->subnegotiation ? h->subnegotiation(t, event) : 0;
-
-        case TELNET_EVENT_OVERLONG: /* who ignores them does not mind how long they are */
-                return h->subnegotiation ? TELNET_E_OVERLONG : 0;
-
-        case TELNET_EVENT_NONE:
-                return 0;
-        }
-
-        return 0;
-}
-
-/* Counts what a handler has queued behind @queued bytes. */
-static int count_answers(TelnetConnection *t, size_t queued) {
-        if (t->record.mute)
-                buffer_clear(&t->stream.out);
-        else if (t->stream.out.size > queued)
-                t->record.answers += (uint32_t) (t->stream.out.size - queued);
-
-        return t->record.answers > t->handler->answers_max ? TELNET_E_DEAF : 0;
-}
-
-/* A subnegotiation that is cut by the end of a read waits for the next one. */
-static int keep_subnegotiation(TelnetConnection *t, const uint8_t *subnegotiation) {
-        size_t n = telnet_decoder_kept(&t->record.session.in);
-
-        if (n == 0)
-                return 0;
-
-        t->subnegotiation = malloc(n);
-        if (!t->subnegotiation)
-                return -ENOMEM;
-
-        memcpy(t->subnegotiation, subnegotiation, n);
-        return 0;
-}
-
-int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n) {
-        uint8_t subnegotiation[TELNET_SUBNEGOTIATION_MAX];
-        int r = 0;
-
-        if (t->subnegotiation) {
-                memcpy(subnegotiation, t->subnegotiation, telnet_decoder_kept(&t->record.session.in));
-                free(TAKE_PTR(t->subnegotiation));
-        }
-
-        while (n > 0 && r == 0) {
-                size_t queued = t->stream.out.size;
-                TelnetEvent event;
-                size_t used = telnet_decode(&t->record.session.in, subnegotiation, data, n, &event);
-
-                data += used;
-                n -= used;
-                r = telnet_connection_verdict(t, handle(t, &event));
-                if (r == 0)
-                        r = count_answers(t, queued);
-
-                /* Whoever can write into the connection could have the peer say something before TLS begins, and have
-                 * it heard as if it had come in TLS. */
-                if (r == 0 && n > 0 && t->handshake)
-                        r = TELNET_E_TLS_MIXED;
-        }
-
-        return r == 0 ? telnet_connection_verdict(t, keep_subnegotiation(t, subnegotiation)) : r;
-}
-
-int telnet_connection_complete(TelnetConnection *t) {
-        return telnet_session_complete(&t->record.session, &t->stream.out);
-}
-
-int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n) {
-        return telnet_session_put(&t->record.session, &t->stream.out, command, n);
-}
-
-int telnet_connection_queue(TelnetConnection *t, const void *data, size_t n) {
-        return telnet_put_data(&t->record.session.out, &t->stream.out, data, n);
-}
-
-int telnet_connection_flush(TelnetConnection *t) {
-        int r = stream_flush(&t->stream);
-
-        if (t->stream.out.size == 0)
-                t->record.answers = 0;
-        return r;
-}
-
-static ssize_t end_sequence(TelnetConnection *t, size_t used) {
-        int r = telnet_connection_complete(t);
-
-        return r < 0 ? r : (ssize_t) used;
-}
-
-static size_t iov_size(const struct iovec *iov, size_t n) {
-        size_t size = 0;
-
-        for (size_t i = 0; i < n; i++)
-                size += iov[i].iov_len;
-
-        return size;
-}
-
-static size_t encode(TelnetEncoder *e, const struct iovec *iov, size_t n, uint8_t *out, size_t max, size_t *ret_used) {
-        size_t size = 0;
-
-        *ret_used = 0;
-        for (size_t i = 0; i < n && size < max; i++) {
-                size_t used;
-
-                size += telnet_encode(e, iov[i].iov_base, iov[i].iov_len, out + size, max - size, &used);
-                *ret_used += used;
-                if (used < iov[i].iov_len)
-                        break;
-        }
-
-        return size;
-}
-
-ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *iov, size_t n) {
-        TelnetEncoder *encoder = &t->record.session.out, before = *encoder;
-        size_t used, size = encode(encoder, iov, n, send_buffer, sizeof send_buffer, &used);
-
-        ssize_t sent = stream_send(&t->stream, &(struct iovec){send_buffer, size}, 1);
-        if (sent < 0 || (size_t) sent == size)
-                return sent < 0 ? sent : (ssize_t) used;
-
-        /* Once more, to learn how much of @iov the bytes sent stand for. */
-        *encoder = before;
-        (void) encode(encoder, iov, n, send_buffer, (size_t) sent, &used);
-        return end_sequence(t, used);
-}
-
-ssize_t telnet_connection_send(TelnetConnection *t, const struct iovec *iov, size_t n) {
-        TelnetEncoder *encoder = &t->record.session.out;
-        struct iovec pieces[128];
-
-        /* TLS copies anyway, and would make a record of each piece. */
-        if (t->stream.tls)
-                return telnet_connection_send_encoded(t, iov, n);
-
-        size_t n_pieces = telnet_gather(encoder, iov, n, pieces, ELEMENTSOF(pieces));
-
-        if (iov_size(pieces, n_pieces) < MIN(iov_size(iov, n), (size_t) GATHERED_MIN))
-                return telnet_connection_send_encoded(t, iov, n);
-
-        ssize_t sent = stream_send(&t->stream, pieces, n_pieces);
-        return sent < 0 ? sent : end_sequence(t, telnet_gathered(encoder, pieces, n_pieces, (size_t) sent));
+        /* The loop may have been busy: what has come in time is read first. */
+        if (t->stream.reading && stream_has_unread(&t->stream))
+                telnet_connection_read(t);
+        if (!t->stream.stopped)
+                telnet_connection_report(t, telnet_detection_decide(t), 0);
 }

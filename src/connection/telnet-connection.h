@@ -44,7 +44,8 @@ typedef enum TelnetWants {
         TELNET_WANTS_DATA,
 } TelnetWants;
 
-/* Each has its handler in telnet-detection.h. */
+/* Their handlers are telnet_connection_detection_elapsed(), telnet_detection_binary_elapsed() and
+ * telnet_detection_silence_elapsed(). */
 typedef enum TelnetTimeout { TELNET_TIMEOUT_DETECTION, TELNET_TIMEOUT_BINARY, TELNET_TIMEOUT_SILENCE } TelnetTimeout;
 
 /*
@@ -150,8 +151,14 @@ void telnet_connection_want(TelnetConnection *t, TelnetWants wants);
 /* Reads what there is now, without waiting for the loop. */
 void telnet_connection_read(TelnetConnection *t);
 
+/* Handler of TELNET_TIMEOUT_DETECTION */
+void telnet_connection_detection_elapsed(Timeout *timeout);
+
 /* Decodes @data as if it had just been read, and calls the handlers. Returns: 0 or a verdict. */
 int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n);
+
+/* Calls received() or closed() with what has become of a read of @n bytes. @r: see telnet_connection_verdict() */
+void telnet_connection_report(TelnetConnection *t, int r, size_t n);
 
 /* Makes a verdict of @r, which is 0, a verdict, or a negative errno. Returns: 0 or a verdict. */
 int telnet_connection_verdict(TelnetConnection *t, int r);

@@ -98,10 +98,19 @@ int telnet_detection_keep(TelnetConnection *t, const void *data, size_t n) {
 }
 
 static int take_telnet(TelnetConnection *t, uint8_t *p, size_t n) {
-        if (t->handler->takes_whole && !t->record.reading.cut && t->handler->takes_whole(t, p, n))
+        TelnetReading *reading = &t->record.reading;
+
+        if (t->handler->takes_whole && !reading->cut && t->handler->takes_whole(t, p, n))
                 return 0;
 
-        return telnet_connection_receive(t, p, n);
+        int r = telnet_connection_receive(t, p, n);
+        if (reading->awaits_binary &&
+            telnet_option_state(&t->record.session.options, TELNET_US, TELNET_BINARY) != TELNET_Q_WANTYES) {
+                reading->awaits_binary = false;
+                timeout_stop(&t->detection->timeout);
+        }
+
+        return r;
 }
 
 /* Takes the breaks at the beginning of *p. Returns: 0 or a verdict. */
@@ -180,24 +189,16 @@ static void become_telnet(TelnetConnection *t) {
         t->handler->detected(t);
 }
 
-void telnet_detection_negotiated(TelnetConnection *t) {
-        TelnetReading *r = &t->record.reading;
-
-        if (!r->awaits_binary || telnet_option_state(&t->record.session.options, TELNET_US, TELNET_BINARY) == TELNET_Q_WANTYES)
-                return;
-
-        r->awaits_binary = false;
-        timeout_stop(&t->detection->timeout);
-}
-
-/* The time to wait for more is over: decides whether the peer is telnet or raw by what it has sent so far. That may be the
- * beginning of our own offers. */
-static int decide(TelnetConnection *t) {
+int telnet_detection_decide(TelnetConnection *t) {
         TelnetDetection *d = t->detection;
-        TelnetReadFlags flags = t->record.reading.late ? TELNET_READ_LATE : 0;
+        TelnetReading *reading = &t->record.reading;
+        TelnetReadFlags flags = reading->late ? TELNET_READ_LATE : 0;
 
-        t->record.reading.begun |= d->unread.size > 0;
-        if (d->unread.size > 0 && !t->record.reading.begins_with_break &&
+        if (t->record.mode == TELNET_MODE_TELNET || (t->record.mode == TELNET_MODE_RAW && d->unread.size == 0))
+                return 0;
+
+        reading->begun |= d->unread.size > 0;
+        if (d->unread.size > 0 && !reading->begins_with_break &&
             telnet_recognize(&t->record.session.options, flags, buffer_data(&d->unread), d->unread.size) == TELNET_RECOGNIZED)
                 become_telnet(t);
         else
@@ -307,42 +308,22 @@ int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut
 }
 
 int telnet_detection_end(TelnetConnection *t) {
-        int r = t->record.mode == TELNET_MODE_UNDECIDED ? decide(t) : 0;
+        int r = t->record.mode == TELNET_MODE_UNDECIDED ? telnet_detection_decide(t) : 0;
 
         return r == 0 && t->detection->unread.size <= t->handler->space(t) ? telnet_detection_deliver(t) : r;
-}
-
-static void report(TelnetConnection *t, int verdict) {
-        if (verdict != 0)
-                t->handler->closed(t, verdict);
-        else
-                t->handler->received(t, 0);
-}
-
-void telnet_detection_elapsed(Timeout *timeout) {
-        TelnetDetection *d = container_of(timeout, TelnetDetection, timeout);
-        TelnetConnection *t = d->connection;
-
-        /* The loop may have been busy: what has come in time is read first. */
-        if (t->stream.reading && stream_has_unread(&t->stream))
-                telnet_connection_read(t);
-        if (t->stream.stopped)
-                return;
-
-        bool open = t->record.mode == TELNET_MODE_UNDECIDED || (t->record.mode == TELNET_MODE_RAW && d->unread.size > 0);
-        report(t, telnet_connection_verdict(t, open ? decide(t) : 0));
 }
 
 void telnet_detection_binary_elapsed(Timeout *timeout) {
         TelnetConnection *t = container_of(timeout, TelnetDetection, timeout)->connection;
 
         t->record.reading.awaits_binary = false;
-        report(t, 0);
+        telnet_connection_report(t, 0, 0);
 }
 
 void telnet_detection_silence_elapsed(Timeout *timeout) {
         TelnetDetection *d = container_of(timeout, TelnetDetection, silence);
         TelnetConnection *t = d->connection;
+        TelnetReading *reading = &t->record.reading;
 
         if (!t->stream.reading)
                 return;
@@ -354,8 +335,8 @@ void telnet_detection_silence_elapsed(Timeout *timeout) {
         }
 
         /* Nothing has followed the last read. An IAC that waited for its second byte is data. */
-        t->record.reading.cut = t->record.reading.after_silence = false;
+        reading->cut = reading->after_silence = false;
         int r = telnet_detection_deliver(t);
-        t->record.reading.after_silence = d->unread.size == 0;
-        report(t, telnet_connection_verdict(t, r));
+        reading->after_silence = d->unread.size == 0;
+        telnet_connection_report(t, r, 0);
 }

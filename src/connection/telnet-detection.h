@@ -41,10 +41,14 @@ void telnet_detection_begin(TelnetConnection *t);
 /* Whether what the peer speaks, or in which encoding it reads, is still to be found out. */
 bool telnet_detection_is_under_way(const TelnetConnection *t);
 
-/* take(), end(), keep() and deliver() return 0, a verdict, or a negative errno. */
+/* take(), decide(), end(), keep() and deliver() return 0, a verdict, or a negative errno. */
 
 /* Handles what has been read. @cut: the read was as long as it could be, so there may be more of the same. */
 int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut);
+
+/* The time to wait for more is over: decides whether the peer is telnet or raw by what it has sent so far. That may be the
+ * beginning of our own offers. */
+int telnet_detection_decide(TelnetConnection *t);
 
 /* The peer has ended its sending side, and everything has been read. */
 int telnet_detection_end(TelnetConnection *t);
@@ -65,12 +69,10 @@ size_t telnet_detection_space(TelnetConnection *t);
 /* Whether more has to be read to know what the peer speaks. */
 bool telnet_detection_needs_more(const TelnetConnection *t);
 
-/* Called by TelnetConnection. watch(): @reading has changed. negotiated(): the peer has answered an offer. */
+/* Called by TelnetConnection when it begins to read or ceases to, and when it stops. */
 void telnet_detection_watch(TelnetConnection *t, bool reading);
-void telnet_detection_negotiated(TelnetConnection *t);
 void telnet_detection_stop(TelnetConnection *t);
 
-/* Handlers of TELNET_TIMEOUT_DETECTION, TELNET_TIMEOUT_BINARY and TELNET_TIMEOUT_SILENCE */
-void telnet_detection_elapsed(Timeout *t);
+/* Handlers of TELNET_TIMEOUT_BINARY and TELNET_TIMEOUT_SILENCE; that of TELNET_TIMEOUT_DETECTION is TelnetConnection's. */
 void telnet_detection_binary_elapsed(Timeout *t);
 void telnet_detection_silence_elapsed(Timeout *t);

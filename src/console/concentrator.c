@@ -349,7 +349,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
                 [TIMEOUT_HANDED_OVER] = {LINK_HANDED_OVER_USEC, link_handed_over_elapsed},
                 [TIMEOUT_STALL] = {LINK_STALL_USEC, link_stall_elapsed},
                 [TIMEOUT_HANDOVER] = {LINK_HANDOVER_USEC, link_handover_elapsed},
-                [TIMEOUT_DETECTION] = {TELNET_DETECTION_USEC, telnet_detection_elapsed},
+                [TIMEOUT_DETECTION] = {TELNET_DETECTION_USEC, telnet_connection_detection_elapsed},
                 [TIMEOUT_BINARY] = {TELNET_BINARY_USEC, telnet_detection_binary_elapsed},
                 [TIMEOUT_SILENCE] = {TELNET_SILENCE_USEC, telnet_detection_silence_elapsed},
                 [TIMEOUT_VM_SILENCE] = {CLIENT_SILENCE_USEC, client_vm_silence_elapsed},

@@ -287,13 +287,19 @@ static ssize_t stream_send_tls(Stream *s, const struct iovec *iov, size_t n) {
         return (ssize_t) sent;
 }
 
-ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
-        assert(s->out.size == 0);
+size_t iov_size(const struct iovec *iov, size_t n) {
+        size_t size = 0;
 
-        size_t total = 0;
         for (size_t i = 0; i < n; i++)
-                total += iov[i].iov_len;
+                size += iov[i].iov_len;
 
+        return size;
+}
+
+ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
+        size_t total = iov_size(iov, n);
+
+        assert(s->out.size == 0);
         if (s->broken)
                 return (ssize_t) total;
         if (s->watch.fd < 0) /* blocked already */

@@ -124,6 +124,9 @@ int stream_flush(Stream *s);
 /* Whether all that has been sent is with the kernel. */
 bool stream_is_flushed(const Stream *s);
 
+/* Bytes in all */
+size_t iov_size(const struct iovec *iov, size_t n);
+
 /* Sends from where the data lies and queues nothing; only while the queue is empty. Returns: bytes taken
  * (short: s->blocked is set), or a negative errno. */
 ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n);

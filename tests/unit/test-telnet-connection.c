@@ -146,7 +146,7 @@ static const TelnetPolicy policy = {
 #define BREAK "\xff\xf3"
 
 static int setup(_unused_ void **state) {
-        static const TimeoutHandler elapsed[] = {telnet_detection_elapsed, telnet_detection_binary_elapsed,
+        static const TimeoutHandler elapsed[] = {telnet_connection_detection_elapsed, telnet_detection_binary_elapsed,
                                                  telnet_detection_silence_elapsed};
         int fds[2];
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is sent: commands by way of the queue, data in telnet's encoding from where it lies. */
+
+#include "telnet-connection.h"
+
+/* If less than this much can be sent without a copy, and not all, it is better to encode a whole buffer. */
+#define GATHERED_MIN 32768U
+
+#define SEND_BUFFER_SIZE 65536U
+
+/* What is about to be sent: no connection keeps anything there. */
+static uint8_t send_buffer[SEND_BUFFER_SIZE];
+
+int telnet_connection_complete(TelnetConnection *t) {
+        return telnet_session_complete(&t->record.session, &t->stream.out);
+}
+
+int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n) {
+        return telnet_session_put(&t->record.session, &t->stream.out, command, n);
+}
+
+int telnet_connection_queue(TelnetConnection *t, const void *data, size_t n) {
+        return telnet_put_data(&t->record.session.out, &t->stream.out, data, n);
+}
+
+int telnet_connection_flush(TelnetConnection *t) {
+        int r = stream_flush(&t->stream);
+
+        if (t->stream.out.size == 0)
+                t->record.answers = 0;
+        return r;
+}
+
+static ssize_t end_sequence(TelnetConnection *t, size_t used) {
+        int r = telnet_connection_complete(t);
+
+        return r < 0 ? r : (ssize_t) used;
+}
+
+static size_t encode(TelnetEncoder *e, const struct iovec *iov, size_t n, uint8_t *out, size_t max, size_t *ret_used) {
+        size_t size = 0;
+
+        *ret_used = 0;
+        for (size_t i = 0; i < n && size < max; i++) {
+                size_t used;
+
+                size += telnet_encode(e, iov[i].iov_base, iov[i].iov_len, out + size, max - size, &used);
+                *ret_used += used;
+                if (used < iov[i].iov_len)
+                        break;
+        }
+
+        return size;
+}
+
+ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *iov, size_t n) {
+        TelnetEncoder *encoder = &t->record.session.out, before = *encoder;
+        size_t used, size = encode(encoder, iov, n, send_buffer, sizeof send_buffer, &used);
+
+        ssize_t sent = stream_send(&t->stream, &(struct iovec){send_buffer, size}, 1);
+        if (sent < 0 || (size_t) sent == size)
+                return sent < 0 ? sent : (ssize_t) used;
+
+        /* Once more, to learn how much of @iov the bytes sent stand for. */
+        *encoder = before;
+        (void) encode(encoder, iov, n, send_buffer, (size_t) sent, &used);
+        return end_sequence(t, used);
+}
+
+ssize_t telnet_connection_send(TelnetConnection *t, const struct iovec *iov, size_t n) {
+        TelnetEncoder *encoder = &t->record.session.out;
+        struct iovec pieces[128];
+
+        /* TLS copies anyway, and would make a record of each piece. */
+        if (t->stream.tls)
+                return telnet_connection_send_encoded(t, iov, n);
+
+        size_t n_pieces = telnet_gather(encoder, iov, n, pieces, ELEMENTSOF(pieces));
+
+        if (iov_size(pieces, n_pieces) < MIN(iov_size(iov, n), (size_t) GATHERED_MIN))
+                return telnet_connection_send_encoded(t, iov, n);
+
+        ssize_t sent = stream_send(&t->stream, pieces, n_pieces);
+        return sent < 0 ? sent : end_sequence(t, telnet_gathered(encoder, pieces, n_pieces, (size_t) sent));
+}
