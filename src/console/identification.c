@@ -101,8 +101,8 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
         return concentrator_find(c, clone_id) || (concentrator_settings(c)->multi_console && concentrator_has_clone(c, uuid, bios));
 }
 
-/* Finds the identity of @l's console; *ret_other: a live link of the VM that @l's VM is a clone of, or NULL.
- * Returns: 0; -EAGAIN if @l has to wait for answers; or another negative errno. */
+/* Finds the identity of @l's console, *ret_id; of a clone also a live link of the other VM, *ret_other. Both stay untouched
+ * if there is none, as *ret_id does while @l has to wait for answers. Returns: 0 or a negative errno. */
 static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Concentrator *c = l->concentrator;
         const uint8_t *uuid = vm_identity_uuid(&l->record.identity), *bios;
@@ -113,20 +113,17 @@ static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Console *console = concentrator_find(c, id);
         Link *other = console ? console_ask_other_vm(console, l) : NULL;
 
-        *ret_other = NULL;
         if (!other && !concentrator_has_clones(c, uuid)) {
                 *ret_id = TAKE_PTR(id);
                 return 0;
         }
 
         int r = link_ask_bios(l);
-        if (r != 0)
+        if (r < 0 || !link_has_told_bios(l))
                 return r;
-        if (!link_has_told_bios(l))
-                return -EAGAIN;
         if (other && !link_has_told_bios(other)) {
                 link_enter_doubts(l, console);
-                return -EAGAIN;
+                return 0;
         }
 
         bios = vm_identity_get(&l->record.identity, VM_UUID_BIOS);
@@ -145,14 +142,9 @@ static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         return 0;
 }
 
-static int link_find_or_make_console(Link *l, Console **ret) {
+/* @id, @other: from link_find_identity(). Returns: 0 or a negative errno. */
+static int link_find_or_make_console(Link *l, const char *id, const Link *other, Console **ret) {
         Concentrator *c = l->concentrator;
-        _cleanup_free_ char *id = NULL;
-        Link *other;
-
-        int r = link_find_identity(l, &id, &other);
-        if (r != 0)
-                return r;
 
         /* Opening a port may need a descriptor for which a slow handshake is given up: not this one. */
         timeout_stop(&l->timeout);
@@ -163,7 +155,7 @@ static int link_find_or_make_console(Link *l, Console **ret) {
                 return console_set_uri(console, l->uri);
         }
 
-        r = console_new(c, id, vm_identity_uuid(&l->record.identity), l->name, l->uri, 0, ret);
+        int r = console_new(c, id, vm_identity_uuid(&l->record.identity), l->name, l->uri, 0, ret);
         if (r >= 0 && other)
                 console_log(*ret, LOG_WARNING, VSPC_MESSAGE_VM_SAME_UUID, l->record.peer,
                             "has the UUID of another VM, %s at %s: as their BIOS UUIDs differ, each has a console of its "
@@ -184,16 +176,22 @@ static void link_log_connected(const Link *l, usec_t away) {
 }
 
 int link_identify(Link *l) {
+        _cleanup_free_ char *id = NULL;
         Console *console;
+        Link *other = NULL;
 
         if (l->record.state != LINK_HANDSHAKE || !l->uri || !vm_identity_uuid(&l->record.identity) || !l->name)
                 return 0;
 
         link_leave_doubts(l);
 
-        int r = link_find_or_make_console(l, &console);
-        if (r != 0)
-                return r == -EAGAIN ? 0 : r;
+        int r = link_find_identity(l, &id, &other);
+        if (r < 0 || !id)
+                return r;
+
+        r = link_find_or_make_console(l, id, other, &console);
+        if (r < 0)
+                return r;
 
         if (console->n_links >= CONSOLE_LINKS_MAX)
                 link_close(console->links, LINK_E_TOO_MANY);

@@ -79,17 +79,15 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
  * Its life
  */
 
-/* It is known for good which VM it is: the console is that VM's. */
-static bool link_is_identified(const Link *l) {
+bool link_is_identified(const Link *l) {
         return l->record.state == LINK_LIVE || l->record.state == LINK_HANDED_OVER;
 }
 
-/* Whether what it says goes to its console at once. */
-static bool link_is_heard(const Link *l) {
+bool link_is_heard(const Link *l) {
         return link_is_identified(l) && !l->handover_from && l->pending.size == 0;
 }
 
-static void link_start_timeout(Link *l, TimeoutKind kind) {
+void link_start_timeout(Link *l, TimeoutKind kind) {
         timeout_start(concentrator_timeouts(l->concentrator, kind), &l->timeout);
         l->record.timeout_since = l->timeout.since_usec;
 }
@@ -156,191 +154,6 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
                 telnet_connection_read(&l->telnet);
 
         return 0;
-}
-
-void link_close(Link *l, LinkVerdict verdict) {
-        Concentrator *c = l->concentrator;
-
-        assert(verdict != 0);
-        if (l->verdict != 0)
-                return;
-
-        l->verdict = verdict;
-        timeout_stop(&l->timeout);
-        timeout_stop(&l->question);
-        timeout_stop(&l->stall);
-        timeout_stop(&l->handover);
-        link_leave_doubts(l);
-        if (verdict == LINK_E_RECLAIMED) {
-                buffer_clear(&l->pending);
-                charge_close(&l->charge);
-        }
-
-        /* Where there is nobody left to be told anything, its descriptor is free at once. */
-        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED || verdict == LINK_E_BROKEN)
-                telnet_connection_close(&l->telnet);
-        else
-                telnet_connection_stop(&l->telnet);
-
-        if (l->console)
-                console_remove_link(l->console, l);
-        concentrator_collect_link(c, l);
-}
-
-/* What is logged at the end, and what the host is told: a text, or that its VM is not served. */
-static const struct {
-        int level;
-        const char *message_id;
-        const char *text; /* NULL: nothing is logged, or it has been */
-        const char *told;
-        bool gently; /* what is queued is sent first */
-} link_ends[_LINK_VERDICT_MAX] = {
-        [LINK_E_DEAD] = {LOG_INFO, NULL, "host does not respond any more, closing the connection"},
-        [LINK_E_TLS_MIXED] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
-                              "has begun TLS and sent more bytes in plain text, closing it"},
-        [LINK_E_TLS_NOT_HERE] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                                 "begins TLS, for which there is no certificate: give one in CertificateFile=, or use telnet:// "
-                                 "in the vSPC URI, not telnets://"},
-        [LINK_E_CLOSED] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                           "is refused: something is wrong in [TLS] of the configuration, see the status of the service",
-                           "This concentrator accepts no VMs until its configuration is corrected\r\n", true},
-        [LINK_E_NOT_ESXI] = {LOG_INFO, VSPC_MESSAGE_VM_REFUSED,
-                             "is not an ESXi host (it refuses telnet option 232), closing it",
-                             "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n", true},
-        [LINK_E_PLAIN] = {.told = "This concentrator accepts only TLS: the vSPC URI must begin with telnets://\r\n",
-                          .gently = true},
-        [LINK_E_NOT_SERVED] = {.gently = true},
-        [LINK_E_DEAF] = {LOG_INFO, NULL, "does not read our answers, closing it"},
-        [LINK_E_SLOW] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "has not said in time which VM it is, closing it"},
-        [LINK_E_HANDED_OVER] = {LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it"},
-};
-
-/* The same for what has a figure or a name in it */
-static void link_log_end(const Link *l) {
-        const Settings *settings = concentrator_settings(l->concentrator);
-        char uuid[UUID_TEXT_MAX];
-
-        switch (l->verdict) {
-
-        case LINK_E_TLS:
-                link_log(l, LOG_NOTICE, link_is_identified(l) ? NULL : VSPC_MESSAGE_VM_REFUSED, "TLS has failed: %s",
-                         stream_problem(&l->telnet.stream));
-                break;
-
-        case LINK_E_PLAIN:
-                link_log(l, LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
-                         "does not use TLS, which %s= requires: the vSPC URI must begin with telnets://",
-                         settings->require_vm_certificate ? "RequireVMCertificate" : "RequireVMTLS");
-                break;
-
-        case LINK_E_OVERLONG:
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
-                         "sent a subnegotiation of option %u of more than %u bytes, closing it", l->telnet.record.session.in.option,
-                         TELNET_SUBNEGOTIATION_MAX);
-                break;
-
-        case LINK_E_TALKATIVE:
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "sent more than %u bytes before saying which VM it is, closing it", LINK_PENDING_MAX);
-                break;
-
-        case LINK_E_TOO_MANY:
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_DISCONNECTED,
-                         "has more than %u connections, closing the oldest", CONSOLE_LINKS_MAX);
-                break;
-
-        case LINK_E_TOO_DOUBTFUL:
-                uuid_format(vm_identity_uuid(&l->record.identity), uuid);
-                link_log(l, LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
-                         "is one of more than %u connections of VM %s, closing it", CONSOLE_LINKS_MAX, uuid);
-                break;
-
-        case LINK_E_FAILED:
-                link_log(l, LOG_INFO, NULL, "fails: %s", strerror(-l->telnet.error));
-                break;
-
-        case LINK_E_ENDED:
-        case LINK_E_BROKEN:
-                if (!link_is_identified(l))
-                        link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
-                break;
-
-        default:
-                if (link_ends[l->verdict].text)
-                        link_log(l, link_ends[l->verdict].level, link_ends[l->verdict].message_id, "%s",
-                                 link_ends[l->verdict].text);
-        }
-}
-
-static void link_say_goodbye(Link *l) {
-        const char *told = link_ends[l->verdict].told;
-        bool gently = link_ends[l->verdict].gently;
-
-        if (l->verdict == LINK_E_SLOW && l->record.security == LINK_UNDECIDED) { /* it may be a person with telnet */
-                told = link_ends[LINK_E_NOT_ESXI].told;
-                gently = true;
-        }
-
-        if (told) {
-                (void) telnet_connection_complete(&l->telnet);
-                (void) buffer_append(&l->telnet.stream.out, told, strlen(told));
-        }
-
-        if (l->verdict == LINK_E_NOT_SERVED && l->uri)
-                (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
-        if (gently)
-                closer_take(concentrator_closer(l->concentrator), &l->telnet.stream, charge_is_open(&l->charge) ? &l->charge : NULL);
-}
-
-/* @source: NULL if there is none (any more) */
-static void link_set_handover(Link *l, Link *source) {
-        if (l->handover_from)
-                l->handover_from->handover_to = NULL;
-        if (source)
-                source->handover_to = l;
-
-        l->handover_from = source;
-        l->record.handover_from = source ? source->record.number : 0;
-}
-
-static void link_end_handover(Link *l) {
-        timeout_stop(&l->handover);
-        link_set_handover(l, NULL);
-}
-
-void link_reap(Link *l) {
-        Console *console = l->console;
-
-        link_log_end(l);
-        link_say_goodbye(l);
-        if (!console)
-                concentrator_metrics(l->concentrator)->vm_connections_refused++;
-        if (l->record.state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* it is the concentrator that ends then, not the VM */
-                console_link_ended(console, l->record.peer);
-
-        if (l->handover_from)
-                link_end_handover(l);
-        if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
-                console_output(console, buffer_data(&l->pending), l->pending.size);
-
-        /* What the target of its vMotion has kept comes next. */
-        if (l->handover_to)
-                link_end_handover(l->handover_to);
-        if (l->vmotion)
-                vmotion_link_closed(l->vmotion, l);
-
-        /* The VM has another connection, whose peer is told from now on. */
-        if (l->record.state == LINK_LIVE && console_active_link(console))
-                console_has_news(console);
-        if (console)
-                console_changed(console);
-
-        telnet_connection_close(&l->telnet);
-        charge_close(&l->charge);
-        buffer_clear(&l->pending);
-        free(l->uri);
-        free(l->name);
-        free(l);
 }
 
 /*
@@ -577,78 +390,6 @@ void link_update_reading(Link *l) {
                                : l->telnet.stream.out.size <= LINK_ANSWERS_MAX && !link_waits_for_others(l);
 
         telnet_connection_want(&l->telnet, reading ? TELNET_WANTS_DATA : TELNET_WANTS_NOTHING);
-}
-
-/*
- * Coming and going
- */
-
-void link_become_peer(Link *l, VMotion *v) {
-        l->vmotion = v;
-        l->record.state = LINK_PEER;
-        link_leave_doubts(l);
-        link_update_charge(l);
-        timeout_stop(&l->timeout);
-        console_add_link(v->console, l);
-}
-
-void link_go_live(Link *l, Link *source) {
-        l->record.state = LINK_LIVE;
-        console_links_changed(l->console);
-        link_update_charge(l);
-        concentrator_metrics(l->concentrator)->vm_connections++;
-        timeout_stop(&l->timeout);
-        link_rename_console(l);
-        l->record.input = input_ring_end(&l->console->input);
-
-        if (source) {
-                link_set_handover(l, source);
-                source->record.talked = false;
-                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), &l->handover);
-        }
-
-        link_deliver_pending(l);
-        link_update_reading(l);
-}
-
-void link_hand_over(Link *l) {
-        l->record.state = LINK_HANDED_OVER;
-        l->telnet.record.mute = true;
-        timeout_stop(&l->stall);
-        console_links_changed(l->console);
-        buffer_clear(&l->telnet.stream.out);
-        if (l->verdict == 0)
-                link_start_timeout(l, TIMEOUT_HANDED_OVER);
-}
-
-/* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
-static bool link_has_more_to_say(Link *l) {
-        return TAKE(l->record.talked, false) || !link_is_heard(l) || l->console->output_blocked ||
-               stream_has_unread(&l->telnet.stream);
-}
-
-void link_handover_elapsed(Timeout *t) {
-        Link *l = container_of(t, Link, handover);
-
-        if (l->handover_from->verdict == 0 && link_has_more_to_say(l->handover_from)) {
-                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), t);
-                return;
-        }
-
-        /* The source has said all that it will: its target's output goes out. */
-        link_end_handover(l);
-        link_deliver_pending(l);
-        link_update_reading(l);
-        console_changed(l->console);
-}
-
-void link_handed_over_elapsed(Timeout *t) {
-        Link *l = container_of(t, Link, timeout);
-
-        if (link_has_more_to_say(l))
-                link_start_timeout(l, TIMEOUT_HANDED_OVER);
-        else
-                link_close(l, LINK_E_HANDED_OVER);
 }
 
 void link_handshake_elapsed(Timeout *t) {

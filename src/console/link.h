@@ -168,11 +168,23 @@ void link_deliver_pending(Link *l);
  * NULL. */
 void link_go_live(Link *l, Link *source);
 
+/* Whether it is known for good which VM it is: the console is that VM's. */
+bool link_is_identified(const Link *l);
+
+/* Whether what it says goes to its console at once. */
+bool link_is_heard(const Link *l);
+
+/* Starts `timeout`. */
+void link_start_timeout(Link *l, TimeoutKind kind);
+
 /* Is known by a vMotion's secret: waits at its console to become the VM. */
 void link_become_peer(Link *l, VMotion *v);
 
 /* Another link is the VM from now on: this one is sent nothing more. */
 void link_hand_over(Link *l);
+
+/* What it says waits no longer for what `handover_from` says. */
+void link_end_handover(Link *l);
 
 /* Whether both are connections of one VM's serial port, as far as their hosts have told. */
 bool link_is_same_port(const Link *a, const Link *b);

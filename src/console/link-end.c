@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* How a link ends: what follows from that, what is logged, and what its host is told. */
+
+#include <stdio.h>
+
+#include "console-vmotion.h"
+#include "identification.h"
+#include "message.h"
+
+void link_close(Link *l, LinkVerdict verdict) {
+        Concentrator *c = l->concentrator;
+
+        assert(verdict != 0);
+        if (l->verdict != 0)
+                return;
+
+        l->verdict = verdict;
+        timeout_stop(&l->timeout);
+        timeout_stop(&l->question);
+        timeout_stop(&l->stall);
+        timeout_stop(&l->handover);
+        link_leave_doubts(l);
+        if (verdict == LINK_E_RECLAIMED) {
+                buffer_clear(&l->pending);
+                charge_close(&l->charge);
+        }
+
+        /* Where there is nobody left to be told anything, its descriptor is free at once. */
+        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED || verdict == LINK_E_BROKEN)
+                telnet_connection_close(&l->telnet);
+        else
+                telnet_connection_stop(&l->telnet);
+
+        if (l->console)
+                console_remove_link(l->console, l);
+        concentrator_collect_link(c, l);
+}
+
+/* What is logged at the end, and what the host is told. */
+static const struct {
+        int level;
+        const char *message_id;
+        const char *text; /* NULL: nothing is logged, or it has been; a detail follows, see link_end_detail() */
+        const char *rest; /* behind the detail; NULL: nothing */
+        const char *told; /* NULL: nothing */
+        bool gently;      /* what is queued is sent before the connection is closed */
+} link_ends[_LINK_VERDICT_MAX] = {
+        [LINK_E_DEAD] = {LOG_INFO, NULL, "host does not respond any more, closing the connection"},
+        [LINK_E_TLS] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: "},
+        [LINK_E_TLS_MIXED] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
+                              "has begun TLS and sent more bytes in plain text, closing it"},
+        [LINK_E_OVERLONG] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION, "sent a subnegotiation of option ",
+                             " of more than 1024 bytes, closing it"},
+        [LINK_E_DEAF] = {LOG_INFO, NULL, "does not read our answers, closing it"},
+        [LINK_E_FAILED] = {LOG_INFO, NULL, "fails: "},
+        [LINK_E_TLS_NOT_HERE] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                                 "begins TLS, for which there is no certificate: give one in CertificateFile=, or use telnet:// "
+                                 "in the vSPC URI, not telnets://"},
+        [LINK_E_PLAIN] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "does not use TLS, which ",
+                          "= requires: the vSPC URI must begin with telnets://",
+                          "This concentrator accepts only TLS: the vSPC URI must begin with telnets://\r\n", true},
+        [LINK_E_CLOSED] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
+                           "is refused: something is wrong in [TLS] of the configuration, see the status of the service", NULL,
+                           "This concentrator accepts no VMs until its configuration is corrected\r\n", true},
+        [LINK_E_NOT_ESXI] = {LOG_INFO, VSPC_MESSAGE_VM_REFUSED,
+                             "is not an ESXi host (it refuses telnet option 232), closing it", NULL,
+                             "This port is for ESXi hosts. A VM's console is at the VM's own port.\r\n", true},
+        [LINK_E_NOT_SERVED] = {.gently = true},
+        [LINK_E_TALKATIVE] = {LOG_WARNING, VSPC_MESSAGE_VM_REFUSED,
+                              "sent more than 32768 bytes before saying which VM it is, closing it"},
+        [LINK_E_SLOW] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "has not said in time which VM it is, closing it"},
+        [LINK_E_TOO_MANY] = {LOG_WARNING, VSPC_MESSAGE_VM_DISCONNECTED, "has more than 32 connections, closing the oldest"},
+        [LINK_E_TOO_DOUBTFUL] = {LOG_WARNING, VSPC_MESSAGE_VM_REFUSED, "is one of more than 32 connections of VM ",
+                                 ", closing it"},
+        [LINK_E_HANDED_OVER] = {LOG_INFO, NULL, "the vMotion's source host has not closed its connection, closing it"},
+};
+
+static_assert(TELNET_SUBNEGOTIATION_MAX == 1024 && LINK_PENDING_MAX == 32768 && CONSOLE_LINKS_MAX == 32, "as in link_ends[]");
+
+/* Returns: a text that may be in @buffer */
+static const char *link_end_detail(const Link *l, char buffer[static UUID_TEXT_MAX]) {
+        switch (l->verdict) {
+
+        case LINK_E_TLS:
+                return stream_problem(&l->telnet.stream);
+
+        case LINK_E_PLAIN:
+                return concentrator_settings(l->concentrator)->require_vm_certificate ? "RequireVMCertificate" : "RequireVMTLS";
+
+        case LINK_E_OVERLONG:
+                snprintf(buffer, UUID_TEXT_MAX, "%u", l->telnet.record.session.in.option);
+                return buffer;
+
+        case LINK_E_TOO_DOUBTFUL:
+                uuid_format(vm_identity_uuid(&l->record.identity), buffer);
+                return buffer;
+
+        case LINK_E_FAILED:
+                return strerror(-l->telnet.error);
+
+        default:
+                return "";
+        }
+}
+
+static void link_log_end(const Link *l) {
+        bool served = l->verdict == LINK_E_TLS && link_is_identified(l);
+        const char *text = link_ends[l->verdict].text, *message_id = served ? NULL : link_ends[l->verdict].message_id;
+        char buffer[UUID_TEXT_MAX];
+
+        if ((l->verdict == LINK_E_ENDED || l->verdict == LINK_E_BROKEN) && !link_is_identified(l))
+                link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
+        if (text)
+                link_log(l, link_ends[l->verdict].level, message_id, "%s%s%s", text, link_end_detail(l, buffer),
+                         link_ends[l->verdict].rest ?: "");
+}
+
+static void link_say_goodbye(Link *l) {
+        const char *told = link_ends[l->verdict].told;
+        bool gently = link_ends[l->verdict].gently;
+
+        if (l->verdict == LINK_E_SLOW && l->record.security == LINK_UNDECIDED) { /* it may be a person with telnet */
+                told = link_ends[LINK_E_NOT_ESXI].told;
+                gently = true;
+        }
+
+        if (told) {
+                (void) telnet_connection_complete(&l->telnet);
+                (void) buffer_append(&l->telnet.stream.out, told, strlen(told));
+        }
+
+        if (l->verdict == LINK_E_NOT_SERVED && l->uri)
+                (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
+        if (gently)
+                closer_take(concentrator_closer(l->concentrator), &l->telnet.stream, charge_is_open(&l->charge) ? &l->charge : NULL);
+}
+
+void link_reap(Link *l) {
+        Console *console = l->console;
+
+        link_log_end(l);
+        link_say_goodbye(l);
+        if (!console)
+                concentrator_metrics(l->concentrator)->vm_connections_refused++;
+        if (l->record.state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* it is the concentrator that ends then, not the VM */
+                console_link_ended(console, l->record.peer);
+
+        if (l->handover_from)
+                link_end_handover(l);
+        if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
+                console_output(console, buffer_data(&l->pending), l->pending.size);
+
+        /* What the target of its vMotion has kept comes next. */
+        if (l->handover_to)
+                link_end_handover(l->handover_to);
+        if (l->vmotion)
+                vmotion_link_closed(l->vmotion, l);
+
+        /* The VM has another connection, whose peer is told from now on. */
+        if (l->record.state == LINK_LIVE && console_active_link(console))
+                console_has_news(console);
+        if (console)
+                console_changed(console);
+
+        telnet_connection_close(&l->telnet);
+        charge_close(&l->charge);
+        buffer_clear(&l->pending);
+        free(l->uri);
+        free(l->name);
+        free(l);
+}

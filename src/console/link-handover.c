@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a vMotion makes of links: its target becomes the VM's link, and what the VM has said at the source comes first. */
+
+#include "identification.h"
+#include "suboptions.h"
+
+/* @source: NULL if there is none (any more) */
+static void link_set_handover(Link *l, Link *source) {
+        if (l->handover_from)
+                l->handover_from->handover_to = NULL;
+        if (source)
+                source->handover_to = l;
+
+        l->handover_from = source;
+        l->record.handover_from = source ? source->record.number : 0;
+}
+
+void link_end_handover(Link *l) {
+        timeout_stop(&l->handover);
+        link_set_handover(l, NULL);
+}
+
+void link_become_peer(Link *l, VMotion *v) {
+        l->vmotion = v;
+        l->record.state = LINK_PEER;
+        link_leave_doubts(l);
+        link_update_charge(l);
+        timeout_stop(&l->timeout);
+        console_add_link(v->console, l);
+}
+
+void link_go_live(Link *l, Link *source) {
+        l->record.state = LINK_LIVE;
+        console_links_changed(l->console);
+        link_update_charge(l);
+        concentrator_metrics(l->concentrator)->vm_connections++;
+        timeout_stop(&l->timeout);
+        link_rename_console(l);
+        l->record.input = input_ring_end(&l->console->input);
+
+        if (source) {
+                link_set_handover(l, source);
+                source->record.talked = false;
+                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), &l->handover);
+        }
+
+        link_deliver_pending(l);
+        link_update_reading(l);
+}
+
+void link_hand_over(Link *l) {
+        l->record.state = LINK_HANDED_OVER;
+        l->telnet.record.mute = true;
+        timeout_stop(&l->stall);
+        console_links_changed(l->console);
+        buffer_clear(&l->telnet.stream.out);
+        if (l->verdict == 0)
+                link_start_timeout(l, TIMEOUT_HANDED_OVER);
+}
+
+/* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
+static bool link_has_more_to_say(Link *l) {
+        return TAKE(l->record.talked, false) || !link_is_heard(l) || l->console->output_blocked ||
+               stream_has_unread(&l->telnet.stream);
+}
+
+void link_handover_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, handover);
+
+        if (l->handover_from->verdict == 0 && link_has_more_to_say(l->handover_from)) {
+                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), t);
+                return;
+        }
+
+        /* The source has said all that it will: its target's output goes out. */
+        link_end_handover(l);
+        link_deliver_pending(l);
+        link_update_reading(l);
+        console_changed(l->console);
+}
+
+void link_handed_over_elapsed(Timeout *t) {
+        Link *l = container_of(t, Link, timeout);
+
+        if (link_has_more_to_say(l))
+                link_start_timeout(l, TIMEOUT_HANDED_OVER);
+        else
+                link_close(l, LINK_E_HANDED_OVER);
+}
