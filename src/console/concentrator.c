@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <fcntl.h>
 #include <utlist.h>
 
 #include "client.h"
@@ -8,12 +7,6 @@
 #include "link-input.h"
 #include "message.h"
 #include "suboptions.h"
-
-/* A handshake takes milliseconds. One that has not got on for this long goes first when descriptors run out. */
-#define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)
-
-/* A thread may be faster in taking what has just been given up, for a file that it writes. */
-#define RECLAIM_TRIES_MAX 4U
 
 /* A socket that ESXi hosts connect to */
 typedef struct Listener Listener;
@@ -194,75 +187,6 @@ void concentrator_limit_orphans(Concentrator *c) {
                             "forgotten: more than %u VMs are away, and this one for longest", CONCENTRATOR_ORPHANS_MAX);
                 console_remove(oldest);
         }
-}
-
-/* Gives up one descriptor that is needed less than a new connection. The first of these that there is goes: a
- * connection that does not say which VM it is, the oldest half-closed client, the listening socket of the VM that has
- * been away for longest. No VM is forgotten, or loses its port. */
-static bool concentrator_reclaim(Concentrator *c) {
-        Timeout *t = c->timeouts[TIMEOUT_HANDSHAKE].oldest;
-
-        if (t && event_now(c->event) - t->since_usec >= HANDSHAKE_SLOW_USEC) {
-                link_close(container_of(t, Link, timeout), LINK_E_RECLAIMED);
-                return true;
-        }
-
-        if (c->timeouts[TIMEOUT_HALF_CLOSED].oldest) {
-                client_close(container_of(c->timeouts[TIMEOUT_HALF_CLOSED].oldest, Client, lifetime), CLIENT_E_RECLAIMED);
-                return true;
-        }
-
-        return concentrator_pause_port(c);
-}
-
-static void concentrator_log_refusal(Concentrator *c) {
-        unsigned n = log_rate_limit_pass(&c->refusals, event_now(c->event));
-
-        c->metrics.descriptor_refusals++;
-        if (n > 0)
-                log_full(LOG_ERR, 0, &(LogFields){.message_id = VSPC_MESSAGE_DESCRIPTORS_EXHAUSTED},
-                         "%u %s refused: all %u descriptors are in use, LimitNOFILE= could be raised", n,
-                         n == 1 ? "connection" : "connections", c->descriptor_limit);
-}
-
-int concentrator_place(const Concentrator *c, int fd) {
-        _cleanup_close_ int owned_fd = fd;
-
-        return fd >= 0 && (unsigned) fd < c->descriptor_limit ? TAKE_FD(owned_fd) : -EMFILE;
-}
-
-int concentrator_make_room(Concentrator *c, int fd) {
-        if ((unsigned) fd < c->descriptor_limit)
-                return fd;
-
-        /* Into the place that has become free: a descriptor's number tells how many there are only as long as
-         * there are no gaps below. */
-        _cleanup_close_ int high = fd;
-        for (unsigned i = 0; i < RECLAIM_TRIES_MAX && concentrator_reclaim(c); i++) {
-                int low = concentrator_place(c, fcntl(high, F_DUPFD_CLOEXEC, 0));
-                if (low >= 0)
-                        return low;
-        }
-
-        return -EMFILE;
-}
-
-int concentrator_admit(Concentrator *c, int fd) {
-        int r = concentrator_make_room(c, fd);
-
-        if (r < 0)
-                concentrator_log_refusal(c);
-        return r;
-}
-
-bool concentrator_has_descriptors(const Concentrator *c, unsigned n) {
-        if (n == 0)
-                return true;
-
-        /* There is no other way to count them: the kernel gives out the lowest that is free. */
-        _cleanup_close_ int fd = fcntl(sd_event_get_fd(c->event), F_DUPFD_CLOEXEC, 0);
-
-        return fd >= 0 && (unsigned) fd < c->descriptor_limit && concentrator_has_descriptors(c, n - 1);
 }
 
 static bool on_ports_waited_for(PortQueue *q, usec_t *ret_retry) {
@@ -467,76 +391,41 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
                 o->output(o, console, data, n);
 }
 
-sd_event *concentrator_event(const Concentrator *c) {
-        return c->event;
-}
+/* Of what its objects share; a field is read as it is, or its address is. */
+#define DEFINE_GETTER(type, name, value)                                                                    \
+        type concentrator_##name(Concentrator *c) {                                                         \
+                return value;                                                                               \
+        }
+#define DEFINE_CONST_GETTER(type, name, value)                                                              \
+        type concentrator_##name(const Concentrator *c) {                                                   \
+                return value;                                                                               \
+        }
 
-usec_t concentrator_now(const Concentrator *c) {
-        return event_now(c->event);
-}
-
-usec_t concentrator_now_realtime(const Concentrator *c) {
-        return event_now_realtime(c->event);
-}
-
-const Settings *concentrator_settings(const Concentrator *c) {
-        return &c->settings;
-}
-
-unsigned concentrator_descriptor_limit(const Concentrator *c) {
-        return c->descriptor_limit;
-}
-
-void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit) {
-        c->descriptor_limit = limit;
-}
-
-TlsContext *concentrator_tls(const Concentrator *c) {
-        return c->tls;
-}
-
-bool concentrator_is_closed(const Concentrator *c) {
-        return c->closed;
-}
-
-Poller *concentrator_poller(Concentrator *c) {
-        return c->poller;
-}
+DEFINE_CONST_GETTER(sd_event *, event, c->event)
+DEFINE_CONST_GETTER(usec_t, now, event_now(c->event))
+DEFINE_CONST_GETTER(usec_t, now_realtime, event_now_realtime(c->event))
+DEFINE_CONST_GETTER(const Settings *, settings, &c->settings)
+DEFINE_CONST_GETTER(unsigned, descriptor_limit, c->descriptor_limit)
+DEFINE_CONST_GETTER(TlsContext *, tls, c->tls)
+DEFINE_CONST_GETTER(bool, is_closed, c->closed)
+DEFINE_CONST_GETTER(Account *, account, c->account)
+DEFINE_CONST_GETTER(Console *, consoles, c->consoles)
+DEFINE_GETTER(Poller *, poller, c->poller)
+DEFINE_GETTER(AcceptorBackoff *, acceptor_backoff, &c->backoff)
+DEFINE_GETTER(Closer *, closer, &c->closer)
+DEFINE_GETTER(TlsWorker *, tls_worker, c->tls_worker)
+DEFINE_GETTER(PortPool *, ports, &c->ports)
+DEFINE_GETTER(PortQueue *, port_queue, &c->port_queue)
+DEFINE_GETTER(Metrics *, metrics, &c->metrics)
+DEFINE_GETTER(ConcentratorCounts *, counts, &c->counts)
+DEFINE_GETTER(RateLimit *, refusals, &c->refusals)
 
 TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind) {
         return &c->timeouts[kind];
 }
 
-AcceptorBackoff *concentrator_acceptor_backoff(Concentrator *c) {
-        return &c->backoff;
-}
-
-Closer *concentrator_closer(Concentrator *c) {
-        return &c->closer;
-}
-
-Account *concentrator_account(const Concentrator *c) {
-        return c->account;
-}
-
-TlsWorker *concentrator_tls_worker(Concentrator *c) {
-        return c->tls_worker;
-}
-
-PortPool *concentrator_ports(Concentrator *c) {
-        return &c->ports;
-}
-
-PortQueue *concentrator_port_queue(Concentrator *c) {
-        return &c->port_queue;
-}
-
-Metrics *concentrator_metrics(Concentrator *c) {
-        return &c->metrics;
-}
-
-ConcentratorCounts *concentrator_counts(Concentrator *c) {
-        return &c->counts;
+void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit) {
+        c->descriptor_limit = limit;
 }
 
 bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out) {
@@ -584,10 +473,6 @@ void concentrator_remove_vmotion(Concentrator *c, VMotion *v) {
         if (v->handle.tbl)
                 c->counts.n_vmotions--;
         HASH_REMOVE(handle, c->vmotions, v);
-}
-
-Console *concentrator_consoles(const Concentrator *c) {
-        return c->consoles;
 }
 
 Console *concentrator_find(const Concentrator *c, const char *id) {

@@ -135,6 +135,7 @@ PortPool *concentrator_ports(Concentrator *c);
 PortQueue *concentrator_port_queue(Concentrator *c);
 Metrics *concentrator_metrics(Concentrator *c);
 ConcentratorCounts *concentrator_counts(Concentrator *c);
+RateLimit *concentrator_refusals(Concentrator *c); /* what is logged about connections for which there is no descriptor */
 
 /* Whether one more line about connections that have no console may be logged; *ret_left_out: see log_burst_pass(). */
 bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out);
