@@ -62,7 +62,7 @@ void client_close(Client *c, ClientVerdict verdict) {
 
         ring_leave(&c->console->ring, &c->record.cursor);
         console_remove_client(c->console, c);
-        concentrator_collect_client(c->concentrator, c);
+        concentrator_add_client_to_gc_queue(c->concentrator, c);
 }
 
 /* Something of ours has failed. */
@@ -96,7 +96,7 @@ static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
         [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
 };
 
-void client_reap(Client *c) {
+void client_gc(Client *c) {
         const char *told = client_goodbyes[c->verdict];
 
         if (told && c->telnet.record.mode == TELNET_MODE_TELNET)

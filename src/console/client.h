@@ -105,18 +105,18 @@ struct Client {
         bool answered_ayt; /* in this read */
 
         Timeout vm_silence, lifetime; /* run while it is half-closed */
-        Client *prev, *next; /* of one of the console's lists, or of those that are to be reaped */
+        Client *prev, *next; /* of one of the console's lists, or of the gc queue */
 };
 
 /* Takes over @wire. The console must admit it, see console_admits(). */
 int client_new(Console *console, Wire wire, const ClientRequest *request);
 
 /* Closes it: from now on it is in no list, has no timeout and is neither read nor written. What follows from that, and its
- * last words, come when the loop comes round, see client_reap(). So this may be called wherever a client is at hand. */
+ * last words, come when the loop comes round, see client_gc(). So this may be called wherever a client is at hand. */
 void client_close(Client *c, ClientVerdict verdict);
 
 /* Tells it and the log that it is disconnected, and frees it. For the concentrator. */
-void client_reap(Client *c);
+void client_gc(Client *c);
 
 /* Sends what it has not had yet, as far as it takes it. */
 void client_flush(Client *c);

@@ -43,8 +43,8 @@ struct Concentrator {
         uint64_t n_consoles_ever, n_links_ever;
 
         /* What the loop does when it has come round, see concentrator_settle() */
-        Link *closed_links;     /* utlist */
-        Client *closed_clients; /* utlist */
+        Link *gc_links;     /* utlist */
+        Client *gc_clients; /* utlist */
         Console *dirty;         /* utlist: those that something has happened to */
         Console *patient;       /* utlist: those that have changed together with thousands of others */
         sd_event_source *settler; /* for when that is not after sockets have had their turn */
@@ -69,18 +69,18 @@ static void on_orphan_expired(Timeout *t) {
 }
 
 /* Says goodbye to what is closed, and frees it. That may close others. */
-static void concentrator_collect(Concentrator *c) {
-        while (c->closed_links || c->closed_clients)
-                if (c->closed_links) {
-                        Link *link = c->closed_links;
+static void concentrator_gc(Concentrator *c) {
+        while (c->gc_links || c->gc_clients)
+                if (c->gc_links) {
+                        Link *link = c->gc_links;
 
-                        DL_DELETE(c->closed_links, link);
-                        link_reap(link);
+                        DL_DELETE(c->gc_links, link);
+                        link_gc(link);
                 } else {
-                        Client *client = c->closed_clients;
+                        Client *client = c->gc_clients;
 
-                        DL_DELETE(c->closed_clients, client);
-                        client_reap(client);
+                        DL_DELETE(c->gc_clients, client);
+                        client_gc(client);
                 }
 }
 
@@ -89,7 +89,7 @@ static void concentrator_settle_one(Concentrator *c, Console *console) {
         if (console_settle(console))
                 return;
 
-        concentrator_collect(c);
+        concentrator_gc(c);
         console_free(console);
 }
 
@@ -99,18 +99,18 @@ void concentrator_settle(Concentrator *c) {
         c->settling = true;
 
         /* One of the patient ones in each turn, however many others there are. */
-        concentrator_collect(c);
+        concentrator_gc(c);
         if (c->patient)
                 concentrator_settle_one(c, c->patient);
 
         do {
-                concentrator_collect(c);
+                concentrator_gc(c);
                 if (!c->dirty && !c->patient)
                         break;
                 concentrator_settle_one(c, c->dirty ?: c->patient);
         } while (now_monotonic() - began < SETTLE_USEC);
 
-        concentrator_collect(c);
+        concentrator_gc(c);
         c->settling = false;
         (void) sd_event_source_set_enabled(c->settler, c->dirty || c->patient ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
@@ -118,7 +118,7 @@ void concentrator_settle(Concentrator *c) {
 static void on_batch(void *userdata) {
         Concentrator *c = userdata;
 
-        if (c->dirty || c->patient || c->closed_links || c->closed_clients)
+        if (c->dirty || c->patient || c->gc_links || c->gc_clients)
                 concentrator_settle(c);
 }
 
@@ -163,10 +163,10 @@ void concentrator_add_link(Concentrator *c, Link *link) {
         c->counts.n_links++;
 }
 
-void concentrator_collect_link(Concentrator *c, Link *link) {
+void concentrator_add_link_to_gc_queue(Concentrator *c, Link *link) {
         DL_DELETE(c->links, link);
         c->counts.n_links--;
-        DL_APPEND(c->closed_links, link);
+        DL_APPEND(c->gc_links, link);
         concentrator_settle_soon(c);
 }
 
@@ -174,8 +174,8 @@ void concentrator_add_client(Concentrator *c, Client *client) {
         client->record.number = ++c->metrics.clients;
 }
 
-void concentrator_collect_client(Concentrator *c, Client *client) {
-        DL_APPEND(c->closed_clients, client);
+void concentrator_add_client_to_gc_queue(Concentrator *c, Client *client) {
+        DL_APPEND(c->gc_clients, client);
         concentrator_settle_soon(c);
 }
 
@@ -309,7 +309,7 @@ Concentrator *concentrator_free(Concentrator *c) {
                 link_close(c->links, LINK_E_RECLAIMED);
         HASH_ITER(handle, c->consoles, console, next)
                 console_close_clients(console, CLIENT_E_RECLAIMED);
-        concentrator_collect(c);
+        concentrator_gc(c);
         HASH_ITER(handle, c->consoles, console, next)
                 console_free(console);
         if (c->closer.poller)

@@ -187,12 +187,13 @@ bool concentrator_has_descriptors(const Concentrator *c, unsigned n);
 void concentrator_limit_orphans(Concentrator *c);
 
 /*
- * Links, clients and consoles report here that they have been closed or have changed. When the loop has come round, what
- * follows from that is done: the closed ones are reaped, and each changed console is settled, once more only if settling has
- * changed it. Only this step frees, so a handler may call any function and its object stays valid.
+ * Links and clients that have been closed are in the gc queue, and consoles that have changed are in a queue as well. When
+ * the loop has come round, concentrator_settle() says goodbye to the closed ones and frees them, and settles each changed
+ * console, once more only if settling has changed it. Only this step frees, so a handler may call any function and its object
+ * stays valid.
  */
-void concentrator_collect_link(Concentrator *c, Link *link);
-void concentrator_collect_client(Concentrator *c, Client *client);
+void concentrator_add_link_to_gc_queue(Concentrator *c, Link *link);
+void concentrator_add_client_to_gc_queue(Concentrator *c, Client *client);
 void concentrator_queue_dirty(Concentrator *c, Console *console);
 void concentrator_queue_patient(Concentrator *c, Console *console); /* behind those that are queued as dirty */
 void concentrator_unqueue_dirty(Concentrator *c, Console *console);

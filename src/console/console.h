@@ -117,8 +117,8 @@ char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], c
 /* Whether its identity has a BIOS UUID in it ("~"), because another VM has the same UUID. */
 bool console_is_clone(const Console *c);
 
-/* Creates the console. To be followed by console_open_port(), which opens @port, or another if that is 0 or not to be had.
- * @name is the VM's, see console_rename(). */
+/* Creates the console. It has no port before console_open_port() is called, which opens @port, or another if that is 0 or not
+ * to be had. @name is the VM's, see console_rename(). */
 int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], const char *name,
                 const char *uri, uint16_t port, Console **ret);
 
@@ -165,7 +165,7 @@ bool console_settle(Console *c);
  * the log says why. */
 void console_open_port(Console *c);
 
-/* Makes sure that no other VM gets the port that was its own. To be followed by console_open_port(). */
+/* Reserves the port that was its own, so that no other VM gets it before console_open_port() is called. */
 void console_claim_own_port(Console *c);
 
 /* The port that is its own though it does not listen there at present; 0: none. */
@@ -212,7 +212,7 @@ typedef enum ConsoleVerdict {
         CONSOLE_DENIES_ACCESS, /* others hold what it asks for */
 } ConsoleVerdict;
 
-/* *ret_granted: the access that it has then. To be followed by client_new(), before anything else happens. */
+/* *ret_granted: the access that it has if client_new() is called in the same event. */
 ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted);
 
 /* The first client that is in the way of one who asks for @mode, or the next after @after; NULL: none (more). */

@@ -35,9 +35,7 @@ void console_settle_doubts(Console *c) {
         for (unsigned n = c->n_doubtful; n > 0 && c->doubtful; n--) {
                 Link *l = c->doubtful;
 
-                int r = telnet_connection_verdict(&l->telnet, link_identify(l));
-                if (r != 0)
-                        link_close(l, r);
+                (void) link_judge(l, link_identify(l));
         }
 }
 
@@ -73,18 +71,11 @@ static Link *console_find_other_vm(const Console *c, const Link *l) {
 static Link *console_ask_other_vm(Console *c, const Link *l) {
         Link *other;
 
-        while ((other = console_find_other_vm(c, l))) {
-                int r = telnet_connection_verdict(&other->telnet, link_ask_bios(other));
-                if (r != 0)
-                        link_close(other, r);
-                else
-                        link_flush(other);
+        while ((other = console_find_other_vm(c, l)))
+                if (link_judge(other, link_ask_bios(other)) && link_flush(other))
+                        return other;
 
-                if (other->verdict == 0)
-                        break;
-        }
-
-        return other;
+        return NULL;
 }
 
 /* Whether @l's VM is a clone, that is, known by its UUID and BIOS UUID together. Its BIOS UUID must have been told.

@@ -34,7 +34,15 @@ void link_close(Link *l, LinkVerdict verdict) {
 
         if (l->console)
                 console_remove_link(l->console, l);
-        concentrator_collect_link(c, l);
+        concentrator_add_link_to_gc_queue(c, l);
+}
+
+bool link_judge(Link *l, int r) {
+        int verdict = telnet_connection_verdict(&l->telnet, r);
+
+        if (verdict != 0)
+                link_close(l, (LinkVerdict) verdict);
+        return l->verdict == 0;
 }
 
 /* What is logged at the end, and what the host is told. */
@@ -136,7 +144,7 @@ static void link_say_goodbye(Link *l) {
                 closer_take(concentrator_closer(l->concentrator), &l->telnet.stream, charge_is_open(&l->charge) ? &l->charge : NULL);
 }
 
-void link_reap(Link *l) {
+void link_gc(Link *l) {
         Console *console = l->console;
 
         link_log_end(l);

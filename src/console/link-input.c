@@ -113,28 +113,25 @@ static int link_send(Link *l) {
         return r;
 }
 
-void link_flush(Link *l) {
+bool link_flush(Link *l) {
         if (l->verdict != 0)
-                return;
+                return false;
 
         if (l->record.state == LINK_LIVE)
                 link_recover_input(l);
 
         if (!link_is_muted(l)) {
                 InputMark before = l->record.input;
-                int r = telnet_connection_verdict(&l->telnet, link_send(l));
 
-                if (r != 0) {
-                        link_close(l, r);
-                        return;
-                }
-
+                if (!link_judge(l, link_send(l)))
+                        return false;
                 if (l->record.state == LINK_LIVE)
                         link_watch_stall(l, before);
         }
 
         link_update_charge(l);
         link_update_reading(l);
+        return true;
 }
 
 void link_stall_elapsed(Timeout *t) {

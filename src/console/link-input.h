@@ -11,8 +11,8 @@
  * does (console-input.c). */
 #define LINK_STALL_USEC (2 * USEC_PER_SEC)
 
-/* Sends what is queued, and input. */
-void link_flush(Link *l);
+/* Sends what is queued, and input. Returns: whether it is open. */
+bool link_flush(Link *l);
 
 /* Does without the input before @mark. */
 void link_skip_input(Link *l, InputMark mark);

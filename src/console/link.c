@@ -148,9 +148,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         /* Where it may be TLS, nothing can be said before the host has. */
         l->telnet.record.peeks = concentrator_tls(c);
         r = concentrator_is_closed(c) ? LINK_E_CLOSED : l->telnet.record.peeks ? 0 : link_begin_plain(l);
-        if (r != 0)
-                link_close(l, telnet_connection_verdict(&l->telnet, r));
-        else /* ESXi speaks at once: more often than not its first bytes are there, and all can be said in one */
+        if (link_judge(l, r)) /* ESXi speaks at once: its first bytes are there nearly always, and all can be said in one */
                 telnet_connection_read(&l->telnet);
 
         return 0;

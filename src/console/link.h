@@ -135,7 +135,7 @@ struct Link {
         Timeout stall;    /* runs while it takes no input */
         Timeout handover; /* runs while its output waits for that of `handover_from` */
 
-        Link *prev, *next;                 /* of the concentrator: all that are open, or all that are to be reaped */
+        Link *prev, *next;                 /* of the concentrator: all that are open, or the gc queue */
         Link *console_prev, *console_next; /* of the console's links, or of its doubtful ones */
 };
 
@@ -143,11 +143,14 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 
 /* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion and its
  * handover still refer to it. What follows from that, and its last words, come when the loop comes round, see
- * link_reap(). So this may be called wherever a link is at hand. */
+ * link_gc(). So this may be called wherever a link is at hand. */
 void link_close(Link *l, LinkVerdict verdict);
 
+/* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
+bool link_judge(Link *l, int r);
+
 /* Logs why the link was closed, tells its host, and frees it. For the concentrator. */
-void link_reap(Link *l);
+void link_gc(Link *l);
 
 /* Has what is queued sent: when its console is settled, or now if it has none. */
 void link_flush_soon(Link *l);

@@ -217,9 +217,6 @@ void link_question_elapsed(Timeout *t) {
 
         link_log(l, LOG_DEBUG, NULL, "its host has not answered a question for a UUID");
         vm_identity_give_up(&l->record.identity);
-        int r = telnet_connection_verdict(&l->telnet, link_identity_changed(l, was_known));
-        if (r != 0)
-                link_close(l, r);
-        else
+        if (link_judge(l, link_identity_changed(l, was_known)))
                 link_flush_soon(l);
 }
