@@ -115,17 +115,24 @@ int client_new(Console *console, Wire wire, const ClientRequest *request);
  * last words, come when the loop comes round, see client_gc(). So this may be called wherever a client is at hand. */
 void client_close(Client *c, ClientVerdict verdict);
 
+/* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
+bool client_judge(Client *c, int r);
+
+/* It reads too slowly and is disconnected. */
+void client_give_up(Client *c);
+
+/* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. If it has not read so many that
+ * there is no room, it is closed. */
+void client_notice(Client *c, const char *format, ...) _printf_(2, 3);
+
+/* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */
+bool client_is_shut_out(const Client *c);
+
 /* Tells it and the log that it is disconnected, and frees it. For the concentrator. */
 void client_gc(Client *c);
 
 /* Sends what it has not had yet, as far as it takes it. */
 void client_flush(Client *c);
-
-/* Whether output is kept for it that is too old for the scrollback. */
-bool client_lags(const Client *c);
-
-/* That is not kept any more: it skips this output, or is disconnected. */
-void client_lose_lag(Client *c);
 
 /* Its VM takes input again, or does not any more. */
 void client_input_changed(Client *c);

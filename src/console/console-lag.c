@@ -3,7 +3,7 @@
 /* What a console's ring keeps for clients that lag, beyond the scrollback: however many they are, it is there once, and is
  * charged to the owner of the client that was furthest behind when the lag began. */
 
-#include "client.h"
+#include "client-output.h"
 
 static Client *further_behind(Client *list, Client *furthest) {
         for (Client *client = list; client; client = client->next)

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a client is sent of its VM's output, from its cursor on: first the replay, without the queries that a terminal would
+ * answer; and what becomes of a client that the ring has gone on without. */
+
+#include <inttypes.h>
+
+#include "client-output.h"
+#include "message.h"
+
+/* Bytes of a replay that are filtered and sent at a time */
+#define REPLAY_STEP (16384U + REPLAY_INPUT_MIN)
+
+/* Where a replay begins: at the scrollback's first line or character, if older output was cut. */
+static uint64_t ring_replay(const Ring *r) {
+        struct iovec iov[REPLAY_BEGIN_MAX / RING_BLOCK_SIZE + 1];
+        uint64_t position = ring_scrollback(r);
+
+        if (position == 0) /* nothing was cut */
+                return 0;
+
+        size_t n = ring_gather(r, position, iov, ELEMENTSOF(iov));
+        return position + replay_begin(iov, n, r->end - position);
+}
+
+void client_go_to_scrollback(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t live = c->record.cursor.position, position = MIN(ring_replay(ring), live);
+
+        c->record.replay = (Replay){.end = live};
+        ring_move(ring, &c->record.cursor, MAX(position, ring->begin));
+}
+
+static bool client_is_replaying(const Client *c) {
+        return c->record.cursor.position < c->record.replay.end;
+}
+
+/* The ring has gone on without it. A raw client must not be fed a gap. */
+static bool client_may_skip(const Client *c) {
+        return telnet_detection_is_under_way(&c->telnet) ||
+               (c->telnet.record.mode == TELNET_MODE_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
+}
+
+static void client_skip(Client *c) {
+        Ring *ring = &c->console->ring;
+        uint64_t position = ring_replay(ring), n = position - c->record.cursor.position;
+
+        c->record.replay = (Replay){.end = c->record.replay.end};
+        ring_move(ring, &c->record.cursor, position);
+        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* nothing has been sent yet, so nothing is missing */
+                return;
+
+        if (c->record.n_skipped == 0)
+                console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->record.peer.text,
+                            "client %s reads too slowly and misses output", c->record.peer.text);
+
+        c->record.n_skipped += n;
+        concentrator_metrics(c->concentrator)->client_bytes_skipped += n;
+        client_notice(c, "%" PRIu64 " bytes skipped", n);
+}
+
+bool client_lags(const Client *c) {
+        const Ring *ring = &c->console->ring;
+
+        return !ring_has_lost(ring, &c->record.cursor) && c->record.cursor.position < ring_scrollback(ring);
+}
+
+/* With SlowClient=wait a client loses no output: it is disconnected, as it is where it may not skip any. */
+void client_lose_lag(Client *c) {
+        ring_release(&c->console->ring, &c->record.cursor);
+        if (concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT)
+                client_give_up(c);
+        else
+                console_changed(c->console);
+}
+
+static ssize_t client_send_some(Client *c) {
+        struct iovec iov[64];
+        size_t n = ring_gather(&c->console->ring, c->record.cursor.position, iov, ELEMENTSOF(iov));
+
+        return telnet_connection_send(&c->telnet, iov, n);
+}
+
+/* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
+ * cursor moves in the ring; *ret_left_out: how many of them were not sent. */
+static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
+        uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
+        uint64_t left = c->record.replay.end - c->record.cursor.position;
+        size_t n = MIN(left, sizeof in), used;
+        Replay before = c->record.replay;
+
+        ring_read(&c->console->ring, c->record.cursor.position, in, n);
+        size_t size = replay_filter(&c->record.replay, in, n, n < left, out, sizeof out, &used);
+        ssize_t sent = size > 0 ? telnet_connection_send_encoded(&c->telnet, &(struct iovec){out, size}, 1) : 0;
+        if (sent < 0)
+                return sent;
+
+        /* Once more, to learn how much of the ring the bytes sent stand for. */
+        if ((size_t) sent < size) {
+                c->record.replay = before;
+                (void) replay_filter(&c->record.replay, in, n, n < left, out, (size_t) sent, &used);
+        }
+
+        *ret_left_out = used - (size_t) sent;
+        return (ssize_t) used;
+}
+
+/* Having caught up, it is told whether its VM is still there. */
+static void client_tell_connected(Client *c) {
+        c->record.shown_connected = c->console->connected;
+        client_notice(c, "VM %s", c->record.shown_connected ? "connected" : "disconnected");
+}
+
+/* Tells it whether two VMs share this console. */
+static void client_tell_clash(Client *c) {
+        char text[CONSOLE_CLASH_TEXT_MAX];
+        const char *clash = console_describe_clash(c->console, text);
+
+        c->record.shown_clash = c->console->clash;
+        client_notice(c, "%s", clash ?: "this console is no longer shared with another VM");
+}
+
+/* Tells it what has changed at its console since it was told last. Returns: false if nothing has. */
+static bool client_tell_news(Client *c) {
+        if (c->telnet.record.mode != TELNET_MODE_TELNET)
+                return false;
+
+        if (c->record.shown_connected != c->console->connected)
+                client_tell_connected(c);
+        else if (c->record.shown_clash != c->console->clash)
+                client_tell_clash(c);
+        else
+                return false;
+
+        return true;
+}
+
+/* Sends the next piece of output, from the replay or from where the cursor is. Returns: false if it has been closed. */
+static bool client_send_output(Client *c) {
+        bool replaying = client_is_replaying(c);
+        size_t left_out = 0;
+        ssize_t n = replaying ? client_send_replay(c, &left_out) : client_send_some(c);
+        if (n < 0)
+                return client_judge(c, (int) n);
+
+        if (n > 0)
+                client_break_vm_silence(c);
+        c->record.got_output = true;
+        c->record.n_sent += (uint64_t) n - left_out;
+        concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
+        ring_move(&c->console->ring, &c->record.cursor, c->record.cursor.position + (uint64_t) n);
+
+        /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
+        if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
+                stream_yield(&c->telnet.stream);
+        return true;
+}
+
+bool client_send_next(Client *c) {
+        Ring *ring = &c->console->ring;
+
+        if (client_is_shut_out(c))
+                ring_move(ring, &c->record.cursor, ring->end);
+
+        bool lost = ring_has_lost(ring, &c->record.cursor);
+
+        if (c->record.half_closed && c->telnet.stream.broken) { /* it is not read any more, which would find that out */
+                client_close(c, CLIENT_E_ENDED);
+                return false;
+        }
+
+        if (lost && !client_may_skip(c)) {
+                client_give_up(c);
+                return false;
+        }
+
+        if (c->telnet.stream.blocked)
+                return false;
+
+        int r = telnet_connection_flush(&c->telnet);
+        if (r <= 0)
+                return r < 0 && client_judge(c, r);
+
+        if (lost) {
+                client_skip(c);
+                return true;
+        }
+
+        if (telnet_detection_is_under_way(&c->telnet))
+                return false;
+
+        return c->record.cursor.position == ring->end ? client_tell_news(c) : client_send_output(c);
+}
+
