@@ -165,7 +165,7 @@ bool client_send_next(Client *c) {
         bool lost = ring_has_lost(ring, &c->record.cursor);
 
         if (c->record.half_closed && c->telnet.stream.broken) { /* it is not read any more, which would find that out */
-                client_close(c, CLIENT_E_ENDED);
+                client_close(c, TELNET_E_ENDED);
                 return false;
         }
 

@@ -38,7 +38,7 @@ static void client_log_disconnected(const Client *c) {
                     "client %s disconnected", c->record.peer.text);
 }
 
-void client_close(Client *c, ClientVerdict verdict) {
+void client_close(Client *c, int verdict) {
         assert(verdict != 0);
         if (c->verdict != 0)
                 return;
@@ -51,7 +51,7 @@ void client_close(Client *c, ClientVerdict verdict) {
                 charge_close(&c->connection);
 
         /* Where there is nobody left to be told anything, its descriptor is free at once. */
-        bool alone = verdict == CLIENT_E_ENDED || verdict == CLIENT_E_DEAD || verdict == CLIENT_E_BROKEN;
+        bool alone = verdict == TELNET_E_ENDED || verdict == TELNET_E_DEAD || verdict == TELNET_E_BROKEN;
         if (alone || verdict == CLIENT_E_RECLAIMED)
                 telnet_connection_close(&c->telnet);
         else
@@ -66,7 +66,7 @@ bool client_judge(Client *c, int r) {
         int verdict = telnet_connection_verdict(&c->telnet, r);
 
         if (verdict != 0)
-                client_close(c, (ClientVerdict) verdict);
+                client_close(c, verdict);
         return c->verdict == 0;
 }
 
@@ -84,7 +84,7 @@ void client_notice(Client *c, const char *format, ...) {
 
         if (telnet_connection_complete(&c->telnet) < 0 ||
             buffer_append(&c->telnet.stream.out, text, n) < 0)
-                client_close(c, CLIENT_E_DEAF);
+                client_close(c, TELNET_E_DEAF);
 }
 
 /* What a client that speaks telnet is told; it gets what is queued for it then. */
@@ -114,7 +114,7 @@ void client_gc(Client *c) {
 void client_give_up(Client *c) {
         console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_TOO_SLOW, c->record.peer.text,
                     "client %s reads too slowly and is disconnected", c->record.peer.text);
-        client_close(c, CLIENT_E_DEAF);
+        client_close(c, TELNET_E_DEAF);
 }
 
 static void client_update_charges(Client *c) {
@@ -168,7 +168,7 @@ static void client_begin_half_close(Client *c) {
 /* The same, and everything it sent has been read. */
 static void client_half_close(Client *c) {
         if (client_is_shut_out(c) || !stream_end_reading(&c->telnet.stream)) {
-                client_close(c, CLIENT_E_ENDED);
+                client_close(c, TELNET_E_ENDED);
                 return;
         }
 
@@ -189,11 +189,11 @@ void client_vm_silence_elapsed(Timeout *t) {
         if (console_holds_input(c->console))
                 client_break_vm_silence(c);
         else
-                client_close(c, CLIENT_E_ENDED);
+                client_close(c, TELNET_E_ENDED);
 }
 
 void client_lifetime_elapsed(Timeout *t) {
-        client_close(container_of(t, Client, lifetime), CLIENT_E_ENDED);
+        client_close(container_of(t, Client, lifetime), TELNET_E_ENDED);
 }
 
 /*
@@ -349,14 +349,14 @@ static void client_closed(TelnetConnection *t, int verdict) {
         if (n > 0)
                 console_log(c->console, LOG_NOTICE, NULL, c->record.peer.text,
                             "takes no input: the last %zu bytes that client %s typed are dropped", n, c->record.peer.text);
-        if (verdict == CLIENT_E_OVERLONG)
+        if (verdict == TELNET_E_OVERLONG)
                 console_log(c->console, LOG_NOTICE, VSPC_MESSAGE_PROTOCOL_VIOLATION, c->record.peer.text,
                             "client %s sent a subnegotiation of more than %u bytes, closing it", c->record.peer.text,
                             TELNET_SUBNEGOTIATION_MAX);
-        if (verdict == CLIENT_E_ENDED)
+        if (verdict == TELNET_E_ENDED)
                 client_half_close(c);
         else
-                client_close(c, (ClientVerdict) verdict);
+                client_close(c, verdict);
 }
 
 /* It has ended its sending side, or gone, while it is not read: while its VM takes no input, or while it does not read its

@@ -16,22 +16,15 @@
  * Clients that have ended their sending side (half-closed) are in a list of their own.
  */
 
-/* Why it is closed */
-typedef enum ClientVerdict {
-        CLIENT_E_ENDED = TELNET_E_ENDED, /* it has closed its connection */
-        CLIENT_E_DEAD = TELNET_E_DEAD,
-        CLIENT_E_BROKEN = TELNET_E_BROKEN,
-        CLIENT_E_TLS = TELNET_E_TLS,
-        CLIENT_E_OVERLONG = TELNET_E_OVERLONG,
-        CLIENT_E_DEAF = TELNET_E_DEAF, /* it does not read what it is sent */
-        CLIENT_E_FAILED = TELNET_E_FAILED,
+/* Why it is closed, besides TELNET_E_… */
+enum {
         CLIENT_E_TOO_MANY = _TELNET_E_MAX, /* its VM has CLIENT_HALF_CLOSED_MAX such clients: the oldest goes */
         CLIENT_E_SHUT_OUT,  /* it only waited for output, which another client gets exclusively */
         CLIENT_E_CLEARED,   /* an administrator disconnects it */
         CLIENT_E_FORGOTTEN, /* its VM is forgotten */
         CLIENT_E_RECLAIMED, /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _CLIENT_VERDICT_MAX,
-} ClientVerdict;
+};
 
 /* Answers and notices that a client has not read: beyond this it is not read either. */
 #define CLIENT_ANSWERS_MAX 4096U
@@ -94,7 +87,7 @@ typedef struct ClientRecord {
 
 struct Client {
         ClientRecord record;
-        ClientVerdict verdict; /* why it is closed; 0: it is not */
+        int verdict; /* why it is closed; 0: it is not */
         TelnetConnection telnet;
         TelnetDetection detection;
 
@@ -113,7 +106,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request);
 
 /* Closes it: from now on it is in no list, has no timeout and is neither read nor written. What follows from that, and its
  * last words, come when the loop comes round, see client_gc(). So this may be called wherever a client is at hand. */
-void client_close(Client *c, ClientVerdict verdict);
+void client_close(Client *c, int verdict);
 
 /* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
 bool client_judge(Client *c, int r);

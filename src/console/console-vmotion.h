@@ -5,7 +5,7 @@
 
 /*
  * vMotion as it happens to a console: takes what ESXi says to vmotion_step() and does to links and input what the step asks
- * for. Those that return an int return 0, a LinkVerdict, or a negative errno.
+ * for. Those that return an int return 0, a verdict, or a negative errno.
  */
 int vmotion_begin(Link *source, const uint8_t *sequence, size_t n);
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n);

@@ -13,7 +13,7 @@
  * and log are told that two VMs share it (console-clash.c).
  */
 
-/* Has it join its VM's console, if URI, UUID and name are known and not in doubt. Returns: 0, a LinkVerdict, or a
+/* Has it join its VM's console, if URI, UUID and name are known and not in doubt. Returns: 0, a verdict, or a
  * negative errno. */
 int link_identify(Link *l);
 

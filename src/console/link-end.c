@@ -8,7 +8,7 @@
 #include "identification.h"
 #include "message.h"
 
-void link_close(Link *l, LinkVerdict verdict) {
+void link_close(Link *l, int verdict) {
         Concentrator *c = l->concentrator;
 
         assert(verdict != 0);
@@ -27,7 +27,7 @@ void link_close(Link *l, LinkVerdict verdict) {
         }
 
         /* Where there is nobody left to be told anything, its descriptor is free at once. */
-        if (verdict == LINK_E_RECLAIMED || verdict == LINK_E_ENDED || verdict == LINK_E_BROKEN)
+        if (verdict == LINK_E_RECLAIMED || verdict == TELNET_E_ENDED || verdict == TELNET_E_BROKEN)
                 telnet_connection_close(&l->telnet);
         else
                 telnet_connection_stop(&l->telnet);
@@ -41,7 +41,7 @@ bool link_judge(Link *l, int r) {
         int verdict = telnet_connection_verdict(&l->telnet, r);
 
         if (verdict != 0)
-                link_close(l, (LinkVerdict) verdict);
+                link_close(l, verdict);
         return l->verdict == 0;
 }
 
@@ -54,14 +54,14 @@ static const struct {
         const char *told; /* NULL: nothing */
         bool gently;      /* what is queued is sent before the connection is closed */
 } link_ends[_LINK_VERDICT_MAX] = {
-        [LINK_E_DEAD] = {LOG_INFO, NULL, "host does not respond any more, closing the connection"},
-        [LINK_E_TLS] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: "},
-        [LINK_E_TLS_MIXED] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
+        [TELNET_E_DEAD] = {LOG_INFO, NULL, "host does not respond any more, closing the connection"},
+        [TELNET_E_TLS] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: "},
+        [TELNET_E_TLS_MIXED] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION,
                               "has begun TLS and sent more bytes in plain text, closing it"},
-        [LINK_E_OVERLONG] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION, "sent a subnegotiation of option ",
+        [TELNET_E_OVERLONG] = {LOG_WARNING, VSPC_MESSAGE_PROTOCOL_VIOLATION, "sent a subnegotiation of option ",
                              " of more than 1024 bytes, closing it"},
-        [LINK_E_DEAF] = {LOG_INFO, NULL, "does not read our answers, closing it"},
-        [LINK_E_FAILED] = {LOG_INFO, NULL, "fails: "},
+        [TELNET_E_DEAF] = {LOG_INFO, NULL, "does not read our answers, closing it"},
+        [TELNET_E_FAILED] = {LOG_INFO, NULL, "fails: "},
         [LINK_E_TLS_NOT_HERE] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED,
                                  "begins TLS, for which there is no certificate: give one in CertificateFile=, or use telnet:// "
                                  "in the vSPC URI, not telnets://"},
@@ -90,13 +90,13 @@ static_assert(TELNET_SUBNEGOTIATION_MAX == 1024 && LINK_PENDING_MAX == 32768 && 
 static const char *link_end_detail(const Link *l, char buffer[static UUID_TEXT_MAX]) {
         switch (l->verdict) {
 
-        case LINK_E_TLS:
+        case TELNET_E_TLS:
                 return stream_problem(&l->telnet.stream);
 
         case LINK_E_PLAIN:
                 return concentrator_settings(l->concentrator)->require_vm_certificate ? "RequireVMCertificate" : "RequireVMTLS";
 
-        case LINK_E_OVERLONG:
+        case TELNET_E_OVERLONG:
                 snprintf(buffer, UUID_TEXT_MAX, "%u", l->telnet.record.session.in.option);
                 return buffer;
 
@@ -104,7 +104,7 @@ static const char *link_end_detail(const Link *l, char buffer[static UUID_TEXT_M
                 uuid_format(vm_identity_uuid(&l->record.identity), buffer);
                 return buffer;
 
-        case LINK_E_FAILED:
+        case TELNET_E_FAILED:
                 return strerror(-l->telnet.error);
 
         default:
@@ -113,11 +113,11 @@ static const char *link_end_detail(const Link *l, char buffer[static UUID_TEXT_M
 }
 
 static void link_log_end(const Link *l) {
-        bool served = l->verdict == LINK_E_TLS && link_is_identified(l);
+        bool served = l->verdict == TELNET_E_TLS && link_is_identified(l);
         const char *text = link_ends[l->verdict].text, *message_id = served ? NULL : link_ends[l->verdict].message_id;
         char buffer[UUID_TEXT_MAX];
 
-        if ((l->verdict == LINK_E_ENDED || l->verdict == LINK_E_BROKEN) && !link_is_identified(l))
+        if ((l->verdict == TELNET_E_ENDED || l->verdict == TELNET_E_BROKEN) && !link_is_identified(l))
                 link_log(l, LOG_DEBUG, NULL, "closed before saying which VM it is");
         if (text)
                 link_log(l, link_ends[l->verdict].level, message_id, "%s%s%s", text, link_end_detail(l, buffer),

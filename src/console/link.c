@@ -242,7 +242,7 @@ static int link_decline_tls(Link *l) {
 
 static int link_accept_tls(Link *l) {
         if (link_put_authentication(l, AUTHENTICATION_ACCEPTED) < 0 || stream_flush(&l->telnet.stream) <= 0)
-                return LINK_E_DEAF;
+                return TELNET_E_DEAF;
 
         return link_begin_tls(l);
 }

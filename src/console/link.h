@@ -18,16 +18,8 @@ typedef enum LinkState {
         LINK_HANDED_OVER, /* a vMotion's source after the target has taken over: still heard until it closes */
 } LinkState;
 
-/* Why it ends. What is logged and what the other end is told then is a table in link.c. */
-typedef enum LinkVerdict {
-        LINK_E_ENDED = TELNET_E_ENDED, /* its host has closed it */
-        LINK_E_DEAD = TELNET_E_DEAD,   /* its host does not answer any more, or has taken no input for LINK_STUCK_USEC */
-        LINK_E_BROKEN = TELNET_E_BROKEN,
-        LINK_E_TLS = TELNET_E_TLS,
-        LINK_E_TLS_MIXED = TELNET_E_TLS_MIXED,
-        LINK_E_OVERLONG = TELNET_E_OVERLONG,
-        LINK_E_DEAF = TELNET_E_DEAF,
-        LINK_E_FAILED = TELNET_E_FAILED,
+/* Why it is closed, besides TELNET_E_… What is logged and what its host is told then is a table in link-end.c. */
+enum {
         LINK_E_TLS_NOT_HERE = _TELNET_E_MAX, /* it begins TLS, for which there is no certificate */
         LINK_E_PLAIN,         /* it speaks plain telnet where TLS is required */
         LINK_E_CLOSED,        /* no VM is served: something is wrong in [TLS] of the configuration */
@@ -42,7 +34,7 @@ typedef enum LinkVerdict {
         LINK_E_HANDED_OVER,   /* a vMotion's source that does not close its connection */
         LINK_E_RECLAIMED,     /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _LINK_VERDICT_MAX,
-} LinkVerdict;
+};
 
 /* How it travels */
 typedef enum LinkSecurity {
@@ -118,7 +110,7 @@ typedef struct LinkRecord {
 
 struct Link {
         LinkRecord record;
-        LinkVerdict verdict; /* why it is closed; 0: it is not */
+        int verdict; /* why it is closed; 0: it is not */
         TelnetConnection telnet;
         char *uri;  /* from DO-PROXY, or of the source of its vMotion, sanitised; NULL until then */
         char *name; /* sanitised; NULL until then */
@@ -144,7 +136,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 /* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion and its
  * handover still refer to it. What follows from that, and its last words, come when the loop comes round, see
  * link_gc(). So this may be called wherever a link is at hand. */
-void link_close(Link *l, LinkVerdict verdict);
+void link_close(Link *l, int verdict);
 
 /* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
 bool link_judge(Link *l, int r);

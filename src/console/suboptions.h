@@ -15,7 +15,7 @@ int link_ask(Link *l);
 /* Asks for a UUID. Returns: 0 or a negative errno. */
 int link_ask_uuid(Link *l, VMwareCode question);
 
-/* Handles what the host says. Returns: 0, a LinkVerdict, or a negative errno. */
+/* Handles what the host says. Returns: 0, a verdict, or a negative errno. */
 int link_take_suboption(Link *l, const VMwareSuboption *s);
 
 /* Gives its console the VM's name. */

@@ -191,7 +191,7 @@ static void assert_joined(Console *console, int fd, size_t cut) {
         say(console, fd, "\xff\xfd\x00\xff\xfd\x03", 6);
         assert_int_equal(c->telnet.record.mode, TELNET_MODE_RAW);
         assert_int_equal(console->record.bytes_sent, 6);
-        client_close(c, CLIENT_E_ENDED);
+        client_close(c, TELNET_E_ENDED);
 }
 
 static void test_the_port_of_another_vm_may_show_in_pieces(_unused_ void **state) {
