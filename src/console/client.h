@@ -9,51 +9,51 @@
 #include "transport/peer.h"
 
 /*
- * Client: a person, a script or a debugger at a console: a cursor in its ring, and a connection that is either
- * telnet or raw. Which of the two shows within half a second: a telnet program answers our offers, gdb and nc
- * do not. One that attaches by way of the admin sockets or the bus has agreed on telnet beforehand.
+ * Client: a person, a script or a debugger at a console: a cursor in the console's ring, and a connection that is either
+ * telnet or raw. Which of the two it is shows within half a second: a telnet program answers our offers, gdb and nc do not.
+ * Clients that attach by way of the admin sockets or the bus speak telnet from the beginning.
  *
  * Clients that have ended their sending side (half-closed) are in a list of their own.
  */
 
 /* Why it is closed, besides TELNET_E_… */
 enum {
-        CLIENT_E_TOO_MANY = _TELNET_E_MAX, /* its VM has CLIENT_HALF_CLOSED_MAX such clients: the oldest goes */
-        CLIENT_E_SHUT_OUT,  /* it only waited for output, which another client gets exclusively */
+        CLIENT_E_TOO_MANY = _TELNET_E_MAX, /* more than CLIENT_HALF_CLOSED_MAX are half-closed: the oldest is closed */
+        CLIENT_E_SHUT_OUT,  /* it is half-closed, and another client has exclusive access now */
         CLIENT_E_CLEARED,   /* an administrator disconnects it */
         CLIENT_E_FORGOTTEN, /* its VM is forgotten */
         CLIENT_E_RECLAIMED, /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _CLIENT_VERDICT_MAX,
 };
 
-/* Answers and notices that a client has not read: beyond this it is not read either. */
+/* A client is not read while it has more bytes of answers and notices than this to read. */
 #define CLIENT_ANSWERS_MAX 4096U
 
-/* One read's worth of negotiation can be answered in full. */
+/* Bound of the output queue: one read's worth of negotiation can be answered in full. */
 #define CLIENT_OUT_MAX (CLIENT_ANSWERS_MAX + 2 * TELNET_READ_MAX)
 
-/* A client that has ended its sending side (half-closed) still gets its VM's output, but counts for nothing. What it has sent
- * before is read as its VM takes it. It is closed
- * - when for CLIENT_SILENCE_USEC its VM has said nothing and it has taken nothing,
+/* A client that has ended its sending side (half-closed) still gets its VM's output. What it has sent before is read as its VM
+ * takes it. For everything else, such as limits and locks, it has gone. It is closed
+ * - when its VM has said nothing and it has taken nothing for CLIENT_SILENCE_USEC,
  * - CLIENT_HALF_CLOSED_USEC after it was last read in any case,
- * - when its VM has more than CLIENT_HALF_CLOSED_MAX of them: the oldest,
- * - when somebody gets exclusive access, and
+ * - when its VM has more than CLIENT_HALF_CLOSED_MAX such clients: the oldest of them,
+ * - when another client gets exclusive access, and
  * - when descriptors run out. */
 #define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_MAX 4U
 
-/* How a client comes. */
+/* What is known of a client when it connects */
 typedef struct ClientRequest {
         Peer peer;
         AccessMode access;
         Access granted;      /* from console_admits() */
         TelnetMode mode;     /* TELNET_MODE_UNDECIDED, or TELNET_MODE_TELNET: 8 bits both ways, no negotiation needed */
-        bool scrollback;     /* wanted at once; of an undecided one it shows later */
-        const void *answer;  /* what is to be sent before anything else */
+        bool scrollback;     /* it is to be sent the scrollback; if it is undecided, that depends on what it turns out to be */
+        const void *answer;  /* bytes to be sent before anything else */
         size_t answer_size;
-        const void *typed;   /* what has been read from it already */
-        size_t typed_size;   /* at most TELNET_UNREAD_MAX: it has begun to type before it has our answer */
+        const void *typed;   /* bytes that it has typed before it has our answer, and that have been read already */
+        size_t typed_size;   /* at most TELNET_UNREAD_MAX */
 } ClientRequest;
 
 /*
@@ -94,7 +94,7 @@ struct Client {
         Concentrator *concentrator;
         Console *console;
         Charge connection; /* itself, and what it has sent */
-        Charge waiting;    /* what is on its way to it or from it; what waits in the ring is charged by its console */
+        Charge waiting;    /* what is on its way to it or from it; the ring's memory is charged by its console */
         bool answered_ayt; /* in this read */
 
         Timeout vm_silence, lifetime; /* run while it is half-closed */
@@ -104,8 +104,8 @@ struct Client {
 /* Takes over @wire. The console must admit it, see console_admits(). */
 int client_new(Console *console, Wire wire, const ClientRequest *request);
 
-/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. What follows from that, and its
- * last words, come when the loop comes round, see client_gc(). So this may be called wherever a client is at hand. */
+/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. It is told, logged, and freed by
+ * client_gc(), when the loop comes round; so any function may call this. */
 void client_close(Client *c, int verdict);
 
 /* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
@@ -114,20 +114,20 @@ bool client_judge(Client *c, int r);
 /* It reads too slowly and is disconnected. */
 void client_give_up(Client *c);
 
-/* A line of ours among the VM's output, for one that speaks telnet: a raw one never gets any. If it has not read so many that
- * there is no room, it is closed. */
+/* Queues a line of ours, for a client that speaks telnet. If there is no room, because it has not read earlier ones, it is
+ * closed. */
 void client_notice(Client *c, const char *format, ...) _printf_(2, 3);
 
-/* Somebody has got exclusive access while the last words of @c wait. It gets no more of its VM's output. */
+/* Another client has got exclusive access while the last words of @c wait: @c is sent no more output. */
 bool client_is_shut_out(const Client *c);
 
 /* Tells it and the log that it is disconnected, and frees it. For the concentrator. */
 void client_gc(Client *c);
 
-/* Sends what it has not had yet, as far as it takes it. */
+/* Sends output, as much as it takes. */
 void client_flush(Client *c);
 
-/* Its VM takes input again, or does not any more. */
+/* Its VM has begun or ceased to take input. */
 void client_input_changed(Client *c);
 
 void client_vm_silence_elapsed(Timeout *t);
@@ -136,5 +136,5 @@ void client_lifetime_elapsed(Timeout *t);
 /* Its VM has said something, or it has taken something: vm_silence starts again if it is half-closed. */
 void client_break_vm_silence(Client *c);
 
-/* Gives it the access that it has now, the holders being others than before. */
+/* Decides anew what access it has, because others hold other access than before. */
 void client_update_access(Client *c);

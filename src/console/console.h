@@ -10,23 +10,23 @@
 #include "transport/peer.h"
 
 /*
- * Console: a VM's serial console. It has the VM's output in its ring, any number of links (connections from
- * ESXi: several while the VM moves, or if it has two serial ports) and any number of clients, and it outlives
- * both: the VM may reboot and reconnect, clients may come first, and its port stays its own until it expires.
+ * Console: a VM's serial console. It has the VM's output in its ring, any number of links (several while the VM moves, or if
+ * it has two serial ports) and any number of clients. It outlives both: the VM may reboot and reconnect, clients may come
+ * first, and its port stays its own until the console expires.
  *
- * All links are heard, all that are live are spoken to.
+ * The output of all links goes into the ring, and input goes to all links that are live.
  */
 
-/* More at a time is not one VM's serial ports and their predecessors: the oldest then goes. */
+/* Links at a time; the oldest is closed for another one. No VM has so many serial ports. */
 #define CONSOLE_LINKS_MAX 32U
 
-/* A VM that comes back so soon has its absence logged together with its return, in one line. */
+/* If a VM comes back within this time, one line is logged for its absence and its return. */
 #define CONSOLE_ABSENCE_USEC (5 * USEC_PER_SEC)
 
-/* Input that the link which sets the pace has not taken yet: beyond this, clients are not read. */
+/* Clients are not read while the link that sets the pace has more bytes of input than this to take. */
 #define CONSOLE_INPUT_MAX (64U * 1024U)
 
-/* Likewise input that waits for a vMotion to end. The rest of the ring is for the last words of clients that go. */
+/* The same for input that waits for a vMotion to end. The rest of the ring is for the last words of clients that go. */
 #define CONSOLE_HELD_MAX (1024U * 1024U)
 
 typedef struct LoggedConsole LoggedConsole;
@@ -42,13 +42,13 @@ typedef struct LoggedConsole LoggedConsole;
  * logged of a connection that has ended.
  */
 typedef struct ConsoleRecord {
-        uint64_t number;  /* consoles are numbered as they come to be, from 1: the table has them in this order */
+        uint64_t number;  /* consoles are numbered as they are created, from 1: the table has them in this order */
         uint8_t uuid[16]; /* as ESXi sent it */
         uint16_t own_port; /* the port that it had last, and is to have again: what is stored; 0: none */
-        usec_t since;      /* connected or disconnected, since 1970 */
+        usec_t since;      /* when it was connected or disconnected last, since 1970 */
         usec_t left;       /* when the last client left, since 1970; 0: there has been none */
         usec_t connected_at;  /* when it was connected last, CLOCK_MONOTONIC */
-        usec_t connected_for; /* for how long it was before that, in all */
+        usec_t connected_for; /* how long it was connected before that, in all */
         uint64_t bytes_sent;  /* input, to the VM; its output is counted by the ring's end */
 } ConsoleRecord;
 
@@ -65,20 +65,20 @@ struct Console {
 
         char *uri;  /* of the serial port that connected last */
         char *name; /* a label for people: sanitised, not unique */
-        char *former_name; /* which observers know, until they have been told CONSOLE_RENAMED; NULL: they know `name` */
+        char *former_name; /* the name that observers know; NULL: they know `name` */
 
         Acceptor acceptor; /* open if it listens */
-        uint16_t port;     /* at which it listens; 0: at none */
-        uint16_t by_port;  /* the port by which it is found; 0: by none */
-        PortClaim claim;   /* whether that one is its own, and what it waits for */
+        uint16_t port;     /* the port at which it listens; 0: none */
+        uint16_t by_port;  /* the port by which it is found; 0: none */
+        PortClaim claim;   /* whether it has a port, and what it waits for */
 
         Ring ring;
         InputRing input;
         Link *links;     /* utlist, in the order of their numbers */
-        Link *doubtful;  /* utlist: links that wait until it is known whether they are this VM, see identification.h */
-        Client *clients; /* utlist */
-        Client *half_closed; /* utlist, the oldest first: clients that count for nothing, see client.h */
-        VMotion *vmotions; /* utlist: those that have begun */
+        Link *doubtful;  /* utlist: links that may or may not be of this VM, see identification.h */
+        Client *clients; /* utlist, in the order of their numbers */
+        Client *half_closed; /* utlist, the oldest first: see client.h */
+        VMotion *vmotions; /* utlist */
         unsigned n_links, n_doubtful, n_clients, n_vmotions;
         AccessHolders holders; /* of the clients */
         Timeout orphaned;
@@ -87,34 +87,34 @@ struct Console {
         ConsoleCharge *typed; /* input that waits in its ring (console-input.c) */
         ConsoleCharge *lag;   /* output that the ring keeps for clients that lag (console-lag.c) */
         RateLimit log_limit;  /* of console_log_limited() */
-        LoggedConsole *logged; /* ConsoleLog's, of what it says; NULL: none */
+        LoggedConsole *logged; /* ConsoleLog's; NULL: none */
 
         /* What has changed since it was settled, see console_changed() */
-        Console **dirty;      /* the concentrator's list that it waits in to be settled; NULL: it has not changed */
-        bool links_changed;   /* the links, or what is known of them */
+        Console **dirty;      /* the concentrator's list in which it waits to be settled; NULL: it has not changed */
+        bool links_changed;   /* links, or what is known of them */
         bool clients_changed; /* a client has come or gone, or has other access */
         bool has_news;        /* observers are to be told CONSOLE_CHANGED */
         bool settings_changed;
-        bool moved;           /* to another VMPortAddress= */
+        bool moved;           /* VMPortAddress= has changed */
         bool announced;       /* observers know it */
-        bool removed;         /* it is to go, unless somebody is there */
+        bool removed;         /* it is to be freed, unless its VM or a client comes before */
         Console *dirty_prev, *dirty_next;
 
-        bool connected;       /* follows from links and vMotions, at once */
+        bool connected;       /* a link is live, or a vMotion is under way */
         bool shown_connected; /* the value of `connected` that observers have been told */
 
         /* Derived; kept by console_settle(). */
-        bool input_blocked;  /* a link takes no more: clients are not read */
-        bool input_waits;    /* a client has kept some, for which there was no room */
+        bool input_blocked;  /* there is no room for input: clients are not read */
+        bool input_waits;    /* a client has kept input, because there was no room */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
         bool clash;          /* two VMs that cannot be told apart are connected (console-clash.c) */
 };
 
-/* The identity of a serial port: its own under MultiConsole, else its VM's. @bios: NULL unless another VM has the same
- * UUID. To be freed by the caller. */
+/* A console's identity: the UUID, with "~BIOS UUID" behind it if another VM has the same UUID (@bios), and "_URI" under
+ * MultiConsole. To be freed by the caller. */
 char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], const uint8_t *bios, const char *uri);
 
-/* Whether its identity has a BIOS UUID in it ("~"), because another VM has the same UUID. */
+/* Whether its identity has a BIOS UUID in it. */
 bool console_is_clone(const Console *c);
 
 /* Creates the console. It has no port before console_open_port() is called, which opens @port, or another if that is 0 or not
@@ -125,16 +125,16 @@ int console_new(Concentrator *c, const char *id, const uint8_t uuid[static 16], 
 /* Logs that a connection of its VM from @host has ended, later if it was the last one. */
 void console_link_ended(Console *c, const char *host);
 
-/* Its VM is there again. Returns: for how long it was away, if that has not been logged; otherwise 0. */
+/* Its VM has come back. Returns: how long it was away, if that has not been logged; otherwise 0. */
 usec_t console_end_absence(Console *c);
 
 /* Handler of `absence` */
 void console_absence_elapsed(Timeout *t);
 
-/* Tells observers of it, once: to be called when it has its port. */
+/* Tells observers of the console, once: to be called when it has its port. */
 void console_announce(Console *c);
 
-/* Has it go when the loop comes round, unless its VM or a client comes before. */
+/* Frees it when the loop comes round, unless its VM or a client comes before. */
 void console_remove(Console *c);
 
 /* Closes all of its clients, see client_close(). */
@@ -143,46 +143,39 @@ void console_close_clients(Console *c, int verdict);
 /* Frees it. For the concentrator: nothing may be connected. */
 Console *console_free(Console *c);
 
-/*
- * What follows from links, clients and vMotions is brought up to date when the loop comes round, for each console that has
- * changed once, however much has.
- */
-
-/* Something has: to be called after any change. */
+/* One of these is to be called after any change: the console is settled when the loop comes round, once, however much has
+ * changed. links_changed(): also what is known of links. has_news(): observers are to be told. */
 void console_changed(Console *c);
-
-/* The same: the links have changed, or what is known of them. */
 void console_links_changed(Console *c);
-
-/* The same, and observers are told. */
 void console_has_news(Console *c);
 
-/* Brings everything up to date. For the concentrator. Returns: whether the console stays. */
+/* Brings everything up to date that follows from links, clients and vMotions. For the concentrator. Returns: whether the
+ * console stays. */
 bool console_settle(Console *c);
 
-/* Listens at a port if the console does not and is to: at its own, or at another if it has none or another program has
- * it. Unless it is away, other VMs that are away give up what it needs. If it cannot listen, it waits (see PortQueue) or
- * the log says why. */
+/* Has the console listen at its own port, or at another if it has none or another program has it; does nothing if it listens or
+ * VMPorts=no. If its VM or a client is there, VMs that are away give up what it needs. If it cannot listen, it waits (see
+ * PortQueue) or the log says why. */
 void console_open_port(Console *c);
 
 /* Reserves the port that was its own, so that no other VM gets it before console_open_port() is called. */
 void console_claim_own_port(Console *c);
 
-/* The port that is its own though it does not listen there at present; 0: none. */
+/* Its port, if it has one but does not listen there at present; otherwise 0. */
 uint16_t console_reserved_port(const Console *c);
 
-/* Of one that has been known before: its VM has been gone since then (since 1970), and it expires accordingly. What is
- * still to come, the clock having been set back, is no time that has passed. */
+/* For a console that the store knew: its VM has been away since @since (since 1970), and it expires accordingly. A time that is
+ * still to come, because the clock has been set back, counts as now. */
 void console_set_gone(Console *c, usec_t since);
 
-/* Gives its port back to the pool, if it has one, and waits for none. Clients that are connected stay so. */
+/* Gives its port back to the pool, and waits for none. Clients stay connected. */
 void console_close_port(Console *c);
 
-/* Has the VM that has been away for longest stop listening, for want of descriptors; the port stays its own. Returns:
- * whether there is such a VM. */
+/* Closes the listening socket of the VM that has been away for longest, for want of descriptors; the VM keeps its port.
+ * Returns: whether there is such a VM. */
 bool concentrator_pause_port(Concentrator *c);
 
-/* Takes in whether it is away. Called by console_settle(). */
+/* Tells PortQueue whether it is away. Called by console_settle(). */
 void console_settle_port(Console *c);
 
 /* See PortQueueHandler: serves the next VM that waits. */
@@ -192,7 +185,7 @@ bool console_serve_ports(Concentrator *c, usec_t *ret_retry);
 void console_move_port(Console *c);
 int console_set_uri(Console *c, const char *uri);
 
-/* Labels it with the VM's name, with "_URI" behind it under MultiConsole; without a name, with its identity. */
+/* Sets its label: the VM's name, with "_URI" behind it under MultiConsole; or its identity if @name is empty. */
 int console_rename(Console *c, const char *name);
 
 void console_add_link(Console *c, Link *link);
@@ -202,7 +195,7 @@ void console_remove_vmotion(Console *c, VMotion *v);
 void console_add_client(Console *c, Client *client);
 void console_remove_client(Console *c, Client *client);
 
-/* Moves @client from the clients to those that are half-closed. If these are too many, the oldest is closed. */
+/* Moves @client to the half-closed clients. If these are too many, the oldest is closed. */
 void console_half_close_client(Console *c, Client *client);
 
 /* Whether a client may come. */
@@ -215,45 +208,45 @@ typedef enum ConsoleVerdict {
 /* *ret_granted: the access that it has if client_new() is called in the same event. */
 ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted);
 
-/* The first client that is in the way of one who asks for @mode, or the next after @after; NULL: none (more). */
+/* The first client that is in the way of one that asks for @mode, or the next after @after; NULL: none. */
 const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after);
 
 /* @client has another access from now on; if that ends a lock, so have others. */
 void console_change_access(Console *c, Client *client, Access access);
 
-/* What an administrator may do; @by is logged. Clear: all clients are disconnected, and told why. Returns: how
- * many there were. Forget: as if it had expired, when the loop comes round; -EBUSY if it is connected. */
+/* For administrators; @by is logged. clear(): disconnects all clients, and tells them why. Returns: how many there were.
+ * forget(): has it expire when the loop comes round; -EBUSY if its VM is connected. */
 unsigned console_clear(Console *c, const Peer *by);
 int console_forget(Console *c, const Peer *by);
 
-/* How far its vMotion is, VMOTION_NONE if it has none. */
+/* The state of its vMotion; VMOTION_NONE if there is none. */
 VMotionState console_vmotion_state(const Console *c);
 
 /* The active link, which tells what the VM's serial port is like: the newest that is live; NULL: there is none. */
 const Link *console_active_link(const Console *c);
 
-/* Since when neither its VM nor a client has been there, since 1970; 0: one is. */
+/* Since when neither its VM nor a client has been connected, since 1970; 0: one is. */
 usec_t console_gone_since(const Console *c);
 
-/* When it will be forgotten, since 1970; USEC_INFINITY: not, as it is. */
+/* When it will expire, since 1970; USEC_INFINITY: not while things are as they are. */
 usec_t console_expires(const Console *c);
 
-/* Whether @n bytes can be put into the ring without a client losing any for which its VM is to wait. */
+/* Whether @n bytes of output fit, so that with SlowClient=wait no client loses any. */
 bool console_has_room(Console *c, size_t n);
 
-/* From the VM: into the ring. */
+/* Takes output from the VM into the ring. */
 void console_output(Console *c, const uint8_t *data, size_t n);
 
-/* How many bytes may be read from a link now: 0 while clients hold up their VM. */
+/* How many bytes may be read from a link now */
 size_t console_output_space(Console *c);
 
-/* From a client, for all live links. At most console_input_space() bytes at a time. What waits is charged to the owner of
- * @typist. */
+/* Take input from a client for all live links, at most console_input_space() bytes at a time. While it waits it is charged to
+ * the owner of @typist. */
 void console_input(Console *c, const Charge *typist, const uint8_t *data, size_t n);
 void console_break(Console *c, const Charge *typist);
 size_t console_input_space(const Console *c);
 
-/* The same for the last words of a client that goes, which do not wait. */
+/* The same for the last words of a client that goes: they cannot wait. */
 size_t console_last_words_space(const Console *c);
 
 /* Whether input waits for the VM to take it, or for a vMotion to end. */
@@ -262,7 +255,7 @@ bool console_holds_input(const Console *c);
 /* Sends input to the links, as far as they take it. */
 void console_flush_input(Console *c);
 
-/* Settings have changed while it runs: they are taken in when it is settled. @moved: VMPortAddress= is another. */
+/* It takes in new settings when it is settled. @moved: VMPortAddress= has changed. */
 void console_settings_changed(Console *c, bool moved);
 
 /* A text that says which two VMs share this console, and what to do. Returns: @buffer; NULL: no VMs share it. */
@@ -273,16 +266,16 @@ const char *console_describe_clash(const Console *c, char buffer[static CONSOLE_
  * console_settle(). */
 void console_settle_clash(Console *c);
 
-/* Gives back the memory of output that nobody needs. What the ring keeps for clients that lag is charged to the owner of the
- * client that was furthest behind when the lag began (console-lag.c). */
+/* Frees the memory of output that nobody needs. What the ring keeps for clients that lag is charged to the owner of the client
+ * that was furthest behind when the lag began (console-lag.c). */
 void console_trim_output(Console *c);
 
 /* "VM web01 (5012…): …" with VSPC_VM_NAME=, VSPC_VM_UUID= and VSPC_URI=, and VSPC_PEER= unless @peer is NULL */
 void console_log(const Console *c, int level, const char *message_id, const char *peer, const char *format, ...)
                 _printf_(5, 6);
 
-/* The same for what a VM's host can cause again and again on one connection: lines beyond a limit are left out, or else
- * one VM could fill the log's queue, and lines about other VMs would be dropped. */
+/* The same for lines that a VM's host can cause again and again: those beyond a limit are left out. Otherwise one VM could fill
+ * the log's queue, and lines about other VMs would be dropped. */
 #define console_log_limited(c, ...)                                                                         \
         do {                                                                                                \
                 if (console_may_log(c))                                                                     \

@@ -7,9 +7,8 @@
 #include "telnet/vm-identity.h"
 
 /*
- * Link: a connection from an ESXi host, one serial port of one VM. It negotiates, learns who the VM is, joins
- * its console and from then on carries bytes. Until then it is unidentified, and everything it can make us keep
- * or do is bounded.
+ * Link: a connection from an ESXi host, one serial port of one VM. It negotiates, learns which VM it is, joins the VM's
+ * console and from then on carries bytes. Until then it is unidentified, and there is a bound to all that is kept for it.
  */
 typedef enum LinkState {
         LINK_HANDSHAKE,   /* it is not known yet which VM it is */
@@ -24,11 +23,11 @@ enum {
         LINK_E_PLAIN,         /* it speaks plain telnet where TLS is required */
         LINK_E_CLOSED,        /* no VM is served: something is wrong in [TLS] of the configuration */
         LINK_E_NOT_ESXI,      /* it refuses option 232 */
-        LINK_E_NOT_SERVED,    /* its VM is not served for what it has said of itself, which has been logged */
-        LINK_E_TALKATIVE,     /* more than LINK_PENDING_MAX before it is known which VM it is */
+        LINK_E_NOT_SERVED,    /* its VM is not served; the reason has been logged */
+        LINK_E_TALKATIVE,     /* it has sent more than LINK_PENDING_MAX before it is known which VM it is */
         LINK_E_SLOW,          /* it has not said in time which VM it is */
-        LINK_E_TOO_MANY,      /* its console has CONSOLE_LINKS_MAX of them: the oldest goes */
-        LINK_E_TOO_DOUBTFUL,  /* the same for those that wait until it is known whether they are that VM */
+        LINK_E_TOO_MANY,      /* its console has more than CONSOLE_LINKS_MAX links: the oldest is closed */
+        LINK_E_TOO_DOUBTFUL,  /* its console's list of doubtful links is that long: the oldest is closed */
         LINK_E_NO_VMOTION,    /* it does not know the secret of a vMotion */
         LINK_E_VMOTION_OVER,  /* it was a vMotion's target, and has not become the VM */
         LINK_E_HANDED_OVER,   /* a vMotion's source that does not close its connection */
@@ -36,7 +35,7 @@ enum {
         _LINK_VERDICT_MAX,
 };
 
-/* How it travels */
+/* Whether the connection is in TLS */
 typedef enum LinkSecurity {
         LINK_UNDECIDED,      /* the first byte tells */
         LINK_PLAIN,
@@ -46,31 +45,31 @@ typedef enum LinkSecurity {
         _LINK_SECURITY_MAX,
 } LinkSecurity;
 
-/* What an unidentified link may send: kept, and delivered to the console in the end. */
+/* Bytes of output that are kept until the link's console is known */
 #define LINK_PENDING_MAX (32U * 1024U)
 
-/* So much its console's ring can take beyond ClientBufferSize=: for that, if SlowClient=wait */
+/* With SlowClient=wait a console's ring keeps room for these bytes beyond ClientBufferSize=. */
 #define OUTPUT_RESERVE LINK_PENDING_MAX
 
-/* Answers that a peer has not read: beyond this it is not read either. */
+/* An unidentified link is not read while its host has more bytes of answers than this to read. */
 #define LINK_ANSWERS_MAX (4U * 1024U)
 
-/* The same for one that is live: it is closed. It goes on being read until then, for a VM that hangs may have
- * something to say. */
+/* A live link is read all the same, because a VM that hangs may have something to say; but it is closed if its host leaves more
+ * than this unread. */
 #define LINK_LIVE_ANSWERS_MAX (64U * 1024U)
 
-/* The same for all that may be queued at once. Input is not: it is sent from the console's ring. */
+/* Bound of the output queue. Input is not queued: it is sent from the console's ring. */
 #define LINK_OUT_MAX (LINK_LIVE_ANSWERS_MAX + 2 * TELNET_READ_MAX)
 
-/* How long an ESXi host may take nothing of what is typed while it is alive */
+/* An ESXi host that is alive and takes no input for so long is given up. */
 #define LINK_STUCK_USEC (300 * USEC_PER_SEC)
 
 #define LINK_NAME_MAX 512U /* bytes of a VM's name; more are cut */
 
-/* How long a vMotion's target waits for its source's last words after the source has fallen silent */
+/* A vMotion's target waits until its source has said nothing for so long. */
 #define LINK_HANDOVER_USEC (200 * USEC_PER_MSEC)
 
-/* How long a source that has fallen silent may stay before it is closed */
+/* After the handover a source that has said nothing for so long is closed. */
 #define LINK_HANDED_OVER_USEC (30 * USEC_PER_SEC)
 
 /*
@@ -133,9 +132,9 @@ struct Link {
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 
-/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion and its
- * handover still refer to it. What follows from that, and its last words, come when the loop comes round, see
- * link_gc(). So this may be called wherever a link is at hand. */
+/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion and its handover
+ * still refer to it. It is logged, told to the host, and freed by link_gc(), when the loop comes round; so any function may
+ * call this. */
 void link_close(Link *l, int verdict);
 
 /* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
@@ -144,13 +143,13 @@ bool link_judge(Link *l, int r);
 /* Logs why the link was closed, tells its host, and frees it. For the concentrator. */
 void link_gc(Link *l);
 
-/* Has what is queued sent: when its console is settled, or now if it has none. */
+/* Sends what is queued: when its console is settled, or now if it has no console. */
 void link_flush_soon(Link *l);
 
-/* Brings its charge up to date with the memory that it takes. It is closed once it is known which VM it is. */
+/* Brings its charge up to date with the memory that it takes. The charge is closed once it is known which VM it is. */
 void link_update_charge(Link *l);
 
-/* Reads or pauses, as its state and its console have it. */
+/* Reads or pauses, according to its state and its console. */
 void link_update_reading(Link *l);
 
 /* Queues a suboption for ESXi. Returns: 0 or a negative errno. */
@@ -159,7 +158,7 @@ int link_put(Link *l, VMwareCode code, const void *data, size_t n);
 /* Moves `pending` into the console's ring, if that has room. */
 void link_deliver_pending(Link *l);
 
-/* Becomes live: its VM's console hears it, its clients speak to it. @source: its vMotion's, whose last words come first, or
+/* Becomes live: its output goes to the console, and it is sent input. @source: its vMotion's, whose last words come first, or
  * NULL. */
 void link_go_live(Link *l, Link *source);
 
@@ -172,7 +171,7 @@ bool link_is_heard(const Link *l);
 /* Starts `timeout`. */
 void link_start_timeout(Link *l, TimeoutKind kind);
 
-/* Is known by a vMotion's secret: waits at its console to become the VM. */
+/* It has shown the secret of @v: it waits at the console to become the VM. */
 void link_become_peer(Link *l, VMotion *v);
 
 /* Another link is the VM from now on: this one is sent nothing more. */
@@ -181,13 +180,13 @@ void link_hand_over(Link *l);
 /* What it says waits no longer for what `handover_from` says. */
 void link_end_handover(Link *l);
 
-/* Whether both are connections of one VM's serial port, as far as their hosts have told. */
+/* Whether both are connections of the same serial port of the same VM, according to what their hosts have said. */
 bool link_is_same_port(const Link *a, const Link *b);
 
-/* Logs about this connection: as its console's where it has one, else with the peer alone. */
+/* Logs a line about the VM, or about the connection if it has no console. */
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
 
-/* The same for what its host can cause again and again, see console_log_limited(). */
+/* The same for lines that its host can cause again and again, see console_log_limited(). */
 #define link_log_limited(l, level, ...)                                                                     \
         do {                                                                                                \
                 if (log_is_wanted(level) && (!(l)->console || console_may_log((l)->console)))               \
