@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <utlist.h>
 
+#include "basic/text.h"
 #include "bus-action.h"
 #include "bus-credentials.h"
 #include "bus-names.h"
@@ -141,12 +142,11 @@ static int on_caller_left(_unused_ sd_bus_message *m, void *userdata, _unused_ s
 }
 
 static int call_watch_caller(BusCall *call) {
-        _cleanup_free_ char *match = NULL;
-
-        if (asprintf(&match,
-                     "type='signal',sender='" BUS_DAEMON "',path='" BUS_DAEMON_PATH
-                     "',interface='" BUS_DAEMON "',member='NameOwnerChanged',arg0='%s',arg2=''",
-                     sd_bus_message_get_sender(call->message)) < 0)
+        _cleanup_free_ char *match = text_format("type='signal',sender='" BUS_DAEMON "',path='" BUS_DAEMON_PATH
+                                                 "',interface='" BUS_DAEMON
+                                                 "',member='NameOwnerChanged',arg0='%s',arg2=''",
+                                                 sd_bus_message_get_sender(call->message));
+        if (!match)
                 return -ENOMEM;
 
         return sd_bus_add_match_async(call->bus->connection, &call->departure, match, on_caller_left, NULL,

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,6 +8,7 @@
 
 #include "log.h"
 #include "notifier.h"
+#include "text.h"
 #include "timeout-queue.h"
 
 /* In the order in which they are sent: a service is ready again after its reload. */
@@ -157,18 +156,13 @@ Notifier *notifier_free(Notifier *n) {
 }
 
 void notifier_set_status(Notifier *n, const char *status) {
-        char *text;
-
-        notifier_put(n, MESSAGE_STATUS, asprintf(&text, "STATUS=%s", status) < 0 ? NULL : text);
+        notifier_put(n, MESSAGE_STATUS, text_format("STATUS=%s", status));
 }
 
 void notifier_reloading(Notifier *n) {
-        char *text;
-
         /* That the reload before has ended is as good as said. */
         free(TAKE_PTR(n->pending[MESSAGE_READY]));
-        notifier_put(n, MESSAGE_RELOADING,
-                     asprintf(&text, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic()) < 0 ? NULL : text);
+        notifier_put(n, MESSAGE_RELOADING, text_format("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic()));
 }
 
 void notifier_ready(Notifier *n) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "options.h"
@@ -12,16 +11,12 @@
 /* Returns: -EINVAL. */
 static int complain(const char *format, ...) _printf_(1, 2);
 static int complain(const char *format, ...) {
-        _cleanup_free_ char *text = NULL, *clean = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        _cleanup_free_ char *clean = text_format_clean_va(SIZE_MAX, format, ap);
         va_end(ap);
 
-        if (text)
-                clean = text_sanitize(text, strlen(text), SIZE_MAX);
         fprintf(stderr, "%s: %s\n", program_invocation_short_name, clean ?: "Out of memory");
         return -EINVAL;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdio.h>
 #include <syslog.h>
 
 #include "text.h"
@@ -65,6 +66,28 @@ char *text_sanitize(const void *data, size_t n, size_t max) {
 
         *out = 0;
         return result;
+}
+
+char *text_format_va(const char *format, va_list ap) {
+        char *text;
+
+        return vasprintf(&text, format, ap) < 0 ? NULL : text;
+}
+
+char *text_format(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        char *text = text_format_va(format, ap);
+        va_end(ap);
+
+        return text;
+}
+
+char *text_format_clean_va(size_t max, const char *format, va_list ap) {
+        _cleanup_free_ char *text = text_format_va(format, ap);
+
+        return text ? text_sanitize(text, strlen(text), max) : NULL;
 }
 
 size_t text_cut(const void *text, size_t n) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdarg.h>
+
 #include "macro.h"
 
 /*
@@ -12,6 +14,13 @@
  * NULL if memory is short.
  */
 char *text_sanitize(const void *data, size_t n, size_t max);
+
+/* Return: the formatted text, to be freed; NULL if memory is short. */
+char *text_format(const char *format, ...) _printf_(1, 2);
+char *text_format_va(const char *format, va_list ap) _printf_(1, 0);
+
+/* Returns: what text_sanitize() makes of the formatted text, to be freed; NULL if memory is short. */
+char *text_format_clean_va(size_t max, const char *format, va_list ap) _printf_(2, 0);
 
 /* Returns: @n without an incomplete UTF-8 character at the end of the first @n bytes of @text. */
 size_t text_cut(const void *text, size_t n);

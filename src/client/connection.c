@@ -65,14 +65,13 @@ static void connection_end(Connection *c, int error) {
 }
 
 static void connection_note_failure(Connection *c, int error, const char *why) {
-        _cleanup_free_ char *before = TAKE_PTR(c->tried), *clean = NULL;
+        _cleanup_free_ char *before = TAKE_PTR(c->tried);
         char name[TARGET_TEXT_MAX];
 
         c->error = error;
         target_format(connection_target(c), name);
-        clean = text_sanitize(name, strlen(name), sizeof name);
-        if (asprintf(&c->tried, "%s%s%s: %s", before ?: "", before ? "; " : "", clean ?: "?", why) < 0)
-                c->tried = NULL;
+        _cleanup_free_ char *clean = text_sanitize(name, strlen(name), sizeof name);
+        c->tried = text_format("%s%s%s: %s", before ?: "", before ? "; " : "", clean ?: "?", why);
 }
 
 /* Called when TLS has failed or timed out. */
@@ -282,17 +281,12 @@ static const char *hint(const Connection *c) {
 }
 
 char *connection_explain(const Connection *c, int error) {
-        char *text;
-        int n;
-
         if (c->unreachable)
-                n = asprintf(&text, "Cannot reach vspcd: %s%s", c->tried ?: strerror(-error), hint(c));
-        else if (error == -EPROTO && c->problem)
-                n = asprintf(&text, "TLS has failed: %s", c->problem);
-        else
-                return strdup(varlink_strerror(error));
+                return text_format("Cannot reach vspcd: %s%s", c->tried ?: strerror(-error), hint(c));
+        if (error == -EPROTO && c->problem)
+                return text_format("TLS has failed: %s", c->problem);
 
-        return n < 0 ? NULL : text;
+        return strdup(varlink_strerror(error));
 }
 
 static void connection_flush(Connection *c) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "basic/text.h"
@@ -37,13 +36,8 @@ char *message_clean(const char *text) {
 
 static void message_va(int error, const char *format, va_list ap) _printf_(2, 0);
 static void message_va(int error, const char *format, va_list ap) {
-        _cleanup_free_ char *text = NULL, *clean = NULL;
-
         errno = error;
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
-        if (text)
-                clean = text_sanitize(text, strlen(text), SIZE_MAX);
+        _cleanup_free_ char *clean = text_format_clean_va(SIZE_MAX, format, ap);
 
         write_message(clean);
 }

@@ -13,22 +13,16 @@
 #define INPUT_READ_MAX 4096U
 
 void session_say(Session *s, const char *format, ...) {
-        _cleanup_free_ char *text = NULL, *clean = NULL, *line = NULL;
+        bool alone = s->output.at_line_begin && !s->prompting;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        _cleanup_free_ char *text = text_format_va(format, ap), *clean = text ? message_clean(text) : NULL;
         va_end(ap);
-        clean = text ? message_clean(text) : NULL;
-        if (!clean)
-                return;
 
-        bool alone = s->output.at_line_begin && !s->prompting;
-        if (asprintf(&line, "%svspc-client: %s\n", s->terminal && !alone ? "\n" : "", clean) < 0) {
-                line = NULL;
+        _cleanup_free_ char *line = text_format("%svspc-client: %s\n", s->terminal && !alone ? "\n" : "", clean ?: "?");
+        if (!line)
                 return;
-        }
 
         terminal_write(STDERR_FILENO, line);
         s->output.at_line_begin = true;
@@ -42,9 +36,7 @@ void session_finish(Session *s) {
 }
 
 static char *explain_errno(const char *what, int error) {
-        char *why;
-
-        return asprintf(&why, "%s: %s", what, strerror(-error)) < 0 ? NULL : why;
+        return text_format("%s: %s", what, strerror(-error));
 }
 
 /* Ends the session once all output is written, or cannot be written, which is a failure. */
@@ -113,7 +105,6 @@ static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t sc
         Session *s = userdata;
         size_t unsent = connection_unsent(&s->connection);
         usec_t max = session_silence_max(s), now = event_now(s->event);
-        char *why;
 
         /* Silence does not count while we are not attached, or do not read because the output queue is full. */
         if (s->phase != SESSION_ATTACHED || s->connection.paused) {
@@ -132,9 +123,7 @@ static int session_silence_elapsed(sd_event_source *source, _unused_ uint64_t sc
                 return 0;
         }
 
-        if (asprintf(&why, "VM %s has not taken the last %zu bytes of the input", s->title, unsent) < 0)
-                why = NULL;
-        session_fail(s, why);
+        session_fail(s, text_format("VM %s has not taken the last %zu bytes of the input", s->title, unsent));
         return 0;
 }
 
@@ -345,19 +334,13 @@ static void session_sent(Connection *c) {
 
 /* The reason for waiting, without details that need another call */
 static char *summary(const Connection *c, int error) {
-        char *text;
-
-        if (asprintf(&text, "%d %s", error, error == -EREMOTEIO ? c->refusal.error : c->problem ?: "") < 0)
-                return NULL;
-
-        return text;
+        return text_format("%d %s", error, error == -EREMOTEIO ? c->refusal.error : c->problem ?: "");
 }
 
 static char *session_explain(Session *s, int error) {
         /* After a successful attach, somebody may be typing. */
         RefusalDetail detail = s->title ? REFUSAL_BRIEF : REFUSAL_IN_FULL;
         _cleanup_free_ char *why = refusal_explain(&s->connection, error, s->vm, detail);
-        char *text;
 
         if (!why || error == -EREMOTEIO || s->connection.unreachable)
                 return TAKE_PTR(why);
@@ -365,10 +348,7 @@ static char *session_explain(Session *s, int error) {
         _cleanup_free_ char *asked = text_sanitize(s->vm, strlen(s->vm), SIZE_MAX);
         const char *what = s->phase == SESSION_ATTACHED ? "Disconnected from" : "Cannot attach to";
 
-        if (asprintf(&text, "%s VM %s: %s", what, s->title ?: asked ?: "?", why) < 0)
-                return NULL;
-
-        return text;
+        return text_format("%s VM %s: %s", what, s->title ?: asked ?: "?", why);
 }
 
 /* Shows why it waits, once for each reason. */

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "basic/text.h"
 #include "inventory.h"
 #include "message.h"
 #include "verbs.h"
@@ -52,11 +53,12 @@ static void words_add(Words *w, const char *word) {
 }
 
 static void words_add_match(Words *w, const char *field, const char *value, const char *suffix) {
-        char **grown = reallocarray(w->owned, w->n_owned + 1, sizeof *grown), *text = NULL;
+        char **grown = reallocarray(w->owned, w->n_owned + 1, sizeof *grown);
+        char *text = grown ? text_format("%s=%s%s", field, value, suffix) : NULL;
 
         if (grown)
                 w->owned = grown;
-        if (!grown || asprintf(&text, "%s=%s%s", field, value, suffix) < 0) {
+        if (!text) {
                 w->failed = true;
                 return;
         }

@@ -198,15 +198,12 @@ static int watch(Connection *c, const Arguments *a, Watching *w) {
 /* Shows why it waits, once for each reason. */
 static void tell_waiting(Watching *w, const Connection *c, int error) {
         _cleanup_free_ char *why = connection_explain(c, error);
-        char *text;
 
         if (why && w->told && streq(why, w->told))
                 return;
 
-        if (asprintf(&text, "%s\nWaiting until vspcd can be reached again.", why ?: "Out of memory") < 0)
-                text = NULL;
+        _cleanup_free_ char *text = text_format("%s\nWaiting until vspcd can be reached again.", why ?: "Out of memory");
         message_lines(text);
-        free(text);
         free(w->told);
         w->told = TAKE_PTR(why);
 }

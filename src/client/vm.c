@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <pwd.h>
-#include <stdarg.h>
 
 #include "basic/text.h"
 #include "vm.h"
@@ -34,16 +33,12 @@ bool json_get_number(const json_t *object, const char *key, uint64_t *ret) {
 }
 
 void print_text(FILE *f, const char *format, ...) {
-        _cleanup_free_ char *text = NULL, *clean = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        _cleanup_free_ char *clean = text_format_clean_va(TEXT_MAX, format, ap);
         va_end(ap);
 
-        if (text)
-                clean = text_sanitize(text, strlen(text), TEXT_MAX);
         fputs(clean ?: "?", f);
 }
 
@@ -149,14 +144,9 @@ const char *vm_state(const json_t *vm, const char **ret_color) {
 
 char *vm_title(const json_t *vm) {
         const char *name = json_get_text(vm, "name", "?"), *id = json_get_text(vm, "id", "?");
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = text_format("%s (%s)", name, id);
 
-        if (asprintf(&text, "%s (%s)", name, id) < 0) {
-                text = NULL;
-                return NULL;
-        }
-
-        return text_sanitize(text, strlen(text), TEXT_MAX);
+        return text ? text_sanitize(text, strlen(text), TEXT_MAX) : NULL;
 }
 
 void print_client(FILE *f, const json_t *client, Users users) {

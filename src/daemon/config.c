@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <ini.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -90,12 +89,10 @@ typedef struct Reader {
 /* Of a line of which it is not known what it says */
 static void refuse_line(Reader *r, const char *format, ...) _printf_(2, 3);
 static void refuse_line(Reader *r, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        _cleanup_free_ char *text = text_format_va(format, ap);
         va_end(ap);
 
         if (r->in_tls)

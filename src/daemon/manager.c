@@ -108,17 +108,16 @@ static int on_status(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         const ConcentratorCounts *n = concentrator_counts(m->concentrator);
         int store = store_error(m->store), logging = 0;
         const char *problem = m->problem ?: "see the log", *not_logged = console_log_problem(m->console_log, &logging);
-        _cleanup_free_ char *text = NULL;
 
-        if (asprintf(&text, "%u %s, %u %s%s%s%s%s%s%s%s%s%s%.*s", n->n_connected, n->n_connected == 1 ? "VM" : "VMs",
-                     n->n_clients, n->n_clients == 1 ? "client" : "clients",
-                     store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
-                     not_logged ? ", " : "", not_logged ?: "", not_logged ? ": " : "",
-                     not_logged ? strerror(-logging) : "",
-                     m->has_problem ? ", " : "", m->has_problem ? manager_describe_effect(m) : "",
-                     m->has_problem ? ": " : "",
-                     m->has_problem ? (int) text_fit(problem, STATUS_PROBLEM_MAX) : 0, problem) < 0)
-                text = NULL;
+        _cleanup_free_ char *text =
+                text_format("%u %s, %u %s%s%s%s%s%s%s%s%s%s%.*s", n->n_connected, n->n_connected == 1 ? "VM" : "VMs",
+                            n->n_clients, n->n_clients == 1 ? "client" : "clients",
+                            store < 0 ? ", ports cannot be stored: " : "", store < 0 ? strerror(-store) : "",
+                            not_logged ? ", " : "", not_logged ?: "", not_logged ? ": " : "",
+                            not_logged ? strerror(-logging) : "",
+                            m->has_problem ? ", " : "", m->has_problem ? manager_describe_effect(m) : "",
+                            m->has_problem ? ": " : "",
+                            m->has_problem ? (int) text_fit(problem, STATUS_PROBLEM_MAX) : 0, problem);
         if (text)
                 notifier_set_status(m->service.notifier, text);
         return 0;

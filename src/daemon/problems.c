@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "basic/log.h"
@@ -34,16 +33,12 @@ static void hide_pins(char *text) {
 /* Returns: the text, to be freed; NULL if memory is short. */
 static char *problems_add(Problems *p, int level, const char *format, va_list ap) _printf_(3, 0);
 static char *problems_add(Problems *p, int level, const char *format, va_list ap) {
-        _cleanup_free_ char *text = NULL;
-
-        int n = vasprintf(&text, format, ap);
-        if (n < 0)
-                text = NULL;
+        _cleanup_free_ char *text = text_format_va(format, ap);
 
         if (text)
                 hide_pins(text);
 
-        char *clean = text ? text_sanitize(text, (size_t) n, LOG_MESSAGE_MAX) : NULL;
+        char *clean = text ? text_sanitize(text, strlen(text), LOG_MESSAGE_MAX) : NULL;
         (void) log_full(level, 0, NULL, "%s", clean ?: "Not enough memory to describe the mistakes in the configuration");
 
         char *kept = clean && p->n_kept < PROBLEMS_KEPT_MAX ? strdup(clean) : NULL;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdio.h>
-
 #include "basic/log.h"
+#include "basic/text.h"
 #include "basic/time.h"
 #include "tls.h"
 
@@ -24,22 +23,17 @@ void tls_contexts_done(TlsContexts *c) {
 /* *ret: the path of this credential, to be freed, or NULL if there is none. */
 static int find_credential(const char *name, Problems *p, char **ret) {
         const char *folder = getenv("CREDENTIALS_DIRECTORY");
-        char *path = NULL;
 
         *ret = NULL;
         if (!folder || !*folder)
                 return 0;
 
-        if (asprintf(&path, "%s/%s", folder, name) < 0) {
-                path = NULL;
-                errno = ENOMEM;
-        } else if (access(path, F_OK) >= 0) {
-                *ret = path;
+        _cleanup_free_ char *path = text_format("%s/%s", folder, name);
+        int r = !path ? -ENOMEM : access(path, F_OK) < 0 ? -errno : 0;
+        if (r >= 0) {
+                *ret = TAKE_PTR(path);
                 return 0;
         }
-
-        int r = -errno;
-        free(path);
         if (r == -ENOENT)
                 return 0;
 

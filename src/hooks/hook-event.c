@@ -134,11 +134,9 @@ char **hook_event_environment(const HookEvent *e, char *const *base) {
                 if (!variables[i].value)
                         continue;
 
-                if (asprintf(&all[n], "%s=%s", variables[i].name, variables[i].value) < 0) {
-                        all[n] = NULL;
+                all[n] = text_format("%s=%s", variables[i].name, variables[i].value);
+                if (!all[n++])
                         return NULL;
-                }
-                n++;
         }
 
         return TAKE_PTR(all);
@@ -157,10 +155,9 @@ char *hook_event_json(const HookEvent *e) {
                                    "peer", *e->peer ? e->peer : NULL,
                                    "oldName", e->old_name);
         _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-        char *line;
 
         json_decref(object);
-        return text && asprintf(&line, "%s\n", text) >= 0 ? line : NULL;
+        return text ? text_format("%s\n", text) : NULL;
 }
 
 /* vspcd has removed control characters; check it, because the environment of hooks and the log must not contain any. */

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "basic/log.h"
+#include "basic/text.h"
 #include "hook-list.h"
 
 /* For tests: folders in place of the system's, separated by colons */
@@ -65,7 +66,8 @@ static int candidates_add(Candidates *c, const char *folder, size_t number, cons
 
         c->candidate = grown;
         Candidate *new = &c->candidate[c->n];
-        if (asprintf(&new->path, "%s/%s", folder, name) < 0)
+        new->path = text_format("%s/%s", folder, name);
+        if (!new->path)
                 return -ENOMEM;
 
         new->name = new->path + strlen(folder) + 1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <dlfcn.h>
-#include <stdio.h>
 
 #include "basic/log.h"
+#include "basic/text.h"
 #include "plug-in.h"
 
 #define SYMBOL "vspc_backend"
@@ -44,12 +44,9 @@ static int plug_in_check(const StoreBackend *b, const char *path) {
 
 /* The name is the first @n bytes of @name. The rest may contain a password and must not be logged. */
 static int plug_in_load(const char *name, size_t n, const StoreBackend **ret) {
-        _cleanup_free_ char *path = NULL;
-
-        if (asprintf(&path, "%s/backend-%.*s.so", plug_in_folder(), (int) n, name) < 0) {
-                path = NULL;
+        _cleanup_free_ char *path = text_format("%s/backend-%.*s.so", plug_in_folder(), (int) n, name);
+        if (!path)
                 return log_error_errno(ENOMEM, "Cannot look for Backend=%.*s: %m", (int) n, name);
-        }
 
         if (access(path, F_OK) < 0)
                 return log_error_errno(errno, "Backend=%.*s is neither memory nor file, and there is no plug-in %s: "

@@ -83,16 +83,13 @@ static char *issuer_name(gnutls_x509_crt_t certificate) {
 
 char *tls_chain_describe_unknown_issuer(const gnutls_datum_t *ders, unsigned n) {
         _cleanup_(chain_done) Chain chain = {};
-        char *text;
 
         if (chain_import(&chain, ders, n) < 0 || chain.n == 0)
                 return NULL;
 
         gnutls_x509_crt_t last = chain_last(&chain);
         _cleanup_free_ char *name = issuer_name(last);
-        if (!name || asprintf(&text, "The issuer is \"%s\": it is not trusted%s", name,
-                              chain_issuer(&chain, last) ? "" : ", and its certificate has not been sent") < 0)
-                return NULL;
-
-        return text;
+        return name ? text_format("The issuer is \"%s\": it is not trusted%s", name,
+                                  chain_issuer(&chain, last) ? "" : ", and its certificate has not been sent")
+                    : NULL;
 }

@@ -5,8 +5,6 @@
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "basic/text.h"
@@ -45,8 +43,7 @@ static int fail(char **ret_problem, int error, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(ret_problem, format, ap) < 0)
-                *ret_problem = NULL;
+        *ret_problem = text_format_va(format, ap);
         va_end(ap);
 
         return error;

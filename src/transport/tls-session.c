@@ -61,7 +61,6 @@ static bool is_plain_alert(const TlsSession *s, int error) {
 /* Keeps the first problem: what comes after it follows from it. */
 static int session_fail(TlsSession *s, int error) {
         gnutls_alert_description_t alert = gnutls_alert_get(s->gnutls);
-        char *text = NULL;
 
         if (s->problem)
                 return -EPROTO;
@@ -77,8 +76,8 @@ static int session_fail(TlsSession *s, int error) {
                 s->problem = strdup("the connection has been reset");
         else if (error != GNUTLS_E_FATAL_ALERT_RECEIVED && error != GNUTLS_E_WARNING_ALERT_RECEIVED)
                 s->problem = describe_error(error);
-        else if (asprintf(&text, "the peer says: %s", gnutls_alert_get_name(alert) ?: "(an unknown alert)") >= 0)
-                s->problem = text;
+        else
+                s->problem = text_format("the peer says: %s", gnutls_alert_get_name(alert) ?: "(an unknown alert)");
 
         return -EPROTO;
 }
@@ -216,8 +215,8 @@ static bool may_gather(TlsSession *s, size_t n) {
         if (s->n_gathered <= max)
                 return true;
 
-        if (!s->problem && asprintf(&s->problem, "it sends more than %zu KiB of TLS and says nothing", max / 1024) < 0)
-                s->problem = NULL;
+        if (!s->problem)
+                s->problem = text_format("it sends more than %zu KiB of TLS and says nothing", max / 1024);
         return false;
 }
 
