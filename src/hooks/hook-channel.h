@@ -7,11 +7,11 @@
  * HookChannel: the protocol between vspcd and vspc-hooks. Each message is a JSON object, sent over a SOCK_SEQPACKET
  * connection:
  *
- *   vspcd       {"load":30000000}      look for hooks and use them from the next event on; a hook may run for so many
- *   us vspc-hooks  {"loaded":2}           the number of hooks vspcd       {"event":"vm-added",…} run the hooks for
- *   this event (see hook_event_json()) vspc-hooks  {"told":"50123456-…"}  all hooks have been run for the event of
- *   the VM with this identity vspc-hooks  {"untold":"50123…"}    no hook has been run for it, because vspc-hooks is
- *   exiting
+ *   vspcd       {"load":30000000}      look for hooks, and use them from the next event on; a hook may run for so many µs
+ *   vspc-hooks  {"loaded":2}           the number of hooks
+ *   vspcd       {"event":"vm-added",…} run the hooks for this event (see hook_event_json())
+ *   vspc-hooks  {"told":"50123456-…"}  all hooks have been run for the event of the VM with this ID
+ *   vspc-hooks  {"untold":"50123…"}    no hook has been run for that event, because vspc-hooks is exiting
  *
  * When vspc-hooks exits, it accepts no more messages (EPIPE). If an event has no answer then, some hooks have been
  * run for it.

@@ -10,16 +10,16 @@
 #define VARIABLES_MAX 9U
 
 static const char *const type_names[] = {
-        [HOOK_VM_ADDED] = "vm-added",
-        [HOOK_VM_CONNECTED] = "vm-connected",
-        [HOOK_VM_DISCONNECTED] = "vm-disconnected",
-        [HOOK_VM_RENAMED] = "vm-renamed",
-        [HOOK_VM_REMOVED] = "vm-removed",
-        [HOOK_VMOTION_COMPLETE] = "vmotion-complete",
+        [CONSOLE_ADDED] = "vm-added",
+        [CONSOLE_CONNECTED] = "vm-connected",
+        [CONSOLE_DISCONNECTED] = "vm-disconnected",
+        [CONSOLE_RENAMED] = "vm-renamed",
+        [CONSOLE_REMOVED] = "vm-removed",
+        [CONSOLE_VMOTION_COMPLETE] = "vmotion-complete",
 };
 
-const char *hook_event_type_to_string(HookEventType type) {
-        return type_names[type];
+const char *hook_event_type_to_string(ConsoleEvent type) {
+        return (size_t) type < ELEMENTSOF(type_names) ? type_names[type] : NULL;
 }
 
 int hook_event_copy(const HookEvent *e, HookEvent *ret) {
@@ -187,7 +187,7 @@ int hook_event_from_json(json_t *object, HookEvent *ret) {
                 return -EBADMSG;
 
         HookEvent e = {
-                .type = (HookEventType) t,
+                .type = (ConsoleEvent) t,
                 .time_usec = (usec_t) time,
                 .id = (char *) id,
                 .name = (char *) name,

@@ -5,34 +5,25 @@
 
 #include "basic/time.h"
 #include "basic/uuid.h"
+#include "console/concentrator.h"
 #include "transport/address.h"
 
 /*
  * HookEvent: an event of a VM for which hooks are run, and its conversion to environment variables and to JSON.
  * vspc.hooks(7) describes the variables and members. vspcd sends events to vspc-hooks in the same JSON.
  */
-typedef enum HookEventType {
-        HOOK_VM_ADDED,
-        HOOK_VM_CONNECTED,
-        HOOK_VM_DISCONNECTED,
-        HOOK_VM_RENAMED,
-        HOOK_VM_REMOVED,
-        HOOK_VMOTION_COMPLETE,
-        _HOOK_EVENT_TYPE_MAX,
-} HookEventType;
-
 typedef struct HookEvent {
-        HookEventType type;
+        ConsoleEvent type;
         usec_t time_usec; /* since 1970 */
         char *id, *name, *uri;
-        char *old_name; /* of HOOK_VM_RENAMED; else NULL */
+        char *old_name; /* of CONSOLE_RENAMED; else NULL */
         char uuid[UUID_PAIR_TEXT_MAX];
-        char peer[ADDRESS_TEXT_MAX]; /* of HOOK_VM_CONNECTED and HOOK_VMOTION_COMPLETE; else "" */
+        char peer[ADDRESS_TEXT_MAX]; /* of CONSOLE_CONNECTED and CONSOLE_VMOTION_COMPLETE; else "" */
         uint16_t port;               /* 0: none */
 } HookEvent;
 
-/* "vm-added" */
-const char *hook_event_type_to_string(HookEventType type);
+/* Returns: "vm-added" or the like; NULL if no hooks are run for such events. */
+const char *hook_event_type_to_string(ConsoleEvent type);
 
 /* Makes a deep copy, to be freed by hook_event_done(). Returns: 0 or -ENOMEM. */
 int hook_event_copy(const HookEvent *e, HookEvent *ret);

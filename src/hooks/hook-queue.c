@@ -10,11 +10,11 @@
 #define PENDING_MAX 10U
 
 #define MASK(type) (1U << (type))
-#define MASK_CONNECTION (MASK(HOOK_VM_CONNECTED) | MASK(HOOK_VM_DISCONNECTED))
+#define MASK_CONNECTION (MASK(CONSOLE_CONNECTED) | MASK(CONSOLE_DISCONNECTED))
 #define MASK_ALL (~0U)
 
 typedef struct Pending {
-        HookEventType type;
+        ConsoleEvent type;
         usec_t time_usec;
         char *old_name;
 } Pending;
@@ -71,7 +71,7 @@ static unsigned vm_count(const HookVM *vm, unsigned begin, unsigned mask) {
 
 /* Takes over @old_name if it succeeds. It fails if too many events wait, which is only possible if events were
  * missed while there were no hooks. */
-static int vm_append(HookQueue *q, HookVM *vm, HookEventType type, usec_t time, char *old_name) {
+static int vm_append(HookQueue *q, HookVM *vm, ConsoleEvent type, usec_t time, char *old_name) {
         if (vm->n_pending >= PENDING_MAX)
                 return -ENOBUFS;
 
@@ -104,7 +104,7 @@ static void vm_settle(HookQueue *q, HookVM *vm) {
 static unsigned vm_life_begin(const HookVM *vm) {
         unsigned i = vm->n_pending;
 
-        while (i > 0 && vm->pending[i - 1].type != HOOK_VM_REMOVED)
+        while (i > 0 && vm->pending[i - 1].type != CONSOLE_REMOVED)
                 i--;
 
         return i;
@@ -115,7 +115,7 @@ static int vm_add_renamed(HookQueue *q, HookVM *vm, unsigned begin, const HookEv
         const char *first = e->old_name;
 
         for (unsigned i = begin; i < vm->n_pending; i++)
-                if (vm->pending[i].type == HOOK_VM_RENAMED)
+                if (vm->pending[i].type == CONSOLE_RENAMED)
                         first = vm->pending[i].old_name;
 
         if (!streq(first, e->name)) {
@@ -126,7 +126,7 @@ static int vm_add_renamed(HookQueue *q, HookVM *vm, unsigned begin, const HookEv
                         return -ENOMEM;
         }
 
-        vm_merge(q, vm, begin, MASK(HOOK_VM_RENAMED));
+        vm_merge(q, vm, begin, MASK(CONSOLE_RENAMED));
         if (!old_name) {
                 q->n_merged++;
                 return 0;
@@ -143,21 +143,21 @@ static int vm_add(HookQueue *q, HookVM *vm, const HookEvent *e) {
 
         switch (e->type) {
 
-        case HOOK_VM_CONNECTED:
-        case HOOK_VM_DISCONNECTED:
+        case CONSOLE_CONNECTED:
+        case CONSOLE_DISCONNECTED:
                 if (vm_count(vm, begin, MASK_CONNECTION) >= 2)
-                        vm_merge(q, vm, begin, MASK_CONNECTION | MASK(HOOK_VMOTION_COMPLETE));
+                        vm_merge(q, vm, begin, MASK_CONNECTION | MASK(CONSOLE_VMOTION_COMPLETE));
                 break;
 
-        case HOOK_VMOTION_COMPLETE:
-                vm_merge(q, vm, begin, MASK(HOOK_VMOTION_COMPLETE));
+        case CONSOLE_VMOTION_COMPLETE:
+                vm_merge(q, vm, begin, MASK(CONSOLE_VMOTION_COMPLETE));
                 break;
 
-        case HOOK_VM_RENAMED:
+        case CONSOLE_RENAMED:
                 return vm_add_renamed(q, vm, begin, e);
 
-        case HOOK_VM_REMOVED:
-                if (vm_count(vm, begin, MASK(HOOK_VM_ADDED)) == 0)
+        case CONSOLE_REMOVED:
+                if (vm_count(vm, begin, MASK(CONSOLE_ADDED)) == 0)
                         break;
                 vm_merge(q, vm, begin, MASK_ALL);
                 q->n_merged++;
@@ -262,7 +262,7 @@ int hook_queue_take(HookQueue *q, HookEvent *ret) {
         e.type = first->type;
         e.time_usec = first->time_usec;
         e.old_name = first->old_name;
-        if (e.type != HOOK_VM_CONNECTED && e.type != HOOK_VMOTION_COMPLETE)
+        if (e.type != CONSOLE_CONNECTED && e.type != CONSOLE_VMOTION_COMPLETE)
                 e.peer[0] = 0;
 
         int r = hook_event_copy(&e, ret);

@@ -12,20 +12,8 @@ struct Hooks {
         HookRunner *runner; /* NULL: there were no hooks so far */
 };
 
-static const struct {
-        bool told;
-        HookEventType type;
-} event_types[] = {
-        [CONSOLE_ADDED] = {true, HOOK_VM_ADDED},
-        [CONSOLE_CONNECTED] = {true, HOOK_VM_CONNECTED},
-        [CONSOLE_DISCONNECTED] = {true, HOOK_VM_DISCONNECTED},
-        [CONSOLE_RENAMED] = {true, HOOK_VM_RENAMED},
-        [CONSOLE_REMOVED] = {true, HOOK_VM_REMOVED},
-        [CONSOLE_VMOTION_COMPLETE] = {true, HOOK_VMOTION_COMPLETE},
-};
-
 /* Borrows the console's strings. */
-static void event_init(HookEvent *e, HookEventType type, const Console *console) {
+static void event_init(HookEvent *e, ConsoleEvent type, const Console *console) {
         const Link *link = console_active_link(console);
 
         *e = (HookEvent){
@@ -38,9 +26,9 @@ static void event_init(HookEvent *e, HookEventType type, const Console *console)
         };
 
         memcpy(e->uuid, console->uuid_text, sizeof e->uuid);
-        if (type == HOOK_VM_RENAMED)
+        if (type == CONSOLE_RENAMED)
                 e->old_name = console->former_name;
-        if (link && (type == HOOK_VM_CONNECTED || type == HOOK_VMOTION_COMPLETE))
+        if (link && (type == CONSOLE_CONNECTED || type == CONSOLE_VMOTION_COMPLETE))
                 memcpy(e->peer, link->record.peer, sizeof e->peer);
 }
 
@@ -49,10 +37,10 @@ static void hooks_notify(ConcentratorObserver *observer, Console *console, Conso
         Hooks *h = container_of(observer, Hooks, observer);
         HookEvent e;
 
-        if (!h->runner || event >= ELEMENTSOF(event_types) || !event_types[event].told)
+        if (!h->runner || !hook_event_type_to_string(event))
                 return;
 
-        event_init(&e, event_types[event].type, console);
+        event_init(&e, event, console);
         hook_runner_tell(h->runner, &e);
 }
 

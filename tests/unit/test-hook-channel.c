@@ -32,7 +32,7 @@ static int teardown(void **state) {
 
 static HookEvent make_event(void) {
         HookEvent e = {
-                .type = HOOK_VM_RENAMED,
+                .type = CONSOLE_RENAMED,
                 .time_usec = 1795345745504572,
                 .id = (char *) "50123456-789a-bcde-f011-223344556677_s0",
                 .name = (char *) "\"web\\01\" \xe2\x82\xac",
@@ -65,8 +65,11 @@ static void test_an_event_arrives_as_it_is(void **state) {
         HookEvent e = make_event();
         HookMessage m;
 
-        for (unsigned i = 0; i < _HOOK_EVENT_TYPE_MAX; i++) {
-                e.type = (HookEventType) i;
+        for (unsigned i = 0; i <= CONSOLE_VMOTION_ABORTED; i++) {
+                if (!hook_event_type_to_string((ConsoleEvent) i))
+                        continue;
+
+                e.type = (ConsoleEvent) i;
                 if (i == 1)
                         e.old_name = NULL;
                 if (i == 2)

@@ -30,7 +30,7 @@ static int teardown(void **state) {
         return 0;
 }
 
-static int add_named(Fixture *f, const char *id, HookEventType type, const char *name, const char *old_name) {
+static int add_named(Fixture *f, const char *id, ConsoleEvent type, const char *name, const char *old_name) {
         const HookEvent e = {
                 .type = type,
                 .time_usec = ++f->time,
@@ -47,10 +47,10 @@ static int add_named(Fixture *f, const char *id, HookEventType type, const char 
 
 static const struct {
         char letter;
-        HookEventType type;
+        ConsoleEvent type;
 } letters[] = {
-        {'A', HOOK_VM_ADDED},   {'C', HOOK_VM_CONNECTED}, {'D', HOOK_VM_DISCONNECTED},
-        {'R', HOOK_VM_REMOVED}, {'V', HOOK_VMOTION_COMPLETE}, {'N', HOOK_VM_RENAMED},
+        {'A', CONSOLE_ADDED},   {'C', CONSOLE_CONNECTED}, {'D', CONSOLE_DISCONNECTED},
+        {'R', CONSOLE_REMOVED}, {'V', CONSOLE_VMOTION_COMPLETE}, {'N', CONSOLE_RENAMED},
 };
 
 /* What happens to the VM "vm", a letter an event */
@@ -152,21 +152,21 @@ static void test_a_vm_has_one_turn_at_a_time_and_then_the_others(void **state) {
         Fixture *f = *state;
         HookEvent a, b, c;
 
-        assert_int_equal(add_named(f, "1", HOOK_VM_ADDED, "a", NULL), 0);
-        assert_int_equal(add_named(f, "1", HOOK_VM_CONNECTED, "a", NULL), 0);
-        assert_int_equal(add_named(f, "2", HOOK_VM_ADDED, "b", NULL), 0);
+        assert_int_equal(add_named(f, "1", CONSOLE_ADDED, "a", NULL), 0);
+        assert_int_equal(add_named(f, "1", CONSOLE_CONNECTED, "a", NULL), 0);
+        assert_int_equal(add_named(f, "2", CONSOLE_ADDED, "b", NULL), 0);
         assert_int_equal(hook_queue_take(&f->queue, &a), 1);
         assert_int_equal(hook_queue_take(&f->queue, &b), 1);
         assert_string_equal(a.id, "1");
         assert_string_equal(b.id, "2");
         assert_int_equal(hook_queue_take(&f->queue, &c), 0);
 
-        assert_int_equal(add_named(f, "3", HOOK_VM_ADDED, "c", NULL), 0);
+        assert_int_equal(add_named(f, "3", CONSOLE_ADDED, "c", NULL), 0);
         hook_queue_done(&f->queue, &a);
         assert_int_equal(hook_queue_take(&f->queue, &c), 1);
         assert_string_equal(c.id, "3");
         assert_int_equal(hook_queue_take(&f->queue, &a), 1);
-        assert_int_equal(a.type, HOOK_VM_CONNECTED);
+        assert_int_equal(a.type, CONSOLE_CONNECTED);
         hook_queue_done(&f->queue, &a);
         hook_queue_done(&f->queue, &b);
         hook_queue_done(&f->queue, &c);
@@ -193,19 +193,19 @@ static void test_the_facts_are_the_newest_and_the_time_is_the_event_s(void **sta
 static void test_a_name_that_is_the_old_one_again_is_not_told(void **state) {
         Fixture *f = *state;
 
-        assert_int_equal(add_named(f, "vm", HOOK_VM_RENAMED, "b", "a"), 0);
-        assert_int_equal(add_named(f, "vm", HOOK_VM_RENAMED, "a", "b"), 0);
+        assert_int_equal(add_named(f, "vm", CONSOLE_RENAMED, "b", "a"), 0);
+        assert_int_equal(add_named(f, "vm", CONSOLE_RENAMED, "a", "b"), 0);
         assert_told(f, "");
         assert_int_equal(f->queue.n_merged, 2);
 }
 
 static void test_who_is_connected_is_told_with_that_only(void **state) {
         Fixture *f = *state;
-        HookEvent e = {.type = HOOK_VM_CONNECTED, .id = (char *) "vm", .name = (char *) "n", .uri = (char *) "u",
+        HookEvent e = {.type = CONSOLE_CONNECTED, .id = (char *) "vm", .name = (char *) "n", .uri = (char *) "u",
                        .peer = "192.0.2.1:1"};
 
         assert_int_equal(hook_queue_add(&f->queue, &e), 0);
-        assert_int_equal(add_named(f, "vm", HOOK_VM_DISCONNECTED, "n", NULL), 0);
+        assert_int_equal(add_named(f, "vm", CONSOLE_DISCONNECTED, "n", NULL), 0);
         assert_int_equal(told(f, &e), 'C');
         assert_string_equal(e.peer, "192.0.2.1:1");
         hook_queue_done(&f->queue, &e);
@@ -222,8 +222,8 @@ static void test_more_ends_than_beginnings_are_dropped_and_counted(void **state)
         happens(f, "C");
         assert_int_equal(told(f, &e), 'C'); /* and takes its time */
         for (unsigned i = 0; i < 20; i++) {
-                (void) add_named(f, "vm", HOOK_VM_CONNECTED, "name", NULL);
-                (void) add_named(f, "vm", HOOK_VM_REMOVED, "name", NULL);
+                (void) add_named(f, "vm", CONSOLE_CONNECTED, "name", NULL);
+                (void) add_named(f, "vm", CONSOLE_REMOVED, "name", NULL);
         }
 
         assert_true(f->queue.n_dropped > 0);
@@ -241,22 +241,22 @@ static void test_it_is_bounded_and_what_does_not_fit_is_counted(void **state) {
 
         do
                 snprintf(id, sizeof id, "%u", n++);
-        while (add_named(f, id, HOOK_VM_ADDED, n % 2 ? "short" : long_name, NULL) == 0);
+        while (add_named(f, id, CONSOLE_ADDED, n % 2 ? "short" : long_name, NULL) == 0);
 
         assert_true(f->queue.size <= HOOK_QUEUE_MAX);
         assert_int_equal(f->queue.n_dropped, 1);
         assert_int_equal(f->queue.n_pending, n - 1);
 
         /* Of those that are in, all that happens goes on being told; and new ones come in once there is room. */
-        assert_int_equal(add_named(f, "0", HOOK_VM_CONNECTED, "short", NULL), 0);
-        assert_int_equal(add_named(f, id, HOOK_VM_CONNECTED, long_name, NULL), -ENOBUFS);
+        assert_int_equal(add_named(f, "0", CONSOLE_CONNECTED, "short", NULL), 0);
+        assert_int_equal(add_named(f, id, CONSOLE_CONNECTED, long_name, NULL), -ENOBUFS);
         for (unsigned i = 0; i < 10; i++) {
                 HookEvent e;
 
                 assert_int_equal(hook_queue_take(&f->queue, &e), 1);
                 hook_queue_done(&f->queue, &e);
         }
-        assert_int_equal(add_named(f, id, HOOK_VM_CONNECTED, long_name, NULL), 0);
+        assert_int_equal(add_named(f, id, CONSOLE_CONNECTED, long_name, NULL), 0);
         assert_true(f->queue.size <= HOOK_QUEUE_MAX);
 }
 
@@ -272,13 +272,13 @@ static void test_it_is_bounded_to_the_last_byte(void **state) {
         do {
                 snprintf(id, sizeof id, "%u", n++);
                 assert_true(f->queue.size <= HOOK_QUEUE_MAX);
-        } while (add_named(f, id, HOOK_VM_ADDED, "", NULL) == 0);
+        } while (add_named(f, id, CONSOLE_ADDED, "", NULL) == 0);
         assert_in_range(f->queue.size, HOOK_QUEUE_MAX - 1024, HOOK_QUEUE_MAX);
         assert_int_equal(f->queue.n_dropped, 1);
 
         for (unsigned i = 0; i < 100; i++) {
                 snprintf(id, sizeof id, "%u", i);
-                (void) add_named(f, id, HOOK_VM_RENAMED, "", old_name);
+                (void) add_named(f, id, CONSOLE_RENAMED, "", old_name);
                 assert_true(f->queue.size <= HOOK_QUEUE_MAX);
         }
         assert_in_range(f->queue.n_dropped, 98, 101);
@@ -290,8 +290,8 @@ static void test_usual_names_of_sixteen_thousand_vms_fit(void **state) {
 
         for (unsigned i = 0; i < 16384; i++) {
                 snprintf(id, sizeof id, "50120000-0000-0000-0000-%012x", i);
-                assert_int_equal(add_named(f, id, HOOK_VM_ADDED, "database-replica-17.example.com", NULL), 0);
-                assert_int_equal(add_named(f, id, HOOK_VM_CONNECTED, "database-replica-17.example.com", NULL), 0);
+                assert_int_equal(add_named(f, id, CONSOLE_ADDED, "database-replica-17.example.com", NULL), 0);
+                assert_int_equal(add_named(f, id, CONSOLE_CONNECTED, "database-replica-17.example.com", NULL), 0);
         }
 }
 
@@ -312,13 +312,13 @@ static void test_whatever_happens_the_story_is_possible(void **state) {
 
                 case 0:
                         if (!exists)
-                                (void) add_named(f, "vm", HOOK_VM_ADDED, now, NULL);
+                                (void) add_named(f, "vm", CONSOLE_ADDED, now, NULL);
                         exists = true;
                         break;
 
                 case 1:
                         if (exists && !connected && prng_next(&prng) % 4 == 0) {
-                                (void) add_named(f, "vm", HOOK_VM_REMOVED, now, NULL);
+                                (void) add_named(f, "vm", CONSOLE_REMOVED, now, NULL);
                                 exists = false;
                         }
                         break;
@@ -326,19 +326,19 @@ static void test_whatever_happens_the_story_is_possible(void **state) {
                 case 2:
                         if (exists) {
                                 connected = !connected;
-                                (void) add_named(f, "vm", connected ? HOOK_VM_CONNECTED : HOOK_VM_DISCONNECTED,
+                                (void) add_named(f, "vm", connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED,
                                                  now, NULL);
                         }
                         break;
 
                 case 3:
                         if (connected)
-                                (void) add_named(f, "vm", HOOK_VMOTION_COMPLETE, now, NULL);
+                                (void) add_named(f, "vm", CONSOLE_VMOTION_COMPLETE, now, NULL);
                         break;
 
                 case 4:
                         if (exists && next[0] != name) {
-                                (void) add_named(f, "vm", HOOK_VM_RENAMED, next, now);
+                                (void) add_named(f, "vm", CONSOLE_RENAMED, next, now);
                                 name = next[0];
                         }
                         break;
@@ -355,15 +355,15 @@ static void test_whatever_happens_the_story_is_possible(void **state) {
                                 break;
                         }
 
-                        assert_int_equal(knows, running.type != HOOK_VM_ADDED);
-                        if (running.type == HOOK_VM_CONNECTED || running.type == HOOK_VM_DISCONNECTED) {
-                                assert_int_equal(thinks_connected, running.type == HOOK_VM_DISCONNECTED);
+                        assert_int_equal(knows, running.type != CONSOLE_ADDED);
+                        if (running.type == CONSOLE_CONNECTED || running.type == CONSOLE_DISCONNECTED) {
+                                assert_int_equal(thinks_connected, running.type == CONSOLE_DISCONNECTED);
                                 thinks_connected = !thinks_connected;
-                        } else if (running.type == HOOK_VMOTION_COMPLETE)
+                        } else if (running.type == CONSOLE_VMOTION_COMPLETE)
                                 assert_true(thinks_connected);
-                        else if (running.type == HOOK_VM_REMOVED)
+                        else if (running.type == CONSOLE_REMOVED)
                                 assert_false(thinks_connected);
-                        knows = running.type != HOOK_VM_REMOVED;
+                        knows = running.type != CONSOLE_REMOVED;
                         known_name = running.name[0];
                 }
         }

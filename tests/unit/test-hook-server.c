@@ -103,7 +103,7 @@ static int teardown(_unused_ void **state) {
 
 static void send_event(const char *id) {
         HookEvent e = {
-                .type = HOOK_VM_ADDED,
+                .type = CONSOLE_ADDED,
                 .id = (char *) id,
                 .name = (char *) "web01",
                 .uri = (char *) "s0",

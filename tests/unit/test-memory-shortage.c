@@ -254,7 +254,7 @@ static void hooks_are_told(void) {
                 char id[16];
 
                 snprintf(id, sizeof id, "vm%u", i);
-                const HookEvent e = {.type = HOOK_VM_ADDED, .time_usec = 1, .id = id, .name = (char *) "web01",
+                const HookEvent e = {.type = CONSOLE_ADDED, .time_usec = 1, .id = id, .name = (char *) "web01",
                                      .uri = (char *) "s0", .uuid = "uuid", .port = 50000};
                 n += hook_queue_add(&queue, &e) >= 0;
         }
