@@ -11,6 +11,7 @@ from certificates import Authority
 from harness import PATIENCE_SEC, TestCase, fill_notifications, main, wait_for
 from log_cases import LogCase, content
 from peers import TelnetClient, connected_vm
+from test_hooks import HooksTest
 from varlink_peer import Caller
 
 STATUS_EVERY_SEC = 0.2
@@ -87,20 +88,40 @@ class StuckSystemd(TestCase):
         vm.wait_closed()
 
 
-class StuckSystemdOfLogger(LogCase):
-    def test_it_writes_what_a_vm_says_and_systemd_is_told_later(self):
-        folder = self.enterContext(tempfile.TemporaryDirectory())
+class StuckSystemdOfHelpers:
+    """A helper process does its work while systemd does not read."""
+
+    def stuck_systemd(self):
         systemd = self.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         systemd.settimeout(PATIENCE_SEC)
         name = f"vspc-e2e-stuck-{os.getpid()}"
         systemd.bind("\0" + name)
         fill_notifications(systemd)
-        vspcd = self.start(logger_env={"LOGS_DIRECTORY": folder, "NOTIFY_SOCKET": "@" + name}, console_log={"Files": "yes"})
+        return systemd, {"NOTIFY_SOCKET": "@" + name}
+
+    def assertIsToldLater(self, systemd):
+        while (told := systemd.recv(4096)) != b"READY=1":
+            self.assertEqual(told, b"FILLED=1")
+
+
+class StuckSystemdOfLogger(StuckSystemdOfHelpers, LogCase):
+    def test_it_writes_what_a_vm_says_and_systemd_is_told_later(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        systemd, env = self.stuck_systemd()
+        vspcd = self.start(logger_env={"LOGS_DIRECTORY": folder, **env}, console_log={"Files": "yes"})
         vm = connected_vm(vspcd)
         vm.send(b"login: ")
         wait_for(lambda: content(folder, vm) == b"login: ", "what the VM has said to be written")
-        while (told := systemd.recv(4096)) != b"READY=1":
-            self.assertEqual(told, b"FILLED=1")
+        self.assertIsToldLater(systemd)
+
+
+class StuckSystemdOfHooks(StuckSystemdOfHelpers, HooksTest):
+    def test_it_runs_a_hook_and_systemd_is_told_later(self):
+        self.hook("50-record")
+        systemd, env = self.stuck_systemd()
+        connected_vm(self.start(env=env))
+        self.wait_told(1)
+        self.assertIsToldLater(systemd)
 
 
 if __name__ == "__main__":
