@@ -253,18 +253,20 @@ void log_sender_wake_now(LogSender *s) {
 bool log_sender_drain(LogSender *s, usec_t deadline) {
         while (s->backlog.streams) {
                 sender_advance(s);
-                if (s->helper.fd < 0)
+                if (s->unreachable) /* which has been logged */
                         return true;
 
                 usec_t now = now_monotonic();
                 if (now >= deadline)
                         return false;
 
-                bool more = !s->blocked && s->backlog.waiting;
+                /* Not connected: it is too early to connect again, and poll() only waits. */
+                bool more = s->helper.fd >= 0 && !s->blocked && s->backlog.waiting;
                 struct pollfd wait = {.fd = s->helper.fd, .events = (short) (POLLIN | (s->blocked ? POLLOUT : 0))};
                 (void) poll(&wait, 1, more ? 0 : (int) ((deadline - now) / USEC_PER_MSEC) + 1);
-                if (wait.revents & ~POLLOUT && sender_read_last(s) != -EAGAIN)
-                        return true;
+                int r = wait.revents & ~POLLOUT ? sender_read_last(s) : -EAGAIN;
+                if (r != -EAGAIN)
+                        sender_lose(s, r == -ECONNRESET ? 0 : r);
         }
 
         return true;

@@ -2,7 +2,7 @@
 
 #include <sys/socket.h>
 
-#include "basic/timeout-queue.h"
+#include "basic/macro.h"
 #include "helper.h"
 
 /* A helper that ends again and again is not started more often: systemd would take ten times a second for a mistake
@@ -57,7 +57,7 @@ static int helper_open(Helper *h) {
 }
 
 int helper_connect(Helper *h) {
-        usec_t now = event_now(h->loop);
+        usec_t now = now_monotonic(); /* the loop may have ended */
         int r = 0;
 
         if (h->fd >= 0)
@@ -82,5 +82,5 @@ void helper_close(Helper *h) {
 }
 
 void helper_back_off(Helper *h) {
-        h->not_before = event_now(h->loop) + RETRY_USEC;
+        h->not_before = now_monotonic() + RETRY_USEC;
 }

@@ -121,6 +121,23 @@ class Ended(LoggerCase):
         self.assertSameBytes(content(self.folder, vm), said)
         self.assertEqual(journal.lines(vm), said.decode().splitlines())
 
+    def test_the_last_output_is_logged_or_said_to_be_missing_though_it_has_just_ended(self):
+        self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        client = TelnetClient(vm)
+        said = b""
+        for line in (b"one\n", b"two\n"):  # each by another vspc-logger: vspcd does not connect to the next one at once
+            vm.send(line)
+            said += line
+            self.wait_file(vm, said)
+            self.kill()
+        vm.send(b"three\n")
+        client.wait_data(b"three\n")
+        vspcd.end()
+        if not vspcd.logged("the last output of consoles is not logged"):
+            self.assertEqual(content(self.folder, vm), said + b"three\n")
+
     def test_a_file_that_was_moved_away_meanwhile_is_not_written_again(self):
         self.journal()
         vspcd = self.start()
