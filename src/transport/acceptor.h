@@ -7,19 +7,19 @@
 #include "poller.h"
 
 /*
- * Acceptor: a listening socket. It hands each connection on, a bounded number at a time, and when the system
- * has no descriptor or memory left it pauses for a moment instead of being woken again and again for a
- * connection that it cannot take.
+ * Acceptor: accepts the connections of a listening socket and passes each one to a handler, a bounded number before the loop
+ * goes on. If the system has no descriptor or memory left, it pauses for ACCEPTOR_BACKOFF_USEC: otherwise the event loop would
+ * be woken all the time for a connection that cannot be accepted.
  */
 typedef struct Acceptor Acceptor;
 
-/* The pauses of all acceptors of a loop */
+/* The timers for the pauses, shared by all acceptors of a loop */
 typedef struct AcceptorBackoff {
         TimeoutQueue queue;
         RateLimit failures;
 } AcceptorBackoff;
 
-/* A new connection: @fd is the handler's from here on. */
+/* Called for each new connection. The handler owns @fd, which is non-blocking. It may close the acceptor. */
 typedef void (*AcceptHandler)(Acceptor *a, int fd, const SocketAddress *peer);
 
 struct Acceptor {
@@ -30,7 +30,6 @@ struct Acceptor {
         AcceptHandler handler;
 };
 
-/* How long a pause is */
 #define ACCEPTOR_BACKOFF_USEC (100 * USEC_PER_MSEC)
 
 int acceptor_backoff_init(AcceptorBackoff *b, sd_event *event);

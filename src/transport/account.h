@@ -6,19 +6,18 @@
 #include "address.h"
 
 /*
- * Account: bounds the memory that strangers and clients can make us keep. Everything that is kept for one of them has a
- * Charge: so many bytes, charged to an owner, which is a local user or a remote address. There are two limits:
+ * Account: limits the memory that peers can make vspcd use. All memory that is kept for a peer has a Charge: a number of bytes,
+ * charged to an owner, which is a local user or a remote address. There are two limits:
  *
- * - The total: all charges together may be so many bytes.
+ * - The total: the maximum of all charges together.
  * - The share: one owner may have half of what the other owners leave of the total, and in any case one part in
  *   ACCOUNT_OWNERS of the total. So there is room for another owner, whatever the first one has taken.
  *
- * When a charge grows beyond a limit, charges are given up as soon as the loop comes round, until the limit is kept: those
- * of the owner if the limit is its share, those of all owners if it is the total. ChargeClass is the order in which they
- * go.
+ * When a charge grows beyond a limit, charges are given up in the next iteration of the event loop, until the limit is kept: those
+ * of the owner if the limit is its share, those of all owners if it is the total. ChargeClass is the order in which they are
+ * given up.
  *
- * An owner exists as long as it has a charge. Whatever the number of charges and owners, each function takes the same time,
- * and so does finding what is given up next.
+ * An owner exists as long as it has a charge. Each function takes O(1), and so does finding the charge that is given up next.
  */
 typedef struct Account Account;
 typedef struct AccountOwner AccountOwner;
@@ -27,20 +26,20 @@ typedef struct Charge Charge;
 #define ACCOUNT_MAX_DEFAULT (512U * 1024U * 1024U)
 #define ACCOUNT_OWNERS 256U
 
-/* The first class that has charges loses one first: the charge that has been there (has not been 0) for longest. Of
- * CHARGE_CONNECTION it is the newest, so that a crowd does not drive out those who came before it. */
+/* Charges of the first class are given up first. Within a class, the charge that has not been 0 for the longest time is given up
+ * first; in CHARGE_CONNECTION the newest, so that many new connections do not displace earlier ones. */
 typedef enum ChargeClass {
-        CHARGE_CLOSING,      /* a connection that has ended and whose peer has not read our last words yet (closer.h) */
-        CHARGE_UNIDENTIFIED, /* a connection from a VM's host that has not said which VM it is */
-        CHARGE_QUERY,        /* of an admin connection: an incomplete call, what waits to be read here and in the kernel */
-        CHARGE_INPUT,        /* what clients have typed and their VM has not taken */
-        CHARGE_LAG,          /* output that is kept for clients that lag: they skip it, where they may */
-        CHARGE_CLIENT,       /* of clients: what waits to be read, here and in the kernel; they are disconnected */
-        CHARGE_CONNECTION,   /* connections of clients and to the admin sockets, as such */
+        CHARGE_CLOSING,      /* a connection that has ended, and whose peer has not read the last output yet (closer.h) */
+        CHARGE_UNIDENTIFIED, /* a connection from a host that has not said which VM it is for */
+        CHARGE_QUERY,        /* an admin connection's incomplete call, and unread replies here and in the kernel */
+        CHARGE_INPUT,        /* typed input that a VM has not taken; it is dropped */
+        CHARGE_LAG,          /* output that is kept for slow clients; they skip it if SlowClient= permits */
+        CHARGE_CLIENT,       /* a client's unread output, here and in the kernel; the client is disconnected */
+        CHARGE_CONNECTION,   /* the connection itself of a client, or to an admin socket */
         _CHARGE_CLASS_MAX,
 } ChargeClass;
 
-/* To whom something is charged; all zero: it is not known to whom. */
+/* Identifies an owner. All zero: unknown */
 typedef struct AccountKey {
         uint8_t kind;
         uint8_t id[8];
@@ -48,47 +47,46 @@ typedef struct AccountKey {
 
 AccountKey account_key_of_user(uid_t uid);
 
-/* An IPv4 address, or the /64 of an IPv6 address, since one host can have all of these. All loopback addresses are one:
- * local users can connect from any of them. */
+/* Returns: the key of an IPv4 address, or of the /64 network of an IPv6 address, because one host can have all addresses in it. All
+ * loopback addresses have the same key, because local users can connect from any of them. */
 AccountKey account_key_of_address(const SocketAddress *address);
 
 /* "uid 1000", "192.0.2.7", "2001:db8::/64", "127.0.0.1" */
 #define ACCOUNT_KEY_TEXT_MAX (INET6_ADDRSTRLEN + sizeof("/64"))
 const char *account_key_format(const AccountKey *key, char buffer[static ACCOUNT_KEY_TEXT_MAX]);
 
-/* Frees what @charge is for, or some of it: closes the charge or makes it smaller. Returns: false if nothing had to be freed,
- * the charge being smaller by now. */
+/* Frees some or all of the charged memory: closes the charge or makes it smaller. Returns: false if nothing was freed, because the
+ * charge was found to be smaller already. */
 typedef bool (*ChargeHandler)(Charge *charge);
 
-/* Embedded in what it is for, all zero to begin with. */
+/* Embedded in the object that uses the memory, all zero to begin with. */
 struct Charge {
-        Account *account; /* NULL: it is closed */
+        Account *account; /* NULL: the charge is closed */
         AccountOwner *owner;
         ChargeClass class;
         size_t size; /* bytes */
         ChargeHandler give_up;
-        uint64_t round; /* of giving up in which it was last given up */
+        uint64_t round; /* the last round of giving up in which it was given up */
 
-        Charge *prev, *next; /* of all in its class that are not 0 */
-        Charge *owner_prev, *owner_next; /* of its owner's among these */
+        Charge *prev, *next; /* in the list of its class, unless it is 0 */
+        Charge *owner_prev, *owner_next; /* in the list of its owner and class */
 };
 
-/* @message_id: of what is logged when something is given up. Returns: 0 or a negative errno. */
+/* @message_id: for the log messages about charges that are given up. Returns: 0 or a negative errno. */
 int account_new(sd_event *event, const char *message_id, Account **ret);
 
 /* All charges must have been closed. */
 Account *account_free(Account *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Account *, account_free);
 
-/* The total, in bytes, from now on */
+/* Sets the total limit in bytes. */
 void account_set_max(Account *a, size_t max);
 size_t account_max(const Account *a);
 
-size_t account_size(const Account *a);         /* bytes charged */
-uint64_t account_n_given_up(const Account *a); /* charges, so far */
+size_t account_size(const Account *a);         /* bytes charged now */
+uint64_t account_n_given_up(const Account *a); /* charges given up so far */
 
-/* Nothing is charged yet. @charge must be closed. If there is no memory to tell the owner apart, it is charged to those
- * who are not known. */
+/* Opens a charge of 0 bytes. @charge must be closed. If memory is short, it is charged to the unknown owner. */
 void charge_open(Charge *charge, Account *a, const AccountKey *key, ChargeClass class, ChargeHandler give_up);
 
 /* The same, for the owner of @other, which must be open. */
@@ -98,21 +96,21 @@ static inline bool charge_is_open(const Charge *charge) {
         return charge->account;
 }
 
-/* To be called by the two below only */
+/* For charge_close() and charge_set() only */
 void charge_do_close(Charge *charge);
 void charge_do_set(Charge *charge, size_t size);
 
-/* Does nothing if it is closed. */
+/* Does nothing if the charge is closed. */
 static inline void charge_close(Charge *charge) {
         if (charge_is_open(charge))
                 charge_do_close(charge);
 }
 
-/* What it is for is so large now. Nothing is given up before the loop comes round. */
+/* Sets the charge to @size bytes. Nothing is given up before the next iteration of the event loop. */
 static inline void charge_set(Charge *charge, size_t size) {
         if (size != charge->size)
                 charge_do_set(charge, size);
 }
 
-/* A connection whose peer has less than this to read is not the one to blame for a want of memory. */
+/* A connection with fewer unread bytes is not closed to free memory. */
 #define CHARGE_TO_BLAME (32U * 1024U)

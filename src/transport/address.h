@@ -8,7 +8,7 @@
 
 #include "basic/macro.h"
 
-/* Socket addresses, of IP and local sockets alike */
+/* SocketAddress: the address of an IP socket or a local socket */
 
 typedef union SocketAddress {
         struct sockaddr any;
@@ -26,8 +26,8 @@ int address_parse(const char *text, SocketAddress *ret);
 void address_set_port(SocketAddress *a, uint16_t port);
 socklen_t address_length(const SocketAddress *a);
 
-/* Whether only programs of this machine can be there; IP only. */
+/* Returns: whether only programs on this machine can have this address. For IP addresses only. */
 bool address_is_loopback(const SocketAddress *a);
 
-/* Whether they are the same, ports included; IP only. */
+/* Returns: whether address and port are equal. For IP addresses only. */
 bool address_equal(const SocketAddress *a, const SocketAddress *b);

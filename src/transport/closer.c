@@ -4,8 +4,8 @@
 
 #include "closer.h"
 
-/* What a peer that will not stop talking is read before others have their turn. */
-#define FAREWELL_READ_MAX 16384U
+/* Bytes of a peer that are read and discarded before other connections have their turn */
+#define READ_MAX 16384U
 
 typedef struct LingeringClose {
         Closer *closer;
@@ -40,7 +40,7 @@ static void lingering_close_writable(Stream *s) {
 }
 
 static void lingering_close_readable(Stream *s) {
-        uint8_t discarded[FAREWELL_READ_MAX];
+        uint8_t discarded[READ_MAX];
 
         ssize_t n = stream_read(s, discarded, sizeof discarded);
         if (n == 0 || (n < 0 && n != -EAGAIN))

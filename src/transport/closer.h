@@ -6,12 +6,12 @@
 #include "stream.h"
 
 /*
- * Closer: ends connections so that the peer gets our last words. A socket that is closed while something from
- * the peer is unread resets the connection, and the reset may overtake what was sent: so it is first flushed,
- * then shut down, and what still comes is read and thrown away until the peer closes as well.
+ * Closer: closes connections so that the peer receives everything that was sent to it. If a socket is closed while data of the
+ * peer is unread, the kernel resets the connection, and the peer may lose the last output. So the closer first sends the queue,
+ * then shuts down the sending side, and reads and discards data until the peer closes the connection as well (a lingering
+ * close).
  *
- * Both the time that this takes and the number of connections that are in it are bounded; at a bound a
- * connection is simply closed.
+ * A lingering close takes CLOSER_LINGER_USEC at most. There are CLOSER_MAX at most: one more closes the oldest one at once.
  */
 #define CLOSER_LINGER_USEC (2 * USEC_PER_SEC)
 #define CLOSER_MAX 256U
@@ -25,9 +25,10 @@ typedef struct Closer {
 int closer_init(Closer *c, Poller *poller);
 void closer_done(Closer *c);
 
-/* Takes the connection and its queue of output over; for its owner @s is closed afterwards. @charge: the queue is charged to
- * the owner of this charge; NULL: to nobody. */
+/* Takes over the connection and the output queue of @s, which is closed afterwards. @charge: the queue is charged to the owner
+ * of this charge; NULL: to nobody. */
 void closer_take(Closer *c, Stream *s, const Charge *charge);
 
-/* The same for a descriptor that no stream has been made of. @text: the last words, may be empty; charged to nobody. */
+/* The same for a descriptor without a stream, which is taken over. @text is sent first; it may be empty, and is charged to
+ * nobody. */
 void closer_take_fd(Closer *c, int fd, const char *text);

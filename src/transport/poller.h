@@ -8,15 +8,15 @@
 #include "basic/timeout-queue.h"
 
 /*
- * Poller: the sockets of the event loop, any number of them behind one sd-event source.
+ * Poller: watches any number of sockets with a single sd-event source.
  *
- * Why not one sd-event source a socket: sd-event dispatches one source an iteration and asks the kernel for
- * the whole ready set at each, so a storm in which thousands of sockets are ready at once costs thousands of
- * times thousands. The poller has an epoll set of its own, takes a bounded batch from it and dispatches all of
- * that, and sd-event still has its turn for timers, signals and the watchdog after each batch.
+ * There is not one sd-event source for each socket, because sd-event handles one source in each iteration, and asks the kernel
+ * for all ready sources in each. If thousands of sockets are ready at once, that takes time proportional to the square of their
+ * number. The poller has an epoll set of its own. In each iteration it takes a bounded batch of ready sockets and handles all
+ * of them; after each batch sd-event handles timers, signals and the watchdog.
  *
- * Level-triggered. A Watch is embedded in its object and may be removed, and the object freed, from within any
- * handler, its own included.
+ * Level-triggered. A Watch is embedded in its object. Any handler, also that of the Watch itself, may remove the Watch and free
+ * the object.
  */
 typedef struct Poller Poller;
 typedef struct Watch Watch;
@@ -26,11 +26,11 @@ typedef void (*WatchHandler)(Watch *watch, uint32_t events);
 
 struct Watch {
         int fd;
-        uint32_t events; /* what is watched for; 0: not in the set, nor are hang-ups and errors reported */
+        uint32_t events; /* that are watched for; 0: it is not in the epoll set, so hang-ups and errors are not reported either */
         WatchHandler handler;
 
         bool deferred;
-        Watch *prev, *next; /* of those that are deferred */
+        Watch *prev, *next; /* in the list of deferred ones */
 };
 
 int poller_new(sd_event *event, Poller **ret);
@@ -39,25 +39,25 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Poller *, poller_free);
 
 sd_event *poller_event(Poller *p);
 
-/* For the Liveness of connections. */
+/* Returns: the queue for the Liveness of connections. */
 TimeoutQueue *poller_liveness(Poller *p);
 
-/* Has @handler called after each batch of sockets. */
+/* Sets a handler that is called after each batch of sockets. */
 typedef void (*PollerBatchHandler)(void *userdata);
 void poller_set_batch_handler(Poller *p, PollerBatchHandler handler, void *userdata);
 
-/* Whether a batch is under way, after which that handler will be called. */
+/* Returns: whether a batch is being handled, so that the batch handler will be called afterwards. */
 bool poller_is_dispatching(const Poller *p);
 
-/* Watches for @events from now on. Returns: 0 or a negative errno (then nothing has changed). */
+/* Watches for @events from now on. Returns: 0; or a negative errno, and nothing has changed. */
 int poller_watch(Poller *p, Watch *w, uint32_t events);
 
-/* Calls the handler of @w once, without an event, after the sockets that are ready now have had their turn: for a connection
- * that has something to be read of which the kernel does not know. */
+/* Calls the handler of @w once, without an event, after the sockets that are ready now: for a connection whose data is not in
+ * the socket but in our memory (buffered by GnuTLS). */
 void poller_defer(Poller *p, Watch *w);
 
-/* Forgets @w: it gets no event any more, not even one already taken from the kernel. */
+/* Forgets @w: its handler is not called any more, not even for an event that was already taken from the kernel. */
 void poller_forget(Poller *p, Watch *w);
 
-/* Closes its descriptor and forgets it. */
+/* Forgets @w and closes its descriptor. */
 void poller_close(Poller *p, Watch *w);

@@ -3,24 +3,24 @@
 
 #include "address.h"
 
-/* Stream sockets: how they are opened, and what is set on those of TCP. */
+/* Opens stream sockets, and sets the options of TCP sockets. */
 
 /*
- * Sets what every connection is to have: no delay; keepalive, by which a peer that dies while nothing is under way to it is
- * found within 90 s (Liveness does the rest); urgent data read in its place in the stream, as telnet's Synch (RFC 854)
- * sends half a command as urgent data.
+ * Sets the options of a connection: no delay; keepalive, which detects within 90 s that a peer has died if all data has been
+ * acknowledged (Liveness detects it otherwise); and urgent data stays in its place in the stream, because telnet's Synch
+ * (RFC 854) sends half a command as urgent data.
  *
- * There is no TCP_USER_TIMEOUT: with that, the kernel does not count unanswered probes of keepalive (tcp(7)), and it also
- * ends the connection of a peer that is alive and takes nothing.
+ * TCP_USER_TIMEOUT is not set: with it, the kernel ignores the number of keepalive probes (tcp(7)), and it would also end the
+ * connection of a peer that is alive but does not read.
  */
 void socket_tune(int fd);
 
-/* Begins to connect to @a, without waiting: once the socket is writable, socket_take_error() says whether it is connected.
- * Returns: a descriptor or a negative errno. */
+/* Begins to connect to @a without blocking. When the socket becomes writable, socket_take_error() tells whether it is connected.
+ * Returns: a non-blocking descriptor or a negative errno. */
 int socket_connect(const SocketAddress *a);
 
-/* Returns: 0, or the negative errno of what has failed since it was last asked for. */
+/* Returns: the socket's pending error (SO_ERROR), which is cleared, as a negative errno; 0 if there is none. */
 int socket_take_error(int fd);
 
-/* Opens a TCP listener on @a. Returns: a descriptor or a negative errno (-EADDRINUSE among them). */
+/* Opens a listening TCP socket. Returns: a non-blocking descriptor or a negative errno (such as -EADDRINUSE). */
 int socket_listen(const SocketAddress *a);

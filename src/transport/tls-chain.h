@@ -4,10 +4,10 @@
 #include <gnutls/gnutls.h>
 
 /*
- * What is missing in a chain of certificates whose issuer is unknown, for people: GnuTLS does not say who that is, nor
- * whether the peer has kept an intermediate authority to itself.
+ * Describes why the issuer of a certificate chain is unknown: GnuTLS tells neither the issuer's name nor whether the peer has not
+ * sent the certificate of an intermediate authority.
  *
- * @chain: as the peer has sent it, its own first. Returns: a sentence without its end, to be freed; NULL if there is
- * nothing to be said, or memory is short.
+ * @chain: the certificates (DER) that the peer has sent, its own first. Returns: a sentence without a full stop, to be freed;
+ * NULL if the chain cannot be parsed or memory is short.
  */
 char *tls_chain_describe_unknown_issuer(const gnutls_datum_t *chain, unsigned n);

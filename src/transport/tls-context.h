@@ -9,11 +9,11 @@
 #include "tls-worker.h"
 
 /*
- * TlsContext: what the connections of one kind have in common in TLS: our certificate, whom of the peers is
- * believed, protocol versions and ciphers. It never changes: a renewed certificate is another context, and
- * sessions that have begun with the old one keep that. Session tickets are good for all contexts that are alike.
+ * TlsContext: the TLS settings that connections share: our certificate, which peers are trusted, protocol versions and ciphers.
+ * It never changes: a renewed certificate needs a new context, and existing sessions keep the old one. A session ticket is valid
+ * for all contexts with the same settings.
  *
- * Counted references, of one thread at a time.
+ * Reference-counted. Only one thread at a time may use the functions that change the count.
  */
 typedef struct TlsContext TlsContext;
 
@@ -23,57 +23,57 @@ typedef struct TlsContext TlsContext;
 #define TLS_FINGERPRINT_SIZE 32U
 
 typedef enum TlsPeerCheck {
-        TLS_PEER_ANY,        /* it is not asked for a certificate, or whatever it has will do */
-        TLS_PEER_IF_PRESENT, /* server: one that it has must be good */
-        TLS_PEER_REQUIRED,   /* it must have a good one; of a server: for the name that was asked for */
+        TLS_PEER_ANY,        /* a server asks for no certificate; a client accepts any */
+        TLS_PEER_IF_PRESENT, /* server: the client need not have a certificate, but if it has one, it must be trusted */
+        TLS_PEER_REQUIRED,   /* the peer must have a trusted certificate; a server's must be for its name */
 } TlsPeerCheck;
 
 typedef struct TlsParameters {
         enum { TLS_SERVER, TLS_CLIENT } role;
 
-        /* Paths of PEM files, or URIs that GnuTLS knows (pkcs11:). A server must have a certificate, a client
-         * need not. NULL as key_file: the key is in the certificate's file. */
+        /* Paths of PEM files, or URIs that GnuTLS supports (pkcs11:). A server needs a certificate; for a client it may be NULL.
+         * key_file: NULL if the key is in the certificate's file. */
         const char *certificate_file, *key_file;
 
         TlsPeerCheck peer_check;
-        const char *trusted_ca_file; /* PEM; NULL: those of the system */
-        const uint8_t *fingerprint;  /* client: the server's, TLS_FINGERPRINT_SIZE bytes; or NULL */
+        const char *trusted_ca_file; /* PEM; NULL: the system's trusted authorities */
+        const uint8_t *fingerprint;  /* client: the fingerprint of the server, TLS_FINGERPRINT_SIZE bytes; or NULL */
 
-        const char *priority;  /* GnuTLS's priority string; NULL: TLS_PRIORITY_DEFAULT */
-        TicketKey *ticket_key; /* server: peers may resume their sessions; NULL: they may not. Outlives the context */
-        bool resumes;          /* client: it resumes its last session */
-        TlsWorker *worker;     /* does the handshakes; NULL: the thread of whoever has the connection */
+        const char *priority;  /* a priority string of GnuTLS; NULL: TLS_PRIORITY_DEFAULT */
+        TicketKey *ticket_key; /* server: clients may resume sessions; NULL: they may not. Must outlive the context */
+        bool resumes;          /* client: resume the last session */
+        TlsWorker *worker;     /* performs the handshakes; NULL: they are performed in the caller's thread */
 } TlsParameters;
 
-/* Reads files and may ask tokens, which may take for ever: not for an event loop. The context may be handed to another
- * thread, for neither @ticket_key nor @worker is touched. *ret_problem: why not, for
- * people, to be freed; may be NULL even so. Returns: 0 or a negative errno. */
+/* Reads files and may use tokens (PKCS#11), which may block for ever: do not call it from an event loop. It may be called in another
+ * thread, because it uses neither @ticket_key nor @worker. *ret_problem: a description of the failure, to be freed; NULL if
+ * memory is short. Returns: 0 or a negative errno. */
 int tls_context_new(const TlsParameters *parameters, TlsContext **ret, char **ret_problem);
 TlsContext *tls_context_ref(TlsContext *c);
 TlsContext *tls_context_unref(TlsContext *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(TlsContext *, tls_context_unref);
 
-/* Of our certificate: what ESXi calls its thumbprint, SHA-1 in hex with colons; and "has expired" or the like, or
- * NULL if it is valid. */
+/* Of our certificate: its thumbprint as ESXi shows it (SHA-1 in hex with colons); and "has expired" or "is not valid yet", NULL
+ * if it is valid. */
 const char *tls_context_thumbprint(const TlsContext *c);
 const char *tls_context_validity_problem(const TlsContext *c, time_t now);
 
-/* Where it is for the system to say who is trusted, and that says nobody. */
+/* Returns: whether the system's trusted authorities are used, and there are none. */
 bool tls_context_trusts_nobody(const TlsContext *c);
 
 bool tls_context_is_server(const TlsContext *c);
 TlsWorker *tls_context_worker(const TlsContext *c);
 
-/* For TlsSession: one that has all of this. @host: of a client, the name that the server has to have, or NULL.
- * Returns: 0 or -ENOMEM. */
+/* For TlsSession: starts a session with these settings. @host: client: the name that the server's certificate must be for, or
+ * NULL. Returns: 0 or -ENOMEM. */
 int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t *ret);
 
-/* For TlsSession: whether a peer is asked for its certificate. */
+/* For TlsSession. Returns: whether the peer sends its certificate. */
 bool tls_context_wants_certificate(const TlsContext *c);
 
-/* For TlsSession: of a client's session that ends, what the next one resumes. */
+/* For TlsSession: keeps the ticket of a client's session that ends, so that the next session can resume it. */
 void tls_context_keep_ticket(TlsContext *c, gnutls_session_t session);
 
-/* For TlsSession, in whatever thread: whether the peer is who it has to be. *ret_problem: why not, to be freed; may be
- * NULL even so. Returns: 0 or -EACCES. */
+/* For TlsSession, in any thread: checks the peer's certificate. *ret_problem: why it is refused, to be freed; NULL if memory is
+ * short. Returns: 0 or -EACCES. */
 int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const char *host, char **ret_problem);

@@ -4,30 +4,31 @@
 #include "stream.h"
 
 /*
- * TlsHandshake: TLS's handshake on a connection that is plain so far. It is done in a TlsWorker's thread if the context has
- * a worker, else on the loop.
+ * TlsHandshake: performs the TLS handshake on a connection that was plain so far: in a thread of a TlsWorker if the context has one,
+ * otherwise in the event loop.
  *
- * While it lasts, the handshake owns the connection: it watches the descriptor, and closes it if it is freed. If a thread has
- * the session at that moment, both are closed once the thread is done with it.
+ * During the handshake it owns the connection: it watches the descriptor, and closes it when it is freed. If a thread is using the
+ * session at that moment, descriptor and session are closed when the thread has finished.
  */
 typedef struct TlsHandshake TlsHandshake;
 
-/* Called on the loop, never from within tls_handshake_new(). @userdata: the handshake's owner */
+/* Called in the event loop, never by tls_handshake_new(). @userdata: as given there */
 typedef struct TlsHandshakeHandler {
-        void (*stepped)(void *userdata); /* it goes on, and tls_handshake_size() may have changed */
+        void (*stepped)(void *userdata); /* there was progress, and tls_handshake_size() may have changed */
 
-        /* It is over, and has freed itself. If it has failed, the session of @wire is not open, and knows why. */
+        /* The handshake has ended and freed itself. If it has failed, the session of @wire is not open; tls_session_problem() says
+         * why. */
         void (*done)(void *userdata, Wire wire);
 } TlsHandshakeHandler;
 
-/* Takes over @fd. What has come before TLS must have been read. @host: of a client, the name that the server's certificate
- * must be for, or NULL. Returns: 0 or a negative errno; @fd is closed then. */
+/* Takes over @fd. Everything that was sent before TLS must have been read. @host: client: the name that the server's certificate
+ * must be for, or NULL. Returns: 0; or a negative errno, and @fd has been closed. */
 int tls_handshake_new(Poller *poller, int fd, TlsContext *context, const char *host, const TlsHandshakeHandler *handler,
                       void *userdata, TlsHandshake **ret);
 TlsHandshake *tls_handshake_free(TlsHandshake *h);
 
-/* Bytes of memory that TLS takes, about. */
+/* Returns: approximately the bytes of memory that TLS uses. */
 size_t tls_handshake_size(const TlsHandshake *h);
 
-/* The session; NULL while a thread has it. */
+/* Returns: the session; NULL while a thread uses it. */
 const TlsSession *tls_handshake_session(const TlsHandshake *h);

@@ -5,14 +5,14 @@
 #include "poller.h"
 
 /*
- * TlsWorker: threads that do what takes milliseconds: a handshake's signature and key exchange, of which a storm
- * has thousands, with a key that may be in a hardware token. The event loop goes on meanwhile.
+ * TlsWorker: threads for jobs that take milliseconds: the signature and the key exchange of a handshake, with a key that may be in a
+ * hardware token. When all hosts reconnect at once there are thousands of them. The event loop goes on meanwhile.
  *
- * What has begun goes on before anything new begins, and of what is new each source has its turn: who begins a thousand
- * handshakes at once holds up his own.
+ * Handshakes that have begun continue before new ones begin. Among new ones, each source (address) has its turn: a peer that begins
+ * a thousand handshakes at once delays only its own.
  *
- * The threads are started by the first job. What waits is a list of objects that exist anyway, one a connection
- * at most, so that it needs no bound of its own.
+ * The first job starts the threads. The queue contains objects that exist anyway, at most one for each connection, so it needs no
+ * bound of its own.
  */
 typedef struct TlsWorker TlsWorker;
 typedef struct TlsJob TlsJob;
@@ -21,32 +21,31 @@ typedef enum TlsJobState {
         TLS_JOB_IDLE,
         TLS_JOB_QUEUED,
         TLS_JOB_RUNNING,
-        TLS_JOB_DONE, /* done() is to be called */
+        TLS_JOB_DONE, /* done() will be called */
 } TlsJobState;
 
 /* Embedded in its owner, all zero to begin with. */
 struct TlsJob {
-        void (*run)(TlsJob *job);  /* in a thread; the owner keeps its hands off what this touches until done() */
-        void (*done)(TlsJob *job); /* on the loop */
-        uint32_t source;           /* whose it is: a hash */
-        bool begun;                /* not the first that is done for it */
-        TlsJobState state;         /* the worker's business */
+        void (*run)(TlsJob *job);  /* called in a thread; until done(), the owner must not touch anything that this uses */
+        void (*done)(TlsJob *job); /* called in the event loop */
+        uint32_t source;           /* a hash of the peer's address */
+        bool begun;                /* it has run before */
+        TlsJobState state;         /* of the worker only */
         TlsJob *prev, *next;
 };
 
 int tls_worker_new(Poller *poller, TlsWorker **ret);
 
-/* How long it is waited for what is running */
+/* How long tls_worker_free() waits for running jobs */
 #define TLS_WORKER_STOP_USEC (2 * USEC_PER_SEC)
 
-/* Every job must have been cancelled, or be such that done() may still be called; or not be called, if what is running does
- * not come to its end in time. What such a job uses must stay. */
+/* For each job that has not been cancelled, done() is called. If a running job does not end in time, the threads are abandoned, no
+ * further done() is called, and what the jobs use must not be freed. Returns: NULL. */
 TlsWorker *tls_worker_free(TlsWorker *w);
 DEFINE_TRIVIAL_CLEANUP_FUNC(TlsWorker *, tls_worker_free);
 
-/* To be called on the loop, for a job that is not under way. */
+/* Must be called in the event loop, for a job in state TLS_JOB_IDLE. */
 void tls_worker_submit(TlsWorker *w, TlsJob *job);
 
-/* Returns: true if the job is not under way any more, and done() will not be called for it; false if it is running,
- * or has run: done() will be called. */
+/* Returns: true if the job is idle, and done() will not be called; false if it is running or has run, and done() will be called. */
 bool tls_worker_cancel(TlsWorker *w, TlsJob *job);
