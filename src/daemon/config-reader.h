@@ -6,14 +6,15 @@
 #include "config.h"
 
 /*
- * ConfigReader: reads for a reload, in a thread, all that lies in files: vspc.conf, the certificate with its key (which may
- * be in a token), CA files, and whether there are hooks. Any of this may take long, or for ever. One reading at a time.
+ * ConfigReader: reads everything that a reload needs in a thread, because a file or a token (PKCS#11) may take a long time or never
+ * respond: vspc.conf, the certificate and its key, the files of trusted certificates, and whether there are hooks. There is one
+ * reading at a time.
  */
 typedef struct ConfigReader ConfigReader;
 
-/* What has been read */
+/* The result of a reading */
 typedef struct Reading {
-        int result; /* 0; or -EINVAL: it cannot replace what is in force, and there is nothing but problems */
+        int result; /* 0; or -EINVAL: the present configuration must be kept, and only `problems` is valid */
         Config config;
         TlsContexts contexts;
         bool has_hooks;
@@ -22,24 +23,25 @@ typedef struct Reading {
 
 void reading_done(Reading *r);
 
-/* May take what it wants out of @reading. */
+/* Called in the event loop when a reading has ended. May take members out of @reading, the rest of which is freed afterwards. */
 typedef void (*ReadingHandler)(Reading *reading, void *userdata);
 
-/* A reading that takes longer counts as failed. It is less than what "vspcd --reload" waits for an answer. */
+/* A reading that takes longer has failed. This is less than "vspcd --reload" waits for an answer. */
 #define CONFIG_READER_USEC (60 * USEC_PER_SEC)
 
-/* If so many readings have not come to their end, there are no more. */
+/* If so many threads of failed readings have not ended, further readings fail at once. */
 #define CONFIG_READER_HANGING_MAX 4U
 
-/* @path: as for config_load(). @worker, @ticket_key: as for tls_contexts_load(). @duration: CONFIG_READER_USEC but in
- * tests. All are borrowed. */
+/* @path: see config_load(). @worker, @ticket_key: see tls_contexts_load(). @duration: CONFIG_READER_USEC, except in tests. All
+ * pointers are borrowed. Returns: 0 or a negative errno. */
 int config_reader_new(sd_event *event, const char *path, TlsWorker *worker, TicketKey *ticket_key, usec_t duration,
                       ReadingHandler handler, void *userdata, ConfigReader **ret);
 
-/* Does not wait for long. */
+/* Waits one second at most for a reading that is in progress. Returns: NULL. */
 ConfigReader *config_reader_free(ConfigReader *r);
 DEFINE_TRIVIAL_CLEANUP_FUNC(ConfigReader *, config_reader_free);
 
-/* The handler is called once, from the loop. No reading must be under way. @before: what is in force; it is copied. */
+/* Begins a reading; there must be none in progress. The handler is called once. @before: the present configuration, which is
+ * copied. */
 void config_reader_begin(ConfigReader *r, const Config *before);
 bool config_reader_is_busy(const ConfigReader *r);

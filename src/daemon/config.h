@@ -6,15 +6,16 @@
 #include "problems.h"
 #include "tls.h"
 
-/* Bytes of Backend=, a NUL included */
+/* Bytes of Backend=, including a NUL */
 #define CONFIG_BACKEND_MAX 1024U
 
 /*
- * Config: vspc.conf and its drop-ins. INI by inih, values and precedence by systemd's rules: the main file is
- * the first found in /etc, /run, /usr/lib; then come the *.conf in vspc.conf.d of all three in the order of
- * their names, one in /etc hiding its namesake in /run and that its namesake in /usr/lib.
+ * Config: the content of vspc.conf and its drop-ins. The files are INI files (parsed by inih); values and precedence follow
+ * systemd's rules: the main file is the first one found in /etc/vspc, /run/vspc and /usr/lib/vspc; then come the drop-ins, the files
+ * *.conf in vspc.conf.d in all three folders, sorted by name. If several drop-ins have the same name, only the first one in this
+ * order of folders is used.
  *
- * What is wrong in a file is a problem that says where it is and what would be right.
+ * A mistake in a file is added to Problems, with its place and what would be correct.
  */
 typedef struct Config {
         Settings settings;
@@ -22,30 +23,27 @@ typedef struct Config {
         usec_t hook_timeout_usec;
         ConsoleLogSettings console_log;
         TlsSettings tls;
-        uint64_t bad_keys; /* a bit for each key (config-key.c) that was given a value which it does not take */
+        uint64_t bad_keys; /* a bit for each key (config-key.c) that was given an invalid value */
 } Config;
 
-/* A bound on what one file may hold */
+/* The maximum size of a file in bytes */
 #define CONFIG_FILE_SIZE_MAX (1024U * 1024U)
 
-/* Built-in defaults, and those from the environment that vSPC.py's users have (SUPPORT_MULTI_CONSOLE=,
- * VM_CLIENT_LIMIT=). */
+/* Sets the defaults: the built-in ones, and those in environment variables of vSPC.py (SUPPORT_MULTI_CONSOLE=, VM_CLIENT_LIMIT=). */
 void config_init(Config *c, Problems *p);
 void config_done(Config *c);
 
-/* Returns: 0 or -ENOMEM, and then *ret is not touched. */
+/* *ret: a deep copy, to be freed by config_done(). Returns: 0 or -ENOMEM. */
 int config_copy(const Config *c, Config *ret);
 
-/* Adds what @path says or, where that is NULL, what the files of the system say. Returns: 0, or a negative errno if
- * @path cannot be read or memory is short. */
+/* Reads the file @path; NULL: the system's files. Returns: 0, or a negative errno if @path cannot be read or memory is short. */
 int config_load(Config *c, const char *path, Problems *p);
 
-/* What it means that this has returned @error, for people. */
+/* Returns: a description of an error of config_load(). */
 const char *config_strerror(int error);
 
-/* For tests: from memory; @name stands for the file in messages. Returns as config_load() does. */
+/* For tests: reads from memory. @name: the name of the file in messages. Returns: the values of config_load(). */
 int config_load_text(Config *c, const char *name, const char *text, size_t size, Problems *p);
 
-/* For a reload: keys that were given a value which they do not take get the value that they have in @before. Returns:
- * 0 or -ENOMEM. */
+/* For a reload: sets keys that were given an invalid value to their values in @before. Returns: 0 or -ENOMEM. */
 int config_keep(Config *c, const Config *before, Problems *p);

@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * "vspcd --reload", for ExecReload= of vspc.service: asks the vspcd that runs, in Varlink, to read its configuration
- * again, waits until that is in force or has been refused, and logs what is wrong with it. In vspcd, and not in
- * vspc-client, because vspc.service needs it: vspc-client is in another package.
+ * "vspcd --reload", for ExecReload= of vspc.service: asks the running vspcd, in Varlink, to reload its configuration, waits until the
+ * new configuration is in effect or has been refused, and logs the mistakes in it. It is part of vspcd and not of vspc-client,
+ * because vspc.service needs it, and vspc-client is in another package.
  */
 
 #define RELOAD_SOCKET_DEFAULT "/run/vspc/admin.socket"
 
-/* @path: a local socket at which it answers queries. Returns: 0, or a negative errno, which has been logged, if the
- * configuration is as it was. */
+/* @path: an admin socket of the running vspcd. Returns: 0; or a negative errno, which has been logged, and the configuration has not
+ * changed. */
 int reload_vspcd(const char *path);

@@ -4,13 +4,13 @@
 #include "basic/macro.h"
 
 /*
- * The listening sockets that systemd passes, told apart by FileDescriptorName= (sd_listen_fds(3)). Any number
- * may bear one name.
+ * Receives the listening sockets that systemd passes (sd_listen_fds(3)). FileDescriptorName= says what a socket is for; several sockets
+ * may have the same name.
  */
 typedef enum SocketKind {
         SOCKET_VM,        /* "vm": ESXi hosts */
-        SOCKET_ADMIN,     /* "admin": queries */
-        SOCKET_ADMIN_TLS, /* "admin-tls": the same, in TLS */
+        SOCKET_ADMIN,     /* "admin": Varlink */
+        SOCKET_ADMIN_TLS, /* "admin-tls": Varlink in TLS */
 } SocketKind;
 
 typedef struct PassedSocket {
@@ -18,6 +18,6 @@ typedef struct PassedSocket {
         SocketKind kind;
 } PassedSocket;
 
-/* Logs what is wrong and how it would be right. *ret_sockets is to be freed by the caller; descriptors 3 and
- * up are non-blocking afterwards. Returns: how many there are, or a negative errno. */
+/* *ret_sockets: an array, to be freed; the sockets in it are non-blocking. Returns: the number of sockets, or a negative errno, which has
+ * been logged with an explanation. */
 int sockets_receive(PassedSocket **ret_sockets);

@@ -6,36 +6,36 @@
 #include "transport/tls-context.h"
 
 /*
- * What the [TLS] section of vspc.conf and the credentials that systemd passes come to: how TLS is spoken with
- * ESXi hosts, and with those who query. The names are those of vspc.conf(5).
+ * TlsSettings: the [TLS] section of vspc.conf. TlsContexts: the TLS settings for ESXi hosts and for admin connections that follow from it
+ * and from the credentials that systemd passes. vspc.conf(5) explains the names.
  */
 typedef struct TlsSettings {
-        char *certificate_file, *key_file; /* NULL: none, and in the certificate's file */
-        char *trusted_ca_file;             /* NULL: whoever queries needs no certificate */
-        char *vm_trusted_ca_file;          /* NULL: ESXi hosts are not asked for one */
+        char *certificate_file;            /* NULL: none */
+        char *key_file;                    /* NULL: the key is in the certificate's file */
+        char *trusted_ca_file;             /* NULL: admin connections need no certificate */
+        char *vm_trusted_ca_file;          /* NULL: ESXi hosts are not asked for a certificate */
         char *priority;                    /* for ESXi hosts; NULL: TLS_PRIORITY_DEFAULT */
 } TlsSettings;
 
 void tls_settings_done(TlsSettings *s);
 
 typedef struct TlsContexts {
-        TlsContext *vm, *admin; /* NULL: there is no certificate, or a problem */
-        char *file;             /* in which the certificate is; NULL: there is none, or no memory for it */
+        TlsContext *vm, *admin; /* NULL: there is no certificate, or there was a problem */
+        char *file;             /* the certificate's file; NULL: there is none, or memory was short */
 } TlsContexts;
 
 void tls_contexts_done(TlsContexts *c);
 
 /*
- * Reads certificates and keys, and adds what is wrong to @p. Credentials (vspc.crt and vspc.key in
- * $CREDENTIALS_DIRECTORY, see systemd.exec(5)) come before CertificateFile= and KeyFile=, each by itself; KeyFile= is
- * not for the certificate of a credential.
- * @worker: does the handshakes. @ticket_key: of ESXi hosts' session tickets. Both NULL: they are only tried out.
+ * Reads certificates and keys, and adds problems to @p. The credentials vspc.crt and vspc.key (in $CREDENTIALS_DIRECTORY, see
+ * systemd.exec(5)) have precedence over CertificateFile= and KeyFile=. KeyFile= is not used together with the credential vspc.crt.
+ * @worker: for handshakes. @ticket_key: for session tickets of ESXi hosts. Both NULL: the contexts are only made to find problems.
  */
 void tls_contexts_load(const TlsSettings *tls, const Settings *settings, TlsWorker *worker, TicketKey *ticket_key,
                        Problems *p, TlsContexts *ret);
 
-/* Logs which certificate it is, if there is one. */
+/* Logs which certificate is used, if there is one. */
 void tls_contexts_log(const TlsContexts *c);
 
-/* Which of the doors of @p are closed with these settings: DOOR_VM and DOOR_ADMIN_TLS, or one of them, or none. */
+/* Returns: the doors that the problems close with these settings: DOOR_VM, DOOR_ADMIN_TLS, both or none. */
 Doors tls_closed_doors(const TlsSettings *tls, const Settings *settings, const Problems *p);
