@@ -5,31 +5,31 @@
 #include "transport/peer.h"
 
 /*
- * Admin: the faces of a concentrator for those who query and attach: Varlink on the sockets that it is given, and
- * the system bus.
+ * Admin: the interfaces of a concentrator for administrators and their programs: Varlink on the admin sockets, and D-Bus on the system
+ * bus.
  */
 typedef struct Admin Admin;
 
-/* Returns: 0, -ENOMEM, or what the loop says. */
+/* Returns: 0 or a negative errno. */
 int admin_new(Concentrator *concentrator, Admin **ret);
 
-/* To be called before the concentrator goes. */
+/* Must be called before the concentrator is freed. Returns: NULL. */
 Admin *admin_free(Admin *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Admin *, admin_free);
 
-/* Queries come to the listening socket @fd, plain or in TLS. It is taken over, and closed if this fails. */
+/* Serves Varlink on the listening socket @fd, plain or in TLS. Takes over @fd, which is closed if this fails. Returns: 0 or a negative
+ * errno. */
 int admin_listen(Admin *a, int fd);
 int admin_listen_tls(Admin *a, int fd);
 
-/* How TLS is spoken with those who connect from now on; NULL: not at all, they are refused for want of a certificate.
- * Takes a reference. */
+/* Sets TLS for new connections; NULL: they are refused, because there is no certificate. Takes a reference. */
 void admin_set_tls(Admin *a, TlsContext *tls);
 
-/* The configuration is to be read anew, because @who wants it. Returns: the number of the reload that will do so. They
- * are numbered as they come to their end, from 1 on; admin_reloaded() is not called from within. */
+/* Requests a reload of the configuration for @who. Must not call admin_reloaded(). Returns: the number of the reload that will read the
+ * configuration; reloads are numbered from 1. */
 typedef uint64_t (*AdminReloadHandler)(const Peer *who, void *userdata);
 
-/* Reload() calls it from now on. */
+/* Sets the handler of the method Reload(). */
 void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata);
 
 /* Answers all who wait for the reload of this @number. @problems: @n texts, what is wrong in the configuration. @result:

@@ -6,13 +6,12 @@
 #include "transport/peer.h"
 
 /*
- * Who is behind a name on the bus, as the bus itself knows it. Asked without waiting for the answer, which
- * sd_bus_query_sender_creds() and its like do.
+ * Asks the bus which user and process own a name, without blocking (sd_bus_query_sender_creds() would block).
  */
 
-/* @handler gets the answer, for bus_read_credentials(). */
+/* @handler gets the answer, which it passes to bus_read_credentials(). Returns: 0 or a negative errno. */
 int bus_ask_credentials(sd_bus *connection, sd_bus_slot **ret_slot, const char *name,
                         sd_bus_message_handler_t handler, void *userdata);
 
-/* Returns: 0, or a negative errno if the bus does not know. */
+/* Returns: 0; or a negative errno if the bus does not know the owner. */
 int bus_read_credentials(sd_bus_message *answer, Peer *ret);

@@ -7,16 +7,15 @@
 #include "console/console.h"
 
 /*
- * BusListing: an answer with all VMs in it. Of many VMs it is put together a few at a time while the loop
- * goes on, and one after the other if several are wanted, so that however many are asked for, by whom, only
- * one is in memory and the loop has its time.
+ * BusListing: an answer that contains all VMs. It is composed in short turns, so that the event loop is not delayed by many VMs.
+ * Listings are composed one after the other, so that only one of them is in memory, however many callers want one.
  */
 
-/* Callers that wait for such an answer, in all and of one connection */
+/* The maximum of waiting calls, in total and of one connection */
 #define BUS_LISTINGS_MAX 64U
 #define BUS_LISTINGS_PER_CALLER_MAX 4U
 
-/* The system bus throws out who sends a message of more than 32 MiB. */
+/* The maximum size of an answer in bytes: the system bus disconnects a client that sends a message of more than 32 MiB. */
 #define BUS_LISTING_SIZE_MAX (31U * 1024U * 1024U)
 
 typedef struct Bus Bus;
@@ -25,11 +24,11 @@ typedef struct BusListing BusListing;
 typedef enum BusListingKind {
         BUS_LISTING_VMS,     /* ListVMs() */
         BUS_LISTING_OBJECTS, /* GetManagedObjects() */
-        BUS_LISTING_NODES,   /* Introspect() of what is above the VMs' objects */
+        BUS_LISTING_NODES,   /* Introspect() of the object above the VMs */
 } BusListingKind;
 
 typedef struct BusListings {
-        BusListing *first; /* utlist: those that wait for an answer; the first is being made */
+        BusListing *first; /* utlist: the first one is being composed, the others wait */
         unsigned n;
         sd_event_source *timer;
 } BusListings;
@@ -38,8 +37,8 @@ int bus_listings_init(Bus *b);
 void bus_listings_clear(Bus *b);
 void bus_listings_done(Bus *b);
 
-/* Answers @call. Returns: 1, or a negative errno. */
+/* Answers @call later. Returns: 1 or a negative errno. */
 int bus_list(Bus *b, sd_bus_message *call, BusListingKind kind);
 
-/* @console goes. */
+/* Must be called before @console is removed. */
 void bus_listings_forget(Bus *b, const Console *console);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/*
- * What things are called on the bus: org.vspc.Concentrator1(5) describes them, and dbus/ has the policies
- * for them.
- */
+/* Names on D-Bus. org.vspc.Concentrator1(5) describes ours; the policies for them are in dbus/. */
 #define BUS_NAME "org.vspc.Concentrator1"
 #define BUS_PATH "/org/vspc/Concentrator1"
 #define BUS_VM_PATH BUS_PATH "/vm" /* above the objects of VMs */
@@ -22,7 +19,7 @@
 #define BUS_POLKIT_MANAGE "org.vspc.manage"
 #define BUS_POLKIT_ATTACH "org.vspc.attach"
 
-/* Of others */
+/* Names of other services */
 #define BUS_DAEMON "org.freedesktop.DBus"
 #define BUS_DAEMON_PATH "/org/freedesktop/DBus"
 #define BUS_LOCAL "org.freedesktop.DBus.Local"

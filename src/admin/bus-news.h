@@ -7,14 +7,16 @@
 #include "console/console.h"
 
 /*
- * BusNews: what has happened to VMs and is yet to be told on the bus. Changes to a VM are gathered for a
- * while, so that there are at most four signals a second about each, and thousands of VMs that come at once
- * are told of a few at a time.
+ * BusNews: the signals about VMs on D-Bus. Changes of a VM are collected for BUS_NEWS_DELAY_USEC and told together, so that there are at
+ * most four signals a second about each VM. Signals about many VMs are sent in short turns.
+ *
+ * EventQueue, which has the events for Varlink, does not serve here: a caller of Monitor gets each event in order, as it was at that time,
+ * while a signal on D-Bus tells the present state, and merges everything that has happened since the last one.
  */
 #define BUS_NEWS_DELAY_USEC (250 * USEC_PER_MSEC)
 
-/* VMs that have gone without the bus taking the news of it. Then it is given up: who comes back to it asks
- * anew. */
+/* If signals about more removed VMs than this wait, the connection to the bus is given up: its users read everything again when vspcd has
+ * reconnected. */
 #define BUS_NEWS_GONE_MAX 65536U
 
 typedef struct Bus Bus;
@@ -23,8 +25,8 @@ typedef struct BusNewsItem BusNewsItem;
 typedef struct BusNews {
         BusNewsItem *by_id;  /* uthash */
         BusNewsItem *oldest; /* utlist */
-        unsigned n_gone;     /* of those whose VM has gone */
-        usec_t counts_since; /* like BusNewsItem.since, of the counts of VMs and clients; 0: no change */
+        unsigned n_gone;     /* items whose VM has been removed */
+        usec_t counts_since; /* since when changed counts of VMs and clients wait (CLOCK_MONOTONIC); 0: no change */
         sd_event_source *timer;
 } BusNews;
 
@@ -32,5 +34,5 @@ int bus_news_init(Bus *b);
 void bus_news_clear(Bus *b);
 void bus_news_done(Bus *b);
 
-/* Returns: 0, or a negative errno if it cannot be told. */
+/* Adds an event. Returns: 0; or a negative errno if memory is short or too many signals wait. */
 int bus_news_add(Bus *b, const Console *console, ConsoleEvent event);

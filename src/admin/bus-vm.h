@@ -6,20 +6,20 @@
 #include "property.h"
 
 /*
- * A VM as an object on the bus. There is none in memory: a path is a VM's identity, and its properties are
- * the console's.
+ * The D-Bus objects of VMs. They take no memory: an object's path contains the ID of the VM, and its properties are read from the
+ * Console.
  */
 typedef struct Bus Bus;
 
 int bus_vm_export(Bus *b, sd_bus *connection);
 
-/* To be freed by the caller; NULL if memory is short. */
+/* Returns: the path of the object, to be freed; NULL if memory is short. */
 char *bus_vm_path(const char *id);
 
-/* Appends its interfaces with their properties, a{sa{sv}}. */
+/* Appends the interfaces of a VM with their properties (a{sa{sv}}). Returns: 0 or a negative errno, as do the following functions. */
 int bus_vm_append(sd_bus_message *m, const Console *console);
 
-/* Appends the value of @p, which is on D-Bus. */
+/* Appends the value of @p, which must be a property on D-Bus. */
 int bus_vm_append_property(sd_bus_message *m, const VmProperty *p, const Console *console);
 
 /* @type: "b", "q", "u" or "t" */

@@ -9,37 +9,37 @@
 #include "console/concentrator.h"
 
 /*
- * Bus: the concentrator on the system bus, as org.vspc.Concentrator1(5) describes it. There may be no bus,
- * it may go away, and somebody else may have the name: the concentrator works without, and is on the bus
- * again as soon as that can be. What is wrong is logged once, and once that it is well again.
+ * Bus: the concentrator's service on the system bus (see org.vspc.Concentrator1(5)). There may be no bus, the bus may go away, or another
+ * process may own our name: vspcd works without the bus, and tries again until it can connect. A failure is logged once, and so is
+ * its end.
  *
- * Nothing here waits for the bus: of sd-bus only what returns at once is used, so no sd_bus_call(), no
- * sd_bus_flush(), no sd_bus_query_sender_creds() and what is built on these.
+ * Nothing waits for the bus: only functions of sd-bus that do not block are used, so neither sd_bus_call(), sd_bus_flush(),
+ * sd_bus_query_sender_creds(), nor functions that call these.
  */
 typedef enum BusCondition {
         BUS_UNTRIED,
-        BUS_AWAY,    /* there is none, or it has ended the connection */
-        BUS_REFUSED, /* it does not let us have our name */
-        BUS_TAKEN,   /* somebody else has our name; we are next */
+        BUS_AWAY,    /* there is no bus, or the connection has ended */
+        BUS_REFUSED, /* the bus's policy does not permit us to own our name */
+        BUS_TAKEN,   /* another process owns our name; we are queued for it */
         BUS_SERVING,
 } BusCondition;
 
-/* The first and the longest pause before it is tried again */
+/* The first and the longest pause between attempts to connect */
 #define BUS_RETRY_MIN_USEC (1 * USEC_PER_SEC)
 #define BUS_RETRY_MAX_USEC (60 * USEC_PER_SEC)
 
-/* What takes long is done so much at a time, and then the consoles have the loop for so long. */
+/* Long work is done in turns of at most this time, with this pause in between for the rest of the event loop. */
 #define BUS_TURN_USEC (1 * USEC_PER_MSEC)
 #define BUS_REST_USEC (4 * USEC_PER_MSEC)
 
-/* While the bus has so many messages yet to take, no signals are made for it. */
+/* While so many messages wait to be sent, no signals are created. */
 #define BUS_QUEUE_HIGH 64U
 
 struct Bus {
         Concentrator *concentrator;
         UserNames *user_names;
         ConcentratorObserver observer;
-        sd_bus *connection; /* NULL: none */
+        sd_bus *connection; /* NULL: not connected */
         BusCondition condition;
         Peer owner; /* of our name, in BUS_TAKEN */
         UserNameQuery owner_name;
@@ -52,7 +52,7 @@ struct Bus {
         BusCalls calls;
 };
 
-/* Gets onto the bus as the loop runs, and stays there. @user_names: borrowed. */
+/* Connects from the event loop, and reconnects. @user_names: borrowed. Returns: 0 or a negative errno. */
 int bus_new(Concentrator *c, UserNames *user_names, Bus **ret);
 Bus *bus_free(Bus *b);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Bus *, bus_free);
@@ -61,17 +61,17 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Bus *, bus_free);
  * BUS_REFUSED; @error: a negative errno that says why. */
 void bus_fail(Bus *b, BusCondition condition, int error);
 
-/* The bus whose method is being called, or whose object is being looked for. */
+/* Returns: the Bus whose method is being called or whose object is being looked up. */
 Bus *bus_current(sd_bus *connection);
 
-/* Messages that wait to be sent */
+/* Returns: the number of messages that wait to be sent. */
 uint64_t bus_queued(const Bus *b);
 
-/* Whether a turn that has begun at @since (CLOCK_MONOTONIC) is over. */
+/* Returns: whether a turn that began at @since (CLOCK_MONOTONIC) is over. */
 static inline bool bus_turn_is_over(usec_t since) {
         return now_monotonic() - since >= BUS_TURN_USEC;
 }
 
-/* A timer, off to begin with. */
+/* Adds a timer, which is off at first. bus_set_timer(): makes it elapse once after @delay. */
 int bus_add_timer(Bus *b, sd_event_source **ret, sd_event_time_handler_t handler);
 void bus_set_timer(Bus *b, sd_event_source *timer, usec_t delay);

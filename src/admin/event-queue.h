@@ -18,18 +18,18 @@ typedef struct EventReader EventReader;
 
 struct Event {
         Event *next;
-        unsigned n_readers; /* whose next message it is */
-        uint64_t subject;   /* what the message is about: a number of the caller's */
-        size_t size;
-        char text[]; /* of that size */
+        unsigned n_readers; /* number of readers whose next message this is */
+        uint64_t subject;   /* a number of the caller: what the message is about */
+        size_t size;        /* bytes of text */
+        char text[];
 };
 
 /* Embedded in its owner, all zero to begin with. */
 struct EventReader {
-        EventQueue *queue; /* NULL: it is closed */
-        Event *next; /* NULL: it has taken all messages, or is behind */
+        EventQueue *queue; /* NULL: the reader is closed */
+        Event *next;       /* NULL: it has taken all messages, or has fallen behind */
         bool behind;
-        EventReader *reader_prev, *reader_next; /* of the queue's */
+        EventReader *reader_prev, *reader_next; /* in EventQueue.readers */
 };
 
 /* @wake: called when a reader that had taken everything gets a message, and when a reader falls behind. It must not close
@@ -42,15 +42,15 @@ struct EventQueue {
         unsigned n_readers, n_behind;
 };
 
-/* Whether a message would get to anybody. */
+/* Returns: whether any reader would get a message. */
 static inline bool event_queue_is_read(const EventQueue *q) {
         return q->n_readers > q->n_behind;
 }
 
-/* A message that cannot be made: all readers fall behind. */
+/* Must be called if a message cannot be composed: all readers fall behind. */
 void event_queue_skip(EventQueue *q);
 
-/* Without memory for the message it is skipped. */
+/* Adds a message. If memory is short, all readers fall behind. */
 void event_queue_add(EventQueue *q, uint64_t subject, const void *text, size_t n);
 
 /* The reader gets the messages that are added from now on. */
@@ -59,8 +59,8 @@ void event_reader_open(EventReader *r, EventQueue *q);
 /* Does nothing if it is closed. */
 void event_reader_close(EventReader *r);
 
-/* r->next has been taken: goes on to the message after it. */
+/* Must be called when r->next has been taken: continues with the following message. */
 void event_reader_advance(EventReader *r);
 
-/* The reader is behind no more, and gets the messages that are added from now on. */
+/* Ends being behind: the reader gets the messages that are added from now on. */
 void event_reader_catch_up(EventReader *r);

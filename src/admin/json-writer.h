@@ -4,21 +4,20 @@
 #include "basic/buffer.h"
 
 /*
- * JsonWriter: JSON (RFC 8259) straight into a queue of output. What comes in is read by jansson; what goes out is
- * written here because jansson takes 9 µs to make and write a VM, and a list of 16,000 of them is to be had in
- * 150 ms.
+ * JsonWriter: writes JSON (RFC 8259) into an output queue. Received JSON is parsed by jansson, but jansson takes 9 µs to create and write a
+ * VM, and a list of 16,000 VMs must not take more than 150 ms.
  *
- * Strings must be valid UTF-8. The first failure sticks (error): what is written afterwards is not.
+ * Strings must be valid UTF-8. After a failure (`error`), nothing more is written.
  */
 typedef struct JsonWriter {
         Buffer *out;
-        bool comma; /* before what comes next */
-        int error;  /* 0 or what buffer_append() said */
+        bool comma; /* the next value needs a comma before it */
+        int error;  /* 0, or the negative errno of buffer_append() */
 } JsonWriter;
 
 #define JSON_WRITER_INIT(b) ((JsonWriter){.out = (b)})
 
-/* @key: of a member of an object; NULL: an element of an array, or the outermost. */
+/* @key: the key of a member of an object; NULL for an element of an array and for the outermost value */
 void json_writer_begin_object(JsonWriter *w, const char *key);
 void json_writer_end_object(JsonWriter *w);
 void json_writer_begin_array(JsonWriter *w, const char *key);

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 /*
- * Metric: a number that monitoring systems are told. metric-list.h declares each metric once, for Varlink, D-Bus and OpenMetrics.
+ * Metric: a number for monitoring systems. metric-list.h declares each metric once, for Varlink, D-Bus and OpenMetrics.
  */
 typedef enum MetricType {
         METRIC_GAUGE,
@@ -12,13 +12,13 @@ typedef enum MetricType {
         METRIC_TIME, /* a gauge: microseconds since 1970; in OpenMetrics seconds */
 } MetricType;
 
-/* A row of metric-list.h, but for the value */
+/* A row of metric-list.h, without the value */
 typedef struct Metric {
         const char *key;    /* in Varlink */
         const char *bus;    /* on D-Bus, or NULL */
         const char *family; /* in OpenMetrics, without "_total" */
         MetricType type;
-        const char *unit; /* with which its name ends, or NULL */
+        const char *unit; /* at the end of its name, or NULL */
         const char *help;
 } Metric;
 

@@ -7,42 +7,42 @@
 #include "metric.h"
 
 /*
- * VmProperty: something that is told about a VM. A table declares each property once, for Varlink and for D-Bus: its names,
- * its types, its value, and the events after which it may have changed.
+ * VmProperty: a property of a VM in Varlink and on D-Bus. A table declares each property once: its names and types, the function that reads
+ * its value, and the events after which it may have changed.
  *
- * The values of metrics are collected here, too.
+ * This file also collects the values of metrics.
  */
 
-/* What a getter fills in: the text of a property of type "s", the number of another one. */
+/* A value, set by a getter: the text of a property of type "s", or the number of any other property */
 typedef struct PropertyValue {
         const char *text;
         uint64_t number;
-        char buffer[CONSOLE_CLASH_TEXT_MAX]; /* for a text that has to be made */
+        char buffer[CONSOLE_CLASH_TEXT_MAX]; /* for a text that the getter composes */
 } PropertyValue;
 
 typedef struct VmProperty {
-        const char *key;       /* in Varlink; NULL: it is not told there */
-        const char *type;      /* … with "?" if it is left out while it has no value, which is "", 0 or "never" */
-        const char *name;      /* on D-Bus; NULL: it is not told there */
-        const char *signature; /* … "s", "b", "q", "u" or "t" */
-        unsigned changes;      /* a bit for each ConsoleEvent, 1U << event; 0: no event tells of it */
+        const char *key;       /* its name in Varlink; NULL: none */
+        const char *type;      /* its type in Varlink; with "?" it is left out if it has no value: "", 0 or a time beyond INT64_MAX */
+        const char *name;      /* its name on D-Bus; NULL: none */
+        const char *signature; /* its type on D-Bus: "s", "b", "q", "u" or "t" */
+        unsigned changes;      /* the events that may change it, 1U << event (ConsoleEvent); 0: its changes are not announced */
         bool constant;
         void (*get)(const Console *c, PropertyValue *v);
-        void (*write)(const Console *c, JsonWriter *w, const char *key); /* in Varlink, instead of @get; or NULL */
+        void (*write)(const Console *c, JsonWriter *w, const char *key); /* writes it in Varlink, instead of `get`; or NULL */
 } VmProperty;
 
 #define VM_PROPERTIES_N 19U
 extern const VmProperty vm_properties[VM_PROPERTIES_N];
 
-/* Of a VM's clients so many are listed; how many there are is a property of its own. */
+/* The maximum of clients of a VM that are listed. Their number is a separate property. */
 #define VM_CLIENTS_LISTED_MAX 64U
 
-/* The objects VM and Client of org.vspc.Concentrator */
+/* Write the objects VM and Client of org.vspc.Concentrator. */
 void vm_json_write(JsonWriter *w, const char *key, const Console *console);
 void client_json_write(JsonWriter *w, const char *key, const Client *client);
 
-/* NULL: there is no property of this name on D-Bus. */
+/* Returns: the property with this name on D-Bus, or NULL. */
 const VmProperty *vm_property_find(const char *name);
 
-/* @ret: in the order of the rows of metrics[]. @n_admin: admin connections */
+/* *ret: the values, in the order of metrics[]. @n_admin: the number of admin connections */
 void metrics_collect(Concentrator *c, unsigned n_admin, uint64_t ret[static METRICS_N]);

@@ -5,24 +5,24 @@
 #include "varlink-server.h"
 
 /*
- * VmStream: the two answers of org.vspc.Concentrator that consist of many replies: List, and Monitor, which begins
- * with all VMs that there are and goes on with what happens. All VMs are gone through in the order in which they
- * came to be, a bounded number at a time, by a position that moves on if the VM there is removed.
+ * VmStream: the methods of org.vspc.Concentrator with many replies: List, and Monitor, which first tells all present VMs and then events. VMs
+ * are told in the order in which they were created, a bounded number at a time. The position in the list of VMs moves on if the VM there
+ * is removed.
  *
- * Events wait in the server's EventQueue. A caller gets events of the VMs that it has been told of; one that falls behind
+ * Events wait in the server's EventQueue. A caller of Monitor gets events of VMs that it has been told of already. If it falls behind, it
  * is told the present state again.
  */
 typedef struct VmStream {
         VarlinkServer *server;
         ConcentratorObserver observer;
-        Buffer event; /* the one that is being told */
+        Buffer event; /* the event that is being composed */
 } VmStream;
 
 void vm_stream_init(VmStream *s, VarlinkServer *server);
 void vm_stream_done(VmStream *s);
 
-/* All VMs, or if @designation is not NULL those that fit it so well. */
+/* Replies with all VMs; or if @designation is not NULL, with those that match it in the way @fit. */
 void vm_stream_list(VarlinkConnection *c, const char *designation, Fit fit);
 
-/* Returns: false if there are too many callers of Monitor() already. */
+/* Begins to reply to Monitor. Returns: false if there are VARLINK_WATCHERS_MAX callers already. */
 bool vm_stream_monitor(VarlinkConnection *c);
