@@ -5,8 +5,8 @@
 #include "transport/peer.h"
 
 /*
- * Admin: the interfaces of a concentrator for administrators and their programs: Varlink on the admin sockets, and D-Bus on the system
- * bus.
+ * Admin: the interfaces of a concentrator for administrators and their programs: Varlink on the admin sockets, and D-Bus on
+ * the system bus.
  */
 typedef struct Admin Admin;
 
@@ -17,16 +17,16 @@ int admin_new(Concentrator *concentrator, Admin **ret);
 Admin *admin_free(Admin *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Admin *, admin_free);
 
-/* Serves Varlink on the listening socket @fd, plain or in TLS. Takes over @fd, which is closed if this fails. Returns: 0 or a negative
- * errno. */
+/* Serves Varlink on the listening socket @fd, plain or in TLS. Takes over @fd, which is closed if this fails. Returns: 0 or a
+ * negative errno. */
 int admin_listen(Admin *a, int fd);
 int admin_listen_tls(Admin *a, int fd);
 
 /* Sets TLS for new connections; NULL: they are refused, because there is no certificate. Takes a reference. */
 void admin_set_tls(Admin *a, TlsContext *tls);
 
-/* Requests a reload of the configuration for @who. Must not call admin_reloaded(). Returns: the number of the reload that will read the
- * configuration; reloads are numbered from 1. */
+/* Requests a reload of the configuration for @who. Must not call admin_reloaded(). Returns: the number of the reload that will
+ * read the configuration; reloads are numbered from 1. */
 typedef uint64_t (*AdminReloadHandler)(const Peer *who, void *userdata);
 
 /* Sets the handler of the method Reload(). */

@@ -9,9 +9,9 @@
 #include "console/concentrator.h"
 
 /*
- * Bus: the concentrator's service on the system bus (see org.vspc.Concentrator1(5)). There may be no bus, the bus may go away, or another
- * process may own our name: vspcd works without the bus, and tries again until it can connect. A failure is logged once, and so is
- * its end.
+ * Bus: the concentrator's service on the system bus (see org.vspc.Concentrator1(5)). There may be no bus, the bus may go away,
+ * or another process may own our name: vspcd works without the bus, and tries again until it can connect. A failure is logged
+ * once, and so is its end.
  *
  * Nothing waits for the bus: only functions of sd-bus that do not block are used, so neither sd_bus_call(), sd_bus_flush(),
  * sd_bus_query_sender_creds(), nor functions that call these.

@@ -4,8 +4,8 @@
 #include "basic/buffer.h"
 
 /*
- * JsonWriter: writes JSON (RFC 8259) into an output queue. Received JSON is parsed by jansson, but jansson takes 9 µs to create and write a
- * VM, and a list of 16,000 VMs must not take more than 150 ms.
+ * JsonWriter: writes JSON (RFC 8259) into an output queue. Received JSON is parsed by jansson, but jansson takes 9 µs to
+ * create and write a VM, and a list of 16,000 VMs must not take more than 150 ms.
  *
  * Strings must be valid UTF-8. After a failure (`error`), nothing more is written.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * All metrics, one in each row. The file that includes this defines the macro METRIC(). Its arguments are: the metric's name in Varlink's
- * GetMetrics(), on D-Bus (or NULL) and in OpenMetrics (without "_total"); its type (MetricType); the unit at the end of its name (or
- * NULL); a description; and the expression for its value, in which c is the Concentrator, m its Metrics, n its ConcentratorCounts, q its
- * PortQueue, a its Account, and n_admin the number of admin connections.
+ * All metrics, one in each row. The file that includes this defines the macro METRIC(). Its arguments are: the metric's name
+ * in Varlink's GetMetrics(), on D-Bus (or NULL) and in OpenMetrics (without "_total"); its type (MetricType); the unit at the
+ * end of its name (or NULL); a description; and the expression for its value, in which c is the Concentrator, m its Metrics, n
+ * its ConcentratorCounts, q its PortQueue, a its Account, and n_admin the number of admin connections.
  */
 
 METRIC("startedAt", "StartedUSec", "vspc_start_time_seconds", METRIC_TIME, "seconds",

@@ -7,8 +7,8 @@
 #include "metric.h"
 
 /*
- * VmProperty: a property of a VM in Varlink and on D-Bus. A table declares each property once: its names and types, the function that reads
- * its value, and the events after which it may have changed.
+ * VmProperty: a property of a VM in Varlink and on D-Bus. A table declares each property once: its names and types, the
+ * function that reads its value, and the events after which it may have changed.
  *
  * This file also collects the values of metrics.
  */
@@ -22,7 +22,7 @@ typedef struct PropertyValue {
 
 typedef struct VmProperty {
         const char *key;       /* its name in Varlink; NULL: none */
-        const char *type;      /* its type in Varlink; with "?" it is left out if it has no value: "", 0 or a time beyond INT64_MAX */
+        const char *type;      /* its type in Varlink; "?": left out if the value is "", 0 or above INT64_MAX */
         const char *name;      /* its name on D-Bus; NULL: none */
         const char *signature; /* its type on D-Bus: "s", "b", "q", "u" or "t" */
         unsigned changes;      /* the events that may change it, 1U << event (ConsoleEvent); 0: its changes are not announced */

@@ -5,12 +5,12 @@
 #include "varlink-server.h"
 
 /*
- * VmStream: the methods of org.vspc.Concentrator with many replies: List, and Monitor, which first tells all present VMs and then events. VMs
- * are told in the order in which they were created, a bounded number at a time. The position in the list of VMs moves on if the VM there
- * is removed.
+ * VmStream: the methods of org.vspc.Concentrator with many replies: List, and Monitor, which first tells all present VMs and
+ * then events. VMs are told in the order in which they were created, a bounded number at a time. The position in the list of
+ * VMs moves on if the VM there is removed.
  *
- * Events wait in the server's EventQueue. A caller of Monitor gets events of VMs that it has been told of already. If it falls behind, it
- * is told the present state again.
+ * Events wait in the server's EventQueue. A caller of Monitor gets events of VMs that it has been told of already. If it falls
+ * behind, it is told the present state again.
  */
 typedef struct VmStream {
         VarlinkServer *server;

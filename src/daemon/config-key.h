@@ -42,6 +42,6 @@ bool config_key_is_bad(const ConfigKey *key, const Config *c);
 /* Copies the value from @from to @to. Returns: 0; or -ENOMEM, and nothing has changed. */
 int config_key_copy(const ConfigKey *key, Config *to, const Config *from);
 
-/* Returns: how many bytes of an invalid value may be logged: enough to find it, but nothing after the colon of Backend=, which may
- * be a password. */
+/* Returns: how many bytes of an invalid value may be logged: enough to find it, but nothing after the colon of Backend=, which
+ * may be a password. */
 size_t config_key_shown(const ConfigKey *key, const char *value);

@@ -6,9 +6,9 @@
 #include "config.h"
 
 /*
- * ConfigReader: reads everything that a reload needs in a thread, because a file or a token (PKCS#11) may take a long time or never
- * respond: vspc.conf, the certificate and its key, the files of trusted certificates, and whether there are hooks. There is one
- * reading at a time.
+ * ConfigReader: reads everything that a reload needs in a thread, because a file or a token (PKCS#11) may take a long time or
+ * never respond: vspc.conf, the certificate and its key, the files of trusted certificates, and whether there are hooks. There
+ * is one reading at a time.
  */
 typedef struct ConfigReader ConfigReader;
 
@@ -23,7 +23,8 @@ typedef struct Reading {
 
 void reading_done(Reading *r);
 
-/* Called in the event loop when a reading has ended. May take members out of @reading, the rest of which is freed afterwards. */
+/* Called in the event loop when a reading has ended. May take members out of @reading, the rest of which is freed afterwards.
+ * */
 typedef void (*ReadingHandler)(Reading *reading, void *userdata);
 
 /* A reading that takes longer has failed. This is less than "vspcd --reload" waits for an answer. */

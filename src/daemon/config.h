@@ -11,9 +11,9 @@
 
 /*
  * Config: the content of vspc.conf and its drop-ins. The files are INI files (parsed by inih); values and precedence follow
- * systemd's rules: the main file is the first one found in /etc/vspc, /run/vspc and /usr/lib/vspc; then come the drop-ins, the files
- * *.conf in vspc.conf.d in all three folders, sorted by name. If several drop-ins have the same name, only the first one in this
- * order of folders is used.
+ * systemd's rules: the main file is the first one found in /etc/vspc, /run/vspc and /usr/lib/vspc; then come the drop-ins, the
+ * files *.conf in vspc.conf.d in all three folders, sorted by name. If several drop-ins have the same name, only the first one
+ * in this order of folders is used.
  *
  * A mistake in a file is added to Problems, with its place and what would be correct.
  */
@@ -29,14 +29,16 @@ typedef struct Config {
 /* The maximum size of a file in bytes */
 #define CONFIG_FILE_SIZE_MAX (1024U * 1024U)
 
-/* Sets the defaults: the built-in ones, and those in environment variables of vSPC.py (SUPPORT_MULTI_CONSOLE=, VM_CLIENT_LIMIT=). */
+/* Sets the defaults: the built-in ones, and those in environment variables of vSPC.py (SUPPORT_MULTI_CONSOLE=,
+ * VM_CLIENT_LIMIT=). */
 void config_init(Config *c, Problems *p);
 void config_done(Config *c);
 
 /* *ret: a deep copy, to be freed by config_done(). Returns: 0 or -ENOMEM. */
 int config_copy(const Config *c, Config *ret);
 
-/* Reads the file @path; NULL: the system's files. Returns: 0, or a negative errno if @path cannot be read or memory is short. */
+/* Reads the file @path; NULL: the system's files. Returns: 0, or a negative errno if @path cannot be read or memory is short.
+ * */
 int config_load(Config *c, const char *path, Problems *p);
 
 /* Returns: a description of an error of config_load(). */

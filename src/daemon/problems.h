@@ -4,12 +4,12 @@
 #include "basic/macro.h"
 
 /*
- * Problems: the mistakes in a configuration, for the log and for the answer to a reload; and the doors (ways into vspcd) that stay
- * closed until they are corrected.
+ * Problems: the mistakes in a configuration, for the log and for the answer to a reload; and the doors (ways into vspcd) that
+ * stay closed until they are corrected.
  *
- * [TLS] decides who may connect. If it is unclear what it says, nobody may: vspcd starts, and refuses all connections at the doors
- * that the key guards (see the table in config-key.c). A reload with such a problem changes nothing. A problem in another section is
- * only a warning: at a start the key keeps its default, at a reload its previous value.
+ * [TLS] decides who may connect. If it is unclear what it says, nobody may: vspcd starts, and refuses all connections at the
+ * doors that the key guards (see the table in config-key.c). A reload with such a problem changes nothing. A problem in
+ * another section is only a warning: at a start the key keeps its default, at a reload its previous value.
  */
 typedef enum Doors {
         DOOR_NONE = 0,

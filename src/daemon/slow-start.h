@@ -4,9 +4,9 @@
 #include "basic/macro.h"
 
 /*
- * SlowStart: asks systemd for more time while vspcd starts (EXTEND_TIMEOUT_USEC=, see sd_notify(3)). The start reads files, tokens
- * and the stored ports before the event loop runs, which may take longer than TimeoutStartSec=. A thread sends the requests for
- * SLOW_START_MAX_SEC at most: if vspcd needs longer, systemd restarts it.
+ * SlowStart: asks systemd for more time while vspcd starts (EXTEND_TIMEOUT_USEC=, see sd_notify(3)). The start reads files,
+ * tokens and the stored ports before the event loop runs, which may take longer than TimeoutStartSec=. A thread sends the
+ * requests for SLOW_START_MAX_SEC at most: if vspcd needs longer, systemd restarts it.
  */
 typedef struct SlowStart SlowStart;
 

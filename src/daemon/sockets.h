@@ -4,8 +4,8 @@
 #include "basic/macro.h"
 
 /*
- * Receives the listening sockets that systemd passes (sd_listen_fds(3)). FileDescriptorName= says what a socket is for; several sockets
- * may have the same name.
+ * Receives the listening sockets that systemd passes (sd_listen_fds(3)). FileDescriptorName= says what a socket is for;
+ * several sockets may have the same name.
  */
 typedef enum SocketKind {
         SOCKET_VM,        /* "vm": ESXi hosts */
@@ -18,6 +18,6 @@ typedef struct PassedSocket {
         SocketKind kind;
 } PassedSocket;
 
-/* *ret_sockets: an array, to be freed; the sockets in it are non-blocking. Returns: the number of sockets, or a negative errno, which has
- * been logged with an explanation. */
+/* *ret_sockets: an array, to be freed; the sockets in it are non-blocking. Returns: the number of sockets, or a negative
+ * errno, which has been logged with an explanation. */
 int sockets_receive(PassedSocket **ret_sockets);

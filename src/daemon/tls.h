@@ -6,8 +6,8 @@
 #include "transport/tls-context.h"
 
 /*
- * TlsSettings: the [TLS] section of vspc.conf. TlsContexts: the TLS settings for ESXi hosts and for admin connections that follow from it
- * and from the credentials that systemd passes. vspc.conf(5) explains the names.
+ * TlsSettings: the [TLS] section of vspc.conf. TlsContexts: the TLS settings for ESXi hosts and for admin connections that
+ * follow from it and from the credentials that systemd passes. vspc.conf(5) explains the names.
  */
 typedef struct TlsSettings {
         char *certificate_file;            /* NULL: none */
@@ -28,8 +28,9 @@ void tls_contexts_done(TlsContexts *c);
 
 /*
  * Reads certificates and keys, and adds problems to @p. The credentials vspc.crt and vspc.key (in $CREDENTIALS_DIRECTORY, see
- * systemd.exec(5)) have precedence over CertificateFile= and KeyFile=. KeyFile= is not used together with the credential vspc.crt.
- * @worker: for handshakes. @ticket_key: for session tickets of ESXi hosts. Both NULL: the contexts are only made to find problems.
+ * systemd.exec(5)) have precedence over CertificateFile= and KeyFile=. KeyFile= is not used together with the credential
+ * vspc.crt. @worker: for handshakes. @ticket_key: for session tickets of ESXi hosts. Both NULL: the contexts are only made to
+ * find problems.
  */
 void tls_contexts_load(const TlsSettings *tls, const Settings *settings, TlsWorker *worker, TicketKey *ticket_key,
                        Problems *p, TlsContexts *ret);

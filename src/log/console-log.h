@@ -16,25 +16,27 @@ typedef struct ConsoleLog ConsoleLog;
 typedef struct ConsoleLogSettings {
         bool journal, files;
         char *prefix; /* NULL: none */
-        mode_t mode;
+        mode_t mode;  /* of new files */
 } ConsoleLogSettings;
 
 void console_log_settings_init(ConsoleLogSettings *s);
 void console_log_settings_done(ConsoleLogSettings *s);
 
-/* Tells that console_log_problem() has changed. In the event loop. */
+/* Called in the event loop when console_log_problem() may have changed */
 typedef void (*ConsoleLogHandler)(void *userdata);
 
-/* Takes over what @settings points to. */
+/* Takes over the content of @settings. Returns: 0 or -ENOMEM. */
 int console_log_new(Concentrator *concentrator, ConsoleLogSettings *settings, ConsoleLogHandler changed, void *userdata,
                     ConsoleLog **ret);
 
-/* To be called before the concentrator goes. Waits for what is still to be logged, but not for ever. */
+/* Must be called before the concentrator is freed. Waits two seconds at most until all output has been logged. Returns: NULL.
+ * */
 ConsoleLog *console_log_free(ConsoleLog *l);
 DEFINE_TRIVIAL_CLEANUP_FUNC(ConsoleLog *, console_log_free);
 
-/* Returns: "consoles are not logged" or the like, and why that is, as an errno; NULL: they are. */
+/* Returns: "consoles cannot be logged" or the like, and *ret_error: the reason, a negative errno; NULL if there is no problem.
+ * */
 const char *console_log_problem(const ConsoleLog *l, int *ret_error);
 
-/* New settings; takes over what @settings points to. */
+/* Changes the settings; takes over the content of @settings. */
 void console_log_set_settings(ConsoleLog *l, ConsoleLogSettings *settings);

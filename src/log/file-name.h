@@ -4,16 +4,16 @@
 #include "basic/macro.h"
 
 /*
- * The name of a console's log file: [PREFIX-]NAME-UUID.log. The UUID makes it the VM's own, whatever its name
- * and in whatever order VMs come after a restart. What the VM is called is its administrator's choice and may
- * be anything, so "/", "%", control characters, bytes that are no UTF-8, and "." or "-" in front become %XX;
- * a name that is too long then is cut, and ends with a hash of all of it instead.
+ * The name of a console's log file: [PREFIX-]NAME-UUID.log. Because of the UUID, each VM has its own file, whatever its name
+ * is. A VM's name may contain any bytes: "/", "%", control characters, bytes that are not UTF-8, and "." or "-" at the
+ * beginning become %XX. If the name is too long then, it is cut and ends with a hash of the whole name.
  */
-#define FILE_NAME_SIZE 256U /* NUL included; room is left for what logrotate appends */
+#define FILE_NAME_SIZE 256U /* including a NUL; leaves room for what logrotate appends */
 #define FILE_NAME_PREFIX_MAX 64U
 
-/* @prefix: see file_name_prefix_is_valid(), or NULL. @uuid: as uuid_format() has it, or two of them (Console.uuid_text). */
+/* @prefix: a valid prefix or NULL. @uuid: one UUID in the form of uuid_format(), or two (Console.uuid_text) */
 void file_name_make(const char *prefix, const char *name, const char *uuid, char ret[static FILE_NAME_SIZE]);
 
-/* Whether file names may begin with it: not empty, not hidden, not in another directory, not too long. */
+/* Returns: whether file names may begin with @prefix: it is clean text of at most FILE_NAME_PREFIX_MAX bytes, not empty,
+ * without "/", and does not begin with "." or "-". */
 bool file_name_prefix_is_valid(const char *prefix);

@@ -8,9 +8,9 @@
 /*
  * LogReader: reads the output of one console from its ring, for one sink of vspc-logger. The console never waits for it. It
  * holds the output that has not been acknowledged (ring_hold()), so that it can be sent again, within limits: all readers of a
- * backlog together LOG_BACKLOG_MAX, and one reader LOG_LAG_MAX, or 1/LOG_BACKLOG_SHARE of what is left if that is less, so that
- * there is room for a quiet VM whatever the others write. At its limit a reader drops the older half. If that has not been
- * sent, it is a gap, and vspc-logger is sent the position and the size of the gap.
+ * backlog together LOG_BACKLOG_MAX, and one reader LOG_LAG_MAX, or 1/LOG_BACKLOG_SHARE of what is left if that is less, so
+ * that there is room for a quiet VM whatever the others write. At its limit a reader drops the older half. If that has not
+ * been sent, it is a gap, and vspc-logger is sent the position and the size of the gap.
  *
  * Output under one name is a LogStream. Output under another name is the next stream.
  */
@@ -59,8 +59,8 @@ struct LogReader {
         LogStream *sending; /* of these; NULL: all have been sent */
         unsigned n_streams;
 
-        /* Positions: acked <= held, acked <= taken <= sent. If sent < held, the bytes between them are a gap. A gap is not sent
-         * before everything else has been taken, so that there is a single gap however long vspc-logger is blocked. */
+        /* Positions: acked <= held, acked <= taken <= sent. If sent < held, the bytes between them are a gap. A gap is not
+         * sent before everything else has been taken, so that there is a single gap however long vspc-logger is blocked. */
         uint64_t acked; /* everything before has been logged, or reported as missing */
         uint64_t taken; /* vspc-logger has read everything before, on this connection */
         uint64_t held;  /* the ring has everything from here on */

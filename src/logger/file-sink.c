@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <utlist.h>
@@ -11,26 +10,22 @@
 #include "file-sink.h"
 #include "log/file-name.h"
 
-/* A full disk concerns every VM: what goes wrong is logged for one of them in so long a time. */
-#define FAILURE_LOG_INTERVAL_USEC (10 * USEC_PER_SEC)
-
 typedef struct FileTarget {
         LogTarget target;
         mode_t mode;
         int fd; /* -1: not open */
         struct FileTarget *prev, *next; /* in FileSink.open, if it is */
-        uint64_t ahead;     /* bytes of what comes that are in the file already */
-        uint64_t n_missing; /* bytes that could not be written since it last worked */
+        uint64_t ahead;     /* number of the following bytes that are in the file already */
+        uint64_t n_missing; /* bytes that could not be written since the last report */
         char name[FILE_NAME_SIZE];
 } FileTarget;
 
 typedef struct FileSink {
         LogSink sink;
         char *folder;
-        FileTarget *open; /* utlist, the longest unused first */
+        FileTarget *open; /* utlist, the least recently used first */
         size_t n_open;
-        usec_t failure_logged; /* 0: never */
-        uint64_t n_failures;   /* not logged since */
+        RateLimit failures; /* a full disk concerns every VM */
 } FileSink;
 
 static void close_file(FileSink *s, FileTarget *t) {
@@ -47,7 +42,7 @@ static void close_files(FileSink *s) {
                 close_file(s, s->open);
 }
 
-/* A file of our own: neither a link to another, nor a device or pipe that would keep us. */
+/* Opens or creates a regular file: not a symbolic link, and no device or pipe, which could block. */
 static int open_in_folder(const FileSink *s, const FileTarget *t) {
         struct stat st;
 
@@ -66,7 +61,7 @@ static int open_in_folder(const FileSink *s, const FileTarget *t) {
         if (!S_ISREG(st.st_mode))
                 return -EEXIST;
 
-        /* Mode= counts and not the umask, but only for a file that is new. */
+        /* A new file gets Mode=, whatever the umask is. */
         if (st.st_size == 0)
                 (void) fchmod(fd, t->mode);
 
@@ -81,7 +76,7 @@ static bool is_same_file(const LogPlace *a, const LogPlace *b) {
         return a->device == b->device && a->inode == b->inode;
 }
 
-/* How much is in the file now */
+/* Reads the size of the file. */
 static void update_place(FileTarget *t) {
         struct stat st;
 
@@ -89,8 +84,8 @@ static void update_place(FileTarget *t) {
                 t->target.place = place_of(&st);
 }
 
-/* What is written at @position is the first in this file. That is acknowledged before it is written: whatever happens to us
- * then, how much of it there is can be told from the file's size. */
+/* The byte at @position will be the first one written to this file. This is acknowledged before it is written, so that the size of the
+ * file always tells how much has been written, even after a crash. */
 static void begin_file(FileSink *s, FileTarget *t, uint64_t position) {
         LogPlace before = t->target.place;
 
@@ -103,7 +98,7 @@ static void begin_file(FileSink *s, FileTarget *t, uint64_t position) {
 }
 
 static int open_file(FileSink *s, FileTarget *t, uint64_t position) {
-        if (t->fd >= 0) { /* the last that was used */
+        if (t->fd >= 0) { /* now the most recently used */
                 DL_DELETE(s->open, t);
                 DL_APPEND(s->open, t);
                 return 0;
@@ -127,7 +122,7 @@ static int open_file(FileSink *s, FileTarget *t, uint64_t position) {
         return 0;
 }
 
-/* Returns: how many bytes have been written, *ret_error why not all. */
+/* *ret_error: why not everything was written, or 0. Returns: the number of bytes written. */
 static size_t write_all(int fd, const uint8_t *data, size_t n, int *ret_error) {
         size_t written = 0;
 
@@ -145,27 +140,22 @@ static size_t write_all(int fd, const uint8_t *data, size_t n, int *ret_error) {
 
 static void log_failure(FileSink *s, const FileTarget *t, int error) {
         const LogFields fields = {.message_id = VSPC_MESSAGE_LOG_FILE_FAILED};
-        usec_t now = now_monotonic();
+        unsigned n = log_rate_limit_pass(&s->failures, now_monotonic());
 
-        s->n_failures++;
-        if (s->failure_logged > 0 && now - s->failure_logged < FAILURE_LOG_INTERVAL_USEC)
-                return;
-
-        log_full(LOG_ERR, error, &fields,
-                 "Cannot write %s/%s: %m. Consoles go on, without what cannot be written (%" PRIu64
-                 " %s since this was last logged)",
-                 s->folder, t->name, s->n_failures, s->n_failures == 1 ? "failure" : "failures");
-        s->n_failures = 0;
-        s->failure_logged = now;
+        if (n > 0)
+                log_full(LOG_ERR, error, &fields,
+                         "Cannot write %s/%s: %m. Consoles go on, without what cannot be written (%u %s since this was last "
+                         "logged)",
+                         s->folder, t->name, n, n == 1 ? "failure" : "failures");
 }
 
-/* Whether it says something of one file only, such as a link in its place. */
-static bool is_of_one_file(int error) {
+/* Returns: whether the error concerns one file only, such as a link in its place. */
+static bool concerns_one_file(int error) {
         return error == -ELOOP || error == -EEXIST || error == -EISDIR || error == -ENXIO;
 }
 
 static void set_error(FileSink *s, int error) {
-        if (!is_of_one_file(error))
+        if (!concerns_one_file(error))
                 log_sink_set_error(&s->sink, error);
 }
 
@@ -174,7 +164,7 @@ static void report_missing(FileTarget *t) {
                 console_label_log_gap(t->target.label, TAKE(t->n_missing, 0), t->name);
 }
 
-/* How many bytes are in the file of this name beyond the place, if it is the place's file. */
+/* Returns: how many bytes the file has beyond the size in @place; 0 if it is another file. */
 static uint64_t bytes_beyond(int folder, const char *name, const LogPlace *place) {
         struct stat st;
 
@@ -185,7 +175,7 @@ static uint64_t bytes_beyond(int folder, const char *name, const LogPlace *place
         return is_same_file(&now, place) && now.size > place->size ? now.size - place->size : 0;
 }
 
-/* What vspc-logger had written when it ended, without being able to say so. The file may have been rotated since. */
+/* Returns: how many bytes the previous vspc-logger had written without acknowledging them. The file may have been rotated since. */
 static uint64_t find_ahead(const FileSink *s, const FileTarget *t) {
         char rotated[FILE_NAME_SIZE + sizeof(".1")];
 
@@ -210,7 +200,7 @@ static int file_open(LogSink *sink, LogTarget *target, const LogOpen *open) {
         return 0;
 }
 
-/* Returns: how many of the next @n bytes are in the file already. */
+/* Skips the bytes that are in the file already. Returns: how many of the next @n bytes these are. */
 static uint64_t pass_ahead(FileTarget *t, uint64_t n) {
         uint64_t passed = MIN(t->ahead, n);
 
@@ -243,17 +233,17 @@ static void file_write(LogSink *sink, LogTarget *target, const uint8_t *data, si
                 return;
         }
 
-        /* Opened anew with what comes next: it may be another file by then. */
+        /* It is opened again for the next data, and may be another file then. */
         close_file(s, t);
         log_failure(s, t, r);
-        log_sink_acknowledge(sink); /* before the position and the file's size stand in another relation */
+        log_sink_acknowledge(sink); /* before the relation of position and file size changes */
 }
 
 static void file_gap(LogSink *sink, LogTarget *target, uint64_t n) {
         FileTarget *t = container_of(target, FileTarget, target);
 
         t->n_missing += n - pass_ahead(t, n);
-        if (t->fd >= 0) /* it works */
+        if (t->fd >= 0) /* the last write has succeeded */
                 report_missing(t);
         log_sink_logged(sink, target, target->position + n);
         log_sink_acknowledge(sink);

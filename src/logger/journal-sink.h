@@ -4,14 +4,15 @@
 #include "log-sink.h"
 
 /*
- * JournalSink: console output as journal entries, an entry a line, with the fields that say whose it is and where in the
- * console's output it begins. A line that is not ended is one after a second of silence. journald may be stopped, or slow: then
- * it waits for it. What is missing is an entry that says how much that is.
+ * JournalSink: writes console output to the journal, one entry for each line. Its fields say which VM has written the line,
+ * and at which position in the console's output the line begins. An incomplete line is written after JOURNAL_SINK_SILENCE_USEC
+ * without output. If journald is stopped or slow, the sink waits for it. If output is missing, an entry says how much.
  *
  * An incomplete line is not acknowledged, so that the next vspc-logger gets all of it.
  */
 #define JOURNAL_SINK_IDENTIFIER "vspc-console"
 #define JOURNAL_SINK_SILENCE_USEC USEC_PER_SEC
 
+/* Returns: 0 or a negative errno. */
 int journal_sink_new(LogSink **ret);
 LogSink *journal_sink_free(LogSink *s); /* returns NULL */

@@ -8,8 +8,8 @@
 
 /*
  * LogSink: the destination of logs, the journal or files. It serves one connection of vspcd at a time, in the thread of that
- * connection, which may block: meanwhile output waits in the socket, and then in vspcd. After each message it acknowledges what
- * has been written.
+ * connection, which may block: meanwhile output waits in the socket, and then in vspcd. After each message it acknowledges
+ * what has been written.
  *
  * A LogTarget is the state of one stream. The next data or gap begins at the target's `position`.
  */
@@ -35,8 +35,8 @@ typedef struct LogSinkType {
         /* Frees what the target has. */
         void (*close)(LogSink *s, LogTarget *t);
 
-        /* Called after each message. @begun: when the sink began to write it. Returns: when at the latest it wants to be called
-         * again. */
+        /* Called after each message. @begun: when the sink began to write it. Returns: when at the latest it wants to be
+         * called again. */
         usec_t (*idle)(LogSink *s, usec_t begun, usec_t now);
 
         /* Files may have been renamed: closes them. */

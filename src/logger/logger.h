@@ -14,8 +14,8 @@ typedef struct Logger Logger;
 /* Threads, and so the maximum of connections at the same time; further ones wait. */
 #define LOGGER_CONNECTIONS_MAX 8U
 
-/* @fd: a listening socket, non-blocking, which is closed with the logger, and if this fails. @folder: see file_sink_new(); NULL:
- * there are no files. Returns: 0 or a negative errno. */
+/* @fd: a listening socket, non-blocking, which is closed with the logger, and if this fails. @folder: see file_sink_new();
+ * NULL: there are no files. Returns: 0 or a negative errno. */
 int logger_new(int fd, const char *folder, Logger **ret);
 
 /* Waits up to two seconds for what is being written. Threads that do not end use the logger until the process exits

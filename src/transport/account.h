@@ -6,16 +6,16 @@
 #include "address.h"
 
 /*
- * Account: limits the memory that peers can make vspcd use. All memory that is kept for a peer has a Charge: a number of bytes,
- * charged to an owner, which is a local user or a remote address. There are two limits:
+ * Account: limits the memory that peers can make vspcd use. All memory that is kept for a peer has a Charge: a number of
+ * bytes, charged to an owner, which is a local user or a remote address. There are two limits:
  *
  * - The total: the maximum of all charges together.
  * - The share: one owner may have half of what the other owners leave of the total, and in any case one part in
  *   ACCOUNT_OWNERS of the total. So there is room for another owner, whatever the first one has taken.
  *
- * When a charge grows beyond a limit, charges are given up in the next iteration of the event loop, until the limit is kept: those
- * of the owner if the limit is its share, those of all owners if it is the total. ChargeClass is the order in which they are
- * given up.
+ * When a charge grows beyond a limit, charges are given up in the next iteration of the event loop, until the limit is kept:
+ * those of the owner if the limit is its share, those of all owners if it is the total. ChargeClass is the order in which they
+ * are given up.
  *
  * An owner exists as long as it has a charge. Each function takes O(1), and so does finding the charge that is given up next.
  */
@@ -26,8 +26,8 @@ typedef struct Charge Charge;
 #define ACCOUNT_MAX_DEFAULT (512U * 1024U * 1024U)
 #define ACCOUNT_OWNERS 256U
 
-/* Charges of the first class are given up first. Within a class, the charge that has not been 0 for the longest time is given up
- * first; in CHARGE_CONNECTION the newest, so that many new connections do not displace earlier ones. */
+/* Charges of the first class are given up first. Within a class, the charge that has not been 0 for the longest time is given
+ * up first; in CHARGE_CONNECTION the newest, so that many new connections do not displace earlier ones. */
 typedef enum ChargeClass {
         CHARGE_CLOSING,      /* a connection that has ended, and whose peer has not read the last output yet (closer.h) */
         CHARGE_UNIDENTIFIED, /* a connection from a host that has not said which VM it is for */
@@ -47,16 +47,16 @@ typedef struct AccountKey {
 
 AccountKey account_key_of_user(uid_t uid);
 
-/* Returns: the key of an IPv4 address, or of the /64 network of an IPv6 address, because one host can have all addresses in it. All
- * loopback addresses have the same key, because local users can connect from any of them. */
+/* Returns: the key of an IPv4 address, or of the /64 network of an IPv6 address, because one host can have all addresses in
+ * it. All loopback addresses have the same key, because local users can connect from any of them. */
 AccountKey account_key_of_address(const SocketAddress *address);
 
 /* "uid 1000", "192.0.2.7", "2001:db8::/64", "127.0.0.1" */
 #define ACCOUNT_KEY_TEXT_MAX (INET6_ADDRSTRLEN + sizeof("/64"))
 const char *account_key_format(const AccountKey *key, char buffer[static ACCOUNT_KEY_TEXT_MAX]);
 
-/* Frees some or all of the charged memory: closes the charge or makes it smaller. Returns: false if nothing was freed, because the
- * charge was found to be smaller already. */
+/* Frees some or all of the charged memory: closes the charge or makes it smaller. Returns: false if nothing was freed, because
+ * the charge was found to be smaller already. */
 typedef bool (*ChargeHandler)(Charge *charge);
 
 /* Embedded in the object that uses the memory, all zero to begin with. */

@@ -7,9 +7,9 @@
 
 /*
  * Closer: closes connections so that the peer receives everything that was sent to it. If a socket is closed while data of the
- * peer is unread, the kernel resets the connection, and the peer may lose the last output. So the closer first sends the queue,
- * then shuts down the sending side, and reads and discards data until the peer closes the connection as well (a lingering
- * close).
+ * peer is unread, the kernel resets the connection, and the peer may lose the last output. So the closer first sends the
+ * queue, then shuts down the sending side, and reads and discards data until the peer closes the connection as well (a
+ * lingering close).
  *
  * A lingering close takes CLOSER_LINGER_USEC at most. There are CLOSER_MAX at most: one more closes the oldest one at once.
  */

@@ -11,12 +11,12 @@
  * Poller: watches any number of sockets with a single sd-event source.
  *
  * There is not one sd-event source for each socket, because sd-event handles one source in each iteration, and asks the kernel
- * for all ready sources in each. If thousands of sockets are ready at once, that takes time proportional to the square of their
- * number. The poller has an epoll set of its own. In each iteration it takes a bounded batch of ready sockets and handles all
- * of them; after each batch sd-event handles timers, signals and the watchdog.
+ * for all ready sources in each. If thousands of sockets are ready at once, that takes time proportional to the square of
+ * their number. The poller has an epoll set of its own. In each iteration it takes a bounded batch of ready sockets and
+ * handles all of them; after each batch sd-event handles timers, signals and the watchdog.
  *
- * Level-triggered. A Watch is embedded in its object. Any handler, also that of the Watch itself, may remove the Watch and free
- * the object.
+ * Level-triggered. A Watch is embedded in its object. Any handler, also that of the Watch itself, may remove the Watch and
+ * free the object.
  */
 typedef struct Poller Poller;
 typedef struct Watch Watch;

@@ -15,8 +15,8 @@
  */
 void socket_tune(int fd);
 
-/* Begins to connect to @a without blocking. When the socket becomes writable, socket_take_error() tells whether it is connected.
- * Returns: a non-blocking descriptor or a negative errno. */
+/* Begins to connect to @a without blocking. When the socket becomes writable, socket_take_error() tells whether it is
+ * connected. Returns: a non-blocking descriptor or a negative errno. */
 int socket_connect(const SocketAddress *a);
 
 /* Returns: the socket's pending error (SO_ERROR), which is cleared, as a negative errno; 0 if there is none. */

@@ -9,11 +9,11 @@
 #include "tls-session.h"
 
 /*
- * Stream: a non-blocking connection, plain or in TLS, with a bounded output queue. Its owner reads and writes bytes, and need not
- * know whether they are encrypted.
+ * Stream: a non-blocking connection, plain or in TLS, with a bounded output queue. Its owner reads and writes bytes, and need
+ * not know whether they are encrypted.
  *
- * The connection may be taken out of the stream (stream_release()) and put back (stream_reopen()). Meanwhile nothing is read, and
- * the queue waits.
+ * The connection may be taken out of the stream (stream_release()) and put back (stream_reopen()). Meanwhile nothing is read,
+ * and the queue waits.
  *
  * Embedded in its owner. The poller calls the handlers.
  */
@@ -23,8 +23,8 @@ typedef struct StreamHandler {
         void (*readable)(Stream *s); /* data can be read, or the connection has ended */
         void (*writable)(Stream *s); /* after an incomplete write: more can be written, or the connection has failed */
 
-        /* Called once, while the stream is paused, if the peer has closed its sending side. NULL: the owner notices the end when
-         * it reads. */
+        /* Called once, while the stream is paused, if the peer has closed its sending side. NULL: the owner notices the end
+         * when it reads. */
         void (*hung_up)(Stream *s);
 } StreamHandler;
 
@@ -63,8 +63,8 @@ void wire_close(Wire *w);
 int stream_open(Stream *s, Poller *poller, Wire wire, size_t out_max, const StreamHandler *handler);
 void stream_close(Stream *s);
 
-/* Ends the connection if data waits and the peer, although alive, has acknowledged no new byte for @limit. Without a limit, the
- * connection stays. */
+/* Ends the connection if data waits and the peer, although alive, has acknowledged no new byte for @limit. Without a limit,
+ * the connection stays. */
 void stream_limit_stuck_peer(Stream *s, usec_t limit);
 
 /* Calls no handler any more. The connection stays open. */
@@ -73,8 +73,8 @@ void stream_stop(Stream *s);
 /* Returns: the connection, which now belongs to the caller. The output queue stays in the stream. */
 Wire stream_release(Stream *s);
 
-/* Takes over the connection with which the stream continues. If its TLS handshake has failed, reading fails, and stream_problem()
- * describes the problem. */
+/* Takes over the connection with which the stream continues. If its TLS handshake has failed, reading fails, and
+ * stream_problem() describes the problem. */
 void stream_reopen(Stream *s, Wire wire);
 
 /* Returns: a description of the problem in TLS; "" if there is none. */
@@ -105,8 +105,8 @@ ssize_t stream_read(Stream *s, void *data, size_t n);
 /* Returns: whether there is unread data. */
 bool stream_has_unread(const Stream *s);
 
-/* Must be called when the end has been read: from now on, the stream is only watched for writing. Returns: false if the peer is
- * known to have closed both directions. */
+/* Must be called when the end has been read: from now on, the stream is only watched for writing. Returns: false if the peer
+ * is known to have closed both directions. */
 bool stream_end_reading(Stream *s);
 
 /* While the stream is paused, nothing is read, and TCP makes the peer wait. */
@@ -118,8 +118,8 @@ void stream_resume(Stream *s);
  * and the owner notices the failure when it has read everything.
  */
 
-/* Sends the queue. Returns: 1 if the kernel has accepted everything; 0 if some data still waits; a negative errno if the socket
- * cannot be watched. */
+/* Sends the queue. Returns: 1 if the kernel has accepted everything; 0 if some data still waits; a negative errno if the
+ * socket cannot be watched. */
 int stream_flush(Stream *s);
 
 /* Returns: whether the kernel has accepted everything that was queued. */

@@ -9,9 +9,9 @@
 #include "tls-worker.h"
 
 /*
- * TlsContext: the TLS settings that connections share: our certificate, which peers are trusted, protocol versions and ciphers.
- * It never changes: a renewed certificate needs a new context, and existing sessions keep the old one. A session ticket is valid
- * for all contexts with the same settings.
+ * TlsContext: the TLS settings that connections share: our certificate, which peers are trusted, protocol versions and
+ * ciphers. It never changes: a renewed certificate needs a new context, and existing sessions keep the old one. A session
+ * ticket is valid for all contexts with the same settings.
  *
  * Reference-counted. Only one thread at a time may use the functions that change the count.
  */
@@ -31,8 +31,8 @@ typedef enum TlsPeerCheck {
 typedef struct TlsParameters {
         enum { TLS_SERVER, TLS_CLIENT } role;
 
-        /* Paths of PEM files, or URIs that GnuTLS supports (pkcs11:). A server needs a certificate; for a client it may be NULL.
-         * key_file: NULL if the key is in the certificate's file. */
+        /* Paths of PEM files, or URIs that GnuTLS supports (pkcs11:). A server needs a certificate; for a client it may be
+         * NULL. key_file: NULL if the key is in the certificate's file. */
         const char *certificate_file, *key_file;
 
         TlsPeerCheck peer_check;
@@ -45,16 +45,16 @@ typedef struct TlsParameters {
         TlsWorker *worker;     /* performs the handshakes; NULL: they are performed in the caller's thread */
 } TlsParameters;
 
-/* Reads files and may use tokens (PKCS#11), which may block for ever: do not call it from an event loop. It may be called in another
- * thread, because it uses neither @ticket_key nor @worker. *ret_problem: a description of the failure, to be freed; NULL if
- * memory is short. Returns: 0 or a negative errno. */
+/* Reads files and may use tokens (PKCS#11), which may block for ever: do not call it from an event loop. It may be called in
+ * another thread, because it uses neither @ticket_key nor @worker. *ret_problem: a description of the failure, to be freed;
+ * NULL if memory is short. Returns: 0 or a negative errno. */
 int tls_context_new(const TlsParameters *parameters, TlsContext **ret, char **ret_problem);
 TlsContext *tls_context_ref(TlsContext *c);
 TlsContext *tls_context_unref(TlsContext *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(TlsContext *, tls_context_unref);
 
-/* Of our certificate: its thumbprint as ESXi shows it (SHA-1 in hex with colons); and "has expired" or "is not valid yet", NULL
- * if it is valid. */
+/* Of our certificate: its thumbprint as ESXi shows it (SHA-1 in hex with colons); and "has expired" or "is not valid yet",
+ * NULL if it is valid. */
 const char *tls_context_thumbprint(const TlsContext *c);
 const char *tls_context_validity_problem(const TlsContext *c, time_t now);
 
@@ -74,6 +74,6 @@ bool tls_context_wants_certificate(const TlsContext *c);
 /* For TlsSession: keeps the ticket of a client's session that ends, so that the next session can resume it. */
 void tls_context_keep_ticket(TlsContext *c, gnutls_session_t session);
 
-/* For TlsSession, in any thread: checks the peer's certificate. *ret_problem: why it is refused, to be freed; NULL if memory is
- * short. Returns: 0 or -EACCES. */
+/* For TlsSession, in any thread: checks the peer's certificate. *ret_problem: why it is refused, to be freed; NULL if memory
+ * is short. Returns: 0 or -EACCES. */
 int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const char *host, char **ret_problem);

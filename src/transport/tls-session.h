@@ -4,8 +4,8 @@
 #include "tls-context.h"
 
 /*
- * TlsSession: TLS on one connected, non-blocking socket. It reads from and writes to the socket and never blocks. The owner watches
- * the socket and closes it.
+ * TlsSession: TLS on one connected, non-blocking socket. It reads from and writes to the socket and never blocks. The owner
+ * watches the socket and closes it.
  *
  * A handshake may run in a thread of a TlsWorker; no other function may be called meanwhile.
  */
@@ -23,12 +23,12 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(TlsSession *, tls_session_free);
  * unsent data (tls_session_unsent()); -EPROTO if it has failed. */
 int tls_session_handshake(TlsSession *s);
 
-/* Returns: the values of stream_read(). If the connection has ended without TLS's end (close_notify), that is -ECONNRESET, because
- * data may have been cut off. */
+/* Returns: the values of stream_read(). If the connection has ended without TLS's end (close_notify), that is -ECONNRESET,
+ * because data may have been cut off. */
 ssize_t tls_session_read(TlsSession *s, void *data, size_t n);
 
-/* Returns: the number of bytes taken, some of which may wait in the session until the socket is writable; -EAGAIN; or -EPIPE if
- * the connection has failed: reading tells why, because the peer may have sent the reason. */
+/* Returns: the number of bytes taken, some of which may wait in the session until the socket is writable; -EAGAIN; or -EPIPE
+ * if the connection has failed: reading tells why, because the peer may have sent the reason. */
 ssize_t tls_session_write(TlsSession *s, const void *data, size_t n);
 
 /* Sends data that waits in the session. Returns: 1 if nothing waits any more; 0 if the socket must become writable; -EPIPE as
@@ -67,8 +67,8 @@ const char *tls_session_version(const TlsSession *s);
 const char *tls_session_cipher(const TlsSession *s);
 bool tls_session_is_resumed(const TlsSession *s);
 
-/* Returns: the common name in the peer's certificate, or else its first alternative name, sanitized; "" if the peer has sent no
- * certificate. */
+/* Returns: the common name in the peer's certificate, or else its first alternative name, sanitized; "" if the peer has sent
+ * no certificate. */
 const char *tls_session_peer_name(const TlsSession *s);
 
 /* *ret: SHA-256 of the peer's certificate. Returns: whether the peer has sent one. */
