@@ -11,30 +11,16 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "harness.h"
+#include "tls-fixture.h"
 
-#include "certificate.h"
-
-#include "basic/time.h"
 #include "transport/stream.h"
 #include "transport/tls-handshake.h"
 
-#define TOO_LONG_USEC (30 * USEC_PER_SEC)
 
 static struct {
-        char path[64]; /* certificate and key */
-        sd_event *event;
-        Poller *poller;
-        TlsWorker *worker;
-        TicketKey *ticket_key;
-        TlsContext *context;
         TlsHandshake *handshake;
         Wire wire; /* what the handshake has handed over; its descriptor is -1 before */
         unsigned n_stepped;
-
-        int fd; /* the peer's */
-        gnutls_session_t peer;
-        gnutls_certificate_credentials_t credentials;
 } f;
 
 /* A gate before each step of a handshake in a worker's thread */
@@ -46,7 +32,7 @@ static struct {
 int __real_gnutls_handshake(gnutls_session_t session);
 int __wrap_gnutls_handshake(gnutls_session_t session);
 int __wrap_gnutls_handshake(gnutls_session_t session) {
-        if (gate.shut && session != f.peer) {
+        if (gate.shut && session != tls.peer) {
                 sem_post(&gate.arrived);
                 while (sem_wait(&gate.opened) < 0)
                         ;
@@ -78,69 +64,25 @@ static void owner_done(_unused_ void *userdata, Wire wire) {
 
 static const TlsHandshakeHandler owner_handler = {.stepped = owner_stepped, .done = owner_done};
 
-static int setup_group(_unused_ void **state) {
-        Certificate certificate = certificate_make(&(CertificateOptions){.name = "vspc"});
-
-        strcpy(f.path, "/tmp/vspc-test-tls-XXXXXX");
-        certificate_save(&certificate, 1, f.path);
-        certificate_done(&certificate);
+static int setup_group(void **state) {
         sem_init(&gate.arrived, 0, 0);
         sem_init(&gate.opened, 0, 0);
-        return 0;
-}
-
-static int teardown_group(_unused_ void **state) {
-        return unlink(f.path);
+        return save_certificate(state);
 }
 
 static int setup(_unused_ void **state) {
         f.wire = WIRE_PLAIN(-1);
         f.n_stepped = 0;
-        assert_int_equal(sd_event_new(&f.event), 0);
-        assert_int_equal(poller_new(f.event, &f.poller), 0);
+        make_loop();
         return 0;
-}
-
-static void peer_done(void) {
-        if (f.peer)
-                gnutls_deinit(f.peer);
-        f.peer = NULL;
-        if (f.credentials)
-                gnutls_certificate_free_credentials(f.credentials);
-        f.credentials = NULL;
-        f.fd = safe_close(f.fd);
 }
 
 static int teardown(_unused_ void **state) {
         gate.shut = false;
         f.handshake = tls_handshake_free(f.handshake);
         wire_close(&f.wire);
-        peer_done();
-        if (f.worker)
-                f.worker = tls_worker_free(f.worker);
-        f.context = tls_context_unref(f.context);
-        f.ticket_key = ticket_key_free(f.ticket_key);
-        poller_free(f.poller);
-        sd_event_unref(f.event);
+        tls_done();
         return 0;
-}
-
-typedef enum Threads { INLINE, IN_WORKER } Threads;
-
-static void make_context(Threads threads) {
-        _cleanup_free_ char *problem = NULL;
-
-        if (threads == IN_WORKER)
-                assert_int_equal(tls_worker_new(f.poller, &f.worker), 0);
-        assert_int_equal(ticket_key_new(NULL, &f.ticket_key), 0);
-
-        TlsParameters parameters = {
-                .role = TLS_SERVER,
-                .certificate_file = f.path,
-                .ticket_key = f.ticket_key,
-                .worker = f.worker,
-        };
-        assert_int_equal(tls_context_new(&parameters, &f.context, &problem), 0);
 }
 
 /* Returns: the server's end of a connection. */
@@ -148,40 +90,17 @@ static int connect_peer(void) {
         int fds[2];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-        f.fd = fds[1];
+        tls.fd = fds[1];
         return fds[0];
 }
 
-static void make_peer(const char *priority) {
-        assert_int_equal(gnutls_certificate_allocate_credentials(&f.credentials), 0);
-        assert_int_equal(gnutls_init(&f.peer, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL), 0);
-        assert_int_equal(gnutls_priority_set_direct(f.peer, priority, NULL), 0);
-        assert_int_equal(gnutls_credentials_set(f.peer, GNUTLS_CRD_CERTIFICATE, f.credentials), 0);
-        gnutls_transport_set_int(f.peer, f.fd);
-}
-
 static void begin(int fd) {
-        assert_int_equal(tls_handshake_new(f.poller, fd, f.context, NULL, &owner_handler, &f, &f.handshake), 0);
+        assert_int_equal(tls_handshake_new(tls.poller, fd, tls.context, NULL, &owner_handler, &f, &f.handshake), 0);
 }
 
 static bool is_open(int fd) {
         return fcntl(fd, F_GETFD) >= 0;
 }
-
-/* Nothing sleeps: until it is so, the loop and then the peer have a turn. */
-#define run_until(condition, peer_turn)                                                                     \
-        do {                                                                                                \
-                usec_t deadline = now_monotonic() + TOO_LONG_USEC;                                          \
-                while (!(condition)) {                                                                      \
-                        assert_true(sd_event_run(f.event, 1000) >= 0);                                      \
-                        (void) (peer_turn);                                                                 \
-                        if (now_monotonic() > deadline)                                                     \
-                                fail_msg("waited in vain for %s", #condition);                              \
-                }                                                                                           \
-        } while (0)
-
-#define TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
-#define TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
 
 static void check_success(Threads threads, const char *priority) {
         bool complete = false;
@@ -189,7 +108,7 @@ static void check_success(Threads threads, const char *priority) {
         make_context(threads);
         begin(connect_peer());
         make_peer(priority);
-        run_until(complete && f.wire.fd >= 0, complete = complete || gnutls_handshake(f.peer) == 0);
+        run_until(complete && f.wire.fd >= 0, complete = complete || gnutls_handshake(tls.peer) == 0);
         assert_null(f.handshake);
         assert_true(tls_session_is_open(f.wire.tls));
         assert_true(f.n_stepped > 0);
@@ -211,16 +130,16 @@ static void test_a_client_speaks_first(_unused_ void **state) {
         _cleanup_free_ char *problem = NULL;
         uint8_t hello[4096];
 
-        assert_int_equal(tls_context_new(&parameters, &f.context, &problem), 0);
+        assert_int_equal(tls_context_new(&parameters, &tls.context, &problem), 0);
         begin(connect_peer());
-        run_until(recv(f.fd, hello, sizeof hello, 0) > 0, 0);
+        run_until(recv(tls.fd, hello, sizeof hello, 0) > 0, 0);
 }
 
 static void test_its_owner_is_called_by_the_loop_only(_unused_ void **state) {
         int fd = connect_peer();
 
         make_context(INLINE);
-        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
+        assert_int_equal(send(tls.fd, "nonsense", 8, 0), 8);
         begin(fd);
         assert_int_equal(f.wire.fd, -1);
         run_until(f.wire.fd == fd, 0);
@@ -232,14 +151,14 @@ static void test_a_session_that_has_failed_knows_why_and_has_told_the_peer_once(
 
         make_context(INLINE);
         begin(fd);
-        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
+        assert_int_equal(send(tls.fd, "nonsense", 8, 0), 8);
         run_until(f.wire.fd == fd, 0);
         assert_false(tls_session_is_open(f.wire.tls));
         assert_string_not_equal(tls_session_problem(f.wire.tls), "");
         wire_close(&f.wire);
 
         /* One alert */
-        assert_int_equal(recv(f.fd, answer, sizeof answer, 0), 7);
+        assert_int_equal(recv(tls.fd, answer, sizeof answer, 0), 7);
         assert_int_equal(answer[0], 21);
         assert_int_equal(answer[5], 2);
 }
@@ -250,10 +169,10 @@ static int begin_in_thread(void) {
 
         make_context(IN_WORKER);
         make_peer(TLS13);
-        assert_int_equal(gnutls_handshake(f.peer), GNUTLS_E_AGAIN);
+        assert_int_equal(gnutls_handshake(tls.peer), GNUTLS_E_AGAIN);
         gate.shut = true;
         begin(fd);
-        assert_true(sd_event_run(f.event, TOO_LONG_USEC) > 0);
+        assert_true(sd_event_run(tls.event, TOO_LONG_USEC) > 0);
         wait_for_thread();
         return fd;
 }
@@ -284,7 +203,7 @@ static void test_a_worker_that_ends_waits_for_what_is_under_way(_unused_ void **
 
         f.handshake = tls_handshake_free(f.handshake);
         open_gate();
-        f.worker = tls_worker_free(f.worker);
+        tls.worker = tls_worker_free(tls.worker);
         assert_false(is_open(fd));
 }
 
@@ -310,12 +229,12 @@ static void test_one_that_is_freed_while_it_waits_for_a_thread_goes_at_once(_unu
         make_context(IN_WORKER);
         for (size_t i = 0; i < ELEMENTSOF(hogs); i++) {
                 hogs[i] = (Hog){.job = {.run = hog_run, .done = hog_done}};
-                tls_worker_submit(f.worker, &hogs[i].job);
+                tls_worker_submit(tls.worker, &hogs[i].job);
         }
 
         begin(fd);
-        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
-        assert_true(sd_event_run(f.event, TOO_LONG_USEC) > 0);
+        assert_int_equal(send(tls.fd, "nonsense", 8, 0), 8);
+        assert_true(sd_event_run(tls.event, TOO_LONG_USEC) > 0);
         f.handshake = tls_handshake_free(f.handshake);
         assert_false(is_open(fd));
 
@@ -333,15 +252,15 @@ static void test_those_that_are_freed_at_any_moment_leave_nothing(_unused_ void 
                 make_peer(i % 2 ? TLS12 : TLS13);
                 bool complete = false;
                 for (unsigned n = i % 20; n > 0; n--) {
-                        complete = complete || gnutls_handshake(f.peer) == 0;
-                        (void) sd_event_run(f.event, n % 3 * 100);
+                        complete = complete || gnutls_handshake(tls.peer) == 0;
+                        (void) sd_event_run(tls.event, n % 3 * 100);
                 }
                 f.handshake = tls_handshake_free(f.handshake);
                 wire_close(&f.wire);
                 peer_done();
         }
 
-        f.worker = tls_worker_free(f.worker);
+        tls.worker = tls_worker_free(tls.worker);
 
         /* What is left: standard streams, the loop's and the poller's. The next descriptor is a low one. */
         int fd = dup(0);
@@ -365,5 +284,5 @@ int main(void) {
                 handshake_test(test_those_that_are_freed_at_any_moment_leave_nothing),
         };
 
-        return cmocka_run_group_tests(tests, setup_group, teardown_group);
+        return cmocka_run_group_tests(tests, setup_group, remove_certificate);
 }

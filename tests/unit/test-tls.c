@@ -10,16 +10,12 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "harness.h"
-
-#include "certificate.h"
+#include "tls-fixture.h"
 #include "prng.h"
 
-#include "basic/time.h"
 #include "transport/closer.h"
 #include "transport/tls-handshake.h"
 
-#define TOO_LONG_USEC (30 * USEC_PER_SEC)
 #define SOCKET_BUFFER 4096
 #define BULK 300000U /* bytes; many times what the sockets hold */
 
@@ -36,19 +32,8 @@ typedef struct Owner {
 } Owner;
 
 static struct {
-        char path[64]; /* certificate and key */
         uint8_t bulk[BULK];
-
-        sd_event *event;
-        Poller *poller;
-        TlsWorker *worker;
-        TicketKey *ticket_key;
-        TlsContext *context;
         Owner owner;
-
-        int fd; /* the peer's */
-        gnutls_session_t peer;
-        gnutls_certificate_credentials_t credentials;
         uint8_t peer_got[BULK + 1];
         size_t n_peer_got;
         unsigned n_peer_alerts;
@@ -64,7 +49,7 @@ static struct {
 int __real_gnutls_bye(gnutls_session_t session, gnutls_close_request_t how);
 int __wrap_gnutls_bye(gnutls_session_t session, gnutls_close_request_t how);
 int __wrap_gnutls_bye(gnutls_session_t session, gnutls_close_request_t how) {
-        socket_state.full = socket_state.from_bye_on && session != f.peer;
+        socket_state.full = socket_state.from_bye_on && session != tls.peer;
         return __real_gnutls_bye(session, how);
 }
 
@@ -119,24 +104,16 @@ static void owner_handshake_done(void *userdata, Wire wire) {
 static const TlsHandshakeHandler owner_handshake_handler = {owner_handshake_stepped, owner_handshake_done};
 
 static void start_tls(void) {
-        assert_int_equal(tls_handshake_new(f.poller, stream_release(&f.owner.stream).fd, f.context, NULL,
+        assert_int_equal(tls_handshake_new(tls.poller, stream_release(&f.owner.stream).fd, tls.context, NULL,
                                            &owner_handshake_handler, &f.owner, &f.owner.handshake), 0);
 }
 
-static int setup_group(_unused_ void **state) {
+static int setup_group(void **state) {
         Prng prng = prng_init();
 
-        Certificate certificate = certificate_make(&(CertificateOptions){.name = "vspc"});
-        strcpy(f.path, "/tmp/vspc-test-tls-XXXXXX");
-        certificate_save(&certificate, 1, f.path);
-        certificate_done(&certificate);
         for (size_t i = 0; i < sizeof f.bulk; i++)
                 f.bulk[i] = (uint8_t) prng_next(&prng);
-        return 0;
-}
-
-static int teardown_group(_unused_ void **state) {
-        return unlink(f.path);
+        return save_certificate(state);
 }
 
 static void set_buffers(int fd) {
@@ -153,80 +130,29 @@ static int setup(_unused_ void **state) {
         f.n_peer_got = f.n_peer_alerts = 0;
         socket_state = (typeof(socket_state)){};
 
-        assert_int_equal(sd_event_new(&f.event), 0);
-        assert_int_equal(poller_new(f.event, &f.poller), 0);
+        make_loop();
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         set_buffers(fds[0]);
         set_buffers(fds[1]);
-        f.fd = fds[1];
-        return stream_open(&f.owner.stream, f.poller, WIRE_PLAIN(fds[0]), BULK, &owner_handler);
+        tls.fd = fds[1];
+        return stream_open(&f.owner.stream, tls.poller, WIRE_PLAIN(fds[0]), BULK, &owner_handler);
 }
 
 static int teardown(_unused_ void **state) {
         f.owner.handshake = tls_handshake_free(f.owner.handshake);
         stream_close(&f.owner.stream);
-        if (f.peer)
-                gnutls_deinit(f.peer);
-        f.peer = NULL;
-        if (f.credentials)
-                gnutls_certificate_free_credentials(f.credentials);
-        f.credentials = NULL;
-        f.fd = safe_close(f.fd);
-        tls_worker_freep(&f.worker);
-        f.worker = NULL;
-        f.context = tls_context_unref(f.context);
-        f.ticket_key = ticket_key_free(f.ticket_key);
-        poller_free(f.poller);
-        sd_event_unref(f.event);
+        tls_done();
         return 0;
 }
 
-typedef enum Threads { INLINE, IN_WORKER } Threads;
-
-static void make_context(Threads threads) {
-        _cleanup_free_ char *problem = NULL;
-
-        if (threads == IN_WORKER)
-                assert_int_equal(tls_worker_new(f.poller, &f.worker), 0);
-        assert_int_equal(ticket_key_new(NULL, &f.ticket_key), 0);
-
-        TlsParameters parameters = {
-                .role = TLS_SERVER,
-                .certificate_file = f.path,
-                .ticket_key = f.ticket_key,
-                .worker = f.worker,
-        };
-        assert_int_equal(tls_context_new(&parameters, &f.context, &problem), 0);
-}
-
-static void make_peer(const char *priority) {
-        assert_int_equal(gnutls_certificate_allocate_credentials(&f.credentials), 0);
-        assert_int_equal(gnutls_init(&f.peer, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL), 0);
-        assert_int_equal(gnutls_priority_set_direct(f.peer, priority, NULL), 0);
-        assert_int_equal(gnutls_credentials_set(f.peer, GNUTLS_CRD_CERTIFICATE, f.credentials), 0);
-        gnutls_transport_set_int(f.peer, f.fd);
-}
-
-/* Nothing sleeps: until it is so, the loop and then the peer have a turn. */
-#define run_until(condition, peer_turn)                                                                     \
-        do {                                                                                                \
-                usec_t deadline = now_monotonic() + TOO_LONG_USEC;                                          \
-                while (!(condition)) {                                                                      \
-                        assert_true(sd_event_run(f.event, 1000) >= 0);                                      \
-                        (void) (peer_turn);                                                                 \
-                        if (now_monotonic() > deadline)                                                     \
-                                fail_msg("waited in vain for %s", #condition);                              \
-                }                                                                                           \
-        } while (0)
-
 /* A loop that has nothing left to do has done all there is. */
 static void run_until_quiet(void) {
-        while (sd_event_run(f.event, 0) > 0)
+        while (sd_event_run(tls.event, 0) > 0)
                 ;
 }
 
 static bool peer_shake_hands(void) {
-        int r = gnutls_handshake(f.peer);
+        int r = gnutls_handshake(tls.peer);
 
         if (r < 0 && gnutls_error_is_fatal(r))
                 fail_msg("the peer's handshake fails: %s", gnutls_strerror(r));
@@ -236,7 +162,7 @@ static bool peer_shake_hands(void) {
 /* Reads what there is. */
 static void peer_read(void) {
         for (;;) {
-                ssize_t r = gnutls_record_recv(f.peer, f.peer_got + f.n_peer_got,
+                ssize_t r = gnutls_record_recv(tls.peer, f.peer_got + f.n_peer_got,
                                                sizeof f.peer_got - f.n_peer_got);
 
                 if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED || r == 0)
@@ -255,10 +181,10 @@ static void peer_write(const void *data, size_t n) {
         size_t done = 0;
 
         while (done < n) {
-                ssize_t r = gnutls_record_send(f.peer, (const uint8_t *) data + done, n - done);
+                ssize_t r = gnutls_record_send(tls.peer, (const uint8_t *) data + done, n - done);
 
                 if (r == GNUTLS_E_AGAIN)
-                        (void) sd_event_run(f.event, 1000);
+                        (void) sd_event_run(tls.event, 1000);
                 else
                         assert_true(r > 0);
                 done += (size_t) MAX(r, 0);
@@ -274,9 +200,6 @@ static void open_session(Threads threads, const char *priority) {
         run_until(complete && !f.owner.handshake, complete = complete || peer_shake_hands());
         assert_true(tls_session_is_open(f.owner.stream.tls));
 }
-
-#define TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
-#define TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
 
 /* Queues all of the bulk, of which the sockets take a little. */
 static void send_bulk(void) {
@@ -352,7 +275,7 @@ static void test_the_same_in_tls_1_2(_unused_ void **state) {
 static void test_a_peer_may_limit_the_size_of_records(_unused_ void **state) {
         make_context(INLINE);
         make_peer(TLS13);
-        assert_int_equal(gnutls_record_set_max_recv_size(f.peer, 600), 0);
+        assert_int_equal(gnutls_record_set_max_recv_size(tls.peer, 600), 0);
         start_tls();
         bool complete = false;
         run_until(complete && !f.owner.handshake, complete = complete || peer_shake_hands());
@@ -364,7 +287,7 @@ static void test_a_peer_may_limit_the_size_of_records(_unused_ void **state) {
 static void test_keys_may_be_renewed_while_a_write_waits(_unused_ void **state) {
         open_session(INLINE, TLS13);
         send_bulk();
-        assert_int_equal(gnutls_session_key_update(f.peer, GNUTLS_KU_PEER), 0);
+        assert_int_equal(gnutls_session_key_update(tls.peer, GNUTLS_KU_PEER), 0);
         peer_write("with new keys", 13);
         run_until(f.owner.n_got == 13, 0);
         assert_true(f.owner.stream.blocked);
@@ -377,13 +300,13 @@ static void test_keys_may_be_renewed_while_a_write_waits(_unused_ void **state) 
 static void test_a_peer_that_renegotiates_is_told_no_even_while_a_write_waits(_unused_ void **state) {
         open_session(INLINE, TLS12 ":%UNSAFE_RENEGOTIATION");
         send_bulk();
-        assert_false(gnutls_error_is_fatal(gnutls_handshake(f.peer)));
+        assert_false(gnutls_error_is_fatal(gnutls_handshake(tls.peer)));
         run_until(f.owner.end == -EPROTO, 0);
         assert_string_equal(stream_problem(&f.owner.stream), "Rehandshake was requested by the peer");
 
         /* It gets what was said before that. */
         run_until(f.n_peer_alerts == 1, (peer_read(), 0));
-        assert_int_equal(gnutls_alert_get(f.peer), GNUTLS_A_NO_RENEGOTIATION);
+        assert_int_equal(gnutls_alert_get(tls.peer), GNUTLS_A_NO_RENEGOTIATION);
         assert_true(f.n_peer_got > 0);
         assert_memory_equal(f.peer_got, f.bulk, f.n_peer_got);
 }
@@ -400,10 +323,10 @@ static void test_a_peer_with_many_small_records_lets_others_have_their_turn(_unu
         const int size = 256 * 1024;
 
         open_session(INLINE, TLS13);
-        assert_int_equal(setsockopt(f.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+        assert_int_equal(setsockopt(tls.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
         f.owner.pauses = true;
         for (size_t i = 0; i < 100; i++)
-                assert_int_equal(gnutls_record_send(f.peer, f.bulk + i, 1), 1);
+                assert_int_equal(gnutls_record_send(tls.peer, f.bulk + i, 1), 1);
 
         run_until(f.owner.n_got > 0, 0);
         assert_int_equal(f.owner.n_got, 64);
@@ -441,7 +364,7 @@ static void test_its_end_is_told_after_all_that_came_before_it(_unused_ void **s
         f.owner.read_max = 600;
         f.owner.pauses = true;
         peer_write(f.bulk, 1000);
-        assert_int_equal(gnutls_bye(f.peer, GNUTLS_SHUT_WR), 0);
+        assert_int_equal(gnutls_bye(tls.peer, GNUTLS_SHUT_WR), 0);
 
         run_until(f.owner.n_got == 600, 0);
         stream_resume(&f.owner.stream);
@@ -454,7 +377,7 @@ static void test_its_end_is_told_after_all_that_came_before_it(_unused_ void **s
 
 static void test_a_peer_that_has_said_its_last_word_may_still_be_told_things(_unused_ void **state) {
         open_session(INLINE, TLS13);
-        assert_int_equal(gnutls_bye(f.peer, GNUTLS_SHUT_WR), 0);
+        assert_int_equal(gnutls_bye(tls.peer, GNUTLS_SHUT_WR), 0);
         run_until(f.owner.end == 0, 0);
         send_bulk();
         run_until(f.n_peer_got == sizeof f.bulk, (peer_read(), 0));
@@ -464,7 +387,7 @@ static void test_a_peer_that_has_said_its_last_word_may_still_be_told_things(_un
 static void test_an_end_without_tls_s_own_is_none(_unused_ void **state) {
         open_session(INLINE, TLS13);
         peer_write("cut", 3);
-        f.fd = safe_close(f.fd);
+        tls.fd = safe_close(tls.fd);
         run_until(f.owner.end != 1, 0);
         assert_int_equal(f.owner.n_got, 3);
         assert_int_equal(f.owner.end, -ECONNRESET);
@@ -472,14 +395,14 @@ static void test_an_end_without_tls_s_own_is_none(_unused_ void **state) {
 
 /* Returns: whether the peer has been told that nothing more comes, by TLS and then by the connection. */
 static bool peer_has_end(void) {
-        ssize_t r = gnutls_record_recv(f.peer, f.peer_got, sizeof f.peer_got);
+        ssize_t r = gnutls_record_recv(tls.peer, f.peer_got, sizeof f.peer_got);
         uint8_t byte;
 
         if (r == GNUTLS_E_AGAIN)
                 return false;
         if (r < 0)
                 fail_msg("the peer reads: %s", gnutls_strerror((int) r));
-        return r == 0 && recv(f.fd, &byte, 1, 0) == 0;
+        return r == 0 && recv(tls.fd, &byte, 1, 0) == 0;
 }
 
 static void test_the_last_word_waits_for_a_socket_that_is_full(_unused_ void **state) {
@@ -510,7 +433,7 @@ static void test_the_last_word_waits_for_a_socket_that_is_full(_unused_ void **s
 static void test_who_is_seen_off_gets_all_and_the_last_word(_unused_ void **state) {
         Closer closer;
 
-        assert_int_equal(closer_init(&closer, f.poller), 0);
+        assert_int_equal(closer_init(&closer, tls.poller), 0);
         open_session(INLINE, TLS13);
         send_bulk();
         socket_state.from_bye_on = true;
@@ -521,7 +444,7 @@ static void test_who_is_seen_off_gets_all_and_the_last_word(_unused_ void **stat
 
         socket_state.full = false;
         run_until(peer_has_end(), 0);
-        f.fd = safe_close(f.fd);
+        tls.fd = safe_close(tls.fd);
         run_until(closer.n_lingering == 0, 0);
         closer_done(&closer);
 }
@@ -531,7 +454,7 @@ static void test_nobody_is_seen_off_for_ever(_unused_ void **state) {
         int fd = f.owner.stream.watch.fd;
         Closer closer;
 
-        assert_int_equal(closer_init(&closer, f.poller), 0);
+        assert_int_equal(closer_init(&closer, tls.poller), 0);
         open_session(INLINE, TLS13);
         socket_state.from_bye_on = true;
         closer_take(&closer, &f.owner.stream, NULL);
@@ -549,7 +472,7 @@ static void test_a_reader_is_told_that_the_handshake_has_failed(_unused_ void **
         start_tls();
         stream_pause(&f.owner.stream);
         assert_int_equal(buffer_append(&f.owner.stream.out, "never", 5), 0);
-        assert_int_equal(send(f.fd, "nonsense", 8, 0), 8);
+        assert_int_equal(send(tls.fd, "nonsense", 8, 0), 8);
         run_until(!f.owner.handshake, 0);
         assert_int_equal(stream_flush(&f.owner.stream), 1);
         run_until_quiet();
@@ -571,7 +494,7 @@ static void test_a_wire_is_handed_over_with_all_that_waits_in_it(_unused_ void *
         Wire wire = stream_release(&f.owner.stream);
         out = TAKE(f.owner.stream.out, BUFFER_INIT(0));
         f.owner.pauses = false;
-        assert_int_equal(stream_open(&f.owner.stream, f.poller, wire, BULK, &owner_handler), 0);
+        assert_int_equal(stream_open(&f.owner.stream, tls.poller, wire, BULK, &owner_handler), 0);
         f.owner.stream.out = out;
 
         run_until(f.owner.n_got == 1000, 0);
@@ -583,12 +506,12 @@ static void test_that_the_peer_has_ended_is_handed_over_too(_unused_ void **stat
         open_session(INLINE, TLS13);
         f.owner.pauses = true;
         peer_write("a call", 6);
-        assert_int_equal(gnutls_bye(f.peer, GNUTLS_SHUT_WR), 0);
+        assert_int_equal(gnutls_bye(tls.peer, GNUTLS_SHUT_WR), 0);
         run_until(f.owner.n_got == 6, 0);
         assert_int_equal(f.owner.end, 1);
 
         Wire wire = stream_release(&f.owner.stream);
-        assert_int_equal(stream_open(&f.owner.stream, f.poller, wire, BULK, &owner_handler), 0);
+        assert_int_equal(stream_open(&f.owner.stream, tls.poller, wire, BULK, &owner_handler), 0);
         run_until(f.owner.end == 0, 0);
 }
 
@@ -619,5 +542,5 @@ int main(void) {
                 stream_test(test_that_the_peer_has_ended_is_handed_over_too),
         };
 
-        return cmocka_run_group_tests(tests, setup_group, teardown_group);
+        return cmocka_run_group_tests(tests, setup_group, remove_certificate);
 }
