@@ -226,7 +226,11 @@ class Caller(TelnetPeer):
     def wait_away(self, vm):
         """Waits until vspcd knows that the VM has no connection. It logs that only five seconds later."""
         def is_away():
-            shown = self.vm(vm.id)
+            reply = self.call("List", {"name": vm.id})
+            if "error" in reply:
+                assert reply["error"].endswith(".NoSuchVM"), reply  # forgotten by now
+                return True
+            shown = reply["parameters"]["vm"]
             return not shown["connected"] or shown["vmotion"] == "orphaned"
 
         wait_for(is_away, f"{vm.name} to be disconnected")
