@@ -15,7 +15,7 @@ class Conversation:
     """A program that is typed to, and what it has shown so far"""
 
     def __init__(self, test, machine, argv, user="root"):
-        self.argv, self.shown = argv, ""
+        self.argv, self.shown, self.shown_at = argv, "", 0
         self.decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self.process = machine.popen(*argv, user=user)
         test.addCleanup(end, self.process)
@@ -31,20 +31,25 @@ class Conversation:
             return True
         data = os.read(fd, 65536)
         self.shown += self.decoder.decode(data)
+        self.shown_at = time.monotonic()
         return len(data) > 0
 
-    def wait_shown(self, text, timeout=PATIENCE_SEC, after=0):
+    def is_late(self, began, timeout, silence):
+        """Whether its time is over: @timeout since @began; or with @silence so long without showing anything new"""
+        return time.monotonic() > (max(began, self.shown_at) + silence if silence else began + timeout)
+
+    def wait_shown(self, text, timeout=PATIENCE_SEC, after=0, silence=None):
         """after: of how much has been shown before does not count"""
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         while text not in self.shown[after:]:
-            if time.monotonic() > deadline or not self.read(0.1):
+            if self.is_late(began, timeout, silence) or not self.read(0.1):
                 raise AssertionError(f"{' '.join(self.argv)} has not shown {text!r}, but {self.shown[-2000:]!r}")
         return self
 
-    def wait_exit(self, timeout=PATIENCE_SEC):
-        deadline = time.monotonic() + timeout
+    def wait_exit(self, timeout=PATIENCE_SEC, silence=None):
+        began = time.monotonic()
         while self.read(0.1):
-            if time.monotonic() > deadline:
+            if self.is_late(began, timeout, silence):
                 raise AssertionError(f"{' '.join(self.argv)} does not exit, and has shown {self.shown[-2000:]!r}")
         return self.process.wait(PATIENCE_SEC)
 

@@ -21,8 +21,9 @@ from conversation import Conversation
 from machine import SOURCE, Machine, cache, ccache, debian_root, wait_for
 from scenario import readme_block
 
-# With packages to get and to unpack, on a busy machine
-APT_AND_BUILD_SEC = 600
+# Packages are got and unpacked, and vspc is built, which takes however long it takes on a busy machine. Something new is
+# shown again and again: at least so often.
+SILENCE_SEC = 600
 ARCHIVES = "/var/cache/apt/archives"
 ARCHIVE_SEC = 30 * 24 * 60 * 60
 
@@ -100,7 +101,7 @@ class Fresh(unittest.TestCase):
     def run_block(self, containing):
         """A block of README.md, as somebody would paste it"""
         process = self.talk(readme_block(containing))
-        self.assertEqual(process.wait_exit(APT_AND_BUILD_SEC), 0, process.shown[-5000:])
+        self.assertEqual(process.wait_exit(silence=SILENCE_SEC), 0, process.shown[-5000:])
         return process.shown
 
 
@@ -117,7 +118,7 @@ class Trying(Fresh):
 
     def test_tools_serve_gives_a_shell_on_a_simulated_vm(self):
         serve = self.talk(readme_block("tools/serve\n"))
-        serve.wait_shown("\nCtrl-C ends all of it.", APT_AND_BUILD_SEC)
+        serve.wait_shown("\nCtrl-C ends all of it.", silence=SILENCE_SEC)
         telnet = self.talk(readme_block("telnet 127.0.0.1 50000"))
         telnet.type("echo $((6 * 7))\n")
         telnet.wait_shown("42\r\n")
@@ -138,13 +139,13 @@ class Trying(Fresh):
     def test_tools_test_finds_all_that_it_needs(self):
         """All of it would take too long, and end in here again: no more than the unit tests are run."""
         test = self.talk(readme_block("tools/test\n").strip() + " --suite=unit")
-        self.assertEqual(test.wait_exit(APT_AND_BUILD_SEC), 0, test.shown[-5000:])
+        self.assertEqual(test.wait_exit(silence=SILENCE_SEC), 0, test.shown[-5000:])
         self.assertRegex(test.shown.splitlines()[-1], r"^\d+ passed, 0 failed$")
 
     def test_all_packages_that_tests_may_need_are_there(self):
         """The unit tests need few of them. To install all, only to see whether there are any, would take too long as well."""
         self.machine.sh("apt-get update; cd ~/vspc; . tools/packages.sh; "
-                        "for list in ${!PACKAGES_*}; do apt-get install --simulate ${!list}; done", timeout=APT_AND_BUILD_SEC)
+                        "for list in ${!PACKAGES_*}; do apt-get install --simulate ${!list}; done", timeout=SILENCE_SEC)
 
 
 class Installing(Fresh):
