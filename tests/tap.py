@@ -32,6 +32,13 @@ def unavailable(why):
     skip_all(why)
 
 
+def without_unittest(kind, value, trace):
+    """The exception as from the test on: unittest's calls before that say nothing about it."""
+    while trace and "__unittest" in trace.tb_frame.f_globals:
+        trace = trace.tb_next
+    return kind, value.with_traceback(trace), trace
+
+
 def name_of(test):
     return test.id().rsplit(".", 1)[-1].removeprefix("test_").replace("_", " ")
 
@@ -84,7 +91,7 @@ class Result(unittest.TestResult):
     def add_problem(self, test, err):
         if not isinstance(test, unittest.TestCase):  # setUpClass() has failed
             raise err[1]
-        problem = "".join(traceback.format_exception(*err))
+        problem = "".join(traceback.format_exception(*without_unittest(*err)))
         self.problems.append(problem)
         if len(self.problems) == 1 and hasattr(test, "evidence"):
             try:
