@@ -147,46 +147,38 @@ static int reader_begin(ConsoleLog *l, LogReader *r, const Console *c, uint64_t 
                                 });
 }
 
-/* It is under the name that the VM has now that what it says now is logged. @n: the bytes at the end of its ring. */
+/* Logs the last @n bytes of the console's ring, if wanted, under the name that the VM has now. Returns: 0 or -ENOMEM. */
 static int record_output(LoggedConsole *record, LogKind kind, size_t n) {
         LogReader *r = &record->readers[kind];
         const Console *c = record->console;
+        int k = 0;
 
-        if (!reader_fits(r, c)) {
-                int k = reader_begin(record->log, r, c, c->ring.end - n);
-
-                /* Renamed so often that vspc-logger could not follow, it goes on under the name before. */
-                if (k < 0 && (k != -ENOBUFS || !log_reader_current(r)))
-                        return k;
+        if (is_wanted(record->log, kind)) {
+                record->away = false;
+                if (!reader_fits(r, c))
+                        k = reader_begin(record->log, r, c, c->ring.end - n);
         }
 
+        if (log_reader_is_idle(r))
+                return k;
         if (log_reader_output(r))
                 log_sender_wake_now(record->log->senders[kind]);
         else
                 log_sender_wake(record->log->senders[kind]);
-        return 0;
+        return k;
 }
 
 static void on_output(ConcentratorObserver *observer, Console *console, _unused_ const uint8_t *data, size_t n) {
         ConsoleLog *l = container_of(observer, ConsoleLog, observer);
         int r = 0;
 
-        if (!l->settings.journal && !l->settings.files)
-                return;
-
-        if (!console->logged)
+        if (!console->logged && (l->settings.journal || l->settings.files))
                 r = record_new(l, console);
         for (LogKind kind = 0; kind < _LOG_KIND_MAX && console->logged; kind++)
-                if (is_wanted(l, kind)) {
-                        console->logged->away = false;
-                        int k = record_output(console->logged, kind, n);
-                        if (k < 0) /* which is no reason not to log it elsewhere */
-                                r = k;
-                }
+                r = MIN(r, record_output(console->logged, kind, n));
 
         if (r < 0 && log_rate_limit_pass(&l->failures, concentrator_now(console->concentrator)) > 0)
-                console_log(console, LOG_ERR, NULL, NULL, "%zu bytes of its output are not logged: %s", n,
-                            r == -ENOBUFS ? "vspc-logger is blocked, and the VM has reconnected too often meanwhile" : "no memory");
+                console_log(console, LOG_ERR, NULL, NULL, "%zu bytes of its output are not logged: no memory", n);
 }
 
 /* Of VMs that are gone there may be thousands; what one says when it is back makes a new record. */

@@ -4,7 +4,7 @@
 
 #include "log-reader.h"
 
-/* There is no point in sending less than this if there is more. */
+/* Fewer bytes than this are sent only if there are no more. */
 #define DATA_MIN 512U
 
 void log_reader_init(LogReader *r, LogBacklog *backlog, const Ring *ring) {
@@ -22,16 +22,17 @@ static void stream_free(LogStream *s) {
         free(s);
 }
 
-/* Where ends what there is to be sent now */
+/* The end of what can be sent now */
 static uint64_t stream_end(const LogStream *s) {
         return MIN(s->end, s->reader->ring->end);
 }
 
+/* The end of what the reader holds. A ring is held up to its end, even if the last stream has ended before. */
 static uint64_t reader_end(const LogReader *r) {
-        return r->streams ? stream_end(r->streams->prev) : r->held;
+        return r->streams ? r->ring->end : r->held;
 }
 
-/* What it holds has changed. */
+/* To be called when `held`, the ring's end, or whether there are streams has changed. */
 static void reader_update_size(LogReader *r) {
         uint64_t size = reader_end(r) - r->held;
 
@@ -100,8 +101,10 @@ static void end_at(LogReader *r, uint64_t position) {
 }
 
 int log_reader_begin(LogReader *r, uint64_t position, const LogOpen *open) {
-        if (r->n_streams >= LOG_STREAMS_MAX)
-                return -ENOBUFS;
+        if (r->n_streams >= LOG_STREAMS_MAX) {
+                r->streams->prev->end = UINT64_MAX;
+                return 0;
+        }
 
         LogStream *s = stream_new(r, open);
         if (!s)
@@ -160,7 +163,7 @@ static bool put_gap(LogReader *r, LogMessage *m, uint64_t end) {
         return true;
 }
 
-/* Returns: whether there is room for more. */
+/* Returns: whether the message has room for more. */
 static bool put_data(LogReader *r, LogMessage *m, uint64_t end) {
         const LogRecord data = {.type = LOG_DATA, .stream = r->sending->id, .position = r->sent};
         size_t space = log_message_space(m), n = MIN(end - r->sent, space);
@@ -191,7 +194,7 @@ bool log_reader_fill(LogReader *r, LogMessage *m) {
                         return false;
                 if (r->sent < end && !put_data(r, m, end))
                         return false;
-                if (s->end == UINT64_MAX)
+                if (s->end == UINT64_MAX || (!s->next && r->n_streams >= LOG_STREAMS_MAX)) /* may have to go on */
                         return true;
                 if (!log_message_add(m, &(LogRecord){.type = LOG_CLOSE, .stream = s->id, .position = s->end}, 0))
                         return false;
@@ -218,7 +221,7 @@ int log_backlog_acknowledged(LogBacklog *b, const LogRecord *record, const LogPl
         LogStream *s;
 
         HASH_FIND(handle, b->streams, &record->stream, sizeof record->stream, s);
-        if (!s) /* it has been given up */
+        if (!s) /* its reader is gone */
                 return 0;
 
         LogReader *r = s->reader;
@@ -233,11 +236,11 @@ int log_backlog_acknowledged(LogBacklog *b, const LogRecord *record, const LogPl
         s->open.place = *place;
         if (closed)
                 stream_free(s);
-        if (r->streams) { /* of what the console has said before this, nobody wanted anything */
+        if (r->streams) { /* output between the two streams was not to be logged */
                 r->acked = MAX(r->acked, r->streams->begin);
                 r->taken = MAX(r->taken, r->streams->begin);
         }
-        if (r->taken >= r->sent && r->sent < reader_end(r))
+        if (closed || (r->taken >= r->sent && r->sent < reader_end(r)))
                 reader_wait(r);
         reader_hold(r, MAX(r->held, r->acked));
         return 0;

@@ -12,7 +12,8 @@
  * that there is room for a quiet VM whatever the others write. At its limit a reader drops the older half. If that has not
  * been sent, it is a gap, and vspc-logger is sent the position and the size of the gap.
  *
- * Output under one name is a LogStream. Output under another name is the next stream.
+ * Output under one name is a LogStream. Output under another name is the next stream. At most LOG_STREAMS_MAX streams of a
+ * reader wait to be acknowledged; then the last of them goes on, whatever name is asked for.
  */
 #define LOG_BACKLOG_MAX (64U * 1024U * 1024U)
 #define LOG_LAG_MAX (256U * 1024U)
@@ -21,7 +22,6 @@
 /* If a reader has so many bytes to send, it is urgent: there would soon be no room for more. */
 #define LOG_LAG_URGENT (LOG_LAG_MAX / 4)
 
-/* Streams of a reader that have not been acknowledged */
 #define LOG_STREAMS_MAX 16U
 
 typedef struct LogReader LogReader;
@@ -74,7 +74,7 @@ void log_reader_init(LogReader *r, LogBacklog *backlog, const Ring *ring);
 void log_reader_done(LogReader *r);
 
 /* Begins a stream at @position, which is at the end of the ring or not long before. The previous stream ends there. Copies
- * @open. Returns: 0; -ENOBUFS if it has LOG_STREAMS_MAX already; -ENOMEM. */
+ * @open. If there are LOG_STREAMS_MAX streams, the last one goes on instead from where it ended. Returns: 0 or -ENOMEM. */
 int log_reader_begin(LogReader *r, uint64_t position, const LogOpen *open);
 
 /* Ends the current stream at the end of the ring. */
@@ -83,7 +83,8 @@ void log_reader_end(LogReader *r);
 /* The stream that new output belongs to; NULL: none */
 const LogOpen *log_reader_current(const LogReader *r);
 
-/* There is new output in the ring. Returns: whether sending it is urgent. */
+/* To be called after each output of the console while the reader is not idle, to be logged or not: keeps what the reader
+ * holds within its limit. Returns: whether there is so much to send that it is urgent. */
 bool log_reader_output(LogReader *r);
 
 static inline bool log_reader_is_idle(const LogReader *r) {
