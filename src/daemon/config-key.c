@@ -9,7 +9,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define SERVICE_URIS_MAX 1024U
-#define VALUE_SHOWN_MAX 128U /* bytes of a bad value */
+#define VALUE_SHOWN_MAX 128U /* bytes of an invalid value in messages */
 
 static int parse_flag(_unused_ const ConfigKey *key, const char *value, void *target) {
         return parse_boolean(value, target);
@@ -19,7 +19,7 @@ static int parse_span(_unused_ const ConfigKey *key, const char *value, void *ta
         return parse_sec(value, target);
 }
 
-/* If a timeout were 0 or infinite, it would not be a timeout. */
+/* 0 and infinity are refused. */
 static int parse_timeout(_unused_ const ConfigKey *key, const char *value, void *target) {
         usec_t span;
 
@@ -33,7 +33,7 @@ static int parse_timeout(_unused_ const ConfigKey *key, const char *value, void 
         return 0;
 }
 
-/* A number in the key's range; @r: the result of parsing it. The target has the key's size. */
+/* Stores a number if it is in the key's range. @r: the result of parsing it. The target has the key's size. */
 static int take_number(const ConfigKey *key, int r, uint64_t number, void *target) {
         if (r < 0)
                 return r;
@@ -108,12 +108,12 @@ static int parse_file(const ConfigKey *key, const char *value, void *target) {
         return *value == '/' ? parse_text(key, value, target) : -EINVAL;
 }
 
-/* A file or, where GnuTLS can, something in a token */
+/* A file or, if GnuTLS supports it, the URI of an object in a token */
 static int parse_location(const ConfigKey *key, const char *value, void *target) {
         return gnutls_url_is_supported(value) ? parse_text(key, value, target) : parse_file(key, value, target);
 }
 
-/* Octal. vspcd itself has to be able to write what it has made. */
+/* Octal. vspcd itself must be able to write the files that it makes. */
 static int parse_mode(_unused_ const ConfigKey *key, const char *value, void *target) {
         mode_t mode = 0;
 
@@ -142,7 +142,7 @@ static size_t count_words(const char *s) {
         return n;
 }
 
-/* URIs separated by spaces; several assignments add up. */
+/* URIs separated by spaces. Several assignments add up. */
 static int parse_uris(_unused_ const ConfigKey *key, const char *value, void *target) {
         char ***uris = target;
         size_t n = 0, n_new = count_words(value);
@@ -217,8 +217,8 @@ static const ConfigKey keys[] = {
         SETTING("ConsoleLog", "Mode", parse_mode, console_log.mode,
                 "an octal file mode that lets its owner write, such as 0640"),
 
-        /* What is in [TLS] and is none of these closes all doors. StartTLS= guards none: a bad value leaves it at yes,
-         * which is the stricter one. */
+        /* Unknown keys in [TLS] close all doors. StartTLS= closes none: after an invalid value it stays yes, which is
+         * stricter. */
         GUARD(CONFIG_SECTION_TLS, "CertificateFile", parse_location, tls.certificate_file, DOOR_VM_TLS | DOOR_ADMIN_TLS,
               "the absolute path of a PEM file, or a pkcs11: URI"),
         GUARD(CONFIG_SECTION_TLS, "KeyFile", parse_location, tls.key_file, DOOR_VM_TLS | DOOR_ADMIN_TLS,

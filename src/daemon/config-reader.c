@@ -10,17 +10,17 @@
 #include "config-reader.h"
 #include "hooks/hook-list.h"
 
-/* For a thread at the end of the process */
+/* How long to wait for a thread when vspcd ends */
 #define STOP_USEC USEC_PER_SEC
 
-/* What the loop and the thread share. The loop leaves it to the thread if it takes too long. */
+/* Shared by the loop and the thread. If the thread takes too long, the loop abandons this, and the thread frees it. */
 typedef struct Job {
         Worker thread;
         const char *path;
         Config before;
-        TlsWorker *worker;     /* not to be touched by the thread, nor the next */
+        TlsWorker *worker;     /* only passed on by the thread, as is ticket_key */
         TicketKey *ticket_key;
-        int finished_fd;       /* not to be touched once the thread is stopping */
+        int finished_fd;       /* an eventfd of the loop; must not be used after the thread was told to stop */
         Reading reading;
 } Job;
 
@@ -35,8 +35,8 @@ struct ConfigReader {
         int finished_fd; /* an eventfd */
         sd_event_source *finished, *deadline;
         bool busy;
-        Job *job; /* NULL: it could not be begun */
-        int error; /* for what reason */
+        Job *job; /* NULL: the thread could not be started */
+        int error; /* why it could not be started */
 };
 
 static atomic_uint n_hanging;
@@ -54,7 +54,7 @@ static void job_free(Job *j) {
         free(j);
 }
 
-/* Runs in the thread: it may block. */
+/* Called in the thread: it may block. */
 static void job_read(Job *j) {
         Reading *reading = &j->reading;
         Config *config = &reading->config;
@@ -88,7 +88,7 @@ static void job_orphaned(void *userdata) {
         n_hanging--;
 }
 
-/* Waits for the thread for @usec. Returns: the job, or NULL if the thread has not come to its end; it is left then. */
+/* Waits @usec for the thread to end. Returns: the job; NULL if the thread has not ended: then it is abandoned. */
 static Job *reader_end_job(ConfigReader *r, usec_t usec) {
         Job *j = TAKE_PTR(r->job);
 
@@ -114,7 +114,7 @@ static void reader_fail(ConfigReader *r, int error, const char *why) {
         reading_done(&reading);
 }
 
-/* The reading has come to its end; or it has not, because of @error. */
+/* Hands over what was read; or @error, if the thread has not finished or never started. */
 static void reader_conclude(ConfigReader *r, int error, const char *why) {
         Job *j = r->job ? reader_end_job(r, 0) : NULL;
 
@@ -125,23 +125,22 @@ static void reader_conclude(ConfigReader *r, int error, const char *why) {
                 reader_fail(r, error, why);
 }
 
-/* Where there is a job, its thread has written this with the lock held, and does nothing more before it ends. */
+/* If there is a job, its thread has written this while it held the lock, and only has to end. */
 static int on_finished(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
         ConfigReader *r = userdata;
         eventfd_t n;
 
-        if (eventfd_read(fd, &n) >= 0 && r->busy) /* else it was taken at its deadline */
+        if (eventfd_read(fd, &n) >= 0 && r->busy) /* otherwise on_deadline() has taken it */
                 reader_conclude(r, r->error, r->error == -EBUSY ? "earlier reloads still wait for a file or a token" : NULL);
         return 0;
 }
 
-/* The thread may have come to its end at the last moment. */
+/* reader_conclude() takes the result if the thread has finished in the last moment. */
 static int on_deadline(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
         reader_conclude(userdata, -ETIMEDOUT, "a file or a token does not respond");
         return 0;
 }
 
-/* Returns: 0 or a negative errno. */
 static int reader_start_job(ConfigReader *r, const Config *before) {
         if (n_hanging >= CONFIG_READER_HANGING_MAX)
                 return -EBUSY;
@@ -173,12 +172,12 @@ void config_reader_begin(ConfigReader *r, const Config *before) {
 
         assert(!r->busy);
 
-        /* The one before may have ended together with its deadline. It cannot write any more. */
+        /* The previous thread may have written this at its deadline. It cannot write any more. */
         (void) eventfd_read(r->finished_fd, &n);
         r->busy = true;
         r->error = reader_start_job(r, before);
         if (r->error < 0)
-                (void) eventfd_write(r->finished_fd, 1); /* from the loop, as always */
+                (void) eventfd_write(r->finished_fd, 1); /* calls the handler from the loop in this case too */
 
         (void) sd_event_source_set_time(r->deadline, now_monotonic() + r->duration);
         (void) sd_event_source_set_enabled(r->deadline, SD_EVENT_ONESHOT);

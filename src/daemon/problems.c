@@ -13,7 +13,8 @@ void problems_done(Problems *p) {
         *p = (Problems){};
 }
 
-/* PINs of tokens (RFC 7512): problems are shown to everybody, in the status of the service. Makes the text no longer. */
+/* Hides PINs of tokens (RFC 7512), because everybody can read problems in the status of the service. The text does
+ * not get longer. */
 static void hide_pins(char *text) {
         static const char attribute[] = "pin-value=", hidden[] = "…";
 

@@ -11,7 +11,7 @@
 #include "problems.h"
 #include "reload-client.h"
 
-/* For each step. It is a little less than what systemd allows for ExecReload= as a whole (TimeoutStartSec=). */
+/* For each step: a little less than systemd allows for ExecReload= as a whole (TimeoutStartSec=) */
 #define TIMEOUT_SEC 80
 
 #define READ_MAX 16384U
@@ -115,7 +115,7 @@ static int report(const VarlinkReply *reply) {
         return 0;
 }
 
-/* Where the admin socket is another one, or is not for us. systemd sets $MAINPID for ExecReload=. */
+/* For an admin socket at another path, or without permission to use it. systemd sets $MAINPID for ExecReload=. */
 static int send_signal(const char *path, int error) {
         const char *text = getenv("MAINPID");
         uint64_t pid = 0;

@@ -8,10 +8,10 @@
 
 #define EVERY_SEC 3U
 
-/* The thread only has to wake up. */
+/* How long to wait for the thread to wake up and end */
 #define STOP_USEC (10 * USEC_PER_SEC)
 
-/* Far more than that, for a machine that is busy. */
+/* 60 s: much more than EVERY_SEC, in case the machine is busy */
 static const char more_time[] = "STATUS=Starting: reading files, tokens and stored ports\nEXTEND_TIMEOUT_USEC=60000000";
 
 struct SlowStart {
@@ -30,7 +30,7 @@ static void run(void *userdata) {
                 if (s->worker.stopping)
                         break;
 
-                /* If systemd does not read, it will have read the next one. */
+                /* If this fails because systemd does not read, it will read the next one. */
                 (void) notify_socket_send(s->fd, more_time);
         }
 }
@@ -56,7 +56,7 @@ int slow_start_begin(SlowStart **ret) {
         s->fd = fd;
         s->worker = WORKER_INIT;
 
-        /* Signals are not for this thread. */
+        /* The thread must not take signals. */
         sigfillset(&all);
         (void) pthread_sigmask(SIG_SETMASK, &all, &before);
         int r = worker_start(&s->worker, "start", run, s);

@@ -20,7 +20,7 @@ void tls_contexts_done(TlsContexts *c) {
         free(TAKE_PTR(c->file));
 }
 
-/* *ret: the path of this credential, to be freed, or NULL if there is none. */
+/* *ret: the path of this credential, to be freed; NULL if there is none */
 static int find_credential(const char *name, Problems *p, char **ret) {
         const char *folder = getenv("CREDENTIALS_DIRECTORY");
 
@@ -41,14 +41,15 @@ static int find_credential(const char *name, Problems *p, char **ret) {
         return r;
 }
 
-/* *ret_problem: NULL, or what is wrong, to be freed; it may be NULL though there is no context. */
+/* *ret_problem: NULL, or the problem, to be freed. It may be NULL too if memory is short. Returns: NULL if there is a
+ * problem. */
 static TlsContext *make_context(const TlsParameters *parameters, char **ret_problem) {
         TlsContext *c = NULL;
 
         return tls_context_new(parameters, &c, ret_problem) >= 0 ? c : NULL;
 }
 
-/* What is wrong with the certificate is wrong with both. */
+/* If both have the same problem, it is that of the certificate. */
 static void check_contexts(const TlsContexts *c, const char *vm_problem, const char *admin_problem, Problems *p) {
         static const char unknown[] = "Out of memory";
         const char *vm = vm_problem ?: unknown, *admin = admin_problem ?: unknown;
@@ -79,7 +80,7 @@ void tls_contexts_log(const TlsContexts *c) {
                          tls_context_thumbprint(any));
 }
 
-/* Whoever has set these believes that there is TLS. */
+/* With one of these settings the administrator expects TLS. */
 static void check_settings_without_certificate(const TlsSettings *s, const Settings *settings, const char *credential_key,
                                                Problems *p) {
         const struct {
@@ -107,8 +108,7 @@ void tls_contexts_load(const TlsSettings *s, const Settings *settings, TlsWorker
 
         *ret = (TlsContexts){};
         if (settings->require_vm_certificate && !s->vm_trusted_ca_file)
-                problems_doubt(p, DOOR_VM, "RequireVMCertificate=yes, but VMTrustedCAFile= does not say whose certificates are "
-                                           "good");
+                problems_doubt(p, DOOR_VM, "RequireVMCertificate=yes, but VMTrustedCAFile= is missing");
 
         if (find_credential("vspc.crt", p, &credential) < 0 || find_credential("vspc.key", p, &credential_key) < 0)
                 return;
@@ -120,7 +120,7 @@ void tls_contexts_load(const TlsSettings *s, const Settings *settings, TlsWorker
                 .worker = worker,
         };
         if (!parameters.certificate_file) {
-                if (!(p->doors & DOOR_VM_TLS)) /* it is not missing if something is wrong with it */
+                if (!(p->doors & DOOR_VM_TLS)) /* if the certificate has a problem, it is not missing */
                         check_settings_without_certificate(s, settings, credential_key, p);
                 return;
         }
@@ -134,7 +134,7 @@ void tls_contexts_load(const TlsSettings *s, const Settings *settings, TlsWorker
         _cleanup_free_ char *vm_problem = NULL, *admin_problem = NULL;
         ret->vm = make_context(&parameters, &vm_problem);
 
-        /* There are few of them, and who they are is found out each time. What old hosts need is not for them. */
+        /* There are few admin connections, and each is checked: no tickets. Priority= is for old ESXi hosts only. */
         parameters.ticket_key = NULL;
         parameters.priority = NULL;
         parameters.trusted_ca_file = s->trusted_ca_file;

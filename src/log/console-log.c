@@ -8,20 +8,21 @@
 #include "console/console.h"
 #include "log-sender.h"
 
-/* How long to wait at the end for vspc-logger */
+/* How long to wait for vspc-logger when vspcd ends */
 #define STOP_WAIT_USEC (2 * USEC_PER_SEC)
 #define STOP_TURN_USEC (10 * USEC_PER_MSEC)
 
-/* VMs that have been forgotten before all that they had said was logged. What more of them have said is given up. */
+/* VMs that were forgotten with output that is not logged yet. At the limit the unlogged output of the oldest one is
+ * dropped. */
 #define GONE_MAX 1024U
 
-/* What a console that has said something has here. */
+/* The log's state of one console, from its first output on */
 struct LoggedConsole {
         ConsoleLog *log;
-        Console *console; /* NULL: it has been forgotten, and its ring is here */
+        Console *console; /* NULL: the console was forgotten, and its ring is here */
         Ring ring;
-        bool away; /* its VM says nothing any more: it goes once all has been logged */
-        LoggedConsole *prev, *next; /* of those without a console */
+        bool away; /* the VM is disconnected: free this once everything has been logged */
+        LoggedConsole *prev, *next; /* in ConsoleLog.gone, if the console was forgotten */
         LogReader readers[_LOG_KIND_MAX];
 };
 
@@ -29,10 +30,10 @@ struct ConsoleLog {
         Concentrator *concentrator;
         ConcentratorObserver observer;
         ConsoleLogSettings settings;
-        LogSender *senders[_LOG_KIND_MAX]; /* NULL: never wanted so far */
-        uint64_t epoch;        /* that of a console is its number added to it */
-        RateLimit failures; /* to log what VMs say */
-        LoggedConsole *gone;   /* utlist: those without a console, the oldest first */
+        LogSender *senders[_LOG_KIND_MAX]; /* NULL: not needed so far */
+        uint64_t epoch;        /* random; epoch + number of a console is the epoch of its positions */
+        RateLimit failures; /* to log output */
+        LoggedConsole *gone;   /* utlist: records of forgotten consoles, the oldest first */
         unsigned n_gone;
 
         ConsoleLogHandler changed;
@@ -51,7 +52,7 @@ static bool is_wanted(const ConsoleLog *l, LogKind kind) {
         return l->senders[kind] && (kind == LOG_TO_JOURNAL ? l->settings.journal : l->settings.files);
 }
 
-/* Whatever of it has not been logged yet is given up. */
+/* Output that is not logged yet is dropped. */
 static void record_free(LoggedConsole *record) {
         ConsoleLog *l = record->log;
 
@@ -77,7 +78,7 @@ static bool record_is_idle(const LoggedConsole *record) {
         return true;
 }
 
-/* The ring keeps what the reader that is furthest behind needs. */
+/* Frees the record if it is not needed any more. Otherwise lets the ring keep what the reader furthest behind needs. */
 static void record_update(LoggedConsole *record) {
         uint64_t held = UINT64_MAX;
 
@@ -118,7 +119,7 @@ static int record_new(ConsoleLog *l, Console *console) {
         return 0;
 }
 
-/* Nothing more is logged as what the console is called now. */
+/* Ends the current streams: later output needs new ones. */
 static void record_end(LoggedConsole *record) {
         for (LogKind kind = 0; kind < _LOG_KIND_MAX; kind++)
                 if (!log_reader_is_idle(&record->readers[kind])) {
@@ -127,7 +128,7 @@ static void record_end(LoggedConsole *record) {
                 }
 }
 
-/* Whether what the console says now belongs to the stream that the reader has. */
+/* Whether the console's current name, port and service URI are those of the reader's current stream */
 static bool reader_fits(const LogReader *r, const Console *c) {
         const LogOpen *open = log_reader_current(r);
 
@@ -181,14 +182,14 @@ static void on_output(ConcentratorObserver *observer, Console *console, _unused_
                 console_log(console, LOG_ERR, NULL, NULL, "%zu bytes of its output are not logged: no memory", n);
 }
 
-/* Of VMs that are gone there may be thousands; what one says when it is back makes a new record. */
+/* A disconnected VM needs no record: there may be thousands. Output after it reconnects makes a new one. */
 static void on_disconnected(LoggedConsole *record) {
         record->away = true;
         record_end(record);
         record_update(record);
 }
 
-/* What has not been logged yet outlives the console. Other observers still ask how much it has said. */
+/* Keeps the ring with its unlogged output. `end` stays in the console: other observers still read it. */
 static void on_removed(ConsoleLog *l, LoggedConsole *record) {
         Console *console = record->console;
 
@@ -233,7 +234,7 @@ static void start_sender(ConsoleLog *l, LogKind kind) {
                 return;
         }
 
-        /* Those who have records already are to have a reader for this as well. */
+        /* Records from before get a reader for this sink too. */
         for (Console *c = concentrator_consoles(l->concentrator); c; c = c->handle.next)
                 if (c->logged)
                         log_reader_init(&c->logged->readers[kind], log_sender_backlog(l->senders[kind]), &c->ring);
@@ -274,7 +275,7 @@ static void end_records(ConsoleLog *l) {
                         record_end(c->logged);
 }
 
-/* Taking turns: what one sink does not take is no reason to wait for the other. */
+/* The senders take turns, so that a blocked one does not keep the other from sending. */
 static void drain(ConsoleLog *l) {
         usec_t now, deadline = now_monotonic() + STOP_WAIT_USEC;
         bool done = false;
@@ -329,7 +330,7 @@ void console_log_set_settings(ConsoleLog *l, ConsoleLogSettings *settings) {
 
         console_log_settings_done(&l->settings);
         l->settings = TAKE(*settings, (ConsoleLogSettings){});
-        if (changed) { /* what consoles say next is logged as it is wanted now */
+        if (changed) { /* new output gets streams with the new settings */
                 end_records(l);
                 start_senders(l);
         }

@@ -8,17 +8,18 @@
 #include "basic/uuid.h"
 #include "file-name.h"
 
-/* Bytes of a name once it is escaped; where there are two UUIDs it has less room. With the longest prefix, a UUID and ".log" there are 16 more to spare. */
+/* Bytes of an escaped name; two UUIDs leave less room. With the longest prefix, one UUID and ".log", 16 bytes are
+ * left. */
 #define NAME_MAX_SIZE 132U
 
-/* "~" and 64 bits in hex, at the end of a name that has been cut */
+/* "~" and 64 bits in hex, at the end of a shortened name */
 #define HASH_SIZE 17U
 
 static bool is_plain(uint32_t c, bool first) {
         return text_is_harmless(c) && c != '/' && c != '%' && !(first && (c == '.' || c == '-'));
 }
 
-/* Escapes the character at @p. Returns: how many bytes of the name it is; *ret_size of @out. */
+/* Escapes the character at @p into @out. *ret_size: bytes in @out. Returns: bytes of the name that were read. */
 static size_t escape_character(const char *p, bool first, char out[static 4], size_t *ret_size) {
         static const char digits[] = "0123456789ABCDEF";
         uint32_t c;
@@ -37,7 +38,7 @@ static size_t escape_character(const char *p, bool first, char out[static 4], si
         return 1;
 }
 
-/* Returns: how many bytes of @name have got into the @size at @ret. */
+/* Escapes @name into @ret, which has room for @size bytes and a NUL. Returns: bytes of @name that fit. */
 static size_t escape(const char *name, char *ret, size_t size) {
         const char *p = name;
         size_t used = 0;

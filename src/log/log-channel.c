@@ -7,7 +7,7 @@
 #include "file-name.h"
 #include "log-channel.h"
 
-/* OPEN, before its texts: each of which ends with NUL, and the last with the record */
+/* Of OPEN. Its texts follow, each of them ends with NUL. */
 typedef struct OpenHead {
         uint64_t epoch;
         LogPlace place;
@@ -82,7 +82,7 @@ int log_message_send(LogMessage *m, int fd, int flags) {
 }
 
 int log_message_receive(LogMessage *m, int fd, int flags) {
-        /* With MSG_TRUNC, how long it was */
+        /* with MSG_TRUNC, recv() returns the full length even if the buffer is too small */
         ssize_t n = recv(fd, m->data, sizeof m->data, flags | MSG_TRUNC);
 
         m->size = 0;
@@ -140,8 +140,8 @@ int log_message_next(const LogMessage *m, size_t *offset, LogRecord *ret, const 
         return 1;
 }
 
-/* One UUID, or two of them, as Console.uuid_text. Nothing in it leads to another folder, and file_name_make() relies on the
- * length. */
+/* One UUID or two, as in Console.uuid_text. No character of it leads to another folder; file_name_make() relies on
+ * the length. */
 static bool uuid_is_valid(const char *text) {
         uint8_t uuid[16];
 

@@ -11,14 +11,14 @@
 
 #define SOCKET_DEFAULT "/run/vspc/logger.socket"
 
-/* What is said within this time is sent together: vspc-logger is woken two hundred times a second at most, and not for each
+/* Output within this time is sent together: vspc-logger wakes up at most two hundred times a second, not for each
  * line of thousands of VMs. */
 #define GATHER_USEC (5 * USEC_PER_MSEC)
 
-/* Messages that are sent before the loop comes round again */
+/* Messages that are sent in one iteration of the loop */
 #define MESSAGES_MAX 8U
 
-/* Messages that can be unread when vspc-logger has ended. The socket's buffer has room for fewer. */
+/* Messages that can be unread when vspc-logger has ended: more than fit into the socket's buffer */
 #define LAST_MESSAGES_MAX 512U
 
 struct LogSender {
@@ -26,14 +26,14 @@ struct LogSender {
         LogKind kind;
         LogBacklog backlog;
         sd_event_source *timer;
-        bool timer_set, hurries; /* …, and does not wait for more */
-        bool blocked;       /* the socket takes nothing at present */
-        bool greeted;       /* vspc-logger has said HELLO on this connection */
-        LogMessage message; /* not empty: is to be sent */
+        bool timer_set, hurries; /* the timer elapses at once */
+        bool blocked;       /* the socket's buffer is full */
+        bool greeted;       /* vspc-logger has sent HELLO on this connection */
+        LogMessage message; /* to be sent, if not empty */
         LogMessage received;
 
-        bool unreachable; /* which has been logged */
-        int error;        /* why it is unreachable, or what vspc-logger says of the disk */
+        bool unreachable; /* vspc-logger cannot be reached; this has been logged */
+        int error;        /* why, or the last error that vspc-logger reported, such as a full disk */
         LogSenderHandler changed;
         void *userdata;
 };
@@ -59,7 +59,7 @@ static void sender_fail(LogSender *s, int error) {
 }
 
 static void sender_lose(LogSender *s, int error) {
-        if (!s->greeted) /* it has not even begun */
+        if (!s->greeted) /* vspc-logger never answered */
                 sender_fail(s, error < 0 ? error : -ECONNRESET);
         else if (error < 0)
                 log_warning_errno(error, "The connection to vspc-logger has failed, reconnecting: %m");
@@ -71,7 +71,7 @@ static void sender_lose(LogSender *s, int error) {
         log_sender_wake(s);
 }
 
-/* vspc-logger does its work. */
+/* vspc-logger works. */
 static void sender_greeted(LogSender *s) {
         s->greeted = true;
         if (s->unreachable)
@@ -106,7 +106,7 @@ static int sender_take(LogSender *s, const LogRecord *record, const uint8_t *dat
         return -EPROTO;
 }
 
-/* Returns: 1, -EAGAIN if there is nothing to read, or another negative errno. */
+/* Takes in one message. Returns: 1; -EAGAIN if there is none; or another negative errno. */
 static int sender_read(LogSender *s) {
         const uint8_t *data;
         LogRecord record;
@@ -127,8 +127,8 @@ static int sender_read(LogSender *s) {
         return r < 0 ? r : 1;
 }
 
-/* When vspc-logger ends with something unread, that it has ended is told first, and then what it has said before. Returns: as
- * sender_read(); 1 if it goes on talking. */
+/* Takes in what vspc-logger sent before it ended: if it ends with messages unread, the kernel reports the error
+ * first, then what was sent. Returns: as sender_read(); 1 if there may be more. */
 static int sender_read_last(LogSender *s) {
         int r = 1;
 
@@ -159,14 +159,14 @@ static void sender_fill(LogSender *s) {
                 if (log_reader_fill(r, &s->message))
                         continue;
 
-                /* The others have their turn first. */
+                /* The message is full. The other readers come first in the next one. */
                 DL_APPEND(s->backlog.waiting, r);
                 r->waiting = true;
                 return;
         }
 }
 
-/* Returns: 1 if all has been sent; 0 if the socket takes no more, or it is the others' turn; or a negative errno. */
+/* Returns: 1 if everything has been sent; 0 if the socket is full, or after MESSAGES_MAX; or a negative errno. */
 static int sender_send(LogSender *s) {
         for (unsigned i = 0; i < MESSAGES_MAX; i++) {
                 if (s->message.size == 0)
@@ -183,7 +183,7 @@ static int sender_send(LogSender *s) {
         return 0;
 }
 
-/* Sends what there is, as far as that can be sent now. */
+/* Sends what readers have to send, as much as the socket takes now. */
 static void sender_advance(LogSender *s) {
         if (!s->backlog.waiting && s->message.size == 0)
                 return;
@@ -192,7 +192,7 @@ static void sender_advance(LogSender *s) {
 
         int r = sender_send(s);
         if (r < 0) {
-                r = sender_read_last(s); /* what it still has to say comes before the end */
+                r = sender_read_last(s); /* read acknowledgements before closing */
                 sender_lose(s, r == -EAGAIN || r == -ECONNRESET ? 0 : r);
                 return;
         }
@@ -231,7 +231,7 @@ static int on_retry(_unused_ sd_event_source *source, _unused_ usec_t usec, void
         return 0;
 }
 
-/* @when: 0: at once */
+/* @when: 0: in the next iteration of the loop */
 static void sender_set_timer(LogSender *s, usec_t when) {
         if (s->blocked || (s->timer_set && (s->hurries || when > 0)))
                 return;
@@ -253,14 +253,14 @@ void log_sender_wake_now(LogSender *s) {
 bool log_sender_drain(LogSender *s, usec_t deadline) {
         while (s->backlog.streams) {
                 sender_advance(s);
-                if (s->unreachable) /* which has been logged */
+                if (s->unreachable) /* this has been logged */
                         return true;
 
                 usec_t now = now_monotonic();
                 if (now >= deadline)
                         return false;
 
-                /* Not connected: it is too early to connect again, and poll() only waits. */
+                /* Without a connection (too early to reconnect), poll() just waits. */
                 bool more = s->helper.fd >= 0 && !s->blocked && s->backlog.waiting;
                 struct pollfd wait = {.fd = s->helper.fd, .events = (short) (POLLIN | (s->blocked ? POLLOUT : 0))};
                 (void) poll(&wait, 1, more ? 0 : (int) ((deadline - now) / USEC_PER_MSEC) + 1);

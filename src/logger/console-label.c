@@ -10,11 +10,11 @@
 
 #define NUMBER_MAX sizeof("0123456789abcdef")
 
-/* Bytes of a VM's name in a message and in the identifier; the field has all of it. */
+/* Bytes of the VM's name in messages and in the identifier. VSPC_VM_NAME= has all of it. */
 #define NAME_SHOWN_MAX 128U
 
-/* What journalctl shows before a line: it is a second SYSLOG_IDENTIFIER=, after "vspc-console", which all lines have.
- * journalctl finds an entry by either, and shows the last. */
+/* journalctl shows this before a line. It is the entry's second SYSLOG_IDENTIFIER=, after "vspc-console", which all
+ * lines have: journalctl finds an entry by either, and shows the last. */
 #define IDENTIFIER "SYSLOG_IDENTIFIER=vspc-console/"
 
 static const char *add_field(ConsoleLabel *l, char **text, const char *name, const char *value, size_t max) {

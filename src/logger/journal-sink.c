@@ -14,14 +14,13 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-/* Memory of lines that are not ended, of all VMs together. Beyond it the one that has waited for longest is
- * taken for ended. */
+/* Memory of unfinished lines of all VMs together. At the limit, the line that has waited longest is logged as it is. */
 #define PARTIAL_LINES_MAX (16U * 1024U * 1024U)
 
-/* SYSLOG_IDENTIFIER=, VSPC_POSITION=, MESSAGE=, PRIORITY=, MESSAGE_ID=, and the label */
+/* SYSLOG_IDENTIFIER=, VSPC_POSITION=, MESSAGE=, PRIORITY=, MESSAGE_ID=, and the fields of the label */
 #define ENTRY_FIELDS_MAX (5U + CONSOLE_LABEL_FIELDS)
 
-/* Having been kept for so long by journald we do not know who has been silent. */
+/* If journald blocks us for so long, VMs may seem silent because their output waits to be read. */
 #define KEPT_USEC (JOURNAL_SINK_SILENCE_USEC / 4)
 
 #define FIELD(literal) ((struct iovec){(char *) (literal), sizeof(literal) - 1})
@@ -30,19 +29,19 @@ typedef struct JournalTarget {
         LogTarget target;
         LineSplitter splitter;
         struct JournalTarget *prev, *next; /* in JournalSink.partial, if it has a partial line */
-        size_t partial_size;               /* bytes of memory of that line; 0: none */
-        usec_t heard;                      /* when it was last written to */
-        uint64_t n_missing;                /* bytes that have not been logged since something last was */
+        size_t partial_size;               /* bytes of memory of the partial line; 0: none */
+        usec_t heard;                      /* when the VM last wrote to it */
+        uint64_t n_missing;                /* bytes that could not be logged since the last entry */
         uint64_t missing;                  /* the position of the first of these */
 } JournalTarget;
 
 typedef struct JournalSink {
         LogSink sink;
-        JournalTarget *partial; /* utlist, the longest silent first */
-        size_t n_partial;       /* bytes, of PARTIAL_LINES_MAX */
-        usec_t kept;            /* when journald has last kept us for long */
-        uint64_t n_unlogged;    /* bytes, for want of a journal */
-        bool missing;           /* there is none, which has been logged */
+        JournalTarget *partial; /* utlist, the one with the longest silence first */
+        size_t n_partial;       /* bytes of memory, at most PARTIAL_LINES_MAX */
+        usec_t kept;            /* when journald last blocked us for KEPT_USEC */
+        uint64_t n_unlogged;    /* bytes that came while there was no journal */
+        bool missing;           /* there is no journal; this has been logged */
 } JournalSink;
 
 static int journal_send(const ConsoleLabel *label, uint64_t position, const struct iovec *field, size_t n) {
@@ -79,7 +78,7 @@ static void add_missing(JournalTarget *t, uint64_t position, uint64_t n) {
         t->n_missing += n;
 }
 
-/* Before anything that comes after the gap. Returns: whether there is none any more. */
+/* To be called before logging anything after the gap. Returns: whether no gap is left to report. */
 static bool report_missing(JournalTarget *t) {
         if (t->n_missing > 0 && send_gap(t) >= 0)
                 t->n_missing = 0;
@@ -105,7 +104,7 @@ static void on_line(const char *text, size_t n, int priority, void *userdata) {
                 add_missing(t, t->splitter.line, n);
 }
 
-/* Keeps account of the partial line, after any change to it. */
+/* Counts the partial line again. To be called after each change to it. */
 static void update_partial(JournalSink *s, JournalTarget *t, usec_t now) {
         if (t->partial_size > 0) {
                 DL_DELETE(s->partial, t);
@@ -129,8 +128,8 @@ static void end_partial(JournalSink *s, JournalTarget *t) {
         update_partial(s, t, 0);
 }
 
-/* sd_journal_sendv() succeeds if there is no journal; if there is one that is dead, it fails. Returns: whether there is
- * one. */
+/* Without a journal sd_journal_sendv() succeeds; with one that does not answer, it fails. Returns: whether there is a
+ * journal. */
 static bool check_journal(JournalSink *s, uint64_t n) {
         bool missing = access(JOURNAL_SOCKET, F_OK) < 0;
 

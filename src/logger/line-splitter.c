@@ -8,11 +8,11 @@
 
 #define TAB_WIDTH 8U
 
-/* The cursor is moved beyond the end of the line as far as this only: what it jumps over becomes blanks, and a
- * few bytes must not make a whole line of them. */
+/* How far the cursor can move beyond the end of the line. What it skips becomes blanks, and a few bytes of output
+ * must not become a whole line of blanks. */
 #define CURSOR_MAX 256U
 
-/* The characters that follow "ESC ] P" */
+/* Characters after "ESC ] P" */
 #define PALETTE_SIZE 7U
 
 typedef struct Output {
@@ -64,7 +64,7 @@ static bool is_within_character_or_sequence(const LineSplitter *s) {
         return s->n_utf8 > 0 || s->state != LINE_TEXT;
 }
 
-/* What is at @next is of another line. */
+/* Ends the line. The byte at @next belongs to the next line. */
 static void end_line_before(LineSplitter *s, uint64_t next, const Output *output) {
         if (s->n_cells > 0)
                 show_line(s, output);
@@ -79,7 +79,7 @@ static void end_line(LineSplitter *s, const Output *output) {
         end_line_before(s, s->position, output);
 }
 
-/* Room for @n cells in all. */
+/* Allocates room for @n cells in all. Returns: false if memory is short. */
 static bool reserve(LineSplitter *s, size_t n) {
         if (n <= s->n_allocated)
                 return true;
@@ -101,7 +101,7 @@ static void put_character(LineSplitter *s, uint32_t c, const Output *output) {
         size_t size = character_size(c), blanks = s->column > s->n_cells ? s->column - s->n_cells : 0;
         size_t replaced = s->column < s->n_cells ? character_size(s->cell[s->column]) : 0;
 
-        /* Without memory for a longer line there is a shorter one. */
+        /* If memory is short, the line ends here. */
         if (s->size + blanks - replaced + size > LINE_MAX_SIZE || !reserve(s, s->column + 1)) {
                 end_line_before(s, s->character, output);
                 blanks = replaced = 0;
@@ -141,7 +141,8 @@ static bool in_string(const LineSplitter *s) {
         return s->state == LINE_STRING || s->state == LINE_OSC || s->state == LINE_PALETTE;
 }
 
-/* Without its terminator a string would swallow all there is to come; no title has two lines. */
+/* A line feed ends a string that has no terminator, because such a string would swallow all further output. No title
+ * has two lines. */
 static void take_line_feed(LineSplitter *s, const Output *output) {
         if (in_string(s))
                 s->state = LINE_TEXT;
@@ -187,7 +188,7 @@ static void put_text(LineSplitter *s, uint32_t c, const Output *output) {
         put_character(s, text_is_harmless(c) ? c : REPLACEMENT, output);
 }
 
-/* The character after ESC; a control character from 0x80 on is short for ESC and one of these. */
+/* @c: the character after ESC, or of a control character from 0x80 on, which is short for ESC and @c */
 static void take_escape(LineSplitter *s, uint32_t c, const Output *output) {
         s->state = LINE_TEXT;
 
@@ -197,9 +198,9 @@ static void take_escape(LineSplitter *s, uint32_t c, const Output *output) {
                 begin_sequence(s, LINE_CSI);
         else if (c == ']')
                 begin_sequence(s, LINE_OSC);
-        else if (c < 0x80 && strchr("PX^_k", (int) c)) /* "k": a window's title as screen has it */
+        else if (c < 0x80 && strchr("PX^_k", (int) c)) /* "k": the title of a window of screen */
                 begin_sequence(s, LINE_STRING);
-        else if (c < 0x80 && strchr("DEMc", (int) c)) /* another line, or a screen cleared */
+        else if (c < 0x80 && strchr("DEMc", (int) c)) /* moves to another line, or clears the screen */
                 end_line(s, output);
         else if (c >= 0x80)
                 put_text(s, c, output);
@@ -242,7 +243,7 @@ static void finish_csi(LineSplitter *s, uint32_t final, const Output *output) {
                         end_line(s, output);
                 break;
 
-        case 'A': /* the cursor goes to another line, or the lines move */
+        case 'A': /* moves the cursor to another line, or moves lines */
         case 'B':
         case 'E':
         case 'F':
@@ -274,7 +275,7 @@ static void take_csi(LineSplitter *s, uint32_t c, const Output *output) {
                 s->unusual = true;
 }
 
-/* Linux's console knows "ESC ] R" and "ESC ] P nrrggbb", which no terminator ends. */
+/* "ESC ] R" and "ESC ] P nrrggbb" of Linux's console have no terminator. */
 static void take_osc(LineSplitter *s, uint32_t c) {
         begin_sequence(s, c == 'R' ? LINE_TEXT : c == 'P' ? LINE_PALETTE : LINE_STRING);
 }
@@ -326,7 +327,7 @@ static void take_character(LineSplitter *s, uint32_t c, const Output *output) {
         }
 }
 
-/* What has been kept of a character is none. */
+/* Puts a replacement character for an incomplete UTF-8 sequence. */
 static void replace_incomplete(LineSplitter *s, const Output *output) {
         for (size_t n = TAKE(s->n_utf8, 0); n > 0; n--)
                 take_character(s, REPLACEMENT, output);
@@ -359,7 +360,7 @@ static void take_byte(LineSplitter *s, uint8_t byte, const Output *output) {
         }
 }
 
-/* What nearly all output consists of, at the end of a line that has room for it. Returns: how many bytes. */
+/* The fast path for printable ASCII at the end of a line that has room. Returns: the number of bytes. */
 static size_t take_plain(LineSplitter *s, const uint8_t *data, size_t n) {
         size_t room = LINE_MAX_SIZE - s->size, i = 0;
 

@@ -28,7 +28,7 @@ void log_sink_stop(LogSink *s) {
         (void) eventfd_write(s->wake_fd, 1);
 }
 
-/* If vspcd has gone, that is what is read next. */
+/* Errors are ignored: if vspcd is gone, the next read says so. */
 static void sink_send(LogSink *s) {
         if (s->out.size > 0 && log_message_send(&s->out, s->fd, 0) < 0)
                 s->out.size = 0;
@@ -41,7 +41,7 @@ void log_sink_set_error(LogSink *s, int error) {
                 return;
 
         s->error = error;
-        (void) log_message_add(&s->out, &record, 0); /* between two messages there is room */
+        (void) log_message_add(&s->out, &record, 0); /* `out` is empty here, so there is room */
         sink_send(s);
 }
 
@@ -119,7 +119,7 @@ static int sink_open(LogSink *s, const LogRecord *record, const uint8_t *data, s
         return r;
 }
 
-/* @n: bytes, that are there or missing. Positions do not wrap. */
+/* @n: bytes of data, or of a gap */
 static int sink_write(LogSink *s, const LogRecord *record, const uint8_t *data, uint64_t n) {
         LogTarget *t = find_target(s, record->stream);
 
@@ -146,7 +146,7 @@ static int sink_end(LogSink *s, const LogRecord *record) {
         return 0;
 }
 
-/* Returns: 0 or a negative errno. */
+/* Handles the records of the message in `in`. Returns: 0 or a negative errno. */
 static int sink_take_message(LogSink *s) {
         const uint8_t *data;
         LogRecord record;
@@ -175,7 +175,7 @@ static bool is_asked(bool *what) {
         return __atomic_load_n(what, __ATOMIC_ACQUIRE);
 }
 
-/* Waits for a message. Returns: whether there may be one. */
+/* Waits for a message. Returns: whether the socket is readable. */
 static bool sink_wait(LogSink *s, usec_t deadline) {
         struct pollfd fds[] = {{.fd = s->fd, .events = POLLIN}, {.fd = s->wake_fd, .events = POLLIN}};
         usec_t now = now_monotonic();

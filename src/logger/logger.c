@@ -10,14 +10,14 @@
 #include "journal-sink.h"
 #include "logger.h"
 
-/* How long to wait at the end for a journal or a disk that takes nothing */
+/* How long to wait at the end for a blocked journal or disk */
 #define STOP_WAIT_USEC (2 * USEC_PER_SEC)
 
 static_assert(LOGGER_CONNECTIONS_MAX <= WORKER_THREADS_MAX, "each connection has a thread");
 
 struct Logger {
         int listen_fd;
-        int stop_fd; /* eventfd: threads that wait for a connection end */
+        int stop_fd; /* eventfd: wakes threads that wait for a connection when the logger stops */
         Worker worker;
 
         /* A connection is served by a sink while its thread holds the sink's lock. */
@@ -25,7 +25,7 @@ struct Logger {
         pthread_mutex_t locks[_LOG_KIND_MAX];
 };
 
-/* *ret: the sink that vspcd asks for. Returns: 0 or a negative errno. */
+/* *ret: the sink that vspcd asks for */
 static int read_hello(int fd, LogKind *ret) {
         _cleanup_free_ LogMessage *m = calloc(1, sizeof(LogMessage));
         const uint8_t *data;
@@ -55,7 +55,7 @@ static void serve(Logger *l, int fd) {
         LogKind kind;
 
         int r = read_hello(fd, &kind);
-        if (r == -ECONNRESET) /* vspcd has closed the connection again */
+        if (r == -ECONNRESET) /* vspcd has closed the connection */
                 return;
         if (r < 0) {
                 log_error_errno(r, "Invalid message from vspcd, closing the connection: %m");
@@ -73,7 +73,7 @@ static void serve(Logger *l, int fd) {
         pthread_mutex_unlock(&l->locks[kind]);
 }
 
-/* Returns: a connection, or a negative errno; -EAGAIN: another thread has taken it, or the logger stops. */
+/* Returns: a connection; -EAGAIN if another thread has taken it, or the logger stops; or another negative errno. */
 static int wait_for_connection(const Logger *l) {
         struct pollfd fds[] = {{.fd = l->listen_fd, .events = POLLIN}, {.fd = l->stop_fd, .events = POLLIN}};
 

@@ -4,7 +4,7 @@
 #include "logger.h"
 #include "transport/helper-process.h"
 
-/* $LOGS_DIRECTORY may be several folders, separated by colons (systemd.exec(5)): the first one has the files. */
+/* $LOGS_DIRECTORY may be several folders, separated by colons (systemd.exec(5)). Files go to the first one. */
 static int start(_unused_ sd_event *loop, int fd, void **ret) {
         const char *folders = getenv("LOGS_DIRECTORY");
         _cleanup_free_ char *folder = folders && *folders ? strndup(folders, strcspn(folders, ":")) : NULL;

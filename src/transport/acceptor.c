@@ -3,7 +3,7 @@
 #include "acceptor.h"
 #include "socket.h"
 
-/* Connections taken before those that are there already have their turn again. */
+/* Connections accepted before existing connections have their turn again */
 #define ACCEPTOR_BATCH 32
 
 static void acceptor_pause(Acceptor *a, int error) {
@@ -39,12 +39,12 @@ static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
 
                 int fd = accept4(a->watch.fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
                 if (fd >= 0) {
-                        /* Not on the listening socket: connections that have waited there for vspcd to start would not
-                         * have inherited it. */
+                        /* Set here and not on the listening socket: connections that queued there while vspcd started
+                         * would not have inherited it. */
                         if (peer.any.sa_family != AF_UNIX)
                                 socket_tune(fd);
                         a->handler(a, fd, &peer);
-                        /* The handler may have closed us. */
+                        /* The handler may have closed the acceptor. */
                         if (!acceptor_is_open(a))
                                 return;
                         continue;
@@ -59,7 +59,7 @@ static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
                         return;
                 case EAGAIN:
                         return;
-                default: /* accept(2): errors of the new connection itself; the next may be fine */
+                default: /* accept(2): these are errors of the new connection; the next one may work */
                         continue;
                 }
         }

@@ -18,24 +18,24 @@ enum {
 struct AccountOwner {
         UT_hash_handle handle; /* by key */
         AccountKey key;
-        unsigned n_open; /* charges, and who uses it meanwhile */
-        size_t size;     /* bytes */
-        Charge *charges[_CHARGE_CLASS_MAX]; /* utlist */
-        bool over;                     /* in account->over */
+        unsigned n_open; /* charges, and calls that use the owner at present */
+        size_t size;     /* bytes charged */
+        Charge *charges[_CHARGE_CLASS_MAX]; /* utlist, see charge_enlist() */
+        bool over;                     /* is in account->over */
         AccountOwner *prev, *next;
 };
 
 struct Account {
         sd_event *event;
-        sd_event_source *giving_up; /* enabled while there may be something to give up */
+        sd_event_source *giving_up; /* enabled while something may have to be given up */
         const char *message_id;
         size_t max;
         size_t size;
         uint64_t n_given_up;
-        AccountOwner *owners; /* uthash */
-        AccountOwner unknown; /* has the key of zeros, and is in no table */
-        AccountOwner *over;   /* utlist: those of whom a charge has grown beyond their share */
-        Charge *charges[_CHARGE_CLASS_MAX]; /* utlist; the first has been there for longest */
+        AccountOwner *owners; /* hash table by key */
+        AccountOwner unknown; /* the owner with the key of zeros; it is in no table */
+        AccountOwner *over;   /* utlist: owners with a charge that has grown beyond their share */
+        Charge *charges[_CHARGE_CLASS_MAX]; /* utlist, the oldest first */
         uint64_t round;
         RateLimit log;
 };
@@ -145,8 +145,8 @@ static bool owner_is_over(const Account *a, const AccountOwner *o) {
         return o->size > owner_share(a, o);
 }
 
-/* Each list is in the order in which its charges go: those that have been there for longest are first, of
- * CHARGE_CONNECTION the newest. */
+/* Each list is in the order in which charges are given up: the oldest first, but of CHARGE_CONNECTION the newest
+ * first. */
 static void charge_enlist(Charge *charge) {
         Charge **all = &charge->account->charges[charge->class], **of_owner = &charge->owner->charges[charge->class];
 
@@ -164,7 +164,7 @@ static void charge_delist(Charge *charge) {
         DL_DELETE2(charge->owner->charges[charge->class], charge, owner_prev, owner_next);
 }
 
-/* Which of some charges goes first; NULL: all have been given up in this round, those that are still there being last. */
+/* The charge to be given up first; NULL if all have been given up in this round (those that remain are at the end). */
 static Charge *charges_first(Charge *const charges[static _CHARGE_CLASS_MAX], uint64_t round) {
         for (ChargeClass class = 0; class < _CHARGE_CLASS_MAX; class++)
                 if (charges[class] && charges[class]->round != round)
@@ -173,7 +173,8 @@ static Charge *charges_first(Charge *const charges[static _CHARGE_CLASS_MAX], ui
         return NULL;
 }
 
-/* One line for all that goes, at most every LOG_RATE_LIMIT_USEC. @sizes: bytes charged to the owner, and in all, before. */
+/* Logs one line for all charges given up, at most every LOG_RATE_LIMIT_USEC. @sizes: bytes charged to the owner, and
+ * in all, before */
 static void account_log(Account *a, const AccountOwner *o, ChargeClass class, const size_t sizes[static 2], bool is_share) {
         static const char *const what[_CHARGE_CLASS_MAX] = {
                 [CHARGE_CLOSING] = "closing a connection that has ended, before its last messages were read",
@@ -208,10 +209,10 @@ static void account_give_up(Account *a, Charge *charge, bool is_share) {
         AccountOwner *o = charge->owner;
         ChargeClass class = charge->class;
 
-        o->n_open++; /* its last charge may be given up */
+        o->n_open++; /* keeps the owner while its last charge is given up */
         charge->round = a->round;
 
-        /* To the end, lest it is found again if there is something left of it. */
+        /* Moves the charge to the end, so that it is not found again if a part of it remains. */
         charge_delist(charge);
         DL_APPEND(a->charges[charge->class], charge);
         DL_APPEND2(charge->owner->charges[charge->class], charge, owner_prev, owner_next);

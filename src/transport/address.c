@@ -17,8 +17,8 @@ static char *format_decimal(unsigned n, char *p) {
         return p;
 }
 
-/* Each connection's address is put into words. With inet_ntop() and snprintf() that would be a tenth of all that a VM's
- * handshake costs outside of the kernel. */
+/* Each connection's address is formatted. With inet_ntop() and snprintf() this would take a tenth of the time that
+ * vspcd spends on a VM's handshake. */
 static void format_ipv4(const void *address, in_port_t port, char *p) {
         for (unsigned i = 0; i < 4; i++) {
                 p = format_decimal(((const uint8_t *) address)[i], p);

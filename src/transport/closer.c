@@ -4,7 +4,7 @@
 
 #include "closer.h"
 
-/* Bytes of a peer that are read and discarded before other connections have their turn */
+/* Bytes read from a peer and discarded before other connections have their turn */
 #define READ_MAX 16384U
 
 typedef struct LingeringClose {
@@ -64,7 +64,7 @@ void closer_done(Closer *c) {
         timeout_queue_done(&c->lingering);
 }
 
-/* Takes over @wire and what @out owns. */
+/* Takes over @wire and the memory of @out. */
 static void closer_add(Closer *c, Wire wire, Buffer *out, const Charge *charge) {
         if (c->n_lingering >= CLOSER_MAX)
                 lingering_close_elapsed(c->lingering.oldest);

@@ -11,7 +11,7 @@
 #include "basic/worker.h"
 #include "helper-process.h"
 
-/* Returns: the descriptor, or a negative errno, which has been logged. */
+/* Returns: the descriptor, or a negative errno; it has been logged. */
 static int receive_socket(const char *name) {
         int n = sd_listen_fds(1), fd = SD_LISTEN_FDS_START;
 

@@ -5,11 +5,11 @@
 #include "basic/macro.h"
 #include "helper.h"
 
-/* A helper that ends again and again is not started more often: systemd would take ten times a second for a mistake
- * (TriggerLimitBurst=), and close the socket. */
+/* If a helper keeps ending, it is started no more often than this: systemd would take ten starts a second for a
+ * mistake (TriggerLimitBurst=) and close the socket. */
 #define CONNECT_INTERVAL_USEC (200 * USEC_PER_MSEC)
 
-/* How often one that cannot be reached is tried */
+/* How often connecting to a helper that cannot be reached is tried */
 #define RETRY_USEC (5 * USEC_PER_SEC)
 
 int helper_init(Helper *h, sd_event *loop, const char *variable, const char *path, sd_event_io_handler_t on_io,
@@ -43,11 +43,11 @@ static int helper_open(Helper *h) {
         if (fd < 0)
                 return -errno;
 
-        /* If nobody takes it, it waits in the queue of the socket, which systemd watches. */
+        /* If the helper does not run, the connection waits in the queue of the socket, which systemd watches. */
         if (connect(fd, (const struct sockaddr *) &h->address, sizeof h->address) < 0)
                 return -errno;
 
-        /* Where the loop has ended, the owner looks after the descriptor itself. */
+        /* After the loop has ended, the owner polls the descriptor itself. */
         int r = sd_event_add_io(h->loop, &h->source, fd, EPOLLIN, h->on_io, h->userdata);
         if (r < 0 && r != -ESTALE)
                 return r;
@@ -57,7 +57,7 @@ static int helper_open(Helper *h) {
 }
 
 int helper_connect(Helper *h) {
-        usec_t now = now_monotonic(); /* the loop may have ended */
+        usec_t now = now_monotonic(); /* not event_now(): the loop may have ended */
         int r = 0;
 
         if (h->fd >= 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <linux/tcp.h> /* glibc's has no tcpi_bytes_acked */
+#include <linux/tcp.h> /* glibc's header has no tcpi_bytes_acked */
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -10,7 +10,8 @@ LivenessVerdict liveness_judge(Liveness *l, const struct tcp_info *info, usec_t 
         uint32_t silence_ms = MIN(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
         bool unanswered = info->tcpi_retransmits > 0 || info->tcpi_probes > 0;
 
-        /* The second look in a row: a probe that is sent after 120 s is unanswered for as long as its answer is under way. */
+        /* Dead at the second check in a row only: a probe sent after 120 s counts as unanswered while its answer is
+         * under way. */
         bool dead = TAKE(l->unanswered, unanswered) && unanswered && silence_ms >= LIVENESS_DEAD_SEC * 1000;
 
         if (info->tcpi_unacked == 0 && info->tcpi_notsent_bytes == 0)
@@ -23,8 +24,8 @@ LivenessVerdict liveness_judge(Liveness *l, const struct tcp_info *info, usec_t 
         return l->limit > 0 && now - l->taken_at >= l->limit ? LIVENESS_STUCK : LIVENESS_WAITING;
 }
 
-/* SHUT_RDWR: epoll reports the end, whatever it watches for. SO_LINGER: the kernel would keep what has not been acknowledged,
- * and go on sending it. */
+/* After SHUT_RDWR epoll reports the end, whatever it watches for. SO_LINGER makes the kernel drop what has not been
+ * acknowledged instead of sending it again. */
 static void liveness_end(Liveness *l) {
         const struct linger reset = {.l_onoff = 1};
 

@@ -6,7 +6,7 @@
 #include "liveness.h"
 #include "poller.h"
 
-/* Sockets dispatched before timers and signals have their turn again. */
+/* Sockets dispatched before timers and signals have their turn again */
 #define POLLER_BATCH 64
 
 struct Poller {
@@ -18,11 +18,11 @@ struct Poller {
         void *userdata;
 
         struct epoll_event batch[POLLER_BATCH];
-        int n_batch, next; /* those from next on are still to be dispatched */
+        int n_batch, next; /* number of events; index of the next one to be dispatched */
 
-        Watch *deferred; /* utlist */
+        Watch *deferred; /* utlist: watches whose handlers are to be called in the next round */
         unsigned n_deferred;
-        Watch deferrals; /* always readable; watched while a handler is deferred */
+        Watch deferrals; /* always readable; watched while there are deferred watches */
 
         TimeoutQueue liveness;
 };
@@ -41,7 +41,7 @@ static bool poller_undefer(Poller *p, Watch *w) {
         return true;
 }
 
-/* In a batch like any socket: those that are deferred meanwhile come with the next. */
+/* Called in a batch like the handler of any socket. What is deferred meanwhile comes in the next round. */
 static void on_deferred(Watch *deferrals, _unused_ uint32_t events) {
         Poller *p = container_of(deferrals, Poller, deferrals);
 
@@ -153,7 +153,7 @@ void poller_defer(Poller *p, Watch *w) {
         poller_watch_deferrals(p);
 }
 
-/* Neither is it in the batch under way any more. */
+/* Forgets events of @w in the batch under way. */
 static void poller_forget_batch(Poller *p, const Watch *w) {
         for (int i = p->next; i < p->n_batch; i++)
                 if (p->batch[i].data.ptr == w)
@@ -168,8 +168,8 @@ void poller_forget(Poller *p, Watch *w) {
 }
 
 void poller_close(Poller *p, Watch *w) {
-        /* The kernel takes a descriptor that is closed out of the set by itself, but not while a process that
-         * is just being started has a copy of it (epoll(7)): events would go to a Watch that is no more. */
+        /* Closing a descriptor takes it out of the kernel's set, but not while a process that is being started still
+         * has a copy of it (epoll(7)): events would go to a freed Watch. */
         poller_forget(p, w);
         w->fd = safe_close(w->fd);
 }

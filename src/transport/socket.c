@@ -10,7 +10,7 @@
 #define KEEPALIVE_PROBES 3
 
 static void set_int(int fd, int level, int option, int value) {
-        /* On a socket that is not TCP these mean nothing; nothing is lost. */
+        /* Fails if the socket is not a TCP socket: then the option is not needed. */
         (void) setsockopt(fd, level, option, &value, sizeof value);
 }
 
@@ -47,10 +47,10 @@ int socket_listen(const SocketAddress *a) {
         if (fd < 0)
                 return -errno;
 
-        /* Connections of its former owner that linger in TIME-WAIT are no reason not to have a port. */
+        /* Allows to bind a port while connections of its previous owner are in TIME-WAIT. */
         set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 
-        /* Connections inherit this, so it is in force before their first byte comes. */
+        /* Accepted connections inherit this, so it is in force before their first byte. */
         set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
         if (bind(fd, &a->any, address_length(a)) < 0 || listen(fd, SOMAXCONN) < 0)
                 return -errno;

@@ -11,8 +11,8 @@
 #define FILE_NAME "ticket-key"
 
 struct TicketKey {
-        char *path, *new_path; /* NULL: there is no file */
-        usec_t made;           /* since 1970; 0: there is none yet */
+        char *path, *new_path; /* NULL: the key is not stored */
+        usec_t made;           /* microseconds since 1970; 0: there is no key yet */
         uint8_t secret[TICKET_KEY_SIZE];
 };
 
@@ -41,7 +41,7 @@ TicketKey *ticket_key_free(TicketKey *k) {
         return NULL;
 }
 
-/* Nobody else may have been able to read or write it. */
+/* Nobody else may be able to read or write the file, or have been able to. */
 static const char *find_problem(const struct stat *st) {
         if (!S_ISREG(st->st_mode))
                 return "it is not a regular file";
@@ -55,7 +55,7 @@ static const char *find_problem(const struct stat *st) {
         return NULL;
 }
 
-/* Returns: whether the secret is now that of the file. */
+/* Returns: whether the secret was read from the file. */
 static bool read_file(TicketKey *k) {
         struct stat st;
 
@@ -76,8 +76,8 @@ static bool read_file(TicketKey *k) {
         return true;
 }
 
-/* Who reads the file finds a whole key. What was left in its place by somebody who was interrupted is not written into,
- * whatever it is. */
+/* Writes a new file and renames it, so that readers always find a whole key. O_EXCL: a file left there by an
+ * interrupted vspcd is not written into. */
 static int write_file(const TicketKey *k) {
         if (unlink(k->new_path) < 0 && errno != ENOENT)
                 return -errno;
@@ -100,7 +100,7 @@ static int make(TicketKey *k) {
         k->made = now_realtime();
         int r = k->path ? write_file(k) : 0;
         if (r < 0) {
-                /* What another process would read is one that is not used any more. */
+                /* If the file cannot be written, other processes must not use the old key in it. */
                 (void) unlink(k->path);
                 (void) unlink(k->new_path);
                 (void) log_warning_errno(r, "The key of session tickets cannot be kept in %s, after a restart no VM "
@@ -110,7 +110,7 @@ static int make(TicketKey *k) {
         return 0;
 }
 
-/* One of the future was made before the clock was set. */
+/* A key from the future was made before the clock was set. */
 static bool is_good(const TicketKey *k) {
         usec_t now = now_realtime();
 

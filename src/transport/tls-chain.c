@@ -7,10 +7,10 @@
 #include "basic/text.h"
 #include "tls-chain.h"
 
-/* As many as GnuTLS takes from a peer by default */
+/* GnuTLS's default limit for chains of peers */
 #define CHAIN_MAX 16U
 
-/* Bytes of an authority's name; a longer one is cut. */
+/* Bytes of an authority's name; a longer name is cut */
 #define NAME_MAX_SHOWN 128U
 
 typedef struct Chain {
@@ -42,7 +42,7 @@ static bool has_issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t certificate) 
         return gnutls_x509_crt_check_issuer(certificate, issuer) > 0;
 }
 
-/* That of this certificate, which may be itself; or NULL. */
+/* Returns: the issuer of @certificate, which may be @certificate itself; NULL if the chain does not have it. */
 static gnutls_x509_crt_t chain_issuer(const Chain *c, gnutls_x509_crt_t certificate) {
         if (has_issued(certificate, certificate))
                 return certificate;
@@ -54,7 +54,8 @@ static gnutls_x509_crt_t chain_issuer(const Chain *c, gnutls_x509_crt_t certific
         return NULL;
 }
 
-/* The last one on the way from the peer's own to the root. There may be a loop: nobody has looked at it yet. */
+/* Returns: the last certificate on the way from the peer's own to the root. There may be a loop: nothing has been
+ * verified yet. */
 static gnutls_x509_crt_t chain_last(const Chain *c) {
         gnutls_x509_crt_t last = c->certificates[0], issuer;
 

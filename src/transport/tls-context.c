@@ -11,10 +11,10 @@
 #include "tls-chain.h"
 #include "tls-context.h"
 
-/* SHA-1 in hex with colons */
+/* Bytes of the SHA-1 hash; shown as hex with colons */
 #define THUMBPRINT_SIZE 20U
 
-/* Certificates in a file, from ours to the root: as many as GnuTLS takes from a peer by default */
+/* Certificates in a file, from ours to the root: GnuTLS's default limit for chains of peers */
 #define CHAIN_MAX 16U
 
 struct TlsContext {
@@ -28,12 +28,12 @@ struct TlsContext {
 
         gnutls_certificate_credentials_t credentials;
         gnutls_priority_t priority;
-        TicketKey *ticket_key;                   /* of a server; NULL: no tickets */
-        uint8_t ticket_purpose[TICKET_KEY_SIZE]; /* a hash of what our tickets stand for */
-        bool resumes;                            /* of a client: it keeps a ticket */
-        gnutls_datum_t ticket;                   /* empty: there is none yet */
+        TicketKey *ticket_key;                   /* servers only; NULL: no tickets */
+        uint8_t ticket_purpose[TICKET_KEY_SIZE]; /* a hash of everything that a ticket vouches for */
+        bool resumes;                            /* clients only: keeps a ticket */
+        gnutls_datum_t ticket;                   /* empty: there is no ticket */
 
-        /* Of our certificate, if there is one */
+        /* of our certificate, if there is one */
         char thumbprint[THUMBPRINT_SIZE * 3];
         time_t valid_from, valid_until;
 };
@@ -49,7 +49,7 @@ static int fail(char **ret_problem, int error, const char *format, ...) {
         return error;
 }
 
-/* What GnuTLS says of a file is no more than that it cannot read it. */
+/* GnuTLS's own error would say no more than that the file cannot be read. */
 static int check_readable(const char *what, const char *path, char **ret_problem) {
         struct stat st;
 
@@ -59,7 +59,7 @@ static int check_readable(const char *what, const char *path, char **ret_problem
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return fail(ret_problem, -errno, "%s %s cannot be read: %s", what, path, strerror(errno));
-        if (!S_ISREG(st.st_mode)) /* it would wait for somebody to write into a pipe */
+        if (!S_ISREG(st.st_mode)) /* reading a pipe would block */
                 return fail(ret_problem, -EINVAL, "%s %s is not a regular file", what, path);
 
         return 0;
@@ -71,7 +71,7 @@ static int load_chain(const char *path, gnutls_pcert_st *chain, unsigned *n, cha
                 return r;
 
         r = gnutls_pcert_list_import_x509_file(chain, n, path, GNUTLS_X509_FMT_PEM, NULL, NULL, 0);
-        if (r == GNUTLS_E_SHORT_MEMORY_BUFFER || r == GNUTLS_E_UNIMPLEMENTED_FEATURE) /* it cannot sort more */
+        if (r == GNUTLS_E_SHORT_MEMORY_BUFFER || r == GNUTLS_E_UNIMPLEMENTED_FEATURE) /* more than it can sort */
                 return fail(ret_problem, -EINVAL, "There are more than %u certificates in %s", CHAIN_MAX, path);
         if (r < 0)
                 return fail(ret_problem, -EINVAL, "The certificate in %s cannot be used: %s", path, gnutls_strerror(r));
@@ -114,8 +114,8 @@ static int load_key(const char *path, gnutls_privkey_t *ret, char **ret_problem)
         return 0;
 }
 
-/* Not by gnutls_certificate_set_x509_key_file2(), which does not say which of the two it does not like, and leaks (3.7)
- * what it has read of a broken certificate. */
+/* gnutls_certificate_set_x509_key_file2() is not used: it does not say which file is wrong, and (3.7) leaks memory if
+ * a certificate is broken. */
 static int load_certificate(TlsContext *c, const char *certificate, const char *key_file, char **ret_problem) {
         gnutls_pcert_st chain[CHAIN_MAX];
         unsigned n = CHAIN_MAX;
@@ -129,7 +129,7 @@ static int load_certificate(TlsContext *c, const char *certificate, const char *
         if (r >= 0) {
                 r = gnutls_certificate_set_key(c->credentials, NULL, 0, chain, (int) n, key);
                 if (r >= 0)
-                        return 0; /* both are the credentials' now */
+                        return 0; /* the credentials own the chain and the key now */
 
                 r = fail(ret_problem, r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH ? -EKEYREJECTED : -EINVAL,
                          r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH
@@ -209,7 +209,7 @@ static int load_priority(TlsContext *c, const char *priority, char **ret_problem
         return 0;
 }
 
-/* With its length, so that nothing else is as good as this. */
+/* Hashes a piece with its length, so that pieces cannot be shifted against each other. */
 static int hash_piece(gnutls_hash_hd_t hash, const void *data, size_t n) {
         uint64_t size = n;
 
@@ -217,7 +217,8 @@ static int hash_piece(gnutls_hash_hd_t hash, const void *data, size_t n) {
         return r >= 0 && n > 0 ? gnutls_hash(hash, data, n) : r;
 }
 
-/* Of a list, so that its last piece is not as good as the first of the next one: no piece of one is empty. */
+/* Ends a list of pieces with an empty one, so that its last piece cannot count as the first one of the next list: no
+ * piece is empty. */
 static int hash_end(gnutls_hash_hd_t hash) {
         return hash_piece(hash, NULL, 0);
 }
@@ -268,9 +269,9 @@ static int hash_trust(gnutls_hash_hd_t hash, gnutls_certificate_credentials_t cr
 }
 
 /*
- * Who resumes is not asked again for what it was asked for at first. So a ticket is good only where it would be asked
- * for just that: with other settings, or another certificate, it is another key's. What is in a ticket is GnuTLS's
- * own, and another version's may be something else.
+ * A peer that resumes a session is not checked again. So a ticket must only be accepted where the same would be asked for:
+ * the key depends on the settings and on our certificate. It depends on the version of GnuTLS too, because GnuTLS defines
+ * what is in a ticket.
  */
 static int hash_ticket_purpose(TlsContext *c, const char *priority) {
         const char *version = gnutls_check_version(NULL);
@@ -395,7 +396,7 @@ TlsWorker *tls_context_worker(const TlsContext *c) {
         return c->worker;
 }
 
-/* GnuTLS makes others of it, as time goes by, and keeps a copy. */
+/* GnuTLS keeps a copy of the key, and derives further keys from it as time goes by. */
 static int start_tickets(TlsContext *c, gnutls_session_t session) {
         uint8_t key[TICKET_KEY_SIZE];
 
@@ -426,9 +427,9 @@ static bool is_address(const char *host) {
         return inet_pton(AF_INET, host, &address) > 0 || inet_pton(AF_INET6, host, &address) > 0;
 }
 
-/* Addresses are not told (RFC 6066, 3). */
+/* The name is not sent if it is an IP address (RFC 6066, 3). */
 static int start_client(TlsContext *c, gnutls_session_t session, const char *host) {
-        if (c->ticket.data) /* one that is of no use any more is passed over */
+        if (c->ticket.data) /* a ticket that cannot be used any more is ignored */
                 (void) gnutls_session_set_data(session, c->ticket.data, c->ticket.size);
 
         return host && !is_address(host) ? gnutls_server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host)) : 0;
@@ -509,7 +510,7 @@ int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const 
         if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
                 return fail(ret_problem, -EACCES, "its certificate is not trusted");
 
-        /* Sentences, each with a space behind it; ours goes on. */
+        /* The text is one or more sentences and a space. Our message goes on after it, so its last full stop is left out. */
         _cleanup_free_ char *issuer =
                 status & GNUTLS_CERT_SIGNER_NOT_FOUND ? tls_chain_describe_unknown_issuer(chain, n) : NULL;
         (void) fail(ret_problem, 0, "%.*s%s%s", (int) text_sentence_length((const char *) text.data, text.size),

@@ -13,21 +13,21 @@ struct TlsHandshake {
         TlsSession *tls;
         const TlsHandshakeHandler *handler;
         void *userdata;
-        bool stepping; /* the session is the job's */
-        bool freed;    /* … and nobody else's */
-        int result;    /* of tls_session_handshake() */
+        bool stepping; /* the job uses the session */
+        bool freed;    /* tls_handshake_free() was called meanwhile: the session is freed after the job */
+        int result;    /* what tls_session_handshake() returned */
 };
 
 static TlsWorker *handshake_worker(const TlsHandshake *h) {
         return tls_context_worker(tls_session_context(h->tls));
 }
 
-/* Waits for the peer. */
+/* Waits until the peer sends something, or takes what is unsent. */
 static int handshake_watch(TlsHandshake *h) {
         return poller_watch(h->poller, &h->watch, EPOLLIN | (tls_session_unsent(h->tls) > 0 ? EPOLLOUT : 0));
 }
 
-/* Frees it, but not what it has handed over. */
+/* Frees the handshake, but not the socket and the session, which are returned. */
 static Wire handshake_release(TlsHandshake *h) {
         Wire wire = {.fd = h->watch.fd, .tls = h->tls};
 
@@ -69,12 +69,12 @@ static void handshake_step(Watch *w, _unused_ uint32_t events) {
                 return;
         }
 
-        /* It may be done before it is submitted: look at nothing after that. */
+        /* The job may be done, and the handshake freed, before this returns. */
         poller_forget(h->poller, w);
         tls_worker_submit(worker, job);
 }
 
-/* A hash of the peer's address, without the port */
+/* Returns: a hash of the peer's address without the port */
 static uint32_t hash_peer(int fd) {
         SocketAddress peer = {};
         socklen_t length = sizeof peer;
@@ -110,7 +110,8 @@ int tls_handshake_new(Poller *poller, int fd, TlsContext *context, const char *h
                 return r;
         }
 
-        /* From the loop: its owner is in the middle of something, and there may be nothing to wait for. */
+        /* The first step is made from the loop, because the owner is still setting things up. There may be no event
+         * to wait for. */
         poller_defer(poller, &h->watch);
         TAKE_FD(owned);
         *ret = TAKE_PTR(h);

@@ -9,56 +9,55 @@
 #include "basic/text.h"
 #include "tls-session.h"
 
-/* Renegotiations that are declined, and alerts that mean nothing, before the peer counts as one that wants to keep us
- * busy. A peer in its right mind does neither. GnuTLS bears 16 in a handshake, and then says that it has an internal
- * error. */
+/* Renegotiations that are declined, and alerts without consequences, that a peer may send. A normal peer sends none;
+ * a peer that sends more wants to keep us busy. GnuTLS allows 16 in a handshake and then reports an internal error. */
 #define NUISANCES_MAX 8U
 
-/* Nothing is written while something is unsent, so this is a record, answers to nuisances, or all that we say in a
- * handshake: a chain of certificates, of which GnuTLS takes no more than this either. */
+/* Nothing is written while something is unsent. So this is one record, answers to renegotiations, or our whole part
+ * of a handshake: mostly a chain of certificates, which GnuTLS limits to the same size. */
 #define UNSENT_MAX (256U * 1024U)
 
-/* Bytes that GnuTLS may read without having anything for us: a record, or a peer's part in a handshake. Where that has
- * a chain of certificates in it, the chain is most of it. */
+/* Bytes that GnuTLS may read without a result: a record, or the peer's part of a handshake. If a chain of
+ * certificates is in it, that is most of it. */
 #define GATHERED_MAX (32U * 1024U)
 #define GATHERED_WITH_CHAIN_MAX (256U * 1024U)
 
-/* Bytes of an alert, with the record that it is in */
+/* Bytes of an alert with the header of its record */
 #define ALERT_SIZE 7U
 
 struct TlsSession {
         TlsContext *context;
         gnutls_session_t gnutls;
         int fd;
-        char *host; /* the name that the peer must have, or NULL */
+        char *host; /* the name that the peer's certificate must have, or NULL */
 
         bool open;
-        size_t n_gathered;        /* bytes that have been read since there was something for us */
-        uint8_t last[ALERT_SIZE]; /* of these, before it was open */
-        Buffer unsent; /* what GnuTLS has made and the socket has not taken */
-        int read_error; /* 0: there has been none */
+        size_t n_gathered;        /* bytes read since GnuTLS last had a result */
+        uint8_t last[ALERT_SIZE]; /* the last of these, during the handshake */
+        Buffer unsent; /* output of GnuTLS that the socket has not taken yet */
+        int read_error; /* 0: no error so far */
         unsigned n_nuisances;
         bool peer_refused;
         char *problem;
         char *peer_name;
 };
 
-/* What GnuTLS says is a sentence, and is a part of one of ours. */
+/* GnuTLS's text is a sentence. The caller needs a part of one. */
 static char *describe_error(int error) {
         const char *text = gnutls_strerror(error);
 
         return strndup(text, text_sentence_length(text, strlen(text)));
 }
 
-/* A client that does not take our certificate may say so in plain text, in the middle of TLS 1.3 as well (OpenSSL's
- * does, for it sends in secret only once it has believed us). To GnuTLS that is something it cannot decrypt. */
+/* A client that does not accept our certificate may say so in plain text, even in TLS 1.3: OpenSSL encrypts only
+ * after it has accepted the certificate. GnuTLS fails to decrypt the alert. */
 static bool is_plain_alert(const TlsSession *s, int error) {
         static const uint8_t header[] = {21, 3, 3, 0, 2, GNUTLS_AL_FATAL};
 
         return !s->open && error == GNUTLS_E_DECRYPTION_FAILED && memcmp(s->last, header, sizeof header) == 0;
 }
 
-/* Keeps the first problem: what comes after it follows from it. */
+/* Keeps the first problem: later ones follow from it. */
 static int session_fail(TlsSession *s, int error) {
         gnutls_alert_description_t alert = gnutls_alert_get(s->gnutls);
 
@@ -71,7 +70,7 @@ static int session_fail(TlsSession *s, int error) {
         }
 
         if (error == GNUTLS_E_CERTIFICATE_REQUIRED || error == GNUTLS_E_NO_CERTIFICATE_FOUND)
-                s->problem = strdup("it has no certificate"); /* GnuTLS has a text for each version of TLS */
+                s->problem = strdup("it has no certificate"); /* one text for all versions of TLS */
         else if (error == GNUTLS_E_PULL_ERROR)
                 s->problem = strdup("the connection has been reset");
         else if (error != GNUTLS_E_FATAL_ALERT_RECEIVED && error != GNUTLS_E_WARNING_ALERT_RECEIVED)
@@ -82,7 +81,7 @@ static int session_fail(TlsSession *s, int error) {
         return -EPROTO;
 }
 
-/* In a certificate an address is 4 or 16 bytes. */
+/* In a certificate an IP address is 4 or 16 bytes. */
 static bool format_address(char *buffer, size_t *size, size_t max) {
         uint8_t address[sizeof(struct in6_addr)];
 
@@ -97,7 +96,7 @@ static bool format_address(char *buffer, size_t *size, size_t max) {
         return true;
 }
 
-/* *size: of @buffer, then of what is in it. */
+/* *size: the size of @buffer; then that of the name in it */
 static bool take_name(gnutls_x509_crt_t certificate, char *buffer, size_t *size) {
         size_t max = *size;
 
@@ -115,7 +114,7 @@ static bool take_name(gnutls_x509_crt_t certificate, char *buffer, size_t *size)
         case GNUTLS_SAN_IPADDRESS:
                 return format_address(buffer, size, max);
 
-        default: /* an error, or nothing that is text */
+        default: /* an error, or a name that is not text */
                 return false;
         }
 }
@@ -152,7 +151,7 @@ static int check_peer(gnutls_session_t gnutls) {
         return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-/* Returns: bytes that the socket has taken, 0 if it has taken none, or a negative errno. */
+/* Returns: bytes sent; 0 if the socket is full; or a negative errno. */
 static ssize_t session_send(TlsSession *s, const struct iovec *iov, size_t n) {
         struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
         ssize_t k = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -164,9 +163,9 @@ static ssize_t session_send(TlsSession *s, const struct iovec *iov, size_t n) {
 }
 
 /*
- * To GnuTLS the socket takes everything. If it had to wait, GnuTLS would want to be asked again to send what it has
- * begun with before it is asked anything else, but there is always something else: the peer may have its keys renewed
- * or renegotiate meanwhile, and what GnuTLS says to that would get mixed up with what it has begun with.
+ * For GnuTLS the socket takes everything; what it does not take is kept in `unsent`. If GnuTLS were told to wait, the same
+ * function would have to be called again before any other. But the peer may renew keys or renegotiate meanwhile, and
+ * GnuTLS's answers would get mixed up with the unfinished record.
  */
 static ssize_t push(gnutls_transport_ptr_t userdata, const giovec_t *iov, int n) {
         TlsSession *s = userdata;
@@ -206,8 +205,8 @@ static void keep_last(TlsSession *s, const uint8_t *data, size_t n) {
                 memcpy(s->last + ALERT_SIZE - n, data, n);
 }
 
-/* GnuTLS would gather a message of 16 MiB, in the middle of a session as well, and go on for as long as there is
- * something to be read. */
+/* GnuTLS would gather a message of up to 16 MiB, even in the middle of a session, and go on as long as there is
+ * something to read. */
 static bool may_gather(TlsSession *s, size_t n) {
         size_t max = !s->open && tls_context_wants_certificate(s->context) ? GATHERED_WITH_CHAIN_MAX : GATHERED_MAX;
 
@@ -280,13 +279,13 @@ TlsSession *tls_session_free(TlsSession *s) {
         return NULL;
 }
 
-/* GnuTLS would have to wait for something to read. */
+/* GnuTLS waits for more to read. */
 static bool is_transient(ssize_t r) {
         return r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED;
 }
 
-/* A certificate that was good when the session began may have expired. Who is trusted is as it was: if that changes, so
- * does the key of tickets. */
+/* A resumed session is checked again, because the certificate may have expired since. The trusted authorities are the
+ * same: if they change, so does the key of tickets. */
 static int handshake_complete(TlsSession *s) {
         int r = gnutls_session_is_resumed(s->gnutls) ? check_peer(s->gnutls) : 0;
         if (r < 0) {
@@ -300,7 +299,7 @@ static int handshake_complete(TlsSession *s) {
 }
 
 int tls_session_handshake(TlsSession *s) {
-        (void) tls_session_flush(s); /* if that fails, so does reading */
+        (void) tls_session_flush(s); /* if this fails, so does reading */
 
         for (;;) {
                 int r = gnutls_handshake(s->gnutls);
@@ -317,15 +316,15 @@ int tls_session_handshake(TlsSession *s) {
         }
 }
 
-/* RFC 5746 and RFC 8446 would rather have nobody renegotiate, and nobody needs to. A client declines and goes on; a
- * server cannot, as GnuTLS has it. */
+/* Nobody needs to renegotiate, and RFC 5746 and RFC 8446 advise against it. A client declines and goes on. A server
+ * cannot go on with GnuTLS. */
 static bool is_bearable(TlsSession *s, int error) {
         bool ends_server = error == GNUTLS_E_REHANDSHAKE && tls_context_is_server(s->context);
 
         return !gnutls_error_is_fatal(error) && !ends_server && s->n_nuisances++ < NUISANCES_MAX;
 }
 
-/* What reading says from now on, whatever GnuTLS would say of a session that it has done away with */
+/* Keeps the error: after an error GnuTLS may return something else. */
 static int session_end_reading(TlsSession *s, int error) {
         s->read_error = error;
         return error;
@@ -334,7 +333,7 @@ static int session_end_reading(TlsSession *s, int error) {
 ssize_t tls_session_read(TlsSession *s, void *data, size_t n) {
         if (s->read_error < 0)
                 return s->read_error;
-        if (!s->open) /* the peer has been told why */
+        if (!s->open) /* the peer has got an alert */
                 return -EPROTO;
 
         for (;;) {
@@ -422,7 +421,7 @@ bool tls_session_is_asked_for_certificate(const TlsSession *s) {
         return gnutls_certificate_client_get_request_status(s->gnutls) != 0;
 }
 
-/* GnuTLS writes TLS1.3 where all others, OpenSSL but for its "v" among them, have a space. */
+/* Spelt as in OpenSSL and in RFCs, with a space. GnuTLS writes TLS1.3. */
 const char *tls_session_version(const TlsSession *s) {
         switch (gnutls_protocol_get_version(s->gnutls)) {
         case GNUTLS_TLS1_3:

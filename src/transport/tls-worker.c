@@ -9,23 +9,23 @@
 #include "basic/worker.h"
 #include "tls-worker.h"
 
-/* A connection that is made a little later is not noticed; a key that echoes later is. The sandbox of vspc.service
- * does not allow it: there the kernel shares processors evenly. */
+/* Threads run after the event loop: a connection that is made a little later is not noticed, a key that echoes later
+ * is. The sandbox of vspc.service does not allow this; there the kernel divides processors evenly. */
 #define THREAD_NICE 5
 
-/* Sources whose hashes agree in this have their turn together. */
+/* Sources with the same hash modulo this share one turn. */
 #define BUCKETS 256U
 
-/* What waits */
+/* Jobs that wait */
 typedef struct Queue {
         TlsJob *buckets[BUCKETS]; /* utlist */
-        unsigned next;            /* bucket that has its turn */
+        unsigned next;            /* the bucket whose turn is next */
         size_t size;
 } Queue;
 
 struct TlsWorker {
         Poller *poller;
-        Watch finished; /* an eventfd: there is something in done */
+        Watch finished; /* an eventfd: there is something in `done` */
 
         Worker worker;
         Queue begun, new;
@@ -50,7 +50,7 @@ static void queue_remove(Queue *q, TlsJob *job) {
         q->size--;
 }
 
-/* NULL if there is none. */
+/* Returns: NULL if the queue is empty. */
 static TlsJob *queue_take(Queue *q) {
         if (q->size == 0)
                 return NULL;
@@ -125,8 +125,8 @@ static void on_finished(Watch *watch, _unused_ uint32_t events) {
         finish(container_of(watch, TlsWorker, finished));
 }
 
-/* One for each processor: where thousands shake hands the event loop has little else to do, and what it has is done at
- * once, for it has slept. */
+/* One for each processor: when thousands of VMs shake hands, the event loop has little else to do, and the kernel
+ * prefers it, because it has slept. */
 static unsigned count_threads(void) {
         cpu_set_t set;
         unsigned n = 1;
@@ -181,7 +181,7 @@ void tls_worker_submit(TlsWorker *w, TlsJob *job) {
 
         if (w->worker.n_threads == 0)
                 start_threads(w);
-        if (w->worker.n_threads == 0) { /* there is no other way, then */
+        if (w->worker.n_threads == 0) { /* run it here instead */
                 job->run(job);
                 job->done(job);
                 return;

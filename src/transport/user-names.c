@@ -8,7 +8,7 @@
 #include "basic/worker.h"
 #include "user-names.h"
 
-/* The longest passwd record of one user */
+/* Bytes of the longest passwd record of a user */
 #define RECORD_MAX 16384U
 
 typedef enum LookupState {
@@ -18,27 +18,27 @@ typedef enum LookupState {
         LOOKUP_DONE,
 } LookupState;
 
-/* What the loop and the thread share. As NSS may hang, the loop abandons it instead of waiting, and the thread frees it. */
+/* Shared by the loop and the thread. NSS may hang. Then the loop abandons this, and the thread frees it. */
 typedef struct Lookup {
         Worker worker;
         LookupState state;
-        int done_fd; /* an eventfd of the loop's; not to be touched once the worker is stopping */
+        int done_fd; /* an eventfd of the loop; must not be used after the worker was told to stop */
         uid_t uid;
-        char *name; /* NULL: none */
+        char *name; /* NULL: no user has this uid */
 } Lookup;
 
 typedef enum UserState {
-        USER_FREE, /* the entry is nobody's */
+        USER_FREE, /* unused */
         USER_WANTED,
-        USER_ASKED, /* the thread is looking for it */
+        USER_ASKED, /* the thread looks up the name */
         USER_KNOWN,
 } UserState;
 
 typedef struct User {
         UserState state;
         uid_t uid;
-        usec_t since;           /* in this state */
-        char *name;             /* NULL: none */
+        usec_t since;           /* when the entry got into this state */
+        char *name;             /* NULL: no user has this uid */
         UserNameQuery *waiting; /* utlist */
 } User;
 
@@ -46,8 +46,8 @@ struct UserNames {
         Poller *poller;
         Watch done;
         TimeoutQueue timeouts;
-        Lookup *lookup; /* NULL: there is no thread yet */
-        bool is_stuck;  /* a query has waited in vain, and NSS has not answered since */
+        Lookup *lookup; /* NULL: the thread has not been started */
+        bool is_stuck;  /* a query has timed out, and NSS has not answered since */
         User users[USER_NAMES_MAX];
 };
 
@@ -59,7 +59,7 @@ static void lookup_free(void *lookup) {
         free(l);
 }
 
-/* Runs in the thread: it may block. */
+/* Called in the thread: it may block. */
 static char *find_name(uid_t uid) {
         struct passwd record, *found = NULL;
         char buffer[RECORD_MAX];
@@ -107,7 +107,7 @@ static Lookup *lookup_new(int done_fd) {
         return l;
 }
 
-/* Returns: whether the thread was idle and now looks for @uid. */
+/* Returns: true if the thread was idle and now looks up @uid. */
 static bool lookup_start(Lookup *l, uid_t uid) {
         worker_lock(&l->worker);
         bool idle = l->state == LOOKUP_IDLE;
@@ -121,7 +121,7 @@ static bool lookup_start(Lookup *l, uid_t uid) {
         return idle;
 }
 
-/* Returns: whether there is an answer. */
+/* Returns: whether the thread has finished. */
 static bool lookup_finish(Lookup *l, char **ret_name) {
         worker_lock(&l->worker);
         bool done = l->state == LOOKUP_DONE;
@@ -142,7 +142,7 @@ static User *find_user(UserNames *n, uid_t uid) {
         return NULL;
 }
 
-/* The one that has been in this state for longest; NULL if there is none. */
+/* Returns: the entry that has been in @state for longest, or NULL. */
 static User *find_oldest(UserNames *n, UserState state) {
         User *oldest = NULL;
 
@@ -207,10 +207,11 @@ static void on_timeout(Timeout *t) {
 
         n->is_stuck = true;
         for (size_t i = 0; i < USER_NAMES_MAX; i++)
-                answer(&n->users[i]); /* without a name: queries wait only for names that are not known */
+                answer(&n->users[i]); /* queries only wait for unknown names, so this answers without a name */
 }
 
-/* Finds the entry of @uid, or makes one and has the name looked up. Returns: NULL if that is impossible. */
+/* Finds or makes the entry of @uid, and has its name looked up. Returns: NULL if all entries are in use,
+ * or there is no thread. */
 static User *get_user(UserNames *n, uid_t uid) {
         User *u = find_user(n, uid);
 

@@ -74,7 +74,7 @@ class DoorsTestCase(TlsTestCase):
 
             # Keys that are missing
             ({"RequireVMCertificate": "yes"},
-             "RequireVMCertificate=yes, but VMTrustedCAFile= does not say whose certificates are good", HOSTS),
+             "RequireVMCertificate=yes, but VMTrustedCAFile= is missing", HOSTS),
             ({"CertificateFile": ""}, "KeyFile= needs a certificate", NO_TLS),
             ({"CertificateFile": "", "KeyFile": "", "TrustedCAFile": "", "RequireVMTLS": "yes"},
              "RequireVMTLS=yes, but there is no certificate", HOSTS),
