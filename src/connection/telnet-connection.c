@@ -73,7 +73,7 @@ static void handshake_stepped(void *userdata) {
         t->handler->received(t, 0);
 }
 
-/* Nothing has been read and written yet. That it has failed is for the reader to find out. */
+/* Nothing has been read or written in TLS yet. If the handshake has failed, the next read says so. */
 static void handshake_done(void *userdata, Wire wire) {
         TelnetConnection *t = userdata;
 
@@ -153,7 +153,7 @@ static int connection_take(TelnetConnection *t, size_t n, size_t max) {
         return t->record.mode == TELNET_MODE_TELNET ? telnet_connection_receive(t, read_buffer, n) : h->data(t, read_buffer, n);
 }
 
-/* It has taken that long to take in @n bytes, which were @max at most. */
+/* Decides how much is read at a time: it has taken @elapsed to handle @n bytes of a read of at most @max. */
 static void connection_adapt_turn(TelnetConnection *t, usec_t elapsed, size_t n, size_t max) {
         if (elapsed > TELNET_TURN_USEC)
                 t->turn_max = MAX((uint32_t) n / 2, TELNET_TURN_MIN);
@@ -168,7 +168,7 @@ static int connection_read(TelnetConnection *t, size_t *ret_n) {
                 return r;
 
         size_t max = MIN(t->detection ? telnet_detection_space(t) : t->handler->space(t), (size_t) t->turn_max);
-        if (max == 0) { /* the room has been filled since its owner last looked, and TLS may have something ready */
+        if (max == 0) { /* the owner's space has been filled since reading was resumed, and data may wait in TLS */
                 if (t->stream.reading)
                         stream_resume(&t->stream);
                 return 0;

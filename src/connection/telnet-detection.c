@@ -2,7 +2,7 @@
 
 #include "telnet-detection.h"
 
-/* A raw peer's first bytes wait for more only if they have at least one whole command (IAC WILL option) of our offers. */
+/* A raw peer's first bytes are kept only if they contain at least one whole command of our offers (IAC WILL option). */
 #define LATE_BEGINNING_MIN 3U
 
 void telnet_detection_init(TelnetConnection *t, TelnetDetection *d) {
@@ -37,26 +37,21 @@ static void await_silence(TelnetConnection *t) {
                 timeout_start_now(t->handler->timeouts(t, TELNET_TIMEOUT_SILENCE), &t->detection->silence);
 }
 
-/* Whether the only byte that was kept is an IAC that came after silence: the second byte of a break may follow. */
-static bool unread_is_half_a_break(const TelnetConnection *t) {
-        const TelnetDetection *d = t->detection;
-
-        return t->record.reading.after_silence && d->unread.size == 1 && buffer_data(&d->unread)[0] == TELNET_IAC;
-}
-
-/* Whether the bytes that were kept may still become a command, so that they wait for more. */
+/* Whether the bytes that were kept may be the beginning of a command or break: then they are kept until more has come. */
 static bool unread_is_open(const TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
+        const TelnetReading *reading = &t->record.reading;
 
-        if (t->record.ended)
+        if (t->record.ended || d->unread.size == 0 || buffer_data(&d->unread)[0] != TELNET_IAC)
                 return false;
         if (t->record.mode != TELNET_MODE_TELNET && d->timeout.queue)
-                return d->unread.size > 0 && buffer_data(&d->unread)[0] == TELNET_IAC && !t->record.reading.begins_with_break;
+                return !reading->begins_with_break;
 
-        return t->record.mode == TELNET_MODE_RAW && unread_is_half_a_break(t);
+        /* The second half of a break may follow. */
+        return t->record.mode == TELNET_MODE_RAW && reading->after_silence && d->unread.size == 1;
 }
 
-/* What a peer speaks has to be known even if its owner takes nothing: who comes to look at a VM that hangs wants its last
+/* What a peer speaks has to be known even while its owner takes nothing: people connect to a VM that hangs to read its last
  * words. */
 bool telnet_detection_needs_more(const TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
@@ -68,8 +63,7 @@ bool telnet_detection_needs_more(const TelnetConnection *t) {
 void telnet_detection_watch(TelnetConnection *t, bool reading) {
         TelnetDetection *d = t->detection;
 
-        /* What the peer sends while it is not read is not seen, so there is no silence to speak of. Bytes that were kept
-         * came before. */
+        /* While the peer is not read, nobody can tell whether it is silent. Bytes that were kept have come before. */
         if (reading)
                 await_silence(t);
         else if (d->unread.size == 0)
@@ -79,17 +73,17 @@ void telnet_detection_watch(TelnetConnection *t, bool reading) {
 size_t telnet_detection_space(TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
 
-        /* While the owner takes nothing this is a peer of which it is not known yet what it speaks. */
+        /* While the owner takes nothing, reading only serves to find out what the peer speaks. */
         if (t->wants != TELNET_WANTS_DATA)
                 return TELNET_PREFIX_MAX - MIN(d->unread.size, (size_t) TELNET_PREFIX_MAX);
 
         size_t space = t->handler->space(t);
 
-        /* However little room there is: a break is read whole, and one byte more shows that nothing follows it. */
+        /* A break must be read in one piece, and one byte more shows that nothing follows it. */
         if (t->record.mode != TELNET_MODE_TELNET && t->record.reading.after_silence)
                 space = MAX(space, (size_t) TELNET_BREAK_MAX + 1);
 
-        /* What has been kept of it comes on top of this read. */
+        /* The bytes that were kept need space as well. */
         return d->unread.size > 0 ? MAX(space, d->unread.size + 1) - d->unread.size : space;
 }
 
@@ -126,7 +120,7 @@ static int take_breaks(TelnetConnection *t, uint8_t **p, size_t *n) {
         return r;
 }
 
-/* As much of @p as there is space for, in whatever it is known to be. *ret_left: what is left */
+/* Takes as much of @p as there is space for. *ret_left: the number of bytes that are left */
 static int take_some(TelnetConnection *t, uint8_t *p, size_t n, size_t space, size_t *ret_left) {
         *ret_left = n;
         if (TAKE(t->record.reading.begins_with_break, false))
@@ -145,7 +139,7 @@ int telnet_detection_deliver(TelnetConnection *t) {
         if (unread_is_open(t))
                 return 0;
 
-        /* What is left of it waits: what is read later must not overtake it. */
+        /* Bytes that are left must stay before what is read later. */
         Buffer unread = TAKE(d->unread, BUFFER_INIT(TELNET_UNREAD_MAX));
         while (r == 0 && unread.size > 0 && (space = t->handler->space(t)) > 0) {
                 size_t left;
@@ -207,7 +201,7 @@ int telnet_detection_decide(TelnetConnection *t) {
         return telnet_detection_deliver(t);
 }
 
-/* Takes what is no telnet. @has_breaks: it begins with breaks, see TELNET_BREAK; the peer stays raw, or undecided. */
+/* Takes bytes that are not telnet. @has_breaks: they begin with breaks, see TELNET_BREAK. */
 static int take_raw(TelnetConnection *t, uint8_t *p, size_t n, bool has_breaks) {
         TelnetReading *reading = &t->record.reading;
 
@@ -226,8 +220,7 @@ static int take_raw(TelnetConnection *t, uint8_t *p, size_t n, bool has_breaks) 
         return t->handler->data(t, p, n);
 }
 
-/* Whether the beginning of a command may wait for the rest. A raw peer's bytes wait for nothing, but for an IAC that may be
- * the first half of a break. */
+/* Whether the beginning of a command may be kept. Of a raw peer only an IAC is kept that may be the first half of a break. */
 static bool may_keep(const TelnetConnection *t, size_t n) {
         return t->record.mode == TELNET_MODE_UNDECIDED ? n <= TELNET_PREFIX_MAX : n == 1 && t->record.reading.after_silence;
 }
@@ -301,7 +294,7 @@ int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut
 
         if (t->record.mode == TELNET_MODE_TELNET)
                 return take_telnet(t, data, n);
-        if (continues) /* what it looks like, in the middle of something longer, means nothing */
+        if (continues) /* it is the middle of something longer, so it is data whatever it looks like */
                 return take_raw(t, data, n, false);
 
         return d->unread.size > 0 ? take_joined(t, data, n, cut) : take_unrecognized(t, data, n, cut);
@@ -328,7 +321,7 @@ void telnet_detection_silence_elapsed(Timeout *timeout) {
         if (!t->stream.reading)
                 return;
 
-        /* The loop was busy and has not read this yet: perhaps there was no silence before it. */
+        /* The loop was busy and has not read what is there: perhaps there was no silence before it. */
         if (stream_has_unread(&t->stream)) {
                 await_silence(t);
                 return;

@@ -60,7 +60,7 @@ static int handle(TelnetConnection *t, const TelnetEvent *event) {
         case TELNET_EVENT_SUBNEGOTIATION:
                 return h->subnegotiation ? h->subnegotiation(t, event) : 0;
 
-        case TELNET_EVENT_OVERLONG: /* who ignores them does not mind how long they are */
+        case TELNET_EVENT_OVERLONG: /* an owner that ignores them does not care how long they are */
                 return h->subnegotiation ? TELNET_E_OVERLONG : 0;
 
         case TELNET_EVENT_NONE:
@@ -115,8 +115,8 @@ int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n) {
                 if (r == 0)
                         r = count_answers(t, queued);
 
-                /* Whoever can write into the connection could have the peer say something before TLS begins, and have
-                 * it heard as if it had come in TLS. */
+                /* An attacker who can insert bytes into the plain connection could otherwise have them taken for bytes that
+                 * came in TLS. */
                 if (r == 0 && n > 0 && t->handshake)
                         r = TELNET_E_TLS_MIXED;
         }

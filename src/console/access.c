@@ -24,7 +24,7 @@ static const Access decisions[_ACCESS_MODE_MAX][_ACCESS_MAX] = {
         },
 };
 
-/* Of what is held and of what is asked for, which have the same names: as Varlink spells them, and in a sentence */
+/* The names of what is held and of what is asked for: as Varlink spells them, and for a sentence */
 static const struct {
         const char *name, *text;
 } names[_ACCESS_MODE_MAX] = {

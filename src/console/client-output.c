@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a client is sent of its VM's output, from its cursor on: first the replay, without the queries that a terminal would
- * answer; and what becomes of a client that the ring has gone on without. */
+/* Output of the VM that a client is sent, from its cursor on: first the replay, without the queries that a terminal would
+ * answer. A client that does not keep up with the ring skips output or is disconnected. */
 
 #include <inttypes.h>
 
@@ -35,7 +35,7 @@ static bool client_is_replaying(const Client *c) {
         return c->record.cursor.position < c->record.replay.end;
 }
 
-/* The ring has gone on without it. A raw client must not be fed a gap. */
+/* Whether it may skip the output that the ring has dropped. A raw client may not: it could not tell. */
 static bool client_may_skip(const Client *c) {
         return telnet_detection_is_under_way(&c->telnet) ||
                (c->telnet.record.mode == TELNET_MODE_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
@@ -47,7 +47,7 @@ static void client_skip(Client *c) {
 
         c->record.replay = (Replay){.end = c->record.replay.end};
         ring_move(ring, &c->record.cursor, position);
-        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* nothing has been sent yet, so nothing is missing */
+        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* it has been sent nothing yet, so it misses nothing */
                 return;
 
         if (c->record.n_skipped == 0)
@@ -65,7 +65,7 @@ bool client_lags(const Client *c) {
         return !ring_has_lost(ring, &c->record.cursor) && c->record.cursor.position < ring_scrollback(ring);
 }
 
-/* With SlowClient=wait a client loses no output: it is disconnected, as it is where it may not skip any. */
+/* With SlowClient=wait it is disconnected, because it must not lose output. */
 void client_lose_lag(Client *c) {
         ring_release(&c->console->ring, &c->record.cursor);
         if (concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT)
@@ -81,8 +81,8 @@ static ssize_t client_send_some(Client *c) {
         return telnet_connection_send(&c->telnet, iov, n);
 }
 
-/* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: by how many bytes the
- * cursor moves in the ring; *ret_left_out: how many of them were not sent. */
+/* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: how many bytes of the ring
+ * that was, or a negative errno; *ret_left_out: how many of them were not sent. */
 static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
         uint64_t left = c->record.replay.end - c->record.cursor.position;
@@ -105,7 +105,7 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         return (ssize_t) used;
 }
 
-/* Having caught up, it is told whether its VM is still there. */
+/* Tells it whether its VM is connected. */
 static void client_tell_connected(Client *c) {
         c->record.shown_connected = c->console->connected;
         client_notice(c, "VM %s", c->record.shown_connected ? "connected" : "disconnected");
@@ -150,7 +150,7 @@ static bool client_send_output(Client *c) {
         concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
         ring_move(&c->console->ring, &c->record.cursor, c->record.cursor.position + (uint64_t) n);
 
-        /* One turn each: a replay that consists of queries sends nothing, so the connection never stops it. */
+        /* Others have their turn: a replay that consists of queries sends nothing, so a full socket would never stop it. */
         if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
                 stream_yield(&c->telnet.stream);
         return true;
@@ -164,7 +164,7 @@ bool client_send_next(Client *c) {
 
         bool lost = ring_has_lost(ring, &c->record.cursor);
 
-        if (c->record.half_closed && c->telnet.stream.broken) { /* it is not read any more, which would find that out */
+        if (c->record.half_closed && c->telnet.stream.broken) { /* it is not read any more, or reading would have found that out */
                 client_close(c, TELNET_E_ENDED);
                 return false;
         }

@@ -11,7 +11,7 @@ const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD
         char text[sizeof("2026-11-22 10:15:03 UTC")] = "?";
         struct tm tm;
 
-        /* Not the local time: it is in a file that the C library looks at anew. */
+        /* Not the local time: for that the C library would look at a file each time. */
         if (gmtime_r(&since, &tm))
                 (void) strftime(text, sizeof text, "%F %T UTC", &tm);
 
@@ -20,7 +20,7 @@ const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD
         return buffer;
 }
 
-/* Why somebody is not admitted, in words that complete "refused: …". */
+/* Writes why a client is not admitted, in words that follow "refused: ". */
 static void describe_refusal(const Console *console, AccessMode mode, ConsoleVerdict verdict,
                              char text[static CLIENT_HOLD_TEXT_MAX]) {
         const Client *holder = console_next_obstacle(console, mode, NULL);

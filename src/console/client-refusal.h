@@ -4,10 +4,10 @@
 #include "client.h"
 
 /*
- * Refusals: somebody is not admitted to a console, see console_admits(), or may only read.
+ * Refusals: clients that are not admitted to a console (see console_admits()), or may only read.
  */
 
-/* Logs that somebody is not admitted. */
+/* Logs that a client is not admitted. */
 void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict);
 
 /* Tells a connection to the VM's port why it is not admitted, and closes it. */

@@ -9,7 +9,8 @@
 #include "client-refusal.h"
 #include "message.h"
 
-/* What a client sends that is not read, its VM taking no input, is in the kernel, which is not asked each time. */
+/* What a client sends while it is not read stays in the kernel. It is charged as so many bytes: the kernel is not asked each
+ * time. */
 #define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
 
 static const TelnetPolicy client_policy = {
@@ -19,7 +20,7 @@ static const TelnetPolicy client_policy = {
         .n_him_offered = 2,
 };
 
-/* In words, as an addition to what is the usual case. */
+/* Added to a log line; the usual access is not mentioned. */
 static const char *client_access_remark(Access access) {
         switch (access) {
         case ACCESS_READ_ONLY:
@@ -50,7 +51,7 @@ void client_close(Client *c, int verdict) {
         if (verdict == CLIENT_E_RECLAIMED)
                 charge_close(&c->connection);
 
-        /* Where there is nobody left to be told anything, its descriptor is free at once. */
+        /* If nobody is left to be told anything, its descriptor is closed at once. */
         bool alone = verdict == TELNET_E_ENDED || verdict == TELNET_E_DEAD || verdict == TELNET_E_BROKEN;
         if (alone || verdict == CLIENT_E_RECLAIMED)
                 telnet_connection_close(&c->telnet);
@@ -87,7 +88,7 @@ void client_notice(Client *c, const char *format, ...) {
                 client_close(c, TELNET_E_DEAF);
 }
 
-/* What a client that speaks telnet is told; it gets what is queued for it then. */
+/* What a client that speaks telnet is told at the end; only then is what is queued for it sent. */
 static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
         [CLIENT_E_CLEARED] = "disconnected by an administrator",
         [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
@@ -126,7 +127,7 @@ static void client_update_charges(Client *c) {
         charge_set(&c->waiting, stream_waiting(&c->telnet.stream) + (paused ? CLIENT_UNREAD_IN_KERNEL : 0));
 }
 
-/* The account wants the memory of these back. */
+/* Handlers of the charges: the account wants the memory back. */
 static bool client_connection_given_up(Charge *charge) {
         client_close(container_of(charge, Client, connection), CLIENT_E_RECLAIMED);
         return true;
@@ -154,7 +155,7 @@ bool client_is_shut_out(const Client *c) {
         return c->record.access != ACCESS_EXCLUSIVE && c->console->holders.n[ACCESS_EXCLUSIVE] > 0;
 }
 
-/* It has ended its sending side, and there may be something to read yet. */
+/* It has ended its sending side, and some of what it has sent may not have been read yet. */
 static void client_begin_half_close(Client *c) {
         timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_HALF_CLOSED), &c->lifetime);
         c->record.lifetime_since = c->lifetime.since_usec;
@@ -200,16 +201,16 @@ void client_lifetime_elapsed(Timeout *t) {
  * Input: from the client
  */
 
-/* Reads or pauses, as its console has it. */
+/* Reads or pauses, according to its console. */
 static void client_update_reading(Client *c) {
-        /* What the VM does not hear anyway need not wait for it. */
+        /* Input that is not for the VM need not wait until the VM takes input. */
         bool blocked = c->console->input_blocked && c->record.access != ACCESS_READ_ONLY;
         bool reading = c->verdict == 0 && !c->telnet.record.ended && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;
 
         telnet_connection_want(&c->telnet, !reading ? TELNET_WANTS_NOTHING : blocked ? TELNET_WANTS_MODE : TELNET_WANTS_DATA);
 }
 
-/* Why its VM does not hear it, once for each time that somebody else has taken the right to write. */
+/* Tells it why its VM does not get its input, once for each time that another client takes the right to write. */
 static void client_tell_read_only(Client *c) {
         const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
         char text[CLIENT_HOLD_TEXT_MAX];
@@ -235,7 +236,7 @@ static void client_break(Client *c) {
                 console_break(c->console, &c->connection);
 }
 
-/* How much of what it sends can be taken. Last words do not wait. */
+/* How many bytes of input can be taken from it. Last words cannot wait. */
 static size_t client_space(TelnetConnection *t) {
         const Client *c = container_of(t, Client, telnet);
 
@@ -303,7 +304,7 @@ static int client_negotiate(TelnetConnection *t, const TelnetEvent *event) {
         return event->option == TELNET_COM_PORT && answer.changed ? client_begin_com_port(container_of(t, Client, telnet)) : 0;
 }
 
-/* Of the options that we agree to, only COM-PORT has any. */
+/* Of the options that we agree to, only COM-PORT has subnegotiations. */
 static int client_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         Client *c = container_of(t, Client, telnet);
 
@@ -338,7 +339,7 @@ static void client_received(TelnetConnection *t, size_t n) {
         console_changed(c->console);
 }
 
-/* All that it has sent has been read, or it has done something that it may not. */
+/* All that it has sent has been read, or something is wrong with it or what it has sent. */
 static void client_closed(TelnetConnection *t, int verdict) {
         Client *c = container_of(t, Client, telnet);
         size_t n = t->record.ended ? telnet_detection_waiting(t) : 0;
@@ -359,8 +360,8 @@ static void client_closed(TelnetConnection *t, int verdict) {
                 client_close(c, verdict);
 }
 
-/* It has ended its sending side, or gone, while it is not read: while its VM takes no input, or while it does not read its
- * answers. There is something left that it has sent: that waits until it can be read, for a time. */
+/* It has ended its sending side, or gone, while it is not read, because its VM takes no input or because it does not read its
+ * answers. What it has sent before waits until it can be read, for a time. */
 static void client_hung_up(TelnetConnection *t) {
         client_begin_half_close(container_of(t, Client, telnet));
 }
@@ -376,11 +377,11 @@ void client_input_changed(Client *c) {
 void client_update_access(Client *c) {
         Access access = access_decide(c->record.access_mode, &c->console->holders);
 
-        /* Only who has fallen back can rise again. */
+        /* Only clients that have fallen back can rise again. */
         if (c->verdict != 0 || c->record.access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
                 return;
 
-        telnet_detection_forget(&c->telnet); /* what it has typed in vain is not typed later */
+        telnet_detection_forget(&c->telnet); /* what it has typed so far stays untyped */
         console_change_access(c->console, c, access);
         if (TAKE(c->record.shown_read_only, false) && c->telnet.record.mode == TELNET_MODE_TELNET)
                 client_notice(c, "write lock released, you can type now");
@@ -405,8 +406,8 @@ static void client_writable(TelnetConnection *t) {
         console_changed(container_of(t, Client, telnet)->console);
 }
 
-/* One that speaks telnet gets the scrollback, unless it has had output already. Where the port of another VM is at the other
- * end, scrollback and notices would be typed into that VM. */
+/* A client that speaks telnet is sent the scrollback, unless it has had output already. If it is the port of another VM, it
+ * stays raw: otherwise scrollback and notices would be typed into that VM. */
 static void client_detected(TelnetConnection *t) {
         Client *c = container_of(t, Client, telnet);
 
@@ -467,7 +468,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->record.console = console->record.number;
         c->record.access_mode = request->access;
         c->record.access = request->granted;
-        c->record.shown_connected = true; /* of anything else it is told once it can be */
+        c->record.shown_connected = true; /* if that is not so, it is told once it can be */
         c->record.peer = request->peer;
         c->record.since = concentrator_now_realtime(concentrator);
         charge_open(&c->connection, concentrator_account(concentrator), &c->record.peer.key, CHARGE_CONNECTION,

@@ -8,15 +8,14 @@
 #include "link.h"
 #include "message.h"
 
-/* A handshake takes milliseconds. One that has not got on for this long goes first when descriptors run out. */
+/* A handshake takes milliseconds. One that takes longer than this is closed first when descriptors run out. */
 #define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)
 
-/* A thread may be faster in taking what has just been given up, for a file that it writes. */
+/* A thread may take the descriptor that has just been closed, for a file that it writes: then another one is closed. */
 #define RECLAIM_TRIES_MAX 4U
 
-/* Gives up one descriptor that is needed less than a new connection. The first of these that there is goes: a
- * connection that does not say which VM it is, the oldest half-closed client, the listening socket of the VM that has
- * been away for longest. No VM is forgotten, or loses its port. */
+/* Closes one descriptor that is needed less than a new connection: that of the slowest handshake, or else of the oldest half-
+ * closed client, or else the listening socket of the VM that has been away for longest. No VM is forgotten, or loses its port. */
 static bool concentrator_reclaim(Concentrator *c) {
         Timeout *handshake = concentrator_timeouts(c, TIMEOUT_HANDSHAKE)->oldest,
                 *half_closed = concentrator_timeouts(c, TIMEOUT_HALF_CLOSED)->oldest;
@@ -54,8 +53,8 @@ int concentrator_make_room(Concentrator *c, int fd) {
         if ((unsigned) fd < concentrator_descriptor_limit(c))
                 return fd;
 
-        /* Into the place that has become free: a descriptor's number tells how many there are only as long as
-         * there are no gaps below. */
+        /* The descriptor moves to the number that has become free: a number tells how many are open only if there are no gaps
+         * below. */
         _cleanup_close_ int high = fd;
         for (unsigned i = 0; i < RECLAIM_TRIES_MAX && concentrator_reclaim(c); i++) {
                 int low = concentrator_place(c, fcntl(high, F_DUPFD_CLOEXEC, 0));

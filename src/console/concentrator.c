@@ -4,7 +4,6 @@
 
 #include "client.h"
 #include "console-vmotion.h"
-#include "link-input.h"
 #include "message.h"
 #include "suboptions.h"
 
@@ -45,19 +44,19 @@ struct Concentrator {
         /* What the loop does when it has come round, see concentrator_settle() */
         Link *gc_links;     /* utlist */
         Client *gc_clients; /* utlist */
-        Console *dirty;         /* utlist: those that something has happened to */
-        Console *patient;       /* utlist: those that have changed together with thousands of others */
-        sd_event_source *settler; /* for when that is not after sockets have had their turn */
+        Console *dirty;         /* utlist: consoles to which something has happened */
+        Console *patient;       /* utlist: consoles that have changed together with thousands of others */
+        sd_event_source *settler; /* a timer, for when no batch of sockets is under way */
         bool settling;
 
-        ConcentratorObserver *observers; /* utlist: those that want to hear output, then the others */
+        ConcentratorObserver *observers; /* utlist: those with an output() handler first */
         ConcentratorCounts counts;
         Metrics metrics;
         RateLimit refusals; /* for want of descriptors */
         RateLimit unidentified; /* what is logged about connections that have no console */
 };
 
-/* Turns of the loop in which consoles are settled are no longer than this. */
+/* Consoles are settled in turns of at most this. */
 #define SETTLE_USEC USEC_PER_MSEC
 
 static void on_orphan_expired(Timeout *t) {
@@ -68,7 +67,7 @@ static void on_orphan_expired(Timeout *t) {
         console_remove(console);
 }
 
-/* Says goodbye to what is closed, and frees it. That may close others. */
+/* Frees the links and clients that have been closed. That may close others. */
 static void concentrator_gc(Concentrator *c) {
         while (c->gc_links || c->gc_clients)
                 if (c->gc_links) {
@@ -98,7 +97,7 @@ void concentrator_settle(Concentrator *c) {
 
         c->settling = true;
 
-        /* One of the patient ones in each turn, however many others there are. */
+        /* At least one of `patient` in each turn, however many are in `dirty`. */
         concentrator_gc(c);
         if (c->patient)
                 concentrator_settle_one(c, c->patient);
@@ -127,7 +126,7 @@ static int on_settle(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         return 0;
 }
 
-/* Nearly always a batch of sockets is under way, after which it is done anyway: the timer need not be touched. */
+/* Nearly always a batch of sockets is under way, and consoles are settled after it anyway: the timer need not be touched. */
 static void concentrator_settle_soon(Concentrator *c) {
         if (!c->settling && !poller_is_dispatching(c->poller))
                 (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
@@ -345,14 +344,14 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
         timeout_queue_set_duration(&c->timeouts[TIMEOUT_VMOTION], c->settings.vmotion_timeout_usec);
         timeout_queue_set_duration(&c->timeouts[TIMEOUT_ORPHAN], c->settings.vm_expire_usec);
 
-        /* All claims come before any VM gets a port that was never its own. */
+        /* All VMs claim their own ports first, so that no VM takes a port that was another's. */
         for (Console *console = c->consoles; console && c->settings.vm_ports; console = console->handle.next)
                 console_claim_own_port(console);
 
         for (Console *console = c->consoles; console; console = console->handle.next)
                 console_settings_changed(console, moved);
 
-        concentrator_settle(c); /* a few VMs have it now, the others in turns */
+        concentrator_settle(c); /* settles a few of them now; the others have their turns later */
 
         port_queue_wake(&c->port_queue); /* the range may be wider */
 }
@@ -391,7 +390,7 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
                 o->output(o, console, data, n);
 }
 
-/* Of what its objects share; a field is read as it is, or its address is. */
+/* The functions that say what a concentrator's objects share */
 #define DEFINE_GETTER(type, name, value)                                                                    \
         type concentrator_##name(Concentrator *c) {                                                         \
                 return value;                                                                               \
@@ -490,19 +489,16 @@ const ConsoleEntry *concentrator_find_name(const Concentrator *c, const char *na
         return console_index_find(&c->names, name, strlen(name));
 }
 
-bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]) {
+bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t *bios) {
         char text[UUID_TEXT_MAX];
 
-        uuid_format(bios, text);
+        if (bios)
+                uuid_format(bios, text);
         for (const ConsoleEntry *e = console_index_find(&c->clones, uuid, 16); e; e = e->next)
-                if (streq(e->console->uuid_text + UUID_TEXT_MAX, text))
+                if (!bios || streq(e->console->uuid_text + UUID_TEXT_MAX, text))
                         return true;
 
         return false;
-}
-
-bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]) {
-        return console_index_find(&c->clones, uuid, 16);
 }
 
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size) {

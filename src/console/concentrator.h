@@ -52,14 +52,14 @@ struct ConcentratorObserver {
 /* Descriptors kept back for what is not a connection: files, the journal, the bus. */
 #define CONCENTRATOR_DESCRIPTORS_RESERVED 32U
 
-/* vMotions under way */
+/* Bound of the number of vMotions under way */
 #define CONCENTRATOR_VMOTIONS_MAX 8192U
 
-/* VMs that are known though neither they nor a client are connected; the oldest goes first. As many as there can be
- * ports: after a restart all VMs are such until they are back. */
+/* Bound of the number of consoles of which neither the VM nor a client is connected; the oldest is forgotten first. There are
+ * as many ports, and after a restart all VMs are away at first. */
 #define CONCENTRATOR_ORPHANS_MAX 65536U
 
-/* Timeouts, a queue for each kind; whose they are and what they mean is said where they are embedded. */
+/* Kinds of timeouts: each has a queue. What runs out */
 typedef enum TimeoutKind {
         TIMEOUT_HANDSHAKE,   /* Link.timeout: not identified yet */
         TIMEOUT_QUESTION,    /* Link.question: its host has been asked for a UUID */
@@ -84,8 +84,8 @@ typedef struct ConcentratorCounts {
         unsigned n_links;
         unsigned n_vmotions;
         unsigned n_clients;
-        unsigned n_half_closed; /* clients besides these, which count for nothing else */
-        unsigned n_ports; /* VMs that listen at one */
+        unsigned n_half_closed; /* clients, not counted in n_clients */
+        unsigned n_ports; /* VMs that listen at their port */
 } ConcentratorCounts;
 
 /* @n_descriptors: how many the process may have (RLIMIT_NOFILE). Takes over what @settings points to. */
@@ -93,20 +93,20 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
 Concentrator *concentrator_free(Concentrator *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
 
-/* As if there were so many descriptors that connections have those before @limit. */
+/* For tests: connections can only have descriptors below @limit. */
 void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit);
 
-/* New settings for a running concentrator. What cannot change while it runs (MultiConsole=) stays. Takes over what
- * @settings points to. */
+/* New settings for a running concentrator, but for MultiConsole=, which cannot change while it runs. Takes over what @settings
+ * points to. */
 void concentrator_set_settings(Concentrator *c, Settings *settings);
 
-/* TLS is spoken like this with hosts that connect from now on; NULL: not at all. Takes a reference. */
+/* TLS with hosts that connect from now on; NULL: none. Takes a reference. */
 void concentrator_set_tls(Concentrator *c, TlsContext *tls);
 
-/* ESXi hosts that connect from now on are refused, or not, whatever the settings are. */
+/* Whether ESXi hosts that connect from now on are refused, whatever the settings are. */
 void concentrator_set_closed(Concentrator *c, bool closed);
 
-/* ESXi hosts connect to the listening socket @fd from now on. It is taken over, and closed if this fails. */
+/* Accepts connections of ESXi hosts from the listening socket @fd, which is taken over, and closed if this fails. */
 int concentrator_listen(Concentrator *c, int fd);
 
 void concentrator_observe(Concentrator *c, ConcentratorObserver *observer);
@@ -118,7 +118,7 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
  * What its objects share
  */
 sd_event *concentrator_event(const Concentrator *c);
-usec_t concentrator_now(const Concentrator *c);          /* CLOCK_MONOTONIC, as the loop saw it when it last woke up */
+usec_t concentrator_now(const Concentrator *c);          /* CLOCK_MONOTONIC, when the loop last woke up */
 usec_t concentrator_now_realtime(const Concentrator *c); /* the same, since 1970 */
 const Settings *concentrator_settings(const Concentrator *c);
 unsigned concentrator_descriptor_limit(const Concentrator *c); /* connections are refused from this descriptor number on */
@@ -160,30 +160,28 @@ Console *concentrator_find(const Concentrator *c, const char *id);
 Console *concentrator_find_port(const Concentrator *c, uint16_t port); /* whose own port that is */
 const ConsoleEntry *concentrator_find_name(const Concentrator *c, const char *name); /* the first of that name */
 
-/* Whether there is a clone with these two UUIDs. */
-bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t bios[static 16]);
+/* Whether there is a clone with these two UUIDs. @bios: NULL: whether there is any clone with this UUID. Then a link's VM can
+ * only be told by its BIOS UUID. */
+bool concentrator_has_clone(const Concentrator *c, const uint8_t uuid[static 16], const uint8_t *bios);
 
-/* Whether there are clones with this UUID. Then a link's VM can only be told by its BIOS UUID. */
-bool concentrator_has_clones(const Concentrator *c, const uint8_t uuid[static 16]);
-
-/* The vMotion that @data, a sequence followed by a secret, names; NULL if there is none. */
+/* Returns: the vMotion that has the sequence and the secret in @data; NULL if there is none. */
 VMotion *concentrator_find_vmotion(const Concentrator *c, const uint8_t *data, size_t size);
 
-/* To be called with the descriptor of each new connection, which is taken over. Near the limit a handshake that does
- * not get on, a half-closed client or the listening socket of a VM that is away is closed for it. Returns: its descriptor,
- * which may be another one now, or -EMFILE if it had to be closed, which is logged. */
+/* Takes the descriptor of each new connection. Near the limit a slow handshake, a half-closed client or the listening socket
+ * of a VM that is away is closed for it. Returns: its descriptor, which may be another one now, or -EMFILE if it had to be
+ * closed, which is logged. */
 int concentrator_admit(Concentrator *c, int fd);
 
-/* The same for what is no connection: nothing is logged. */
+/* The same for a descriptor that is not a connection's: nothing is logged. */
 int concentrator_make_room(Concentrator *c, int fd);
 
 /* The same, but nothing is closed for it. */
 int concentrator_place(const Concentrator *c, int fd);
 
-/* Whether there are @n descriptors for connections; at the cost of 2@n system calls. */
+/* Whether @n descriptors are free for connections. Takes 2 * @n system calls. */
 bool concentrator_has_descriptors(const Concentrator *c, unsigned n);
 
-/* Gives up those beyond CONCENTRATOR_ORPHANS_MAX. */
+/* Forgets VMs that are away beyond CONCENTRATOR_ORPHANS_MAX. */
 void concentrator_limit_orphans(Concentrator *c);
 
 /*

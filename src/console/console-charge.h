@@ -20,5 +20,5 @@ void console_charge_open(ConsoleCharge **charge, Console *console, const Charge 
 /* Closes and frees *charge, if it is not NULL. */
 void console_charge_close(ConsoleCharge **charge);
 
-/* What it is for is so large now; 0 closes it. Does nothing if it is NULL. */
+/* Sets the size of what is charged; 0 closes the charge. Does nothing if it is NULL. */
 void console_charge_set(ConsoleCharge **charge, size_t size);

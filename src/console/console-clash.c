@@ -13,7 +13,7 @@
 
 #define NAME_SHOWN_MAX 32U
 
-/* The size of an address without its port */
+/* The length of an address without its port */
 static size_t host_size(const char *peer) {
         const char *colon = strrchr(peer, ':');
 

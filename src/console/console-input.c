@@ -5,9 +5,9 @@
 
 #include <utlist.h>
 
-#include "link-input.h"
+#include "link.h"
 
-/* Whether @l is a vMotion's source which is sent no more than what was typed before the vMotion. */
+/* Whether @l is a vMotion's source, so that it is sent only what was typed before the vMotion. */
 static bool link_is_held(const Link *l) {
         return l->vmotion && l->vmotion->source == l && vmotion_state_holds(l->vmotion->record.state);
 }
@@ -16,7 +16,7 @@ static bool links_share_uri(const Link *a, const Link *b) {
         return a->uri && b->uri && streq(a->uri, b->uri);
 }
 
-/* Whether clients could wait for @l at all. */
+/* Whether clients could have to wait for @l. */
 static bool link_may_set_pace(const Link *l) {
         return l->record.state == LINK_LIVE && !link_is_held(l) && !l->telnet.stream.broken;
 }
@@ -38,7 +38,7 @@ static bool link_sets_pace(const Link *l) {
         return true;
 }
 
-/* What may be typed until @m is @max bytes behind. It may be nothing but breaks. */
+/* How many bytes may be typed until @m is @max bytes behind. All of it may be breaks. */
 static size_t space_behind(const Console *c, const InputMark *m, size_t max) {
         uint64_t lag = input_ring_lag(&c->input, m);
 
@@ -50,7 +50,7 @@ static const InputMark *vmotion_input(const VMotion *v) {
         return v->source ? &v->source->record.input : &v->record.input;
 }
 
-/* What may be typed until the links that set the pace are @pace bytes behind, and a vMotion holds @held. */
+/* How many bytes may be typed until a link that sets the pace is @pace bytes behind, or a vMotion holds @held. */
 static size_t input_space(const Console *c, size_t pace, size_t held) {
         size_t space = TELNET_READ_MAX;
         const Link *l;
@@ -93,7 +93,7 @@ static const InputMark *further_behind(const InputMark *a, const InputMark *b) {
         return a->position == b->position && a->n_breaks > b->n_breaks ? b : a;
 }
 
-/* Gives back the memory of what all links have taken. */
+/* Frees the memory of input that all links have taken. */
 static void console_trim_input(Console *c) {
         const InputMark *behind = NULL;
         const Link *l;
@@ -109,7 +109,7 @@ static void console_trim_input(Console *c) {
         console_charge_set(&c->typed, input_ring_trim(&c->input, behind));
 }
 
-/* Nobody gets what waits: all go on at the end. */
+/* Drops all input that waits: links go on at its end. */
 static void console_drop_input(Console *c) {
         const InputMark end = input_ring_end(&c->input);
         Link *l;
@@ -133,7 +133,7 @@ static bool console_input_given_up(Charge *charge) {
         return true;
 }
 
-/* What waits is charged to the owner of the client that was the first to type some of it. */
+/* Input that waits is charged to the owner of the client that has typed the first of it. */
 static void console_charge_input(Console *c, const Charge *typist) {
         console_charge_open(&c->typed, c, typist, CHARGE_INPUT, console_input_given_up);
         console_changed(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a console's ring keeps for clients that lag, beyond the scrollback: however many they are, it is there once, and is
- * charged to the owner of the client that was furthest behind when the lag began. */
+/* Output that a console's ring keeps beyond the scrollback, for clients that lag. It is there once, however many clients need
+ * it, and is charged to the owner of the client that was furthest behind when the lag began. */
 
 #include "client-output.h"
 

@@ -10,14 +10,13 @@
 #include "message.h"
 #include "transport/socket.h"
 
-/* Ports that other programs hold are passed over, this many for one VM: whoever holds all of them must not
- * hold up the loop as well. */
+/* So many ports are tried for one VM: a program that holds all ports must not hold up the loop as well. */
 #define PORT_TRIES_MAX 256U
 
-/* How often it is tried again to listen at ports for which there was no descriptor. */
+/* The interval at which VMs for which there was no descriptor try again */
 #define PORT_RETRY_USEC USEC_PER_SEC
 
-/* VMs that are away listen again once this many descriptors are free besides: else each client that comes and goes would
+/* VMs that are away listen again only while this many descriptors are free. Otherwise each client that comes and goes would
  * close and open a port. */
 #define SPARE_DESCRIPTORS 16U
 
@@ -90,7 +89,7 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         console_changed(c);
 }
 
-/* It is not enough to close it: somebody may have a copy of the descriptor, as a program that a plug-in starts may. */
+/* Closing is not enough: another process may have a copy of the descriptor, such as a program that a plug-in has started. */
 static void console_stop_listening(Console *c) {
         if (acceptor_is_open(&c->acceptor))
                 (void) shutdown(c->acceptor.watch.fd, SHUT_RDWR);
@@ -108,7 +107,7 @@ static int console_listen(Console *c, uint16_t port) {
         if (fd < 0)
                 return fd;
 
-        /* Nobody gives up a descriptor for a VM that is away. */
+        /* Nothing is closed for a VM that is away. */
         fd = console_is_away(c) ? concentrator_place(concentrator, fd) : concentrator_make_room(concentrator, fd);
         if (fd < 0)
                 return fd;
@@ -118,7 +117,7 @@ static int console_listen(Console *c, uint16_t port) {
         return r == -ENOSPC ? -ENOBUFS : r; /* of what epoll may watch */
 }
 
-/* Something that there will be again. Then the port stays the VM's. */
+/* Whether the reason is a shortage that will pass. The VM keeps the port meanwhile. */
 static bool is_shortage(int r) {
         return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
@@ -210,7 +209,7 @@ static const char *format_span(usec_t span, char buffer[static 32]) {
         return buffer;
 }
 
-/* The first that is still what the queue takes it for: a client may have come since it was settled. */
+/* Returns: the VM that @first finds, once the queue is up to date about it: a client may have come since it was settled. */
 static PortClaim *concentrator_choose(Concentrator *concentrator, PortClaim *(*first)(const PortQueue *)) {
         PortClaim *claim;
 
@@ -223,7 +222,7 @@ static PortClaim *concentrator_choose(Concentrator *concentrator, PortClaim *(*f
         return claim;
 }
 
-/* A VM that has been away for long gives up its port for another. Returns: whether there is one that could. */
+/* Takes the port of a VM that has been away for long. Returns: whether there is such a VM. */
 static bool concentrator_give_up_port(Concentrator *concentrator) {
         char away[32], connected[32];
 
@@ -238,17 +237,17 @@ static bool concentrator_give_up_port(Concentrator *concentrator) {
                     format_span(concentrator_now(concentrator) - claim->facts.away_since, away),
                     format_span(claim->connected, connected));
         console_close_port(c);
-        c->record.own_port = 0; /* nor is it to have that one again after a restart */
+        c->record.own_port = 0; /* it does not get that one back after a restart either */
         concentrator_metrics(concentrator)->ports_given_up++;
         console_has_news(c);
         return true;
 }
 
-/* The same as console_try_port(). Others give up what it needs unless it is away. */
+/* The same as console_try_port(); but unless it is away, other VMs give up what it needs. */
 static int console_get_port(Console *c) {
         int r = console_try_port(c);
 
-        /* More than once only if another program has meanwhile got a port that was given up. */
+        /* This repeats only if another program has taken the port that was given up. */
         for (unsigned i = 0; r == -ENOSPC && i < PORT_TRIES_MAX && !console_is_away(c) &&
                              concentrator_give_up_port(c->concentrator); i++)
                 r = console_try_port(c);
@@ -283,7 +282,7 @@ void console_claim_own_port(Console *c) {
                 console_set_port_state(c, PORT_RESERVED);
 }
 
-/* For want of descriptors. It has its port, and listens again when it can. */
+/* Closes its listening socket for want of descriptors. It keeps its port, and listens again when it can. */
 static void console_pause_port(Console *c) {
         console_stop_listening(c);
         console_set_port_state(c, PORT_RESERVED);
@@ -325,7 +324,7 @@ static bool console_serve_port(Console *c) {
         int r = console_get_port(c);
 
         if (r < 0 && c->claim.facts.state == before)
-                return r == -EADDRINUSE; /* all that were tried are other programs': on to the next ports */
+                return r == -EADDRINUSE; /* other programs have all ports that were tried: the next ones are to be tried */
 
         if (r >= 0)
                 console_log(c, told_for_all ? LOG_DEBUG : LOG_INFO, VSPC_MESSAGE_PORT_OPENED, NULL,

@@ -8,7 +8,7 @@
 #include "console-vmotion.h"
 #include "identification.h"
 
-/* Not for all consoles at once: opening and closing ports takes the kernel a third of a second for 16,000. */
+/* This is done for each console on its own, because it takes the kernel a third of a second to open or close 16,000 ports. */
 static void console_settle_settings(Console *c) {
         const Settings *settings = concentrator_settings(c->concentrator);
         uint16_t port = c->port;
@@ -28,7 +28,7 @@ static void console_settle_settings(Console *c) {
                 console_has_news(c);
 }
 
-/* However often it has been renamed since it was settled, that is told once. */
+/* Tells observers once, however often it has been renamed since it was settled. */
 static void console_settle_name(Console *c) {
         if (c->former_name && !streq(c->former_name, c->name))
                 concentrator_notify(c->concentrator, c, CONSOLE_RENAMED, NULL);
@@ -36,7 +36,7 @@ static void console_settle_name(Console *c) {
         free(TAKE_PTR(c->former_name));
 }
 
-/* Blocked once the ring is full, and until half of it is free again: not for each block that is sent. */
+/* Output is blocked from when the ring is full until half of it is free again, so that this does not change with each block. */
 static bool console_output_is_blocked(Console *c) {
         const Settings *settings = concentrator_settings(c->concentrator);
 
@@ -47,7 +47,7 @@ static bool console_output_is_blocked(Console *c) {
         return c->output_blocked ? space < settings->client_buffer_size / 2 : space < RING_BLOCK_SIZE;
 }
 
-/* One that has come back before this could be told has been there all the time. */
+/* Observers are not told of a VM that has come back before that. */
 static void console_settle_connected(Console *c) {
         if (c->connected == c->shown_connected)
                 return;
@@ -56,7 +56,7 @@ static void console_settle_connected(Console *c) {
         concentrator_notify(c->concentrator, c, c->connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED, NULL);
 }
 
-/* A lock ends with its connection: those who have fallen back because of it rise again. */
+/* A lock ends with its connection: clients that have fallen back because of it rise again. */
 static void console_settle_access(Console *c) {
         Client *client, *next;
 
@@ -67,7 +67,7 @@ static void console_settle_access(Console *c) {
                 client_update_access(client);
 }
 
-/* Calls @f for all clients, also those that are half-closed. It may close the client. */
+/* Calls @f, which may close the client, for all clients and all half-closed ones. */
 static void console_for_each_client(Console *c, void (*f)(Client *client)) {
         Client *client, *next;
 
@@ -77,8 +77,8 @@ static void console_for_each_client(Console *c, void (*f)(Client *client)) {
                 f(client);
 }
 
-/* Clients are read while there is room for input. If there is, they fill it with what they have kept: what that is more than
- * there is room for waits again. Returns: whether anything has changed. */
+/* Has clients read while there is room for input. If there is, they first put in what they have kept. Returns: whether
+ * anything has changed. */
 static bool console_update_input_blocked(Console *c) {
         bool blocked = console_input_space(c) == 0;
 
@@ -125,7 +125,7 @@ static void console_settle_orphaned(Console *c) {
         console_settle_port(c);
 }
 
-/* Returns: whether it goes. It stays if its VM or a client has come meanwhile. */
+/* Returns: whether it is to be freed. It stays if its VM or a client has come meanwhile. */
 static bool console_settle_removal(Console *c) {
         if (!TAKE(c->removed, false) || c->links || c->doubtful || c->clients || c->vmotions)
                 return false;

@@ -17,8 +17,7 @@ static void vmotion_set_peer(VMotion *v, Link *link) {
         v->record.peer = link ? link->record.number : 0;
 }
 
-/* What was held back goes to @winner, or nowhere if that is NULL; then the vMotion is over, and a target that has not
- * won is closed. */
+/* Ends the vMotion. @winner is sent what was held back; if it is NULL, nobody is. A target that has not won is closed. */
 static void vmotion_end(VMotion *v, Link *winner) {
         Link *peer = v->peer != winner ? v->peer : NULL;
         Console *console = v->console;
@@ -55,7 +54,7 @@ static void vmotion_start_timeout(VMotion *v) {
         v->record.timeout_since = v->timeout.since_usec;
 }
 
-/* Input is held from here on: the source gets what has been typed so far, then GOAHEAD. */
+/* Holds input from here on: the source is sent what has been typed so far, then GOAHEAD. */
 static void vmotion_hold(VMotion *v) {
         vmotion_start_timeout(v);
         v->record.go_ahead = VMOTION_GO_AHEAD_DUE;
@@ -88,7 +87,7 @@ bool vmotion_mutes(const VMotion *v, const Link *link) {
         return v->source == link && v->record.go_ahead == VMOTION_GO_AHEAD_SENT && vmotion_state_holds(v->record.state);
 }
 
-/* Everybody who watches is told of it, and it is counted. */
+/* Tells observers, and counts it. */
 static void vmotion_report(Console *console, ConsoleEvent event) {
         Metrics *m = concentrator_metrics(console->concentrator);
 
@@ -158,8 +157,8 @@ static int vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const cha
         return link_put(l, VMWARE_VMOTION_NOTNOW, sequence, n);
 }
 
-/* A vMotion that the source begins while another is under way replaces it. What was held goes to the source
- * before the new go-ahead: "only after everything queued for this VM has been sent". */
+/* The source begins another vMotion, which replaces this one. What was held goes to the source before the new go-ahead: "only
+ * after everything queued for this VM has been sent". */
 static int vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         Concentrator *c = v->console->concentrator;
 
@@ -182,8 +181,8 @@ static int vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         return 0;
 }
 
-/* If there are too many, the one that has been under way for longest ends, provided that its source has gone: strangers can
- * begin any number, and a host that moves a VM stays until the target has come. Returns: whether there is room. */
+/* If there are too many vMotions, ends the oldest, provided that its source has closed: strangers can begin any number, but a
+ * host that really moves a VM stays until the target has come. Returns: whether there is room. */
 static bool vmotion_make_room(Concentrator *c) {
         Timeout *t = concentrator_timeouts(c, TIMEOUT_VMOTION)->oldest;
 
@@ -246,7 +245,7 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
         VMotion *v = source->vmotion;
 
-        /* One with a sequence may be about a vMotion that has been replaced since. */
+        /* An ABORT with a sequence may be about a vMotion that has been replaced since. */
         if (!v || v->source != source || (n > 0 && !vmotion_has_sequence(v, sequence, n)))
                 return;
 
@@ -254,8 +253,7 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
                 vmotion_source_wins(v, "its host has cancelled the vMotion");
 }
 
-/* A target has come when its vMotion was overdue and the source had been sent input again: from now on input is held
- * back once more. */
+/* The target of an overdue vMotion has come: input, which the source was being sent again, is held back once more. */
 static void vmotion_hold_again(VMotion *v) {
         vmotion_start_timeout(v);
         v->record.go_ahead = VMOTION_GO_AHEAD_QUEUED;

@@ -4,15 +4,16 @@
 #include "link.h"
 
 /*
- * vMotion as it happens to a console: takes what ESXi says to vmotion_step() and does to links and input what the step asks
- * for. Those that return an int return 0, a verdict, or a negative errno.
+ * vMotions of a console: passes what ESXi says to vmotion_step() and carries out the action. Functions that return an int
+ * return 0, a verdict, or a negative errno.
  */
 int vmotion_begin(Link *source, const uint8_t *sequence, size_t n);
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n);
 int vmotion_peer(Link *target, const uint8_t *data, size_t n);
 void vmotion_complete(Link *target, const uint8_t *sequence, size_t n);
 
-/* @link has had all that was typed before the vMotion: whether GOAHEAD comes next. Queues it. */
+/* owes_go_ahead(): whether @link, which has been sent all that was typed before the vMotion, is to be sent GOAHEAD now.
+ * go_ahead(): queues that. */
 bool vmotion_owes_go_ahead(const VMotion *v, const Link *link);
 int vmotion_go_ahead(VMotion *v);
 
@@ -22,13 +23,13 @@ void vmotion_flushed(VMotion *v, const Link *link);
 /* Whether @link, the source, must not be sent anything. */
 bool vmotion_mutes(const VMotion *v, const Link *link);
 
-/* @link, the source or the peer of @v, is closed, and about to go. */
+/* @link, the source or the peer of @v, has been closed and is about to be freed. */
 void vmotion_link_closed(VMotion *v, Link *link);
 
-/* @link is a new connection of a VM, not a vMotion's target. If a vMotion of this VM is unfinished, @link gets what was
- * held, and the source, whose host may have died, gets no more input. */
+/* @link is a new connection of a VM, not a vMotion's target. If a vMotion of this VM is unfinished, it ends: @link is sent
+ * what was held, and the source, whose host may have died, is sent no more input. */
 void vmotion_link_came(Console *console, Link *link);
 
-/* Ends it for nobody: its console goes. */
+/* Ends it without a winner, because its console is freed. */
 void vmotion_discard(VMotion *v);
 void vmotion_elapsed(Timeout *t);

@@ -32,7 +32,7 @@ void console_log(const Console *c, int level, const char *message_id, const char
         vsnprintf(message, sizeof message, format, ap);
         va_end(ap);
 
-        /* What it is called must not crowd out what has happened; the fields have all of it. */
+        /* A long name must not crowd out what has happened; the fields have all of it. */
         log_full(level, 0,
                  &(LogFields){
                          .message_id = message_id,
@@ -86,7 +86,8 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
         return NULL;
 }
 
-/* As console_changed(), where thousands of consoles change at once: those that something has happened to go first. */
+/* As console_changed(), for when thousands of consoles change at once: consoles to which something has happened are settled
+ * before. */
 static void console_changed_with_others(Console *c) {
         concentrator_queue_patient(c->concentrator, c);
 }
@@ -101,7 +102,7 @@ bool console_is_clone(const Console *c) {
         return strlen(c->id) >= UUID_PAIR_TEXT_MAX - 1 && c->id[UUID_TEXT_MAX - 1] == '~';
 }
 
-/* The UUID, or both of a clone's, as the identity has them. */
+/* Sets uuid_text to the UUID, or to both UUIDs of a clone, as they are in the identity. */
 static void console_set_uuid_text(Console *c) {
         uuid_format(c->record.uuid, c->uuid_text);
         if (console_is_clone(c))
@@ -334,7 +335,7 @@ void console_remove_vmotion(Console *c, VMotion *v) {
         console_update_connected(c);
 }
 
-/* Those that only wait for output, which somebody else gets exclusively from now on. */
+/* Closes half-closed clients, because another client gets all output exclusively from now on. */
 static void console_shut_out_waiting(Console *c) {
         Client *client, *next;
 
@@ -437,7 +438,7 @@ void console_output(Console *c, const uint8_t *data, size_t n) {
 size_t console_output_space(Console *c) {
         const Settings *settings = concentrator_settings(c->concentrator);
 
-        /* Whatever the policy, a client that keeps up must not be overtaken by a single read. */
+        /* Whatever the policy, a single read must not overtake a client that keeps up. */
         if (settings->slow_client != SLOW_CLIENT_WAIT)
                 return settings->client_buffer_size / 2;
 

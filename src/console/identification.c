@@ -5,7 +5,6 @@
 
 #include "console-vmotion.h"
 #include "identification.h"
-#include "link-input.h"
 #include "message.h"
 #include "suboptions.h"
 
@@ -46,7 +45,7 @@ static int link_ask_bios(Link *l) {
         return vm_identity_ask(&l->record.identity, VM_UUID_BIOS, &question) ? link_ask_uuid(l, question) : 0;
 }
 
-/* Whether it is known whether there is a BIOS UUID. */
+/* Whether its host has told the BIOS UUID, or that there is none, or has had its time. */
 static bool link_has_told_bios(const Link *l) {
         return vm_identity_is_settled(&l->record.identity, VM_UUID_BIOS);
 }
@@ -67,7 +66,7 @@ static Link *console_find_other_vm(const Console *c, const Link *l) {
         return other;
 }
 
-/* The same, and asks its host for the BIOS UUID. If that closes the link, the next one is tried. */
+/* The same, and asks the host of that link for the BIOS UUID. If that closes the link, the next one is tried. */
 static Link *console_ask_other_vm(Console *c, const Link *l) {
         Link *other;
 
@@ -104,7 +103,7 @@ static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Console *console = concentrator_find(c, id);
         Link *other = console ? console_ask_other_vm(console, l) : NULL;
 
-        if (!other && !concentrator_has_clones(c, uuid)) {
+        if (!other && !concentrator_has_clone(c, uuid, NULL)) {
                 *ret_id = TAKE_PTR(id);
                 return 0;
         }
@@ -137,7 +136,7 @@ static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
 static int link_find_or_make_console(Link *l, const char *id, const Link *other, Console **ret) {
         Concentrator *c = l->concentrator;
 
-        /* Opening a port may need a descriptor for which a slow handshake is given up: not this one. */
+        /* Opening a port may close a slow handshake for its descriptor: it must not be this one. */
         timeout_stop(&l->timeout);
 
         Console *console = concentrator_find(c, id);
@@ -196,7 +195,7 @@ int link_identify(Link *l) {
 
         link_log_connected(l, away);
         vmotion_link_came(console, l);
-        if (has_another) /* otherwise it counts as a VM that connects */
+        if (has_another) /* otherwise observers are told CONSOLE_CONNECTED */
                 console_has_news(console);
         return 0;
 }

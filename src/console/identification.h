@@ -13,12 +13,11 @@
  * and log are told that two VMs share it (console-clash.c).
  */
 
-/* Has it join its VM's console, if URI, UUID and name are known and not in doubt. Returns: 0, a verdict, or a
- * negative errno. */
+/* Joins its VM's console, if URI, UUID and name are known and not in doubt. Returns: 0, a verdict, or a negative errno. */
 int link_identify(Link *l);
 
-/* Looks again whether the doubtful links of @c can join a console: what they wait for may have come. */
+/* Tries again to have the doubtful links of @c join a console: the answers that they wait for may have come. */
 void console_settle_doubts(Console *c);
 
-/* Takes the link out of the list of doubtful links, if it is in one. */
+/* Removes the link from the list of doubtful links, if it is in one. */
 void link_leave_doubts(Link *l);

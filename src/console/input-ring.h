@@ -4,16 +4,15 @@
 #include "ring.h"
 
 /*
- * InputRing: what clients have typed at a console, written once and read by each link on its own: bytes, and breaks between
- * them. A reader is a mark, a plain record without pointers: whoever takes a copy of it goes on where the original stands.
- *
- * It has no memory while all readers are at its end.
+ * InputRing: what clients have typed at a console: bytes, and breaks between them. It is written once, and each link reads it
+ * on its own. A reader is a mark, a plain record without pointers; a copy of a mark goes on where the original stands. The
+ * ring has no memory while all readers are at its end.
  */
 
-/* Bytes that a reader may be behind; one that is further behind loses the oldest. So it does with breaks. */
+/* Bytes that are kept for readers; the oldest are lost to a reader that is further behind. The same is true of breaks. */
 #define INPUT_RING_MAX (1024U * 1024U + 64U * 1024U)
 
-/* Breaks that a reader may be behind; each takes two bytes of what a client sends. */
+/* Breaks that are kept; each takes two bytes of what a client sends. */
 #define INPUT_BREAKS_MAX 16384U
 
 typedef struct InputRing {
@@ -25,7 +24,7 @@ typedef struct InputRing {
         uint64_t first_break, n_breaks;
 } InputRing;
 
-/* A place in the ring. Breaks may lie at the same position, and it may be between two of them. */
+/* A place in the ring. It may be between two breaks at the same position. */
 typedef struct InputMark {
         uint64_t position;
         uint64_t n_breaks; /* how many breaks are before it */
@@ -44,7 +43,7 @@ static inline InputMark input_ring_end(const InputRing *r) {
         return (InputMark){r->bytes.end, r->n_breaks};
 }
 
-/* How many bytes are after @m, with those that are lost to it. */
+/* The number of bytes after @m, including those that are lost to it */
 static inline uint64_t input_ring_lag(const InputRing *r, const InputMark *m) {
         return r->bytes.end - m->position;
 }
@@ -52,7 +51,7 @@ static inline uint64_t input_ring_lag(const InputRing *r, const InputMark *m) {
 /* How many more breaks may be appended so that @m loses none. */
 size_t input_ring_break_space(const InputRing *r, const InputMark *m);
 
-/* Whether nothing is between @m and @limit, or the end if that comes before, not even a break. */
+/* Whether neither bytes nor breaks are between @m and @limit, or the end if that comes first */
 bool input_ring_has_reached(const InputRing *r, const InputMark *m, InputMark limit);
 
 /* If bytes after @m are lost, moves it to the oldest that are left. Returns: how many are lost. */
@@ -65,9 +64,9 @@ size_t input_ring_to_break(const InputRing *r, const InputMark *m, InputMark lim
  * been used. */
 size_t input_ring_gather(const InputRing *r, const InputMark *m, InputMark limit, struct iovec *iov, size_t n_max);
 
-/* Moves @m over a break, which is next. Over bytes its owner moves it. */
+/* Moves @m over the break that is next. Its owner moves it over bytes. */
 void input_ring_pass_break(const InputRing *r, InputMark *m);
 
-/* Gives back memory. @behind: the reader that is furthest behind; NULL: there is none. Returns: bytes that it still takes,
- * about. */
+/* Frees memory that no reader needs. @behind: the reader that is furthest behind; NULL: none. Returns: bytes of memory that
+ * the ring still takes, about. */
 size_t input_ring_trim(InputRing *r, const InputMark *behind);

@@ -26,7 +26,7 @@ void link_close(Link *l, int verdict) {
                 charge_close(&l->charge);
         }
 
-        /* Where there is nobody left to be told anything, its descriptor is free at once. */
+        /* If nobody is left to be told anything, its descriptor is closed at once. */
         if (verdict == LINK_E_RECLAIMED || verdict == TELNET_E_ENDED || verdict == TELNET_E_BROKEN)
                 telnet_connection_close(&l->telnet);
         else
@@ -151,7 +151,7 @@ void link_gc(Link *l) {
         link_say_goodbye(l);
         if (!console)
                 concentrator_metrics(l->concentrator)->vm_connections_refused++;
-        if (l->record.state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* it is the concentrator that ends then, not the VM */
+        if (l->record.state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* then the concentrator has ended it, not the VM */
                 console_link_ended(console, l->record.peer);
 
         if (l->handover_from)
@@ -159,13 +159,13 @@ void link_gc(Link *l) {
         if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
                 console_output(console, buffer_data(&l->pending), l->pending.size);
 
-        /* What the target of its vMotion has kept comes next. */
+        /* Output that the target of its vMotion has kept comes next. */
         if (l->handover_to)
                 link_end_handover(l->handover_to);
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
 
-        /* The VM has another connection, whose peer is told from now on. */
+        /* The VM has another connection: from now on queries show the peer of that one. */
         if (l->record.state == LINK_LIVE && console_active_link(console))
                 console_has_news(console);
         if (console)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a vMotion makes of links: its target becomes the VM's link, and what the VM has said at the source comes first. */
+/* The handover of a vMotion: the target becomes the VM's link, and its output comes after that of the source. */
 
 #include "identification.h"
 #include "suboptions.h"
@@ -59,7 +59,7 @@ void link_hand_over(Link *l) {
                 link_start_timeout(l, TIMEOUT_HANDED_OVER);
 }
 
-/* Whether it is still talking, or would be if it were read. Asks about the time since it was last asked. */
+/* Whether it has sent output since this was last called, or would have if it had been read. */
 static bool link_has_more_to_say(Link *l) {
         return TAKE(l->record.talked, false) || !link_is_heard(l) || l->console->output_blocked ||
                stream_has_unread(&l->telnet.stream);
@@ -73,7 +73,7 @@ void link_handover_elapsed(Timeout *t) {
                 return;
         }
 
-        /* The source has said all that it will: its target's output goes out. */
+        /* The source has nothing more to say: the target's output may come. */
         link_end_handover(l);
         link_deliver_pending(l);
         link_update_reading(l);

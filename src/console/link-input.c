@@ -3,15 +3,14 @@
 #include <inttypes.h>
 
 #include "console-vmotion.h"
-#include "link-input.h"
 
-/* Bytes of input between two breaks that are worth a copy, so that breaks are not sent one by one. */
+/* Runs of so many bytes between two breaks are copied, so that breaks need not be sent one by one. */
 #define LINK_RUN_MAX 512U
 
 /*
- * A vMotion's source may close at any moment after the go-ahead, and its host may still have much to send then:
- * one byte to a socket that has been closed, and TCP throws all of that away. So it is sent nothing more. What
- * it would have been answered waits until it is known that it stays; if it departs it needs no answer.
+ * A vMotion's source may close at any moment after the go-ahead, when its host still has much to send. If it were sent a
+ * single byte after that, TCP would throw all of it away. So it is sent nothing more. Answers wait until it is known that it
+ * stays; after the handover it needs none.
  */
 static bool link_is_muted(const Link *l) {
         return l->record.state == LINK_HANDED_OVER || (l->vmotion && vmotion_mutes(l->vmotion, l));
@@ -22,7 +21,7 @@ static void link_log_lost_input(Link *l, uint64_t n) {
                 link_log_limited(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->record.peer, n);
 }
 
-/* Clients have not waited for it, and it has fallen out of the ring. */
+/* Skips input that has been overwritten, because clients have not waited for this link. */
 static void link_recover_input(Link *l) {
         link_log_lost_input(l, input_ring_recover(&l->console->input, &l->record.input));
 }
@@ -58,8 +57,7 @@ static int link_queue_breaks(Link *l) {
         return r;
 }
 
-/* Sends the next piece of input that it has not had. *ret_more: whether there may be more to be sent. Returns: 0 or why it is
- * to be closed. */
+/* Sends the next piece of input. *ret_more: whether there may be more to send. Returns: 0 or a negative errno. */
 static int link_send_input(Link *l, bool *ret_more) {
         InputRing *ring = &l->console->input;
         struct iovec iov[64];
@@ -82,7 +80,7 @@ static int link_send_input(Link *l, bool *ret_more) {
         return 0;
 }
 
-/* Whether it takes input is seen from whether it takes some within LINK_STALL_USEC. @before: where it was. */
+/* Starts or stops `stall`, which elapses if it takes no input for LINK_STALL_USEC. @before: where it was in the input. */
 static void link_watch_stall(Link *l, InputMark before) {
         if (input_ring_has_reached(&l->console->input, &l->record.input, l->record.input_limit)) {
                 timeout_stop(&l->stall);

@@ -5,7 +5,6 @@
 
 #include "console-vmotion.h"
 #include "identification.h"
-#include "link-input.h"
 #include "message.h"
 #include "suboptions.h"
 #include "telnet/authentication.h"
@@ -45,7 +44,7 @@ static const TelnetPolicy *link_policy(const Link *l) {
  * What is logged
  */
 
-/* Of one that has no console: what all of these have logged is bounded. */
+/* There is one limit for the lines about all links that have no console. */
 static void link_log_unidentified(const Link *l, int level, const char *message_id, const char *message) {
         const LogField peer = {"VSPC_PEER=", l->record.peer};
         const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
@@ -97,7 +96,7 @@ static int link_offer(Link *l) {
         return telnet_connection_offer(&l->telnet);
 }
 
-/* It speaks telnet, or nothing but telnet is spoken here. */
+/* Begins telnet without TLS. */
 static int link_begin_plain(Link *l) {
         const Settings *settings = concentrator_settings(l->concentrator);
         bool may_start = concentrator_tls(l->concentrator) && settings->start_tls, must = settings_require_tls(settings);
@@ -106,8 +105,7 @@ static int link_begin_plain(Link *l) {
         return must && !may_start ? LINK_E_PLAIN : link_offer(l);
 }
 
-/* The account wants its memory back. Most likely it is no ESXi host: that would have said which VM it is within
- * milliseconds. */
+/* The account wants the memory back. Most likely this is no ESXi host: such a host says within milliseconds which VM it is. */
 static bool link_given_up(Charge *charge) {
         link_close(container_of(charge, Link, charge), LINK_E_RECLAIMED);
         return true;
@@ -145,7 +143,7 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         concentrator_add_link(c, l);
         link_start_timeout(l, TIMEOUT_HANDSHAKE);
 
-        /* Where it may be TLS, nothing can be said before the host has. */
+        /* If it may be TLS, the host must speak first. */
         l->telnet.record.peeks = concentrator_tls(c);
         r = concentrator_is_closed(c) ? LINK_E_CLOSED : l->telnet.record.peeks ? 0 : link_begin_plain(l);
         if (link_judge(l, r)) /* ESXi speaks at once: its first bytes are there nearly always, and all can be said in one */
@@ -190,7 +188,7 @@ int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
  * Plain text and TLS
  */
 
-/* All begins anew: nothing of what was said in plain text, by whoever has, is true of the VM. */
+/* Forgets all that was said in plain text: it need not have come from the host. */
 static int link_begin_tls(Link *l) {
         TlsContext *context = concentrator_tls(l->concentrator);
 
@@ -215,7 +213,7 @@ static int link_begin_tls(Link *l) {
 static int link_begins(TelnetConnection *t, bool like_tls) {
         Link *l = container_of(t, Link, telnet);
 
-        if (l->record.security != LINK_UNDECIDED) /* it has been spoken to at once, for nothing but telnet is spoken here */
+        if (l->record.security != LINK_UNDECIDED) /* telnet has begun already, because there is no certificate */
                 return like_tls && l->record.security == LINK_PLAIN ? LINK_E_TLS_NOT_HERE : 0;
 
         return like_tls ? link_begin_tls(l) : link_begin_plain(l);
@@ -362,7 +360,7 @@ static void link_writable(TelnetConnection *t) {
         link_flush_soon(container_of(t, Link, telnet));
 }
 
-/* Of all commands none means anything from a VM. */
+/* Telnet commands from a VM have no meaning. */
 static const TelnetHandler link_handler = {
         .line_end = TELNET_CR_LF_KEPT,
         .out_max = LINK_OUT_MAX,
@@ -377,7 +375,7 @@ static const TelnetHandler link_handler = {
         .writable = link_writable,
 };
 
-/* Nothing that it could say is waited for: what its VM says meanwhile would only fill its buffer. */
+/* Whether its host has nothing more to say that could decide which VM it is: output would only fill the buffer. */
 static bool link_waits_for_others(const Link *l) {
         return l->doubted_at && vm_identity_is_settled(&l->record.identity, VM_UUID_BIOS);
 }

@@ -66,6 +66,10 @@ typedef enum LinkSecurity {
 
 #define LINK_NAME_MAX 512U /* bytes of a VM's name; more are cut */
 
+/* A link that has taken none of its input for so long is stalled: it does not set the pace if another link of its URI does
+ * (console-input.c). */
+#define LINK_STALL_USEC (2 * USEC_PER_SEC)
+
 /* A vMotion's target waits until its source has said nothing for so long. */
 #define LINK_HANDOVER_USEC (200 * USEC_PER_MSEC)
 
@@ -193,7 +197,14 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
                         link_log(l, level, __VA_ARGS__);                                                    \
         } while (false)
 
+/* Sends what is queued, and input from `record.input` on (link-input.c). Returns: whether it is open. */
+bool link_flush(Link *l);
+
+/* Skips the input before @mark. */
+void link_skip_input(Link *l, InputMark mark);
+
 /* Handlers of its timeouts */
+void link_stall_elapsed(Timeout *t);
 void link_handshake_elapsed(Timeout *t);
 void link_handed_over_elapsed(Timeout *t);
 void link_handover_elapsed(Timeout *t);

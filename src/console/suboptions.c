@@ -17,8 +17,8 @@ static int link_ask_next(Link *l) {
         return vm_identity_ask_next(&l->record.identity, &question) ? link_ask_uuid(l, question) : 0;
 }
 
-/* All questions at once, as vSPC.py has always done: UUID and name do not depend on the URI, and one round trip less for each
- * VM saves a quarter of all segments when all hosts connect at once. */
+/* All questions are asked at once, as vSPC.py does: one round trip less for each VM saves a quarter of all segments when all
+ * hosts connect at once. */
 int link_ask(Link *l) {
         int r = link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
         if (r == 0)
@@ -85,7 +85,7 @@ static int link_take_identity(Link *l, const VMwareSuboption *s) {
         if (!vm_identity_is_waiting(&l->record.identity))
                 timeout_stop(&l->question);
 
-        /* A vMotion's target is known by its secret; that its UUID is another is strange, but no more. */
+        /* A vMotion's target is known by its secret: another UUID is strange, but has no effect. */
         const uint8_t *vc_uuid = vm_identity_get(&l->record.identity, VM_UUID_VC);
         if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->record.uuid, 16) != 0)
                 link_log(l, LOG_NOTICE, NULL, "has another UUID now according to its host, which is ignored");
@@ -160,7 +160,7 @@ static int link_unknown_suboption(Link *l, const VMwareSuboption *s) {
 }
 
 int link_take_suboption(Link *l, const VMwareSuboption *s) {
-        switch ((VMwareCode) s->code) {
+        switch (s->code) {
 
         case VMWARE_DO_PROXY:
                 return link_do_proxy(l, s->data, s->size);
@@ -191,22 +191,12 @@ int link_take_suboption(Link *l, const VMwareSuboption *s) {
         case VMWARE_UNKNOWN_SUBOPTION_RCVD_1:
                 return link_unknown_suboption(l, s);
 
-        case VMWARE_KNOWN_SUBOPTIONS_2: /* ours to send: understood, and no use */
-        case VMWARE_UNKNOWN_SUBOPTION_RCVD_2:
-        case VMWARE_VMOTION_GOAHEAD:
-        case VMWARE_VMOTION_NOTNOW:
-        case VMWARE_VMOTION_PEER_OK:
-        case VMWARE_WILL_PROXY:
-        case VMWARE_WONT_PROXY:
-        case VMWARE_GET_VM_VC_UUID:
-        case VMWARE_GET_VM_NAME:
-        case VMWARE_GET_VM_BIOS_UUID:
-        case VMWARE_GET_VM_LOCATION_UUID:
-                link_log(l, LOG_DEBUG, NULL, "sends %s, which is for a concentrator to send",
-                         vmware_code_name(s->code));
-                return 0;
-
         default:
+                if (memchr(vmware_known, s->code, n_vmware_known)) {
+                        link_log(l, LOG_DEBUG, NULL, "sends %s, which is for a concentrator to send", vmware_code_name(s->code));
+                        return 0;
+                }
+
                 return link_put(l, VMWARE_UNKNOWN_SUBOPTION_RCVD_2, &s->code, 1);
         }
 }

@@ -22,7 +22,7 @@ bool vmotion_state_holds(VMotionState state) {
 }
 
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
-        /* Any other event is ignored, and the state stays: a secret that has been used already, for example. */
+        /* All other events are ignored and leave the state as it is: a secret that has been used already, for example. */
         static const struct {
                 VMotionState next;
                 VMotionAction action;

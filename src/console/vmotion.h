@@ -6,16 +6,12 @@
 #include "input-ring.h"
 
 /*
- * VMotion: a VM on its way from one ESXi host to another. Source: VMware, "Using a Proxy with vSphere Virtual
- * Serial Ports", vMotion.
- *
- * From the go-ahead on, what clients type is held back: neither end may have it before it is known which of
- * them is the VM. A vMotion belongs to the link on which it began, the source, and is named by its sequence
- * and a secret, which the target's connection has to show, once.
- *
- * A vMotion that takes longer than VMotionTimeoutSec= is overdue: the source gets what was held, and what is typed goes to
- * it as before. But the vMotion goes on until the source closes, calls it off or begins another one: until then a target
- * that knows the secret can still become the VM.
+ * VMotion: a VM on its way from one ESXi host to another. Source: VMware, "Using a Proxy with vSphere Virtual Serial Ports",
+ * vMotion. From the go-ahead on input is held back: neither end may be sent any before it is known which of them is the VM. A
+ * vMotion belongs to the link on which it began, the source. It is known by its sequence and a secret, which the target's
+ * connection has to show, once. A vMotion that takes longer than VMotionTimeoutSec= is overdue: the source is sent the input
+ * that was held, and input as before. But the vMotion goes on until the source closes, calls it off or begins another one:
+ * until then a target that knows the secret can still become the VM.
  */
 typedef struct Console Console;
 typedef struct Link Link;
@@ -24,9 +20,9 @@ typedef enum VMotionState {
         VMOTION_NONE,
         VMOTION_BEGUN,    /* GOAHEAD has been sent */
         VMOTION_PEERED,   /* the target has shown the secret */
-        VMOTION_ORPHANED, /* the source has gone, the target has not come yet */
+        VMOTION_ORPHANED, /* the source has closed, and the target has not come yet */
         VMOTION_OVERDUE,  /* as BEGUN, but the timeout has elapsed: the source is sent input again */
-        VMOTION_OVERDUE_PEERED, /* as PEERED, likewise */
+        VMOTION_OVERDUE_PEERED, /* as PEERED, but the timeout has elapsed likewise */
         _VMOTION_STATE_MAX,
 } VMotionState;
 
@@ -45,14 +41,14 @@ typedef enum VMotionEvent {
 typedef enum VMotionAction {
         VMOTION_IGNORE,
         VMOTION_GO_AHEAD,    /* hold back input, send GOAHEAD */
-        VMOTION_RESTART,     /* what was held goes to the source, the peer goes, then as GO_AHEAD */
+        VMOTION_RESTART,     /* send what was held to the source, close the peer, then as GO_AHEAD */
         VMOTION_ACCEPT_PEER, /* send PEER-OK */
-        VMOTION_AWAIT_PEER,  /* the source has gone: only the target can still take this up */
-        VMOTION_PEER_WINS,   /* the target is the VM, what was held goes to it */
-        VMOTION_SOURCE_WINS, /* the source still is, what was held goes to it, the peer goes */
-        VMOTION_NOBODY_WINS, /* the VM has gone, and what was held with it */
-        VMOTION_NEWCOMER_WINS, /* the new connection gets what was held, the peer is closed, the source gets no input */
-        VMOTION_HAND_BACK,   /* the source gets what was held and what is typed from now on; the target may still come */
+        VMOTION_AWAIT_PEER,  /* wait: only the target can still go on with it */
+        VMOTION_PEER_WINS,   /* the target is the VM, and is sent what was held */
+        VMOTION_SOURCE_WINS, /* the source still is, and is sent what was held; close the peer */
+        VMOTION_NOBODY_WINS, /* the VM has gone; drop what was held */
+        VMOTION_NEWCOMER_WINS, /* send what was held to the new connection, close the peer, send the source no more input */
+        VMOTION_HAND_BACK,   /* send the source what was held, and input as before; the target may still come */
 } VMotionAction;
 
 /* "none", "begun", "accepted", "orphaned", "overdue" */
@@ -61,19 +57,18 @@ const char *vmotion_state_to_string(VMotionState state);
 /* Whether input is held back in this state, so that the source is sent nothing. */
 bool vmotion_state_holds(VMotionState state);
 
-/* The whole of the rules: moves *state and says what is to be done. */
+/* All rules are here: moves *state. Returns: what is to be done. */
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event);
 
-/* Opaque to us; ESXi uses 4 bytes. A BEGIN with more is answered with NOTNOW. */
+/* Bytes of a sequence; ESXi uses 4. A BEGIN with more is answered with NOTNOW. */
 #define VMOTION_SEQUENCE_MAX 64U
 
-/* The first half finds a vMotion in the table, the second is what is compared in constant time; all of it is
- * random and known to nobody but the two hosts. */
+/* The first half finds a vMotion in the table, the second is compared in constant time. All of it is random and known to
+ * nobody but the two hosts. */
 #define VMOTION_SECRET_SIZE 16U
 #define VMOTION_HANDLE_SIZE 8U
 
-/* The source is told to go ahead once it has had all that was typed before, and is then sent nothing more for as long as
- * input is held. */
+/* The source is told to go ahead once it has been sent all that was typed before. Then it is sent nothing while input is held. */
 typedef enum VMotionGoAhead {
         VMOTION_GO_AHEAD_DUE,
         VMOTION_GO_AHEAD_QUEUED,

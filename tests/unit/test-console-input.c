@@ -7,7 +7,7 @@
 #include "harness.h"
 
 #include "concentrator.h"
-#include "console/link-input.h"
+#include "console/link.h"
 
 #define MIB (1024U * 1024U)
 

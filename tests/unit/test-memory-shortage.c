@@ -228,7 +228,7 @@ static void vms_of_one_uuid_connect(void) {
                                  concentrator_find(concentrator, id) != NULL);
                 any |= concentrator_find(concentrator, id) != NULL;
         }
-        assert_int_equal(concentrator_has_clones(concentrator, as_sent), any);
+        assert_int_equal(concentrator_has_clone(concentrator, as_sent, NULL), any);
 
         assert_serves();
         for (size_t i = 0; i < ELEMENTSOF(vms); i++)
