@@ -391,33 +391,30 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
 }
 
 /* The functions that say what a concentrator's objects share */
-#define DEFINE_GETTER(type, name, value)                                                                    \
-        type concentrator_##name(Concentrator *c) {                                                         \
-                return value;                                                                               \
-        }
-#define DEFINE_CONST_GETTER(type, name, value)                                                              \
-        type concentrator_##name(const Concentrator *c) {                                                   \
+#define DEFINE_GETTER(type, name, self, value)                                                              \
+        type concentrator_##name(self *c) {                                                                 \
                 return value;                                                                               \
         }
 
-DEFINE_CONST_GETTER(sd_event *, event, c->event)
-DEFINE_CONST_GETTER(usec_t, now, event_now(c->event))
-DEFINE_CONST_GETTER(usec_t, now_realtime, event_now_realtime(c->event))
-DEFINE_CONST_GETTER(const Settings *, settings, &c->settings)
-DEFINE_CONST_GETTER(unsigned, descriptor_limit, c->descriptor_limit)
-DEFINE_CONST_GETTER(TlsContext *, tls, c->tls)
-DEFINE_CONST_GETTER(bool, is_closed, c->closed)
-DEFINE_CONST_GETTER(Account *, account, c->account)
-DEFINE_CONST_GETTER(Console *, consoles, c->consoles)
-DEFINE_GETTER(Poller *, poller, c->poller)
-DEFINE_GETTER(AcceptorBackoff *, acceptor_backoff, &c->backoff)
-DEFINE_GETTER(Closer *, closer, &c->closer)
-DEFINE_GETTER(TlsWorker *, tls_worker, c->tls_worker)
-DEFINE_GETTER(PortPool *, ports, &c->ports)
-DEFINE_GETTER(PortQueue *, port_queue, &c->port_queue)
-DEFINE_GETTER(Metrics *, metrics, &c->metrics)
-DEFINE_GETTER(ConcentratorCounts *, counts, &c->counts)
-DEFINE_GETTER(RateLimit *, refusals, &c->refusals)
+DEFINE_GETTER(sd_event *, event, const Concentrator, c->event)
+DEFINE_GETTER(usec_t, now, const Concentrator, event_now(c->event))
+DEFINE_GETTER(usec_t, now_realtime, const Concentrator, event_now_realtime(c->event))
+DEFINE_GETTER(const Settings *, settings, const Concentrator, &c->settings)
+DEFINE_GETTER(unsigned, descriptor_limit, const Concentrator, c->descriptor_limit)
+DEFINE_GETTER(TlsContext *, tls, const Concentrator, c->tls)
+DEFINE_GETTER(bool, is_closed, const Concentrator, c->closed)
+DEFINE_GETTER(Account *, account, const Concentrator, c->account)
+DEFINE_GETTER(Console *, consoles, const Concentrator, c->consoles)
+DEFINE_GETTER(Poller *, poller, Concentrator, c->poller)
+DEFINE_GETTER(AcceptorBackoff *, acceptor_backoff, Concentrator, &c->backoff)
+DEFINE_GETTER(Closer *, closer, Concentrator, &c->closer)
+DEFINE_GETTER(TlsWorker *, tls_worker, Concentrator, c->tls_worker)
+DEFINE_GETTER(PortPool *, ports, Concentrator, &c->ports)
+DEFINE_GETTER(PortQueue *, port_queue, Concentrator, &c->port_queue)
+DEFINE_GETTER(Metrics *, metrics, Concentrator, &c->metrics)
+DEFINE_GETTER(ConcentratorCounts *, counts, Concentrator, &c->counts)
+DEFINE_GETTER(RateLimit *, refusals, Concentrator, &c->refusals)
+DEFINE_GETTER(RateLimit *, unidentified, Concentrator, &c->unidentified)
 
 TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind) {
         return &c->timeouts[kind];
@@ -425,10 +422,6 @@ TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind) {
 
 void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit) {
         c->descriptor_limit = limit;
-}
-
-bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out) {
-        return log_burst_pass(&c->unidentified, event_now(c->event), ret_left_out);
 }
 
 int concentrator_add_console(Concentrator *c, Console *console) {

@@ -135,10 +135,8 @@ PortPool *concentrator_ports(Concentrator *c);
 PortQueue *concentrator_port_queue(Concentrator *c);
 Metrics *concentrator_metrics(Concentrator *c);
 ConcentratorCounts *concentrator_counts(Concentrator *c);
-RateLimit *concentrator_refusals(Concentrator *c); /* what is logged about connections for which there is no descriptor */
-
-/* Whether one more line about connections that have no console may be logged; *ret_left_out: see log_burst_pass(). */
-bool concentrator_may_log_unidentified(Concentrator *c, unsigned *ret_left_out);
+RateLimit *concentrator_refusals(Concentrator *c);     /* of log lines about connections for which there is no descriptor */
+RateLimit *concentrator_unidentified(Concentrator *c); /* of log lines about links that have no console */
 
 /*
  * Who is there: links, clients, consoles and vMotions report here when they come, and are numbered in that order, and when

@@ -5,20 +5,18 @@
 #include "identification.h"
 #include "suboptions.h"
 
-/* @source: NULL if there is none (any more) */
-static void link_set_handover(Link *l, Link *source) {
-        if (l->handover_from)
-                l->handover_from->handover_to = NULL;
-        if (source)
-                source->handover_to = l;
-
+static void link_begin_handover(Link *l, Link *source) {
         l->handover_from = source;
-        l->record.handover_from = source ? source->record.number : 0;
+        l->record.handover_from = source->record.number;
+        source->handover_to = l;
+        source->record.talked = false;
+        timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), &l->handover);
 }
 
 void link_end_handover(Link *l) {
         timeout_stop(&l->handover);
-        link_set_handover(l, NULL);
+        l->record.handover_from = 0;
+        TAKE_PTR(l->handover_from)->handover_to = NULL;
 }
 
 void link_become_peer(Link *l, VMotion *v) {
@@ -39,11 +37,8 @@ void link_go_live(Link *l, Link *source) {
         link_rename_console(l);
         l->record.input = input_ring_end(&l->console->input);
 
-        if (source) {
-                link_set_handover(l, source);
-                source->record.talked = false;
-                timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_HANDOVER), &l->handover);
-        }
+        if (source)
+                link_begin_handover(l, source);
 
         link_deliver_pending(l);
         link_update_reading(l);

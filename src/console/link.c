@@ -50,7 +50,8 @@ static void link_log_unidentified(const Link *l, int level, const char *message_
         const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
         unsigned n_left_out = 0;
 
-        if (level < LOG_DEBUG && !concentrator_may_log_unidentified(l->concentrator, &n_left_out))
+        if (level < LOG_DEBUG &&
+            !log_burst_pass(concentrator_unidentified(l->concentrator), concentrator_now(l->concentrator), &n_left_out))
                 return;
         if (n_left_out > 0)
                 log_notice("%u log lines about unidentified connections suppressed", n_left_out);

@@ -2,18 +2,35 @@
 
 #include "option.h"
 
+/* Returns: the index of the option's state, or -1 if it is not in codec.h. */
+static int option_index(uint8_t option) {
+        switch (option) {
+        case TELNET_BINARY:         return 0;
+        case TELNET_ECHO:           return 1;
+        case TELNET_SGA:            return 2;
+        case TELNET_AUTHENTICATION: return 3;
+        case TELNET_COM_PORT:       return 4;
+        case TELNET_VMWARE:         return 5;
+        default:                    return -1;
+        }
+}
+
 static unsigned side_shift(TelnetSide side) {
         return side == TELNET_HIM ? 4 : 0;
 }
 
 TelnetQState telnet_option_state(const TelnetOptions *o, TelnetSide side, uint8_t option) {
-        return o->state[option] >> side_shift(side) & 0xf;
+        int i = option_index(option);
+
+        return i < 0 ? TELNET_Q_NO : o->state[i] >> side_shift(side) & 0xf;
 }
 
 static void set_state(TelnetOptions *o, TelnetSide side, uint8_t option, TelnetQState state) {
         unsigned shift = side_shift(side);
+        int i = option_index(option);
 
-        o->state[option] = (uint8_t) ((o->state[option] & ~(0xfU << shift)) | (unsigned) state << shift);
+        assert(i >= 0);
+        o->state[i] = (uint8_t) ((o->state[i] & ~(0xfU << shift)) | (unsigned) state << shift);
 }
 
 static uint8_t positive(TelnetSide side) {
@@ -83,6 +100,8 @@ TelnetAnswer telnet_option_receive(TelnetOptions *o, uint8_t command, uint8_t op
         bool yes = command == TELNET_WILL || command == TELNET_DO;
         TelnetQState state = telnet_option_state(o, side, option), next = table[state][yes].next;
 
+        if (option_index(option) < 0)
+                return (TelnetAnswer){.command = yes ? negative(side) : 0};
         if (state == TELNET_Q_NO && yes && !acceptable)
                 return (TelnetAnswer){.command = negative(side)};
 

@@ -23,10 +23,10 @@ typedef enum TelnetQState {
         TELNET_Q_WANTYES_OPPOSITE,
 } TelnetQState;
 
-/* One byte for each option: our side in the low four bits, the peer's in the high ones. All zero: all options are
- * off. */
+/* One byte for each option in codec.h: our side in the low four bits, the peer's in the high ones. All zero: all options are
+ * off. Every other option is always off, and is refused. */
 typedef struct TelnetOptions {
-        uint8_t state[256];
+        uint8_t state[6];
 } TelnetOptions;
 
 /* The answer to a negotiation. */

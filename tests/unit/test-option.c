@@ -164,24 +164,51 @@ static void test_the_table_covers_every_state_and_input(_unused_ void **state) {
                         assert_int_equal(seen[s][i], 1);
 }
 
-/* One byte holds both sides, and 256 of them lie next to each other. */
+static bool is_used(unsigned option) {
+        return option == TELNET_BINARY || option == TELNET_ECHO || option == TELNET_SGA ||
+               option == TELNET_AUTHENTICATION || option == TELNET_COM_PORT || option == TELNET_VMWARE;
+}
+
+static void test_an_option_that_is_not_used_is_refused_whatever_is_acceptable(_unused_ void **state) {
+        for (unsigned k = 0; k < 256; k++) {
+                TelnetOptions o = {};
+
+                if (is_used(k))
+                        continue;
+
+                assert_int_equal(telnet_option_receive(&o, TELNET_WILL, (uint8_t) k, true).command, TELNET_DONT);
+                assert_int_equal(telnet_option_receive(&o, TELNET_DO, (uint8_t) k, true).command, TELNET_WONT);
+                assert_int_equal(telnet_option_receive(&o, TELNET_WONT, (uint8_t) k, true).command, 0);
+                assert_int_equal(telnet_option_receive(&o, TELNET_DONT, (uint8_t) k, true).command, 0);
+                assert_false(telnet_option_in_use(&o, (uint8_t) k));
+        }
+}
+
+/* One byte holds both sides, and the bytes of all options lie next to each other. */
 static void test_an_input_touches_one_side_of_one_option_only(_unused_ void **state) {
         for (size_t i = 0; i < ELEMENTSOF(rfc1143); i++)
                 for (TelnetQState other = TELNET_Q_NO; other <= TELNET_Q_WANTYES_OPPOSITE; other++)
                         for (TelnetSide side = TELNET_US; side <= TELNET_HIM; side++) {
                                 TelnetSide other_side = side == TELNET_US ? TELNET_HIM : TELNET_US;
-                                TelnetOptions o;
+                                TelnetOptions o = {};
 
-                                memset(&o, 0x25, sizeof o);
-                                o.state[OPTION] = 0;
+                                for (unsigned k = 0; k < 256; k++)
+                                        if (k != OPTION && is_used(k)) {
+                                                telnet_option_enable(&o, TELNET_US, (uint8_t) k);
+                                                telnet_option_receive(&o, TELNET_WILL, (uint8_t) k, true);
+                                        }
                                 reach(&o, side, rfc1143[i].state);
                                 reach(&o, other_side, other);
                                 give(&o, side, rfc1143[i].input);
 
                                 assert_int_equal(telnet_option_state(&o, other_side, OPTION), other);
                                 for (unsigned k = 0; k < 256; k++)
-                                        if (k != OPTION)
-                                                assert_int_equal(o.state[k], 0x25);
+                                        if (k != OPTION) {
+                                                assert_int_equal(telnet_option_state(&o, TELNET_US, (uint8_t) k),
+                                                                 is_used(k) ? TELNET_Q_WANTYES : TELNET_Q_NO);
+                                                assert_int_equal(telnet_option_state(&o, TELNET_HIM, (uint8_t) k),
+                                                                 is_used(k) ? TELNET_Q_YES : TELNET_Q_NO);
+                                        }
                         }
 }
 
@@ -336,6 +363,7 @@ int main(void) {
                 cmocka_unit_test(test_his_side_is_rfc_1143_line_for_line),
                 cmocka_unit_test(test_our_side_is_rfc_1143_line_for_line),
                 cmocka_unit_test(test_the_table_covers_every_state_and_input),
+                cmocka_unit_test(test_an_option_that_is_not_used_is_refused_whatever_is_acceptable),
                 cmocka_unit_test(test_an_input_touches_one_side_of_one_option_only),
                 cmocka_unit_test(test_an_option_is_enabled_only_once_both_have_agreed),
                 cmocka_unit_test(test_repetition_is_answered_twice_at_most),
