@@ -38,7 +38,8 @@ static bool client_is_replaying(const Client *c) {
 /* Whether it may skip the output that the ring has dropped. A raw client may not: it could not tell. */
 static bool client_may_skip(const Client *c) {
         return telnet_detection_is_under_way(&c->telnet) ||
-               (c->telnet.record.mode == TELNET_MODE_TELNET && concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
+               (c->telnet.record.mode == TELNET_MODE_TELNET &&
+                concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_DROP);
 }
 
 static void client_skip(Client *c) {
@@ -47,7 +48,7 @@ static void client_skip(Client *c) {
 
         c->record.replay = (Replay){.end = c->record.replay.end};
         ring_move(ring, &c->record.cursor, position);
-        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* it has been sent nothing yet, so it misses nothing */
+        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* sent nothing yet: it misses nothing */
                 return;
 
         if (c->record.n_skipped == 0)

@@ -33,7 +33,7 @@ struct Concentrator {
         PortQueue port_queue;
 
         Console *consoles;   /* uthash by identity */
-        ConsoleIndex clones; /* by UUID: consoles that have the BIOS UUID in their identity, because another VM has the same UUID */
+        ConsoleIndex clones; /* by UUID: consoles for which console_is_clone() */
         ConsoleIndex names;  /* by name: all consoles */
         Console *by_port[UINT16_MAX + 1]; /* whose own port that is; NULL: none's */
         VMotion *vmotions;   /* uthash by the secret's first half */

@@ -88,7 +88,8 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
                 return true;
 
         /* It has been a clone before, perhaps at another of its serial ports. */
-        return concentrator_find(c, clone_id) || (concentrator_settings(c)->multi_console && concentrator_has_clone(c, uuid, bios));
+        return concentrator_find(c, clone_id) ||
+               (concentrator_settings(c)->multi_console && concentrator_has_clone(c, uuid, bios));
 }
 
 /* Finds the identity of @l's console, *ret_id; of a clone also a live link of the other VM, *ret_other. Both stay untouched

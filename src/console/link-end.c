@@ -141,7 +141,8 @@ static void link_say_goodbye(Link *l) {
         if (l->verdict == LINK_E_NOT_SERVED && l->uri)
                 (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         if (gently)
-                closer_take(concentrator_closer(l->concentrator), &l->telnet.stream, charge_is_open(&l->charge) ? &l->charge : NULL);
+                closer_take(concentrator_closer(l->concentrator), &l->telnet.stream,
+                            charge_is_open(&l->charge) ? &l->charge : NULL);
 }
 
 void link_gc(Link *l) {

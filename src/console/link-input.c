@@ -82,12 +82,15 @@ static int link_send_input(Link *l, bool *ret_more) {
 
 /* Starts or stops `stall`, which elapses if it takes no input for LINK_STALL_USEC. @before: where it was in the input. */
 static void link_watch_stall(Link *l, InputMark before) {
-        if (input_ring_has_reached(&l->console->input, &l->record.input, l->record.input_limit)) {
+        LinkRecord *r = &l->record;
+        bool has_taken = r->input.position != before.position || r->input.n_breaks != before.n_breaks;
+
+        if (input_ring_has_reached(&l->console->input, &r->input, r->input_limit)) {
                 timeout_stop(&l->stall);
-                l->record.stalled = false;
-        } else if (l->record.input.position != before.position || l->record.input.n_breaks != before.n_breaks || (!l->record.stalled && !l->stall.queue)) {
-                l->record.stalled = false;
+                r->stalled = false;
+        } else if (has_taken || (!r->stalled && !l->stall.queue)) {
                 timeout_start(concentrator_timeouts(l->concentrator, TIMEOUT_STALL), &l->stall);
+                r->stalled = false;
         }
 }
 

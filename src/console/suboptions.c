@@ -28,7 +28,8 @@ int link_ask(Link *l) {
 }
 
 bool link_is_same_port(const Link *a, const Link *b) {
-        const uint8_t *x = vm_identity_get(&a->record.identity, VM_UUID_BIOS), *y = vm_identity_get(&b->record.identity, VM_UUID_BIOS);
+        const uint8_t *x = vm_identity_get(&a->record.identity, VM_UUID_BIOS);
+        const uint8_t *y = vm_identity_get(&b->record.identity, VM_UUID_BIOS);
 
         if (!a->uri || !b->uri || !streq(a->uri, b->uri))
                 return false;
