@@ -65,6 +65,31 @@ def quick_round(play):
     return wait_for(play, "a round that is quick enough")
 
 
+class Silence:
+    """A while in which nothing happens although each vspcd could do something: one that waits for a processor has as long as
+    anything may take."""
+
+    def __init__(self, seconds=0.5):
+        self.seconds = seconds
+        self.begin()
+
+    def begin(self):
+        self.since = self.changed = time.monotonic()
+
+    def is_over(self, happened):
+        """To be asked again and again, with whether something has happened since it was asked last"""
+        now = time.monotonic()
+        if happened:
+            self.begin()
+            return False
+        if now - self.changed < PATIENCE_SEC and any(c.is_busy() for c in running):
+            self.since = now
+        if now - self.since >= self.seconds:
+            return True
+        time.sleep(0.01)
+        return False
+
+
 def recent_logs():
     return "\n".join(f"--- the last that vspcd (pid {c.pid}) logged:\n" + "\n".join(c.log[-30:]) for c in running)
 
@@ -439,6 +464,11 @@ class Concentrator:
 
     def rss(self):
         return int(re.search(r"VmRSS:\s+(\d+) kB", self.proc("status"))[1]) * 1024
+
+    def is_busy(self):
+        """Whether it runs or waits for a processor, which may take long where many do. Otherwise it waits for something to
+        happen, or is stopped."""
+        return self.status is None and self.proc("stat").rsplit(")", 1)[1].split()[0] == "R"
 
     def cpu_seconds(self):
         fields = self.proc("stat").rsplit(")", 1)[1].split()

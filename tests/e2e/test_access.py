@@ -9,7 +9,7 @@ import pwd
 import socket
 import time
 
-from harness import TestCase, main, queued, wait_for
+from harness import Silence, TestCase, main, queued, wait_for
 from peers import (AYT, BINARY, BRK, DO, IAC, SGA, WILL, Peer, RawClient, TelnetClient, client_address, connected_vm,
                    console_of, say)
 from test_slow_clients import send_until_stuck
@@ -78,11 +78,10 @@ def sees(vm, client, text):
 
 def is_read(client):
     """Whether vspcd reads what that client sends, or stops to do so before it has all of it."""
-    since = time.monotonic()
-    while time.monotonic() - since < 0.5:
+    silence = Silence()
+    while not silence.is_over(False):
         if queued(client.sock.getpeername(), client.sock.getsockname())[0] == 0:
             return True
-        time.sleep(0.005)
     return False
 
 

@@ -6,7 +6,7 @@ clients, and the memory for hostile peers is limited."""
 import re
 import time
 
-from harness import SANITIZED, TestCase, main, quick_round, wait_for
+from harness import SANITIZED, Silence, TestCase, main, quick_round, wait_for
 from peers import (AYT, BINARY, DO, IAC, SGA, WILL, EsxiVm, Peer, RawClient, TelnetClient, client_address, connected_vm, say,
                    sub)
 from varlink_peer import Caller
@@ -50,18 +50,12 @@ class Feed:
 
 def send_until_stuck(peer, data, *, limit=None, quiet=0.5):
     """Sends until nothing has been taken for a while. Returns how many bytes were taken (data, repeated)."""
-    sent, since = 0, time.monotonic()
-    while time.monotonic() - since < quiet:
-        if limit and sent >= limit:
-            break
+    sent, n, silence = 0, 0, Silence(quiet)
+    while not silence.is_over(n > 0) and not (limit and sent >= limit):
         assert sent < 100 * MEGABYTE, f"{sent} bytes are taken though nobody reads"
         at = sent % len(data)
         n = peer.send_some(data[at:at + MEGABYTE])
         sent += n
-        if n > 0:
-            since = time.monotonic()
-        else:
-            time.sleep(0.01)
     return sent
 
 
