@@ -91,7 +91,7 @@ typedef struct TelnetHandler {
  * timeouts, `turn_max`, and `wants`, which the owner knows.
  */
 typedef struct TelnetRecord {
-        TelnetSession session; /* session.out: of a sequence of two bytes, whether one has been sent */
+        TelnetSession session;
         TelnetReading reading; /* TelnetDetection's */
         uint8_t mode;          /* TelnetMode */
         bool peeks;       /* begins() is to be called before anything is read; if it sets this again, once more */
@@ -163,20 +163,19 @@ void telnet_connection_report(TelnetConnection *t, int r, size_t n);
 /* Makes a verdict of @r, which is 0, a verdict, or a negative errno. Returns: 0 or a verdict. */
 int telnet_connection_verdict(TelnetConnection *t, int r);
 
+/* Of a sequence of two bytes (IAC IAC, CR NUL) these functions never leave one behind: what is not sent is queued. So anything
+ * may be appended to the stream's queue at any time. */
+
 /* Queues our offers. Returns: 0 or a negative errno. */
 int telnet_connection_offer(TelnetConnection *t);
 
 /* Answers a negotiation. Returns: 0 or a negative errno. */
 int telnet_connection_negotiate(TelnetConnection *t, const TelnetEvent *event, TelnetAnswer *ret);
 
-/* Completes a sequence of which only the beginning is queued, so that something else may be appended to the queue. Returns: 0
- * or a negative errno. */
-int telnet_connection_complete(TelnetConnection *t);
-
 /* Queues a command: IAC, then the @n bytes of @command. Returns: 0 or a negative errno. */
 int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n);
 
-/* Queues data. Returns: 0 or a negative errno. */
+/* Queues data. Returns: 0 or a negative errno: then it is not to be queued once more. */
 int telnet_connection_queue(TelnetConnection *t, const void *data, size_t n);
 
 /* Sends what is queued. Returns: as stream_flush(). */

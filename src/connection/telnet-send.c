@@ -12,16 +12,22 @@
 /* What is about to be sent: no connection keeps anything there. */
 static uint8_t send_buffer[SEND_BUFFER_SIZE];
 
-int telnet_connection_complete(TelnetConnection *t) {
-        return telnet_session_complete(&t->record.session, &t->stream.out);
-}
-
 int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n) {
         return telnet_session_put(&t->record.session, &t->stream.out, command, n);
 }
 
+/* Queues the second byte of a sequence of two if only the first one has been sent or queued: after each function here anything
+ * may be appended to the queue. Returns: @used, or a negative errno. */
+static ssize_t end_sequence(TelnetConnection *t, size_t used) {
+        int r = telnet_session_complete(&t->record.session, &t->stream.out);
+
+        return r < 0 ? r : (ssize_t) used;
+}
+
 int telnet_connection_queue(TelnetConnection *t, const void *data, size_t n) {
-        return telnet_put_data(&t->record.session.out, &t->stream.out, data, n);
+        int r = telnet_put_data(&t->record.session.out, &t->stream.out, data, n);
+
+        return r < 0 ? r : (int) end_sequence(t, 0);
 }
 
 int telnet_connection_flush(TelnetConnection *t) {
@@ -30,12 +36,6 @@ int telnet_connection_flush(TelnetConnection *t) {
         if (t->stream.out.size == 0)
                 t->record.answers = 0;
         return r;
-}
-
-static ssize_t end_sequence(TelnetConnection *t, size_t used) {
-        int r = telnet_connection_complete(t);
-
-        return r < 0 ? r : (ssize_t) used;
 }
 
 static size_t encode(TelnetEncoder *e, const struct iovec *iov, size_t n, uint8_t *out, size_t max, size_t *ret_used) {
@@ -59,12 +59,14 @@ ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *
         size_t used, size = encode(encoder, iov, n, send_buffer, sizeof send_buffer, &used);
 
         ssize_t sent = stream_send(&t->stream, &(struct iovec){send_buffer, size}, 1);
-        if (sent < 0 || (size_t) sent == size)
-                return sent < 0 ? sent : (ssize_t) used;
+        if (sent < 0)
+                return sent;
 
-        /* Once more, to learn how much of @iov the bytes sent stand for. */
-        *encoder = before;
-        (void) encode(encoder, iov, n, send_buffer, (size_t) sent, &used);
+        if ((size_t) sent < size) { /* once more, to learn how much of @iov the bytes sent stand for */
+                *encoder = before;
+                (void) encode(encoder, iov, n, send_buffer, (size_t) sent, &used);
+        }
+
         return end_sequence(t, used);
 }
 

@@ -11,8 +11,7 @@ int client_begin_com_port(Client *c) {
         if (!client_uses_com_port(c) || TAKE(c->record.shown_modem, true))
                 return 0;
 
-        int r = telnet_connection_complete(&c->telnet);
-        return r < 0 ? r : com_port_put_modem_state(&c->telnet.stream.out);
+        return com_port_put_modem_state(&c->telnet.stream.out);
 }
 
 int client_confirm_com_port(Client *c, const TelnetEvent *event) {
@@ -24,6 +23,5 @@ int client_confirm_com_port(Client *c, const TelnetEvent *event) {
         else
                 com_port_init(&vm);
 
-        int r = telnet_connection_complete(&c->telnet);
-        return r < 0 ? r : com_port_confirm(&c->record.com_port, &vm, event, &c->telnet.stream.out);
+        return com_port_confirm(&c->record.com_port, &vm, event, &c->telnet.stream.out);
 }

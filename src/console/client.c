@@ -83,8 +83,7 @@ void client_notice(Client *c, const char *format, ...) {
                 n = text_cut(text, sizeof text - 5);
         n = (size_t) (stpcpy(text + n, "]\r\n") - text);
 
-        if (telnet_connection_complete(&c->telnet) < 0 ||
-            buffer_append(&c->telnet.stream.out, text, n) < 0)
+        if (buffer_append(&c->telnet.stream.out, text, n) < 0)
                 client_close(c, TELNET_E_DEAF);
 }
 

@@ -133,11 +133,8 @@ static void link_say_goodbye(Link *l) {
                 gently = true;
         }
 
-        if (told) {
-                (void) telnet_connection_complete(&l->telnet);
+        if (told)
                 (void) buffer_append(&l->telnet.stream.out, told, strlen(told));
-        }
-
         if (l->verdict == LINK_E_NOT_SERVED && l->uri)
                 (void) link_put(l, VMWARE_WONT_PROXY, NULL, 0);
         if (gently)

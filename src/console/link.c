@@ -180,9 +180,7 @@ static int link_data(TelnetConnection *t, uint8_t *data, size_t n) {
 }
 
 int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
-        int r = telnet_connection_complete(&l->telnet);
-
-        return r < 0 ? r : vmware_put(&l->telnet.stream.out, code, data, n);
+        return vmware_put(&l->telnet.stream.out, code, data, n);
 }
 
 /*
@@ -220,15 +218,9 @@ static int link_begins(TelnetConnection *t, bool like_tls) {
         return like_tls ? link_begin_tls(l) : link_begin_plain(l);
 }
 
-static int link_put_authentication(Link *l, AuthenticationMessage message) {
-        int r = telnet_connection_complete(&l->telnet);
-
-        return r < 0 ? r : authentication_put(&l->telnet.stream.out, message);
-}
-
 static int link_ask_authentication(Link *l) {
         l->record.authenticating = true;
-        return link_put_authentication(l, AUTHENTICATION_SEND);
+        return authentication_put(&l->telnet.stream.out, AUTHENTICATION_SEND);
 }
 
 static int link_decline_tls(Link *l) {
@@ -240,7 +232,7 @@ static int link_decline_tls(Link *l) {
 }
 
 static int link_accept_tls(Link *l) {
-        if (link_put_authentication(l, AUTHENTICATION_ACCEPTED) < 0 || stream_flush(&l->telnet.stream) <= 0)
+        if (authentication_put(&l->telnet.stream.out, AUTHENTICATION_ACCEPTED) < 0 || stream_flush(&l->telnet.stream) <= 0)
                 return TELNET_E_DEAF;
 
         return link_begin_tls(l);
@@ -299,9 +291,7 @@ static int link_handle_com_port(Link *l, const TelnetEvent *event) {
         char before[COM_PORT_TEXT_MAX], text[COM_PORT_TEXT_MAX];
 
         com_port_format(&l->record.com_port, before);
-        int r = telnet_connection_complete(&l->telnet);
-        if (r >= 0)
-                r = com_port_handle(&l->record.com_port, event, &l->telnet.stream.out);
+        int r = com_port_handle(&l->record.com_port, event, &l->telnet.stream.out);
         if (r < 0 || streq(com_port_format(&l->record.com_port, text), before))
                 return r;
 

@@ -71,10 +71,6 @@ static int handle_authentication(EsxiLink *link, const TelnetEvent *event) {
 }
 
 int esxi_link_put(EsxiLink *link, VMwareCode code, const void *data, size_t n) {
-        int r = telnet_connection_complete(&link->telnet);
-        if (r < 0)
-                return r;
-
         log_debug("→ %s", vmware_code_name((uint8_t) code));
         return vmware_put(&link->telnet.stream.out, code, data, n);
 }

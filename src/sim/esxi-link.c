@@ -225,9 +225,7 @@ int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
 
         if (!link->uart_set && telnet_option_enabled(&link->telnet.record.session.options, TELNET_US, TELNET_COM_PORT)) {
                 link->uart_set = true;
-                int r = telnet_connection_complete(&link->telnet);
-                if (r >= 0)
-                        r = esxi_link_put_uart(link);
+                int r = esxi_link_put_uart(link);
                 if (r < 0)
                         return r;
         }
@@ -238,10 +236,6 @@ int esxi_link_write(EsxiLink *link, const uint8_t *data, size_t n) {
 bool esxi_link_drained(EsxiLink *link) {
         if (link->ended || link->shut)
                 return true;
-
-        /* No byte must be owed on this connection when the next byte is sent on another one. */
-        if (telnet_connection_complete(&link->telnet) < 0)
-                return false;
 
         esxi_link_flush(link);
         return stream_is_flushed(&link->telnet.stream);
@@ -261,7 +255,6 @@ void esxi_link_part(EsxiLink *link) {
 
         timeout_stop(&link->timeout);
         link->parting = true;
-        (void) telnet_connection_complete(&link->telnet);
         esxi_link_resume(link);
         esxi_link_flush(link);
 }

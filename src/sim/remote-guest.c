@@ -218,15 +218,8 @@ static void queued(RemoteGuest *g, int r) {
 }
 
 void remote_guest_write(RemoteGuest *g, const uint8_t *data, size_t n) {
-        if (!g->joined)
-                return;
-
-        int r = telnet_connection_queue(&g->telnet, data, n);
-
-        /* Send the byte that telnet requires after a CR at the end now, and not with the next input. */
-        if (r >= 0)
-                r = telnet_connection_complete(&g->telnet);
-        queued(g, r);
+        if (g->joined)
+                queued(g, telnet_connection_queue(&g->telnet, data, n));
 }
 
 void remote_guest_send_break(RemoteGuest *g) {

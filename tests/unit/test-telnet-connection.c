@@ -569,6 +569,16 @@ static void test_a_telnet_peer_s_read_may_be_taken_whole(_unused_ void **state) 
         assert_got("plain whole:\r\n");
 }
 
+static void test_no_sequence_of_two_bytes_is_left_half_sent(_unused_ void **state) {
+        struct iovec data = {(void *) "a\xff\r", 3};
+
+        begin_telnet();
+        assert_int_equal(telnet_connection_send_encoded(&owner.telnet, &data, 1), 3);
+        ASSERT_SENT("a\xff\xff\r\0");
+        assert_int_equal(telnet_connection_queue(&owner.telnet, data.iov_base, data.iov_len), 0);
+        ASSERT_SENT("a\xff\xff\r\0");
+}
+
 /* Another TelnetConnection takes over: all that it gets is the record and what belongs to that. */
 static void continue_from_record(void) {
         const TelnetRecord record = owner.telnet.record;
@@ -669,6 +679,7 @@ int main(void) {
                 connection_test(test_last_words_are_taken_though_they_may_begin_a_command),
                 connection_test(test_half_a_break_is_data_once_nothing_can_follow),
                 connection_test(test_a_telnet_peer_s_read_may_be_taken_whole),
+                connection_test(test_no_sequence_of_two_bytes_is_left_half_sent),
                 connection_test(test_a_connection_can_continue_from_its_record_at_any_byte),
         };
 
