@@ -44,10 +44,6 @@ typedef enum TelnetWants {
         TELNET_WANTS_DATA,
 } TelnetWants;
 
-/* Their handlers are telnet_connection_detection_elapsed(), telnet_detection_binary_elapsed() and
- * telnet_detection_silence_elapsed(). */
-typedef enum TelnetTimeout { TELNET_TIMEOUT_DETECTION, TELNET_TIMEOUT_BINARY, TELNET_TIMEOUT_SILENCE } TelnetTimeout;
-
 /*
  * The owner's handlers. Those that return an int return 0, a verdict, or a negative errno if something of ours has failed. After
  * a verdict or an errno the rest of what has been read is dropped, and closed() is called. Handlers may stop or close the
@@ -77,7 +73,6 @@ typedef struct TelnetHandler {
 
         /* Only with a TelnetDetection. detected(): it is known now what the peer speaks. takes_whole(): may be NULL; a whole read
          * from a peer that speaks telnet. Returns: whether the owner has handled it, so that it is not decoded. */
-        TimeoutQueue *(*timeouts)(TelnetConnection *t, TelnetTimeout timeout);
         void (*detected)(TelnetConnection *t);
         bool (*takes_whole)(TelnetConnection *t, const uint8_t *data, size_t n);
 } TelnetHandler;

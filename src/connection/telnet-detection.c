@@ -5,15 +5,16 @@
 /* A raw peer's first bytes are kept only if they contain at least one whole command of our offers (IAC WILL option). */
 #define LATE_BEGINNING_MIN 3U
 
-void telnet_detection_init(TelnetConnection *t, TelnetDetection *d) {
+void telnet_detection_init(TelnetConnection *t, TelnetDetection *d, TimeoutQueue *timeouts) {
         d->connection = t;
+        d->timeouts = timeouts;
         t->record.reading = (TelnetReading){.after_silence = true}; /* it has sent nothing at all */
         d->unread = BUFFER_INIT(TELNET_UNREAD_MAX);
         t->detection = d;
 }
 
 static void start_timeout(TelnetConnection *t, TelnetTimeout timeout) {
-        timeout_start(t->handler->timeouts(t, timeout), &t->detection->timeout);
+        timeout_start(&t->detection->timeouts[timeout], &t->detection->timeout);
 }
 
 void telnet_detection_begin(TelnetConnection *t) {
@@ -34,7 +35,7 @@ bool telnet_detection_is_under_way(const TelnetConnection *t) {
 /* Starts the timer for silence: it elapses unless something comes within TELNET_SILENCE_USEC. */
 static void await_silence(TelnetConnection *t) {
         if (t->record.mode != TELNET_MODE_TELNET)
-                timeout_start_now(t->handler->timeouts(t, TELNET_TIMEOUT_SILENCE), &t->detection->silence);
+                timeout_start_now(&t->detection->timeouts[TELNET_TIMEOUT_SILENCE], &t->detection->silence);
 }
 
 /* Whether the bytes that were kept may be the beginning of a command or break: then they are kept until more has come. */

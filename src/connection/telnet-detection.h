@@ -13,6 +13,7 @@
  */
 struct TelnetDetection {
         TelnetConnection *connection; /* its record.reading is the state of the detection */
+        TimeoutQueue *timeouts;       /* the owner's, one for each TelnetTimeout */
         Buffer unread;   /* what the peer has sent and is neither understood nor taken by the owner yet */
         Timeout silence; /* runs since the last read, unless the peer speaks telnet */
 
@@ -20,6 +21,10 @@ struct TelnetDetection {
          * (!reading.begun) are kept, which may become our own offers. */
         Timeout timeout;
 };
+
+/* Their handlers are telnet_connection_detection_elapsed(), telnet_detection_binary_elapsed() and
+ * telnet_detection_silence_elapsed(). */
+typedef enum TelnetTimeout { TELNET_TIMEOUT_DETECTION, TELNET_TIMEOUT_BINARY, TELNET_TIMEOUT_SILENCE } TelnetTimeout;
 
 #define TELNET_DETECTION_USEC (500 * USEC_PER_MSEC)
 
@@ -35,7 +40,7 @@ struct TelnetDetection {
 #define TELNET_UNREAD_MAX 4096U
 
 /* Gives the connection a detection, which does nothing until begin() is called: what the peer speaks counts as known. */
-void telnet_detection_init(TelnetConnection *t, TelnetDetection *d);
+void telnet_detection_init(TelnetConnection *t, TelnetDetection *d, TimeoutQueue *timeouts);
 void telnet_detection_begin(TelnetConnection *t);
 
 /* Whether what the peer speaks, or in which encoding it reads, is still to be found out. */

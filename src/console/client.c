@@ -417,11 +417,6 @@ static void client_detected(TelnetConnection *t) {
                             c->record.peer.text);
 }
 
-/* They are in the same order. */
-static TimeoutQueue *client_timeouts(TelnetConnection *t, TelnetTimeout timeout) {
-        return concentrator_timeouts(container_of(t, Client, telnet)->concentrator, TIMEOUT_DETECTION + timeout);
-}
-
 static const TelnetHandler client_handler = {
         .line_end = TELNET_CR_LF_IS_CR,
         .out_max = CLIENT_OUT_MAX,
@@ -435,7 +430,6 @@ static const TelnetHandler client_handler = {
         .closed = client_closed,
         .writable = client_writable,
         .hung_up = client_hung_up,
-        .timeouts = client_timeouts,
         .detected = client_detected,
         .takes_whole = client_takes_whole,
 };
@@ -474,7 +468,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
                     client_connection_given_up);
         charge_open_like(&c->waiting, &c->connection, CHARGE_CLIENT, client_waiting_given_up);
         telnet_connection_begin(&c->telnet, &client_policy);
-        telnet_detection_init(&c->telnet, &c->detection);
+        telnet_detection_init(&c->telnet, &c->detection, concentrator_timeouts(concentrator, TIMEOUT_DETECTION));
         c->record.keyboard.exact = request->mode == TELNET_MODE_TELNET;
         console_add_client(console, c);
         console_log(console, LOG_INFO, VSPC_MESSAGE_CLIENT_CONNECTED, c->record.peer.text, "client %s connected%s",

@@ -66,7 +66,7 @@ typedef enum TimeoutKind {
         TIMEOUT_HANDED_OVER, /* Link.timeout: a vMotion's source that has not closed yet */
         TIMEOUT_STALL,       /* Link.stall: takes no input */
         TIMEOUT_HANDOVER,    /* Link.handover: a target whose source may still have something to say */
-        TIMEOUT_DETECTION,   /* Client.detection.timeout: raw or telnet is not known yet */
+        TIMEOUT_DETECTION,   /* Client.detection.timeout: raw or telnet is not known yet; these three are as in TelnetTimeout */
         TIMEOUT_BINARY,      /* Client.detection.timeout: has not said whether it takes BINARY */
         TIMEOUT_SILENCE,     /* Client.detection.silence: has sent something, and does not speak telnet */
         TIMEOUT_VM_SILENCE,  /* Client.vm_silence: half-closed, and its VM says nothing */

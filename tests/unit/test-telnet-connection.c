@@ -101,10 +101,6 @@ static void on_hung_up(_unused_ TelnetConnection *t) {
         owner.n_hung_up++;
 }
 
-static TimeoutQueue *on_timeouts(_unused_ TelnetConnection *t, TelnetTimeout timeout) {
-        return &timeouts[timeout];
-}
-
 static void on_detected(_unused_ TelnetConnection *t) {
         owner.n_detected++;
 }
@@ -128,7 +124,6 @@ static const TelnetHandler handler = {
         .closed = on_closed,
         .writable = on_writable,
         .hung_up = on_hung_up,
-        .timeouts = on_timeouts,
         .detected = on_detected,
         .takes_whole = on_whole,
 };
@@ -224,7 +219,7 @@ static void begin_telnet(void) {
 
 static void begin_undecided(void) {
         begin_telnet();
-        telnet_detection_init(&owner.telnet, &owner.detection);
+        telnet_detection_init(&owner.telnet, &owner.detection, timeouts);
         telnet_detection_begin(&owner.telnet);
         assert_int_equal(telnet_connection_offer(&owner.telnet), 0);
         ASSERT_SENT(OFFERS);
@@ -592,7 +587,7 @@ static void continue_from_record(void) {
         owner.detection = (TelnetDetection){};
         assert_int_equal(telnet_connection_open(&owner.telnet, poller, wire, &handler), 0);
         if (has_detection)
-                telnet_detection_init(&owner.telnet, &owner.detection);
+                telnet_detection_init(&owner.telnet, &owner.detection, timeouts);
         owner.telnet.policy = &policy;
         owner.telnet.subnegotiation = subnegotiation;
         owner.telnet.stream.out = out;
