@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "client-com-port.h"
+#include "client.h"
 #include "link.h"
 
 bool client_uses_com_port(const Client *c) {

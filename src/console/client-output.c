@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 
-#include "client-output.h"
+#include "client.h"
 #include "message.h"
 
 /* Bytes of a replay that are filtered and sent at a time */

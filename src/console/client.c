@@ -4,8 +4,6 @@
 #include <stdio.h>
 
 #include "basic/text.h"
-#include "client-com-port.h"
-#include "client-output.h"
 #include "client-refusal.h"
 #include "message.h"
 

@@ -124,8 +124,25 @@ bool client_is_shut_out(const Client *c);
 /* Tells it and the log that it is disconnected, and frees it. For the concentrator. */
 void client_gc(Client *c);
 
-/* Sends output, as much as it takes. */
+/* Sends output, as much as it takes. send_next(): sends what is queued, then one thing more (client-output.c). Returns: false if
+ * nothing more can be sent now. */
 void client_flush(Client *c);
+bool client_send_next(Client *c);
+
+/* Has it begin with the scrollback. What is at the cursor now comes after the replay. */
+void client_go_to_scrollback(Client *c);
+
+/* Whether output is kept for it that is too old for the scrollback. lose_lag(): that is not kept any more: it skips this output,
+ * or is disconnected. */
+bool client_lags(const Client *c);
+void client_lose_lag(Client *c);
+
+/* COM-PORT (RFC 2217) of clients: programs open a VM's console as a serial port. They set a speed, look at the modem lines and
+ * send breaks. Only the breaks reach the VM. begin(): the option has been switched on or off. confirm(): answers a
+ * subnegotiation. Both return 0 or a negative errno. */
+bool client_uses_com_port(const Client *c);
+int client_begin_com_port(Client *c);
+int client_confirm_com_port(Client *c, const TelnetEvent *event);
 
 /* Its VM has begun or ceased to take input. */
 void client_input_changed(Client *c);

@@ -3,7 +3,7 @@
 /* Output that a console's ring keeps beyond the scrollback, for clients that lag. It is there once, however many clients need
  * it, and is charged to the owner of the client that was furthest behind when the lag began. */
 
-#include "client-output.h"
+#include "client.h"
 
 static Client *further_behind(Client *list, Client *furthest) {
         for (Client *client = list; client; client = client->next)
