@@ -14,31 +14,31 @@
 #include "text.h"
 #include "worker.h"
 
-/* A thread that hangs in a write goes with the process. */
+/* A thread that hangs longer than this in a write ends with the process. */
 #define LOG_STOP_WAIT_USEC (2 * USEC_PER_SEC)
 
-/* After each batch the worker rests, so that in a storm it is woken, and the loop pre-empted, two hundred times
- * a second and not for each of thousands of messages. */
+/* After each batch the thread pauses. So in a storm of messages it wakes up two hundred times a second, not for each
+ * message, and takes less time from the event loop. */
 #define LOG_REST_NSEC (5 * 1000 * 1000)
 
-/* MESSAGE=, PRIORITY=, SYSLOG_IDENTIFIER=, MESSAGE_ID=, and what the caller adds. */
+/* MESSAGE=, PRIORITY=, SYSLOG_IDENTIFIER=, MESSAGE_ID=, and fields of the caller */
 #define ENTRY_FIELDS_MAX (4U + LOG_FIELDS_MAX)
 
 typedef struct LogEntry {
         struct LogEntry *prev, *next;
-        struct iovec field[ENTRY_FIELDS_MAX]; /* "NAME=value" each; field[0] is the message */
+        struct iovec field[ENTRY_FIELDS_MAX]; /* "NAME=value"; field[0] is the message */
         size_t n_fields;
-        char text[]; /* what they point into */
+        char text[]; /* memory of the fields */
 } LogEntry;
 
 static struct {
         const char *identifier;
         int max_level;
-        bool journal;  /* stderr is connected to it */
-        bool lines;    /* it is sent lines all the same */
+        bool journal;  /* stderr is connected to the journal */
+        bool lines;    /* write lines even so */
 
         Worker worker;
-        bool waiting; /* it is asleep until something is queued */
+        bool waiting; /* the thread sleeps until something is queued */
         LogEntry *queue;
         size_t n_queued;
         uint64_t n_dropped;
@@ -115,8 +115,8 @@ static LogEntry *entry_new(int level, const char *message, const LogFields *fiel
         return e;
 }
 
-/* Lines for stderr: those of a batch are written together. Not stdio's, whose lock a thread that hangs in a
- * write would keep for ever, and exit() wants it. */
+/* Lines for stderr, written together for each batch. stdio is not used: a thread that hangs in a write would hold its
+ * lock, which exit() needs. */
 typedef struct Lines {
         char text[8192];
         size_t size;
@@ -133,7 +133,7 @@ static void lines_flush(Lines *lines) {
         lines->size = 0;
 }
 
-/* Apart from lines_flush() the only place that may block. */
+/* Only this and lines_flush() may block. */
 static void entry_emit(const LogEntry *e, Lines *lines) {
         const char *message = (const char *) e->field[0].iov_base + strlen("MESSAGE=");
         char line[64 + LOG_MESSAGE_MAX];
@@ -196,7 +196,7 @@ static void run(_unused_ void *userdata) {
                 if (!batch && n_dropped == 0)
                         break;
 
-                /* They count as queued until they are written: the bound is one of memory. */
+                /* These entries count as queued until they are written, because the limit is one of memory. */
                 size_t n_batch = logger.n_queued;
                 worker_unlock(&logger.worker);
                 emit_batch(batch, n_dropped);
@@ -215,7 +215,7 @@ void log_stop_worker(void) {
         (void) worker_stop(&logger.worker, LOG_STOP_WAIT_USEC, NULL);
 }
 
-/* Hands @e to the worker, if there is one. Returns: whether it took it, or dropped it because of its bound. */
+/* Passes @e to the thread, if there is one. Returns: whether @e was taken, or dropped because the queue is full. */
 static bool worker_take(LogEntry *e) {
         worker_lock(&logger.worker);
 

@@ -6,11 +6,10 @@
 #include "rate-limit.h"
 
 /*
- * Logging: to the journal with its fields where stderr is connected to it, as lines on stderr otherwise.
+ * Logging: to the journal, with fields, if stderr is connected to it; otherwise as lines on stderr.
  *
- * Neither may ever hold up an event loop: journald may be stopped and a terminal may be paused. Once
- * log_start_worker() has been called entries are handed to a thread through a bounded queue; what does not
- * fit is dropped, counted, and the count is logged as soon as there is room again.
+ * Both may block: journald may be stopped, and a terminal paused. After log_start_worker(), a thread writes the entries, from
+ * a bounded queue. Entries that do not fit are dropped and counted, and the count is logged when there is room again.
  */
 
 typedef struct LogField {
@@ -18,7 +17,7 @@ typedef struct LogField {
         const char *value;
 } LogField;
 
-/* What an entry carries besides its message; it is copied. */
+/* Fields of an entry besides its message. log_full() copies them. */
 typedef struct LogFields {
         const char *message_id; /* 32 hex digits, or NULL */
         const LogField *field;
@@ -31,14 +30,14 @@ typedef struct LogFields {
 
 #define LOG_RATE_LIMIT_USEC (10 * USEC_PER_SEC)
 
-/* For what may happen very often, or what strangers can make happen: logged at most every ten seconds. @now:
- * CLOCK_MONOTONIC. Returns: how often it has happened, if that is to be logged now, else 0. */
+/* For events that may be very frequent, or that strangers can cause: to be logged at most every ten seconds. @now:
+ * CLOCK_MONOTONIC. Returns: the number of events since the last one logged, if it is to be logged now; otherwise 0. */
 static inline unsigned log_rate_limit_pass(RateLimit *l, usec_t now) {
         return rate_limit_pass(l, now, LOG_RATE_LIMIT_USEC, 1) ? TAKE(l->n_left_out, 0) + 1 : 0;
 }
 
-/* For what strangers can have logged where each time is of interest: up to so many lines in ten seconds.
- * *ret_left_out: how many lines were left out before this one, to be told. Returns: whether it is to be logged. */
+/* For events that strangers can cause, if each is of interest: up to LOG_BURST_MAX lines in ten seconds. *ret_left_out: lines
+ * that were left out before this one, to be mentioned in it. Returns: whether to log the event. */
 #define LOG_BURST_MAX 16U
 
 static inline bool log_burst_pass(RateLimit *l, usec_t now, unsigned *ret_left_out) {
@@ -48,22 +47,22 @@ static inline bool log_burst_pass(RateLimit *l, usec_t now, unsigned *ret_left_o
         return passes;
 }
 
-/* @identifier stands before each line on stderr. */
+/* @identifier: the beginning of each line on stderr */
 void log_open(const char *identifier);
 
-/* To be called after log_open() by a process that ends soon: it writes lines on stderr even to the journal, which knows
- * the unit of that stream. Who sent an entry it looks up later, and the process may have ended by then. */
+/* To be called after log_open() by a process that ends soon. It writes lines on stderr even if that is the journal, which knows
+ * the unit of this stream. For entries journald looks up the unit of the sender, which may have ended by then. */
 void log_use_lines(void);
 void log_set_max_level(int level);
 
-/* Whether what is logged with @level goes anywhere: what is not wanted need not be formatted. */
+/* Returns: whether messages of @level are logged. If not, they need not be formatted. */
 bool log_is_wanted(int level);
 int log_start_worker(void);
 
-/* Waits for what is queued, but not for ever, and goes back to logging in the foreground. */
+/* Waits until the queue has been written, for a limited time. After that the caller's thread writes entries. */
 void log_stop_worker(void);
 
-/* Returns: -@error, so that `return log_error_errno(r, …)` reads well. errno is set for %m meanwhile. */
+/* %m in @format is the text of @error. Returns: -@error, for `return log_error_errno(r, …)`. */
 int log_full(int level, int error, const LogFields *fields, const char *format, ...) _printf_(4, 5);
 
 #define log_debug(...) ((void) log_full(LOG_DEBUG, 0, NULL, __VA_ARGS__))

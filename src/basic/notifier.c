@@ -11,7 +11,7 @@
 #include "text.h"
 #include "timeout-queue.h"
 
-/* In the order in which they are sent: a service is ready again after its reload. */
+/* In the order of sending: after a reload, the service is ready again. */
 typedef enum Message {
         MESSAGE_WATCHDOG,
         MESSAGE_RELOADING,
@@ -21,10 +21,10 @@ typedef enum Message {
 } Message;
 
 struct Notifier {
-        int fd; /* -1: there is nobody to tell */
+        int fd; /* -1: $NOTIFY_SOCKET is not set */
         char *pending[_MESSAGE_MAX];
-        sd_event_source *writable; /* watched while something is pending */
-        sd_event_source *watchdog; /* NULL: systemd does not ask for signs of life */
+        sd_event_source *writable; /* enabled while messages are pending */
+        sd_event_source *watchdog; /* NULL: systemd does not use the watchdog */
         usec_t watchdog_usec;
 };
 
@@ -35,7 +35,7 @@ int notify_socket_open(void) {
 
         if (n == 0)
                 return -ENOTCONN;
-        if (path[0] != '/' && path[0] != '@') /* "vsock:" is for virtual machines */
+        if (path[0] != '/' && path[0] != '@') /* "vsock:" (for virtual machines) is not supported */
                 return -EAFNOSUPPORT;
         if (n > sizeof address.sun_path - 1)
                 return -ENAMETOOLONG;
@@ -59,7 +59,7 @@ int notify_socket_send(int fd, const char *message) {
         return send(fd, message, strlen(message), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* systemd has made its socket anew. */
+/* Connects to systemd's socket again: systemd may have replaced it. */
 static int notifier_connect_again(Notifier *n) {
         _cleanup_close_ int fd = notify_socket_open();
         if (fd < 0)
@@ -87,14 +87,14 @@ static void notifier_flush(Notifier *n) {
         for (Message m = 0; m < _MESSAGE_MAX && r != -EAGAIN; m++)
                 if (n->pending[m]) {
                         r = notifier_send(n, n->pending[m]);
-                        if (r != -EAGAIN) /* if it cannot be sent at all, there is nobody to tell */
+                        if (r != -EAGAIN) /* other errors: drop the message */
                                 free(TAKE_PTR(n->pending[m]));
                 }
 
         (void) sd_event_source_set_enabled(n->writable, r == -EAGAIN ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
-/* @text: owned from here on; NULL: there was no memory for it */
+/* Takes over @text. NULL: memory was short; a pending message of this kind is dropped. */
 static void notifier_put(Notifier *n, Message message, char *text) {
         free(TAKE(n->pending[message], text));
         if (n->fd >= 0)
@@ -120,7 +120,7 @@ static int notifier_serve_watchdog(Notifier *n, sd_event *event) {
 
         int r = sd_event_add_time(event, &n->watchdog, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_watchdog, n);
 
-        /* Before all that is ready at the same time, whatever that is. */
+        /* ahead of everything else that is ready at the same time */
         return r < 0 ? r : sd_event_source_set_priority(n->watchdog, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
@@ -160,7 +160,7 @@ void notifier_set_status(Notifier *n, const char *status) {
 }
 
 void notifier_reloading(Notifier *n) {
-        /* That the reload before has ended is as good as said. */
+        /* RELOADING=1 implies that the previous reload has ended. */
         free(TAKE_PTR(n->pending[MESSAGE_READY]));
         notifier_put(n, MESSAGE_RELOADING, text_format("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_monotonic()));
 }

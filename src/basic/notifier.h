@@ -6,11 +6,10 @@
 #include "macro.h"
 
 /*
- * Notifier: tells systemd how the service is, as sd_notify(3) does, and serves its watchdog, as sd_event_set_watchdog(3)
- * does; but it never waits for systemd. While systemd does not read, the newest message of each kind is kept, and sent as
- * soon as there is room.
+ * Notifier: tells systemd the state of the service and serves the watchdog, like sd_notify(3) and sd_event_set_watchdog(3),
+ * but never blocks. While systemd does not read, the newest message of each kind is kept, and sent when there is room.
  *
- * Without $NOTIFY_SOCKET all this does nothing.
+ * Without $NOTIFY_SOCKET it does nothing.
  */
 typedef struct Notifier Notifier;
 
@@ -18,17 +17,17 @@ int notifier_new(sd_event *event, Notifier **ret);
 Notifier *notifier_free(Notifier *n);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Notifier *, notifier_free);
 
-/* Of these, what systemd has not got is superseded by what is newer. */
+/* A message of these that was not sent yet is replaced by a newer one. */
 void notifier_set_status(Notifier *n, const char *status);
 void notifier_reloading(Notifier *n);
 void notifier_ready(Notifier *n);
 
-/* The service ends: nothing else is of interest any more. */
+/* The service ends. Messages that were not sent yet are dropped. */
 void notifier_stopping(Notifier *n);
 
-/* For those that have no loop yet. Returns: a socket that is connected to systemd's, -ENOTCONN if there is none, or another
- * negative errno. */
+/* For use without an event loop. Returns: a socket connected to systemd; -ENOTCONN without $NOTIFY_SOCKET; or another negative
+ * errno. */
 int notify_socket_open(void);
 
-/* Returns: 0, -EAGAIN if systemd has to read first, or another negative errno. */
+/* Returns: 0; -EAGAIN if systemd must read first; or another negative errno. */
 int notify_socket_send(int fd, const char *message);

@@ -6,7 +6,7 @@
 #include "text.h"
 
 #define OPTIONS_MAX 64U
-#define BEYOND_LETTERS 256 /* what getopt_long() returns for an option without a letter: this and its index */
+#define BEYOND_LETTERS 256 /* getopt_long() returns this + index for an option without a letter */
 
 /* Returns: -EINVAL. */
 static int complain(const char *format, ...) _printf_(1, 2);
@@ -48,11 +48,11 @@ static int take_option(const Option *o, const char *value, void *target) {
         return 0;
 }
 
-/* @found: what getopt_long(3) has returned at @word */
+/* Explains why getopt_long(3) has refused @word. @found: what it returned. Returns: -EINVAL. */
 static int refuse_option(const Options *o, int found, const char *word) {
         if (found == ':')
                 return complain("%s: a value is needed. Try \"%s --help\".", word, o->program);
-        if (optopt == 0) /* a long one */
+        if (optopt == 0) /* a long option */
                 return complain("Unknown option \"%s\". Try \"%s --help\".", word, o->program);
         if (optopt < BEYOND_LETTERS && !find_option(o, optopt))
                 return complain("Unknown option \"-%c\". Try \"%s --help\".", optopt, o->program);

@@ -6,8 +6,8 @@
 #include "macro.h"
 
 /*
- * Options: the options of a program's command line, declared once in a table. --help (-h) and --version are added. What is wrong
- * is shown on stderr, with characters replaced that could act on a terminal.
+ * Options: reads a program's command line by a table of its options; --help (-h) and --version are added. Mistakes are shown on
+ * stderr. Characters that could act on a terminal are replaced.
  */
 typedef struct Option Option;
 
@@ -19,15 +19,15 @@ struct Option {
         const char *name;
         int has_value; /* no_argument, optional_argument or required_argument, see getopt_long(3) */
         int letter;    /* the short form; 0: none */
-        size_t offset; /* where it is stored in the target */
-        OptionTaker take; /* NULL: stores the value, a const char *; or true, if there is none */
+        size_t offset; /* where to store the value in the target */
+        OptionTaker take; /* NULL: stores the value as const char *, or true if has_value is no_argument */
         uint64_t max;     /* for the taker: the highest number */
         const char *text; /* for the taker */
 };
 
 typedef struct Options {
         const char *program; /* for messages and --version */
-        const char *help;    /* what --help shows */
+        const char *help;    /* the text of --help */
         const Option *option;
         size_t n;
         enum {

@@ -5,16 +5,16 @@
 #include "time.h"
 
 /*
- * RateLimit: how often something may happen. In an interval, which begins with the first time, so many times pass; the
- * others are left out, and counted until somebody takes the count. All zero to begin with.
+ * RateLimit: lets an event pass a limited number of times in an interval, and counts the events left out. An interval begins
+ * with the first event after the previous interval. Initially all zero. The owner resets n_left_out.
  */
 typedef struct RateLimit {
-        usec_t since; /* when the interval began, CLOCK_MONOTONIC; 0: there was none yet */
-        unsigned n;   /* how many times have passed since then */
+        usec_t since; /* start of the interval, CLOCK_MONOTONIC; 0: no event yet */
+        unsigned n;   /* events that passed since then */
         unsigned n_left_out;
 } RateLimit;
 
-/* It happens again. Returns: whether that passes. */
+/* Counts an event. Returns: whether it passes. */
 static inline bool rate_limit_pass(RateLimit *l, usec_t now, usec_t interval, unsigned max) {
         if (l->since == 0 || now - l->since >= interval) {
                 l->since = now;

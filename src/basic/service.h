@@ -4,16 +4,16 @@
 #include "notifier.h"
 
 /*
- * Service: what each of our daemons begins and ends with: the event loop, the Notifier, the handlers of signals, and the
- * thread that writes the log. Functions that return an int return 0 or a negative errno, which they have logged.
+ * Service: the frame of our daemons: the event loop, the Notifier, the handlers of signals, and the thread that writes the log.
+ * Functions that return an int return 0, or a negative errno after they have logged it.
  */
 typedef struct Service {
         sd_event *loop;
         Notifier *notifier;
 } Service;
 
-/* Leaves signals to the loop and starts the logging thread, which log_stop_worker() ends. Call it before other threads are
- * created. */
+/* Blocks signals, so that the loop handles them, and starts the logging thread, which log_stop_worker() ends. Call it before
+ * other threads are created. */
 void service_prepare(void);
 
 int service_init(Service *s);

@@ -6,11 +6,11 @@
 #include "connection.h"
 #include "transport/socket.h"
 
-/* Why taking in what has come ends, besides TelnetConnection's own reasons: a handler of the owner's has closed it */
+/* A verdict besides those of TelnetConnection: the owner's handler has closed the connection */
 #define CONNECTION_E_CLOSED _TELNET_E_MAX
 
-/* What the interface says is in force once Attach has succeeded, and may be agreed to anew. Everything else
- * is refused. */
+/* The options that are in force after Attach, by the definition of the interface. The peer may negotiate them again.
+ * All others are refused. */
 static const TelnetPolicy policy = {
         .us = (const int16_t[]){TELNET_BINARY, TELNET_SGA, TELNET_OPTION_END},
         .n_us_offered = 2,
@@ -297,7 +297,7 @@ static void connection_flush(Connection *c) {
 }
 
 static int connection_attach(Connection *c, const VarlinkReply *reply) {
-        /* What came behind the reply is the stream's; the owner may close the connection meanwhile. */
+        /* Bytes after the reply belong to the stream. The owner's handler may close the connection. */
         Buffer rest = TAKE(c->in, BUFFER_INIT(VARLINK_REPLY_MAX));
 
         c->deadline = sd_event_source_disable_unref(c->deadline);
@@ -312,7 +312,7 @@ static int connection_attach(Connection *c, const VarlinkReply *reply) {
         return r;
 }
 
-/* With a handler: what connection_receive() is otherwise */
+/* Handles a reply if there is a handler; otherwise connection_receive() does. */
 static int connection_take_reply(Connection *c) {
         _cleanup_reply_ VarlinkReply reply = {};
 
@@ -345,7 +345,7 @@ static size_t connection_space(TelnetConnection *t) {
         Connection *c = container_of(t, Connection, telnet);
         size_t space = c->state == CONNECTION_CALLING ? buffer_space(&c->in) : CONNECTION_READ_MAX;
 
-        if (space == 0) /* replies are taken out of it first */
+        if (space == 0) /* replies are removed from the buffer first */
                 telnet_connection_want(t, TELNET_WANTS_NOTHING);
         return MIN(space, (size_t) CONNECTION_READ_MAX);
 }
@@ -402,7 +402,7 @@ size_t connection_input_space(const Connection *c) {
         if (c->state != CONNECTION_ATTACHED || c->telnet.stream.out.size + 2 > CONNECTION_INPUT_MAX)
                 return 0;
 
-        /* Each byte may become two, and one may be owed. */
+        /* A byte may be doubled, and the encoder may owe one more. */
         return (CONNECTION_INPUT_MAX - c->telnet.stream.out.size - 2) / 2;
 }
 

@@ -95,7 +95,7 @@ static void session_note_activity(Session *s) {
         s->active_usec = event_now(s->event);
 }
 
-/* After the end of an input that is not a terminal: how long the VM has been silent */
+/* How long the VM must be silent after the end of an input that is not a terminal */
 
 static usec_t session_silence_max(const Session *s) {
         return s->input_begun || s->arguments->quiet_for_given ? s->arguments->quiet_for_usec : USEC_INFINITY;
@@ -351,7 +351,7 @@ static char *session_explain(Session *s, int error) {
         return text_format("%s VM %s: %s", what, s->title ?: asked ?: "?", why);
 }
 
-/* Shows why it waits, once for each reason. */
+/* Shows the reason for waiting, once for each reason. */
 static void session_tell_waiting(Session *s, int error) {
         _cleanup_free_ char *now = summary(&s->connection, error);
 

@@ -12,16 +12,16 @@
 #include "message.h"
 #include "verbs.h"
 
-/* What vspcd has written until vspc-logger did it, and what vspc-logger has written since */
+/* vspcd wrote the output of consoles in earlier versions, vspc-logger does now */
 #define UNITS_DEFAULT "_SYSTEMD_UNIT=vspc.service", "_SYSTEMD_UNIT=vspc-logger.service"
 
-/* VMs that one call shows, at most; their matches are words for journalctl. */
+/* The maximum number of VMs: their matches are arguments of journalctl. */
 #define VMS_MAX 4096U
 
-/* The journal, and the namespace that log-namespace.conf makes for consoles */
+/* The journal, and the namespace of log-namespace.conf for consoles */
 #define NAMESPACE "--namespace=+vspc"
 
-/* Words for a program. The texts in it are borrowed, but for those of words_add_match(). */
+/* Words for a program. Texts are borrowed, except for those of words_add_match(). */
 typedef struct Words {
         const char **word; /* the last is NULL */
         size_t n;
@@ -67,17 +67,16 @@ static void words_add_match(Words *w, const char *field, const char *value, cons
         words_add(w, text);
 }
 
-/* The VMs of which entries are shown: matches for journalctl, with "+" between those of two VMs. Each has the units that write
- * what consoles say: any local user may write entries that look like a console's, but the field _SYSTEMD_UNIT is set by
- * journald, and cannot be forged. */
+/* The VMs whose entries are shown: matches for journalctl, with "+" between VMs. Each has the units that write output
+ * of consoles: any local user can write entries that look like output, but journald sets the field _SYSTEMD_UNIT,
+ * which cannot be forged. */
 typedef struct Selection {
         const Arguments *arguments;
         Words matches;
         size_t n; /* VMs */
 } Selection;
 
-/* @field, @value: what tells the VM. @uri: its serial port; NULL: any. Returns: 0 or a negative errno, about which there was a
- * message. */
+/* @field, @value: identify the VM. @uri: its serial port; NULL: any. Returns: 0, or a negative errno after a message. */
 static int selection_add(Selection *s, const char *field, const char *value, const char *uri) {
         static const char *const units[] = {UNITS_DEFAULT};
         const char *unit = s->arguments->unit;
@@ -99,7 +98,7 @@ static int selection_add(Selection *s, const char *field, const char *value, con
         return m->failed ? complain(ENOMEM, "Cannot search the journal: %m") : 0;
 }
 
-/* Returns: what journalctl is called with for the entries that are selected, with these options. */
+/* Returns: the command line of journalctl for the selected entries, with @options. */
 static Words journalctl_words(const char *const *options, size_t n_options, const Selection *s) {
         Words w = {};
 
@@ -133,7 +132,7 @@ static int spawn(const char *const *argv, int output, pid_t *ret) {
         return -r;
 }
 
-/* Returns: the reading end of a pipe, and who writes to it; or a negative errno, about which there was a message. */
+/* *ret: the process that writes. Returns: the reading end of a pipe, or a negative errno after a message. */
 static int run_journalctl(const char *const *argv, pid_t *ret) {
         _cleanup_close_ int from = -1, to = -1;
         int fds[2];
@@ -152,7 +151,7 @@ static void wait_for_journalctl(pid_t pid) {
                 ;
 }
 
-/* Returns: whether journalctl prints anything, or a negative errno, about which there was a message. */
+/* Returns: whether journalctl prints anything, or a negative errno after a message. */
 static int prints_anything(const char *const *argv) {
         pid_t pid;
         ssize_t n;
@@ -178,7 +177,7 @@ static int has_entries(const Selection *s) {
         return w.failed ? complain(ENOMEM, "Cannot search the journal: %m") : prints_anything(w.word);
 }
 
-/* The journal of a machine is never empty: if nothing is found in it, we may not read it. */
+/* The journal of a machine is never empty: if nothing is found, we have no permission. */
 static int is_readable(void) {
         static const char *const argv[] = {"journalctl", NAMESPACE, "--quiet",      "--lines=1",
                                            "--output=cat", "--system", NULL};
@@ -195,8 +194,7 @@ static int complain_about_access(void) {
                         "root, or join group systemd-journal (\"usermod -aG systemd-journal USER\", and log in again).");
 }
 
-/* Returns: > 0 if there are entries, 0 if there are none, or a negative errno, about which there was a
- * message. */
+/* Returns: > 0 if there are entries, 0 if not, or a negative errno after a message. */
 static int look_for(const Selection *s) {
         int r = has_entries(s);
         if (r != 0)
@@ -206,7 +204,7 @@ static int look_for(const Selection *s) {
         return r == 0 ? complain_about_access() : MIN(r, 0);
 }
 
-/* Becomes journalctl. Returns: a negative errno if it cannot. */
+/* Executes journalctl in place of this process. Returns: a negative errno if that fails. */
 static int show(const Selection *s) {
         const Arguments *a = s->arguments;
         _cleanup_(words_done) Words w = journalctl_words(a->journal_options, a->n_journal_options, s);
@@ -221,12 +219,12 @@ static int show(const Selection *s) {
 
 static int select_known(Selection *s, const json_t *vm) {
         const char *id = json_get_text(vm, "id", ""), *uuid = json_get_text(vm, "uuid", "");
-        bool one_of_several = !streq(id, uuid); /* a serial port of the VM's, with MultiConsole= */
+        bool one_of_several = !streq(id, uuid); /* one of several serial ports of the VM (MultiConsole=yes) */
 
         return selection_add(s, "VSPC_VM_UUID", uuid, one_of_several ? json_get_text(vm, "uri", "") : NULL);
 }
 
-/* The journal may have entries of a VM that vspcd has forgotten. @error: why asking vspcd at @c has failed */
+/* Looks for entries of a VM that vspcd does not know. @error: why the call of vspcd on @c failed */
 static int select_unknown(Selection *s, const char *name, const Connection *c, int error) {
         Selection alone = {.arguments = s->arguments};
 
@@ -249,7 +247,7 @@ static bool is_pattern(const char *name) {
         return strpbrk(name, "*?[");
 }
 
-/* All VMs whose names are in the journal and match. vspcd may know none of them any more. */
+/* Selects all VMs whose names are in the journal and match, even if vspcd does not know them any more. */
 static int select_pattern(Selection *s, const char *pattern) {
         static const char *const argv[] = {"journalctl", NAMESPACE, "--quiet", "--field=VSPC_VM_NAME", NULL};
         _cleanup_free_ char *line = NULL;
@@ -324,7 +322,7 @@ int verb_log(const Arguments *a) {
                 r = select_vm(&s, &c, a->words[i]);
         }
 
-        /* It is not a failure if VMs have said nothing yet. */
+        /* success, even if the VMs have written nothing yet */
         if (r >= 0)
                 r = look_for(&s);
         if (r >= 0)

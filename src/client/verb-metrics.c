@@ -6,9 +6,8 @@
 #include "verbs.h"
 
 /*
- * metrics: the reply of GetMetrics as text for a monitoring system: OpenMetrics 1.0, in which a counter's
- * family is named without its _total, or the older text format 0.0.4 of Prometheus, in which it is not. What
- * the reply lacks is left out.
+ * metrics: prints the reply of GetMetrics for a monitoring system: in OpenMetrics 1.0, where the name of a counter's family has
+ * no _total, or in the older text format 0.0.4 of Prometheus, where it has. Metrics that the reply lacks are left out.
  */
 
 static void print_value(const Metric *m, uint64_t value) {

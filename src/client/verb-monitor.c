@@ -7,7 +7,7 @@
 #include "message.h"
 #include "verbs.h"
 
-/* How many VMs are remembered, and bytes of each text. vspcd keeps no more VMs. */
+/* VMs that are remembered at most (as many as vspcd keeps), and bytes of each text */
 #define VMS_MAX 65536U
 #define FIELD_MAX 128U
 
@@ -16,7 +16,7 @@
 #define BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX_USEC (2 * USEC_PER_SEC)
 
-/* The fields that an event "changed" can be about */
+/* The fields that an event "changed" is shown for */
 static const struct {
         const char *key, *title;
 } fields[] = {
@@ -27,15 +27,15 @@ static const struct {
 };
 
 typedef struct Watching {
-        size_t n_vms, n_connected; /* of the present state */
-        bool ready;                /* all of that has come */
-        json_t *vms;               /* by id: name and fields[] of each VM, as texts, as they were last told */
+        size_t n_vms, n_connected; /* VMs in the present state */
+        bool ready;                /* the present state has been received */
+        json_t *vms;               /* by id: name and fields[] of each VM, as texts of the last event */
         Users users;
-        bool begun; /* some event has come, perhaps by an earlier connection */
-        char *told; /* the reason for waiting that was last told */
+        bool begun; /* an event has come, perhaps on an earlier connection */
+        char *told; /* the last reason for waiting that was shown */
 } Watching;
 
-/* Nothing is known until the present state was received. */
+/* To be called before the present state is received. */
 static void begin_state(Watching *w) {
         json_object_clear(w->vms);
         w->n_vms = w->n_connected = 0;
@@ -78,7 +78,7 @@ static void remember(Watching *w, const char *event, const json_t *vm) {
                 (void) json_object_set_new(w->vms, id, summarize(vm));
 }
 
-/* @before: what was remembered of @vm, or NULL */
+/* @before: the VM's remembered fields, or NULL */
 static void print_changes(const json_t *before, const json_t *vm) {
         _cleanup_json_ json_t *now = summarize(vm);
         unsigned n = 0;
@@ -140,11 +140,11 @@ static void print_event(const VarlinkReply *reply, Watching *w) {
         usec_t now = now_realtime();
         bool is_present = streq(event, "present"), is_ready = streq(event, "ready"), is_skipped = streq(event, "skipped");
 
-        /* vspcd tells the present state again. */
+        /* vspcd sends the present state again */
         if (is_skipped || (w->ready && (is_present || is_ready)))
                 begin_state(w);
 
-        /* VMs of the present state are only counted. */
+        /* VMs of the present state are counted, not shown */
         if (is_present) {
                 w->n_vms++;
                 w->n_connected += json_is_true(json_object_get(vm, "connected"));
@@ -195,7 +195,7 @@ static int watch(Connection *c, const Arguments *a, Watching *w) {
         return r;
 }
 
-/* Shows why it waits, once for each reason. */
+/* Shows the reason for waiting, once for each reason. */
 static void tell_waiting(Watching *w, const Connection *c, int error) {
         _cleanup_free_ char *why = connection_explain(c, error);
 

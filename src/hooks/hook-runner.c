@@ -51,8 +51,7 @@ static void runner_report(HookRunner *r) {
         if (n_merged > 0 || n_dropped > 0)
                 log_full(n_dropped > 0 ? LOG_WARNING : LOG_NOTICE, 0,
                          &(LogFields){.message_id = VSPC_MESSAGE_HOOKS_BEHIND},
-                         "Hooks have caught up: of what happened to VMs meanwhile %" PRIu64
-                         " events were merged into later ones, and %" PRIu64 " dropped",
+                         "Hooks have caught up: %" PRIu64 " events were merged into later ones, and %" PRIu64 " dropped",
                          n_merged, n_dropped);
 }
 

@@ -67,7 +67,7 @@ static bool read_file(TicketKey *k) {
         if (!problem && read(fd, k->secret, sizeof k->secret) != (ssize_t) sizeof k->secret)
                 problem = "it cannot be read";
         if (problem) {
-                log_warning("The key of session tickets in %s is replaced, and VMs that come back do not resume: %s",
+                log_warning("The key of session tickets in %s is replaced, so ESXi hosts cannot resume their sessions: %s",
                             k->path, problem);
                 return false;
         }
@@ -103,8 +103,8 @@ static int make(TicketKey *k) {
                 /* If the file cannot be written, other processes must not use the old key in it. */
                 (void) unlink(k->path);
                 (void) unlink(k->new_path);
-                (void) log_warning_errno(r, "The key of session tickets cannot be kept in %s, after a restart no VM "
-                                         "resumes: %m", k->path);
+                (void) log_warning_errno(r, "Cannot store the key of session tickets in %s, so ESXi hosts cannot resume their "
+                                         "sessions after a restart: %m", k->path);
         }
 
         return 0;

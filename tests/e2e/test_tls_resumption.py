@@ -169,8 +169,8 @@ class Restart(ResumptionTestCase):
         vspcd.end()
         os.truncate(self.key_path, 63)
         vspcd = self.start_keeping()
-        vspcd.wait_logged(f"The key of session tickets in {self.key_path} is replaced, and VMs that come back do not "
-                          "resume: it does not have the size of a key")
+        vspcd.wait_logged(f"The key of session tickets in {self.key_path} is replaced, so ESXi hosts cannot "
+                          "resume their sessions: it does not have the size of a key")
         self.assertResume(vspcd, tickets, False)
         tickets = self.take_tickets(vspcd)
         vspcd.end()

@@ -250,8 +250,8 @@ static void test_a_file_that_is_of_no_use_is_replaced_and_that_is_said(_unused_ 
                 n_logged = 0;
                 Key key = derive_anew(folder);
                 assert_int_equal(n_logged, 1);
-                assert_true(asprintf(&expected, "The key of session tickets in %s is replaced, and VMs that come back "
-                                     "do not resume: %s", path, cases[i].problem) >= 0);
+                assert_true(asprintf(&expected, "The key of session tickets in %s is replaced, so ESXi hosts cannot "
+                                     "resume their sessions: %s", path, cases[i].problem) >= 0);
                 assert_string_equal(logged, expected);
 
                 assert_int_equal(status(path).st_mode, S_IFREG | 0600);
@@ -290,8 +290,8 @@ static void test_where_it_cannot_be_kept_it_is_in_memory(_unused_ void **state) 
 
         assert_int_equal(ticket_key_new("/nonexistent", &k), 0);
         Key key = derive(k, 0);
-        assert_string_equal(logged, "The key of session tickets cannot be kept in /nonexistent/ticket-key, after a "
-                                    "restart no VM resumes: No such file or directory");
+        assert_string_equal(logged, "Cannot store the key of session tickets in /nonexistent/ticket-key, so ESXi hosts "
+                                    "cannot resume their sessions after a restart: No such file or directory");
         assert_true(same(derive(k, 0), key));
         assert_int_equal(n_logged, 1);
 }
