@@ -240,6 +240,23 @@ class Ended(LoggerCase):
             self.assertLess(vspcd.rss() - before, 32 << 20)
         self.logger.signal(signal.SIGCONT)
 
+    def test_output_that_is_not_to_be_logged_is_not_kept_for_output_that_waits(self):
+        self.journal()
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        vm.send(b"begin\n")
+        self.wait_file(vm, b"begin\n")
+        self.logger.signal(signal.SIGSTOP)
+        vm.send(b"waits\n")
+        TelnetClient(vm).wait_data(b"waits")
+        vspcd.reload(console_log={"Journal": "no", "Files": "no"})
+        before = vspcd.rss()
+        vm.send(bytes(64 << 20) + b"end\n")
+        TelnetClient(vm).wait_data(b"end")
+        if not SANITIZED:
+            self.assertLess(vspcd.rss() - before, 32 << 20)
+        self.logger.signal(signal.SIGCONT)
+
 
 class Protocol(LoggerCase):
     """The test plays vspcd. Whoever has broken that can say what he likes."""
