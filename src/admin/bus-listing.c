@@ -6,16 +6,16 @@
 #include "bus-vm.h"
 #include "bus.h"
 
-/* While the bus has not taken the last answer, the next one waits so long. */
+/* Pause between two answers while the previous one is still in the queue of the bus */
 #define LISTING_PAUSE_USEC (20 * USEC_PER_MSEC)
 
 struct BusListing {
         BusListingKind kind;
         sd_bus_message *call;
-        sd_bus_message *reply; /* NULL until it has begun */
-        Buffer nodes;          /* of BUS_LISTING_NODES */
-        Console *position;     /* the next VM; NULL: at the end */
-        size_t size;           /* bytes so far, see listing_measure() */
+        sd_bus_message *reply; /* NULL: not begun */
+        Buffer nodes;          /* the answer so far, of BUS_LISTING_NODES */
+        Console *position;     /* the next VM; NULL: all have been added */
+        size_t size;           /* bytes so far, estimated by listing_measure() */
         BusListing *prev, *next;
 };
 
@@ -84,7 +84,7 @@ static int append_node(Buffer *b, const char *path) {
         return r < 0 ? r : append_text(b, "\"/>\n");
 }
 
-/* Bytes that a VM takes, rather too many than too few */
+/* An upper estimate of the bytes that a VM takes */
 static size_t listing_measure(const BusListing *l, const Console *c, const char *path) {
         static const size_t fixed[] = {
                 [BUS_LISTING_VMS] = 192,
@@ -127,7 +127,7 @@ static int listing_finish(BusListing *l) {
         return r < 0 ? r : sd_bus_send(NULL, l->reply, NULL);
 }
 
-/* Returns: 1 once it has been sent, 0 if the turn is over before, a negative errno. */
+/* Returns: 1 once the answer has been sent; 0 if the turn ends before; or a negative errno. */
 static int listing_go_on(Bus *b, BusListing *l, usec_t began) {
         int r = l->reply ? 0 : listing_begin(b, l);
 

@@ -3,10 +3,7 @@
 
 #include <systemd/sd-bus.h>
 
-/*
- * The concentrator as an object on the bus: counts, all VMs, and the way from what people call a VM to its
- * object.
- */
+/* The object of the concentrator on the bus: counts, all VMs, and methods that find VMs by a name, UUID or port. */
 typedef struct Bus Bus;
 
 int bus_manager_export(Bus *b, sd_bus *connection);

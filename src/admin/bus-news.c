@@ -6,7 +6,7 @@
 #include "bus-vm.h"
 #include "bus.h"
 
-/* The properties that may have changed by an event: a bit each, in the order of vm_properties[] */
+/* The properties that @event may have changed: one bit for each, in the order of vm_properties[] */
 static unsigned changed_by(ConsoleEvent event) {
         unsigned changed = 0;
 
@@ -18,12 +18,12 @@ static unsigned changed_by(ConsoleEvent event) {
         return changed;
 }
 
-/* What is to be told of one VM. In this order: that it has gone, that it has come, what else has changed. */
+/* Signals that wait for one VM, to be sent in this order: it was removed, it was added, other changes. */
 struct BusNewsItem {
         char *id;
-        bool gone, come; /* both: another VM of the same identity has come */
+        bool gone, come; /* both: another VM with the same identity was added */
         unsigned changed;
-        usec_t since; /* CLOCK_MONOTONIC: when the first of it happened */
+        usec_t since; /* CLOCK_MONOTONIC: the first event since the last signals */
         UT_hash_handle handle;
         BusNewsItem *prev, *next;
 };
@@ -121,7 +121,7 @@ static int tell_counts(Bus *b) {
         return sd_bus_emit_properties_changed_strv(b->connection, BUS_PATH, BUS_MANAGER_INTERFACE, names);
 }
 
-/* When the next is to be told; USEC_INFINITY: there is none. */
+/* When the next signals are due; USEC_INFINITY: none wait */
 static usec_t news_due(const BusNews *news) {
         usec_t since = news->oldest ? news->oldest->since : USEC_INFINITY;
 

@@ -11,7 +11,7 @@ static void append_text(JsonWriter *w, const char *text) {
         append(w, text, strlen(text));
 }
 
-/* What RFC 8259, section 7, does not allow in a string as it is */
+/* Whether RFC 8259, section 7, requires @c to be escaped in a string */
 static bool needs_escape(char c) {
         return c == '"' || c == '\\' || (unsigned char) c < 0x20;
 }

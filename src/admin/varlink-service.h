@@ -3,7 +3,5 @@
 
 #include "varlink-connection.h"
 
-/*
- * org.varlink.service: the interface that every Varlink service has, and by which it is explored.
- */
+/* org.varlink.service: the interface that every Varlink service has, with information about the service. */
 extern const VarlinkInterface varlink_service;
