@@ -90,13 +90,19 @@ static void begin_vmotions(Simulation *s) {
         s->vmotions_due = MIN(s->vmotions_due, (double) s->options->count);
 }
 
+/* A VM that cannot drop its connection now is skipped, and another one drops its connection in its place. */
 static void drop_connections(Simulation *s) {
-        for (; s->drops_due >= 1; s->drops_due -= 1) {
+        for (unsigned i = 0; i < s->options->count && s->drops_due >= 1; i++) {
                 VM *vm = &s->vms[(unsigned) random() % s->options->count];
 
-                if (vm_can_be_disturbed(vm))
-                        vm_drop(vm);
+                if (!vm_can_be_disturbed(vm))
+                        continue;
+
+                s->drops_due -= 1;
+                vm_drop(vm);
         }
+
+        s->drops_due = MIN(s->drops_due, (double) s->options->count);
 }
 
 static int on_tick(sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
@@ -109,13 +115,14 @@ static int on_tick(sd_event_source *source, _unused_ uint64_t usec, void *userda
         if (o->rate != RATE_NONE && o->rate != RATE_MAX)
                 pace(s);
 
-        if (simulation_wants_vmotions(s)) {
-                s->vmotions_due += vm_usec / (double) o->vmotion_interval_usec;
-                begin_vmotions(s);
-        }
+        /* Before vMotions: on a busy machine more of them are due than can be begun, and no VM would be left. */
         if (o->drop_interval_usec != USEC_INFINITY) {
                 s->drops_due += vm_usec / (double) o->drop_interval_usec;
                 drop_connections(s);
+        }
+        if (simulation_wants_vmotions(s)) {
+                s->vmotions_due += vm_usec / (double) o->vmotion_interval_usec;
+                begin_vmotions(s);
         }
 
         /* Otherwise the timer has been freed. */

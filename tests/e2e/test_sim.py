@@ -348,6 +348,16 @@ def follow_all(case, vspcd, sim, name, n_vms, enough=lambda: False):
     return followers, report
 
 
+class Drops(TestCase):
+    def test_vms_that_move_all_the_time_drop_their_connections_all_the_same(self):
+        vspcd = self.start()
+        sim = Simulator(self, vspcd, "--count=20", "--vmotion=1ms", "--drop=100ms", "--reconnect=10ms",
+                        stdin=subprocess.DEVNULL)
+        vspcd.wait_change(lambda: vspcd.count_logged("it was away for") >= 20, "VMs to be away")
+        sim.process.terminate()
+        self.assertGreaterEqual(sim.report()["connections_dropped"], 20)
+
+
 class Soak(TestCase):
     N = 500
 
