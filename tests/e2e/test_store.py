@@ -115,7 +115,7 @@ class StoreTest(TestCase):
 
     def store(self, n, *, name=None, port=None, gone=None, stored=None):
         """A line as a script would write it. Returns: the VM's hex digits."""
-        digits = f"5012{n:028x}"
+        digits = f"5013{n:028x}"  # connected_vm() begins others
         fields = [f"ID={uuid_shown(digits)}", f"NAME={name or f'vm{n}'}", "URI=s0", f"STORED={stored or usec_now()}"]
         fields += ([f"PORT={port}"] if port else []) + ([f"GONE={gone}"] if gone else [])
         with open(self.file, "ab") as f:
