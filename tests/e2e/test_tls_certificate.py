@@ -360,7 +360,7 @@ class CheckConfig(CertificateTestCase):
                 ({"KeyFile": self.first.key}, "KeyFile= needs a certificate"),
                 ({"TrustedCAFile": self.authority.path}, "TrustedCAFile= needs a certificate"),
                 ({"VMTrustedCAFile": self.authority.path}, "VMTrustedCAFile= needs a certificate"),
-                ({**certificate, "RequireVMCertificate": "yes"}, "RequireVMCertificate=yes, but VMTrustedCAFile= does not say"),
+                ({**certificate, "RequireVMCertificate": "yes"}, "RequireVMCertificate=yes, but VMTrustedCAFile= is missing"),
                 ({**certificate, "Unknown": "1"}, "Unknown key Unknown= in section [TLS]"),
                 ({"CertificateFile": self.authority.expired("yesterday's").both}, "has expired"),
                 ({**certificate, "StartTLS": "maybe"}, "StartTLS= must be yes or no")):
