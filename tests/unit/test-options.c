@@ -4,6 +4,8 @@
 
 #include "harness.h"
 
+#include <stdio.h>
+
 #include "basic/options.h"
 
 typedef struct Target {
@@ -31,7 +33,7 @@ static const Option table[] = {
 };
 
 static int parse(Target *t, int kind, const char *const *words) {
-        const Options options = {"test-options", "", table, ELEMENTSOF(table), kind};
+        const Options options = {"test-options", "How to use it\n", table, ELEMENTSOF(table), kind};
         int n = 0;
 
         while (words[n])
@@ -88,11 +90,23 @@ static void test_what_is_wrong_is_refused(_unused_ void **state) {
 }
 
 static void test_help_and_version_end_the_program(_unused_ void **state) {
+        FILE *of_cmocka = stdout;
+        char *text = NULL;
+        size_t size;
         Target t;
 
-        assert_int_equal(PARSE(&t, OPTIONS_ONLY, "--help", "--unknown"), 0);
-        assert_int_equal(PARSE(&t, OPTIONS_ONLY, "-h"), 0);
-        assert_int_equal(PARSE(&t, OPTIONS_ONLY, "--version"), 0);
+        stdout = open_memstream(&text, &size);
+        int long_help = PARSE(&t, OPTIONS_ONLY, "--help", "--unknown");
+        int short_help = PARSE(&t, OPTIONS_ONLY, "-h");
+        int version = PARSE(&t, OPTIONS_ONLY, "--version");
+        fclose(stdout);
+        stdout = of_cmocka;
+
+        assert_int_equal(long_help, 0);
+        assert_int_equal(short_help, 0);
+        assert_int_equal(version, 0);
+        assert_string_equal(text, "How to use it\nHow to use it\ntest-options " VSPC_VERSION "\n");
+        free(text);
 }
 
 int main(void) {
