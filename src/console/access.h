@@ -4,11 +4,11 @@
 #include "basic/macro.h"
 
 /*
- * Access: what a client may do at a console, and what it may ask for. The modes are vSPC.py's. One function says
- * which request meets which holders with what result; all ways in go through it.
+ * Access: what a client may do at a console, and what it may ask for. The modes are those of vSPC.py. access_decide() says
+ * what is granted in view of what others hold; all clients go through it.
  */
 
-/* What a client holds. In the order of how much it keeps others from. */
+/* What a client holds, in the order of how much it keeps others from doing */
 typedef enum Access {
         ACCESS_NONE, /* nothing: it is refused */
         ACCESS_READ_ONLY,
@@ -18,7 +18,7 @@ typedef enum Access {
         _ACCESS_MAX,
 } Access;
 
-/* What a client asks for: what it wants to hold, or the last one. */
+/* What a client asks for: to hold one of the above, or the last one */
 typedef enum AccessMode {
         ACCESS_MODE_FREE_FOR_ALL = ACCESS_FREE_FOR_ALL,
         ACCESS_MODE_WRITE = ACCESS_WRITE,
@@ -27,21 +27,21 @@ typedef enum AccessMode {
         _ACCESS_MODE_MAX,
 } AccessMode;
 
-/* All modes as people are told of them */
+/* All modes, for people */
 #define ACCESS_MODES_TEXT "exclusive, write, free-for-all or free-for-all-fallback"
 
-/* How many clients of a console hold what. */
+/* How many clients of a console hold each kind of access */
 typedef struct AccessHolders {
         unsigned n[_ACCESS_MAX];
 } AccessHolders;
 
-/* Returns: the most that any of them holds, ACCESS_NONE if there is nobody. */
+/* Returns: the most that any client holds, ACCESS_NONE if there is no client. */
 Access access_most(const AccessHolders *holders);
 
-/* Returns: what is granted in view of the holders, ACCESS_NONE if that is nothing. */
+/* Returns: what is granted in view of the holders, ACCESS_NONE if nothing is. */
 Access access_decide(AccessMode mode, const AccessHolders *holders);
 
-/* Whether one who holds @access is in the way of one who asks for @mode. */
+/* Whether a client that holds @access is in the way of one that asks for @mode. */
 bool access_obstructs(Access access, AccessMode mode);
 
 /* "exclusive", "write", "free_for_all", "free_for_all_fallback", "read_only": Varlink's spelling. People write "-"

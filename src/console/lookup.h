@@ -4,14 +4,14 @@
 #include "console.h"
 
 /*
- * Lookup: which VM somebody means. A VM is designated by its identity, its UUID in any usual spelling, its port,
- * its name, or the beginning of its UUID; the first of these that fits anything decides. Names come late, for who
- * owns a VM may call it what another VM's port is. They need not be unique, nor UUIDs under MultiConsole=. Of VMs that
- * have one UUID the first is designated by it, the others are by "UUID~BIOS UUID", which it is the beginning of.
+ * Lookup: finds the VM that a text designates: by its identity, its UUID in any usual spelling, its port, its name, or the
+ * beginning of its UUID, in this order. The first of these that fits any VM decides. Names come after ports, because the owner
+ * of a VM may give it a number for a name. Names need not be unique, nor UUIDs under MultiConsole=. Of several VMs with one
+ * UUID the first is designated by the UUID, the others by "UUID~BIOS UUID".
  */
 #define LOOKUP_CANDIDATES_MAX 64U
 
-/* How well a VM fits, best first. */
+/* How well a VM fits, best first */
 typedef enum Fit {
         FIT_UUID,
         FIT_PORT,
@@ -20,12 +20,12 @@ typedef enum Fit {
         FIT_NOT,
 } Fit;
 
-/* What a text could mean. */
+/* What a text could designate */
 typedef struct Designation {
         const char *text; /* borrowed */
-        uint64_t port;    /* 0: it is none */
-        uint8_t digits[2 * 2 * 16]; /* of a UUID or two, 0 to 15 each */
-        size_t n_digits;        /* 0: it is no UUID, nor the beginning of one */
+        uint64_t port;    /* 0: the text is not a port */
+        uint8_t digits[2 * 2 * 16]; /* of one or two UUIDs, each 0 to 15 */
+        size_t n_digits;        /* 0: the text is not a UUID or the beginning of one */
 } Designation;
 
 void designation_parse(Designation *d, const char *text);

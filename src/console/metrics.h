@@ -4,13 +4,13 @@
 #include "basic/time.h"
 
 /*
- * Metrics: what a concentrator has counted since it came to be. They only ever grow.
+ * Metrics: counters of a concentrator, from its beginning. They only grow.
  */
 typedef struct Metrics {
         uint64_t started; /* usec since 1970 */
 
-        uint64_t vm_connections;         /* links that have become a VM's */
-        uint64_t vm_connections_refused; /* connections to the VM port that have not */
+        uint64_t vm_connections;         /* links of which it became known which VM they are */
+        uint64_t vm_connections_refused; /* links of which it did not */
         uint64_t clients;
         uint64_t clients_refused;
         uint64_t vmotions_begun, vmotions_completed, vmotions_aborted;

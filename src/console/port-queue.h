@@ -20,7 +20,7 @@
  */
 #define PORT_QUEUE_AWAY_USEC (3600 * USEC_PER_SEC)
 
-/* How long a turn may take, but for its last step */
+/* The duration of a turn, not counting its last step */
 #define PORT_QUEUE_TURN_USEC USEC_PER_MSEC
 
 typedef enum PortState {
@@ -47,11 +47,11 @@ typedef enum PortList {
         _PORT_LIST_MAX,
 } PortList;
 
-/* A VM's part in this, embedded in its console. All zero to begin with; before it is freed its state must be PORT_NONE. */
+/* A VM's part in the queue, embedded in its console. All zero to begin with; its state must be PORT_NONE before it is freed. */
 typedef struct PortClaim PortClaim;
 struct PortClaim {
         PortFacts facts;
-        usec_t connected; /* for how long it was connected in all; does not change while it is away */
+        usec_t connected; /* how long it was connected in all; does not change while it is away */
 
         PortList list;
         PortClaim *prev, *next; /* in that list */
@@ -78,21 +78,21 @@ struct PortQueue {
         Heap holders;   /* away with a port for as long as that, the one connected for the shortest time first */
         sd_event_source *grown_old; /* for the first of `recent` */
 
-        bool told_closed;      /* it was said that VMs do not listen at their ports */
-        RateLimit closings; /* how often that is said */
+        bool told_closed;      /* it has been logged that VMs do not listen at their ports */
+        RateLimit closings; /* limits how often that is logged */
 };
 
 int port_queue_init(PortQueue *q, sd_event *event, PortQueueHandler serve);
 void port_queue_done(PortQueue *q);
 
-/* Takes in what is true of @c now. */
+/* Brings the queue up to date about @c. */
 void port_queue_update(PortQueue *q, PortClaim *c, const PortFacts *facts);
 
-/* Has those that wait served once the loop gets round to it: a port or a descriptor may have become free. */
+/* A port or a descriptor may have become free: VMs that wait are served when the loop comes round. */
 void port_queue_wake(PortQueue *q);
 
-/* The VM that is to stop listening; NULL: none. */
+/* Returns: the VM that is the next to stop listening; NULL: none. */
 PortClaim *port_queue_listener(const PortQueue *q);
 
-/* The VM that is to lose its port to another VM; NULL: none. */
+/* Returns: the VM that is the next to lose its port to another VM; NULL: none. */
 PortClaim *port_queue_holder(const PortQueue *q);

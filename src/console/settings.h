@@ -6,12 +6,12 @@
 #include "transport/address.h"
 
 /*
- * Settings: what an administrator can choose about the concentrator. The names are those of vspc.conf(5).
+ * Settings: what an administrator can configure. The names are those of vspc.conf(5).
  */
 
-/* What becomes of a client that does not read as fast as its VM writes. */
+/* What happens to a client that does not read as fast as its VM writes */
 typedef enum SlowClient {
-        SLOW_CLIENT_SKIP, /* it jumps ahead and is told how much it missed; a raw client is closed */
+        SLOW_CLIENT_SKIP, /* it skips output and is told how much; a raw client is disconnected */
         SLOW_CLIENT_WAIT, /* its VM has to wait */
         SLOW_CLIENT_DROP, /* it is disconnected */
 } SlowClient;
