@@ -9,10 +9,10 @@
 #include "bus.h"
 #include "console/client-refusal.h"
 
-/* Bytes of what somebody takes for a VM, in an answer */
+/* Bytes of a designation that are shown in an error */
 #define DESIGNATION_SHOWN_MAX 256U
 
-/* So many of those in the way are named. */
+/* The maximum of holders of access that an error lists */
 #define HOLDERS_SHOWN_MAX 4U
 
 int bus_refuse_no_such_vm(sd_bus_message *m, const char *designation) {
@@ -47,7 +47,7 @@ static int refuse_client(const BusCall *call, const Console *console, const Clie
                                           console->name, console->n_clients);
 }
 
-/* One end of a pair of sockets becomes a client, the other is the caller's. */
+/* Makes a pair of sockets: one end is a new client of the console, the other is for the caller. */
 static int console_take_caller(Console *console, const ClientRequest *request, int *ret_fd) {
         int pair[2];
 
@@ -59,7 +59,7 @@ static int console_take_caller(Console *console, const ClientRequest *request, i
         if (ours < 0)
                 return ours;
 
-        /* Ours alone: a plain read() is what the caller expects of a descriptor. */
+        /* Only our end is non-blocking: the caller expects a blocking descriptor. */
         (void) fcntl(ours, F_SETFL, O_NONBLOCK);
 
         int r = client_new(console, WIRE_PLAIN(ours), request);
@@ -107,7 +107,7 @@ static int carry_out_forget(const BusCall *call, Console *console) {
         if (r < 0)
                 return r;
 
-        concentrator_settle(call->bus->concentrator); /* what is asked next must not find it any more */
+        concentrator_settle(call->bus->concentrator); /* the next call must not find it */
         return sd_bus_reply_method_return(call->message, NULL);
 }
 

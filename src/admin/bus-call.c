@@ -11,7 +11,7 @@
 #include "bus-names.h"
 #include "bus.h"
 
-/* CheckAuthorization() of polkit */
+/* flags of polkit's CheckAuthorization() */
 enum {
         POLKIT_MAY_ASK_A_PERSON = 1,
 };
@@ -29,7 +29,7 @@ static void call_free(BusCall *call) {
         free(call);
 }
 
-/* A person who is being asked need not answer any more. */
+/* Tells polkit to close the dialog that asks a person. */
 static void call_give_up_polkit(const BusCall *call) {
         if (call->asking_polkit)
                 (void) sd_bus_call_method_async(call->bus->connection, NULL, BUS_POLKIT, BUS_POLKIT_PATH,
@@ -62,7 +62,7 @@ static void call_refuse(BusCall *call, const char *error, const char *format, ..
 static void call_polkit_failed(BusCall *call, const sd_bus_message *answer) {
         const sd_bus_error *error = sd_bus_message_get_error((sd_bus_message *) answer);
 
-        /* As sd-bus says that the time is up */
+        /* sd-bus's error for a timeout */
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY))
                 call_give_up_polkit(call);
 
@@ -97,7 +97,7 @@ static int on_polkit_answered(sd_bus_message *m, void *userdata, _unused_ sd_bus
         return 0;
 }
 
-/* Whether polkit may be asked about another call of @uid. */
+/* Returns: whether polkit may be asked about another call of @uid. */
 static bool calls_have_room_for_check(const BusCalls *calls, uid_t uid) {
         unsigned n = 0, n_of_user = 0;
         const BusCall *c;
@@ -120,7 +120,7 @@ static unsigned count_of_caller(const BusCalls *calls, const char *caller) {
         return n;
 }
 
-/* The rules of an administrator may look at the VM, too. */
+/* The question contains the VM, so that an administrator's rules can depend on it. */
 static int append_question(sd_bus_message *m, const BusCall *call, const Console *console, uint32_t flags) {
         const char *caller = sd_bus_message_get_sender(call->message);
 

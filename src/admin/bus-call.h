@@ -12,16 +12,16 @@
  * have to type a password: meanwhile the VM may go, and so may the caller.
  */
 
-/* Calls that wait, in all and of one connection */
+/* The maximum of waiting calls, in total and of one connection */
 #define BUS_CALLS_MAX 1024U
 #define BUS_CALLS_PER_CALLER_MAX 256U
 
-/* Of these, those that polkit is to decide on, in all and of one user. Each needs a match rule, of which
- * dbus-daemon grants a connection 512. */
+/* Of these, calls about which polkit is asked, in total and of one user. Each needs a match rule; dbus-daemon allows a
+ * connection 512. */
 #define BUS_CHECKS_MAX 256U
 #define BUS_CHECKS_PER_USER_MAX 64U
 
-/* For polkit to answer: by itself, and if it is to ask a person */
+/* How long polkit may take to answer without asking a person, and with */
 #define BUS_CALL_POLKIT_USEC (10 * USEC_PER_SEC)
 #define BUS_CALL_PERSON_USEC (120 * USEC_PER_SEC)
 
@@ -42,13 +42,13 @@ struct BusCall {
         sd_bus_message *message;
         char *id;          /* the VM's */
         AccessMode access; /* that is asked for, if the action is to attach */
-        Peer peer;         /* once it is known */
+        Peer peer;         /* of the caller, once it is known */
         UserNameQuery user_name;
 
-        sd_bus_slot *answer;    /* of what it waits for: the bus, or polkit */
-        sd_bus_slot *departure; /* the caller's */
+        sd_bus_slot *answer;    /* the answer that the call waits for: of the bus, or of polkit */
+        sd_bus_slot *departure; /* notices that the caller disconnects */
         bool asking_polkit;
-        char cancellation[sizeof("18446744073709551615")]; /* by which polkit knows the question */
+        char cancellation[sizeof("18446744073709551615")]; /* identifies the question to polkit */
         BusCall *prev, *next;
 };
 
@@ -58,8 +58,8 @@ typedef struct BusCalls {
         uint64_t n_ever;
 } BusCalls;
 
-/* Has @action carried out on @console if the caller may. @access: what an action to attach asks for.
- * Returns: 1, or a negative errno. */
+/* Carries out @action on @console later, if the caller is permitted to. @access: see BusCall. Returns: 1 or a negative
+ * errno. */
 int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
              AccessMode access);
 void bus_calls_clear(Bus *b);

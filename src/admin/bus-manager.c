@@ -9,7 +9,7 @@
 #include "bus.h"
 #include "console/lookup.h"
 
-/* An error about an ambiguous designation lists at most so many VMs. */
+/* The maximum of VMs that an error about an ambiguous designation lists */
 #define CANDIDATES_SHOWN_MAX 8U
 
 static int get_version(_unused_ sd_bus *connection, _unused_ const char *path,
@@ -117,8 +117,7 @@ static const sd_bus_vtable manager_methods[] = {
         SD_BUS_VTABLE_END,
 };
 
-/* Of properties that count connections and VMs each change is told; those that have been counted since the start change all
- * the time. See vm_vtable() about who may call. */
+/* Changes of gauges are announced by a signal; counters change too often. vm_vtable() explains who may call. */
 static const sd_bus_vtable *manager_vtable(void) {
         static const uint64_t flags[] = {
                 [METRIC_GAUGE] = SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE,

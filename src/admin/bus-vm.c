@@ -128,8 +128,8 @@ static int find(_unused_ sd_bus *connection, const char *path, _unused_ const ch
         return *ret_found ? 1 : 0;
 }
 
-/* Everybody on the bus may call everything as far as sd-bus is concerned, which would have to wait for the bus to find out
- * who calls: what not everybody may do is decided on in BusCall. sd-bus keeps the table. */
+/* For sd-bus everybody may call all methods: to check the caller, sd-bus would block. BusCall decides instead. sd-bus keeps
+ * a pointer to the table. */
 static const sd_bus_vtable *vm_vtable(void) {
         static sd_bus_vtable vtable[1 + VM_PROPERTIES_N + ELEMENTSOF(vm_methods)];
         sd_bus_vtable *v = vtable;

@@ -6,7 +6,7 @@
 #include "bus-vm.h"
 #include "bus.h"
 
-/* How the bus answers who asks for a name (D-Bus Specification, RequestName) */
+/* Answers of RequestName (D-Bus Specification) */
 enum {
         NAME_IS_OURS = 1,
         NAME_IS_QUEUED_FOR = 2,
@@ -37,7 +37,7 @@ uint64_t bus_queued(const Bus *b) {
         return n;
 }
 
-/* Returns: whether that is news. */
+/* Returns: whether the condition has changed. */
 static bool bus_enter(Bus *b, BusCondition condition) {
         if (b->condition == condition)
                 return false;
@@ -55,7 +55,7 @@ static void bus_serve(Bus *b) {
         log_info("On the system bus as " BUS_NAME);
 }
 
-/* All that refers to the connection, and then the connection. */
+/* Closes the connection and ends everything that uses it. */
 static void bus_disconnect(Bus *b) {
         bus_news_clear(b);
         bus_listings_clear(b);
@@ -64,7 +64,7 @@ static void bus_disconnect(Bus *b) {
         b->connection = sd_bus_close_unref(b->connection);
 }
 
-/* A system without a bus is no reason to warn at each start. */
+/* If there is no bus at the start, this is normal on some systems: it is not logged as a warning. */
 static void bus_log_failure(BusCondition before, BusCondition now, int error) {
         if (now == BUS_REFUSED)
                 log_warning_errno(error, "The system bus does not let us own the name " BUS_NAME
@@ -81,7 +81,7 @@ void bus_fail(Bus *b, BusCondition condition, int error) {
         if (bus_enter(b, condition))
                 bus_log_failure(before, condition, error);
 
-        /* What there is to be told is of no interest to who asks anew. */
+        /* After reconnecting, callers read everything again, so waiting signals are not needed. */
         bus_news_clear(b);
 
         (void) sd_event_source_get_enabled(b->retry_timer, &enabled);
@@ -129,7 +129,7 @@ static int on_name_answered(sd_bus_message *m, void *userdata, _unused_ sd_bus_e
         Bus *b = userdata;
         uint32_t answer;
 
-        /* The connection has ended, which is told separately. */
+        /* the connection has ended: on_disconnected() handles this */
         if (sd_bus_is_open(b->connection) <= 0)
                 return 0;
 
@@ -178,7 +178,7 @@ static int bus_connect(Bus *b) {
         if (r < 0)
                 return r;
 
-        /* Otherwise it would be flushed when the loop ends, however long that takes. */
+        /* Otherwise sd-bus would flush it at the end of the loop, for an unlimited time. */
         r = sd_bus_set_close_on_exit(connection, false);
         if (r < 0)
                 return r;

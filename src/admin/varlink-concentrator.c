@@ -220,7 +220,7 @@ static void method_forget(VarlinkConnection *c, const VarlinkCall *call) {
                 return;
 
         if (console_forget(console, &c->peer) >= 0) {
-                concentrator_settle(c->server->concentrator); /* what is asked next must not find it any more */
+                concentrator_settle(c->server->concentrator); /* the next call must not find it */
                 varlink_reply(c);
                 return;
         }

@@ -9,5 +9,5 @@
  */
 extern const VarlinkInterface varlink_concentrator;
 
-/* As admin_reloaded(). */
+/* See admin_reloaded(). */
 void varlink_concentrator_reloaded(VarlinkServer *s, uint64_t number, int result, char *const *problems, size_t n);

@@ -6,10 +6,10 @@
 #include "basic/json-tokens.h"
 #include "varlink-server.h"
 
-/* Bytes read at a time */
+/* The maximum of bytes in one read */
 #define READ_MAX 16384U
 
-/* What a pickle of Python's begins with, from protocol 2 on */
+/* The first byte of a pickle of Python (protocol 2 and later) */
 #define PICKLE_PROTO 0x80
 
 static void connection_set_state(VarlinkConnection *c, VarlinkState state) {
@@ -39,7 +39,7 @@ static void timeout_set(TimeoutQueue *q, Timeout *t, bool running) {
                 timeout_start(q, t);
 }
 
-/* Its connection is somebody else's, or closed. */
+/* Frees what belongs to the connection, whose socket has been closed or handed over. */
 static void connection_leave(VarlinkConnection *c) {
         connection_set_ready(c, false);
         timeout_stop(&c->call_timeout);
@@ -112,7 +112,7 @@ static void connection_update_charges(VarlinkConnection *c) {
 
         charge_set(&c->connection, c->asked ? itself : 0);
         if (stream_has_progressed(&c->stream))
-                charge_set(&c->waiting, 0); /* it is not one that does not read */
+                charge_set(&c->waiting, 0); /* it reads */
         charge_set(&c->waiting, stream_waiting(&c->stream) + c->in.allocated + (c->asked ? 0 : itself));
 }
 
@@ -120,7 +120,7 @@ static bool connection_has_room(const VarlinkConnection *c) {
         return c->stream.out.size < VARLINK_OUT_HIGH;
 }
 
-/* Brings up to date what follows from what it has, has sent and is waiting for. */
+/* Updates everything that depends on the connection's state and buffers. To be called after each change. */
 static void connection_settle(VarlinkConnection *c) {
         VarlinkServer *s = c->server;
 
@@ -238,7 +238,7 @@ static void connection_dispatch(VarlinkConnection *c, const VarlinkCall *call) {
                 method->handler(c, call);
 }
 
-/* Returns: NULL, or what is wrong with it. */
+/* Returns: NULL, or the name of the member that is wrong. */
 static const char *call_parse(const json_t *message, VarlinkCall *ret) {
         const struct {
                 const char *name;
@@ -264,7 +264,7 @@ static const char *call_parse(const json_t *message, VarlinkCall *ret) {
         return NULL;
 }
 
-/* NULL if it is none, or more than any method takes. */
+/* Returns: NULL if it is not an object, or has more members than any method takes. */
 static json_t *parse_message(const char *text, size_t n) {
         if (json_count_tokens(text, n) > VARLINK_CALL_TOKENS_MAX)
                 return NULL;
@@ -289,8 +289,8 @@ void varlink_log_mistake(VarlinkConnection *c, const char *what) {
                          n);
 }
 
-/* What is no Varlink at all may be something else that a browser has been talked into sending here (HTTP, with a
- * call hidden in it): nothing that comes behind it is listened to. */
+/* Closes a connection that does not speak Varlink. A malicious page could make a browser send HTTP that contains a call: so
+ * nothing that follows is read. */
 static void connection_refuse(VarlinkConnection *c, const char *what, const char *parameter) {
         varlink_log_mistake(c, what);
         c->oneway = false;
@@ -299,13 +299,13 @@ static void connection_refuse(VarlinkConnection *c, const char *what, const char
                 varlink_close_gently(c);
 }
 
-/* The first call of those that have come */
+/* Handles the first call in the buffer. */
 static void connection_handle_call(VarlinkConnection *c) {
         VarlinkCall call = {};
 
         json_t *message = parse_message((const char *) buffer_data(&c->in), c->call_size - 1);
         if (!message) {
-                /* That it is no JSON cannot be told in Varlink; the name is what it calls a message's first part. */
+                /* Varlink has no error for a message that is not JSON. */
                 connection_refuse(c, "is not a JSON object, or has too many members", "method");
                 return;
         }
@@ -325,7 +325,7 @@ static void connection_handle_call(VarlinkConnection *c) {
         json_decref(message);
 }
 
-/* A call, or a part of an answer */
+/* Handles one call, or continues an answer. */
 static void connection_advance(VarlinkConnection *c) {
         if (c->state == VARLINK_IDLE && connection_is_overlong(c))
                 connection_refuse(c, "is longer than 64 KiB", "parameters");
@@ -336,7 +336,7 @@ static void connection_advance(VarlinkConnection *c) {
         else if (c->state == VARLINK_REPLYING && !c->continuation(c) && c->state == VARLINK_REPLYING)
                 connection_set_state(c, VARLINK_IDLE);
 
-        /* Those that are idle are in the order of how long. */
+        /* moves it to the end of the list of idle connections */
         if (c->state == VARLINK_IDLE)
                 connection_set_state(c, VARLINK_IDLE);
 }
@@ -365,7 +365,7 @@ static void connection_log_problem(VarlinkConnection *c) {
         varlink_log_mistake(c, what);
 }
 
-/* vSPC.py's client sends a pickle and waits for one. No JSON begins with this byte. */
+/* vSPC.py's client sends a pickle and expects one. JSON cannot begin with this byte. */
 static bool connection_is_pickle(const VarlinkConnection *c) {
         return !c->asked && c->in.size > 0 && buffer_data(&c->in)[0] == PICKLE_PROTO;
 }
@@ -385,7 +385,7 @@ static void connection_readable(Stream *stream) {
         if (n == -EAGAIN)
                 return;
         if (n < 0) {
-                if (n == -EPROTO) /* whoever just goes need not say so */
+                if (n == -EPROTO) /* other errors are not worth logging */
                         connection_log_problem(c);
                 varlink_close(c);
                 return;
@@ -436,7 +436,7 @@ static const TlsHandshakeHandler connection_handshake_handler = {
         .done = connection_handshake_done,
 };
 
-/* The account wants the memory of these back. */
+/* The account wants to free memory: see Charge. */
 static bool connection_given_up(Charge *charge) {
         varlink_close(container_of(charge, VarlinkConnection, connection));
         return true;
@@ -445,7 +445,7 @@ static bool connection_given_up(Charge *charge) {
 static bool connection_waiting_given_up(Charge *charge) {
         VarlinkConnection *c = container_of(charge, VarlinkConnection, waiting);
 
-        /* One that has not asked anything yet goes, whatever it takes. */
+        /* A connection that has not sent a call yet is closed even if it uses little memory. */
         stream_measure(&c->stream);
         connection_update_charges(c);
         if (charge->size < CHARGE_TO_BLAME && c->asked)

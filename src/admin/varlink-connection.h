@@ -13,40 +13,38 @@
 #include "transport/user-names.h"
 
 /*
- * VarlinkConnection: somebody who asks in Varlink (https://varlink.org), the calls that come from there, and the
- * replies to these. Messages are JSON objects, each ended by a NUL byte. Which methods there are is the business of
- * the interfaces.
+ * VarlinkConnection: a caller in Varlink (https://varlink.org): its connection, its calls, and the replies to them.
+ * Messages are JSON objects, each followed by a NUL. A VarlinkInterface has the methods.
  *
- * It may be a stranger (local users, over TCP): how long one may take to ask for something, how large a call is and
- * how much of the answers may wait to be read is bounded. How many there are, and whose turn it is, is the server's
- * business.
+ * The caller may be a stranger (any local user, over TCP). So there are limits for the time to send a call, for its size,
+ * and for replies that wait to be read. The VarlinkServer limits the number of connections and gives them turns.
  */
 typedef struct VarlinkConnection VarlinkConnection;
 typedef struct VarlinkInterface VarlinkInterface;
 typedef struct VarlinkServer VarlinkServer;
 
-/* Bytes of a call. A longer one is refused, and the connection closed. */
+/* The maximum of bytes in a call. After a longer call the connection is closed. */
 #define VARLINK_CALL_MAX (64U * 1024U)
 
-/* More answers than this are not made before what there is has been read. */
+/* With so many bytes in the output queue, no further replies are made until the caller has read some. */
 #define VARLINK_OUT_HIGH (16U * 1024U)
 
-/* Bytes of answers that wait: those, and the largest single answer or event. */
+/* The bound of the output queue: VARLINK_OUT_HIGH, and the largest reply or event */
 #define VARLINK_OUT_MAX (512U * 1024U)
 
-/* Members and elements of a call, however nested (basic/json-tokens.h): more is work without a purpose. */
+/* The maximum of tokens in a call (basic/json-tokens.h). No method needs as many. */
 #define VARLINK_CALL_TOKENS_MAX 512U
 
-/* From connecting, or from the first byte of a call, until all of a call has come */
+/* The maximum time from connecting, or from the first byte of a call, to the end of the call */
 #define VARLINK_CALL_USEC (30 * USEC_PER_SEC)
 
-/* A caller that reads nothing for so long, while something waits for it, is disconnected: one that waits for answers, and
- * one that gets events, which a person may be paging through. */
+/* A caller is disconnected if it reads nothing for this time while something waits for it. Callers of Monitor get more
+ * time: a person may be paging through the events. */
 #define VARLINK_STALL_USEC (60 * USEC_PER_SEC)
 #define VARLINK_WATCH_STALL_USEC (600 * USEC_PER_SEC)
 
 typedef struct VarlinkCall {
-        const char *method;       /* with its interface */
+        const char *method;       /* including its interface */
         const json_t *parameters; /* NULL: none */
         bool more, oneway, upgrade;
 } VarlinkCall;
@@ -58,7 +56,7 @@ typedef struct VarlinkMethod {
         const char *name;
         VarlinkHandler handler;
         enum {
-                VARLINK_ASKS, /* has no effect but its reply: a oneway call of it is not carried out */
+                VARLINK_ASKS, /* only returns something: a oneway call of it is ignored */
                 VARLINK_ACTS,
         } kind;
 } VarlinkMethod;
@@ -66,17 +64,17 @@ typedef struct VarlinkMethod {
 struct VarlinkInterface {
         const char *name;
         const char *description;      /* in Varlink's interface definition language */
-        const VarlinkMethod *methods; /* the last has no name */
+        const VarlinkMethod *methods; /* the last element has no name */
 };
 
-/* Work that an answer of many replies still has to do. Returns: whether there is more. */
+/* Continues a call with many replies. Returns: whether there is more to do. */
 typedef bool (*VarlinkContinuation)(VarlinkConnection *c);
 
 typedef enum VarlinkState {
-        VARLINK_IDLE,      /* waits for a call, or has one to handle */
-        VARLINK_WAITING,   /* its call is answered once something has happened */
-        VARLINK_REPLYING,  /* a continuation makes replies as they are read */
-        VARLINK_WATCHING,  /* gets events, which a continuation makes; what it says is not listened to */
+        VARLINK_IDLE,      /* waits for a call, or has received one */
+        VARLINK_WAITING,   /* its call is answered later */
+        VARLINK_REPLYING,  /* a continuation makes further replies when the caller has read some */
+        VARLINK_WATCHING,  /* a continuation sends events; what the caller sends is discarded */
         VARLINK_CLOSED,    /* to be freed */
         _VARLINK_STATE_MAX,
 } VarlinkState;
@@ -84,39 +82,39 @@ typedef enum VarlinkState {
 struct VarlinkConnection {
         VarlinkServer *server;
         Stream stream;
-        TlsHandshake *handshake; /* NULL: there is none, or it is over */
+        TlsHandshake *handshake; /* NULL: no TLS, or the handshake is complete */
         Peer peer;
         UserNameQuery user_name; /* of a local user: nothing is read before it is answered */
         VarlinkState state;
 
-        Buffer in;        /* what has come and has not been handled */
-        size_t call_size; /* of the first call in it, its NUL included; 0: there is none that is whole */
-        size_t searched;  /* bytes of it in which there is no NUL */
-        bool ended;       /* nothing more will come; what has been asked is answered yet */
-        bool asked;       /* there has been a call */
-        bool named;       /* if it has a certificate, its name is in peer */
-        bool oneway;      /* the call that is being handled */
+        Buffer in;        /* received and not handled yet */
+        size_t call_size; /* bytes of the first call in it, including its NUL; 0: it is not complete */
+        size_t searched;  /* bytes of it that contain no NUL */
+        bool ended;       /* the caller has closed its sending side; its calls are still answered */
+        bool asked;       /* a call has been received */
+        bool named;       /* the name in the certificate, if there is one, is in `peer` */
+        bool oneway;      /* of the call that is being handled */
 
-        VarlinkContinuation continuation; /* of VARLINK_REPLYING and VARLINK_WATCHING */
-        bool more;         /* … there is something for it to do, in VARLINK_WATCHING */
-        uint64_t waits_for; /* of VARLINK_WAITING: the number of a reload */
-        Console *position; /* where that goes on (vm-stream.h); NULL: at the end */
-        char *designation; /* of the VMs that it is about; NULL: all */
-        Fit fit;           /* how well they fit it */
+        VarlinkContinuation continuation; /* for VARLINK_REPLYING and VARLINK_WATCHING */
+        bool more;         /* the continuation has something to do, in VARLINK_WATCHING */
+        uint64_t waits_for; /* for VARLINK_WAITING: the number of a reload */
+        Console *position; /* the next VM (vm-stream.h); NULL: all have been sent */
+        char *designation; /* only VMs that match this; NULL: all */
+        Fit fit;           /* the way in which they match */
         EventReader events; /* open: it gets events */
         uint64_t n_told;   /* … about VMs whose numbers are below this one */
 
-        Charge connection; /* itself; 0 before the first call has come */
-        Charge waiting;    /* calls, answers and events that wait; before the first call, itself as well */
+        Charge connection; /* memory of the connection itself; 0 until it has sent a call */
+        Charge waiting;    /* memory of waiting calls, replies and events, and until the first call of the connection itself */
         Timeout call_timeout, stall_timeout;
-        bool ready; /* in server->ready */
-        VarlinkConnection *prev, *next;             /* of its state's list */
+        bool ready; /* is in server->ready */
+        VarlinkConnection *prev, *next;             /* in the list of its state */
         VarlinkConnection *ready_prev, *ready_next;
 };
 
 /*
- * Replies. varlink_reply_begin() makes a writer that is within the parameters of the reply, and
- * varlink_reply_end() ends it. A reply to a oneway call goes nowhere.
+ * Replies. varlink_reply_begin() returns a writer for members of the parameters; varlink_reply_end() completes the reply.
+ * Replies to a oneway call are not sent.
  */
 typedef enum VarlinkReplyFlags {
         VARLINK_LAST = 0,
@@ -141,59 +139,59 @@ void varlink_reply_permission_denied(VarlinkConnection *c);
 typedef struct VarlinkParameter {
         const char *name;
         enum {
-                VARLINK_STRING,  /* target: const char *, valid as long as the call is */
+                VARLINK_STRING,  /* target: const char *, valid as long as the call */
                 VARLINK_BOOLEAN, /* target: bool */
         } type;
         enum {
-                VARLINK_OPTIONAL, /* its target is left alone where it is missing or null */
+                VARLINK_OPTIONAL, /* if it is missing or null, its target is not changed */
                 VARLINK_REQUIRED,
         } presence;
         void *target;
 } VarlinkParameter;
 
-/* Returns: false if the parameters are not these; that has been answered then. */
+/* Stores the parameters of the call in their targets. Returns: false if one is missing, unknown or has the wrong type; this
+ * has been answered. */
 bool varlink_take_parameters(VarlinkConnection *c, const VarlinkCall *call, const VarlinkParameter *parameters,
                              size_t n);
 
-/* The call is answered once the reload of this number has come to its end; varlink_answered() is to be called after the
- * reply. */
+/* The call is answered when the reload with this number has ended. After the reply, call varlink_answered(). */
 void varlink_wait(VarlinkConnection *c, uint64_t number);
 void varlink_answered(VarlinkConnection *c);
 
-/* The answer goes on: @continuation is called whenever there is room for more. */
+/* More replies follow: @continuation is called when there is room for them. */
 void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation);
 
-/* The answer goes on until the caller closes the connection: @continuation is called once, and whenever there is an
- * event. Returns: false if there are VARLINK_WATCHERS_MAX such callers already. */
+/* Replies follow until the caller closes the connection: @continuation is called once now, and when there are events.
+ * Returns: false if there are VARLINK_WATCHERS_MAX such callers already. */
 bool varlink_watch(VarlinkConnection *c, VarlinkContinuation continuation);
 
-/* For the server's queue of events */
+/* The `wake` of the server's EventQueue */
 void varlink_wake(EventReader *events);
 
-/* It is a Varlink connection no more. @ret_answer: what has not been sent yet, @ret_typed: what has come after the
- * call; both to be cleared by the caller. Returns: the connection. */
+/* Ends Varlink on the connection. @ret_answer: output that was not sent yet. @ret_typed: input after the call. The caller
+ * must clear both. Returns: the connection, which the caller owns. */
 Wire varlink_hand_over(VarlinkConnection *c, Buffer *ret_answer, Buffer *ret_typed);
 
-/* The memory goes later: a caller may look at c->state afterwards, and at nothing else. */
+/* Closes the connection. It is freed later; until then, only c->state may be read. */
 void varlink_close(VarlinkConnection *c);
 
-/* The same, but so that the caller gets the answers that are queued. */
+/* The same, but replies in the output queue are still sent. */
 void varlink_close_gently(VarlinkConnection *c);
 
-/* "Query from … @what, closing the connection", but not each time. */
+/* Logs "Query from … @what, closing the connection", at a limited rate. */
 void varlink_log_mistake(VarlinkConnection *c, const char *what);
 
 /*
- * Between a server and its connections
+ * Functions for VarlinkServer
  */
 
 /* @fd, which comes from @address, is taken over. @tls: how it travels; NULL: plain. Returns: 0 or a negative errno. */
 int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *address, TlsContext *tls);
 
-/* One that is closed, and in no list any more. Returns: NULL. */
+/* @c must be closed and in no list. Returns: NULL. */
 VarlinkConnection *varlink_connection_free(VarlinkConnection *c);
 
-/* Its turn: handles one call, or makes some replies. It is ready no more afterwards, unless there is more to do. */
+/* Handles one call, or makes some replies. Afterwards the connection is ready only if there is more to do. */
 void varlink_connection_work(VarlinkConnection *c);
 
 void varlink_call_elapsed(Timeout *t);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Replies to calls, and what calls take. */
+/* Replies of VarlinkConnection, and the parameters of calls */
 
 #include "varlink-connection.h"
 
 static JsonWriter reply_begin(VarlinkConnection *c, const char *error) {
         JsonWriter w = JSON_WRITER_INIT(&c->stream.out);
 
-        /* Nothing may be written once there is nobody to read it. */
+        /* Writes nothing if the connection is closed, or the call is oneway. */
         if (c->oneway || c->state == VARLINK_CLOSED)
                 w.error = -ESHUTDOWN;
 

@@ -5,10 +5,10 @@
 
 #include "varlink-server.h"
 
-/* Work on calls before everything else has its turn */
+/* How long calls are handled before other sockets have their turn */
 #define WORK_USEC (USEC_PER_MSEC / 4)
 
-/* A socket at which queries come */
+/* A listening socket */
 struct VarlinkListener {
         VarlinkServer *server;
         VarlinkTransport transport;
@@ -38,8 +38,8 @@ static void server_reap(VarlinkServer *s) {
         s->connections[VARLINK_CLOSED] = NULL;
 }
 
-/* Once for each batch of the poller's, so that it is a socket among others: a deferred source of sd-event's keeps
- * its place at the head of all that is pending, and would have every turn until there is no more work. */
+/* Called once for each batch of the poller, like the handler of a socket. A deferred source of sd-event would always come
+ * first, so that nothing else had a turn until all work is done. */
 static void on_work(Watch *w, _unused_ uint32_t events) {
         VarlinkServer *s = container_of(w, VarlinkServer, worker);
         usec_t began = now_monotonic();
@@ -51,7 +51,7 @@ static void on_work(Watch *w, _unused_ uint32_t events) {
         varlink_server_set_working(s);
 }
 
-/* Makes room for another. Returns: whether there is. */
+/* Closes an idle connection if there are too many. Returns: whether there is room for another one. */
 static bool server_has_room(VarlinkServer *s) {
         unsigned max = MIN(VARLINK_CONNECTIONS_MAX, concentrator_descriptor_limit(s->concentrator) / 8);
 

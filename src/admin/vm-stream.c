@@ -5,10 +5,10 @@
 #include "property.h"
 #include "vm-stream.h"
 
-/* Bytes of an event: its VM and a client, with all that can be in them */
+/* The maximum of bytes in an event, with a VM and a client */
 #define EVENT_MAX (256U * 1024U)
 
-/* VMs looked at before others have their turn */
+/* VMs that are compared before other connections have their turn */
 #define LIST_STEPS_MAX 1024U
 
 static const char *const event_names[] = {
@@ -112,7 +112,7 @@ static void monitor_take_event(VarlinkConnection *c) {
         event_reader_advance(&c->events);
 }
 
-/* The next VM of the present state, or that there are no more */
+/* Sends the next VM of the present state, or "ready" after the last one. */
 static void monitor_tell_state(VarlinkConnection *c) {
         if (!c->position) {
                 c->n_told = UINT64_MAX;
@@ -134,7 +134,7 @@ static void monitor_skip(VarlinkConnection *c) {
         monitor_begin_state(c);
 }
 
-/* Returns: whether there is more to tell. */
+/* Returns: whether there is more to send. */
 static bool monitor_continue(VarlinkConnection *c) {
         while (has_room(c))
                 if (c->events.next)
@@ -183,8 +183,8 @@ static void leave_console(VarlinkServer *server, const Console *console) {
                                 c->position = console->handle.next;
 }
 
-/* The event that a VM has come is left out for a caller that has not been told of all VMs yet: that caller is told of the
- * VM as present, also where its position was at the end already. */
+/* Callers that have not got the whole present state yet get no event for a new VM, but the VM as part of that state, even
+ * if they were at the end of the list already. */
 static void visit_console(VarlinkServer *server, Console *console) {
         VarlinkConnection *c;
 

@@ -13,41 +13,42 @@
 #include "manager.h"
 #include "store/plug-in.h"
 
-/* STATUS= follows what happens, but not each of a thousand VMs that connect at once. */
+/* STATUS= is updated this long after a change, so that thousands of VMs that connect at once cause only a few updates. */
 #define STATUS_DELAY_USEC (200 * USEC_PER_MSEC)
 
-/* Bytes of a problem in it */
+/* Bytes of a problem in STATUS= */
 #define STATUS_PROBLEM_MAX 512U
 
 struct Manager {
         Service service;
         const char *config_path;
-        Config config; /* that is in force */
+        Config config; /* the configuration in force */
         Concentrator *concentrator;
-        char backend[CONFIG_BACKEND_MAX]; /* as it was at the start */
+        char backend[CONFIG_BACKEND_MAX]; /* the backend in use: a reload does not change it */
         Store *store;
         Hooks *hooks;
         ConsoleLog *console_log;
         Admin *admin;
         TicketKey *ticket_key;
         bool admin_in_tls;  /* there is an admin-tls socket */
-        bool admin_is_open; /* … where nobody has to show a certificate */
+        bool admin_is_open; /* the admin-tls socket needs no client certificate */
 
-        /* What is wrong in [TLS], with what is in force or, if that is nothing, with what was last to be reloaded */
+        /* The doors closed by mistakes in [TLS] of the configuration in force, and a problem to show: of that
+         * configuration, or of the last reload that failed */
         Doors closed;
         bool vm_tls_failed;
         char *problem; /* NULL: nothing, or there was no memory for it */
         bool has_problem, reload_refused;
 
         ConfigReader *reader;
-        uint64_t n_reloads; /* that have begun */
-        bool reload_again;  /* another one has been requested since */
+        uint64_t n_reloads; /* reloads that have begun */
+        bool reload_again;  /* another reload has been requested since the current one began */
 
         ConcentratorObserver observer;
         sd_event_source *status_timer;
 };
 
-/* All descriptors that the system lets us have, for a VM may need two. */
+/* Raises the limit of descriptors to the maximum: a VM needs two. Returns: the limit. */
 static unsigned raise_descriptor_limit(void) {
         struct rlimit limit;
 
@@ -76,7 +77,7 @@ static void manager_set_tls(Manager *m, const TlsContexts *contexts, Problems *p
         manager_set_problem(m, p);
 
         if (vm)
-                (void) ticket_key_refresh(m->ticket_key); /* each handshake does so, too */
+                (void) ticket_key_refresh(m->ticket_key); /* on failure, the next handshake tries again */
         concentrator_set_tls(m->concentrator, vm);
         concentrator_set_closed(m->concentrator, m->closed & DOOR_VM);
         if (m->closed & DOOR_ADMIN_TLS)
@@ -88,7 +89,7 @@ static void manager_set_tls(Manager *m, const TlsContexts *contexts, Problems *p
                            !tls_context_wants_certificate(contexts->admin);
 }
 
-/* What follows from the problem, for people */
+/* Returns: a description of what the problem causes. */
 static const char *manager_describe_effect(const Manager *m) {
         bool vm = m->closed & DOOR_VM, admin = m->admin_in_tls && m->closed & DOOR_ADMIN_TLS;
 
@@ -134,8 +135,8 @@ static void manager_update_status(Manager *m) {
         (void) sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT);
 }
 
-/* What is as it was asked for, and perhaps not as it was meant. vspc.service lets only this machine through to VM
- * ports: who tries from elsewhere gets no answer at all, and nothing else would say why. */
+/* Warns of settings that are valid, but may have unexpected effects. vspc.service allows only this machine to connect to VM
+ * ports: connections from elsewhere get no answer, and nothing else would explain this. */
 static void manager_advise(const Manager *m) {
         const Settings *settings = concentrator_settings(m->concentrator);
 
@@ -153,7 +154,7 @@ static void warn_of_what_cannot_change(const Manager *m, const Config *config, P
                 problems_warn(p, "MultiConsole= cannot change at run time, it takes effect after a restart");
 }
 
-/* All of what has been read comes into force, or nothing of it. Returns: 0, or -EINVAL. */
+/* Applies the whole configuration that was read, or nothing of it. Returns: 0 or -EINVAL. */
 static int manager_apply(Manager *m, Reading *reading) {
         Config *config = &reading->config, given;
         Problems *p = &reading->problems;
@@ -185,7 +186,7 @@ static void manager_begin_reload(Manager *m) {
         config_reader_begin(m->reader, &m->config);
 }
 
-/* Returns: the number of the reload that reads what is in the files now: if one is under way it may have read them already. */
+/* Returns: the number of the reload that reads the present files. A reload that is under way may have read them too early. */
 static uint64_t manager_request_reload(Manager *m) {
         if (config_reader_is_busy(m->reader)) {
                 m->reload_again = true;
@@ -237,7 +238,7 @@ static void on_console_event(ConcentratorObserver *observer, _unused_ Console *c
                 manager_update_status(m);
 }
 
-/* What the store or the console log says of its errors */
+/* Called when the store or the console log has a new error, or none any more. */
 static void on_error_changed(void *userdata) {
         manager_update_status(userdata);
 }
@@ -254,7 +255,7 @@ static int manager_open_store(Manager *m, const char *name) {
         return store_new(backend, argument, m->concentrator, on_error_changed, m, &m->store);
 }
 
-/* What is wrong in [TLS] is no reason not to start: the consoles are needed most when everything else is broken. */
+/* Mistakes in [TLS] do not prevent the start: consoles are needed most when everything else is broken. */
 static void manager_load_tls(Manager *m, Problems *p) {
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
@@ -291,7 +292,7 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
         if (r < 0)
                 return r;
 
-        /* After the store, so that they are not told of VMs that are known already. */
+        /* After the store, so that hooks get no events for VMs that it restores. */
         r = hooks_new(m->concentrator, config->hook_timeout_usec, &m->hooks);
         if (r < 0)
                 return log_error_errno(r, "Cannot tell hooks what happens: %m");

@@ -13,7 +13,7 @@
 
 typedef struct Arguments {
         const char *config_path;
-        const char *reload_socket; /* where the vspcd is that is to reload; NULL: none is */
+        const char *reload_socket; /* --reload: the admin socket of the vspcd that is to reload; NULL: not given */
         bool check_config;
 } Arguments;
 
@@ -55,15 +55,15 @@ static int load_config(Config *config, const char *path, Problems *problems) {
         return 0;
 }
 
-/* All that a start looks at: what would make it fail, and what would keep doors closed. What has been stored, and whether
- * more can be, is not the configuration's. */
+/* Checks everything that a start checks: mistakes that would make it fail, and mistakes that would close doors. Stored VMs
+ * are not part of the configuration and are not read. */
 static int check_config(const Config *config, Problems *problems) {
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
         const StoreBackend *backend;
         const char *argument;
 
         tls_contexts_load(&config->tls, &config->settings, NULL, NULL, problems, &contexts);
-        int r = backend_find(config->backend, &backend, &argument); /* says itself what is wrong */
+        int r = backend_find(config->backend, &backend, &argument); /* logs its errors */
         if (r < 0 || problems->n > 0)
                 return -EINVAL;
 
@@ -128,7 +128,7 @@ int main(int argc, char *argv[]) {
 
         SlowStart *start = NULL;
         if (!arguments.check_config)
-                (void) slow_start_begin(&start); /* most starts are not slow */
+                (void) slow_start_begin(&start); /* without it, only a slow start fails */
 
         r = load_config(&config, arguments.config_path, &problems);
         if (r >= 0)

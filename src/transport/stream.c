@@ -7,10 +7,10 @@
 
 #include "stream.h"
 
-/* Records that are read before others have their turn: they may be of a byte each. */
+/* Records read before other connections have their turn: a record may be a single byte. */
 #define TLS_READ_RECORDS_MAX 64U
 
-/* The kernel's memory is measured each time that it has taken so many bytes, and when it takes no more. */
+/* The kernel's memory is measured each time the kernel has accepted so many bytes, and when it accepts no more. */
 #define MEASURED_BYTES (128U * 1024U)
 
 void wire_close(Wire *w) {
@@ -32,7 +32,7 @@ static uint32_t stream_events(const Stream *s) {
         return events;
 }
 
-/* Of what TLS has ready the kernel knows nothing. */
+/* Data buffered in GnuTLS does not make the socket readable. */
 static bool stream_is_ready(const Stream *s) {
         return s->tls && (s->ended || tls_session_unread(s->tls) > 0);
 }
@@ -55,7 +55,7 @@ bool stream_is_flushed(const Stream *s) {
         return s->out.size == 0 && s->watch.fd >= 0 && stream_tls_is_flushed(s);
 }
 
-/* The kernel takes more. Returns: whether it has taken what TLS had left. */
+/* The socket is writable again. Returns: whether it has accepted everything that TLS had left. */
 static bool stream_unblock(Stream *s) {
         int r = stream_tls_is_flushed(s) ? 1 : tls_session_flush(s->tls);
 
@@ -77,8 +77,8 @@ static void stream_dispatch(Watch *w, uint32_t events) {
         Stream *s = container_of(w, Stream, watch);
         bool ended = events & (EPOLLHUP | EPOLLERR);
 
-        /* An end is for the reader to find, after all that came before it. Only one of the two is called, since
-         * it may free us; the other's turn comes with the next event. */
+        /* The reader finds the end of the connection, after all data before it. Only one of the handlers is called, because
+         * it may free the stream; the other one is called at the next event. */
         if (s->blocked && !(ended && s->reading) && (ended || (events & EPOLLOUT))) {
                 if (stream_unblock(s) || ended)
                         s->handler->writable(s);
@@ -91,7 +91,7 @@ static void stream_dispatch(Watch *w, uint32_t events) {
         }
 }
 
-/* What its former owner has not flushed is still to be, and it may have sent something that has not been acknowledged. */
+/* The previous owner may have left data in TLS to be flushed, and data that the peer has not acknowledged. */
 static int stream_attach(Stream *s, Wire wire) {
         s->watch.fd = s->liveness.fd = wire.fd;
         s->tls = wire.tls;
@@ -162,7 +162,7 @@ const char *stream_problem(const Stream *s) {
         return s->tls ? tls_session_problem(s->tls) : "";
 }
 
-/* Memory of the kernel counts for MemoryMax= as ours does. */
+/* The kernel's memory counts for MemoryMax= as ours does. */
 void stream_measure(Stream *s) {
         uint32_t info[SK_MEMINFO_VARS] = {};
         socklen_t size = sizeof info;
@@ -208,7 +208,7 @@ static ssize_t stream_read_tls(Stream *s, uint8_t *data, size_t n) {
                 size += (size_t) MAX(k, 0);
         }
 
-        /* The owner is to be told after these bytes; the kernel may have nothing more to say. */
+        /* The owner learns of the end after these bytes. The kernel may report nothing more. */
         s->ended = k <= 0 && k != -EAGAIN;
         s->blocked = s->blocked || tls_session_unsent(s->tls) > 0;
         (void) stream_update(s);
@@ -253,13 +253,13 @@ void stream_pause(Stream *s) {
 }
 
 void stream_resume(Stream *s) {
-        /* If it cannot be watched now it stays paused, and whoever resumes it next tries again. */
+        /* If the socket cannot be watched now, the stream stays paused, and the next call tries again. */
         s->reading = true;
         if (stream_update(s) < 0)
                 s->reading = false;
 }
 
-/* Both return: bytes taken, -EAGAIN if there are none, or another negative errno. */
+/* Both return: bytes accepted; -EAGAIN if none; or another negative errno. */
 static ssize_t stream_send_plain(Stream *s, const struct iovec *iov, size_t n) {
         struct msghdr message = {.msg_iov = (struct iovec *) iov, .msg_iovlen = n};
         ssize_t k = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -302,7 +302,7 @@ ssize_t stream_send(Stream *s, const struct iovec *iov, size_t n) {
         assert(s->out.size == 0);
         if (s->broken)
                 return (ssize_t) total;
-        if (s->watch.fd < 0) /* blocked already */
+        if (s->watch.fd < 0) /* already blocked */
                 return 0;
 
         ssize_t k = s->tls ? stream_send_tls(s, iov, n) : stream_send_plain(s, iov, n);
@@ -334,7 +334,7 @@ int stream_flush(Stream *s) {
         if (s->blocked)
                 return 0;
 
-        /* Taken out of the way of stream_send()'s check. */
+        /* stream_send() needs an empty queue */
         Buffer out = TAKE(s->out, BUFFER_INIT(s->out.max));
         ssize_t k = stream_send(s, &(struct iovec){(void *) buffer_data(&out), out.size}, 1);
         s->out = out;
@@ -357,7 +357,7 @@ int stream_shutdown(Stream *s) {
         s->shut = true;
         if (s->tls)
                 tls_session_bye(s->tls);
-        if (!stream_tls_is_flushed(s)) { /* stream_unblock() goes on */
+        if (!stream_tls_is_flushed(s)) { /* stream_unblock() continues */
                 s->blocked = true;
                 return stream_update(s);
         }
