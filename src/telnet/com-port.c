@@ -57,13 +57,23 @@ static int answer(Buffer *out, uint8_t code, const void *data, size_t n) {
         return telnet_put_subnegotiation(out, TELNET_COM_PORT, text, n + 1);
 }
 
-/* Handles a setting of one byte. 0 asks for the present value, and values out of range are ignored. The answer is
- * always the present value. */
-static int set_byte(uint8_t *setting, uint8_t value, uint8_t min, uint8_t max, uint8_t code, Buffer *out) {
-        if (value >= min && value <= max)
+/* Handles a setting of one byte; 0 asks for it. Values of the VM out of range are ignored. The answer is the value in force,
+ * or @vm's if none was set. */
+static int set_byte(ComPort *c, const ComPort *vm, uint8_t code, uint8_t value, Buffer *out) {
+        static const struct {
+                size_t offset;
+                uint8_t min, max;
+        } settings[] = {
+                [COM_PORT_SET_DATASIZE] = {offsetof(ComPort, data_size), 5, 8},
+                [COM_PORT_SET_PARITY] = {offsetof(ComPort, parity), COM_PORT_PARITY_NONE, COM_PORT_PARITY_SPACE},
+                [COM_PORT_SET_STOPSIZE] = {offsetof(ComPort, stop_size), COM_PORT_STOP_1, COM_PORT_STOP_1_5},
+        };
+        uint8_t *setting = (uint8_t *) c + settings[code].offset;
+
+        if (value != 0 && (c != vm || (value >= settings[code].min && value <= settings[code].max)))
                 *setting = value;
 
-        return answer(out, code, setting, 1);
+        return answer(out, code, *setting != 0 ? setting : (const uint8_t *) vm + settings[code].offset, 1);
 }
 
 /* The values of SET-CONTROL form groups of a question and its possible answers. Returns: the setting of the group of
@@ -92,7 +102,7 @@ static uint8_t *find_control(ComPort *c, uint8_t value, bool *ret_asks) {
         return NULL;
 }
 
-static int set_control(ComPort *c, uint8_t value, Buffer *out) {
+static int set_control(ComPort *c, ComPort vm, uint8_t value, Buffer *out) {
         bool asks;
         uint8_t *setting = find_control(c, value, &asks);
 
@@ -101,21 +111,22 @@ static int set_control(ComPort *c, uint8_t value, Buffer *out) {
         if (!asks)
                 *setting = value;
 
-        return answer(out, COM_PORT_SET_CONTROL, setting, 1);
+        return answer(out, COM_PORT_SET_CONTROL, *setting != 0 ? setting : find_control(&vm, value, &asks), 1);
 }
 
-static int set_baud_rate(ComPort *c, const uint8_t *data, Buffer *out) {
+static int set_baud_rate(ComPort *c, const ComPort *vm, const uint8_t *data, Buffer *out) {
         uint32_t baud_rate;
 
         memcpy(&baud_rate, data, sizeof baud_rate);
         if (baud_rate != 0)
                 c->baud_rate = ntohl(baud_rate);
 
-        baud_rate = htonl(c->baud_rate);
+        baud_rate = htonl(c->baud_rate != 0 ? c->baud_rate : vm->baud_rate);
         return answer(out, COM_PORT_SET_BAUDRATE, &baud_rate, sizeof baud_rate);
 }
 
-int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out) {
+/* @wish is @vm for the VM itself. */
+int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out) {
         if (event->size == 0)
                 return 0;
 
@@ -125,26 +136,22 @@ int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out) {
 
         switch (code) {
 
-        case COM_PORT_SIGNATURE: /* without text: a question; with text: the VM's signature, which needs no answer */
+        case COM_PORT_SIGNATURE: /* without text: a question; with text: the peer's signature, which needs no answer */
                 return n == 0 ? answer(out, code, signature, sizeof signature - 1) : 0;
 
         case COM_PORT_SET_BAUDRATE:
-                return n >= sizeof(uint32_t) ? set_baud_rate(c, data, out) : 0;
+                return n >= sizeof(uint32_t) ? set_baud_rate(wish, vm, data, out) : 0;
 
         case COM_PORT_SET_DATASIZE:
-                return n >= 1 ? set_byte(&c->data_size, data[0], 5, 8, code, out) : 0;
-
         case COM_PORT_SET_PARITY:
-                return n >= 1 ? set_byte(&c->parity, data[0], COM_PORT_PARITY_NONE, COM_PORT_PARITY_SPACE,
-                                         code, out)
-                              : 0;
-
         case COM_PORT_SET_STOPSIZE:
-                return n >= 1 ? set_byte(&c->stop_size, data[0], COM_PORT_STOP_1, COM_PORT_STOP_1_5, code, out)
-                              : 0;
+                return n >= 1 ? set_byte(wish, vm, code, data[0], out) : 0;
 
         case COM_PORT_SET_CONTROL:
-                return n >= 1 ? set_control(c, data[0], out) : 0;
+                return n >= 1 ? set_control(wish, *vm, data[0], out) : 0;
+
+        case COM_PORT_NOTIFY_MODEMSTATE: /* pyserial uses this to ask for the modem lines */
+                return wish != vm ? com_port_put_modem_state(out) : 0;
 
         case COM_PORT_SET_LINESTATE_MASK:
         case COM_PORT_SET_MODEMSTATE_MASK:
@@ -156,74 +163,8 @@ int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out) {
         }
 }
 
-/* Handles a client's setting of one byte; 0 asks for it. */
-static int confirm_byte(uint8_t code, uint8_t value, uint8_t *wish, uint8_t present, Buffer *out) {
-        if (value != 0)
-                *wish = value;
-
-        return answer(out, code, *wish != 0 ? wish : &present, 1);
-}
-
-static int confirm_control(ComPort *wish, ComPort vm, uint8_t value, Buffer *out) {
-        bool asks;
-        const uint8_t *present = find_control(&vm, value, &asks);
-
-        if (!present)
-                return 0;
-
-        return confirm_byte(COM_PORT_SET_CONTROL, asks ? 0 : value, find_control(wish, value, &asks), *present, out);
-}
-
-static int confirm_baud_rate(ComPort *wish, const ComPort *vm, const uint8_t *data, Buffer *out) {
-        uint32_t baud_rate;
-
-        memcpy(&baud_rate, data, sizeof baud_rate);
-        if (baud_rate != 0)
-                wish->baud_rate = ntohl(baud_rate);
-
-        baud_rate = htonl(wish->baud_rate != 0 ? wish->baud_rate : vm->baud_rate);
-        return answer(out, COM_PORT_SET_BAUDRATE, &baud_rate, sizeof baud_rate);
-}
-
-int com_port_confirm(ComPort *wish, const ComPort *vm, const TelnetEvent *event, Buffer *out) {
-        if (event->size == 0)
-                return 0;
-
-        uint8_t code = event->data[0];
-        const uint8_t *data = event->data + 1;
-        size_t n = event->size - 1;
-
-        switch (code) {
-
-        case COM_PORT_SIGNATURE:
-                return n == 0 ? answer(out, code, signature, sizeof signature - 1) : 0;
-
-        case COM_PORT_SET_BAUDRATE:
-                return n >= sizeof(uint32_t) ? confirm_baud_rate(wish, vm, data, out) : 0;
-
-        case COM_PORT_SET_DATASIZE:
-                return n >= 1 ? confirm_byte(code, data[0], &wish->data_size, vm->data_size, out) : 0;
-
-        case COM_PORT_SET_PARITY:
-                return n >= 1 ? confirm_byte(code, data[0], &wish->parity, vm->parity, out) : 0;
-
-        case COM_PORT_SET_STOPSIZE:
-                return n >= 1 ? confirm_byte(code, data[0], &wish->stop_size, vm->stop_size, out) : 0;
-
-        case COM_PORT_SET_CONTROL:
-                return n >= 1 ? confirm_control(wish, *vm, data[0], out) : 0;
-
-        case COM_PORT_NOTIFY_MODEMSTATE: /* pyserial uses this to ask for the modem lines */
-                return com_port_put_modem_state(out);
-
-        case COM_PORT_SET_LINESTATE_MASK:
-        case COM_PORT_SET_MODEMSTATE_MASK:
-        case COM_PORT_PURGE_DATA:
-                return n >= 1 ? answer(out, code, data, 1) : 0;
-
-        default:
-                return 0;
-        }
+int com_port_handle(ComPort *vm, const TelnetEvent *event, Buffer *out) {
+        return com_port_confirm(vm, vm, event, out);
 }
 
 bool com_port_is_break(const TelnetEvent *event) {

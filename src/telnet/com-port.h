@@ -35,9 +35,9 @@ typedef struct ComPort {
 /* 115200 8N1, no flow control */
 void com_port_init(ComPort *c);
 
-/* Handles a TELNET_EVENT_SUBNEGOTIATION of option 44 and appends the answer that RFC 2217 requires, if any.
+/* Handles a TELNET_EVENT_SUBNEGOTIATION of option 44 from the VM and appends the answer that RFC 2217 requires, if any.
  * Unknown messages are ignored. Returns: 0, -ENOBUFS, -ENOMEM. */
-int com_port_handle(ComPort *c, const TelnetEvent *event, Buffer *out);
+int com_port_handle(ComPort *vm, const TelnetEvent *event, Buffer *out);
 
 /* The same for a client. Its settings are confirmed, whatever the VM's settings are, because some programs give up
  * otherwise. @wish keeps them, as Kermit asks for them afterwards; if a setting is 0 in @wish, the answer is taken
