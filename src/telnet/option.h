@@ -4,8 +4,8 @@
 #include "codec.h"
 
 /*
- * Telnet option negotiation with the Q method (RFC 1143). It never negotiates an option in a loop, whatever the peer
- * sends.
+ * Telnet option negotiation with the Q method (RFC 1143). It never negotiates an option in a loop, whatever the peer sends.
+ * We never disable an option, so the RFC's states WANTNO and its queue are not needed.
  */
 
 typedef enum TelnetSide {
@@ -13,14 +13,11 @@ typedef enum TelnetSide {
         TELNET_HIM, /* the peer WILL, we say DO */
 } TelnetSide;
 
-/* RFC 1143's states of an option on one side. WANTYES and WANTNO with OPPOSITE: the queue bit is set. */
+/* RFC 1143's states of an option on one side */
 typedef enum TelnetQState {
         TELNET_Q_NO,
         TELNET_Q_YES,
-        TELNET_Q_WANTNO,
-        TELNET_Q_WANTNO_OPPOSITE,
         TELNET_Q_WANTYES,
-        TELNET_Q_WANTYES_OPPOSITE,
 } TelnetQState;
 
 /* One byte for each option in codec.h: our side in the low four bits, the peer's in the high ones. All zero: all options are
@@ -36,9 +33,8 @@ typedef struct TelnetAnswer {
         bool refused;    /* the peer has declined our request */
 } TelnetAnswer;
 
-/* Both return the command to send (WILL, DO, WONT, DONT), or 0 if nothing must be sent now. */
+/* Returns: the command to send (WILL or DO), or 0 if the option is on or has been requested. */
 uint8_t telnet_option_enable(TelnetOptions *o, TelnetSide side, uint8_t option);
-uint8_t telnet_option_disable(TelnetOptions *o, TelnetSide side, uint8_t option);
 
 /* Handles a received @command (WILL, WONT, DO, DONT) for @option. @acceptable: whether we agree if the peer
  * requests it. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Option negotiation. The table below is RFC 1143, section 7, line for line, with "he", WILL/WONT and
- * DO/DONT as the RFC writes it for his side; for our side DO/DONT are received and WILL/WONT sent. Then what
- * the Q method is for: no peer, however hostile or confused, keeps a negotiation going, and two peers who
- * keep to it agree.
+ * Option negotiation. The table below is RFC 1143, section 7, line for line, without the states that are only reached by
+ * disabling an option, with "he", WILL/WONT and DO/DONT as the RFC writes it for his side; for our side DO/DONT are received
+ * and WILL/WONT sent. Then what the Q method is for: no peer, however hostile or confused, keeps a negotiation going, and two
+ * peers who keep to it agree.
  */
 
 #include "harness.h"
@@ -19,7 +19,6 @@ typedef enum Input {
         YES_BUT_WE_REFUSE,
         NO,               /* WONT received */
         WE_WANT_IT,       /* "if we decide to ask him to enable" */
-        WE_DO_NOT,        /* "if we decide to ask him to disable" */
 } Input;
 
 typedef enum Sent {
@@ -40,38 +39,18 @@ static const struct {
         {TELNET_Q_NO, YES_BUT_WE_REFUSE, TELNET_Q_NO, SEND_NO},
         {TELNET_Q_YES, YES_AND_WE_AGREE, TELNET_Q_YES, NOTHING},
         {TELNET_Q_YES, YES_BUT_WE_REFUSE, TELNET_Q_YES, NOTHING},
-        {TELNET_Q_WANTNO, YES_AND_WE_AGREE, TELNET_Q_NO, NOTHING},
-        {TELNET_Q_WANTNO, YES_BUT_WE_REFUSE, TELNET_Q_NO, NOTHING},
-        {TELNET_Q_WANTNO_OPPOSITE, YES_AND_WE_AGREE, TELNET_Q_YES, NOTHING, .changed = true},
-        {TELNET_Q_WANTNO_OPPOSITE, YES_BUT_WE_REFUSE, TELNET_Q_YES, NOTHING, .changed = true},
         {TELNET_Q_WANTYES, YES_AND_WE_AGREE, TELNET_Q_YES, NOTHING, .changed = true},
         {TELNET_Q_WANTYES, YES_BUT_WE_REFUSE, TELNET_Q_YES, NOTHING, .changed = true},
-        {TELNET_Q_WANTYES_OPPOSITE, YES_AND_WE_AGREE, TELNET_Q_WANTNO, SEND_NO},
-        {TELNET_Q_WANTYES_OPPOSITE, YES_BUT_WE_REFUSE, TELNET_Q_WANTNO, SEND_NO},
 
         /* Upon receipt of WONT */
         {TELNET_Q_NO, NO, TELNET_Q_NO, NOTHING},
         {TELNET_Q_YES, NO, TELNET_Q_NO, SEND_NO, .changed = true},
-        {TELNET_Q_WANTNO, NO, TELNET_Q_NO, NOTHING},
-        {TELNET_Q_WANTNO_OPPOSITE, NO, TELNET_Q_WANTYES, SEND_YES},
         {TELNET_Q_WANTYES, NO, TELNET_Q_NO, NOTHING, .refused = true},
-        {TELNET_Q_WANTYES_OPPOSITE, NO, TELNET_Q_NO, NOTHING},
 
         /* If we decide to ask him to enable */
         {TELNET_Q_NO, WE_WANT_IT, TELNET_Q_WANTYES, SEND_YES},
         {TELNET_Q_YES, WE_WANT_IT, TELNET_Q_YES, NOTHING},
-        {TELNET_Q_WANTNO, WE_WANT_IT, TELNET_Q_WANTNO_OPPOSITE, NOTHING},
-        {TELNET_Q_WANTNO_OPPOSITE, WE_WANT_IT, TELNET_Q_WANTNO_OPPOSITE, NOTHING},
         {TELNET_Q_WANTYES, WE_WANT_IT, TELNET_Q_WANTYES, NOTHING},
-        {TELNET_Q_WANTYES_OPPOSITE, WE_WANT_IT, TELNET_Q_WANTYES, NOTHING},
-
-        /* If we decide to ask him to disable */
-        {TELNET_Q_NO, WE_DO_NOT, TELNET_Q_NO, NOTHING},
-        {TELNET_Q_YES, WE_DO_NOT, TELNET_Q_WANTNO, SEND_NO},
-        {TELNET_Q_WANTNO, WE_DO_NOT, TELNET_Q_WANTNO, NOTHING},
-        {TELNET_Q_WANTNO_OPPOSITE, WE_DO_NOT, TELNET_Q_WANTNO, NOTHING},
-        {TELNET_Q_WANTYES, WE_DO_NOT, TELNET_Q_WANTYES_OPPOSITE, NOTHING},
-        {TELNET_Q_WANTYES_OPPOSITE, WE_DO_NOT, TELNET_Q_WANTYES_OPPOSITE, NOTHING},
 };
 
 /* What the peer says, and what we say, about the option on @side. */
@@ -97,20 +76,8 @@ static void reach(TelnetOptions *o, TelnetSide side, TelnetQState state) {
         case TELNET_Q_YES:
                 telnet_option_receive(o, received(side, true), OPTION, true);
                 break;
-        case TELNET_Q_WANTNO:
-                reach(o, side, TELNET_Q_YES);
-                telnet_option_disable(o, side, OPTION);
-                break;
-        case TELNET_Q_WANTNO_OPPOSITE:
-                reach(o, side, TELNET_Q_WANTNO);
-                telnet_option_enable(o, side, OPTION);
-                break;
         case TELNET_Q_WANTYES:
                 telnet_option_enable(o, side, OPTION);
-                break;
-        case TELNET_Q_WANTYES_OPPOSITE:
-                reach(o, side, TELNET_Q_WANTYES);
-                telnet_option_disable(o, side, OPTION);
                 break;
         }
 
@@ -118,15 +85,10 @@ static void reach(TelnetOptions *o, TelnetSide side, TelnetQState state) {
 }
 
 static TelnetAnswer give(TelnetOptions *o, TelnetSide side, Input input) {
-        switch (input) {
-        case WE_WANT_IT:
+        if (input == WE_WANT_IT)
                 return (TelnetAnswer){.command = telnet_option_enable(o, side, OPTION)};
-        case WE_DO_NOT:
-                return (TelnetAnswer){.command = telnet_option_disable(o, side, OPTION)};
-        default:
-                return telnet_option_receive(o, received(side, input != NO), OPTION,
-                                             input != YES_BUT_WE_REFUSE);
-        }
+
+        return telnet_option_receive(o, received(side, input != NO), OPTION, input != YES_BUT_WE_REFUSE);
 }
 
 static void assert_rfc1143(TelnetSide side) {
@@ -154,13 +116,13 @@ static void test_our_side_is_rfc_1143_line_for_line(_unused_ void **state) {
 }
 
 static void test_the_table_covers_every_state_and_input(_unused_ void **state) {
-        unsigned seen[6][5] = {};
+        unsigned seen[3][4] = {};
 
         for (size_t i = 0; i < ELEMENTSOF(rfc1143); i++)
                 seen[rfc1143[i].state][rfc1143[i].input]++;
 
-        for (size_t s = 0; s < 6; s++)
-                for (size_t i = 0; i < 5; i++)
+        for (size_t s = 0; s < 3; s++)
+                for (size_t i = 0; i < 4; i++)
                         assert_int_equal(seen[s][i], 1);
 }
 
@@ -187,7 +149,7 @@ static void test_an_option_that_is_not_used_is_refused_whatever_is_acceptable(_u
 /* One byte holds both sides, and the bytes of all options lie next to each other. */
 static void test_an_input_touches_one_side_of_one_option_only(_unused_ void **state) {
         for (size_t i = 0; i < ELEMENTSOF(rfc1143); i++)
-                for (TelnetQState other = TELNET_Q_NO; other <= TELNET_Q_WANTYES_OPPOSITE; other++)
+                for (TelnetQState other = TELNET_Q_NO; other <= TELNET_Q_WANTYES; other++)
                         for (TelnetSide side = TELNET_US; side <= TELNET_HIM; side++) {
                                 TelnetSide other_side = side == TELNET_US ? TELNET_HIM : TELNET_US;
                                 TelnetOptions o = {};
@@ -213,7 +175,7 @@ static void test_an_input_touches_one_side_of_one_option_only(_unused_ void **st
 }
 
 static void test_an_option_is_enabled_only_once_both_have_agreed(_unused_ void **state) {
-        for (TelnetQState s = TELNET_Q_NO; s <= TELNET_Q_WANTYES_OPPOSITE; s++) {
+        for (TelnetQState s = TELNET_Q_NO; s <= TELNET_Q_WANTYES; s++) {
                 TelnetOptions o = {};
 
                 reach(&o, TELNET_HIM, s);
@@ -221,10 +183,9 @@ static void test_an_option_is_enabled_only_once_both_have_agreed(_unused_ void *
         }
 }
 
-/* A peer that says the same thing again and again is not answered for long, unless it insists on what we
- * refuse. Twice it is where our own change of mind was still to be said. */
-static void test_repetition_is_answered_twice_at_most(_unused_ void **state) {
-        for (TelnetQState s = TELNET_Q_NO; s <= TELNET_Q_WANTYES_OPPOSITE; s++)
+/* A peer that says the same thing again and again is answered once, unless it insists on what we refuse. */
+static void test_repetition_is_answered_once_at_most(_unused_ void **state) {
+        for (TelnetQState s = TELNET_Q_NO; s <= TELNET_Q_WANTYES; s++)
                 for (Input input = YES_AND_WE_AGREE; input <= NO; input++) {
                         TelnetOptions o = {};
                         unsigned replies = 0;
@@ -235,7 +196,7 @@ static void test_repetition_is_answered_twice_at_most(_unused_ void **state) {
                         reach(&o, TELNET_US, s);
                         for (unsigned i = 0; i < 100; i++)
                                 replies += give(&o, TELNET_US, input).command != 0;
-                        assert_in_range(replies, 0, 2);
+                        assert_in_range(replies, 0, 1);
                 }
 }
 
@@ -289,8 +250,8 @@ static unsigned count_echoes(TelnetQState us, TelnetQState him, unsigned agreed,
 
 /* A loop-back plug, or a host that reflects what it does not know: our own words come back as the peer's. */
 static void test_an_echo_of_our_own_words_dies_away(_unused_ void **state) {
-        for (TelnetQState us = TELNET_Q_NO; us <= TELNET_Q_WANTYES_OPPOSITE; us++)
-                for (TelnetQState him = TELNET_Q_NO; him <= TELNET_Q_WANTYES_OPPOSITE; him++)
+        for (TelnetQState us = TELNET_Q_NO; us <= TELNET_Q_WANTYES; us++)
+                for (TelnetQState him = TELNET_Q_NO; him <= TELNET_Q_WANTYES; him++)
                         for (unsigned agreed = 0; agreed < 4; agreed++) /* a bit for each side */
                                 for (uint8_t first = TELNET_WILL; first <= TELNET_DONT; first++)
                                         assert_in_range(count_echoes(us, him, agreed, first), 0, 6);
@@ -320,7 +281,7 @@ static unsigned hear(End *from, End *to) {
                                              from->agrees[telnet_command_side(command)]).command);
 }
 
-/* Two of our own ends that change their minds at any time: each wish costs at most two messages, and in the
+/* Two of our own ends that ask for an option at any time: each wish costs at most two messages, and in the
  * end they agree on what is on. */
 static void test_two_ends_always_settle_and_agree(_unused_ void **state) {
         Prng random = prng_init();
@@ -338,12 +299,9 @@ static void test_two_ends_always_settle_and_agree(_unused_ void **state) {
 
                         if (n_wishes < wishes && prng_next(&random) & 1) {
                                 TelnetSide side = prng_next(&random) & 1 ? TELNET_US : TELNET_HIM;
-                                uint8_t command = prng_next(&random) & 1
-                                                          ? telnet_option_enable(&a->options, side, OPTION)
-                                                          : telnet_option_disable(&a->options, side, OPTION);
 
                                 n_wishes++;
-                                n_messages += say(b, command);
+                                n_messages += say(b, telnet_option_enable(&a->options, side, OPTION));
                         } else if (a->begin < a->end)
                                 n_messages += hear(a, b);
                 }
@@ -366,7 +324,7 @@ int main(void) {
                 cmocka_unit_test(test_an_option_that_is_not_used_is_refused_whatever_is_acceptable),
                 cmocka_unit_test(test_an_input_touches_one_side_of_one_option_only),
                 cmocka_unit_test(test_an_option_is_enabled_only_once_both_have_agreed),
-                cmocka_unit_test(test_repetition_is_answered_twice_at_most),
+                cmocka_unit_test(test_repetition_is_answered_once_at_most),
                 cmocka_unit_test(test_a_refusal_stays_one),
                 cmocka_unit_test(test_a_hostile_peer_cannot_enable_what_we_refuse),
                 cmocka_unit_test(test_an_echo_of_our_own_words_dies_away),
