@@ -227,6 +227,16 @@ class Data(TestCase):
         raw.wait_data(b"\xff\r#")
         self.assertSameBytes(raw.data[raw.take:], b"#\xff\r#")
 
+    def start_silent(self):
+        """Returns: vspcd, a VM and a raw client, known as such, that has been silent for long enough for a break."""
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        raw = RawClient(vm)
+        wait_raw(vm, raw)
+        wait_silence(vspcd)
+        vm.trace.clear()
+        return vspcd, vm, raw
+
     def upload(self, *pieces, settled=True):
         """What the VM gets of these if they come one after the other without a pause."""
         def play():
@@ -255,24 +265,14 @@ class Data(TestCase):
 
     def test_a_break_s_bytes_with_something_else_behind_them_are_data(self):
         for piece in (BREAK + b"gg", BREAK + b"\0", BREAK + b"h", BREAK + BREAK + b"\xff", BREAK + ALL_BYTES * 99):
-            vspcd = self.start()
-            vm = connected_vm(vspcd)
-            raw = RawClient(vm)
-            wait_raw(vm, raw)
-            wait_silence(vspcd)
-            vm.trace.clear()
+            _, vm, raw = self.start_silent()
             raw.send(piece)
             vm.wait_size(len(piece))
             self.assertEqual(vm.trace, [bytearray(piece)])
             self.assertStaysRaw(vm, raw)
 
     def test_a_lone_0xff_waits_for_a_while(self):
-        vspcd = self.start()
-        vm = connected_vm(vspcd)
-        raw = RawClient(vm)
-        wait_raw(vm, raw)
-        wait_silence(vspcd)
-        vm.trace.clear()
+        vspcd, vm, raw = self.start_silent()
         for _ in range(2):
             raw.send(b"\xff")
             vm.wait_data(b"\xff")
@@ -283,23 +283,15 @@ class Data(TestCase):
             wait_silence(vspcd)
 
     def test_a_lone_0xff_is_data_if_it_is_the_last(self):
-        vspcd = self.start()
-        vm = connected_vm(vspcd)
-        raw = RawClient(vm)
-        wait_raw(vm, raw)
-        wait_silence(vspcd)
+        _, vm, raw = self.start_silent()
         raw.send(b"\xff")
         raw.close()
         vm.wait_data(b"\xff")
 
     def test_a_break_s_bytes_that_come_while_vspcd_does_not_read_are_data(self):
         """Its VM takes nothing: whether the client is silent meanwhile nobody knows."""
-        vspcd = self.start()
-        vm = connected_vm(vspcd)
-        filler, raw = RawClient(vm), RawClient(vm)
-        wait_raw(vm, raw)
-        wait_silence(vspcd)
-        vm.trace.clear()
+        vspcd, vm, raw = self.start_silent()
+        filler = RawClient(vm)
         n = send_until_stuck(filler, b"u" * 65536)
         wait_silence(vspcd)
         raw.send(BREAK + b"g")
@@ -311,21 +303,15 @@ class Data(TestCase):
 
     def test_a_break_s_bytes_are_read_at_once_however_little_room_there_is(self):
         """What waits for a vMotion has a bound, and no more is read than it has room for."""
-        vspcd = self.start()
-        vm = connected_vm(vspcd)
-        raw, filler = RawClient(vm), RawClient(vm)
-        wait_raw(vm, raw)
-        wait_silence(vspcd)
+        _, vm, raw = self.start_silent()
+        filler = RawClient(vm)
         target = self.fill(vm, filler, raw, BREAK + b"g")
         target.wait_data(b"g")
         self.assertEqual(target.trace[-2:], [("command", BRK), bytearray(b"g")])
 
     def test_a_read_that_took_all_there_was_room_for_is_over_once_there_is_silence(self):
-        vspcd = self.start()
-        vm = connected_vm(vspcd)
-        raw, filler = RawClient(vm), RawClient(vm)
-        wait_raw(vm, raw)
-        wait_silence(vspcd)
+        vspcd, vm, raw = self.start_silent()
+        filler = RawClient(vm)
         target = self.fill(vm, filler, raw, b"nine char")
         target.wait_data(b"nine char")
         wait_silence(vspcd)
@@ -344,7 +330,6 @@ class Data(TestCase):
         target = migration_target(vm).peer(b"\0\0\0\1", secret)
         target.complete(b"\0\0\0\1")
         return target
-
 
     def test_a_break_s_bytes_that_come_while_vspcd_does_not_run_are_data(self):
         """It is stopped: so it may be on a machine that has too much to do."""
