@@ -368,9 +368,10 @@ class Protocol(LoggerCase):
     def test_connections_for_one_sink_are_served_one_after_another(self):
         """As when vspcd is started anew before all that the one before it has said is written."""
         self.start_logger(env={"LOGS_DIRECTORY": self.folder})
-        first, second = (self.connect(TO_FILES) for _ in range(2))
+        first = self.connect(TO_FILES)
         first.sendall(self.open() + self.record(DATA, b"one"))
-        self.assertEqual(HEADER.unpack_from(first.recv(1000))[1], ACK)
+        self.assertEqual(HEADER.unpack_from(first.recv(1000))[1], ACK)  # only now it is certain to be the first
+        second = self.connect(TO_FILES)
         second.sendall(self.open() + self.record(DATA, b"three"))
         first.sendall(self.record(DATA, b"two", position=3))
         first.shutdown(socket.SHUT_WR)
