@@ -373,9 +373,10 @@ export class ConsolePage {
 
         /* A screen reader would read the same again. */
         const text = result.map(node => node.textContent).join("\n");
-        if (text !== this.bannerText)
-            this.banners.replaceChildren(...result);
+        if (text === this.bannerText)
+            return;
         this.bannerText = text;
+        this.banners.replaceChildren(...result);
         this.banners.classList.remove("flash");
     }
 

@@ -62,6 +62,7 @@ export class JournalView {
     load() {
         this.stop();
         this.received = 0;
+        this.waiting = [];
         this.note.textContent = T.logLoading;
         const reader = new LineReader();
         const command = ["journalctl", "--namespace=+vspc", "--quiet", "-t", "vspc-console", "-o", "json", "-n", String(LINES),
@@ -76,7 +77,6 @@ export class JournalView {
             if (first)
                 this.lines.replaceChildren();
             first = false;
-            this.note.textContent = "";
             this.received += text.length;
             this.add(reader.feed(text));
             if (this.follow.checked && this.received > FOLLOW_MAX) {
@@ -91,14 +91,20 @@ export class JournalView {
             if (first)
                 this.lines.replaceChildren();
             this.note.textContent = first ? T.logEmpty : "";
-            this.applyFilter();
         }, error => {
             if (process === this.process)
                 this.note.textContent = T.logFailed(error.message || error.problem);
         });
     }
 
+    /* Once a frame, however many come */
     add(texts) {
+        if (this.waiting.length === 0)
+            requestAnimationFrame(() => this.draw(this.waiting.splice(0)));
+        this.waiting.push(...texts);
+    }
+
+    draw(texts) {
         const atEnd = this.lines.scrollTop + this.lines.clientHeight >= this.lines.scrollHeight - 8;
         const items = texts.slice(-LINES_KEPT).flatMap(text => {
             try {
@@ -112,6 +118,8 @@ export class JournalView {
             }
         });
         this.lines.append(...items);
+        if (this.lines.childElementCount > 0 && this.note.textContent === T.logLoading)
+            this.note.textContent = "";
         while (this.lines.childElementCount > LINES_KEPT)
             this.lines.firstChild.remove();
         if (atEnd)

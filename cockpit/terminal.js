@@ -48,6 +48,7 @@ export class ConsoleTerminal {
         this.size = stored("size", "fit");
         this.term = new Terminal({
             allowProposedApi: true, /* decorations of search results */
+            logLevel: "off", /* what it cannot parse is the VM's business */
             scrollback: 10000,
             fontFamily: "\"Red Hat Mono\", RedHatMono, \"DejaVu Sans Mono\", Menlo, Consolas, monospace",
             fontSize: Number(stored("font", 14)),

@@ -8,14 +8,15 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libini
 PACKAGES_SERVE="$PACKAGES_BUILD inetutils-telnet"
 
 # To build the tests, and to run those of the suites unit and corpus: under sanitizers, with a symbolizer for their reports
-PACKAGES_UNIT="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev clang libclang-rt-dev llvm"
+PACKAGES_UNIT="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev nodejs clang libclang-rt-dev llvm"
 
 # What the tests of each other suite need: outside peers, what makes and checks packages, and what boots a machine
 PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openssl inetutils-telnet netcat-openbsd gdb
     gdbserver tmux dbus-daemon dbus-bin iproute2 procps util-linux logrotate gnutls-bin socat telnet-ssl softhsm2 debootstrap
     putty-tools ckermit python3-serial gensio-bin ser2net"
 PACKAGES_INSTALL="mandoc debootstrap util-linux"
-PACKAGES_PACKAGE="dpkg-dev rpm rpmlint"
+PACKAGES_PACKAGE="appstream dpkg-dev rpm rpmlint"
+PACKAGES_COCKPIT="chromium cockpit-bridge cockpit-system cockpit-ws"
 PACKAGES_SYSTEM="debootstrap systemd-container slirp4netns util-linux procps"
 
 # The suite guest, and tools/linux-guest: a real Linux at a VM's serial port

@@ -35,7 +35,8 @@ def free_port():
 class Cockpit:
     """cockpit-ws and the page, which finds vspcd's socket at this path."""
 
-    def __init__(self, admin_path):
+    def __init__(self, admin_path, programs=None):
+        """programs: a folder with programs that replace the system's."""
         self.folder = tempfile.TemporaryDirectory(prefix="vspc-cockpit-")
         page = os.path.join(self.folder.name, "cockpit", "vspc")
         shutil.copytree(SOURCE, page, ignore=shutil.ignore_patterns("*.in", "package*.json"))
@@ -49,7 +50,8 @@ class Cockpit:
         self.process = subprocess.Popen(
             ["/usr/lib/cockpit/cockpit-ws", "--no-tls", "--address=127.0.0.1", f"--port={self.port}",
              "--local-session=cockpit-bridge"],
-            env={**os.environ, "XDG_DATA_HOME": self.folder.name, "XDG_DATA_DIRS": "/usr/share"},
+            env={**os.environ, "XDG_DATA_HOME": self.folder.name, "XDG_DATA_DIRS": "/usr/share",
+                 "PATH": os.pathsep.join([*([programs] if programs else []), os.environ["PATH"]])},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         self.errors = bytearray()
         threading.Thread(target=self.collect, daemon=True).start()
@@ -205,6 +207,25 @@ class Page:
             elif event["method"] == "Log.entryAdded" and p["entry"]["level"] == "error":
                 found.append(f"{p['entry']['text']} {p['entry'].get('url', '')}")
         return found
+
+    def saved(self):
+        """What the last download has, after catch_downloads()"""
+        return base64.b64decode(self.wait("""(async () => {
+            const bytes = new Uint8Array(await window.saved.arrayBuffer());
+            let text = "";
+            for (let i = 0; i < bytes.length; i += 8192)
+                text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+            return btoa(text);
+        })()"""))
+
+    def catch_downloads(self):
+        self.value("""(() => {
+            const create = URL.createObjectURL;
+            URL.createObjectURL = blob => {
+                window.saved = blob;
+                return create.call(URL, blob);
+            };
+        })()""")
 
     # Keys and mouse
 

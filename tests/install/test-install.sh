@@ -25,6 +25,8 @@ for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-compl
     "$prefix/share/man/man7/org.vspc.Concentrator.7" "$prefix/share/man/man5/org.vspc.Concentrator1.5" \
     "$prefix"/share/man/man7/vspc{,-from-vspcpy,.clients,.hooks}.7 "$catalogdir/vspc.catalog" \
     /usr/lib/vspc/{esxi-6,log-namespace,logrotate,reserved-ports}.conf \
+    "$prefix"/share/cockpit/vspc/{manifest.json,index.html,page.{js,css},xterm/{xterm.{js,css},LICENSE}} \
+    "$prefix/share/metainfo/org.vspc.cockpit.metainfo.xml" \
     /usr/share/dbus-1/system.d/org.vspc.Concentrator1.conf /usr/share/polkit-1/actions/org.vspc.policy; do
     [ -f "$root$file" ] || problem "$file is not installed"
 done
@@ -32,6 +34,10 @@ done
 for program in "$helperdir"/vspc-{hooks,logger} /usr/lib/vspc/{import-vspcpy,upgrade-notes}; do
     [ -x "$root$program" ] || problem "$program is not installed, or not executable"
 done
+
+# Cockpit shows the page if this program is there.
+shown_if=$(sed -n 's/.*"path-exists": "\([^"]*\)".*/\1/p' "$root$prefix/share/cockpit/vspc/manifest.json")
+[ "$shown_if" = "$sbindir/vspcd" ] || problem "Cockpit shows the page if $shown_if is there"
 
 # GnuTLS is the only TLS library, also of what other libraries bring with them.
 for program in vspcd vspc-client vspc-sim; do

@@ -34,7 +34,7 @@ rpmbuild -tb --nodeps --load "$source/tests/package/rpm-macros" --define "_topdi
     problem "rpmbuild has failed"
 }
 
-for package in vspc vspc-client vspc-backend-devel; do
+for package in vspc vspc-client vspc-backend-devel cockpit-vspc; do
     compgen -G "$work/RPMS/*/$package-[0-9]*.rpm" >/dev/null || problem "there is no package $package"
 done
 

@@ -19,7 +19,7 @@ class Debs(unittest.TestCase):
 
     def test_each_package_is_built(self):
         self.assertEqual([os.path.basename(deb).split("_")[0] for deb in self.project.debs()],
-                         ["libvspc-backend-dev", "vspc-client-dbgsym", "vspc-client", "vspc-dbgsym", "vspc"])
+                         ["cockpit-vspc", "libvspc-backend-dev", "vspc-client-dbgsym", "vspc-client", "vspc-dbgsym", "vspc"])
 
     def test_lintian_finds_nothing(self):
         status, said = self.project.lintian()

@@ -65,8 +65,9 @@ class Project:
         return sorted(glob.glob(f"{self.folder.name}/*.deb"))
 
     def packages(self):
-        """What is installed on a machine, seen from in there"""
-        return ["/built/" + os.path.basename(path) for path in self.debs() if "dbgsym" not in path]
+        """What is installed on a machine, seen from in there. A machine without Cockpit has no page for it."""
+        return ["/built/" + os.path.basename(path) for path in self.debs()
+                if "dbgsym" not in path and "cockpit" not in path]
 
     def fetch_dependencies(self, machine):
         """While it is not booted yet and has the network of this machine: of Debian's packages only"""
