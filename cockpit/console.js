@@ -40,7 +40,7 @@ export class ConsolePage {
             el("header", { class: "page-header" },
                el("nav", { class: "breadcrumb" }, el("a", { href: "#/" }, T.back)),
                el("div", { class: "title-line" }, this.heading, this.stateLabel, this.details), this.toolbar),
-            this.banners, el("div", { class: "terminal" }, this.searchBar(), this.screen, this.cover), this.below,
+            this.banners, el("div", { class: "terminal-area" }, this.searchBar(), this.screen, this.cover), this.below,
             el("footer", {}, this.clients, this.noticeLine, el("span", { class: "hint" }, T.leaveHint)));
         this.listener = event => this.news(event);
         this.feed.listeners.add(this.listener);

@@ -13,7 +13,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 # pylint: disable=wrong-import-position
 from browser import CONTROL, SHIFT, Browser, Cockpit
-from fake_varlink import FakeVspcd, a_client, a_vm
+from fake_varlink import FakeVspcd, a_client, a_vm, reply
 from harness import TestCase, listener, local_listener, main, wait_for
 from test_sim import Simulator
 from varlink_peer import Caller
@@ -169,9 +169,11 @@ class List(PageTest):
         page.wait_text("200 VMs")
         page.type("db-17")
         page.wait_text("11 of 200 VMs")
-        for _ in range(11):  # the headers, and then the first row
+        for _ in range(20):  # by way of the headers
             page.press("Tab")
-        page.wait("document.activeElement.innerText === 'db-17'", "the first row to have the focus")
+            if page.value("Boolean(document.activeElement.closest('.space'))"):
+                break
+        self.assertEqual(page.value("document.activeElement.innerText"), "db-17")
         page.press("ArrowDown")
         page.wait("document.activeElement.innerText === 'db-170'", "the second row to have the focus")
         page.press("End")
@@ -190,6 +192,7 @@ class Monitored(FakeVspcd):
 
     def __init__(self, vms):
         super().__init__()
+        self.answers["org.varlink.service.GetInterfaceDescription"] = reply(description="")
         self.answers["Monitor"] = lambda *_: [
             *({"parameters": {"event": "present", "vm": vm}, "continues": True} for vm in vms),
             {"parameters": {"event": "ready"}, "continues": True}]
@@ -215,10 +218,10 @@ class Console(PageTest):
         page.wait_rows("☃ end")
 
     def test_every_byte_value_arrives_in_both_directions(self):
-        vspcd = self.start(local=True, ScrollbackSize="1M")
+        vspcd = self.start(local=True)
         sent = bytes(range(256)) * 3 + b"\xff\xff\xff\x00"
         sink = self.file()
-        self.guest(vspcd, "out", f"--source={self.file(sent)}", "--for=1h")
+        self.guest(vspcd, "out", f"--exec=head -c1 >/dev/null; cat {self.file(sent)}; cat", "--pipe")
         self.guest(vspcd, "in", f"--sink={sink}")
         page = self.console(vspcd, "in")
         page.menu("Send", "Bytes")
@@ -228,6 +231,7 @@ class Console(PageTest):
         page.value("location.hash = '#/vm/out'")
         page.wait_text("out", "h1")
         page.wait_attached()
+        page.type("\n")
         page.catch_downloads()
         wait_for(lambda: self.download(page) == sent, lambda: f"the VM's bytes, having got {self.download(page)!r}")
 
@@ -359,7 +363,7 @@ class Access(PageTest):
         page.wait_text("Read-only", ".banners")
         page.wait_text("holds write access", ".banners")
         page.type("lost")
-        page.wait("document.querySelector('.banners.flash')", "the banner to flash")
+        page.wait("Boolean(document.querySelector('.banners.flash'))", "the banner to flash")
         holder.send(b"heard")
         self.wait_file(sink, b"heard")
         self.shot("read-only")
@@ -570,7 +574,7 @@ class Obstacles(PageTest):
         def refuse(*_):
             return [{"error": "org.varlink.service.PermissionDenied", "parameters": {}}]
 
-        server = self.enterContext(FakeVspcd())
+        server = self.enterContext(Monitored([]))
         server.answers["Monitor"] = refuse
         page = self.open(server.path)
         page.wait_text("You may not use the serial consoles")
