@@ -7,7 +7,7 @@ import { button, el } from "./ui.js";
 
 const LINES = 500;
 export const LINES_KEPT = 2000;
-export const FOLLOW_MAX = 2 << 20; /* bytes of JSON: some vspc-logger writes faster than anybody reads */
+export const RECEIVED_MAX = 4 << 20; /* bytes of JSON: vspc-logger writes faster than anybody reads */
 
 /* Only these units write what consoles say, and journald says which unit an entry is of: others could forge entries. */
 export function journalMatches(vm) {
@@ -79,7 +79,7 @@ export class JournalView {
             first = false;
             this.received += text.length;
             this.add(reader.feed(text));
-            if (this.follow.checked && this.received > FOLLOW_MAX) {
+            if (this.received > RECEIVED_MAX) {
                 this.stop();
                 this.follow.checked = false;
                 this.note.textContent = T.logCapped(this.received);

@@ -226,7 +226,7 @@ export const T = {
     logNoMatch: "No line matches.",
     logLoading: "Reading the journal …",
     logFailed: why => `The journal cannot be read: ${why}`,
-    logCapped: n => `Following was stopped after ${size(n)}: the VM says too much for this page.`,
+    logCapped: n => `Reading was stopped after ${size(n)}: the VM says too much for this page.`,
     logLabel: "Log lines",
 };
 

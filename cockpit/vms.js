@@ -172,6 +172,7 @@ export class VmTable {
 
     draw() {
         const vms = this.model.list();
+        this.grid.hidden = vms.length === 0; /* it has no height otherwise */
         const height = this.scroller.clientHeight - ROW_HEIGHT, top = this.scroller.scrollTop;
         const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - SPARE_ROWS);
         const last = Math.min(vms.length, Math.ceil((top + height) / ROW_HEIGHT) + SPARE_ROWS);
@@ -211,7 +212,6 @@ export class VmTable {
 
     drawNothing(n) {
         const what = n > 0 ? "rows" : this.model.size > 0 ? "no match" : this.feed.state;
-        this.grid.hidden = n === 0;
         if (what === this.shownNothing)
             return;
         this.shownNothing = what;

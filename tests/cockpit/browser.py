@@ -210,7 +210,8 @@ class Page:
 
     def saved(self):
         """What the last download has, after catch_downloads()"""
-        return base64.b64decode(self.wait("""(async () => {
+        self.wait("Boolean(window.saved)", "a download")
+        return base64.b64decode(self.value("""(async () => {
             const bytes = new Uint8Array(await window.saved.arrayBuffer());
             let text = "";
             for (let i = 0; i < bytes.length; i += 8192)

@@ -599,6 +599,11 @@ class Log(PageTest):
             f.write(f"#!/bin/sh\necho \"$@\" >{self.programs}/asked\n{script}\n")
         os.chmod(path, 0o755)
 
+    def asked(self):
+        """What it was called with last"""
+        with open(os.path.join(self.programs, "asked"), encoding="utf-8") as f:
+            return f.read().split()
+
     def test_the_last_lines_of_the_journal_are_shown_and_searched(self):
         self.journalctl("""printf '{"__REALTIME_TIMESTAMP":"1700000000000000","MESSAGE":"%s"}\\n' 'kernel: booting' 'login: alice'""")
         vspcd = self.start(local=True)
@@ -607,8 +612,7 @@ class Log(PageTest):
         page.click_text("Log")
         page.wait_text("login: alice", ".log-lines")
         self.shot("log")
-        with open(os.path.join(self.programs, "asked"), encoding="utf-8") as f:
-            asked = f.read().split()
+        asked = self.asked()
         self.assertIn("_SYSTEMD_UNIT=vspc-logger.service", asked)
         self.assertTrue([word for word in asked if word.startswith("VSPC_VM_UUID=")], asked)
         page.click("document.querySelector('.log input[type=search]')")
@@ -616,14 +620,27 @@ class Log(PageTest):
         page.wait("document.querySelector('.log-lines').innerText.includes('booting') && "
                   "!document.querySelector('.log-lines').innerText.includes('alice')", "only the line that matches")
 
-    def test_following_a_vm_that_floods_its_log_ends_by_itself(self):
+    def test_new_lines_are_shown_while_following(self):
+        self.journalctl("""line() { echo '{"__REALTIME_TIMESTAMP":"1700000000000000","MESSAGE":"'$1'"}'; }
+            line old; case "$*" in *--follow*) until [ -e "$0.more" ]; do sleep 0.05; done; line new; exec sleep 1000; esac""")
+        vspcd = self.start(local=True)
+        self.guest(vspcd, "web", "--echo")
+        page = self.console(vspcd, "web")
+        page.click_text("Log")
+        page.wait_text("old", ".log-lines")
+        page.click("document.querySelector('.log input[type=checkbox]')")
+        wait_for(lambda: "--follow" in self.asked(), "journalctl to be asked to follow")
+        with open(os.path.join(self.programs, "journalctl.more"), "w", encoding="utf-8"):
+            pass
+        page.wait_text("new", ".log-lines")
+
+    def test_reading_the_log_of_a_vm_that_floods_it_ends_by_itself(self):
         self.journalctl("""while :; do echo '{"__REALTIME_TIMESTAMP":"1700000000000000","MESSAGE":"again and again"}'; done""")
         vspcd = self.start(local=True)
         self.guest(vspcd, "web", "--echo")
         page = self.console(vspcd, "web")
         page.click_text("Log")
-        page.click("document.querySelector('.log input[type=checkbox]')")
-        page.wait_text("Following was stopped after", ".log-note")
+        page.wait_text("Reading was stopped after", ".log-note")
         self.assertLessEqual(page.value("document.querySelector('.log-lines').childElementCount"), 2000)
 
 
