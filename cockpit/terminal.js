@@ -54,6 +54,7 @@ export class ConsoleTerminal {
             fontSize: Number(stored("font", 14)),
             screenReaderMode: stored("screen-reader", "no") === "yes",
             minimumContrastRatio: 4.5,
+            lineHeight: 1.1, /* else some fonts lose their underscores */
             cursorBlink: false,
             rightClickSelectsWord: false,
             theme: this.theme(),
