@@ -476,11 +476,10 @@ class Endurance(PageTest):
         stall = page.longest_stall()
         page.value("location.hash = '#/'")
         page.wait_text("1 VM")
-        after = page.memory()
+        after = wait_for(lambda: (now := page.memory()) - quiet < 20 * MEGABYTE and now, "the page to be small again")
         print(f"# flood of {FLOOD_SEC:.0f} s: {typed} keys arrived, longest stall {stall:.0f} ms, memory {quiet / MEGABYTE:.0f} MiB "
               f"before, {most / MEGABYTE:.0f} MiB at most, {after / MEGABYTE:.0f} MiB after it")
         self.assertLess(most - quiet, 100 * MEGABYTE)
-        self.assertLess(after - quiet, 20 * MEGABYTE)
 
 
 class Looks(PageTest):
@@ -549,7 +548,7 @@ class Looks(PageTest):
         page = self.open(vspcd)
         page.wait_text("1 VM")
         nameless = """[...document.querySelectorAll('button, a, input, textarea, [role=grid], [role=log]')].filter(e =>
-            !(e.innerText?.trim() || e.getAttribute('aria-label') || e.labels?.length)).map(e => e.outerHTML.slice(0, 200))"""
+            e.checkVisibility({ visibilityProperty: true }) && !(e.innerText?.trim() || e.getAttribute('aria-label') || e.labels?.length)).map(e => e.outerHTML.slice(0, 200))"""
         self.assertEqual(page.value(nameless), [])
         page.click_text("web")
         page.wait_attached()
@@ -635,7 +634,7 @@ class Log(PageTest):
         page.wait_text("new", ".log-lines")
 
     def test_reading_the_log_of_a_vm_that_floods_it_ends_by_itself(self):
-        self.journalctl("""while :; do echo '{"__REALTIME_TIMESTAMP":"1700000000000000","MESSAGE":"again and again"}'; done""")
+        self.journalctl("""exec yes '{"__REALTIME_TIMESTAMP":"1700000000000000","MESSAGE":"again and again"}'""")
         vspcd = self.start(local=True)
         self.guest(vspcd, "web", "--echo")
         page = self.console(vspcd, "web")
