@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "basic/text.h"
 #include "console/link.h"
 #include "property.h"
 
@@ -52,6 +53,18 @@ static void write_tls(const Console *c, JsonWriter *w, const char *key) {
                 json_writer_put_string(w, "peer", peer);
         json_writer_put_boolean(w, "resumed", tls_session_is_resumed(tls));
         json_writer_end_object(w);
+}
+
+/* The page of the console in a browser, as cockpit/page.js has its addresses */
+static void write_url(const Console *c, JsonWriter *w, const char *key) {
+        const char *base = concentrator_settings(c->concentrator)->web_url;
+        if (!*base)
+                return;
+
+        _cleanup_free_ char *id = text_escape_url(c->id);
+        _cleanup_free_ char *url = id ? text_format("%s#/vm/%s", base, id) : NULL;
+        if (url)
+                json_writer_put_string(w, key, url);
 }
 
 void client_json_write(JsonWriter *w, const char *key, const Client *client) {
@@ -124,6 +137,7 @@ const VmProperty vm_properties[] = {
         {"tls",           "?Tls",     "TLS",           "s", LINK, .get = get_tls, .write = write_tls},
         {"serial",        "?string",  "Serial",        "s", LINK, .get = get_serial},
         {"problem",       "?string",  "Problem",       "s", LINK, .get = get_problem},
+        {"url",           "?string",  NULL,            NULL, .write = write_url},
         {"vmotion",       "VMotion",  "VMotion",       "s", LINK, .get = get_vmotion},
         {"clientCount",   "int",      "Clients",       "u", CLIENTS, .get = get_client_count},
         {"clients",       "[]Client", NULL,            NULL, .write = write_clients},

@@ -148,13 +148,14 @@ static void attach(VarlinkConnection *c, Console *console, ClientRequest *reques
 }
 
 static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
-        const char *vm = NULL, *access = NULL;
+        const char *vm = NULL, *access = NULL, *display_name = NULL;
         ClientRequest request = {.peer = c->peer, .access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK, .mode = TELNET_MODE_TELNET,
                                  .scrollback = true};
         const VarlinkParameter parameters[] = {
                 {"vm", VARLINK_STRING, VARLINK_REQUIRED, &vm},
                 {"access", VARLINK_STRING, VARLINK_OPTIONAL, &access},
                 {"scrollback", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &request.scrollback},
+                {"displayName", VARLINK_STRING, VARLINK_OPTIONAL, &display_name},
         };
 
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
@@ -164,6 +165,9 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
                 varlink_reply_invalid_parameter(c, "access");
                 return;
         }
+
+        if (display_name && c->peer.uid == 0)
+                peer_set_display_name(&request.peer, display_name);
 
         if (!call->upgrade) {
                 varlink_reply_invalid_parameter(c, "upgrade");

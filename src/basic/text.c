@@ -157,3 +157,25 @@ int text_hex_digit(char c) {
 
         return -1;
 }
+
+char *text_escape_url(const char *text) {
+        static const char hex[] = "0123456789ABCDEF";
+        char *escaped = malloc(3 * strlen(text) + 1), *p = escaped;
+
+        if (!escaped)
+                return NULL;
+
+        for (; *text; text++) {
+                uint8_t c = (uint8_t) *text;
+
+                if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c))
+                        *p++ = (char) c;
+                else {
+                        *p++ = '%';
+                        *p++ = hex[c >> 4];
+                        *p++ = hex[c & 15];
+                }
+        }
+        *p = 0;
+        return escaped;
+}

@@ -22,6 +22,9 @@ char *text_format_va(const char *format, va_list ap) _printf_(1, 0);
 /* Returns: what text_sanitize() makes of the formatted text, to be freed; NULL if memory is short. */
 char *text_format_clean_va(size_t max, const char *format, va_list ap) _printf_(2, 0);
 
+/* Returns: @text as a part of a URL, with "%20" for a blank, to be freed; NULL if memory is short. */
+char *text_escape_url(const char *text);
+
 /* Returns: @n without an incomplete UTF-8 character at the end of the first @n bytes of @text. */
 size_t text_cut(const void *text, size_t n);
 

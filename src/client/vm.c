@@ -4,6 +4,7 @@
 #include <pwd.h>
 
 #include "basic/text.h"
+#include "transport/peer.h"
 #include "vm.h"
 
 /* The maximum length of a text that is printed; a VM's name has at most 80 characters. */
@@ -150,13 +151,14 @@ char *vm_title(const json_t *vm) {
 }
 
 void print_client(FILE *f, const json_t *client, Users users) {
+        const char *peer = json_get_text(client, "peer", "somebody");
         const struct passwd *user = NULL;
         uint64_t uid, pid;
 
-        if (users == USERS_OURS && json_get_number(client, "uid", &uid) && uid <= UINT32_MAX)
+        if (users == USERS_OURS && !strstr(peer, PEER_BY_WAY_OF) && json_get_number(client, "uid", &uid) && uid <= UINT32_MAX)
                 user = getpwuid((uid_t) uid);
 
-        print_text(f, "%s", user ? user->pw_name : json_get_text(client, "peer", "somebody"));
+        print_text(f, "%s", user ? user->pw_name : peer);
         if (user && json_get_number(client, "pid", &pid))
                 fprintf(f, " (pid %" PRIu64 ")", pid);
 }
@@ -283,6 +285,7 @@ void show_vm(FILE *f, const json_t *vm, Users users) {
         text_line(f, "Host", json_get_text(vm, "peer", NULL));
         tls_line(f, vm);
         text_line(f, "Serial", json_get_text(vm, "serial", NULL));
+        text_line(f, "Page", json_get_text(vm, "url", NULL));
         text_line(f, "vMotion", streq(vmotion, "none") ? NULL : vmotion);
 
         size_line(f, "Received", vm, "bytesReceived");

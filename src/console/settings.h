@@ -16,6 +16,9 @@ typedef enum SlowClient {
         SLOW_CLIENT_DROP, /* it is disconnected */
 } SlowClient;
 
+/* Bytes of WebURL=, including a NUL */
+#define WEB_URL_MAX 128U
+
 typedef struct Settings {
         char **service_uris; /* NULL-terminated; NULL: any */
         bool multi_console;
@@ -30,6 +33,7 @@ typedef struct Settings {
         uint64_t client_buffer_size;
         SlowClient slow_client;
         uint64_t connection_memory_max; /* bytes, of all connections (account.h) */
+        char web_url[WEB_URL_MAX]; /* where consoles can be used in a browser; "": nowhere that is known */
         bool windows_enter;  /* CR LF may be the Enter key of Windows' telnet, see TelnetKeyboard */
         bool start_tls;      /* a VM that speaks plain telnet is asked to go on in TLS, if there is a certificate */
         bool require_vm_tls; /* it must */

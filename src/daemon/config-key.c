@@ -90,6 +90,22 @@ static int parse_backend(_unused_ const ConfigKey *key, const char *value, void 
         return 0;
 }
 
+/* A URL, to which "#/vm/…" can be appended; "": none */
+static int parse_web_url(_unused_ const ConfigKey *key, const char *value, void *target) {
+        size_t scheme = strncmp(value, "https://", 8) == 0 ? 8 : strncmp(value, "http://", 7) == 0 ? 7 : 0;
+
+        if (*value && (scheme == 0 || !value[scheme] || value[scheme] == '/'))
+                return -EINVAL;
+        for (const char *p = value; *p; p++)
+                if (*p <= ' ' || *p > '~' || *p == '#')
+                        return -EINVAL;
+        if (strlen(value) >= WEB_URL_MAX)
+                return -ERANGE;
+
+        strcpy(target, value);
+        return 0;
+}
+
 static int parse_text(_unused_ const ConfigKey *key, const char *value, void *target) {
         char *copy = strdup(value);
         if (!copy)
@@ -208,6 +224,8 @@ static const ConfigKey keys[] = {
         NUMBER("Concentrator", "ConnectionMemoryMax", parse_bytes, settings.connection_memory_max, 4 * MIB, 65536 * MIB,
                 "a size from 4M to 64G such as 512M"),
         SETTING("Concentrator", "WindowsEnter", parse_flag, settings.windows_enter, "yes or no"),
+        SETTING("Concentrator", "WebURL", parse_web_url, settings.web_url,
+                "at most 127 bytes such as https://vspc.example.com:9090/vspc"),
         SETTING("Concentrator", "Backend", parse_backend, backend,
                 "memory, file or the name of a plug-in"),
         SETTING("ConsoleLog", "Journal", parse_flag, console_log.journal, "yes or no"),

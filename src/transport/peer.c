@@ -41,3 +41,15 @@ void peer_set_user_name(Peer *p, const char *name) {
         if (name)
                 snprintf(p->text, sizeof p->text, "%.*s (pid %d)", (int) text_fit(name, PEER_NAME_MAX), name, p->pid);
 }
+
+void peer_set_display_name(Peer *p, const char *name) {
+        _cleanup_free_ char *clean = text_sanitize(name, strlen(name), PEER_DISPLAY_NAME_MAX);
+        char own[sizeof p->text];
+
+        if (!clean || !*clean)
+                return;
+
+        strcpy(own, p->text);
+        (void) snprintf(p->text, sizeof p->text, "%.*s" PEER_BY_WAY_OF "%s",
+                        (int) text_fit(clean, PEER_DISPLAY_NAME_MAX), clean, own);
+}

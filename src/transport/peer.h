@@ -28,5 +28,11 @@ void peer_set_name(Peer *p, const char *name);
 /* For a local user: "uid 1000 (pid 4711)" until the name is known */
 void peer_init_local(Peer *p, uid_t uid, pid_t pid);
 
+/* For a peer that acts for somebody else: "bob, by way of root (pid 4711)". @name: any text; at most PEER_DISPLAY_NAME_MAX bytes
+ * of it are shown. */
+#define PEER_DISPLAY_NAME_MAX 64U
+#define PEER_BY_WAY_OF ", by way of "
+void peer_set_display_name(Peer *p, const char *name);
+
 /* Replaces the uid in the text by @name, which must be sanitized; NULL: no name was found, and the uid stays. */
 void peer_set_user_name(Peer *p, const char *name);

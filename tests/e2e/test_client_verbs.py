@@ -131,6 +131,16 @@ class Show(ClientTestCase):
         self.assertRegex(out, r"\n +192\.0\.2\.9:4711, read-only, .* 2\.9K missed\n")
         self.assertRegex(out, r"Expires: .*; in 2h\n")
 
+    def test_the_page_in_a_browser_where_vspcd_knows_one(self):
+        server = self.fake(List=all_vms([a_vm("web01", url="https://vspc:9090/vspc#/vm/5012")]))
+        self.assertIn("\n     Page: https://vspc:9090/vspc#/vm/5012\n", run(server, "show", "web01").stdout)
+        self.assertNotIn("Page:", run(self.fake(List=all_vms([a_vm("web01")])), "show", "web01").stdout)
+
+    def test_who_uses_a_console_by_way_of_root(self):
+        vm = a_vm("web01", clientCount=1,
+                  clients=[a_client("bob, by way of root (pid 77)", "write", uid=os.getuid(), pid=77)])
+        self.assertIn(" bob, by way of root (pid 77), write, ", run(self.fake(List=all_vms([vm])), "show", "web01").stdout)
+
     def test_the_tls_of_its_host(self):
         tls = {"version": "TLS 1.3", "cipher": "AES-256-GCM", "resumed": False}
         for more, shown in (({}, "TLS 1.3, AES-256-GCM"),

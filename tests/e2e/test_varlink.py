@@ -120,6 +120,14 @@ class List(TestCase):
         caller = Caller(vspcd)
         wait_for(lambda: caller.vm(vm.id).get("serial") == "115200 7O2", "the settings of the serial port")
 
+    def test_where_the_page_of_a_console_is_in_a_browser(self):
+        vspcd = self.start(WebURL="https://vspc.example.com:9090/vspc", MultiConsole="yes")
+        vm = EsxiVm(vspcd, name="web01", uri="s\u00fc 0/#?").connect()
+        page = f"https://vspc.example.com:9090/vspc#/vm/{vm.id}_s%C3%BC%200%2F%23%3F"
+        self.assertEqual(Caller(vspcd).list()[0]["url"], page)
+        vspcd.reload(WebURL="")
+        self.assertNotIn("url", Caller(vspcd).list()[0])
+
     def test_one_that_is_away_and_when_it_will_be_forgotten(self):
         vspcd = self.start(VMExpireSec="1h", VMPorts="no")
         vm = connected_vm(vspcd)
@@ -274,6 +282,21 @@ class Attach(TestCase):
         client = attached(vm)
         client.send_raw(bytes([IAC, AYT]))
         client.wait_data(b"\r\n[vspc: yes, VM web01 is connected]\r\n")
+
+    def test_root_says_who_it_attaches_for(self):
+        vspcd = self.start(local=True)
+        vm = connected_vm(vspcd)
+        Caller(vspcd, local=True).attach(vm, displayName="b\u00f6b\x1b[2J\n" + "x" * 200)
+        line = vspcd.wait_logged(r"client (.*) connected")[1]
+        by_way_of = rf", by way of {re.escape(pwd.getpwuid(os.getuid()).pw_name)} \(pid \d+\)$"
+        self.assertRegex(line, ("^b\u00f6b\ufffd\\[2J\ufffdx{50,60}" + by_way_of) if os.getuid() == 0 else r"^[a-z]+ \(pid \d+\)$")
+        self.assertEqual(Caller(vspcd).vm(vm.id)["clients"][0]["peer"], line)
+
+    def test_others_than_root_are_not_believed_who_they_attach_for(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        Caller(vspcd).attach(vm, displayName="root")
+        self.assertRegex(vspcd.wait_logged(r"client (.*) connected")[1], r"^127\.0\.0\.1:\d+$")
 
     def test_options_in_force_are_confirmed_and_others_refused(self):
         vm = connected_vm(self.start())

@@ -127,6 +127,8 @@ static inline char *show(const Config *c, const char *key) {
                 n = asprintf(&text, "%s", slow_client[s->slow_client]);
         else if (streq(key, "WindowsEnter"))
                 n = asprintf(&text, "%s", s->windows_enter ? "yes" : "no");
+        else if (streq(key, "WebURL"))
+                n = asprintf(&text, "%s", c->settings.web_url);
         else if (streq(key, "Backend"))
                 n = asprintf(&text, "%s", c->backend);
         else if (streq(key, "Journal"))
@@ -177,6 +179,7 @@ static const struct {
         {"ClientBufferSize", "1048576", "8K"},
         {"ConnectionMemoryMax", "536870912", "1G"},
         {"SlowClient", "skip", "wait"},
+        {"WebURL", "", "https://vspc:9090/vspc"},
         {"Backend", "file", "memory"},
         {"Journal", "yes", "no"},
         {"Files", "no", "yes"},

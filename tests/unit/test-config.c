@@ -129,6 +129,16 @@ static const struct {
         {"WindowsEnter", "no", "no"},
         {"WindowsEnter", "maybe", NULL},
 
+        {"WebURL", "https://vspc.example.com:9090/vspc", "https://vspc.example.com:9090/vspc"},
+        {"WebURL", "http://[::1]:9090/cockpit/@localhost/vspc/index.html", "http://[::1]:9090/cockpit/@localhost/vspc/index.html"},
+        {"WebURL", "vspc.example.com:9090", NULL},
+        {"WebURL", "https://", NULL},
+        {"WebURL", "javascript:alert(1)", NULL},
+        {"WebURL", "https://vspc/two words", NULL},
+        {"WebURL", "https://vspc/#/vm", NULL}, /* that is appended */
+        {"WebURL", "https://m\xc3\xbcller/vspc", NULL},
+        {"WebURL", "https://" NAME_64 "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz123", NULL}, /* 128 bytes */
+
         {"Backend", "memory", "memory"},
         {"Backend", "file:/srv/vspc with spaces", "file:/srv/vspc with spaces"},
         {"Backend", "My-SQL2", "My-SQL2"},

@@ -210,6 +210,12 @@ static void test_a_fingerprint_is_pairs_of_digits_with_colons(_unused_ void **st
         assert_string_equal(text_format_fingerprint(BYTES("\xab"), text), "AB");
 }
 
+static void test_a_part_of_a_url_has_no_characters_of_another_meaning(_unused_ void **state) {
+        _cleanup_free_ char *text = text_escape_url("az-AZ_09.~ /?#%&+\xc3\xbc\xff");
+
+        assert_string_equal(text, "az-AZ_09.~%20%2F%3F%23%25%26%2B%C3%BC%FF");
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_tests_own_judge_of_utf8),
@@ -229,6 +235,7 @@ int main(void) {
                 cmocka_unit_test(test_a_text_that_fits_stays_as_it_is),
                 cmocka_unit_test(test_a_sentence_is_left_without_its_end),
                 cmocka_unit_test(test_a_fingerprint_is_pairs_of_digits_with_colons),
+                cmocka_unit_test(test_a_part_of_a_url_has_no_characters_of_another_meaning),
         };
 
         return cmocka_run_group_tests_name("text", tests, NULL, NULL);
