@@ -12,6 +12,17 @@ function isDenied(options) {
     return options.problem === "access-denied" || /\[Errno 13\]/.test(options.message ?? "");
 }
 
+/* An error that depends on who it is that asks: with another user's rights it may be granted. */
+function isRefusedTo(error) {
+    return error.kind === "denied" || error.name === `${SERVICE}.PermissionDenied` || error.name === "NotPermitted";
+}
+
+/* May nothing at all be done? */
+export function isDeniedAll(error) {
+    return error.kind === "denied" || error.name === `${SERVICE}.PermissionDenied` ||
+        (error.name === "NotPermitted" && !error.parameters.vm);
+}
+
 /* Where nobody listens, what is more than a restart */
 function isStopped(options) {
     return options.problem === "not-found" || /\[Errno (2|111)\]/.test(options.message ?? "");
@@ -33,6 +44,7 @@ export class Concentrator {
         this.superuser = false; /* connections need it, as was found */
         this.user = undefined; /* who is logged in to Cockpit */
         this.interface = new Interface();
+        this.grantsReadOnly = true; /* until it has refused to: older ones do not take requests for read-only access */
     }
 
     /*
@@ -47,6 +59,7 @@ export class Concentrator {
             connection.channel?.close();
         };
         connection.send = bytes => connection.channel?.valid && connection.channel.send(bytes);
+        const tried = new Map(); /* superuser → the error */
         const start = superuser => {
             const channel = this.cockpit.channel({
                 payload: "stream", unix: this.socket, binary: true, ...(superuser ? { superuser: "require" } : {}),
@@ -61,13 +74,15 @@ export class Concentrator {
                 channel.close();
                 if (connection.closed)
                     return;
-                const denied = error.kind === "denied" || error.name === `${SERVICE}.PermissionDenied`;
-                if (!answered && denied && !superuser) {
-                    start(true);
+                tried.set(superuser, error);
+                if (!answered && isRefusedTo(error) && !tried.has(!superuser)) {
+                    start(!superuser);
                     return;
                 }
                 connection.closed = true;
-                handler.closed(error);
+                /* What vspcd says to the user tells more than that there is no administrative access. */
+                const first = tried.get(false);
+                handler.closed(error.kind === "denied" && first?.parameters ? first : error);
             };
             connection.channel = channel;
             channel.addEventListener("message", (event, bytes) => {

@@ -64,7 +64,6 @@ export class ConsolePage {
             state: () => this.sessionChanged(),
             begin: () => this.begin(),
             data: bytes => this.terminal.write(bytes),
-            notice: text => this.notice(text),
         });
         this.fillToolbar();
         this.update();
@@ -352,6 +351,7 @@ export class ConsolePage {
             result.push(banner("info", T.released, T.releasedHelp(HIDDEN_MAX_MINUTES), again()));
             break;
         case "refused":
+        case "denied":
             result.push(banner("danger", T.refused, explain(session.error), ...this.waysOut()));
             break;
         case "attached":
@@ -394,9 +394,8 @@ export class ConsolePage {
     /* Until there has been something in the terminal */
     showCover() {
         const { session } = this;
-        const what = this.begun || session?.state === "refused" ? "nothing"
-            : session?.state === "waiting" && session.error?.name === "NoSuchVM" ? "unknown"
-                : session?.state === "denied" || session?.state === "offline" ? "nothing" : "attaching";
+        const what = this.begun || ["refused", "denied", "offline"].includes(session?.state) ? "nothing"
+            : session?.state === "waiting" && session.error?.name === "NoSuchVM" ? "unknown" : "attaching";
         if (what === this.covered)
             return;
         this.covered = what;

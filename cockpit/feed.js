@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-import { Backoff } from "./connection.js";
+import { Backoff, isDeniedAll } from "./connection.js";
 
 /*
  * Keeps a model up to date by Monitor, and connects again whenever that ends. state: "connecting", "live", "waiting" (it will
@@ -52,7 +52,7 @@ export class Feed {
     }
 
     closed(error) {
-        if (error.kind === "denied" || error.kind === "offline" || error.name?.endsWith("PermissionDenied")) {
+        if (error.kind === "offline" || isDeniedAll(error)) {
             this.setState(error.kind === "offline" ? "offline" : "denied", error);
             return;
         }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-import { Backoff } from "./connection.js";
+import { Backoff, isDeniedAll } from "./connection.js";
 import { BREAK, escape, TelnetReader } from "./telnet.js";
-
-/* Telnet's option in whose subnegotiations vspcd sends notices, if it is asked to: "Attach" with notices */
-const NOTICE_OPTION = 232;
 
 /*
  * An attachment to a VM's console, which is made again when it is lost. state:
@@ -19,8 +16,7 @@ const NOTICE_OPTION = 232;
  * handler:
  *   state(session)
  *   begin()           what has been shown is void: the scrollback follows
- *   data(bytes)       what the VM sends
- *   notice(text)      what vspcd says, if it says so apart from the VM's output
+ *   data(bytes)       what the VM sends, and lines of vspcd's own: "[vspc: …]"
  */
 export class Session {
     constructor(concentrator, vm, access, handler, timers = globalThis) {
@@ -42,10 +38,9 @@ export class Session {
         const { access } = this;
         return {
             vm: this.vm,
-            ...(access === "watch" ? {} : { access }),
+            ...(access !== "watch" ? { access } : this.concentrator.grantsReadOnly ? { access: "read_only" } : {}),
             ...this.concentrator.whoFor(superuser),
             ...(this.force && this.concentrator.has("Attach", "force") ? { force: true } : {}),
-            ...(this.concentrator.has("Attach", "notices") ? { notices: "apart" } : {}),
         };
     }
 
@@ -55,7 +50,6 @@ export class Session {
         const telnet = new TelnetReader({
             data: bytes => this.handler.data(bytes),
             answer: bytes => this.connection.send(bytes),
-            subnegotiation: (option, bytes) => this.subnegotiation(option, bytes),
         });
 
         this.timers.clearTimeout(this.timer);
@@ -90,17 +84,15 @@ export class Session {
         return this.concentrator.call("GetMetrics").then(metrics => metrics.startedAt, () => null);
     }
 
-    subnegotiation(option, bytes) {
-        if (option === NOTICE_OPTION)
-            this.handler.notice(new TextDecoder().decode(bytes));
-    }
-
     closed(error) {
         const wasAttached = this.state === "attached";
 
-        if (error.kind === "denied" || error.kind === "offline" || error.name?.endsWith("PermissionDenied"))
+        if (error.kind === "offline" || isDeniedAll(error))
             this.setState(error.kind === "offline" ? "offline" : "denied", error);
-        else if (error.name === "NoSuchVM" || error.kind)
+        else if (this.access === "watch" && error.parameters?.parameter === "access") {
+            this.concentrator.grantsReadOnly = false;
+            this.attach();
+        } else if (error.name === "NoSuchVM" || error.kind)
             wasAttached ? this.findOutWhy(error) : this.retry(error);
         else if (this.everAttached && ["AccessDenied", "ClientLimitReached"].includes(error.name) && this.state === "waiting" &&
                  this.backoff.pause < this.backoff.most)

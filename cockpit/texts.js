@@ -245,6 +245,11 @@ export function explain(error) {
     }
     case "ClientLimitReached":
         return `The VM has as many clients as ClientLimit= in vspc.conf allows (${p.limit}).`;
+    case "NotPermitted": {
+        const who = p.who?.length > 0 ? ` These may: ${p.who.join(", ")}.` : "";
+        return `You have no right to this${p.right ? ` (${p.right})` : ""}${p.vm ? ` at VM "${p.vm}"` : ""}.${who} If you are an ` +
+            "administrator, turn on administrative access.";
+    }
     case "VMConnected":
         return T.forgetConnected;
     case "TooManyMonitors":
@@ -254,6 +259,8 @@ export function explain(error) {
     case "org.varlink.service.MethodNotFound":
         return "This vspcd cannot do that: it is older than this page.";
     case "Error":
+        if (error.kind === "denied")
+            return "You are not allowed to connect to vspcd.";
         return error.kind === "closed" ? "The connection to vspcd was lost." : error.message;
     default:
         return p.parameter ? `vspcd says ${error.name}: ${p.parameter}` : `vspcd says ${error.name}`;

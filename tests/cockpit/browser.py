@@ -66,6 +66,10 @@ class Cockpit:
             return True
         return False
 
+    def shell_url(self, where="#/"):
+        """The page in Cockpit's own frame"""
+        return f"http://127.0.0.1:{self.port}/vspc{where}"
+
     def url(self, where="#/"):
         return f"http://127.0.0.1:{self.port}/cockpit/@localhost/vspc/index.html{where}"
 

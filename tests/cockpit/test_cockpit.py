@@ -587,6 +587,27 @@ class Obstacles(PageTest):
         page.wait_text("user0, user1")
 
 
+class Shell(PageTest):
+    """The page in Cockpit's own frame"""
+
+    FRAME = "document.querySelector('iframe[name$=\"/vspc\"]')?.contentDocument"
+
+    def wait_frame(self, page, text):
+        page.wait(f"Boolean({self.FRAME}?.body?.innerText.includes({text!r}))", f"{text!r} in the frame")
+
+    def test_it_is_in_cockpits_menu_and_a_deep_link_leads_to_a_console(self):
+        vspcd = self.start(local=True)
+        self.guest(vspcd, "web", "--echo")
+        page = self.open(vspcd)
+        page.wait_text("1 VM")
+        page.open(self.cockpit.shell_url("#/vm/web"))
+        self.wait_frame(page, "You and others may type")
+        page.wait("[...document.querySelectorAll('#host-apps a, nav a')].some(a => a.innerText.includes('Serial consoles'))",
+                  "the entry in the menu")
+        self.shot("shell")
+        self.assertTrue(page.value("location.pathname + location.hash").startswith("/vspc#/vm/web"))
+
+
 class Log(PageTest):
     def setUp(self):
         super().setUp()

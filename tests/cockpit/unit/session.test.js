@@ -71,7 +71,6 @@ function begin(access = "free_for_all_fallback") {
         state: session => t.states.push(session.state),
         begin: () => t.begins++,
         data: piece => t.data.push(...piece),
-        notice: () => {},
     }, t.timers);
     t.session.attach();
     Object.defineProperty(t, "last", { get: () => t.channels.at(-1) });
@@ -140,6 +139,37 @@ test("with administrative access vspcd is told who it is, if it can be told", ()
         t.last.end({ problem: "access-denied" });
         assert.equal(t.last.call.parameters.displayName, offers ? "bob" : undefined);
     }
+});
+
+test("what the user has no right to is tried with administrative access, and without that vspcd's refusal is shown", () => {
+    const t = begin();
+    t.last.reply(refused("NotPermitted", { vm: "web", right: "write", who: ["group:dba"] }));
+    assert.equal(t.last.options.superuser, "require");
+    t.last.end({ problem: "access-denied" });
+    assert.equal(t.session.state, "refused");
+    assert.deepEqual(t.session.error.parameters.who, ["group:dba"]);
+});
+
+test("when administrative access has been turned off, the user is tried again", () => {
+    const t = begin();
+    t.concentrator.superuser = true;
+    t.session.again();
+    assert.equal(t.last.options.superuser, "require");
+    t.last.end({ problem: "access-denied" });
+    assert.equal(t.last.options.superuser, undefined);
+    t.last.reply(granted());
+    assert.equal(t.session.state, "attached");
+    assert.equal(t.concentrator.superuser, false);
+});
+
+test("watching is read-only access, or with a vspcd that does not know this, access that is not used", () => {
+    const t = begin("watch");
+    assert.equal(t.last.call.parameters.access, "read_only");
+    t.last.reply({ error: "org.varlink.service.InvalidParameter", parameters: { parameter: "access" } });
+    assert.equal(t.last.call.parameters.access, undefined);
+    t.last.reply(granted());
+    assert.equal(t.session.state, "attached");
+    assert.ok(!t.session.mayType());
 });
 
 test("as the user vspcd is told no name", () => {
