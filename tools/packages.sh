@@ -17,7 +17,7 @@ PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openss
 PACKAGES_INSTALL="mandoc debootstrap util-linux"
 PACKAGES_PACKAGE="appstream dpkg-dev rpm rpmlint"
 PACKAGES_COCKPIT="chromium cockpit-bridge cockpit-system cockpit-ws"
-PACKAGES_SYSTEM="debootstrap systemd-container slirp4netns util-linux procps"
+PACKAGES_SYSTEM="chromium debootstrap systemd-container slirp4netns util-linux procps"
 
 # The suite guest, and tools/linux-guest: a real Linux at a VM's serial port
 PACKAGES_GUEST="qemu-system-x86 cpio python3 inetutils-telnet"

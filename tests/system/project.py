@@ -23,6 +23,8 @@ cc -Wall -Wextra -Werror -O2 -shared -fPIC -o /built/jumping-clock.so /source/te
 cc -Wall -Wextra -Werror -O2 -o /built/execute /source/tests/system/execute.c
 """
 
+PAGE_NEEDS = ["cockpit-system", "cockpit-ws", "sudo"]
+
 LINTIAN = "lintian --allow-root --display-info --pedantic /built/vspc_*.changes"
 
 
@@ -69,19 +71,23 @@ class Project:
         return ["/built/" + os.path.basename(path) for path in self.debs()
                 if "dbgsym" not in path and "cockpit" not in path]
 
-    def fetch_dependencies(self, machine):
+    def page(self):
+        """The page for Cockpit, and what serves it on a machine with logins"""
+        return [*("/built/" + os.path.basename(path) for path in self.debs() if "cockpit-vspc" in path), *PAGE_NEEDS]
+
+    def fetch_dependencies(self, machine, more=()):
         """While it is not booted yet and has the network of this machine: of Debian's packages only"""
         result = subprocess.run(
             machine.nspawn("--as-pid2", f"--bind-ro={self.folder.name}:/built", "sh", "-ec",
                            'apt-get update; exec apt-get --yes --no-install-recommends --download-only install "$@"',
-                           "-", *self.packages()),
+                           "-", *self.packages(), *more),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if result.returncode != 0:
             raise RuntimeError(f"apt cannot get what the packages depend on:\n{result.stdout[-2000:]}")
 
-    def install(self, machine):
+    def install(self, machine, more=()):
         machine.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends",
-                    "install", *self.packages(), timeout=120)
+                    "install", *self.packages(), *more, timeout=300 if more else 120)
 
     def close(self):
         self.folder.cleanup()
