@@ -482,6 +482,29 @@ class Endurance(PageTest):
         self.assertLess(most - quiet, 100 * MEGABYTE)
 
 
+    def test_what_nothing_holds_back_is_dropped_beyond_8_mib_and_the_page_says_how_much(self):
+        vspcd = self.start(local=True)
+        page = self.open(vspcd)
+        page.wait_text("No VM is connected yet")
+        most, dropped, tail = page.value("""(async () => {
+            const { ConsoleTerminal } = await import("./terminal.js");
+            const place = document.body.appendChild(document.createElement("div"));
+            place.style.height = "400px";
+            const piece = new Uint8Array(1 << 20).fill(65);
+            let over, dropped = 0;
+            const ended = new Promise(done => { over = done; });
+            const terminal = new ConsoleTerminal(place, {
+                dropped: n => over(dropped += n),
+                drained: () => terminal.flow.dropping || terminal.endGap(),
+            }, "terminal");
+            for (let i = 0; i < 20; i++)
+                terminal.write(piece);
+            await ended;
+            return [terminal.flow.most, dropped, terminal.tail.bytes().length];
+        })()""")
+        self.assertEqual((most, dropped, tail), (8 * MEGABYTE, 12 * MEGABYTE, 4 * MEGABYTE))
+
+
 class Looks(PageTest):
     # Of all texts that can be seen: the contrast with what is behind them, as WCAG computes it
     CONTRASTS = """(() => {

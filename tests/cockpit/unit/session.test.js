@@ -174,6 +174,9 @@ test("watching is read-only access, or with a vspcd that does not know this, acc
 
 test("as the user vspcd is told no name", () => {
     const t = begin();
+    t.concentrator.user = "bob";
+    t.concentrator.interface.has = () => true;
+    t.session.again();
     assert.ok(!("displayName" in t.last.call.parameters));
 });
 
