@@ -135,6 +135,11 @@ export class Concentrator {
         this.interface = new Interface(description);
     }
 
+    /* Until then nothing is offered that some vspcd may not have. */
+    get isKnown() {
+        return this.interface.methods.size > 0;
+    }
+
     has(method, parameter) {
         return this.interface.has(method, parameter);
     }

@@ -64,6 +64,7 @@ export class ConsolePage {
             state: () => this.sessionChanged(),
             begin: () => this.begin(),
             data: bytes => this.terminal.write(bytes),
+            notice: text => this.notice(text),
         });
         this.fillToolbar();
         this.update();
@@ -210,8 +211,21 @@ export class ConsolePage {
     /* Keys */
 
     typed(bytes) {
-        if (!this.session.send(bytes) && this.session.state === "attached")
+        const sent = this.session.send(bytes);
+        if (this.session.state === "attached" && (!sent || this.isReadOnly()))
             this.flash();
+    }
+
+    /* Who holds write access, as Monitor has it */
+    get holder() {
+        return this.vm?.clients?.find(client => client.access === "write" || client.access === "exclusive");
+    }
+
+    isReadOnly() {
+        const { granted, access } = this.session;
+        if (access === "watch" || granted === "write" || granted === "exclusive")
+            return false;
+        return this.vm ? this.holder !== undefined : granted === "read_only";
     }
 
     /* What was typed has gone nowhere: says so where the reason is shown already. */
@@ -278,6 +292,7 @@ export class ConsolePage {
         }
         if (event === "added" && this.session.state === "waiting")
             this.session.again();
+        /* That it connects and disconnects vspcd says in the console itself. */
         const text = event === "client_attached" ? T.notices.attached(client?.peer ?? "")
             : event === "client_detached" ? T.notices.detached(client?.peer ?? "") : T.notices[event];
         if (text)
@@ -324,7 +339,8 @@ export class ConsolePage {
 
     showAccess() {
         const { session } = this;
-        const granted = session?.access === "watch" && session.granted ? "watch" : session?.granted;
+        const granted = session?.access === "watch" ? "watch" : this.isReadOnly() ? "read_only"
+            : session?.granted === "read_only" ? "free_for_all" : session?.granted;
         const text = session?.state === "attached" ? T.granted[granted] : T.accesses[session?.access]?.[0];
         const toggle = this.accessMenu.firstChild;
         const label = `${T.accessLabel}: ${text ?? "–"}`;
@@ -355,8 +371,8 @@ export class ConsolePage {
             result.push(banner("danger", T.refused, explain(session.error), ...this.waysOut()));
             break;
         case "attached":
-            if (session.granted === "read_only" && session.access !== "watch") {
-                const holder = vm?.clients?.find(client => client.access === "write");
+            if (this.isReadOnly()) {
+                const { holder } = this;
                 const help = T.readOnlyHelp(holder && T.holds(holder.peer, holder.access, holder.since));
                 const take = this.concentrator.has("Attach", "force")
                     ? [button(T.takeOver, () => session.again({ access: "write", force: true }), { title: T.takeOverHelp })] : [];

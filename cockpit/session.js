@@ -3,6 +3,9 @@
 import { Backoff, isDeniedAll } from "./connection.js";
 import { BREAK, escape, TelnetReader } from "./telnet.js";
 
+/* vspcd's notices, if they are asked for apart from the VM's output: subnegotiations of this option that begin with this code */
+const NOTICE_OPTION = 232, NOTICE_CODE = 200;
+
 /*
  * An attachment to a VM's console, which is made again when it is lost. state:
  *   "connecting"
@@ -16,7 +19,8 @@ import { BREAK, escape, TelnetReader } from "./telnet.js";
  * handler:
  *   state(session)
  *   begin()           what has been shown is void: the scrollback follows
- *   data(bytes)       what the VM sends, and lines of vspcd's own: "[vspc: …]"
+ *   data(bytes)       what the VM sends
+ *   notice(text)      what vspcd says; an older vspcd says it among the VM's output
  */
 export class Session {
     constructor(concentrator, vm, access, handler, timers = globalThis) {
@@ -40,6 +44,7 @@ export class Session {
             vm: this.vm,
             ...(access !== "watch" ? { access } : this.concentrator.grantsReadOnly ? { access: "read_only" } : {}),
             ...this.concentrator.whoFor(superuser),
+            ...(this.concentrator.has("Attach", "noticesApart") ? { noticesApart: true } : {}),
             ...(this.force && this.concentrator.has("Attach", "force") ? { force: true } : {}),
         };
     }
@@ -50,13 +55,21 @@ export class Session {
         const telnet = new TelnetReader({
             data: bytes => this.handler.data(bytes),
             answer: bytes => this.connection.send(bytes),
+            subnegotiation: (option, bytes) => option === NOTICE_OPTION && bytes[0] === NOTICE_CODE &&
+                this.handler.notice(new TextDecoder().decode(bytes.subarray(1))),
         });
 
         this.timers.clearTimeout(this.timer);
         this.connection?.close();
         if (this.state !== "waiting")
             this.setState("connecting");
+        if (this.concentrator.isKnown)
+            this.open(telnet, isPresent);
+        else
+            this.concentrator.learn().catch(() => {}).then(() => isPresent() && this.open(telnet, isPresent));
+    }
 
+    open(telnet, isPresent) {
         this.connection = this.concentrator.open("Attach", superuser => this.parameters(superuser), { upgrade: true }, {
             reply: reply => {
                 this.attached(reply.parameters);
@@ -135,8 +148,9 @@ export class Session {
         this.setState(state);
     }
 
+    /* Whether what is typed goes to vspcd. Read-only access is vspcd's business: it ends when the lock of somebody else does. */
     mayType() {
-        return this.state === "attached" && this.granted !== "read_only" && this.access !== "watch";
+        return this.state === "attached" && this.access !== "watch";
     }
 
     /* Returns: whether the bytes were sent. */

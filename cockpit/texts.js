@@ -123,8 +123,6 @@ export const T = {
     vmDisconnected: "The VM is not connected",
     vmDisconnectedHelp: since => `Since ${moment(since)} (${ago(since)}). What you type waits until it connects again.`,
     notices: {
-        connected: "VM connected",
-        disconnected: "VM disconnected",
         vmotion_begin: "vMotion begun",
         vmotion_complete: "vMotion completed: the VM is on another host now",
         vmotion_abort: "vMotion aborted",

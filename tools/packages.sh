@@ -25,6 +25,10 @@ PACKAGES_GUEST="qemu-system-x86 cpio python3 inetutils-telnet"
 # Installed on the machines that tests boot and on which vspc runs (tools/debian-root)
 PACKAGES_HOST="systemd systemd-sysv dbus polkitd iproute2 inetutils-telnet netcat-openbsd openssl"
 
+# Services that Debian starts when it installs these packages, and that listen for the whole network: package:unit. Tests start the
+# programs themselves, at the loopback address.
+SERVICES_UNWANTED="cockpit-ws:cockpit.socket cockpit-ws:cockpit.service ser2net:ser2net.service"
+
 # find_root COMPLAINT: puts into $become_root what makes a command run as root; or complains, if nothing can.
 find_root() {
     become_root=
@@ -35,6 +39,22 @@ find_root() {
             return 1
         }
     fi
+}
+
+# mask_services PACKAGE...: of packages that are about to be installed, so that their installation opens no port. A unit that the
+# administrator has put there stays.
+mask_services() {
+    for service in $SERVICES_UNWANTED; do
+        package=${service%%:*} unit=/etc/systemd/system/${service#*:}
+        case " $* " in
+        *" $package "*) ;;
+        *) continue ;;
+        esac
+        if [ ! -e "$unit" ] && [ ! -L "$unit" ]; then
+            echo "Masking ${service#*:}, so that installing $package opens no port (\"systemctl unmask ${service#*:}\" undoes this)" >&2
+            $become_root mkdir -p /etc/systemd/system && $become_root ln -s /dev/null "$unit" || return 1
+        fi
+    done
 }
 
 # need_packages PACKAGE...: installs those that are missing, or fails and names them.
@@ -49,6 +69,8 @@ need_packages() {
 
     find_root "These Debian packages are missing, and only root can install them:$missing" || return 1
 
+    # shellcheck disable=SC2086
+    mask_services $missing || return 1
     echo "Installing$missing" >&2
     $become_root apt-get -qq update &&
         $become_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \

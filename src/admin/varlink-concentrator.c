@@ -155,6 +155,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
                 {"vm", VARLINK_STRING, VARLINK_REQUIRED, &vm},
                 {"access", VARLINK_STRING, VARLINK_OPTIONAL, &access},
                 {"scrollback", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &request.scrollback},
+                {"noticesApart", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &request.notices_apart},
                 {"displayName", VARLINK_STRING, VARLINK_OPTIONAL, &display_name},
         };
 

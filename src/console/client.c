@@ -79,9 +79,18 @@ void client_notice(Client *c, const char *format, ...) {
         va_end(ap);
         if (n > sizeof text - 5)
                 n = text_cut(text, sizeof text - 5);
-        n = (size_t) (stpcpy(text + n, "]\r\n") - text);
 
-        if (buffer_append(&c->telnet.stream.out, text, n) < 0)
+        int r;
+        if (c->record.notices_apart) {
+                size_t code = strlen("\r\n[vspc: ") - 1; /* in place of the blank before the text itself */
+
+                text[code] = (char) CLIENT_NOTICE_CODE;
+                r = telnet_put_subnegotiation(&c->telnet.stream.out, TELNET_VMWARE, text + code, n - code);
+        } else {
+                n = (size_t) (stpcpy(text + n, "]\r\n") - text);
+                r = buffer_append(&c->telnet.stream.out, text, n);
+        }
+        if (r < 0)
                 client_close(c, TELNET_E_DEAF);
 }
 
@@ -459,6 +468,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->record.console = console->record.number;
         c->record.access_mode = request->access;
         c->record.access = request->granted;
+        c->record.notices_apart = request->notices_apart;
         c->record.shown_connected = true; /* if that is not so, it is told once it can be */
         c->record.peer = request->peer;
         c->record.since = concentrator_now_realtime(concentrator);

@@ -43,12 +43,17 @@ enum {
 #define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_MAX 4U
 
+/* The code, in subnegotiations of VMware's option, of a notice that is apart from the VM's output. VMware has no such code, and no
+ * ESXi host gets one. */
+#define CLIENT_NOTICE_CODE 200
+
 /* What is known of a client when it connects */
 typedef struct ClientRequest {
         Peer peer;
         AccessMode access;
         Access granted;      /* from console_admits() */
         TelnetMode mode;     /* TELNET_MODE_UNDECIDED, or TELNET_MODE_TELNET: 8 bits both ways, no negotiation needed */
+        bool notices_apart;  /* it gets notices as subnegotiations, and not as lines among the VM's output */
         bool scrollback;     /* it is to be sent the scrollback; if it is undecided, that depends on what it turns out to be */
         const void *answer;  /* bytes to be sent before anything else */
         size_t answer_size;
@@ -78,6 +83,7 @@ typedef struct ClientRecord {
         bool half_closed;      /* it has ended its sending side, and is in its console's list of such clients */
         usec_t lifetime_since; /* when `lifetime` was started, CLOCK_MONOTONIC */
 
+        bool notices_apart;   /* see ClientRequest */
         bool got_output;      /* the scrollback would come too late */
         bool shown_connected; /* the value of console->connected that it was told last */
         bool shown_clash;     /* the same for console->clash */

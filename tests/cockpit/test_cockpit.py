@@ -327,6 +327,7 @@ class Console(PageTest):
         page.wait_text("The VM is not connected", ".banners")
         self.guest(vspcd, "web", "--echo")
         page.wait_text("VM connected", ".notices")
+        self.assertNotIn("[vspc:", page.rows())
         page.wait("!document.querySelector('.banners').innerText.includes('not connected')")
 
     def test_the_screen_reader_mode_has_the_text(self):
@@ -366,7 +367,12 @@ class Access(PageTest):
         page.wait("Boolean(document.querySelector('.banners.flash'))", "the banner to flash")
         holder.send(b"heard")
         self.wait_file(sink, b"heard")
+        page.wait_text("read-only: ", ".notices")
         self.shot("read-only")
+        holder.close()
+        page.wait_attached()
+        page.type("now")
+        self.wait_file(sink, b"heardnow")
 
     def test_access_is_changed_in_the_menu(self):
         vspcd = self.start(local=True)

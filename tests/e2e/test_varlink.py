@@ -12,8 +12,8 @@ import subprocess
 import time
 
 from harness import TestCase, main, wait_for
-from peers import (ABORT, ALL_BYTES, AYT, BINARY, BRK, COM_PORT, DO, IAC, NAME, SGA, WILL, EsxiVm, Peer, RawClient,
-                   TelnetClient, connected_vm, console_of, migration_target, say, sub)
+from peers import (ABORT, ALL_BYTES, AYT, BINARY, BRK, COM_PORT, DO, IAC, NAME, SGA, VMWARE, WILL, EsxiVm, Peer,
+                   RawClient, TelnetClient, connected_vm, console_of, migration_target, say, sub)
 from varlink_peer import CONCENTRATOR, SERVICE, Caller, attached, known_vms, message, read_definition
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -315,6 +315,17 @@ class Attach(TestCase):
         client.wait_data(b"\r\n[vspc: VM disconnected]\r\n")
         EsxiVm(vspcd, vm.name, digits=vm.digits).connect()
         client.wait_data(b"\r\n[vspc: VM connected]\r\n")
+
+    def test_who_wants_notices_apart_gets_them_as_subnegotiations_in_their_place(self):
+        vm = connected_vm(self.start())
+        client = attached(vm, noticesApart=True)
+        vm.send(b"last words")
+        client.wait_data(b"last words")
+        vm.close()
+        client.wait_trace(("sb", VMWARE, b"\xc8VM disconnected"))
+        Caller(vm.vspcd).get("Clear", {"vm": vm.id})
+        client.wait_trace(("sb", VMWARE, b"\xc8disconnected by an administrator"))
+        self.assertEqual(bytes(client.data), b"last words")
 
     def test_it_may_come_before_the_vm_comes_back(self):
         vspcd = self.start()

@@ -9,6 +9,7 @@ is committed is tested.
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -141,6 +142,13 @@ class Trying(Fresh):
         test = self.talk(readme_block("tools/test\n").strip() + " --suite=unit")
         self.assertEqual(test.wait_exit(silence=SILENCE_SEC), 0, test.shown[-5000:])
         self.assertRegex(test.shown.splitlines()[-1], r"^\d+ passed, 0 failed$")
+
+    def test_what_tests_install_opens_no_port_to_the_network(self):
+        self.machine.sh("cd ~/vspc; . tools/packages.sh; need_packages cockpit-ws ser2net iproute2", timeout=SILENCE_SEC)
+        listening = self.machine.out("ss", "--no-header", "--listening", "--tcp", "--numeric").splitlines()
+        self.assertEqual([line for line in listening if not re.search(r" (127\.0\.0\.\d+|\[::1\]):\d", line)], [])
+        self.assertEqual(self.machine.out("systemctl", "is-enabled", "cockpit.socket", "ser2net.service", check=False).split(),
+                         ["masked", "masked"])
 
     def test_all_packages_that_tests_may_need_are_there(self):
         """The unit tests need few of them. To install all, only to see whether there are any, would take too long as well."""

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Concentrator } from "../../../cockpit/connection.js";
 import { Session } from "../../../cockpit/session.js";
+import { Interface } from "../../../cockpit/varlink.js";
 
 const bytes = text => new TextEncoder().encode(text);
 
@@ -64,13 +65,15 @@ class Timers {
 }
 
 function begin(access = "free_for_all_fallback") {
-    const t = { channels: [], timers: new Timers(), states: [], data: [], begins: 0 };
+    const t = { channels: [], timers: new Timers(), states: [], data: [], notices: [], begins: 0 };
     const cockpit = { channel: options => t.channels[t.channels.push(new Channel(options)) - 1] };
     t.concentrator = new Concentrator(cockpit, "/socket");
+    t.concentrator.interface = new Interface("method Attach(vm: string, access: ?Access) -> ()");
     t.session = new Session(t.concentrator, "web", access, {
         state: session => t.states.push(session.state),
         begin: () => t.begins++,
         data: piece => t.data.push(...piece),
+        notice: text => t.notices.push(text),
     }, t.timers);
     t.session.attach();
     Object.defineProperty(t, "last", { get: () => t.channels.at(-1) });
@@ -100,6 +103,17 @@ test("a console is attached as the user, and what follows the reply is the VM's 
     assert.equal(t.begins, 1);
 });
 
+test("notices are asked for apart from the output, and told so", () => {
+    const t = begin();
+    t.concentrator.interface.has = () => true;
+    t.session.again();
+    assert.equal(t.last.call.parameters.noticesApart, true);
+    t.last.reply(granted());
+    t.channels.at(-2).say(Uint8Array.from([65, 255, 250, 232, 200, ...bytes("VM disconnected"), 255, 240, 66]));
+    assert.deepEqual(t.notices, ["VM disconnected"]);
+    assert.deepEqual(t.data, [65, 66]);
+});
+
 test("keys and breaks are sent in telnet's encoding", () => {
     const t = begin();
     t.last.reply(granted());
@@ -109,14 +123,42 @@ test("keys and breaks are sent in telnet's encoding", () => {
     assert.deepEqual(console.typed, [65, 255, 255, 0, 255, 243]);
 });
 
-test("with read-only access and while watching nothing is sent", () => {
-    for (const [access, grant] of [["free_for_all_fallback", "read_only"], ["watch", "free_for_all"]]) {
-        const t = begin(access);
-        t.last.reply(granted(grant));
-        assert.ok(!t.session.send(bytes("x")));
-        assert.ok(!t.session.sendBreak());
-        assert.deepEqual(t.channels[0].typed, []);
-    }
+test("while watching nothing is sent", () => {
+    const t = begin("watch");
+    t.last.reply(granted());
+    assert.ok(!t.session.send(bytes("x")));
+    assert.ok(!t.session.sendBreak());
+    assert.deepEqual(t.channels[0].typed, []);
+});
+
+test("with read-only access vspcd decides what is heard: the lock of somebody else may have ended", () => {
+    const t = begin();
+    t.last.reply(granted("read_only"));
+    assert.ok(t.session.send(bytes("x")));
+    assert.deepEqual(t.channels[0].typed, [...bytes("x")]);
+});
+
+test("what vspcd offers is found out before the first attachment, and only before that", async () => {
+    const t = begin();
+    t.session.close();
+    t.concentrator.interface = new Interface();
+    t.session.again();
+    assert.equal(t.last.call.method, "org.varlink.service.GetInterfaceDescription");
+    t.last.reply({ parameters: { description: "method Attach(vm: string, noticesApart: ?bool) -> ()" } });
+    await settled();
+    assert.equal(t.last.call.parameters.noticesApart, true);
+    t.session.again();
+    assert.equal(t.last.call.method, "org.vspc.Concentrator.Attach");
+});
+
+test("a vspcd that does not say what it offers is attached to all the same", async () => {
+    const t = begin();
+    t.session.close();
+    t.concentrator.interface = new Interface();
+    t.session.again();
+    t.last.end({});
+    await settled();
+    assert.deepEqual(t.last.call.parameters, { vm: "web", access: "free_for_all_fallback" });
 });
 
 test("where the user is refused, administrative access is tried once", () => {
