@@ -27,12 +27,12 @@ export function askDisconnect(concentrator, vm, client) {
     });
 }
 
-export function askSay(concentrator, vm) {
-    const input = el("input", { type: "text", id: "say-text", maxlength: "200", required: true });
+export function askSay(concentrator, vm, tell) {
+    const input = el("input", { type: "text", id: "say-text", maxlength: "160", required: true });
     return ask({
         title: T.sayTitle(vm.name), focus: input, confirm: T.sendIt, explain,
         body: [el("p", {}, T.sayHelp), el("label", { for: "say-text" }, T.sayLabel), input],
-        action: () => concentrator.call("Say", { vm: vm.id, text: input.value }),
+        action: () => concentrator.call("Say", { vm: vm.id, text: input.value }).then(({ heard }) => tell(T.heard(heard))),
     });
 }
 

@@ -6,7 +6,7 @@ import { JournalView } from "./journal.js";
 import { Session } from "./session.js";
 import { ConsoleTerminal, PASTE_MAX } from "./terminal.js";
 import { explain, T } from "./texts.js";
-import { banner, button, el, emptyState, icon, menuButton } from "./ui.js";
+import { ask, banner, button, el, emptyState, icon, menuButton } from "./ui.js";
 
 /* For how long others wait for somebody whose page is hidden */
 const HIDDEN_MAX_MINUTES = 10;
@@ -92,7 +92,7 @@ export class ConsolePage {
     fillToolbar() {
         this.accessMenu = menuButton(T.accessLabel, () => Object.entries(T.accesses).map(([access, [label, hint]]) => ({
             label, hint, checked: this.session.access === access, action: () => {
-                this.session.again({ access });
+                this.change(access);
                 this.terminal.term.focus();
             },
         })));
@@ -147,7 +147,7 @@ export class ConsolePage {
         if (!vm)
             return [{ label: T.noSuchVm, action: () => {} }];
         return [
-            ...(concentrator.has("Say") ? [{ label: T.say, action: () => askSay(concentrator, vm) }] : []),
+            ...(concentrator.has("Say") ? [{ label: T.say, action: () => askSay(concentrator, vm, text => this.notice(text)) }] : []),
             { label: T.clear, danger: true, action: () => askClear(concentrator, vm) },
             { label: T.forget, danger: true, hint: vm.connected ? T.forgetConnected : undefined,
               action: () => askForget(concentrator, vm, () => { location.hash = "#/"; }) },
@@ -216,6 +216,22 @@ export class ConsolePage {
             this.flash();
     }
 
+    async change(access, force = false) {
+        try {
+            await this.session.change(access, force);
+        } catch (error) {
+            const take = this.concentrator.has("Attach", "force") && error.name === "AccessDenied";
+            ask({ title: T.refused, body: el("p", {}, explain(error)), confirm: take ? T.takeOver : T.close, danger: take,
+                  explain, action: () => (take ? this.session.change(access, true) : undefined) });
+        }
+    }
+
+    /* Ourselves, as Monitor has it, if vspcd has told our number */
+    get own() {
+        const { client } = this.session;
+        return client === undefined ? undefined : this.vm?.clients?.find(each => each.id === client);
+    }
+
     /* Who holds write access, as Monitor has it */
     get holder() {
         return this.vm?.clients?.find(client => client.access === "write" || client.access === "exclusive");
@@ -223,7 +239,11 @@ export class ConsolePage {
 
     isReadOnly() {
         const { granted, access } = this.session;
-        if (access === "watch" || granted === "write" || granted === "exclusive")
+        if (access === "watch")
+            return false;
+        if (this.own)
+            return this.own.access === "read_only";
+        if (granted === "write" || granted === "exclusive")
             return false;
         return this.vm ? this.holder !== undefined : granted === "read_only";
     }
@@ -375,8 +395,8 @@ export class ConsolePage {
                 const { holder } = this;
                 const help = T.readOnlyHelp(holder && T.holds(holder.peer, holder.access, holder.since));
                 const take = this.concentrator.has("Attach", "force")
-                    ? [button(T.takeOver, () => session.again({ access: "write", force: true }), { title: T.takeOverHelp })] : [];
-                result.push(banner("info", T.readOnly, help, ...take, again()));
+                    ? [button(T.takeOver, () => this.change("write", true), { title: T.takeOverHelp })] : [];
+                result.push(banner("info", T.readOnly, help, ...take));
             } else if (session.access === "watch")
                 result.push(banner("info", T.watching));
             break;
@@ -426,7 +446,8 @@ export class ConsolePage {
     showClients() {
         const { vm, concentrator } = this;
         const clients = vm?.clients ?? [];
-        const key = JSON.stringify(clients.map(client => [client.peer, client.access, client.skipped]));
+        const key = JSON.stringify([this.session?.client, concentrator.has("Disconnect"),
+                                    clients.map(client => [client.peer, client.access, client.skipped])]);
         if (key === this.shownClients)
             return;
         this.shownClients = key;
@@ -435,7 +456,7 @@ export class ConsolePage {
             class: `client ${client.access}`, title: `${client.peer}, ${T.clientDetails(client)}`,
         }, client.access === "write" || client.access === "exclusive" ? icon("lock") : null,
             `${clientName(client)} `, el("small", {}, T.accessWords[client.access] ?? client.access),
-            concentrator.has("Disconnect") && client.id !== undefined
+            concentrator.has("Disconnect") && client.id !== undefined && client.id !== this.session.client
                 ? button(icon("close"), () => askDisconnect(concentrator, vm, client),
                          { class: "button plain", "aria-label": `${T.disconnectClient} ${client.peer}` }) : null)),
         ...(more > 0 ? [T.moreClients(more)] : clients.length === 0 ? [T.nobody] : []));

@@ -35,6 +35,7 @@ function route() {
         : new VmTable(model, feed);
     if (!obstacle)
         show();
+    showState();
 }
 
 function show() {
@@ -72,7 +73,8 @@ function showState() {
     const { state, error, seen } = feed;
     const again = button(T.tryAgain, () => feed.start(), { class: "button primary" });
 
-    const text = state === "waiting" && seen ? "waiting" : state === "offline" ? "offline" : "";
+    /* A console says so itself. */
+    const text = state === "waiting" && seen && current instanceof VmTable ? "waiting" : state === "offline" ? "offline" : "";
     if (place.dataset.state !== text) {
         place.dataset.state = text;
         place.replaceChildren(...{

@@ -80,8 +80,9 @@ export class Session {
         });
     }
 
-    attached({ vm, granted }) {
+    attached({ vm, granted, client }) {
         this.vm = vm.id;
+        this.client = client; /* our number among the VM's clients; undefined: an older vspcd does not tell */
         this.granted = granted;
         this.everAttached = true;
         this.force = false;
@@ -139,6 +140,21 @@ export class Session {
         this.backoff.reset();
         this.state = undefined;
         this.attach();
+    }
+
+    /* Changes the access: of this attachment, if vspcd can do that, or else by another one. Returns: a promise, whose failure is
+     * vspcd's refusal. */
+    async change(access, force = false) {
+        if (this.state !== "attached" || this.client === undefined || !this.concentrator.has("SetAccess")) {
+            this.again({ access, force });
+            return;
+        }
+        const { granted } = await this.concentrator.call("SetAccess", {
+            vm: this.vm, client: this.client, access: access === "watch" ? "read_only" : access, ...(force ? { force: true } : {}),
+        });
+        this.access = access;
+        this.granted = granted;
+        this.setState("attached");
     }
 
     close(state = "released") {

@@ -213,6 +213,7 @@ export const T = {
     sayTitle: name => `Send a message to those at ${name}`,
     sayHelp: "It appears on the terminals of all who are connected with telnet, vspc-client or this page. The VM does not get it.",
     sayLabel: "Message",
+    heard: n => (n === 1 ? "Message sent to 1 client" : `Message sent to ${number.format(n)} clients`),
 
     log: "Log from the journal",
     logFilter: "Filter lines",
@@ -248,6 +249,10 @@ export function explain(error) {
         return `You have no right to this${p.right ? ` (${p.right})` : ""}${p.vm ? ` at VM "${p.vm}"` : ""}.${who} If you are an ` +
             "administrator, turn on administrative access.";
     }
+    case "NoSuchClient":
+        return "This client is not connected any more.";
+    case "SaidTooMuch":
+        return "Too many messages in a short time: wait a few seconds.";
     case "VMConnected":
         return T.forgetConnected;
     case "TooManyMonitors":

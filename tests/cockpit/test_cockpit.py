@@ -13,7 +13,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 # pylint: disable=wrong-import-position
 from browser import CONTROL, SHIFT, Browser, Cockpit
-from fake_varlink import FakeVspcd, a_client, a_vm, reply
+from fake_varlink import FakeVspcd, a_client, a_vm, error, reply
 from harness import TestCase, listener, local_listener, main, wait_for
 from test_sim import Simulator
 from varlink_peer import Caller
@@ -190,9 +190,9 @@ class List(PageTest):
 class Monitored(FakeVspcd):
     """A concentrator with these VMs"""
 
-    def __init__(self, vms):
+    def __init__(self, vms, description="method Monitor() -> ()"):
         super().__init__()
-        self.answers["org.varlink.service.GetInterfaceDescription"] = reply(description="")
+        self.answers["org.varlink.service.GetInterfaceDescription"] = reply(description=description)
         self.answers["Monitor"] = lambda *_: [
             *({"parameters": {"event": "present", "vm": vm}, "continues": True} for vm in vms),
             {"parameters": {"event": "ready"}, "continues": True}]
@@ -415,6 +415,75 @@ class Access(PageTest):
         page.wait_text("No VM is connected yet")
 
 
+SHARING = """
+method Attach(vm: string, access: ?Access, force: ?bool) -> (vm: VM, granted: Access, client: int)
+method SetAccess(vm: string, client: int, access: Access, force: ?bool) -> (granted: Access)
+method Disconnect(vm: string, client: int) -> ()
+method Say(vm: string, text: string) -> (heard: int)
+"""
+
+
+class Sharing(PageTest):
+    """What is offered with a vspcd whose interface has it"""
+
+    def setUp(self):
+        super().setUp()
+        self.clients = [a_client("alice (pid 7)", "write", id=7), a_client("bob (pid 8)", "read_only", id=8)]
+        self.vm = a_vm("web", clientCount=2, clients=self.clients)
+        self.server = self.enterContext(Monitored([self.vm], SHARING))
+        self.server.answers["Attach"] = lambda *_: reply(vm=self.vm, granted="read_only", client=8)
+        self.server.answers["GetMetrics"] = reply(startedAt=1)
+
+    def console_of_bob(self):
+        page = self.open(self.server.path, "#/vm/web")
+        page.wait_text("alice (pid 7) holds write access", ".banners")
+        return page
+
+    def wait_call(self, method, **parameters):
+        wait_for(lambda: (method, {"vm": self.vm["id"], **parameters}) in self.server.calls,
+                 lambda: f"{method} {parameters}, not {self.server.calls}")
+
+    def test_write_access_is_taken_over(self):
+        self.server.answers["SetAccess"] = reply(granted="write")
+        page = self.console_of_bob()
+        page.click_text("Take over")
+        self.wait_call("SetAccess", client=8, access="write", force=True)
+
+    def test_a_refused_change_of_access_can_be_forced(self):
+        self.server.answers["SetAccess"] = lambda _, p: reply(granted="write") if p.get("force") else error(
+            "AccessDenied", vm=self.vm["id"], access="write", holders=self.clients[:1])
+        page = self.console_of_bob()
+        page.menu("Access", "Write")
+        page.wait_text("alice (pid 7) holds write access", "dialog")
+        page.click_text("Take over", "document.querySelector('dialog')")
+        self.wait_call("SetAccess", client=8, access="write", force=True)
+
+    def test_another_client_is_disconnected_after_a_question(self):
+        self.server.answers["Disconnect"] = reply()
+        page = self.console_of_bob()
+        page.click("document.querySelector('.clients button')")
+        page.wait_text("Disconnect alice?", "dialog")
+        page.click_text("Disconnect", "document.querySelector('dialog')")
+        self.wait_call("Disconnect", client=7)
+        self.assertEqual(page.value("document.querySelectorAll('.clients button').length"), 1)  # not ourselves
+
+    def test_a_message_is_sent_and_how_many_got_it_is_told(self):
+        self.server.answers["Say"] = reply(heard=2)
+        page = self.console_of_bob()
+        page.menu("VM", "Send a message")
+        page.type("reboot at noon")
+        page.press("Enter")
+        page.wait_text("Message sent to 2 clients", ".notices")
+        self.wait_call("Say", text="reboot at noon")
+
+    def test_what_is_not_permitted_is_shown_with_who_may(self):
+        self.server.answers["Clear"] = error("NotPermitted", vm=self.vm["id"], act="clear", right="admin", who=["group:dba"])
+        page = self.console_of_bob()
+        page.menu("VM", "Disconnect all clients")
+        page.click_text("Disconnect them")
+        page.wait_text("These may: group:dba", "dialog")
+
+
 class Endurance(PageTest):
     def test_a_restart_of_vspcd_while_one_types_shows_no_text_twice(self):
         folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-cockpit-"))
@@ -429,7 +498,6 @@ class Endurance(PageTest):
         page.wait_rows("beforebefore")  # its echo, and what cat says
         first.end()
         page.wait_text("Connection to the console lost", ".banners")
-        page.wait_text("Connection to vspcd lost", "#banner")
         self.shot("reconnecting")
         page.type("unheard")
         second = self.start(passed=passed, sockets=("vm", "admin"))
@@ -442,7 +510,23 @@ class Endurance(PageTest):
         self.assertEqual(text.count("before"), 0, text)  # a new vspcd has no scrollback of the last
         self.assertEqual(text.count("after"), 2, text)
         self.assertNotIn("unheard", text)
+
+    def test_the_list_stays_while_vspcd_is_away(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-cockpit-"))
+        path = os.path.join(folder, "admin.socket")
+        passed = [listener(), local_listener(path)]
+        self.addCleanup(lambda: [s.close() for s in passed])
+        first = self.start(passed=passed, sockets=("vm", "admin"))
+        self.guest(first, "web", "--echo", "--reconnect=100ms")
+        page = self.open(path)
+        page.wait_text("1 VM")
+        first.end()
+        page.wait_text("Connection to vspcd lost", "#banner")
+        self.assertEqual(names(page), ["web"])
+        self.shot("list-reconnecting")
+        self.start(passed=passed, sockets=("vm", "admin"))
         page.wait("document.querySelector('#banner').innerText === ''", "the banner to go")
+        page.wait_text("1 VM")
 
     def test_10_mib_are_shown_to_the_last_byte(self):
         vspcd = self.start(local=True, SlowClient="wait")
