@@ -83,8 +83,10 @@ export class ConsolePage {
         this.terminal?.destroy();
     }
 
+    /* As Monitor has it, or until Monitor has told of all VMs, as Attach had it: the page is to be used at once. */
     get vm() {
-        return this.model.get(this.session?.vm) ?? this.model.find(this.what);
+        return this.model.get(this.session?.vm) ?? this.model.find(this.what) ??
+            (this.model.complete ? undefined : this.session?.told);
     }
 
     /* The toolbar */

@@ -82,6 +82,7 @@ export class Session {
 
     attached({ vm, granted, client }) {
         this.vm = vm.id;
+        this.told = vm; /* what was told of the VM when we attached */
         this.client = client; /* our number among the VM's clients; undefined: an older vspcd does not tell */
         this.granted = granted;
         this.everAttached = true;

@@ -443,6 +443,18 @@ class Sharing(PageTest):
         wait_for(lambda: (method, {"vm": self.vm["id"], **parameters}) in self.server.calls,
                  lambda: f"{method} {parameters}, not {self.server.calls}")
 
+    def test_before_monitor_has_answered_the_page_works_with_what_attach_has_told(self):
+        self.server.answers["Monitor"] = []  # as if vspcd had much to tell first
+        self.server.answers["Clear"] = reply(disconnected=2)
+        page = self.console_of_bob()
+        page.wait_text("connected", ".state")
+        page.wait_text("alice", ".clients")
+        page.click_text("Log")
+        page.wait("Boolean(document.querySelector('.log'))", "the log to open")
+        page.menu("VM", "Disconnect all clients")
+        page.click_text("Disconnect them")
+        self.wait_call("Clear")
+
     def test_write_access_is_taken_over(self):
         self.server.answers["SetAccess"] = reply(granted="write")
         page = self.console_of_bob()
