@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "access-section.h"
 #include "basic/signals.h"
 #include "basic/timeout-queue.h"
 #include "basic/worker.h"
@@ -66,8 +67,11 @@ static void job_read(Job *j) {
                 r = config_keep(config, &j->before, p);
         if (r < 0)
                 problems_doubt(p, DOOR_NONE, "Cannot read %s: %s", j->path ?: "the configuration", config_strerror(r));
-        else
+        else {
+                access_resolve(&config->rights, p);
+                access_advise(&config->rights, p);
                 tls_contexts_load(&config->tls, &config->settings, j->worker, j->ticket_key, p, &reading->contexts);
+        }
 
         reading->has_hooks = hook_list_has_candidates();
         reading->result = p->n_in_tls > 0 ? -EINVAL : 0;

@@ -7,11 +7,15 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "access-section.h"
 #include "basic/log.h"
 #include "basic/text.h"
 #include "config-key.h"
 
 #define BACKEND_DEFAULT "file"
+
+/* Bytes of a bad word in [Access] */
+#define ACCESS_SHOWN_MAX 128U
 
 /* In the order of precedence */
 static const char *const config_folders[] = {"/etc/vspc", "/run/vspc", "/usr/lib/vspc"};
@@ -39,6 +43,7 @@ static int take_variable(Config *c, size_t i) {
 static void set_built_in(Config *c) {
         *c = (Config){.hook_timeout_usec = 30 * USEC_PER_SEC};
         settings_init(&c->settings);
+        rights_init(&c->rights);
         strcpy(c->backend, BACKEND_DEFAULT);
         console_log_settings_init(&c->console_log);
 }
@@ -55,6 +60,7 @@ void config_done(Config *c) {
         settings_done(&c->settings);
         console_log_settings_done(&c->console_log);
         tls_settings_done(&c->tls);
+        rights_done(&c->rights);
 }
 
 int config_copy(const Config *c, Config *ret) {
@@ -62,6 +68,8 @@ int config_copy(const Config *c, Config *ret) {
 
         set_built_in(&copy);
         int r = config_key_foreach(config_key_copy, &copy, c);
+        if (r >= 0)
+                r = rights_copy(&c->rights, &copy.rights);
         if (r < 0) {
                 config_done(&copy);
                 return r;
@@ -81,6 +89,8 @@ typedef struct Reader {
         unsigned line;
         size_t size;
         bool in_tls;   /* the line is in [TLS], or in what may have been meant to be that */
+        bool in_access; /* the same for [Access] */
+        bool access_open; /* assignments belong to the last section of config->rights */
         bool indented; /* the line is, and for inih goes on with the value above it */
         bool pending; /* the line has to be an assignment, and has not been one yet */
         int error;
@@ -95,19 +105,20 @@ static void refuse_line(Reader *r, const char *format, ...) {
         _cleanup_free_ char *text = text_format_va(format, ap);
         va_end(ap);
 
-        if (r->in_tls)
-                problems_doubt(r->problems, DOOR_ALL, "%s:%u: %s", r->name, r->line, text ?: "Out of memory");
+        if (r->in_tls || r->in_access)
+                problems_doubt(r->problems, r->in_tls ? DOOR_ALL : DOOR_ANONYMOUS, "%s:%u: %s", r->name, r->line,
+                               text ?: "Out of memory");
         else
                 problems_warn(r->problems, "%s:%u: %s, ignoring it", r->name, r->line, text ?: "Out of memory");
 }
 
 /* However it is written */
-static bool is_in_tls(const char *section) {
+static bool is_section(const char *section, const char *meant) {
         static const char blanks[] = " \t";
-        size_t n = strlen(CONFIG_SECTION_TLS);
+        size_t n = strlen(meant);
 
         section += strspn(section, blanks);
-        return strncasecmp(section, CONFIG_SECTION_TLS, n) == 0 && !section[n + strspn(section + n, blanks)];
+        return strncasecmp(section, meant, n) == 0 && !section[n + strspn(section + n, blanks)];
 }
 
 static bool is_of_tls(const ConfigKey *key) {
@@ -117,13 +128,20 @@ static bool is_of_tls(const ConfigKey *key) {
 /* It may be a key of [TLS] in the wrong place, or below a section that was to be [TLS]. */
 static void refuse_key(Reader *r, const char *section, const char *name, bool section_known) {
         const ConfigKey *meant = config_key_guess(name, strlen(name));
+        const char *access = access_key_guess(name, strlen(name));
 
         if (meant && is_of_tls(meant))
                 problems_doubt(r->problems, meant->doors, "%s:%u: %s= belongs in section [TLS], written like this", r->name,
                                r->line, meant->name);
-        else if (is_in_tls(section))
+        else if (is_section(section, CONFIG_SECTION_TLS))
                 problems_doubt(r->problems, DOOR_ALL, "%s:%u: Unknown key %s= in section [%s]", r->name, r->line, name,
                                section);
+        else if (access)
+                problems_doubt(r->problems, DOOR_ANONYMOUS, "%s:%u: %s= belongs in a section [Access], written like this",
+                               r->name, r->line, access);
+        else if (is_section(section, CONFIG_SECTION_ACCESS))
+                problems_doubt(r->problems, DOOR_ANONYMOUS, "%s:%u: Unknown key %s= in section [%s]", r->name, r->line,
+                               name, section);
         else if (section_known)
                 problems_warn(r->problems, "%s:%u: Unknown key %s= in section [%s], ignoring it", r->name, r->line, name,
                               section);
@@ -158,6 +176,73 @@ static void take_back(Config *c, const ConfigKey *key) {
         (void) config_key_copy(key, c, &defaults);
 }
 
+/*
+ * Sections [Access]
+ */
+
+/* Where a section is not certain to be what was meant, nothing more is added to it. */
+static void close_access(Reader *r) {
+        const char *missing = TAKE(r->access_open, false) ? access_missing_key(&r->config->rights) : NULL;
+        const Rights *rights = &r->config->rights;
+
+        if (missing)
+                problems_doubt(r->problems, DOOR_ANONYMOUS, "%s: %s= is missing in this section [Access]",
+                               rights->sections[rights->n_sections - 1].place, missing);
+}
+
+static void open_access(Reader *r) {
+        _cleanup_free_ char *place = NULL;
+
+        int k = asprintf(&place, "%s:%u", r->name, r->line) < 0 ? -ENOMEM : rights_begin_section(&r->config->rights, place);
+        if (k == -ENOMEM)
+                r->error = k;
+        else if (k < 0)
+                problems_doubt(r->problems, DOOR_ANONYMOUS, "%s:%u: There are more than %u sections [Access]", r->name, r->line,
+                               RIGHTS_SECTIONS_MAX);
+        r->access_open = k >= 0;
+}
+
+static void refuse_access_value(Reader *r, const char *key, const char *value, const char *wants, const char *bad) {
+        const char *shown = bad ?: value;
+        size_t n = text_fit(shown, ACCESS_SHOWN_MAX);
+
+        problems_doubt(r->problems, DOOR_ANONYMOUS, "%s:%u: %s= must be %s, not \"%.*s%s\"", r->name, r->line, key, wants,
+                       (int) n, shown, shown[n] ? "…" : "");
+}
+
+static void take_access(Reader *r, const char *key, const char *value) {
+        _cleanup_free_ char *bad = NULL;
+        Rights *rights = &r->config->rights;
+        const char *wants;
+
+        if (!r->access_open)
+                return; /* why has been said */
+
+        if (r->indented && !access_key_is_list(key)) {
+                refuse_line(r, "The line is indented, but the value of %s= cannot have a second line", key);
+                return;
+        }
+
+        Right *may = &rights->sections[rights->n_sections - 1].may;
+        if (streq(key, "May") && *value && *may != RIGHT_NONE) {
+                refuse_line(r, "May= is given twice: each section begins with a line [Access]");
+                *may = RIGHT_NONE;
+                r->access_open = false;
+                return;
+        }
+
+        int k = access_assign(rights, key, value, &wants, &bad);
+        if (k == -ENOMEM)
+                r->error = k;
+        else if (k == -ENOKEY)
+                refuse_key(r, CONFIG_SECTION_ACCESS, key, true);
+        else if (k == -E2BIG)
+                refuse_line(r, "There are more than %u words in the sections [Access], or one of more than %u bytes",
+                            RIGHTS_WORDS_MAX, RIGHTS_WORD_SIZE_MAX - 1);
+        else if (k < 0)
+                refuse_access_value(r, key, value, wants, bad);
+}
+
 static int on_assignment(void *userdata, const char *section, const char *name, const char *value) {
         Reader *r = userdata;
         bool section_known;
@@ -165,7 +250,9 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
         r->pending = false;
         const ConfigKey *key = config_key_find(section, name, &section_known);
 
-        if (!key)
+        if (streq(section, CONFIG_SECTION_ACCESS))
+                take_access(r, name, value ?: "");
+        else if (!key)
                 refuse_key(r, section, name, section_known);
         else if (is_of_tls(key) && r->indented) /* who knows what it was meant to be */
                 refuse_line(r, "The line is indented, but the value of %s= cannot have a second line", key->name);
@@ -197,7 +284,7 @@ static void unindent(char *line) {
         const char *behind = start + n + strspn(start + n, " \t");
 
         bool section = *start == '[' && strchr(start, ']');
-        bool assignment = (*behind == '=' || *behind == ':') && config_key_guess(start, n);
+        bool assignment = (*behind == '=' || *behind == ':') && (config_key_guess(start, n) || access_key_guess(start, n));
         if (section || assignment)
                 memmove(line, start, strlen(start) + 1);
 }
@@ -206,8 +293,16 @@ static void unindent(char *line) {
 static bool enter_section(Reader *r, const char *line) {
         const char *end = strchr(line, ']'), *behind = end ? end + 1 + strspn(end + 1, " \t\r\v\f") : "";
 
+        bool good = end && (!*behind || strchr(";#", *behind));
+
+        /* inih stays in the section before if this line is not good. */
         r->in_tls = strcasestr(line, CONFIG_SECTION_TLS);
-        return end && (!*behind || strchr(";#", *behind));
+        r->in_access = strcasestr(line, CONFIG_SECTION_ACCESS) || (!good && r->in_access);
+        close_access(r);
+        if (good && strncmp(line + 1, CONFIG_SECTION_ACCESS "]", strlen(CONFIG_SECTION_ACCESS "]")) == 0)
+                open_access(r);
+
+        return good;
 }
 
 static bool wants_assignment(Reader *r, const char *line) {
@@ -254,7 +349,7 @@ static char *read_line(char *buffer, int size, void *userdata) {
                 buffer[0] = 0;
 
         if (r->size > CONFIG_FILE_SIZE_MAX) {
-                problems_doubt(r->problems, DOOR_ALL, "%s:%u: The file is larger than %u bytes: the rest is not read",
+                problems_doubt(r->problems, DOOR_EVERY, "%s:%u: The file is larger than %u bytes: the rest is not read",
                                r->name, r->line, CONFIG_FILE_SIZE_MAX);
                 return NULL;
         }
@@ -309,6 +404,7 @@ static int load_stream(Config *c, const char *name, FILE *file, Problems *p) {
                 return -ENOMEM;
 
         check_pending(&r);
+        close_access(&r);
         return r.error;
 }
 
@@ -379,7 +475,7 @@ static int compare_paths(const void *a, const void *b) {
 
 /* Of what is in it nothing is known. */
 static void refuse_file(const char *path, int error, Problems *p) {
-        problems_doubt(p, DOOR_ALL, "Cannot read %s: %s", path, config_strerror(-error));
+        problems_doubt(p, DOOR_EVERY, "Cannot read %s: %s", path, config_strerror(-error));
 }
 
 /* One that is there but cannot be read is a problem, and so is a link that leads nowhere. Returns: 1 if it is there, 0

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "console/rights.h"
 #include "console/settings.h"
 #include "log/console-log.h"
 #include "problems.h"
@@ -23,6 +24,7 @@ typedef struct Config {
         usec_t hook_timeout_usec;
         ConsoleLogSettings console_log;
         TlsSettings tls;
+        Rights rights;     /* sections [Access]; to be completed by access_resolve() */
         uint64_t bad_keys; /* a bit for each key (config-key.c) that was given an invalid value */
 } Config;
 

@@ -7,16 +7,19 @@
  * Problems: the mistakes in a configuration, for the log and for the answer to a reload; and the doors (ways into vspcd) that
  * stay closed until they are corrected.
  *
- * [TLS] decides who may connect. If it is unclear what it says, nobody may: vspcd starts, and refuses all connections at the
- * doors that the key guards (see the table in config-key.c). A reload with such a problem changes nothing. A problem in
- * another section is only a warning: at a start the key keeps its default, at a reload its previous value.
+ * [TLS] and [Access] decide who may connect. If it is unclear what [TLS] says, nobody may: vspcd starts, and refuses all
+ * connections at the doors that the key guards (see the table in config-key.c). If it is unclear what [Access] says, clients
+ * without a name may do nothing. A reload with such a problem changes nothing. A problem in another section is only a warning:
+ * at a start the key keeps its default, at a reload its previous value.
  */
 typedef enum Doors {
         DOOR_NONE = 0,
         DOOR_VM = 1 << 0,        /* the VM port */
         DOOR_VM_TLS = 1 << 1,    /* TLS at the VM port; and the whole port if hosts must use TLS or are checked */
         DOOR_ADMIN_TLS = 1 << 2, /* the admin socket with TLS */
-        DOOR_ALL = DOOR_VM | DOOR_VM_TLS | DOOR_ADMIN_TLS,
+        DOOR_ANONYMOUS = 1 << 3, /* clients without a name, see rights.h */
+        DOOR_ALL = DOOR_VM | DOOR_VM_TLS | DOOR_ADMIN_TLS, /* that [TLS] guards */
+        DOOR_EVERY = DOOR_ALL | DOOR_ANONYMOUS,
 } Doors;
 
 /* The texts of further problems are logged, but not kept. */
@@ -26,8 +29,8 @@ typedef struct Problems {
         char *text[PROBLEMS_KEPT_MAX]; /* sentences without a full stop, sanitized */
         size_t n_kept;                 /* number of texts */
         size_t n;                      /* number of all problems */
-        size_t n_in_tls;               /* number of problems in [TLS] */
-        char *in_tls;                  /* the first problem in [TLS]; NULL: there is none, or memory was short */
+        size_t n_in_tls;               /* number of problems in [TLS] and [Access] */
+        char *in_tls;                  /* the first of these; NULL: there is none, or memory was short */
         Doors doors;                   /* that stay closed */
 } Problems;
 

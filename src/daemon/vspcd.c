@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "access-section.h"
 #include "basic/log.h"
 #include "basic/options.h"
 #include "basic/service.h"
@@ -52,6 +53,8 @@ static int load_config(Config *config, const char *path, Problems *problems) {
         if (r < 0)
                 return log_error_errno(r, "Cannot read %s: %s", path ?: "the configuration", config_strerror(r));
 
+        access_resolve(&config->rights, problems);
+        access_advise(&config->rights, problems);
         return 0;
 }
 

@@ -12,12 +12,14 @@ void peer_init(Peer *p, int fd, const SocketAddress *address) {
         if (address->any.sa_family == AF_UNIX &&
             getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) >= 0) {
                 peer_init_local(p, credentials.uid, credentials.pid);
+                identity_init_socket(&p->identity, fd, credentials.uid, credentials.gid);
                 return;
         }
 
         p->uid = PEER_UID_NONE;
         p->pid = 0;
         p->key = account_key_of_address(address);
+        p->identity = (Identity){.kind = IDENTITY_ANONYMOUS};
         address_format(address, p->text);
 }
 
@@ -34,6 +36,7 @@ void peer_init_local(Peer *p, uid_t uid, pid_t pid) {
         p->uid = uid;
         p->pid = pid;
         p->key = account_key_of_user(uid);
+        identity_init_user(&p->identity, uid);
         snprintf(p->text, sizeof p->text, "uid %u (pid %d)", uid, pid);
 }
 

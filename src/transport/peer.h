@@ -2,6 +2,7 @@
 #pragma once
 
 #include "account.h"
+#include "identity.h"
 
 /*
  * Peer: the other end of a connection, as it is shown in the log and in replies: its address or, for a local socket, the user
@@ -17,6 +18,7 @@ typedef struct Peer {
         uid_t uid;                /* PEER_UID_NONE: not a local user */
         pid_t pid;                /* of a local user's process, which may have ended; 0: none */
         AccountKey key;           /* the owner to whom memory for the peer is charged */
+        Identity identity;        /* on which the peer's rights depend */
 } Peer;
 
 /* For the connected socket @fd, whose peer has the address @address */

@@ -456,3 +456,11 @@ bool tls_session_peer_fingerprint(const TlsSession *s, uint8_t ret[static TLS_FI
 
         return chain && n > 0 && gnutls_fingerprint(GNUTLS_DIG_SHA256, &chain[0], ret, &size) >= 0;
 }
+
+const gnutls_datum_t *tls_session_peer_certificate(const TlsSession *s) {
+        unsigned n = 0;
+        const gnutls_datum_t *chain = s->open && tls_context_wants_certificate(s->context)
+                                              ? gnutls_certificate_get_peers(s->gnutls, &n) : NULL;
+
+        return n > 0 ? chain : NULL;
+}

@@ -3,7 +3,8 @@
 /*
  * A configuration of any bytes: it is read without a fault, twice the same, and what comes out of it is within the
  * bounds that the daemon relies on. Whatever it said, an empty assignment to each key makes it the default again. A copy
- * is the same, and so is what is kept of it when it is read once more. Where its bytes say that hosts must speak TLS or
+ * is the same, and so is what is kept of it when it is read once more. Sections [Access] are within their bounds, and grant
+ * nothing to those who are not named, nor at VMs that are not. Where its bytes say that hosts must speak TLS or
  * show a certificate, they must, or doors are closed.
  */
 
@@ -15,6 +16,63 @@
 #include "log/file-name.h"
 
 #define SERVICE_URIS_MAX 1024U
+
+/* Where no section has "anonymous", and no pattern has "*" or "?" */
+static void test_rights_are_only_granted(const Rights *r) {
+        bool any_pattern = false, any_anonymous = false;
+        const Identity anonymous = {.kind = IDENTITY_ANONYMOUS};
+        Identity user;
+
+        identity_init_user(&user, 4000000000U);
+        for (size_t i = 0; i < r->n_sections; i++) {
+                const RightsSection *s = &r->sections[i];
+
+                for (size_t k = 0; k < s->n_who; k++) {
+                        any_anonymous |= streq(s->who[k].text, "anonymous");
+                        any_pattern |= s->who[k].any || strstr(s->who[k].text, "4000000000");
+                        assert(*s->who[k].text && strlen(s->who[k].text) < RIGHTS_WORD_SIZE_MAX);
+                }
+                for (size_t k = 0; k < s->n_vms; k++) {
+                        any_pattern |= !!strpbrk(s->vms[k].text, "*?") || streq(s->vms[k].text, "none such");
+                        assert(*s->vms[k].text && strlen(s->vms[k].text) < RIGHTS_WORD_SIZE_MAX);
+                }
+                assert(s->may < _RIGHT_MAX);
+        }
+        if (!rights_exist(r))
+                return;
+
+        RightsSet vm = rights_of_vm(r, "none such", "00000000-0000-0000-0000-000000000000~"), who = rights_of_who(r, &user);
+        Right right = rights_decide(r, &user, &who, &vm);
+        assert(any_pattern || right == RIGHT_NONE);
+
+        who = rights_of_who(r, &anonymous);
+        right = rights_decide(r, &anonymous, &who, &vm);
+        assert(any_pattern || right == (any_anonymous ? RIGHT_NONE : RIGHT_ADMIN));
+        assert(rights_spare_anonymous(r) == !any_anonymous);
+}
+
+static void test_rights(const Rights *r) {
+        size_t n = 0;
+
+        assert(r->n_sections <= RIGHTS_SECTIONS_MAX && r->n_words <= RIGHTS_WORDS_MAX);
+        for (size_t i = 0; i < r->n_sections; i++)
+                n += r->sections[i].n_who + r->sections[i].n_vms;
+        assert(n == r->n_words);
+        test_rights_are_only_granted(r);
+}
+
+static void test_rights_equal(const Rights *a, const Rights *b) {
+        assert(a->n_sections == b->n_sections && a->n_words == b->n_words && a->n_anonymous == b->n_anonymous);
+        for (size_t i = 0; i < a->n_sections; i++) {
+                const RightsSection *s = &a->sections[i], *t = &b->sections[i];
+
+                assert(streq(s->place, t->place) && s->may == t->may && s->n_who == t->n_who && s->n_vms == t->n_vms);
+                for (size_t k = 0; k < s->n_who; k++)
+                        assert(streq(s->who[k].text, t->who[k].text));
+                for (size_t k = 0; k < s->n_vms; k++)
+                        assert(streq(s->vms[k].text, t->vms[k].text) && s->vms[k].is_uuid == t->vms[k].is_uuid);
+        }
+}
 
 static void test_bounds(const Config *c) {
         const Settings *s = &c->settings;
@@ -37,6 +95,7 @@ static void test_bounds(const Config *c) {
         assert(c->console_log.mode <= 0777 && (c->console_log.mode & 0200));
         assert(!c->tls.certificate_file || *c->tls.certificate_file == '/' ||
                gnutls_url_is_supported(c->tls.certificate_file));
+        test_rights(&c->rights);
 }
 
 static void test_equal(const Config *a, const Config *b) {
@@ -111,6 +170,7 @@ static void test_reload(const Config *c, const uint8_t *data, size_t size) {
 
         assert(config_copy(c, &copy) >= 0);
         test_equal(c, &copy);
+        test_rights_equal(&c->rights, &copy.rights);
 
         config_init(&again, &p);
         (void) load(&again, data, size, &p);
@@ -147,6 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (load(&again, data, size, &p_again) != n || p.doors != p_again.doors)
                 abort();
         test_equal(&c, &again);
+        test_rights_equal(&c.rights, &again.rights);
         test_nothing_in_tls_is_passed_over(&c, &p, data, size);
         test_reload(&c, data, size);
 

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <grp.h>
+#include <pwd.h>
+
+#include "access-section.h"
+#include "basic/text.h"
+
+#define WANTS_WHO                                                                                            \
+        "words such as user:alice, group:dba, cert:CN=monitor or anonymous (see vspc.conf(5))"
+#define WANTS_VMS "patterns of VMs' names such as web* or \"two words\", or UUIDs"
+#define WANTS_MAY "list, watch, write or admin"
+
+/* The record of a user or of a group with all its members: more than this is not read. */
+#define RECORD_MAX (1024U * 1024U)
+
+/* The group whose members may do everything */
+#define GROUP "vspc"
+
+static const struct {
+        const char *name;
+        const char *wants;
+        int (*add)(Rights *r, const char *word);
+        void (*clear)(Rights *r);
+} lists[] = {
+        {"Who", WANTS_WHO, rights_add_who, rights_clear_who},
+        {"VMs", WANTS_VMS, rights_add_vm, rights_clear_vms},
+};
+
+const char *access_key_guess(const char *name, size_t n) {
+        static const char *const names[] = {"Who", "VMs", "May"};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strlen(names[i]) == n && strncasecmp(names[i], name, n) == 0)
+                        return names[i];
+
+        return NULL;
+}
+
+bool access_key_is_list(const char *key) {
+        return !streq(key, "May");
+}
+
+static bool is_blank(char c) {
+        return c == ' ' || c == '\t';
+}
+
+/* Takes the first word of *value, without the quotes in it, to @word, which has room for all of *value. Returns: 1, 0 if
+ * there is none, or -EINVAL if a quote is not closed. */
+static int take_word(const char **value, char *word) {
+        const char *p = *value + strspn(*value, " \t");
+        bool quoted = false;
+
+        if (!*p)
+                return 0;
+
+        for (; *p && (quoted || !is_blank(*p)); p++)
+                if (*p == '"')
+                        quoted = !quoted;
+                else
+                        *word++ = *p;
+        *word = 0;
+        *value = p;
+        return quoted ? -EINVAL : 1;
+}
+
+static int assign_list(Rights *r, size_t list, const char *value, char **ret_bad) {
+        _cleanup_free_ char *word = malloc(strlen(value) + 1);
+        int k = word ? take_word(&value, word) : -ENOMEM;
+
+        while (k > 0) {
+                k = lists[list].add(r, word);
+                if (k >= 0)
+                        k = take_word(&value, word);
+        }
+        if (k == -EINVAL)
+                *ret_bad = TAKE_PTR(word);
+
+        return k;
+}
+
+int access_assign(Rights *r, const char *key, const char *value, const char **ret_wants, char **ret_bad) {
+        Right *may = &r->sections[r->n_sections - 1].may;
+
+        *ret_wants = NULL;
+        *ret_bad = NULL;
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+                if (streq(key, lists[i].name)) {
+                        *ret_wants = lists[i].wants;
+                        if (*value)
+                                return assign_list(r, i, value, ret_bad);
+
+                        lists[i].clear(r);
+                        return 0;
+                }
+
+        if (!streq(key, "May"))
+                return -ENOKEY;
+
+        *ret_wants = WANTS_MAY;
+        if (*value && right_from_string(value, may) < 0) {
+                *ret_bad = strdup(value);
+                return -EINVAL;
+        }
+        if (!*value)
+                *may = RIGHT_NONE;
+
+        return 0;
+}
+
+const char *access_missing_key(const Rights *r) {
+        const RightsSection *s = &r->sections[r->n_sections - 1];
+
+        return s->n_who == 0 ? "Who" : s->n_vms == 0 ? "VMs" : s->may == RIGHT_NONE ? "May" : NULL;
+}
+
+/* Both return: 1, 0 if there is no such name, or a negative errno. */
+
+static int find_user(const char *name, char *buffer, size_t size, uint32_t *ret) {
+        struct passwd record, *found = NULL;
+
+        int r = getpwnam_r(name, &record, buffer, size, &found);
+        if (found)
+                *ret = record.pw_uid;
+
+        return found ? 1 : -r;
+}
+
+static int find_group(const char *name, char *buffer, size_t size, uint32_t *ret) {
+        struct group record, *found = NULL;
+
+        int r = getgrnam_r(name, &record, buffer, size, &found);
+        if (found)
+                *ret = record.gr_gid;
+
+        return found ? 1 : -r;
+}
+
+/* Some modules of NSS call it an error that there is no such name: getpwnam(3) has a list. */
+static int find(WhoKind kind, const char *name, char *buffer, uint32_t *ret) {
+        int r = kind == WHO_USER ? find_user(name, buffer, RECORD_MAX, ret) : find_group(name, buffer, RECORD_MAX, ret);
+
+        return r == -ENOENT || r == -ESRCH || r == -EBADF || r == -EPERM ? 0 : r;
+}
+
+static void resolve(RightsWho *w, const char *place, char *buffer, Problems *p) {
+        const char *what = w->kind == WHO_USER ? "user" : "group", *name = strchr(w->text, ':') + 1;
+        int r = find(w->kind, name, buffer, &w->id);
+
+        w->known = r > 0;
+        if (r == 0)
+                problems_warn(p, "%s: There is no %s named \"%s\": %s grants nothing", place, what, name, w->text);
+        else if (r < 0)
+                problems_doubt(p, DOOR_ANONYMOUS, "%s: Cannot look for the %s \"%s\": %s", place, what, name, strerror(-r));
+}
+
+void access_resolve(Rights *r, Problems *p) {
+        _cleanup_free_ char *buffer = malloc(RECORD_MAX);
+
+        r->owner = geteuid();
+        if (!buffer) {
+                problems_doubt(p, DOOR_ANONYMOUS, "Cannot look for users and groups: %s", strerror(ENOMEM));
+                return;
+        }
+
+        r->has_group = find(WHO_GROUP, GROUP, buffer, &r->group) > 0;
+        for (size_t i = 0; i < r->n_sections; i++)
+                for (size_t k = 0; k < r->sections[i].n_who; k++) {
+                        RightsWho *w = &r->sections[i].who[k];
+
+                        if ((w->kind == WHO_USER || w->kind == WHO_GROUP) && !w->any && !w->known)
+                                resolve(w, r->sections[i].place, buffer, p);
+                }
+}
+
+void access_advise(const Rights *r, Problems *p) {
+        if (rights_spare_anonymous(r))
+                problems_warn(p, "%s: Clients without a name, at 127.0.0.1:13371 and at VM ports, still have all rights at all "
+                                 "VMs: a section with Who=anonymous says what they may do", r->sections[0].place);
+}

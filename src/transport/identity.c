@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+#include <sys/socket.h>
+
+#include "identity.h"
+
+/* The kernel lets a process have so many (NGROUPS_MAX). */
+#define KERNEL_GROUPS_MAX 65536U
+
+/* Bytes of a name in a certificate; a longer one is left out. */
+#define NAME_MAX_SIZE 1024U
+
+static const char *const name_types[] = {"CN", "O", "OU", "DNS", "email", "URI"};
+
+void identity_init_user(Identity *i, uid_t uid) {
+        *i = (Identity){.kind = IDENTITY_USER, .uid = uid};
+}
+
+bool identity_has_group(const Identity *i, gid_t gid) {
+        for (uint32_t k = 0; i->kind == IDENTITY_USER && k < i->n; k++)
+                if (i->groups[k] == gid)
+                        return true;
+
+        return false;
+}
+
+bool identity_add_group(Identity *i, gid_t gid) {
+        assert(i->kind == IDENTITY_USER);
+
+        if (identity_has_group(i, gid))
+                return true;
+        if (i->n >= IDENTITY_GROUPS_MAX)
+                return false;
+
+        i->groups[i->n++] = gid;
+        return true;
+}
+
+static void identity_add_groups(Identity *i, const gid_t *groups, size_t n) {
+        for (size_t k = 0; k < n; k++)
+                (void) identity_add_group(i, groups[k]);
+}
+
+/* The kernel says how much room is needed: few processes have more groups than we keep. */
+void identity_init_socket(Identity *i, int fd, uid_t uid, gid_t gid) {
+        gid_t groups[IDENTITY_GROUPS_MAX];
+        socklen_t size = sizeof groups;
+
+        identity_init_user(i, uid);
+        (void) identity_add_group(i, gid);
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) >= 0) {
+                identity_add_groups(i, groups, size / sizeof(gid_t));
+                return;
+        }
+        if (errno != ERANGE || size > KERNEL_GROUPS_MAX * sizeof(gid_t))
+                return;
+
+        _cleanup_free_ gid_t *all = malloc(size);
+        if (all && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, all, &size) >= 0)
+                identity_add_groups(i, all, size / sizeof(gid_t));
+}
+
+/* Host names and the like are the same in upper and lower case. */
+static int digest(const char *type, const void *value, size_t n, NameDigest *ret) {
+        bool fold = streq(type, "DNS") || streq(type, "email");
+        size_t type_size = strlen(type);
+        char text[sizeof("email=") + NAME_MAX_SIZE];
+        uint8_t hash[32];
+
+        if (n == 0 || n > NAME_MAX_SIZE)
+                return -EINVAL;
+
+        memcpy(text, type, type_size);
+        text[type_size] = '=';
+        for (size_t k = 0; k < n; k++) {
+                char c = ((const char *) value)[k];
+
+                text[type_size + 1 + k] = fold && c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
+        }
+        if (gnutls_hash_fast(GNUTLS_DIG_SHA256, text, type_size + 1 + n, hash) < 0)
+                return -EINVAL;
+
+        memcpy(ret->bytes, hash, sizeof ret->bytes);
+        return 0;
+}
+
+bool identity_add_name(Identity *i, const char *type, const void *value, size_t n) {
+        assert(i->kind != IDENTITY_USER);
+
+        i->kind = IDENTITY_CERTIFICATE;
+        if (i->n >= IDENTITY_NAMES_MAX || digest(type, value, n, &i->names[i->n]) < 0)
+                return false;
+
+        i->n++;
+        return true;
+}
+
+static void add_subject(Identity *i, gnutls_x509_crt_t certificate, const char *type, const char *oid) {
+        char value[NAME_MAX_SIZE + 1];
+
+        for (unsigned k = 0; k < IDENTITY_NAMES_MAX; k++) {
+                size_t size = sizeof value;
+
+                int r = gnutls_x509_crt_get_dn_by_oid(certificate, oid, k, 0, value, &size);
+                if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+                        return;
+                if (r >= 0)
+                        (void) identity_add_name(i, type, value, size);
+        }
+}
+
+static void add_alternative_names(Identity *i, gnutls_x509_crt_t certificate) {
+        char value[NAME_MAX_SIZE + 1];
+
+        for (unsigned k = 0; k < IDENTITY_NAMES_MAX; k++) {
+                size_t size = sizeof value;
+
+                int type = gnutls_x509_crt_get_subject_alt_name(certificate, k, value, &size, NULL);
+                if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+                        return;
+                if (type == GNUTLS_SAN_DNSNAME)
+                        (void) identity_add_name(i, "DNS", value, size);
+                else if (type == GNUTLS_SAN_RFC822NAME)
+                        (void) identity_add_name(i, "email", value, size);
+                else if (type == GNUTLS_SAN_URI)
+                        (void) identity_add_name(i, "URI", value, size);
+        }
+}
+
+void identity_init_certificate(Identity *i, const gnutls_datum_t *der) {
+        gnutls_x509_crt_t certificate;
+
+        *i = (Identity){.kind = IDENTITY_CERTIFICATE};
+        if (gnutls_x509_crt_init(&certificate) < 0)
+                return;
+
+        if (gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) >= 0) {
+                add_subject(i, certificate, "CN", GNUTLS_OID_X520_COMMON_NAME);
+                add_alternative_names(i, certificate);
+                add_subject(i, certificate, "OU", GNUTLS_OID_X520_ORGANIZATIONAL_UNIT_NAME);
+                add_subject(i, certificate, "O", GNUTLS_OID_X520_ORGANIZATION_NAME);
+        }
+        gnutls_x509_crt_deinit(certificate);
+}
+
+bool identity_has_name(const Identity *i, const NameDigest *name) {
+        for (uint32_t k = 0; i->kind == IDENTITY_CERTIFICATE && k < i->n; k++)
+                if (memcmp(&i->names[k], name, sizeof *name) == 0)
+                        return true;
+
+        return false;
+}
+
+int name_digest_parse(const char *text, NameDigest *ret) {
+        size_t n = strcspn(text, "=");
+
+        for (size_t k = 0; text[n] && k < ELEMENTSOF(name_types); k++)
+                if (strlen(name_types[k]) == n && strncmp(name_types[k], text, n) == 0)
+                        return digest(name_types[k], text + n + 1, strlen(text + n + 1), ret);
+
+        return -EINVAL;
+}
