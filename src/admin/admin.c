@@ -72,6 +72,11 @@ void admin_reloaded(Admin *a, uint64_t number, int result, char *const *problems
         varlink_concentrator_reloaded(a->server, number, result, problems, n);
 }
 
+void admin_rights_changed(Admin *a) {
+        varlink_server_set_rights(a->server);
+        bus_rights_changed(a->bus);
+}
+
 void admin_close_tls(Admin *a) {
         varlink_server_close_tls(a->server);
 }

@@ -36,5 +36,8 @@ void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata);
  * 0, or a negative errno if it stays as it was for one of these reasons. */
 void admin_reloaded(Admin *a, uint64_t number, int result, char *const *problems, size_t n);
 
+/* Rights are others (concentrator_set_rights()): whoever may nothing any more is told. */
+void admin_rights_changed(Admin *a);
+
 /* They are refused until admin_set_tls() is called: it is not certain who may come in. */
 void admin_close_tls(Admin *a);

@@ -36,9 +36,15 @@ static int refuse_access(const BusCall *call, const Console *console) {
                                           text);
 }
 
-static int refuse_client(const BusCall *call, const Console *console, const ClientRequest *request,
+static int refuse_client(const BusCall *call, Console *console, const ClientRequest *request,
                          ConsoleVerdict verdict) {
+        char who[REFUSAL_WHO_TEXT_MAX];
+
         client_log_refusal(console, request, verdict);
+        if (verdict == CONSOLE_FORBIDS)
+                return sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_ACCESS_DENIED, "VM %s: no right to %s; that may %s",
+                                                  console->name, rights_act_text(request->act),
+                                                  console_describe_permitted(console, request->act, who));
         if (verdict == CONSOLE_DENIES_ACCESS)
                 return refuse_access(call, console);
 
@@ -79,7 +85,7 @@ static int carry_out_attach(const BusCall *call, Console *console) {
         };
         _cleanup_close_ int fd = -1;
 
-        ConsoleVerdict verdict = console_admits(console, request.access, &request.granted);
+        ConsoleVerdict verdict = console_admits(console, &request);
         if (verdict != CONSOLE_ADMITS)
                 return refuse_client(call, console, &request, verdict);
 
@@ -112,19 +118,19 @@ static int carry_out_forget(const BusCall *call, Console *console) {
 }
 
 int bus_clear(Bus *b, sd_bus_message *m, const Console *console) {
-        static const BusAction clear = {BUS_POLKIT_MANAGE, carry_out_clear};
+        static const BusAction clear = {BUS_POLKIT_MANAGE, ACT_CLEAR, carry_out_clear};
 
         return bus_call(b, m, console, &clear, ACCESS_MODE_FREE_FOR_ALL_FALLBACK);
 }
 
 int bus_forget(Bus *b, sd_bus_message *m, const Console *console) {
-        static const BusAction forget = {BUS_POLKIT_MANAGE, carry_out_forget};
+        static const BusAction forget = {BUS_POLKIT_MANAGE, ACT_FORGET, carry_out_forget};
 
         return bus_call(b, m, console, &forget, ACCESS_MODE_FREE_FOR_ALL_FALLBACK);
 }
 
 int bus_attach(Bus *b, sd_bus_message *m, const Console *console) {
-        static const BusAction attach = {BUS_POLKIT_ATTACH, carry_out_attach};
+        static const BusAction attach = {BUS_POLKIT_ATTACH, ACT_WRITE, carry_out_attach};
         AccessMode mode = ACCESS_MODE_FREE_FOR_ALL_FALLBACK;
         const char *access;
 

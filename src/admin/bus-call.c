@@ -38,10 +38,10 @@ static void call_give_up_polkit(const BusCall *call) {
 }
 
 static void call_carry_out(BusCall *call) {
-        Console *console = concentrator_find(call->bus->concentrator, call->id);
+        Console *console = call->id ? concentrator_find(call->bus->concentrator, call->id) : NULL;
 
-        int r = console ? call->action->carry_out(call, console)
-                        : bus_refuse_no_such_vm(call->message, call->id);
+        int r = console || !call->id ? call->action->carry_out(call, console)
+                                     : bus_refuse_no_such_vm(call->message, call->id);
         if (r < 0)
                 (void) sd_bus_reply_method_errno(call->message, r, NULL);
 
@@ -56,6 +56,18 @@ static void call_refuse(BusCall *call, const char *error, const char *format, ..
         (void) sd_bus_reply_method_errorfv(call->message, error, format, ap);
         va_end(ap);
         call_free(call);
+}
+
+/* Not even polkit can allow it. */
+static bool call_is_forbidden(const BusCall *call) {
+        return call->bus->restricted &&
+               !rights_include_all(concentrator_rights(call->bus->concentrator), &call->peer.identity);
+}
+
+static void call_refuse_as_restricted(BusCall *call) {
+        call_refuse(call, SD_BUS_ERROR_ACCESS_DENIED,
+                    "By [Access] in vspc.conf not all users may list all VMs: on the bus only root and group vspc are served; "
+                    "others use vspc-client");
 }
 
 /* polkit has not decided. */
@@ -84,7 +96,10 @@ static int on_polkit_answered(sd_bus_message *m, void *userdata, _unused_ sd_bus
         }
 
         call->asking_polkit = false;
-        if (authorized)
+        call->peer.identity.vouched = authorized ? (uint8_t) rights_act_needs(call->action->act) : RIGHT_NONE;
+        if (authorized && call_is_forbidden(call))
+                call_refuse_as_restricted(call);
+        else if (authorized)
                 call_carry_out(call);
         else if (challenge)
                 call_refuse(call, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
@@ -128,7 +143,8 @@ static int append_question(sd_bus_message *m, const BusCall *call, const Console
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", call->action->polkit);
         if (r >= 0)
-                r = sd_bus_message_append(m, "a{ss}", 2, "vm", console->name, "uuid", console->uuid_text);
+                r = sd_bus_message_append(m, "a{ss}", 3, "vm", console->name, "uuid", console->uuid_text, "uri",
+                                          console->uri);
 
         return r < 0 ? r : sd_bus_message_append(m, "us", flags, call->cancellation);
 }
@@ -179,14 +195,27 @@ static int call_ask_polkit(BusCall *call, const Console *console) {
         return 0;
 }
 
+/* Whether the caller has the right to it. What there is no VM for harms none. */
+static bool call_is_permitted(const BusCall *call, Console *console) {
+        Act act = call->action->act;
+
+        /* By the usual access one attaches also to read only, see console_admits(). */
+        if (act == ACT_WRITE && (call->access == ACCESS_MODE_FREE_FOR_ALL_FALLBACK || call->access == ACCESS_MODE_READ_ONLY))
+                act = ACT_WATCH;
+
+        return !console || console_permits(console, act, &call->peer.identity, NULL);
+}
+
 static void on_caller_named(UserNameQuery *query, const char *name) {
         BusCall *call = container_of(query, BusCall, user_name);
         Bus *b = call->bus;
 
         peer_set_user_name(&call->peer, name);
 
-        const Console *console = concentrator_find(b->concentrator, call->id);
-        if (call->peer.uid == 0 || !console)
+        Console *console = call->id ? concentrator_find(b->concentrator, call->id) : NULL;
+        if (call_is_forbidden(call))
+                call_refuse_as_restricted(call);
+        else if (call_is_permitted(call, console))
                 call_carry_out(call);
         else if (!calls_have_room_for_check(&b->calls, call->peer.uid))
                 call_refuse(call, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls wait for polkit");
@@ -205,8 +234,7 @@ static int on_caller_known(sd_bus_message *m, void *userdata, _unused_ sd_bus_er
         return 0;
 }
 
-int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
-             AccessMode access) {
+static int call_new(Bus *b, sd_bus_message *message, const char *id, const BusAction *action, AccessMode access) {
         const char *caller = sd_bus_message_get_sender(message);
 
         if (!caller)
@@ -223,18 +251,25 @@ int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusA
         call->action = action;
         call->access = access;
         call->message = sd_bus_message_ref(message);
-        call->id = strdup(console->id);
+        call->id = id ? strdup(id) : NULL;
         DL_APPEND(b->calls.first, call);
         b->calls.n++;
 
-        int r = call->id ? bus_ask_credentials(b->connection, &call->answer, caller, on_caller_known, call)
-                         : -ENOMEM;
+        int r = call->id || !id ? bus_ask_credentials(b->connection, &call->answer, caller, on_caller_known, call) : -ENOMEM;
         if (r < 0) {
                 call_free(call);
                 return r;
         }
 
         return 1;
+}
+
+int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action, AccessMode access) {
+        return call_new(b, message, console->id, action, access);
+}
+
+int bus_guard(Bus *b, sd_bus_message *message, const BusAction *action) {
+        return call_new(b, message, NULL, action, ACCESS_MODE_FREE_FOR_ALL_FALLBACK);
 }
 
 void bus_calls_clear(Bus *b) {

@@ -8,8 +8,10 @@
 
 /*
  * BusCall: a method call that not everybody may make, from its coming until it is answered. The bus is asked
- * who the caller is; root may, and of anybody else polkit is asked. Both take their time, and a person may
- * have to type a password: meanwhile the VM may go, and so may the caller.
+ * who the caller is; whoever has the right (rights.h) may, and of anybody else polkit is asked. Both take their time, and a
+ * person may have to type a password: meanwhile the VM may go, and so may the caller.
+ *
+ * While not all local users may list all VMs, only those may call who may do everything, and polkit is not asked.
  */
 
 /* The maximum of waiting calls, in total and of one connection */
@@ -30,17 +32,18 @@ typedef struct BusAction BusAction;
 typedef struct BusCall BusCall;
 
 struct BusAction {
-        const char *polkit; /* what polkit calls it */
+        const char *polkit; /* what polkit calls it; NULL: it is for those who may do everything */
+        Act act;            /* that it takes to do it without polkit */
 
         /* Does and answers it. Returns: >= 0, or a negative errno, which is answered then. */
-        int (*carry_out)(const BusCall *call, Console *console);
+        int (*carry_out)(const BusCall *call, Console *console); /* @console: NULL if it is about no VM */
 };
 
 struct BusCall {
         Bus *bus;
         const BusAction *action;
         sd_bus_message *message;
-        char *id;          /* the VM's */
+        char *id;          /* the VM's; NULL: it is about none */
         AccessMode access; /* that is asked for, if the action is to attach */
         Peer peer;         /* of the caller, once it is known */
         UserNameQuery user_name;
@@ -62,4 +65,7 @@ typedef struct BusCalls {
  * errno. */
 int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
              AccessMode access);
+
+/* Has @action, which is about no VM, carried out for those who may do everything. */
+int bus_guard(Bus *b, sd_bus_message *message, const BusAction *action);
 void bus_calls_clear(Bus *b);

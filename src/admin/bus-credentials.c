@@ -10,8 +10,22 @@ int bus_ask_credentials(sd_bus *connection, sd_bus_slot **ret_slot, const char *
                                         "GetConnectionCredentials", handler, userdata, "s", name);
 }
 
-/* Returns: > 0 if there was one, 0 at their end, a negative errno. */
-static int read_credential(sd_bus_message *m, uint32_t *uid, uint32_t *pid) {
+static int read_groups(sd_bus_message *m, Identity *groups) {
+        uint32_t gid;
+
+        int r = sd_bus_message_enter_container(m, 'v', "au");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "u");
+        while (r >= 0 && (r = sd_bus_message_read(m, "u", &gid)) > 0)
+                (void) identity_add_group(groups, gid);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* @groups: gets the user's groups. Returns: > 0 if there was one, 0 at their end, a negative errno. */
+static int read_credential(sd_bus_message *m, uint32_t *uid, uint32_t *pid, Identity *groups) {
         const char *name;
 
         int r = sd_bus_message_enter_container(m, 'e', "sv");
@@ -26,6 +40,8 @@ static int read_credential(sd_bus_message *m, uint32_t *uid, uint32_t *pid) {
                 r = sd_bus_message_read(m, "v", "u", uid);
         else if (streq(name, "ProcessID"))
                 r = sd_bus_message_read(m, "v", "u", pid);
+        else if (streq(name, "UnixGroupIDs"))
+                r = read_groups(m, groups);
         else
                 r = sd_bus_message_skip(m, "v");
         if (r < 0)
@@ -37,18 +53,22 @@ static int read_credential(sd_bus_message *m, uint32_t *uid, uint32_t *pid) {
 
 int bus_read_credentials(sd_bus_message *answer, Peer *ret) {
         uint32_t uid = PEER_UID_NONE, pid = 0;
+        Identity groups;
 
         if (sd_bus_message_is_method_error(answer, NULL))
                 return -sd_bus_message_get_errno(answer);
 
+        identity_init_user(&groups, PEER_UID_NONE);
         int r = sd_bus_message_enter_container(answer, 'a', "{sv}");
         while (r > 0)
-                r = read_credential(answer, &uid, &pid);
+                r = read_credential(answer, &uid, &pid, &groups);
         if (r < 0)
                 return r;
         if (uid == PEER_UID_NONE)
                 return -ENODATA;
 
         peer_init_local(ret, uid, (pid_t) pid);
+        groups.uid = uid;
+        ret->identity = groups;
         return 0;
 }

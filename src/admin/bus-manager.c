@@ -55,6 +55,7 @@ static int refuse_ambiguous(sd_bus_message *m, const char *designation, const Lo
 
 /* Calls @method for the VM that the first argument of @m designates, or answers that there is not exactly one. */
 static int call_for_vm(Bus *b, sd_bus_message *m, BusVMMethod *method) {
+        static const Identity all = {.kind = IDENTITY_USER, .uid = 0};
         const char *designation;
         Lookup found;
 
@@ -62,7 +63,8 @@ static int call_for_vm(Bus *b, sd_bus_message *m, BusVMMethod *method) {
         if (r < 0)
                 return r;
 
-        lookup(b->concentrator, designation, &found);
+        /* On the bus all VMs are listed, or only those are served who may list them. */
+        lookup(b->concentrator, designation, &all, NULL, &found);
         switch (found.n) {
         case 0:
                 return bus_refuse_no_such_vm(m, designation);
@@ -79,25 +81,55 @@ static int reply_path(_unused_ Bus *b, sd_bus_message *m, const Console *console
         return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
-static int on_list_vms(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return bus_list(userdata, m, BUS_LISTING_VMS);
+static int get_vm(Bus *b, sd_bus_message *m) {
+        return call_for_vm(b, m, reply_path);
 }
 
-static int on_get_vm(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return call_for_vm(userdata, m, reply_path);
+static int attach(Bus *b, sd_bus_message *m) {
+        return call_for_vm(b, m, bus_attach);
 }
 
-static int on_attach(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return call_for_vm(userdata, m, bus_attach);
+static int clear(Bus *b, sd_bus_message *m) {
+        return call_for_vm(b, m, bus_clear);
 }
 
-static int on_clear(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return call_for_vm(userdata, m, bus_clear);
+static int forget(Bus *b, sd_bus_message *m) {
+        return call_for_vm(b, m, bus_forget);
 }
 
-static int on_forget(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return call_for_vm(userdata, m, bus_forget);
+static int list_vms(Bus *b, sd_bus_message *m) {
+        return bus_list(b, m, BUS_LISTING_VMS);
 }
+
+/* GetManagedObjects() */
+static int list_objects(Bus *b, sd_bus_message *m) {
+        return bus_list(b, m, BUS_LISTING_OBJECTS);
+}
+
+/* Introspect() of what is above the VMs' objects */
+static int list_nodes(Bus *b, sd_bus_message *m) {
+        return bus_list(b, m, BUS_LISTING_NODES);
+}
+
+/* Each is there twice: called at once, and for those who may do everything once it is known that the caller may. */
+#define DEFINE_METHOD(method)                                                                               \
+        static int guarded_##method(const BusCall *call, _unused_ Console *console) {                       \
+                return method(call->bus, call->message);                                                    \
+        }                                                                                                   \
+        static int on_##method(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {           \
+                static const BusAction guarded = {.carry_out = guarded_##method};                           \
+                Bus *b = userdata;                                                                          \
+                                                                                                            \
+                return b->restricted ? bus_guard(b, m, &guarded) : method(b, m);                            \
+        }
+
+DEFINE_METHOD(list_vms)
+DEFINE_METHOD(get_vm)
+DEFINE_METHOD(attach)
+DEFINE_METHOD(clear)
+DEFINE_METHOD(forget)
+DEFINE_METHOD(list_objects)
+DEFINE_METHOD(list_nodes)
 
 static const sd_bus_vtable manager_methods[] = {
         SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssssqbo)", vms), on_list_vms,
@@ -138,16 +170,16 @@ static const sd_bus_vtable *manager_vtable(void) {
 }
 
 /* What sd-bus would answer by itself, all VMs at once: it comes by here first. */
-static int on_call(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (sd_bus_message_is_method_call(m, BUS_OBJECT_MANAGER, "GetManagedObjects"))
-                return bus_list(userdata, m, BUS_LISTING_OBJECTS);
+                return on_list_objects(m, userdata, error);
 
         return 0;
 }
 
-static int on_call_above_vms(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+static int on_call_above_vms(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (sd_bus_message_is_method_call(m, BUS_INTROSPECTABLE, "Introspect"))
-                return bus_list(userdata, m, BUS_LISTING_NODES);
+                return on_list_nodes(m, userdata, error);
 
         return 0;
 }

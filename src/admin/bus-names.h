@@ -26,6 +26,7 @@
 #define BUS_LOCAL_PATH "/org/freedesktop/DBus/Local"
 #define BUS_INTROSPECTABLE "org.freedesktop.DBus.Introspectable"
 #define BUS_OBJECT_MANAGER "org.freedesktop.DBus.ObjectManager"
+#define BUS_PROPERTIES "org.freedesktop.DBus.Properties"
 #define BUS_POLKIT "org.freedesktop.PolicyKit1"
 #define BUS_POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
 #define BUS_POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"

@@ -12,9 +12,8 @@ static int append_client(sd_bus_message *reply, const Client *client) {
                                      client->record.since, client->record.n_sent, client->record.n_skipped);
 }
 
-static int on_list_clients(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+static int list_clients(_unused_ Bus *b, sd_bus_message *m, const Console *c) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const Console *c = userdata;
         const Client *client = c->clients;
 
         int r = sd_bus_message_new_method_return(m, &reply);
@@ -28,26 +27,24 @@ static int on_list_clients(sd_bus_message *m, void *userdata, _unused_ sd_bus_er
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-static int on_attach(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return bus_attach(bus_current(sd_bus_message_get_bus(m)), m, userdata);
-}
+#define DEFINE_METHOD(method)                                                                               \
+        static int on_##method(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {           \
+                return method(bus_current(sd_bus_message_get_bus(m)), m, userdata);                         \
+        }
 
-static int on_clear(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return bus_clear(bus_current(sd_bus_message_get_bus(m)), m, userdata);
-}
-
-static int on_forget(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
-        return bus_forget(bus_current(sd_bus_message_get_bus(m)), m, userdata);
-}
+DEFINE_METHOD(list_clients)
+DEFINE_METHOD(bus_attach)
+DEFINE_METHOD(bus_clear)
+DEFINE_METHOD(bus_forget)
 
 static const sd_bus_vtable vm_methods[] = {
         SD_BUS_METHOD_WITH_ARGS("ListClients", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(suusttt)", clients),
                                 on_list_clients, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("s", access), SD_BUS_RESULT("h", fd, "s", granted),
-                                on_attach, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Clear", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", disconnected), on_clear,
+                                on_bus_attach, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Clear", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", disconnected), on_bus_clear,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_forget,
+        SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_bus_forget,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
@@ -115,10 +112,101 @@ static int on_get(_unused_ sd_bus *connection, _unused_ const char *path, _unuse
         return bus_vm_append_property(reply, vm_property_find(name), userdata);
 }
 
+/*
+ * While only those are served who may do everything, sd-bus finds no object, and calls of one are taken before it looks for
+ * it: who calls has to be found out first.
+ */
+
+static int get_property(sd_bus_message *m, const Console *console) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *interface, *name;
+
+        int r = sd_bus_message_read(m, "ss", &interface, &name);
+        if (r < 0)
+                return r;
+
+        const VmProperty *p = vm_property_find(name);
+        if (!p || (*interface && !streq(interface, BUS_VM_INTERFACE)))
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_PROPERTY, "There is no property %s", name);
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'v', p->signature);
+        if (r >= 0)
+                r = bus_vm_append_property(reply, p, console);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int get_all_properties(sd_bus_message *m, const Console *console) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+        int r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        for (const VmProperty *p = vm_properties; r >= 0 && p < vm_properties + VM_PROPERTIES_N; p++)
+                if (p->name)
+                        r = append_named(reply, p, console);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int call_guarded(const BusCall *call, _unused_ Console *none) {
+        static const struct {
+                const char *name;
+                BusVMMethod *method;
+        } methods[] = {
+                {"ListClients", list_clients},
+                {"Attach", bus_attach},
+                {"Clear", bus_clear},
+                {"Forget", bus_forget},
+        };
+        _cleanup_free_ char *id = NULL;
+        sd_bus_message *m = call->message;
+
+        int r = sd_bus_path_decode(sd_bus_message_get_path(m), BUS_VM_PATH, &id);
+        if (r < 0)
+                return r;
+
+        Console *console = r > 0 ? concentrator_find(call->bus->concentrator, id) : NULL;
+        if (!console)
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT, "There is no object %s",
+                                                  sd_bus_message_get_path(m));
+
+        if (sd_bus_message_is_method_call(m, BUS_PROPERTIES, "Get"))
+                return get_property(m, console);
+        if (sd_bus_message_is_method_call(m, BUS_PROPERTIES, "GetAll"))
+                return get_all_properties(m, console);
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++)
+                if (sd_bus_message_is_method_call(m, BUS_VM_INTERFACE, methods[i].name))
+                        return methods[i].method(call->bus, m, console);
+
+        return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_METHOD, "There is no method %s", sd_bus_message_get_member(m));
+}
+
+static int on_call(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
+        static const BusAction guarded = {.carry_out = call_guarded};
+        Bus *b = userdata;
+        uint8_t type = 0;
+
+        if (!b->restricted || sd_bus_message_get_type(m, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL ||
+            streq(sd_bus_message_get_path(m), BUS_VM_PATH))
+                return 0;
+
+        return bus_guard(b, m, &guarded);
+}
+
 static int find(_unused_ sd_bus *connection, const char *path, _unused_ const char *interface,
                 void *userdata, void **ret_found, _unused_ sd_bus_error *error) {
         _cleanup_free_ char *id = NULL;
         Bus *b = userdata;
+
+        if (b->restricted)
+                return 0;
 
         int r = sd_bus_path_decode(path, BUS_VM_PATH, &id);
         if (r <= 0)
@@ -145,5 +233,7 @@ static const sd_bus_vtable *vm_vtable(void) {
 }
 
 int bus_vm_export(Bus *b, sd_bus *connection) {
-        return sd_bus_add_fallback_vtable(connection, NULL, BUS_VM_PATH, BUS_VM_INTERFACE, vm_vtable(), find, b);
+        int r = sd_bus_add_fallback(connection, NULL, BUS_VM_PATH, on_call, b);
+
+        return r < 0 ? r : sd_bus_add_fallback_vtable(connection, NULL, BUS_VM_PATH, BUS_VM_INTERFACE, vm_vtable(), find, b);
 }

@@ -213,12 +213,28 @@ static void on_console_event(ConcentratorObserver *observer, Console *console, C
         if (event == CONSOLE_REMOVED)
                 bus_listings_forget(b, console);
 
-        if (b->condition != BUS_SERVING)
+        if (b->condition != BUS_SERVING || b->restricted)
                 return;
 
         int r = bus_news_add(b, console, event);
         if (r < 0)
                 bus_fail(b, BUS_AWAY, r);
+}
+
+void bus_rights_changed(Bus *b) {
+        bool restricted = !rights_are_open(concentrator_rights(b->concentrator));
+
+        if (restricted == b->restricted)
+                return;
+
+        b->restricted = restricted;
+        if (restricted) {
+                bus_news_clear(b);
+                bus_listings_clear(b); /* who has called for these is not known any more */
+        }
+        log_info(restricted ? "On the system bus only root and group vspc are served, and no signals are sent: by [Access] not all "
+                              "users may list all VMs"
+                            : "On the system bus all users are served, and signals are sent");
 }
 
 int bus_new(Concentrator *c, UserNames *user_names, Bus **ret) {

@@ -89,6 +89,12 @@ void event_reader_open(EventReader *r, EventQueue *q) {
         q->n_readers++;
 }
 
+void event_reader_skip(EventReader *r) {
+        if (!r->behind)
+                reader_fall_behind(r);
+        queue_free_taken(r->queue);
+}
+
 void event_reader_close(EventReader *r) {
         EventQueue *q = r->queue;
 

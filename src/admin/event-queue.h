@@ -56,6 +56,9 @@ void event_queue_add(EventQueue *q, uint64_t subject, const void *text, size_t n
 /* The reader gets the messages that are added from now on. */
 void event_reader_open(EventReader *r, EventQueue *q);
 
+/* The reader falls behind: what is queued is not for it. */
+void event_reader_skip(EventReader *r);
+
 /* Does nothing if it is closed. */
 void event_reader_close(EventReader *r);
 

@@ -40,7 +40,7 @@ static void reply_ambiguous_vm(VarlinkConnection *c, const char *vm, const Looku
 static Console *find_vm(VarlinkConnection *c, const char *vm) {
         Lookup found;
 
-        lookup(c->server->concentrator, vm, &found);
+        lookup(c->server->concentrator, vm, &c->peer.identity, &c->asker, &found);
         if (found.n == 1)
                 return found.candidates[0];
 
@@ -51,11 +51,21 @@ static Console *find_vm(VarlinkConnection *c, const char *vm) {
         return NULL;
 }
 
-/* The VM that is the only parameter of a call */
-static Console *take_vm(VarlinkConnection *c, const VarlinkCall *call, const char **ret_vm) {
+/* The VM that is the only parameter of a call that is to do @act. Returns: NULL if there is none, or the caller has no right
+ * to that; that has been answered then. */
+static Console *take_vm(VarlinkConnection *c, const VarlinkCall *call, Act act, const char **ret_vm) {
         const VarlinkParameter parameters[] = {{"vm", VARLINK_STRING, VARLINK_REQUIRED, ret_vm}};
 
-        return varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)) ? find_vm(c, *ret_vm) : NULL;
+        if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
+                return NULL;
+
+        Console *console = find_vm(c, *ret_vm);
+        if (!console || varlink_permits(c, console, act))
+                return console;
+
+        console_log_not_permitted(console, act, &c->peer);
+        varlink_reply_not_permitted_at(c, *ret_vm, console, act);
+        return NULL;
 }
 
 static void list_one(VarlinkConnection *c, const Console *console) {
@@ -68,6 +78,7 @@ static void list_one(VarlinkConnection *c, const Console *console) {
 
 static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
         Concentrator *concentrator = c->server->concentrator;
+        Console *first = concentrator_consoles(concentrator);
         const char *name = NULL;
         const VarlinkParameter parameters[] = {{"name", VARLINK_STRING, VARLINK_OPTIONAL, &name}};
         Lookup found;
@@ -80,11 +91,11 @@ static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
         else if (!name && concentrator_counts(concentrator)->n_vms > 1)
                 varlink_reply_expected_more(c);
         else if (!name)
-                list_one(c, concentrator_consoles(concentrator));
+                list_one(c, first && varlink_permits(c, first, ACT_LIST) ? first : NULL);
         if (!name)
                 return;
 
-        lookup(concentrator, name, &found);
+        lookup(concentrator, name, &c->peer.identity, &c->asker, &found);
         if (found.n == 0)
                 reply_no_such_vm(c, name);
         else if (found.n == 1)
@@ -185,7 +196,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         if (!console)
                 return;
 
-        ConsoleVerdict verdict = console_admits(console, request.access, &request.granted);
+        ConsoleVerdict verdict = console_admits(console, &request);
         switch (verdict) {
 
         case CONSOLE_ADMITS:
@@ -197,6 +208,11 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
                 reply_access_denied(c, console, vm, request.access);
                 break;
 
+        case CONSOLE_FORBIDS:
+                client_log_refusal(console, &request, verdict);
+                varlink_reply_not_permitted_at(c, vm, console, request.act);
+                break;
+
         case CONSOLE_IS_FULL:
                 client_log_refusal(console, &request, verdict);
                 reply_client_limit_reached(c, vm);
@@ -206,7 +222,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
 
 static void method_clear(VarlinkConnection *c, const VarlinkCall *call) {
         const char *vm = NULL;
-        Console *console = take_vm(c, call, &vm);
+        Console *console = take_vm(c, call, ACT_CLEAR, &vm);
 
         if (!console)
                 return;
@@ -219,7 +235,7 @@ static void method_clear(VarlinkConnection *c, const VarlinkCall *call) {
 
 static void method_forget(VarlinkConnection *c, const VarlinkCall *call) {
         const char *vm = NULL;
-        Console *console = take_vm(c, call, &vm);
+        Console *console = take_vm(c, call, ACT_FORGET, &vm);
 
         if (!console)
                 return;
@@ -248,9 +264,8 @@ static void method_monitor(VarlinkConnection *c, const VarlinkCall *call) {
         }
 }
 
-/* Whoever can connect to a local socket is let in by its owner and mode; of all others nothing of the kind is known. */
-static bool may_reload(const Peer *peer) {
-        return peer->uid != PEER_UID_NONE;
+static bool may_reload(VarlinkConnection *c) {
+        return rights_include_all(concentrator_rights(c->server->concentrator), &c->peer.identity);
 }
 
 static bool reload_passes_limit(VarlinkServer *s, const Peer *peer) {
@@ -271,7 +286,7 @@ static void method_reload(VarlinkConnection *c, const VarlinkCall *call) {
         if (!varlink_take_parameters(c, call, NULL, 0))
                 return;
 
-        if (!may_reload(&c->peer)) {
+        if (!may_reload(c)) {
                 varlink_reply_permission_denied(c);
                 return;
         }

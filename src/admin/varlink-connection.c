@@ -185,6 +185,7 @@ bool varlink_watch(VarlinkConnection *c, VarlinkContinuation continuation) {
                 return false;
 
         event_reader_open(&c->events, &c->server->events);
+        c->sees_all = rights_cover_all_vms(concentrator_rights(c->server->concentrator), &c->peer.identity);
         c->continuation = continuation;
         c->more = true;
         buffer_clear(&c->in);
@@ -349,13 +350,53 @@ void varlink_connection_work(VarlinkConnection *c) {
         connection_flush(c);
 }
 
-/* Who it is, by its certificate: known once something has been read. */
-static void connection_learn_name(VarlinkConnection *c) {
-        const TlsSession *tls = c->stream.tls;
+bool varlink_permits(VarlinkConnection *c, Console *console, Act act) {
+        return console_permits(console, act, &c->peer.identity, &c->asker);
+}
 
-        if (tls && !c->named && *tls_session_peer_name(tls))
+static void connection_tell_anew(VarlinkConnection *c) {
+        c->told_anew = true;
+        event_reader_skip(&c->events);
+}
+
+void varlink_review_vm(VarlinkConnection *c, const RightsSet *before, const RightsSet *now) {
+        const Rights *r = concentrator_rights(c->server->concentrator);
+        const Identity *who = &c->peer.identity;
+        RightsSet sections = rights_of_who(r, who);
+        Right needed = rights_act_needs(ACT_LIST);
+
+        if ((rights_decide(r, who, &sections, before) >= needed) != (rights_decide(r, who, &sections, now) >= needed))
+                connection_tell_anew(c);
+}
+
+void varlink_review(VarlinkConnection *c) {
+        bool saw_all = c->sees_all;
+
+        c->sees_all = rights_cover_all_vms(concentrator_rights(c->server->concentrator), &c->peer.identity);
+        if (!saw_all || !c->sees_all)
+                connection_tell_anew(c);
+}
+
+void varlink_expel(VarlinkConnection *c) {
+        c->oneway = false;
+        varlink_reply_not_permitted(c);
+        if (c->state != VARLINK_CLOSED)
+                varlink_close_gently(c);
+}
+
+/* Who it is, by its certificate: known once something has been read. Returns: whether it may ask anything. */
+static bool connection_learn_name(VarlinkConnection *c) {
+        const TlsSession *tls = c->stream.tls;
+        const gnutls_datum_t *certificate = tls ? tls_session_peer_certificate(tls) : NULL;
+
+        if (TAKE(c->named, true))
+                return true;
+        if (tls && *tls_session_peer_name(tls))
                 peer_set_name(&c->peer, tls_session_peer_name(tls));
-        c->named = true;
+        if (certificate)
+                identity_init_certificate(&c->peer.identity, certificate);
+
+        return rights_admit(concentrator_rights(c->server->concentrator), &c->peer.identity);
 }
 
 static void connection_log_problem(VarlinkConnection *c) {
@@ -390,7 +431,11 @@ static void connection_readable(Stream *stream) {
                 varlink_close(c);
                 return;
         }
-        connection_learn_name(c);
+        if (!connection_learn_name(c)) {
+                varlink_log_mistake(c, "is not permitted");
+                varlink_expel(c);
+                return;
+        }
 
         if (c->state == VARLINK_WATCHING)
                 buffer_clear(&c->in);
@@ -478,7 +523,7 @@ static void connection_user_named(UserNameQuery *query, const char *name) {
         connection_settle(c);
 }
 
-int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *address, TlsContext *tls) {
+int varlink_connection_new(VarlinkServer *s, int fd, const Peer *peer, TlsContext *tls) {
         VarlinkConnection *c = calloc(1, sizeof(VarlinkConnection));
         if (!c) {
                 safe_close(fd);
@@ -498,7 +543,7 @@ int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *addres
 
         c->server = s;
         c->in = BUFFER_INIT(VARLINK_CALL_MAX + 1);
-        peer_init(&c->peer, fd, address);
+        c->peer = *peer;
         charge_open(&c->connection, concentrator_account(s->concentrator), &c->peer.key, CHARGE_CONNECTION, connection_given_up);
         charge_open_like(&c->waiting, &c->connection, CHARGE_QUERY, connection_waiting_given_up);
         DL_APPEND(s->connections[VARLINK_IDLE], c);

@@ -84,6 +84,7 @@ struct VarlinkConnection {
         Stream stream;
         TlsHandshake *handshake; /* NULL: no TLS, or the handshake is complete */
         Peer peer;
+        Asker asker; /* the sections that name the peer */
         UserNameQuery user_name; /* of a local user: nothing is read before it is answered */
         VarlinkState state;
 
@@ -102,6 +103,8 @@ struct VarlinkConnection {
         char *designation; /* only VMs that match this; NULL: all */
         Fit fit;           /* the way in which they match */
         EventReader events; /* open: it gets events */
+        bool sees_all;     /* it may list all VMs, whatever they are called */
+        bool told_anew;    /* events are skipped because its rights, or VMs' names, are others */
         uint64_t n_told;   /* … about VMs whose numbers are below this one */
 
         Charge connection; /* memory of the connection itself; 0 until it has sent a call */
@@ -134,6 +137,22 @@ void varlink_reply_method_not_found(VarlinkConnection *c, const char *method);
 void varlink_reply_invalid_parameter(VarlinkConnection *c, const char *parameter);
 void varlink_reply_expected_more(VarlinkConnection *c);
 void varlink_reply_permission_denied(VarlinkConnection *c);
+
+/* NotPermitted of our interface: the caller may nothing, or not @act at this VM, which it called @vm. */
+void varlink_reply_not_permitted(VarlinkConnection *c);
+void varlink_reply_not_permitted_at(VarlinkConnection *c, const char *vm, Console *console, Act act);
+
+/* Whether the caller may do this at a VM. */
+bool varlink_permits(VarlinkConnection *c, Console *console, Act act);
+
+/* Rights are others: a caller that gets events, and may not list all VMs, begins with the present state again. */
+void varlink_review(VarlinkConnection *c);
+
+/* The same: a VM is named by other sections than before. */
+void varlink_review_vm(VarlinkConnection *c, const RightsSet *before, const RightsSet *now);
+
+/* The caller has no right to anything: that is said, and the connection closed. */
+void varlink_expel(VarlinkConnection *c);
 
 /* What a method takes. */
 typedef struct VarlinkParameter {
@@ -185,8 +204,8 @@ void varlink_log_mistake(VarlinkConnection *c, const char *what);
  * Functions for VarlinkServer
  */
 
-/* @fd, which comes from @address, is taken over. @tls: how it travels; NULL: plain. Returns: 0 or a negative errno. */
-int varlink_connection_new(VarlinkServer *s, int fd, const SocketAddress *address, TlsContext *tls);
+/* @fd, which is @peer's, is taken over. @tls: how it travels; NULL: plain. Returns: 0 or a negative errno. */
+int varlink_connection_new(VarlinkServer *s, int fd, const Peer *peer, TlsContext *tls);
 
 /* @c must be closed and in no list. Returns: NULL. */
 VarlinkConnection *varlink_connection_free(VarlinkConnection *c);

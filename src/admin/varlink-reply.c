@@ -2,7 +2,11 @@
 
 /* Replies of VarlinkConnection, and the parameters of calls */
 
-#include "varlink-connection.h"
+#include "varlink-client.h"
+#include "varlink-server.h"
+
+/* So many of those who may are named. */
+#define HOLDERS_MAX 32U
 
 static JsonWriter reply_begin(VarlinkConnection *c, const char *error) {
         JsonWriter w = JSON_WRITER_INIT(&c->stream.out);
@@ -72,6 +76,32 @@ void varlink_reply_interface_not_found(VarlinkConnection *c, const char *interfa
 
 void varlink_reply_method_not_found(VarlinkConnection *c, const char *method) {
         reply_error(c, "org.varlink.service.MethodNotFound", "method", method);
+}
+
+/* Who could have done it; with @vm, at that VM */
+void varlink_reply_not_permitted_at(VarlinkConnection *c, const char *vm, Console *console, Act act) {
+        const Rights *r = concentrator_rights(c->server->concentrator);
+        const char *who[HOLDERS_MAX];
+        JsonWriter w = varlink_error_begin(c, VARLINK_INTERFACE ".NotPermitted");
+        size_t n = console ? rights_holders(r, console_rights(console), rights_act_needs(act), who, HOLDERS_MAX) : 0;
+
+        if (vm)
+                json_writer_put_string(&w, "vm", vm);
+        if (console) {
+                json_writer_put_string(&w, "act", rights_act_text(act));
+                json_writer_put_string(&w, "right", right_to_string(rights_act_needs(act)));
+        }
+        json_writer_begin_array(&w, "who");
+        json_writer_put_string(&w, NULL, "user:root");
+        json_writer_put_string(&w, NULL, "group:vspc");
+        for (size_t i = 0; i < n; i++)
+                json_writer_put_string(&w, NULL, who[i]);
+        json_writer_end_array(&w);
+        varlink_reply_end(c, &w, VARLINK_LAST);
+}
+
+void varlink_reply_not_permitted(VarlinkConnection *c) {
+        varlink_reply_not_permitted_at(c, NULL, NULL, ACT_LIST);
 }
 
 static const VarlinkParameter *find_parameter(const VarlinkParameter *parameters, size_t n, const char *name) {

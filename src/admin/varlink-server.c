@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <utlist.h>
 
 #include "varlink-server.h"
@@ -12,6 +14,7 @@
 struct VarlinkListener {
         VarlinkServer *server;
         VarlinkTransport transport;
+        bool restricted; /* by the owner and the mode of its file: not everybody can connect */
         Acceptor acceptor;
         VarlinkListener *prev, *next;
 };
@@ -75,12 +78,62 @@ static void server_log_closed(VarlinkServer *s, const SocketAddress *address) {
                                             : "there is no certificate for TLS, see CertificateFile=");
 }
 
+static unsigned count_of_user(const VarlinkServer *s, uid_t uid) {
+        unsigned n = 0;
+
+        for (VarlinkState state = VARLINK_IDLE; state < VARLINK_CLOSED; state++) {
+                const VarlinkConnection *c;
+
+                DL_FOREACH(s->connections[state], c)
+                        n += c->peer.uid == uid;
+        }
+
+        return n;
+}
+
+/* Answers whatever will be asked, before it is read. */
+static void refuse(int fd, Closer *closer) {
+        static const char text[] = "{\"error\":\"org.vspc.Concentrator.NotPermitted\",\"parameters\":{\"who\":[\"user:root\","
+                                   "\"group:vspc\"]}}";
+
+        (void) send(fd, text, sizeof text, MSG_DONTWAIT | MSG_NOSIGNAL); /* there is room: nothing has been sent yet */
+        closer_take_fd(closer, fd, "");
+}
+
+/* Decides by what is known without reading anything. In TLS it is decided later, by the certificate. Returns: whether the
+ * connection may stay; it is closed otherwise. */
+static bool server_admits(VarlinkServer *s, int fd, const Peer *peer, VarlinkTransport transport) {
+        const Rights *rights = concentrator_rights(s->concentrator);
+        const char *why = NULL;
+
+        if (transport == VARLINK_IN_TLS || rights_include_all(rights, &peer->identity))
+                return true;
+
+        if (!rights_admit(rights, &peer->identity))
+                why = "no section [Access] names them, and only root and group vspc have rights without";
+        else if (peer->uid != PEER_UID_NONE && count_of_user(s, peer->uid) >= VARLINK_CONNECTIONS_PER_USER_MAX)
+                why = "they have as many connections as one user may have";
+        if (!why)
+                return true;
+
+        if (log_rate_limit_pass(&s->expulsions, concentrator_now(s->concentrator)) > 0)
+                log_notice("Query from %s is refused: %s", peer->text, why);
+        refuse(fd, concentrator_closer(s->concentrator));
+        return false;
+}
+
 static void listener_accept(Acceptor *a, int fd, const SocketAddress *address) {
         VarlinkListener *listener = container_of(a, VarlinkListener, acceptor);
         VarlinkServer *s = listener->server;
+        Peer peer;
 
         fd = concentrator_admit(s->concentrator, fd);
         if (fd < 0)
+                return;
+
+        peer_init(&peer, fd, address);
+        peer.identity.let_in_by_mode = listener->restricted;
+        if (!server_admits(s, fd, &peer, listener->transport))
                 return;
 
         if (!server_has_room(s)) {
@@ -95,7 +148,7 @@ static void listener_accept(Acceptor *a, int fd, const SocketAddress *address) {
                 return;
         }
 
-        int r = varlink_connection_new(s, fd, address, listener->transport == VARLINK_IN_TLS ? s->tls : NULL);
+        int r = varlink_connection_new(s, fd, &peer, listener->transport == VARLINK_IN_TLS ? s->tls : NULL);
         if (r < 0)
                 log_error_errno(r, "Cannot take a connection for queries: %m");
 }
@@ -106,6 +159,18 @@ static void listener_free(VarlinkServer *s, VarlinkListener *l) {
         free(l);
 }
 
+/* systemd makes the file, with SocketMode=. One that has been removed since lets nobody in any more. */
+static bool socket_is_restricted(int fd) {
+        SocketAddress address = {};
+        socklen_t length = sizeof address;
+        struct stat st;
+
+        if (getsockname(fd, &address.any, &length) < 0 || address.any.sa_family != AF_UNIX || length <= sizeof(sa_family_t))
+                return false;
+
+        return address.un.sun_path[0] == '/' && stat(address.un.sun_path, &st) >= 0 && !(st.st_mode & S_IWOTH);
+}
+
 int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) {
         _cleanup_close_ int owned_fd = fd;
         _cleanup_free_ VarlinkListener *l = calloc(1, sizeof(VarlinkListener));
@@ -114,6 +179,7 @@ int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport) 
 
         l->server = s;
         l->transport = transport;
+        l->restricted = socket_is_restricted(owned_fd);
         int r = acceptor_open(&l->acceptor, concentrator_poller(s->concentrator),
                               concentrator_acceptor_backoff(s->concentrator), TAKE_FD(owned_fd), listener_accept);
         if (r < 0)
@@ -130,6 +196,26 @@ void varlink_server_set_tls(VarlinkServer *s, TlsContext *tls) {
         s->tls = tls ? tls_context_ref(tls) : NULL;
         s->tls_in_doubt = false;
         tls_context_unref(old);
+}
+
+static bool is_known(const VarlinkConnection *c) {
+        return c->peer.uid != PEER_UID_NONE || (!c->handshake && (!c->stream.tls || c->named));
+}
+
+void varlink_server_set_rights(VarlinkServer *s) {
+        const Rights *rights = concentrator_rights(s->concentrator);
+
+        for (VarlinkState state = VARLINK_IDLE; state < VARLINK_CLOSED; state++) {
+                VarlinkConnection *c, *next;
+
+                DL_FOREACH_SAFE(s->connections[state], c, next)
+                        if (is_known(c) && !rights_admit(rights, &c->peer.identity)) {
+                                if (log_rate_limit_pass(&s->expulsions, concentrator_now(s->concentrator)) > 0)
+                                        log_notice("%s has no right to query any more, closing the connection", c->peer.text);
+                                varlink_expel(c);
+                        } else if (state == VARLINK_WATCHING)
+                                varlink_review(c);
+        }
 }
 
 void varlink_server_set_reload(VarlinkServer *s, AdminReloadHandler handler, void *userdata) {

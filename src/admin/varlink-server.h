@@ -15,6 +15,9 @@ typedef struct VarlinkListener VarlinkListener;
  * for a new one. */
 #define VARLINK_CONNECTIONS_MAX 4096U
 
+/* One local user who may not do everything has so many connections. */
+#define VARLINK_CONNECTIONS_PER_USER_MAX 128U
+
 /* More readers of events are refused. */
 #define VARLINK_WATCHERS_MAX 1024U
 
@@ -36,6 +39,7 @@ struct VarlinkServer {
         unsigned n_connections;                             /* connections that are not closed */
         EventQueue events;                                  /* for connections in state VARLINK_WATCHING */
         RateLimit refusals;                                 /* for want of room */
+        RateLimit expulsions;                               /* for want of rights */
         RateLimit mistakes;                                 /* of strangers */
         RateLimit skips;                                    /* log lines about callers of Monitor that fall behind */
         AdminReloadHandler reload;                          /* NULL: reloads are not supported */
@@ -59,6 +63,9 @@ typedef enum VarlinkTransport {
         VARLINK_PLAIN,
         VARLINK_IN_TLS, /* with the context of varlink_server_set_tls() */
 } VarlinkTransport;
+
+/* Rights are others: whoever may nothing any more is told and disconnected. */
+void varlink_server_set_rights(VarlinkServer *s);
 
 /* Connections are taken from the listening socket @fd from now on. It is taken over, and closed if this fails. */
 int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport);

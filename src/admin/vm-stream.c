@@ -36,8 +36,8 @@ static bool has_room(const VarlinkConnection *c) {
         return c->state != VARLINK_CLOSED && c->stream.out.size < VARLINK_OUT_HIGH;
 }
 
-/* Returns: whether the answer goes on. Of all VMs it is known which is the last, unless that goes meanwhile; of those
- * that fit a designation it is not: an empty reply says then that there are no more. */
+/* Returns: whether the answer goes on. Of all VMs it is known which is the last, unless that goes meanwhile or may not be
+ * listed; of those that fit a designation it is not: an empty reply says then that there are no more. */
 static bool list_continue(VarlinkConnection *c) {
         Designation designation;
 
@@ -45,8 +45,9 @@ static bool list_continue(VarlinkConnection *c) {
                 designation_parse(&designation, c->designation);
 
         for (unsigned n = 0; c->position && n < LIST_STEPS_MAX && has_room(c); n++) {
-                const Console *console = take_position(c);
-                if (c->designation && designation_fit(&designation, console) != c->fit)
+                Console *console = take_position(c);
+                if ((c->designation && designation_fit(&designation, console) != c->fit) ||
+                    !varlink_permits(c, console, ACT_LIST))
                         continue;
 
                 bool last = !c->position && !c->designation;
@@ -99,11 +100,28 @@ static void monitor_begin_state(VarlinkConnection *c) {
         c->n_told = 0;
 }
 
-/* An event of a VM that the caller has not been told of is left out: the present state will have it. */
+/* The sections that name the VM are in front of the event's text. */
+static bool may_be_told(VarlinkConnection *c, const Event *e) {
+        const Rights *r = concentrator_rights(c->server->concentrator);
+        const Identity *who = &c->peer.identity;
+        RightsSet sections;
+
+        if (c->sees_all)
+                return true;
+        if (c->asker.generation != r->generation)
+                c->asker = (Asker){rights_of_who(r, who), r->generation};
+
+        memcpy(&sections, e->text, sizeof sections);
+        return rights_decide(r, who, &c->asker.sections, &sections) >= rights_act_needs(ACT_LIST);
+}
+
+/* An event of a VM that the caller has not been told of is left out: the present state will have it. So is one of a VM that
+ * the caller may not list. */
 static void monitor_take_event(VarlinkConnection *c) {
         const Event *e = c->events.next;
 
-        if (e->subject < c->n_told && buffer_append(&c->stream.out, e->text, e->size) < 0) {
+        if (e->subject < c->n_told && may_be_told(c, e) &&
+            buffer_append(&c->stream.out, e->text + sizeof(RightsSet), e->size - sizeof(RightsSet)) < 0) {
                 log_warning("No memory for the events that %s monitors, closing the connection", c->peer.text);
                 varlink_close(c);
                 return;
@@ -120,14 +138,17 @@ static void monitor_tell_state(VarlinkConnection *c) {
                 return;
         }
 
-        c->n_told = c->position->record.number + 1;
-        reply_event(c, "present", take_position(c));
+        Console *console = take_position(c);
+
+        c->n_told = console->record.number + 1;
+        if (varlink_permits(c, console, ACT_LIST))
+                reply_event(c, "present", console);
 }
 
 static void monitor_skip(VarlinkConnection *c) {
         VarlinkServer *s = c->server;
 
-        if (log_rate_limit_pass(&s->skips, concentrator_now(s->concentrator)) > 0)
+        if (!TAKE(c->told_anew, false) && log_rate_limit_pass(&s->skips, concentrator_now(s->concentrator)) > 0)
                 log_info("%s reads events too slowly and misses some, it is told the present state again", c->peer.text);
         event_reader_catch_up(&c->events);
         reply_event(c, "skipped", NULL);
@@ -136,7 +157,7 @@ static void monitor_skip(VarlinkConnection *c) {
 
 /* Returns: whether there is more to send. */
 static bool monitor_continue(VarlinkConnection *c) {
-        while (has_room(c))
+        for (unsigned n = 0; n < LIST_STEPS_MAX && has_room(c); n++)
                 if (c->events.next)
                         monitor_take_event(c);
                 else if (c->events.behind)
@@ -155,9 +176,10 @@ bool vm_stream_monitor(VarlinkConnection *c) {
 }
 
 /* Written once, whoever gets it. */
-static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, const Client *client) {
+static void tell_event(VmStream *s, ConsoleEvent event, Console *console, const Client *client) {
         JsonWriter w = JSON_WRITER_INIT(&s->event);
 
+        w.error = buffer_append(&s->event, console_rights(console), sizeof(RightsSet));
         json_writer_begin_object(&w, NULL);
         json_writer_begin_object(&w, "parameters");
         write_event(&w, event_names[event], console, client);
@@ -171,6 +193,21 @@ static void tell_event(VmStream *s, ConsoleEvent event, const Console *console, 
                 event_queue_add(&s->server->events, console->record.number, buffer_data(&s->event), s->event.size);
 
         buffer_clear(&s->event);
+}
+
+/* By its new name the VM may be one that a caller may list and could not before, or the other way round: there is no event
+ * for that. */
+static void review_renamed(VarlinkServer *server, Console *console) {
+        const Rights *r = concentrator_rights(server->concentrator);
+        VarlinkConnection *c;
+
+        if (!rights_exist(r) || !console->former_name)
+                return;
+
+        RightsSet before = rights_of_vm(r, console->former_name, console->uuid_text);
+        if (memcmp(&before, console_rights(console), sizeof before) != 0)
+                DL_FOREACH(server->connections[VARLINK_WATCHING], c)
+                        varlink_review_vm(c, &before, console_rights(console));
 }
 
 static void leave_console(VarlinkServer *server, const Console *console) {
@@ -197,6 +234,8 @@ static void on_console_event(ConcentratorObserver *observer, Console *console, C
                              const Client *client) {
         VmStream *s = container_of(observer, VmStream, observer);
 
+        if (event == CONSOLE_RENAMED)
+                review_renamed(s->server, console);
         if (event_queue_is_read(&s->server->events))
                 tell_event(s, event, console, client);
 

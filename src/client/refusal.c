@@ -112,6 +112,22 @@ static void explain_access_denied(FILE *f, const char *wanted, const json_t *par
                 fprintf(f, "\n  and %zu more", n - REFUSAL_CANDIDATES_MAX);
 }
 
+static void explain_not_permitted(FILE *f, const char *vm, const json_t *parameters) {
+        const json_t *who = json_object_get(parameters, "who");
+        const char *act = json_get_text(parameters, "act", NULL);
+        size_t n = json_array_size(who);
+
+        if (act)
+                print_text(f, "You have no right to %s at VM %s", act, vm);
+        else
+                fputs("You have no right to use vspcd", f);
+
+        for (size_t i = 0; i < MIN(n, (size_t) REFUSAL_CANDIDATES_MAX); i++)
+                print_text(f, i == 0 ? ". These have it: %s" : ", %s", json_string_value(json_array_get(who, i)) ?: "?");
+        if (n > REFUSAL_CANDIDATES_MAX)
+                fprintf(f, " and %zu more", n - REFUSAL_CANDIDATES_MAX);
+}
+
 static void explain_limit(FILE *f, const char *vm, const json_t *parameters) {
         uint64_t limit = 0;
 
@@ -149,6 +165,8 @@ char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDet
                                      fetch(c->targets, detail));
         else if (varlink_reply_is_error(reply, "AccessDenied"))
                 explain_access_denied(f, vm, reply->parameters, connection_users(c));
+        else if (varlink_reply_is_error(reply, "NotPermitted"))
+                explain_not_permitted(f, vm, reply->parameters);
         else if (varlink_reply_is_error(reply, "ClientLimitReached"))
                 explain_limit(f, vm, reply->parameters);
         else if (varlink_reply_is_error(reply, "VMConnected"))

@@ -4,6 +4,12 @@
 
 /* A row for each request, a column for the most that anybody holds. */
 static const Access decisions[_ACCESS_MODE_MAX][_ACCESS_MAX] = {
+        [ACCESS_MODE_READ_ONLY] = {
+                [ACCESS_NONE] = ACCESS_READ_ONLY,
+                [ACCESS_READ_ONLY] = ACCESS_READ_ONLY,
+                [ACCESS_FREE_FOR_ALL] = ACCESS_READ_ONLY,
+                [ACCESS_WRITE] = ACCESS_READ_ONLY,
+        },
         [ACCESS_MODE_EXCLUSIVE] = {
                 [ACCESS_NONE] = ACCESS_EXCLUSIVE,
         },
@@ -75,7 +81,7 @@ static bool names_equal(const char *text, const char *name) {
 }
 
 int access_mode_from_string(const char *text, AccessMode *ret) {
-        for (AccessMode mode = ACCESS_MODE_FREE_FOR_ALL; mode < _ACCESS_MODE_MAX; mode++)
+        for (AccessMode mode = ACCESS_MODE_READ_ONLY; mode < _ACCESS_MODE_MAX; mode++)
                 if (names_equal(text, names[mode].name)) {
                         *ret = mode;
                         return 0;

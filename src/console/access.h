@@ -20,6 +20,7 @@ typedef enum Access {
 
 /* What a client asks for: to hold one of the above, or the last one */
 typedef enum AccessMode {
+        ACCESS_MODE_READ_ONLY = ACCESS_READ_ONLY, /* hinders nobody, and stays so */
         ACCESS_MODE_FREE_FOR_ALL = ACCESS_FREE_FOR_ALL,
         ACCESS_MODE_WRITE = ACCESS_WRITE,
         ACCESS_MODE_EXCLUSIVE = ACCESS_EXCLUSIVE,
@@ -27,8 +28,8 @@ typedef enum AccessMode {
         _ACCESS_MODE_MAX,
 } AccessMode;
 
-/* All modes, for people */
-#define ACCESS_MODES_TEXT "exclusive, write, free-for-all or free-for-all-fallback"
+/* All modes as people are told of them */
+#define ACCESS_MODES_TEXT "exclusive, write, free-for-all, free-for-all-fallback or read-only"
 
 /* How many clients of a console hold each kind of access */
 typedef struct AccessHolders {

@@ -8,10 +8,17 @@
  */
 
 /* Logs that a client is not admitted. */
-void client_log_refusal(const Console *console, const ClientRequest *request, ConsoleVerdict verdict);
+void client_log_refusal(Console *console, const ClientRequest *request, ConsoleVerdict verdict);
+
+/* Logs that @by has no right to @act. */
+void console_log_not_permitted(Console *c, Act act, const Peer *by);
 
 /* Tells a connection to the VM's port why it is not admitted, and closes it. */
 void client_refuse(Console *console, int fd, const ClientRequest *request, ConsoleVerdict verdict);
+
+/* Who may @act at this VM, for people: "root, group vspc, user:alice and others" */
+#define REFUSAL_WHO_TEXT_MAX 512U
+const char *console_describe_permitted(Console *c, Act act, char buffer[static REFUSAL_WHO_TEXT_MAX]);
 
 /* "192.0.2.7:4711 has exclusive access since 2026-11-22 10:15:03 UTC" */
 #define CLIENT_HOLD_TEXT_MAX (PEER_TEXT_MAX + 64U)

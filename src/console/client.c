@@ -98,6 +98,7 @@ void client_notice(Client *c, const char *format, ...) {
 static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
         [CLIENT_E_CLEARED] = "disconnected by an administrator",
         [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
+        [CLIENT_E_FORBIDDEN] = "you have no right to use this VM any more",
 };
 
 void client_gc(Client *c) {
@@ -219,12 +220,13 @@ static void client_update_reading(Client *c) {
 /* Tells it why its VM does not get its input, once for each time that another client takes the right to write. */
 static void client_tell_read_only(Client *c) {
         const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
+        bool watches = c->record.access_mode == ACCESS_MODE_READ_ONLY;
         char text[CLIENT_HOLD_TEXT_MAX];
 
-        if (c->telnet.record.mode != TELNET_MODE_TELNET || !holder || TAKE(c->record.shown_read_only, true))
+        if (c->telnet.record.mode != TELNET_MODE_TELNET || (!holder && !watches) || TAKE(c->record.shown_read_only, true))
                 return;
 
-        client_notice(c, "read-only: %s", client_describe_hold(holder, text));
+        client_notice(c, "read-only: %s", watches ? "the VM does not get what you type" : client_describe_hold(holder, text));
 }
 
 /* To its VM, if it may. */
@@ -391,6 +393,18 @@ void client_update_access(Client *c) {
         console_change_access(c->console, c, access);
         if (TAKE(c->record.shown_read_only, false) && c->telnet.record.mode == TELNET_MODE_TELNET)
                 client_notice(c, "write lock released, you can type now");
+}
+
+void client_restrict(Client *c, const char *why) {
+        c->record.access_mode = ACCESS_MODE_READ_ONLY;
+        if (c->record.half_closed)
+                c->record.access = ACCESS_READ_ONLY; /* it is not counted any more */
+        else
+                console_change_access(c->console, c, ACCESS_READ_ONLY);
+
+        c->record.shown_read_only = true;
+        if (c->telnet.record.mode == TELNET_MODE_TELNET)
+                client_notice(c, "read-only: %s", why);
 }
 
 void client_flush(Client *c) {

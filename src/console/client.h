@@ -22,6 +22,7 @@ enum {
         CLIENT_E_SHUT_OUT,  /* it is half-closed, and another client has exclusive access now */
         CLIENT_E_CLEARED,   /* an administrator disconnects it */
         CLIENT_E_FORGOTTEN, /* its VM is forgotten */
+        CLIENT_E_FORBIDDEN, /* it has no right to be here any more */
         CLIENT_E_RECLAIMED, /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _CLIENT_VERDICT_MAX,
 };
@@ -48,10 +49,11 @@ enum {
 #define CLIENT_NOTICE_CODE 200
 
 /* What is known of a client when it connects */
-typedef struct ClientRequest {
+struct ClientRequest {
         Peer peer;
         AccessMode access;
         Access granted;      /* from console_admits() */
+        Act act;             /* the same: what it takes */
         TelnetMode mode;     /* TELNET_MODE_UNDECIDED, or TELNET_MODE_TELNET: 8 bits both ways, no negotiation needed */
         bool notices_apart;  /* it gets notices as subnegotiations, and not as lines among the VM's output */
         bool scrollback;     /* it is to be sent the scrollback; if it is undecided, that depends on what it turns out to be */
@@ -59,7 +61,7 @@ typedef struct ClientRequest {
         size_t answer_size;
         const void *typed;   /* bytes that it has typed before it has our answer, and that have been read already */
         size_t typed_size;   /* at most TELNET_UNREAD_MAX */
-} ClientRequest;
+};
 
 /*
  * What a client needs in order to continue. A plain record without pointers. To it belongs its TelnetConnection's record, and
@@ -158,6 +160,9 @@ void client_lifetime_elapsed(Timeout *t);
 
 /* Its VM has said something, or it has taken something: vm_silence starts again if it is half-closed. */
 void client_break_vm_silence(Client *c);
+
+/* It only reads from now on, and is told why. */
+void client_restrict(Client *c, const char *why);
 
 /* Decides anew what access it has, because others hold other access than before. */
 void client_update_access(Client *c);

@@ -19,6 +19,7 @@ struct Concentrator {
         sd_event *event;
         Poller *poller;
         Settings settings;
+        Rights rights;
         unsigned descriptor_limit;
         TimeoutQueue timeouts[_TIMEOUT_MAX];
         AcceptorBackoff backoff;
@@ -233,6 +234,8 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
 
         c->event = sd_event_ref(event);
         c->settings = TAKE(*settings, (Settings){});
+        rights_init(&c->rights);
+        c->rights.owner = geteuid();
         c->metrics.started = event_now_realtime(event);
         c->descriptor_limit = n_descriptors > 2 * CONCENTRATOR_DESCRIPTORS_RESERVED
                                               ? n_descriptors - CONCENTRATOR_DESCRIPTORS_RESERVED
@@ -325,6 +328,7 @@ Concentrator *concentrator_free(Concentrator *c) {
         tls_context_unref(c->tls);
         poller_freep(&c->poller);
         settings_done(&c->settings);
+        rights_done(&c->rights);
         sd_event_unref(c->event);
         free(c);
         return NULL;
@@ -405,6 +409,7 @@ DEFINE_GETTER(TlsContext *, tls, const Concentrator, c->tls)
 DEFINE_GETTER(bool, is_closed, const Concentrator, c->closed)
 DEFINE_GETTER(Account *, account, const Concentrator, c->account)
 DEFINE_GETTER(Console *, consoles, const Concentrator, c->consoles)
+DEFINE_GETTER(Rights *, rights, Concentrator, &c->rights)
 DEFINE_GETTER(Poller *, poller, Concentrator, c->poller)
 DEFINE_GETTER(AcceptorBackoff *, acceptor_backoff, Concentrator, &c->backoff)
 DEFINE_GETTER(Closer *, closer, Concentrator, &c->closer)

@@ -8,6 +8,7 @@
 #include "metrics.h"
 #include "port-pool.h"
 #include "port-queue.h"
+#include "rights.h"
 #include "settings.h"
 #include "transport/acceptor.h"
 #include "transport/account.h"
@@ -100,6 +101,9 @@ void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit);
  * points to. */
 void concentrator_set_settings(Concentrator *c, Settings *settings);
 
+/* Who may do what, from now on; also those who are connected. Takes over what is in @rights. */
+void concentrator_set_rights(Concentrator *c, Rights *rights);
+
 /* TLS with hosts that connect from now on; NULL: none. Takes a reference. */
 void concentrator_set_tls(Concentrator *c, TlsContext *tls);
 
@@ -121,6 +125,7 @@ sd_event *concentrator_event(const Concentrator *c);
 usec_t concentrator_now(const Concentrator *c);          /* CLOCK_MONOTONIC, when the loop last woke up */
 usec_t concentrator_now_realtime(const Concentrator *c); /* the same, since 1970 */
 const Settings *concentrator_settings(const Concentrator *c);
+Rights *concentrator_rights(Concentrator *c);
 unsigned concentrator_descriptor_limit(const Concentrator *c); /* connections are refused from this descriptor number on */
 TlsContext *concentrator_tls(const Concentrator *c);     /* of ESXi hosts; NULL: there is no certificate */
 bool concentrator_is_closed(const Concentrator *c);

@@ -1,5 +1,109 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who may do what at a console. */
+/* Who may do what at a console: asks Rights, and asks again when the sections or the VM's name are others. */
 
-#include "console.h"
+#include <utlist.h>
+
+#include "client.h"
+#include "message.h"
+
+void concentrator_set_rights(Concentrator *c, Rights *rights) {
+        Rights *mine = concentrator_rights(c);
+        uint64_t generation = mine->generation + 1;
+
+        rights_done(mine);
+        *mine = TAKE(*rights, (Rights){});
+        mine->generation = generation;
+        for (Console *console = concentrator_consoles(c); console; console = console->handle.next)
+                concentrator_queue_patient(c, console);
+}
+
+const RightsSet *console_rights(Console *c) {
+        const Rights *r = concentrator_rights(c->concentrator);
+
+        if (c->rights.generation != r->generation)
+                c->rights = (Asker){rights_of_vm(r, c->name, c->uuid_text), r->generation};
+
+        return &c->rights.sections;
+}
+
+Right console_right(Console *c, const Identity *who, Asker *asker) {
+        const Rights *r = concentrator_rights(c->concentrator);
+        Asker once = {};
+
+        asker = asker ?: &once;
+        if (asker->generation != r->generation)
+                *asker = (Asker){rights_of_who(r, who), r->generation};
+
+        return rights_decide(r, who, &asker->sections, console_rights(c));
+}
+
+bool console_permits(Console *c, Act act, const Identity *who, Asker *asker) {
+        return console_right(c, who, asker) >= rights_act_needs(act);
+}
+
+/* What it takes to attach. Whoever leaves it open how, and may only watch, watches. */
+static Act attach_as_permitted(ClientRequest *request, Right right) {
+        switch (request->access) {
+
+        case ACCESS_MODE_READ_ONLY:
+                return ACT_WATCH;
+
+        case ACCESS_MODE_WRITE:
+        case ACCESS_MODE_EXCLUSIVE:
+                return ACT_LOCK;
+
+        case ACCESS_MODE_FREE_FOR_ALL_FALLBACK:
+                if (right >= rights_act_needs(ACT_WRITE))
+                        return ACT_WRITE;
+                request->access = ACCESS_MODE_READ_ONLY;
+                return ACT_WATCH;
+
+        default:
+                return ACT_WRITE;
+        }
+}
+
+ConsoleVerdict console_admits(Console *c, ClientRequest *request) {
+        uint32_t limit = concentrator_settings(c->concentrator)->client_limit;
+        Right right = console_right(c, &request->peer.identity, NULL);
+
+        request->act = attach_as_permitted(request, right);
+        if (right < rights_act_needs(request->act))
+                return CONSOLE_FORBIDS;
+
+        request->granted = access_decide(request->access, &c->holders);
+        if (request->granted == ACCESS_NONE)
+                return CONSOLE_DENIES_ACCESS;
+
+        return limit > 0 && c->n_clients >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
+}
+
+static void decide_again(Console *c, Client *client) {
+        Right right = console_right(c, &client->record.peer.identity, NULL);
+
+        if (right < rights_act_needs(ACT_WATCH)) {
+                console_log(c, LOG_NOTICE, VSPC_MESSAGE_CLIENT_RIGHTS_CHANGED, client->record.peer.text,
+                            "client %s may not use this VM any more and is disconnected", client->record.peer.text);
+                client_close(client, CLIENT_E_FORBIDDEN);
+        } else if (right < rights_act_needs(ACT_WRITE) && client->record.access > ACCESS_READ_ONLY) {
+                console_log(c, LOG_NOTICE, VSPC_MESSAGE_CLIENT_RIGHTS_CHANGED, client->record.peer.text,
+                            "client %s may only read from now on", client->record.peer.text);
+                client_restrict(client, "you may only read from now on");
+        } else if (right < rights_act_needs(ACT_WRITE))
+                client->record.access_mode = ACCESS_MODE_READ_ONLY; /* it must not get write access when a lock is released */
+}
+
+void console_settle_rights(Console *c) {
+        uint64_t generation = concentrator_rights(c->concentrator)->generation;
+        Client *client, *next;
+
+        if (c->rights_enforced == generation)
+                return;
+
+        c->rights_enforced = generation;
+        DL_FOREACH_SAFE(c->clients, client, next)
+                decide_again(c, client);
+        DL_FOREACH_SAFE(c->half_closed, client, next)
+                decide_again(c, client);
+}

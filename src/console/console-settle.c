@@ -142,6 +142,7 @@ bool console_settle(Console *c) {
         if (c->links_changed)
                 console_settle_doubts(c);
         console_settle_name(c);
+        console_settle_rights(c);
         console_settle_connected(c);
         console_settle_clash(c);
         console_settle_access(c);

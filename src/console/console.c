@@ -68,16 +68,6 @@ char *console_make_id(const Settings *settings, const uint8_t uuid[static 16], c
         return asprintf(&id, "%s_%s", text, uri) < 0 ? NULL : id;
 }
 
-ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted) {
-        uint32_t limit = concentrator_settings(c->concentrator)->client_limit;
-
-        *ret_granted = access_decide(mode, &c->holders);
-        if (*ret_granted == ACCESS_NONE)
-                return CONSOLE_DENIES_ACCESS;
-
-        return limit > 0 && c->n_clients >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
-}
-
 const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after) {
         for (const Client *client = after ? after->next : c->clients; client; client = client->next)
                 if (access_obstructs(client->record.access, mode))
@@ -300,6 +290,7 @@ int console_rename(Console *c, const char *name) {
                 c->former_name = TAKE_PTR(c->name);
         free(c->name);
         c->name = TAKE_PTR(label);
+        c->rights.generation = c->rights_enforced = 0;
         console_changed(c);
         return 0;
 }

@@ -6,6 +6,7 @@
 #include "concentrator.h"
 #include "console-charge.h"
 #include "input-ring.h"
+#include "rights.h"
 #include "ring.h"
 #include "transport/peer.h"
 
@@ -29,6 +30,7 @@
 /* The same for input that waits for a vMotion to end. The rest of the ring is for the last words of clients that go. */
 #define CONSOLE_HELD_MAX (1024U * 1024U)
 
+typedef struct ClientRequest ClientRequest;
 typedef struct LoggedConsole LoggedConsole;
 
 /*
@@ -107,6 +109,8 @@ struct Console {
         bool input_blocked;  /* there is no room for input: clients are not read */
         bool input_waits;    /* a client has kept input, because there was no room */
         bool output_blocked; /* SlowClient=wait and the ring is full: links are not read */
+        Asker rights;        /* the sections that name it; brought up to date by console_rights() */
+        uint64_t rights_enforced; /* for which generation of rights its clients have what they may have; 0: none */
         bool clash;          /* two VMs that cannot be told apart are connected (console-clash.c) */
 };
 
@@ -203,10 +207,24 @@ typedef enum ConsoleVerdict {
         CONSOLE_ADMITS,
         CONSOLE_IS_FULL,       /* ClientLimit= */
         CONSOLE_DENIES_ACCESS, /* others hold what it asks for */
+        CONSOLE_FORBIDS,       /* it has no right to what it asks for */
 } ConsoleVerdict;
 
-/* *ret_granted: the access that it has if client_new() is called in the same event. */
-ConsoleVerdict console_admits(const Console *c, AccessMode mode, Access *ret_granted);
+/* Sets request->granted, the access that the client has then. To be followed by client_new(), before anything else
+ * happens. */
+ConsoleVerdict console_admits(Console *c, ClientRequest *request);
+
+/*
+ * Rights (console-rights.c). @asker: keeps by which sections @who is named; NULL: that is found out each time.
+ */
+Right console_right(Console *c, const Identity *who, Asker *asker);
+bool console_permits(Console *c, Act act, const Identity *who, Asker *asker);
+
+/* The sections that name this VM */
+const RightsSet *console_rights(Console *c);
+
+/* Clients that may no longer do what they do are told, and read only or are closed. Called by console_settle(). */
+void console_settle_rights(Console *c);
 
 /* The first client that is in the way of one that asks for @mode, or the next after @after; NULL: none. */
 const Client *console_next_obstacle(const Console *c, AccessMode mode, const Client *after);

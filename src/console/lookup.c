@@ -61,35 +61,50 @@ void designation_parse(Designation *d, const char *text) {
         designation_read_digits(d);
 }
 
-static bool lookup_port(const Concentrator *c, const Designation *d, Lookup *ret) {
+/* Who is looking */
+typedef struct Viewer {
+        const Identity *who;
+        Asker *asker;
+} Viewer;
+
+static bool viewer_sees(const Viewer *v, Console *console) {
+        return console_permits(console, ACT_LIST, v->who, v->asker);
+}
+
+static bool lookup_port(const Concentrator *c, const Designation *d, const Viewer *v, Lookup *ret) {
         Console *console = concentrator_find_port(c, (uint16_t) d->port);
+
+        if (console && !viewer_sees(v, console))
+                console = NULL;
 
         *ret = (Lookup){.fit = FIT_PORT, .candidates = {console}, .n = !!console};
         return console;
 }
 
-static bool lookup_name(const Concentrator *c, const Designation *d, Lookup *ret) {
+static bool lookup_name(const Concentrator *c, const Designation *d, const Viewer *v, Lookup *ret) {
         *ret = (Lookup){.fit = FIT_NAME};
         for (const ConsoleEntry *e = concentrator_find_name(c, d->text);
              e && ret->n < LOOKUP_CANDIDATES_MAX; e = e->next)
-                ret->candidates[ret->n++] = e->console;
+                if (viewer_sees(v, e->console))
+                        ret->candidates[ret->n++] = e->console;
 
         return ret->n > 0;
 }
 
 /* What is designated by a UUID in another spelling, or by the beginning of one, is compared with all consoles: people type
  * that, and programs do not. */
-void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
+void lookup(Concentrator *c, const char *designation, const Identity *who, Asker *asker, Lookup *ret) {
+        const Viewer v = {who, asker};
         Designation d;
 
         *ret = (Lookup){.fit = FIT_UUID, .candidates = {concentrator_find(c, designation)}};
-        if (ret->candidates[0]) {
+        if (ret->candidates[0] && viewer_sees(&v, ret->candidates[0])) {
                 ret->n = 1;
                 return;
         }
 
         designation_parse(&d, designation);
-        if (d.n_digits != UUID_DIGITS && d.n_digits != 2 * UUID_DIGITS && (lookup_port(c, &d, ret) || lookup_name(c, &d, ret)))
+        if (d.n_digits != UUID_DIGITS && d.n_digits != 2 * UUID_DIGITS && (lookup_port(c, &d, &v, ret) || lookup_name(c, &d, &v, ret)))
                 return;
 
         ret->fit = FIT_NOT;
@@ -99,7 +114,7 @@ void lookup(const Concentrator *c, const char *designation, Lookup *ret) {
         for (Console *console = concentrator_consoles(c); console; console = console->handle.next) {
                 Fit f = designation_fit(&d, console);
 
-                if (f == FIT_NOT || f > ret->fit)
+                if (f == FIT_NOT || f > ret->fit || !viewer_sees(&v, console))
                         continue;
                 if (f < ret->fit)
                         ret->n = 0;

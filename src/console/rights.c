@@ -182,6 +182,36 @@ int rights_copy(const Rights *r, Rights *ret) {
         return 0;
 }
 
+static bool who_equal(const RightsWho *a, const RightsWho *b) {
+        return streq(a->text, b->text) && a->known == b->known && (!a->known || a->id == b->id);
+}
+
+static bool section_equal(const RightsSection *a, const RightsSection *b) {
+        if (a->may != b->may || a->n_who != b->n_who || a->n_vms != b->n_vms)
+                return false;
+
+        for (size_t i = 0; i < a->n_who; i++)
+                if (!who_equal(&a->who[i], &b->who[i]))
+                        return false;
+        for (size_t i = 0; i < a->n_vms; i++)
+                if (!streq(a->vms[i].text, b->vms[i].text))
+                        return false;
+
+        return true;
+}
+
+bool rights_equal(const Rights *a, const Rights *b) {
+        if (a->n_sections != b->n_sections || a->in_doubt != b->in_doubt || a->owner != b->owner ||
+            a->has_group != b->has_group || (a->has_group && a->group != b->group))
+                return false;
+
+        for (size_t i = 0; i < a->n_sections; i++)
+                if (!section_equal(&a->sections[i], &b->sections[i]))
+                        return false;
+
+        return true;
+}
+
 static int check_word(const Rights *r, const char *word) {
         if (r->n_words >= RIGHTS_WORDS_MAX || strlen(word) >= RIGHTS_WORD_SIZE_MAX)
                 return -E2BIG;
@@ -419,6 +449,10 @@ Right rights_decide(const Rights *r, const Identity *who, const RightsSet *who_s
                         best = MAX(best, r->sections[i].may);
 
         return best;
+}
+
+bool rights_cover_all_vms(const Rights *r, const Identity *who) {
+        return rights_include_all(r, who) || !rights_exist(r) || is_as_before(r, who);
 }
 
 bool rights_admit(const Rights *r, const Identity *who) {

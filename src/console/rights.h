@@ -95,6 +95,9 @@ void rights_done(Rights *r);
 /* Returns: 0 or -ENOMEM, and then *ret is not touched. */
 int rights_copy(const Rights *r, Rights *ret);
 
+/* Whether both grant the same to the same. */
+bool rights_equal(const Rights *a, const Rights *b);
+
 /* Begins a section; what follows belongs to it. Returns: 0, -E2BIG or -ENOMEM. */
 int rights_begin_section(Rights *r, const char *place);
 
@@ -120,6 +123,9 @@ bool rights_are_open(const Rights *r);
 
 /* Whether @who may do everything, whatever sections say. */
 bool rights_include_all(const Rights *r, const Identity *who);
+
+/* Whether @who may list all VMs because no section counts. A section for all VMs is not looked for. */
+bool rights_cover_all_vms(const Rights *r, const Identity *who);
 
 /* Whether @who may ask anything at all at a local socket or in TLS. */
 bool rights_admit(const Rights *r, const Identity *who);

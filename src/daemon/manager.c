@@ -37,6 +37,7 @@ struct Manager {
          * configuration, or of the last reload that failed */
         Doors closed;
         bool vm_tls_failed;
+        bool anonymous_refused;
         char *problem; /* NULL: nothing, or there was no memory for it */
         bool has_problem, reload_refused;
 
@@ -66,6 +67,17 @@ static void manager_set_problem(Manager *m, Problems *p) {
         free(m->problem);
         m->problem = TAKE_PTR(p->in_tls);
         m->has_problem = p->n_in_tls > 0;
+}
+
+/* [Access]. Takes over what is in @rights. */
+static void manager_set_rights(Manager *m, Rights *rights, const Problems *p) {
+        rights->in_doubt = p->doors & DOOR_ANONYMOUS;
+        m->anonymous_refused = rights->in_doubt;
+        if (rights_equal(rights, concentrator_rights(m->concentrator)))
+                return;
+
+        concentrator_set_rights(m->concentrator, rights);
+        admin_rights_changed(m->admin);
 }
 
 /* [TLS], with the doors closed that its problems close */
@@ -100,6 +112,8 @@ static const char *manager_describe_effect(const Manager *m) {
                                         : "admin connections with TLS are refused";
         if (m->vm_tls_failed)
                 return "TLS with ESXi hosts is off";
+        if (m->anonymous_refused)
+                return "clients without a name are refused";
 
         return m->reload_refused ? "the configuration could not be reloaded" : "something is wrong in [TLS]";
 }
@@ -169,6 +183,7 @@ static int manager_apply(Manager *m, Reading *reading) {
         }
 
         warn_of_what_cannot_change(m, config, p);
+        manager_set_rights(m, &given.rights, p);
         concentrator_set_settings(m->concentrator, &given.settings);
         hooks_reload(m->hooks, given.hook_timeout_usec, reading->has_hooks);
         console_log_set_settings(m->console_log, &given.console_log);
@@ -310,6 +325,7 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
                 return log_error_errno(r, "Cannot prepare the resumption of TLS sessions: %m");
 
         manager_load_tls(m, problems);
+        manager_set_rights(m, &config->rights, problems);
         r = config_reader_new(m->service.loop, config_path, concentrator_tls_worker(m->concentrator), m->ticket_key, CONFIG_READER_USEC,
                               on_read, m, &m->reader);
         if (r < 0)

@@ -298,9 +298,9 @@ def clean_environment(**more):
 
 class Concentrator:
     """vspcd. Keyword arguments that are keys of [Concentrator] make its configuration, for example ClientLimit=2;
-    console_log has those of [ConsoleLog], tls those of [TLS].
+    console_log has those of [ConsoleLog], tls those of [TLS], access a tuple (Who, VMs, May) for each section [Access].
 
-    local: it answers queries on a UNIX socket as well, at admin_path. parent: where its folder, with that, is made.
+    local: it answers queries on a UNIX socket as well, at admin_path; if it is "open", everybody can connect there. parent: where its folder, with that, is made.
     passed: listening sockets that stay open when it ends, as systemd's do, in place of new ones; one for each name in
     sockets. wrapper: a command that becomes vspcd.
     """
@@ -327,6 +327,8 @@ class Concentrator:
         self.admin_path = os.path.join(self.folder.name, "admin.socket") if local else None
         if local:
             self.listeners.append(local_listener(self.admin_path))
+            if local == "open":
+                os.chmod(self.admin_path, 0o666)
             sockets = (*sockets, "admin")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         name = f"vspc-e2e-notify-{os.getpid()}-{next(numbers)}"
@@ -352,15 +354,16 @@ class Concentrator:
         for thread in self.threads:
             thread.start()
 
-    def configure(self, *, console_log=None, tls=None, **config):
+    def configure(self, *, console_log=None, tls=None, access=(), **config):
         sections = {"ConsoleLog": {"Journal": "no", **(console_log or {})}, "TLS": tls or {}}
-        self.config = dict(config, console_log=console_log, tls=tls)
+        self.config = dict(config, console_log=console_log, tls=tls, access=access)
         with open(self.config_path, "w", encoding="utf-8") as f:
             f.write("[Concentrator]\nBackend=memory\n")
             f.writelines(f"{key}={value}\n" for key, value in config.items())
             for name, section in sections.items():
                 f.write(f"[{name}]\n")
                 f.writelines(f"{key}={value}\n" for key, value in section.items())
+            f.writelines(f"[Access]\nWho={who}\nVMs={vms}\nMay={may}\n" for who, vms, may in access)
 
     def reload(self, **changes):
         self.configure(**{**self.config, **changes})

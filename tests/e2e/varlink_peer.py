@@ -129,12 +129,40 @@ def message(method, parameters=None, **flags):
     return json.dumps({**call, **flags}).encode() + b"\0"
 
 
+def connect_as(path, user, groups=()):
+    """A connection to this local socket by a process of that user, which is all that vspcd gets to know. For root."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups(list(groups))
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(path)
+            socket.send_fds(theirs, [b"x"], [s.fileno()])
+            status = 0
+        finally:
+            os._exit(status)
+    theirs.close()
+    with ours:
+        ours.settimeout(PATIENCE_SEC)
+        _, fds, _, _ = socket.recv_fds(ours, 1, 1)
+    os.waitpid(pid, 0)
+    assert fds, f"user {user} cannot connect to {path}"
+    return socket.socket(fileno=fds[0])
+
+
 class Caller(TelnetPeer):
     """A connection to an admin socket. Each reply is checked against the definition of the method that was called.
     Once Attach has succeeded it is a telnet stream: .data and .send() are as with any client."""
 
-    def __init__(self, vspcd, *, local=False, address=None, **kwargs):
-        if local:
+    def __init__(self, vspcd, *, local=False, address=None, user=None, groups=(), **kwargs):
+        """user: a number; the caller at the local socket is that user then, and a member of these groups."""
+        if user is not None:
+            self.take_over(connect_as(vspcd.admin_path, user, groups))
+        elif local:
             self.connect_locally(vspcd.admin_path)
         else:
             super().__init__(address or vspcd.admin_address, **kwargs)
@@ -145,10 +173,14 @@ class Caller(TelnetPeer):
         self.attached = None  # the parameters of the reply to Attach
 
     def connect_locally(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE_SEC)
+        sock.connect(path)
+        self.take_over(sock)
+
+    def take_over(self, sock):
+        self.sock = sock
         sockets.append(self.sock)
-        self.sock.settimeout(PATIENCE_SEC)
-        self.sock.connect(path)
         self.sock.setblocking(False)
         self.raw = bytearray()
         self.eof = self.reset = False

@@ -4,12 +4,14 @@
 
 #include "console/access.h"
 
-/* vSPC.py's table, written out: what is granted to each request in view of who is there already. */
+/* vSPC.py's table, written out, and read_only: what is granted to each request in view of who is there already. */
 static const struct {
         AccessMode mode;
         const char *name;
         Access granted[_ACCESS_MAX]; /* by the most that anybody holds */
 } table[] = {
+        {ACCESS_MODE_READ_ONLY, "read_only",
+         {ACCESS_READ_ONLY, ACCESS_READ_ONLY, ACCESS_READ_ONLY, ACCESS_READ_ONLY, ACCESS_NONE}},
         {ACCESS_MODE_EXCLUSIVE, "exclusive",
          {ACCESS_EXCLUSIVE, ACCESS_NONE, ACCESS_NONE, ACCESS_NONE, ACCESS_NONE}},
         {ACCESS_MODE_WRITE, "write",
@@ -79,7 +81,7 @@ static void test_the_text_for_people_names_all_modes(_unused_ void **state) {
 }
 
 static void test_what_is_no_mode_is_refused(_unused_ void **state) {
-        static const char *const bad[] = {"", "read_only", "none", "Write", "writ", "write ", "write_", "free_for_all_",
+        static const char *const bad[] = {"", "none", "Write", "writ", "write ", "write_", "free_for_all_",
                                           "-", "free_for_all_fallback_fallback"};
         AccessMode mode;
 

@@ -180,7 +180,7 @@ static void test_a_list_that_is_too_long_for_the_bus_is_refused(void **state) {
         assert_int_equal(bus_queued(w->bus), 1); /* the error */
 }
 
-static const BusAction action = {.polkit = "org.example"};
+static const BusAction action = {.polkit = "org.example", .act = ACT_CLEAR};
 
 /* Returns: whether a call waits for what the bus says of its @caller. Otherwise it has been answered at once. */
 static bool waits_for_credentials(World *w, unsigned caller) {

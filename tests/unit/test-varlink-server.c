@@ -57,9 +57,11 @@ static VarlinkConnection *newest(const World *w) {
 
 static VarlinkConnection *add_connection(World *w, int fd) {
         const SocketAddress local = {.any.sa_family = AF_UNIX};
+        Peer peer;
 
         assert_true(fd >= 0);
-        assert_int_equal(varlink_connection_new(w->server, fd, &local, NULL), 0);
+        peer_init(&peer, fd, &local);
+        assert_int_equal(varlink_connection_new(w->server, fd, &peer, NULL), 0);
         return newest(w);
 }
 

@@ -91,12 +91,14 @@ static int end(void **state) {
 /* A reader that has called Monitor() and has been sent as much of the answer as its socket takes */
 static VarlinkConnection *add_reader(World *w) {
         const SocketAddress local = {.any.sa_family = AF_UNIX};
+        Peer peer;
         const int smallest = 0;
         int fds[2];
 
         assert_true(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) >= 0);
         assert_true(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) >= 0);
-        assert_int_equal(varlink_connection_new(w->server, fds[0], &local, NULL), 0);
+        peer_init(&peer, fds[0], &local);
+        assert_int_equal(varlink_connection_new(w->server, fds[0], &peer, NULL), 0);
         VarlinkConnection *c = w->server->connections[VARLINK_IDLE];
 
         c->asked = true;
