@@ -17,16 +17,16 @@ static sd_bus_message *held[256];
 static size_t n_held;
 
 static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *answer = userdata, *kind, *key, *name, *action, *cancellation, *k1, *v1, *k2, *v2;
+        const char *answer = userdata, *kind, *key, *name, *action, *cancellation, *k1, *v1, *k2, *v2, *k3, *v3;
         unsigned flags;
 
         (void) error;
-        int r = sd_bus_message_read(m, "(sa{sv})sa{ss}us", &kind, 1, &key, "s", &name, &action, 2, &k1, &v1,
-                                    &k2, &v2, &flags, &cancellation);
+        int r = sd_bus_message_read(m, "(sa{sv})sa{ss}us", &kind, 1, &key, "s", &name, &action, 3, &k1, &v1,
+                                    &k2, &v2, &k3, &v3, &flags, &cancellation);
         if (r < 0)
                 return r;
 
-        printf("check %s %s=%s %s %s=%s %s=%s flags=%u id=%s\n", kind, key, name, action, k1, v1, k2, v2,
+        printf("check %s %s=%s %s %s=%s %s=%s %s=%s flags=%u id=%s\n", kind, key, name, action, k1, v1, k2, v2, k3, v3,
                flags, cancellation);
         if (strcmp(answer, "held") == 0) {
                 if (n_held < sizeof held / sizeof held[0])

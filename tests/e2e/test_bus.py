@@ -258,7 +258,7 @@ class Polkit(Program):
 
     def wait_asked(self, n=1):
         return self.wait_line(r"^check (?P<subject>\S+ \S+) (?P<action>\S+) vm=(?P<vm>\S+) uuid=(?P<uuid>\S+) "
-                              r"flags=(?P<flags>\d) id=(?P<id>\d+)$", n)
+                              r"uri=(?P<uri>\S+) flags=(?P<flags>\d) id=(?P<id>\d+)$", n)
 
     def answer(self):
         self.process.stdin.write(b"\n")
@@ -711,8 +711,8 @@ class Authorization(BusTestCase):
             self.assertEqual(self.bus.call(self.path, VM, "Clear", uid=NOBODY), 1)
             asked = polkit.wait_asked()
             self.assertRegex(asked["subject"], r"^system-bus-name name=:1\.\d+$")
-            self.assertEqual((asked["action"], asked["vm"], asked["uuid"], asked["flags"]),
-                             ("org.vspc.manage", "web01", self.vm.id, "1"))
+            self.assertEqual((asked["action"], asked["vm"], asked["uuid"], asked["uri"], asked["flags"]),
+                             ("org.vspc.manage", "web01", self.vm.id, "s0", "1"))
             self.vspcd.wait_logged(rf"nobody \(pid \d+\) disconnects")
             self.bus.call(self.path, VM, "Attach", "write", uid=NOBODY)
             self.assertEqual(polkit.wait_asked(2)["action"], "org.vspc.attach")

@@ -146,7 +146,7 @@ class Attach(ClientTestCase):
         terminal.wait_shown(b"\r\n[vspc: VM disconnected]\r\n")
 
     def test_an_access_mode_may_be_written_as_varlink_spells_it_or_with_dashes(self):
-        for given in "exclusive", "write", "free-for-all", "free-for-all-fallback", "free_for_all", "free_for_all_fallback":
+        for given in "exclusive", "write", "free-for-all", "free-for-all-fallback", "read-only", "free_for_all", "free_for_all_fallback":
             server = self.attaching()
             result = run(server, "web01", f"--access={given}", "--quiet-for=0s")
             self.assertEqual((result.returncode, server.calls),

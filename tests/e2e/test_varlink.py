@@ -390,7 +390,7 @@ class Attach(TestCase):
     def test_an_access_that_there_is_not(self):
         vm = connected_vm(self.start())
         caller = Caller(vm.vspcd)
-        for access in ("read_only", "none", "", "Write", "write ", 1, True, ["write"], {}):
+        for access in ("none", "", "Write", "write ", 1, True, ["write"], {}):
             self.assertEqual(caller.fail("Attach", {"vm": vm.id, "access": access}, upgrade=True),
                              ("InvalidParameter", {"parameter": "access"}))
         caller.attach(vm, access=None)
