@@ -117,11 +117,13 @@ static void explain_not_permitted(FILE *f, const char *vm, const json_t *paramet
         const char *act = json_get_text(parameters, "act", NULL);
         size_t n = json_array_size(who);
 
-        if (act)
-                print_text(f, "You have no right to %s at VM %s", act, vm);
-        else
-                fputs("You have no right to use vspcd", f);
+        if (!act) {
+                fputs("You have no right to use vspcd.\nJoin group vspc (\"usermod -aG vspc USER\", and log in again), or have a "
+                      "section [Access] of vspc.conf name you: see vspc-consoles(7)", f);
+                return;
+        }
 
+        print_text(f, "You have no right to %s at VM %s", act, vm);
         for (size_t i = 0; i < MIN(n, (size_t) REFUSAL_CANDIDATES_MAX); i++)
                 print_text(f, i == 0 ? ". These have it: %s" : ", %s", json_string_value(json_array_get(who, i)) ?: "?");
         if (n > REFUSAL_CANDIDATES_MAX)

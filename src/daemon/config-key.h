@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdio.h>
+
 #include "config.h"
 
 /*
@@ -45,3 +47,9 @@ int config_key_copy(const ConfigKey *key, Config *to, const Config *from);
 /* Returns: how many bytes of an invalid value may be logged: enough to find it, but nothing after the colon of Backend=, which
  * may be a password. */
 size_t config_key_shown(const ConfigKey *key, const char *value);
+
+/* Built-in defaults and those from the environment, whose mistakes have been logged before. For keys that are taken back. */
+void config_set_defaults(Config *c);
+
+/* Reads the lines of a file, which messages call @name, into @c (config-text.c). Returns: 0 or a negative errno. */
+int config_load_stream(Config *c, const char *name, FILE *file, Problems *p);

@@ -155,7 +155,8 @@ class LocalSocket(RightsTestCase):
                                   stdin=subprocess.DEVNULL, env=clean_environment(), timeout=PATIENCE_SEC)
         refused = say(USER[GUEST], GUEST, "list")
         self.assertEqual((refused.returncode, refused.stderr), (
-            1, "vspc-client: You have no right to use vspcd. These have it: user:root, group:vspc\n"))
+            1, 'vspc-client: You have no right to use vspcd.\nJoin group vspc ("usermod -aG vspc USER", and log in again), or '
+            "have a section [Access] of vspc.conf name you: see vspc-consoles(7)\n"))
         refused = say(USER[DBA], DBA, "clear", "infra-1")
         self.assertIn("You have no right to disconnect all clients at VM infra-1. These have it: user:root, group:vspc, "
                       f"group:{OPS}, cert:CN=ops", refused.stderr)

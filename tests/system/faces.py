@@ -159,7 +159,7 @@ class Faces(Scenario):
         bob.wait_shown("Connected to VM web01").echo("hello")
         alice = self.machine.run("vspc-client", "attach", "web01", user="alice", check=False)
         self.assertNotEqual(alice.returncode, 0)
-        self.assertIn("Permission denied", alice.stderr)
+        self.assertIn("You have no right to use vspcd.", alice.stderr)
         bob.echo("still here")
 
     def test_people_are_named_in_the_log_and_to_each_other(self):
