@@ -69,6 +69,7 @@ static void write_url(const Console *c, JsonWriter *w, const char *key) {
 
 void client_json_write(JsonWriter *w, const char *key, const Client *client) {
         json_writer_begin_object(w, key);
+        json_writer_put_unsigned(w, "id", client->record.number);
         json_writer_put_string(w, "peer", client->record.peer.text);
         if (client->record.peer.uid != PEER_UID_NONE) {
                 json_writer_put_unsigned(w, "uid", client->record.peer.uid);
@@ -76,6 +77,8 @@ void client_json_write(JsonWriter *w, const char *key, const Client *client) {
         }
         json_writer_put_string(w, "access", access_to_string(client->record.access));
         json_writer_put_unsigned(w, "since", client->record.since);
+        if (client->record.typed_at > 0)
+                json_writer_put_unsigned(w, "typed", client->record.typed_at);
         json_writer_put_unsigned(w, "bytes", client->record.n_sent);
         json_writer_put_unsigned(w, "skipped", client->record.n_skipped);
         json_writer_end_object(w);

@@ -6,6 +6,7 @@
 #include "console/lookup.h"
 #include "property.h"
 #include "varlink-concentrator.h"
+#include "varlink-sharing.h"
 #include "vm-stream.h"
 
 #define INTERFACE "org.vspc.Concentrator"
@@ -37,7 +38,7 @@ static void reply_ambiguous_vm(VarlinkConnection *c, const char *vm, const Looku
 }
 
 /* Returns: NULL if that does not name one VM; that has been answered then. */
-static Console *find_vm(VarlinkConnection *c, const char *vm) {
+Console *varlink_find_vm(VarlinkConnection *c, const char *vm) {
         Lookup found;
 
         lookup(c->server->concentrator, vm, &c->peer.identity, &c->asker, &found);
@@ -59,7 +60,7 @@ static Console *take_vm(VarlinkConnection *c, const VarlinkCall *call, Act act, 
         if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
                 return NULL;
 
-        Console *console = find_vm(c, *ret_vm);
+        Console *console = varlink_find_vm(c, *ret_vm);
         if (!console || varlink_permits(c, console, act))
                 return console;
 
@@ -131,6 +132,17 @@ static void reply_client_limit_reached(VarlinkConnection *c, const char *vm) {
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
+void varlink_refuse_client(VarlinkConnection *c, Console *console, const char *vm, const ClientRequest *request,
+                           ConsoleVerdict verdict) {
+        client_log_refusal(console, request, verdict);
+        if (verdict == CONSOLE_DENIES_ACCESS)
+                reply_access_denied(c, console, vm, request->access);
+        else if (verdict == CONSOLE_FORBIDS)
+                varlink_reply_not_permitted_at(c, vm, console, request->act);
+        else
+                reply_client_limit_reached(c, vm);
+}
+
 /* The connection becomes a client's. */
 static void attach(VarlinkConnection *c, Console *console, ClientRequest *request) {
         Buffer answer, typed;
@@ -138,6 +150,7 @@ static void attach(VarlinkConnection *c, Console *console, ClientRequest *reques
         JsonWriter w = varlink_reply_begin(c);
         vm_json_write(&w, "vm", console);
         json_writer_put_string(&w, "granted", access_to_string(request->granted));
+        json_writer_put_unsigned(&w, "client", concentrator_metrics(c->server->concentrator)->clients + 1); /* its number */
         varlink_reply_end(c, &w, VARLINK_LAST);
         if (c->state == VARLINK_CLOSED)
                 return;
@@ -166,6 +179,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
                 {"vm", VARLINK_STRING, VARLINK_REQUIRED, &vm},
                 {"access", VARLINK_STRING, VARLINK_OPTIONAL, &access},
                 {"scrollback", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &request.scrollback},
+                {"force", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &request.force},
                 {"noticesApart", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &request.notices_apart},
                 {"displayName", VARLINK_STRING, VARLINK_OPTIONAL, &display_name},
         };
@@ -192,32 +206,15 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
                 return;
         }
 
-        Console *console = find_vm(c, vm);
+        Console *console = varlink_find_vm(c, vm);
         if (!console)
                 return;
 
         ConsoleVerdict verdict = console_admits(console, &request);
-        switch (verdict) {
-
-        case CONSOLE_ADMITS:
+        if (verdict == CONSOLE_ADMITS)
                 attach(c, console, &request);
-                break;
-
-        case CONSOLE_DENIES_ACCESS:
-                client_log_refusal(console, &request, verdict);
-                reply_access_denied(c, console, vm, request.access);
-                break;
-
-        case CONSOLE_FORBIDS:
-                client_log_refusal(console, &request, verdict);
-                varlink_reply_not_permitted_at(c, vm, console, request.act);
-                break;
-
-        case CONSOLE_IS_FULL:
-                client_log_refusal(console, &request, verdict);
-                reply_client_limit_reached(c, vm);
-                break;
-        }
+        else
+                varlink_refuse_client(c, console, vm, &request, verdict);
 }
 
 static void method_clear(VarlinkConnection *c, const VarlinkCall *call) {
@@ -340,6 +337,9 @@ const VarlinkInterface varlink_concentrator = {
                 {"Attach", method_attach},
                 {"Clear", method_clear, VARLINK_ACTS},
                 {"Forget", method_forget, VARLINK_ACTS},
+                {"SetAccess", varlink_method_set_access, VARLINK_ACTS},
+                {"Disconnect", varlink_method_disconnect, VARLINK_ACTS},
+                {"Say", varlink_method_say, VARLINK_ACTS},
                 {"Monitor", method_monitor},
                 {"Reload", method_reload, VARLINK_ACTS},
                 {"GetMetrics", method_get_metrics},

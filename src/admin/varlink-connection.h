@@ -160,6 +160,7 @@ typedef struct VarlinkParameter {
         enum {
                 VARLINK_STRING,  /* target: const char *, valid as long as the call */
                 VARLINK_BOOLEAN, /* target: bool */
+                VARLINK_NUMBER,  /* target: uint64_t */
         } type;
         enum {
                 VARLINK_OPTIONAL, /* if it is missing or null, its target is not changed */

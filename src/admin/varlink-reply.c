@@ -121,6 +121,12 @@ static bool take_value(const VarlinkParameter *p, const json_t *value) {
                 *(const char **) p->target = json_string_value(value);
                 return true;
 
+        case VARLINK_NUMBER:
+                if (!json_is_integer(value) || json_integer_value(value) < 0)
+                        return false;
+                *(uint64_t *) p->target = (uint64_t) json_integer_value(value);
+                return true;
+
         case VARLINK_BOOLEAN:
                 if (!json_is_boolean(value))
                         return false;

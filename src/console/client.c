@@ -69,14 +69,12 @@ bool client_judge(Client *c, int r) {
         return c->verdict == 0;
 }
 
-void client_notice(Client *c, const char *format, ...) {
-        char text[256] = "\r\n[vspc: ";
+static void client_notice_va(Client *c, const char *format, va_list ap) _printf_(2, 0);
+static void client_notice_va(Client *c, const char *format, va_list ap) {
+        char text[384] = "\r\n[vspc: ";
         size_t n = strlen(text);
-        va_list ap;
 
-        va_start(ap, format);
         n += (size_t) vsnprintf(text + n, sizeof text - n - 4, format, ap);
-        va_end(ap);
         if (n > sizeof text - 5)
                 n = text_cut(text, sizeof text - 5);
 
@@ -94,10 +92,36 @@ void client_notice(Client *c, const char *format, ...) {
                 client_close(c, TELNET_E_DEAF);
 }
 
+void client_notice(Client *c, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        client_notice_va(c, format, ap);
+        va_end(ap);
+}
+
+void client_tell(Client *c, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        if (c->telnet.record.mode == TELNET_MODE_TELNET)
+                client_notice_va(c, format, ap);
+        va_end(ap);
+}
+
+bool client_hear(Client *c, const char *who, const char *text) {
+        if (c->telnet.record.mode != TELNET_MODE_TELNET || c->telnet.stream.out.size > CLIENT_ANSWERS_MAX / 2)
+                return false;
+
+        client_notice(c, "%s says: %s", who, text);
+        return true;
+}
+
 /* What a client that speaks telnet is told at the end; only then is what is queued for it sent. */
 static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
         [CLIENT_E_CLEARED] = "disconnected by an administrator",
         [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
+        [CLIENT_E_DISPLACED] = "disconnected",
         [CLIENT_E_FORBIDDEN] = "you have no right to use this VM any more",
 };
 
@@ -235,13 +259,17 @@ static void client_input(Client *c, const uint8_t *data, size_t n) {
                 client_tell_read_only(c);
         else
                 console_input(c->console, &c->connection, data, n);
+        c->record.typed_at = concentrator_now_realtime(c->concentrator);
 }
 
 static void client_break(Client *c) {
         if (c->record.access == ACCESS_READ_ONLY)
                 client_tell_read_only(c);
-        else
+        else {
+                console_log_limited(c->console, LOG_INFO, VSPC_MESSAGE_BREAK, c->record.peer.text, "client %s sends a break",
+                                    c->record.peer.text);
                 console_break(c->console, &c->connection);
+        }
 }
 
 /* How many bytes of input can be taken from it. Last words cannot wait. */
@@ -395,16 +423,31 @@ void client_update_access(Client *c) {
                 client_notice(c, "write lock released, you can type now");
 }
 
-void client_restrict(Client *c, const char *why) {
+void client_restrict(Client *c, const char *format, ...) {
+        char why[CLIENT_HOLD_TEXT_MAX];
+        va_list ap;
+
         c->record.access_mode = ACCESS_MODE_READ_ONLY;
         if (c->record.half_closed)
                 c->record.access = ACCESS_READ_ONLY; /* it is not counted any more */
         else
                 console_change_access(c->console, c, ACCESS_READ_ONLY);
 
+        va_start(ap, format);
+        vsnprintf(why, sizeof why, format, ap);
+        va_end(ap);
         c->record.shown_read_only = true;
-        if (c->telnet.record.mode == TELNET_MODE_TELNET)
-                client_notice(c, "read-only: %s", why);
+        client_tell(c, "read-only: %s", why);
+}
+
+void client_set_access(Client *c, AccessMode mode, Access access) {
+        c->record.access_mode = mode;
+        c->record.shown_read_only = false;
+        if (access > c->record.access)
+                telnet_detection_forget(&c->telnet); /* what it has typed in vain is not typed later */
+
+        console_change_access(c->console, c, access);
+        client_tell(c, "you have %s access now", access_to_text(access));
 }
 
 void client_flush(Client *c) {

@@ -22,6 +22,7 @@ enum {
         CLIENT_E_SHUT_OUT,  /* it is half-closed, and another client has exclusive access now */
         CLIENT_E_CLEARED,   /* an administrator disconnects it */
         CLIENT_E_FORGOTTEN, /* its VM is forgotten */
+        CLIENT_E_DISPLACED, /* somebody disconnects it, and has it told */
         CLIENT_E_FORBIDDEN, /* it has no right to be here any more */
         CLIENT_E_RECLAIMED, /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
         _CLIENT_VERDICT_MAX,
@@ -54,6 +55,7 @@ struct ClientRequest {
         AccessMode access;
         Access granted;      /* from console_admits() */
         Act act;             /* the same: what it takes */
+        bool force;          /* takes over from those who are in the way */
         TelnetMode mode;     /* TELNET_MODE_UNDECIDED, or TELNET_MODE_TELNET: 8 bits both ways, no negotiation needed */
         bool notices_apart;  /* it gets notices as subnegotiations, and not as lines among the VM's output */
         bool scrollback;     /* it is to be sent the scrollback; if it is undecided, that depends on what it turns out to be */
@@ -79,6 +81,7 @@ typedef struct ClientRecord {
         Replay replay;    /* while cursor.position < replay.end, the cursor is in a replay */
         Peer peer;
         usec_t since;     /* since 1970 */
+        usec_t typed_at;  /* when it last sent something for its VM, since 1970; 0: it has not */
         uint64_t n_sent;    /* bytes of output, in all */
         uint64_t n_skipped; /* the same, of those that it has missed */
 
@@ -162,7 +165,16 @@ void client_lifetime_elapsed(Timeout *t);
 void client_break_vm_silence(Client *c);
 
 /* It only reads from now on, and is told why. */
-void client_restrict(Client *c, const char *why);
+void client_restrict(Client *c, const char *format, ...) _printf_(2, 3);
+
+/* It has other access from now on, and is told so. */
+void client_set_access(Client *c, AccessMode mode, Access access);
+
+/* Tells it something, if it speaks telnet. */
+void client_tell(Client *c, const char *format, ...) _printf_(2, 3);
+
+/* The same, unless it has much to read yet. Returns: whether it is told. */
+bool client_hear(Client *c, const char *who, const char *text);
 
 /* Decides anew what access it has, because others hold other access than before. */
 void client_update_access(Client *c);

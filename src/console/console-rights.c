@@ -4,8 +4,8 @@
 
 #include <utlist.h>
 
-#include "client.h"
 #include "message.h"
+#include "sharing.h"
 
 void concentrator_set_rights(Concentrator *c, Rights *rights) {
         Rights *mine = concentrator_rights(c);
@@ -64,13 +64,27 @@ static Act attach_as_permitted(ClientRequest *request, Right right) {
         }
 }
 
-ConsoleVerdict console_admits(Console *c, ClientRequest *request) {
-        uint32_t limit = concentrator_settings(c->concentrator)->client_limit;
-        Right right = console_right(c, &request->peer.identity, NULL);
+ConsoleVerdict console_permits_request(Console *c, ClientRequest *request, const Identity *who) {
+        Right right = console_right(c, who, NULL);
 
         request->act = attach_as_permitted(request, right);
-        if (right < rights_act_needs(request->act))
+        return right < rights_act_needs(request->act) ? CONSOLE_FORBIDS : CONSOLE_ADMITS;
+}
+
+ConsoleVerdict console_admits(Console *c, ClientRequest *request) {
+        uint32_t limit = concentrator_settings(c->concentrator)->client_limit;
+
+        if (console_permits_request(c, request, &request->peer.identity) == CONSOLE_FORBIDS)
                 return CONSOLE_FORBIDS;
+
+        /* Nobody is displaced in vain. Whoever will be alone takes the place of all others. */
+        if (request->force && request->access != ACCESS_MODE_EXCLUSIVE && limit > 0 && c->n_clients >= limit)
+                return CONSOLE_IS_FULL;
+
+        if (request->force && !sharing_take_over(c, request, NULL)) {
+                request->act = ACT_TAKE_OVER;
+                return CONSOLE_FORBIDS;
+        }
 
         request->granted = access_decide(request->access, &c->holders);
         if (request->granted == ACCESS_NONE)

@@ -88,6 +88,7 @@ struct Console {
         char *absent_host; /* where that connection was from; NULL: the timeout does not run, or there was no memory */
         ConsoleCharge *typed; /* input that waits in its ring (console-input.c) */
         ConsoleCharge *lag;   /* output that the ring keeps for clients that lag (console-lag.c) */
+        RateLimit say_limit;  /* of sharing_say() */
         RateLimit log_limit;  /* of console_log_limited() */
         LoggedConsole *logged; /* ConsoleLog's; NULL: none */
 
@@ -210,7 +211,7 @@ typedef enum ConsoleVerdict {
         CONSOLE_FORBIDS,       /* it has no right to what it asks for */
 } ConsoleVerdict;
 
-/* Sets request->granted, the access that the client has then. To be followed by client_new(), before anything else
+/* Sets request->granted, the access that the client has then. With request->force others may have lost theirs for it. To be followed by client_new(), before anything else
  * happens. */
 ConsoleVerdict console_admits(Console *c, ClientRequest *request);
 
@@ -219,6 +220,10 @@ ConsoleVerdict console_admits(Console *c, ClientRequest *request);
  */
 Right console_right(Console *c, const Identity *who, Asker *asker);
 bool console_permits(Console *c, Act act, const Identity *who, Asker *asker);
+
+/* Whether @who has the right to what @request wants; sets request->act. Whoever leaves it open how, and may only watch, watches:
+ * request->access is that then. */
+ConsoleVerdict console_permits_request(Console *c, ClientRequest *request, const Identity *who);
 
 /* The sections that name this VM */
 const RightsSet *console_rights(Console *c);

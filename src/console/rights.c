@@ -23,6 +23,10 @@ static const struct {
         [ACT_WATCH] = {"attach to read only", RIGHT_WATCH},
         [ACT_WRITE] = {"attach to read and write", RIGHT_WRITE},
         [ACT_LOCK] = {"keep others from writing or reading", RIGHT_WRITE},
+        [ACT_SAY] = {"say something to the clients", RIGHT_WATCH},
+        [ACT_TAKE_OVER] = {"take over from another person", RIGHT_ADMIN},
+        [ACT_SET_ACCESS] = {"change the access of another person", RIGHT_ADMIN},
+        [ACT_DISCONNECT] = {"disconnect another person", RIGHT_ADMIN},
         [ACT_CLEAR] = {"disconnect all clients", RIGHT_ADMIN},
         [ACT_FORGET] = {"forget the VM", RIGHT_ADMIN},
 };

@@ -153,6 +153,23 @@ bool identity_has_name(const Identity *i, const NameDigest *name) {
         return false;
 }
 
+bool identity_is_same(const Identity *a, const Identity *b) {
+        if (a->kind != b->kind)
+                return false;
+
+        switch (a->kind) {
+
+        case IDENTITY_USER:
+                return a->uid == b->uid;
+
+        case IDENTITY_CERTIFICATE:
+                return a->n > 0 && a->n == b->n && memcmp(a->names, b->names, a->n * sizeof(NameDigest)) == 0;
+
+        default:
+                return false;
+        }
+}
+
 int name_digest_parse(const char *text, NameDigest *ret) {
         size_t n = strcspn(text, "=");
 

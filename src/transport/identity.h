@@ -54,6 +54,10 @@ bool identity_add_name(Identity *i, const char *type, const void *value, size_t 
 /* What is in the certificate @der, which has been checked: attributes of the subject, and alternative names. */
 void identity_init_certificate(Identity *i, const gnutls_datum_t *der);
 
+/* Whether both are certainly the same person: the same user, or certificates with the same names. Of the anonymous that is
+ * never certain. */
+bool identity_is_same(const Identity *a, const Identity *b);
+
 bool identity_has_group(const Identity *i, gid_t gid);
 bool identity_has_name(const Identity *i, const NameDigest *name);
 

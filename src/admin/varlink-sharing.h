@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "varlink-connection.h"
+
+/*
+ * The methods of org.vspc.Concentrator by which people who share a console deal with each other, see console/sharing.h.
+ */
+void varlink_method_set_access(VarlinkConnection *c, const VarlinkCall *call);
+void varlink_method_disconnect(VarlinkConnection *c, const VarlinkCall *call);
+void varlink_method_say(VarlinkConnection *c, const VarlinkCall *call);
