@@ -20,16 +20,21 @@ static const char help[] =
         "List the serial consoles of vSphere VMs, and attach to them.\n"
         "\n"
         "Verbs:\n"
-        "  list                    List the VMs (this is the default)\n"
+        "  list [PATTERN…]         List the VMs (this is the default)\n"
         "  show VM…                Show everything that is known about VMs\n"
         "  [attach] VM             Attach to a VM's console\n"
+        "  watch VM                Attach to read only\n"
+        "  clients [VM…]           Show who is attached\n"
+        "  say VM TEXT             Tell those who are attached something\n"
+        "  disconnect VM ID…       Disconnect single clients (\"clients\" shows their IDs)\n"
         "  clear VM|PORT…          Disconnect all clients of VMs\n"
         "  forget VM…              Forget VMs that are not connected, and release their ports\n"
         "  monitor                 Show events as they happen\n"
         "  metrics                 Show numbers for monitoring systems\n"
         "  log VM|PATTERN…         Show the output of VMs' consoles (journalctl)\n"
         "\n"
-        "A VM is given by its name, its UUID, the beginning of its UUID, or its port.\n"
+        "A VM is given by its name, its UUID, the beginning of its UUID, or its port; list, show and\n"
+        "clients also take patterns of names such as 'web*'.\n"
         "\n"
         "  -h --help               Show this help and exit\n"
         "     --version            Show the version and exit\n"
@@ -40,14 +45,16 @@ static const char help[] =
         "     --fingerprint=SHA256 with --tls: expect the certificate with this fingerprint\n"
         "     --cert=FILE, --key=FILE\n"
         "                          with --tls: your own certificate and its key\n"
-        "     --no-legend          list: show no header and no footer\n"
-        "     --json[=short|pretty]\n"
-        "                          list, show, monitor: show JSON\n"
+        "     --no-legend          list, clients: show no header and no footer\n"
+        "     --state=STATE        list: only VMs that are connected, disconnected, migrating or shared\n"
+        "  -j --json[=short|pretty]\n"
+        "                          list, show, clients, monitor: show JSON\n"
         "     --format=openmetrics|prometheus|json\n"
         "                          metrics: the format (default: openmetrics)\n"
         "     --access=MODE        attach: " ACCESS_MODES_TEXT "\n"
         "                          (default: free-for-all-fallback)\n"
-        "     --no-scrollback      attach: show only new output\n"
+        "     --force              attach: take over from those who are in the way\n"
+        "     --no-scrollback      attach, watch: show only new output\n"
         "     --escape=CHAR        attach: escape character: a character, ^X for control-X,\n"
         "                          or none (default: ^])\n"
         "     --wait               attach: wait for vspcd, the VM and access; reconnect\n"
@@ -98,6 +105,16 @@ static int take_access(const Option *o, const char *value, void *target) {
                 return option_refuse(o, value, ACCESS_MODES_TEXT);
 
         ((Arguments *) target)->access = access_mode_to_string(mode);
+        return 0;
+}
+
+static int take_state(const Option *o, const char *value, void *target) {
+        static const char *const names[] = {"connected", "disconnected", "migrating", "shared"};
+
+        if (text_find(names, ELEMENTSOF(names), value) < 0)
+                return option_refuse(o, value, "connected, disconnected, migrating or shared");
+
+        ((Arguments *) target)->state = value;
         return 0;
 }
 
@@ -166,10 +183,12 @@ static const Option options[] = {
         {"key", required_argument, PLACE(trust_options.key)},
         {"fingerprint", required_argument, PLACE(trust_options.fingerprint)},
         {"no-legend", no_argument, PLACE(no_legend)},
-        {"json", optional_argument, .take = take_json},
+        {"json", optional_argument, 'j', .take = take_json},
         {"format", required_argument, .take = take_format},
         {"access", required_argument, .take = take_access},
         {"no-scrollback", no_argument, PLACE(no_scrollback)},
+        {"force", no_argument, PLACE(force)},
+        {"state", required_argument, .take = take_state},
         {"escape", required_argument, .take = take_escape},
         {"wait", no_argument, PLACE(wait)},
         {"quiet-for", required_argument, .take = take_quiet_for},

@@ -37,10 +37,12 @@ typedef struct Arguments {
 
         bool no_legend;
         JsonFormat json;
+        const char *state; /* list: only VMs in this state; NULL: all */
         MetricsFormat metrics;
 
         const char *access; /* in Varlink's spelling, or NULL */
         bool no_scrollback;
+        bool force;
         bool wait;
         int escape; /* a byte, or ESCAPE_NONE */
         usec_t quiet_for_usec;

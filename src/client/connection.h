@@ -59,6 +59,7 @@ struct Connection {
         bool unreachable;     /* no connection succeeded, or TLS has failed before a reply */
         char *tried;          /* "192.0.2.1:13371: Connection refused; [2001:db8::1]:13371: …" */
         char *problem;        /* of TLS, see trust_explain() */
+        const char *subject; /* what inventory_fetch_words() has failed for; NULL: nothing in particular */
         VarlinkReply refusal; /* the last error reply of vspcd */
 };
 

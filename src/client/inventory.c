@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <limits.h>
+
+#include "basic/glob.h"
 #include "inventory.h"
 #include "vm.h"
 
@@ -74,4 +77,73 @@ int inventory_fetch(Connection *c, const char *name, size_t max, json_t **ret_vm
         }
 
         return sorted(vms, ret_vms);
+}
+
+static bool contains(const json_t *vms, const json_t *vm) {
+        const char *id = json_get_text(vm, "id", "");
+
+        for (size_t i = 0; i < json_array_size(vms); i++)
+                if (streq(json_get_text(json_array_get(vms, i), "id", ""), id))
+                        return true;
+
+        return false;
+}
+
+/* Adds those of @all whose names fit the pattern. Returns: how many fit, or -ENOMEM. */
+static int add_matching(json_t *vms, const json_t *all, const char *pattern) {
+        int n = 0;
+
+        for (size_t i = 0; i < json_array_size(all); i++) {
+                json_t *vm = json_array_get(all, i);
+
+                if (!glob_match(pattern, json_get_text(vm, "name", "")))
+                        continue;
+                if (n < INT_MAX)
+                        n++;
+                if (!contains(vms, vm) && json_array_append(vms, vm) < 0)
+                        return -ENOMEM;
+        }
+
+        return n;
+}
+
+static int add_word(Connection *c, json_t *vms, json_t **all, const char *word) {
+        _cleanup_json_ json_t *found = NULL;
+        int r = 0;
+
+        if (!glob_is_pattern(word)) {
+                r = inventory_fetch(c, word, INVENTORY_MAX, &found);
+                return r < 0 ? r : add_matching(vms, found, "*");
+        }
+
+        if (!*all)
+                r = inventory_fetch(c, NULL, INVENTORY_MAX, all);
+        if (r >= 0)
+                r = add_matching(vms, *all, word);
+        if (r != 0)
+                return r;
+
+        /* A VM may be called like that. */
+        r = inventory_fetch(c, word, INVENTORY_MAX, &found);
+        return r < 0 ? r : add_matching(vms, found, "*");
+}
+
+int inventory_fetch_words(Connection *c, char *const *words, size_t n_words, json_t **ret_vms) {
+        _cleanup_json_ json_t *vms = json_array(), *all = NULL;
+        int r = vms ? 0 : -ENOMEM;
+
+        c->subject = NULL;
+        if (n_words == 0)
+                return inventory_fetch(c, NULL, INVENTORY_MAX, ret_vms);
+
+        for (size_t i = 0; r >= 0 && i < n_words; i++) {
+                c->subject = words[i];
+                r = add_word(c, vms, &all, words[i]);
+        }
+        if (r < 0)
+                return r;
+
+        c->subject = NULL;
+        *ret_vms = TAKE_PTR(vms);
+        return 0;
 }

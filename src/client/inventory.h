@@ -16,3 +16,7 @@
 /* @name: NULL for all VMs. If no VM matches, the error reply is NoSuchVM. @max: one of the above. Returns: the
  * values of connection_receive(), or -EFBIG at the limit. */
 int inventory_fetch(Connection *c, const char *name, size_t max, json_t **ret_vms);
+
+/* The same for words of the command line: names and the like, and patterns of names ("web*"); without a word, all VMs.
+ * If that fails because of a word, c->subject is this word. */
+int inventory_fetch_words(Connection *c, char *const *words, size_t n_words, json_t **ret_vms);

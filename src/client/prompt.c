@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "console/access.h"
 #include "inventory.h"
 #include "refusal.h"
 #include "session.h"
@@ -18,6 +19,10 @@ typedef enum PromptCommand {
         PROMPT_PRINT_ESCAPE,
         PROMPT_BREAK,
         PROMPT_INFO,
+        PROMPT_WHO,
+        PROMPT_SAY,
+        PROMPT_ACCESS,
+        PROMPT_FORCE,
         PROMPT_CLEAR,
         PROMPT_SUSPEND,
         PROMPT_HELP,
@@ -39,6 +44,10 @@ static const struct {
         {"z", PROMPT_SUSPEND},
         {"help", PROMPT_HELP},
         {"?", PROMPT_HELP},
+        {"who", PROMPT_WHO},
+        {"say", PROMPT_SAY},
+        {"access", PROMPT_ACCESS},
+        {"force", PROMPT_FORCE},
 };
 
 static const char help[] =
@@ -47,6 +56,11 @@ static const char help[] =
         "print-escape  send the escape character to the VM\n"
         "break         send a break to the VM\n"
         "info          show what is known about the VM\n"
+        "who           show who is attached\n"
+        "say TEXT      tell them something; the VM does not get it\n"
+        "access MODE   change your access: exclusive, write, free-for-all, free-for-all-fallback or\n"
+        "              read-only\n"
+        "force [MODE]  the same, and take over from those who are in the way (default: write)\n"
         "clear         disconnect all clients of the VM, this one too\n"
         "suspend       stop vspc-client, as ^Z does here\n"
         "help          show this\n"
@@ -73,6 +87,14 @@ static PromptCommand prompt_command(const Prompt *p) {
                         return commands[i].command;
 
         return PROMPT_UNKNOWN;
+}
+
+/* What follows the command's name */
+static const char *prompt_argument(const Prompt *p) {
+        const char *word = p->line + strspn(p->line, " ");
+
+        word += strcspn(word, " ");
+        return word + strspn(word, " ");
 }
 
 static void prompt_insert(Prompt *p, uint8_t key) {
@@ -164,21 +186,21 @@ static void prompt_answer(Session *s, const char *text) {
 }
 
 /* Prints what is known about the VM. Returns: 0 or a negative errno, as both. */
-static int prompt_info(FILE *f, Connection *c, const char *vm) {
+static int prompt_info(FILE *f, Connection *c, const Session *s) {
         _cleanup_json_ json_t *vms = NULL;
 
-        int r = inventory_fetch(c, vm, INVENTORY_ASIDE_MAX, &vms);
+        int r = inventory_fetch(c, s->vm, INVENTORY_ASIDE_MAX, &vms);
         if (r >= 0)
                 show_vm(f, json_array_get(vms, 0), connection_users(c));
 
         return r;
 }
 
-static int prompt_clear(FILE *f, Connection *c, const char *vm) {
+static int prompt_clear(FILE *f, Connection *c, const Session *s) {
         _cleanup_reply_ VarlinkReply reply = {};
         uint64_t n = 0;
 
-        int r = connection_ask(c, "Clear", json_pack("{s:s}", "vm", vm), &reply);
+        int r = connection_ask(c, "Clear", json_pack("{s:s}", "vm", s->vm), &reply);
         if (r < 0)
                 return r;
 
@@ -187,9 +209,68 @@ static int prompt_clear(FILE *f, Connection *c, const char *vm) {
         return 0;
 }
 
+static int prompt_who(FILE *f, Connection *c, const Session *s) {
+        _cleanup_json_ json_t *vms = NULL;
+
+        int r = inventory_fetch(c, s->vm, INVENTORY_ASIDE_MAX, &vms);
+        if (r < 0)
+                return r;
+
+        const json_t *clients = json_object_get(json_array_get(vms, 0), "clients");
+        for (size_t i = 0; i < json_array_size(clients); i++) {
+                const json_t *client = json_array_get(clients, i);
+                uint64_t id = 0;
+
+                (void) json_get_number(client, "id", &id);
+                fprintf(f, "%" PRIu64 ": ", id);
+                print_holder(f, client, connection_users(c));
+                fputs(id == s->client ? ", this is you\n" : "\n", f);
+        }
+
+        return 0;
+}
+
+static int prompt_say(FILE *f, Connection *c, const Session *s) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        uint64_t n = 0;
+
+        int r = connection_ask(c, "Say", json_pack("{s:s, s:s}", "vm", s->vm, "text", prompt_argument(&s->prompt)), &reply);
+        if (r < 0)
+                return r;
+
+        (void) json_get_number(reply.parameters, "heard", &n);
+        fprintf(f, "%" PRIu64 " client%s told.\n", n, n == 1 ? "" : "s");
+        return 0;
+}
+
+/* vspcd tells us by the console what we have then. */
+static int prompt_set_access(FILE *f, Connection *c, const Session *s, bool force) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        const char *mode = prompt_argument(&s->prompt);
+        AccessMode access;
+
+        if (!*mode && force)
+                mode = "write";
+        if (access_mode_from_string(mode, &access) < 0) {
+                fputs("Access can be " ACCESS_MODES_TEXT ".\n", f);
+                return 0;
+        }
+
+        return connection_ask(c, "SetAccess", json_pack("{s:s, s:I, s:s, s:b}", "vm", s->vm, "client", (json_int_t) s->client,
+                                                        "access", access_mode_to_string(access), "force", (int) force), &reply);
+}
+
+static int prompt_access(FILE *f, Connection *c, const Session *s) {
+        return prompt_set_access(f, c, s, false);
+}
+
+static int prompt_force(FILE *f, Connection *c, const Session *s) {
+        return prompt_set_access(f, c, s, true);
+}
+
 /* Calls vspcd on a separate connection. The console waits meanwhile, for the time limit of one reply in total.
  * *ret_text: the text to show, to be freed; NULL if memory is short. Returns: 0 or a negative errno. */
-static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const char *vm), char **ret_text) {
+static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const Session *s), char **ret_text) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(&s->arguments->targets);
         _cleanup_free_ char *text = NULL;
         size_t size;
@@ -199,7 +280,7 @@ static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const
                 return -ENOMEM;
 
         c.until_usec = now_monotonic() + CONNECTION_TIMEOUT_USEC;
-        int r = ask(f, &c, s->vm);
+        int r = ask(f, &c, s);
         if (r < 0) {
                 _cleanup_free_ char *why = refusal_explain(&c, r, s->vm, REFUSAL_BRIEF);
 
@@ -209,6 +290,13 @@ static int prompt_ask(const Session *s, int (*ask)(FILE *f, Connection *c, const
         if (fclose(f) == 0)
                 *ret_text = TAKE_PTR(text);
         return r;
+}
+
+static void prompt_report(Session *s, int (*ask)(FILE *f, Connection *c, const Session *s)) {
+        _cleanup_free_ char *text = NULL;
+
+        (void) prompt_ask(s, ask, &text);
+        prompt_answer(s, text ?: "Out of memory\n");
 }
 
 static void prompt_obey(Session *s, PromptCommand command) {
@@ -242,8 +330,23 @@ static void prompt_obey(Session *s, PromptCommand command) {
                 break;
 
         case PROMPT_INFO:
-                (void) prompt_ask(s, prompt_info, &text);
-                prompt_answer(s, text ?: "Out of memory\n");
+                prompt_report(s, prompt_info);
+                break;
+
+        case PROMPT_WHO:
+                prompt_report(s, prompt_who);
+                break;
+
+        case PROMPT_SAY:
+                prompt_report(s, prompt_say);
+                break;
+
+        case PROMPT_ACCESS:
+                prompt_report(s, prompt_access);
+                break;
+
+        case PROMPT_FORCE:
+                prompt_report(s, prompt_force);
                 break;
 
         case PROMPT_CLEAR:

@@ -11,7 +11,7 @@
 typedef struct Session Session;
 
 /* The maximum length of a line; further characters are discarded with a bell. */
-#define PROMPT_LINE_MAX 64U
+#define PROMPT_LINE_MAX 200U
 
 typedef struct Prompt {
         char line[PROMPT_LINE_MAX + 1];

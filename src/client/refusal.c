@@ -130,6 +130,13 @@ static void explain_not_permitted(FILE *f, const char *vm, const json_t *paramet
                 fprintf(f, " and %zu more", n - REFUSAL_CANDIDATES_MAX);
 }
 
+static void explain_no_such_client(FILE *f, const char *vm, const json_t *parameters) {
+        uint64_t id = 0;
+
+        (void) json_get_number(parameters, "client", &id);
+        print_text(f, "VM %s has no client %" PRIu64, vm, id);
+}
+
 static void explain_limit(FILE *f, const char *vm, const json_t *parameters) {
         uint64_t limit = 0;
 
@@ -171,6 +178,10 @@ char *refusal_explain(const Connection *c, int error, const char *vm, RefusalDet
                 explain_not_permitted(f, vm, reply->parameters);
         else if (varlink_reply_is_error(reply, "ClientLimitReached"))
                 explain_limit(f, vm, reply->parameters);
+        else if (varlink_reply_is_error(reply, "NoSuchClient"))
+                explain_no_such_client(f, vm, reply->parameters);
+        else if (varlink_reply_is_error(reply, "SaidTooMuch"))
+                print_text(f, "Too much has been said at VM %s: wait some seconds", vm);
         else if (varlink_reply_is_error(reply, "VMConnected"))
                 print_text(f, "VM %s is connected and cannot be forgotten", vm);
         else

@@ -208,8 +208,12 @@ static void session_output_changed(Output *o) {
 static int session_attach(Session *s) {
         json_t *parameters = json_pack("{s:s, s:s*}", "vm", s->vm, "access", s->arguments->access);
 
-        if (!parameters || (s->arguments->no_scrollback &&
-                            json_object_set_new(parameters, "scrollback", json_false()) < 0)) {
+        /* Once only: two who take over from each other would do so for ever. */
+        bool force = s->arguments->force && !TAKE(s->forced, true);
+
+        if (!parameters ||
+            (s->arguments->no_scrollback && json_object_set_new(parameters, "scrollback", json_false()) < 0) ||
+            (force && json_object_set_new(parameters, "force", json_true()) < 0)) {
                 json_decref(parameters);
                 return -ENOMEM;
         }
@@ -268,7 +272,7 @@ static void session_tell_read_only(Session *s, const json_t *vm) {
                         free(TAKE_PTR(text));
         }
 
-        session_say(s, "Read-only: %s", text ?: "somebody holds write access");
+        session_say(s, "Read-only: %s", text ?: "the VM does not get what you type");
 }
 
 static void session_tell_attached(Session *s, const json_t *vm, const char *granted) {
@@ -305,6 +309,8 @@ static void session_attached(Connection *c, const VarlinkReply *reply) {
         s->vm = new_vm;
         s->title = new_title;
         free(TAKE_PTR(s->told));
+        s->client = 0;
+        (void) json_get_number(reply->parameters, "client", &s->client);
         s->phase = SESSION_ATTACHED;
         session_note_activity(s);
         s->attached_usec = s->active_usec;

@@ -41,6 +41,8 @@ struct Session {
 
         char *vm;    /* as given by the user; once attached, its id */
         char *title; /* sanitized, for messages */
+        uint64_t client; /* our number among the VM's clients */
+        bool forced;     /* we have taken over, or tried to */
         bool cleared;
 
         sd_event_source *retry;

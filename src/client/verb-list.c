@@ -246,14 +246,24 @@ static void print_problems(const json_t *vms) {
         }
 }
 
+static void keep_in_state(json_t *vms, const char *state) {
+        const char *color;
+
+        for (size_t i = json_array_size(vms); i > 0; i--)
+                if (!streq(vm_state(json_array_get(vms, i - 1), &color), state))
+                        (void) json_array_remove(vms, i - 1);
+}
+
 int verb_list(const Arguments *a) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
         _cleanup_json_ json_t *vms = NULL;
 
-        int r = inventory_fetch(&c, NULL, INVENTORY_MAX, &vms);
+        int r = inventory_fetch_words(&c, a->words, a->n_words, &vms);
         if (r < 0)
-                return verb_failed(&c, r, NULL);
+                return verb_failed(&c, r, c.subject);
 
+        if (a->state)
+                keep_in_state(vms, a->state);
         if (a->json != JSON_OFF)
                 return verb_print_json(vms, a->json);
 

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "console/access.h"
 #include "inventory.h"
 #include "message.h"
 #include "refusal.h"
@@ -39,6 +40,16 @@ int verb_attach(const Arguments *a) {
         return r;
 }
 
+int verb_watch(const Arguments *a) {
+        Arguments watching = *a;
+
+        if (a->access || a->force)
+                return complain(EINVAL, "watch: --access and --force are for attach.");
+
+        watching.access = access_mode_to_string(ACCESS_MODE_READ_ONLY);
+        return verb_attach(&watching);
+}
+
 /* Calls the function for each VM, until it fails for one. */
 static int for_each(const Arguments *a, int (*run)(Connection *c, const char *name, const Arguments *a)) {
         _cleanup_(connection_done) Connection c = CONNECTION_INIT(&a->targets);
@@ -50,12 +61,12 @@ static int for_each(const Arguments *a, int (*run)(Connection *c, const char *na
         return r;
 }
 
-/* All VMs of that name */
+/* All VMs of that name, or that fit the pattern */
 static int show(Connection *c, const char *name, const Arguments *a) {
         static bool shown = false;
         _cleanup_json_ json_t *vms = NULL;
 
-        int r = inventory_fetch(c, name, INVENTORY_MAX, &vms);
+        int r = inventory_fetch_words(c, &(char *){(char *) name}, 1, &vms);
         if (r < 0)
                 return verb_failed(c, r, name);
 

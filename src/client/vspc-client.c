@@ -14,9 +14,13 @@ static const struct {
         int (*run)(const Arguments *a);
         size_t least_vms, most_vms;
 } verbs[] = {
-        {"list", verb_list, 0, 0},
+        {"list", verb_list, 0, SIZE_MAX},
         {"show", verb_show, 1, SIZE_MAX},
         {"attach", verb_attach, 1, 1},
+        {"watch", verb_watch, 1, 1},
+        {"clients", verb_clients, 0, SIZE_MAX},
+        {"say", verb_say, 1, SIZE_MAX},
+        {"disconnect", verb_disconnect, 1, SIZE_MAX},
         {"clear", verb_clear, 1, SIZE_MAX},
         {"forget", verb_forget, 1, SIZE_MAX},
         {"monitor", verb_monitor, 0, 0},

@@ -2,9 +2,11 @@
 
 """People who share a console: watching, taking over, disconnecting, changing what somebody holds, and saying something."""
 
+import json
 import os
 import unittest
 
+from client_cases import ClientTestCase, run
 from harness import TestCase, main, wait_for
 from peers import RawClient, TelnetClient, connected_vm
 from varlink_peer import Caller
@@ -211,6 +213,92 @@ class Saying(SharingTestCase):
     def test_one_needs_the_right(self):
         self.vspcd.reload(access=((f"user:{ALICE}", "*", "list"),))
         self.assertEqual(self.caller(ALICE).fail("Say", {"vm": "web01", "text": "x"})[0], "NotPermitted")
+
+
+class WithVspcClient(ClientTestCase):
+    """The verbs and the commands of the prompt by which people do that"""
+
+    def setUp(self):
+        super().setUp()
+        self.vspcd = self.start(local=True)
+        self.vm = connected_vm(self.vspcd, "web01")
+
+    def say(self, *arguments):
+        return run(self.vspcd, *arguments)
+
+    def test_watch_reads_only(self):
+        terminal = self.attached(self.vspcd, "watch", "web01")
+        terminal.wait_shown(b"Read-only: the VM does not get what you type")
+        self.vm.send(b"hello")
+        terminal.wait_shown(b"hello")
+        terminal.type(b"reboot\r")
+        terminal.wait_shown(b"[vspc: read-only: the VM does not get what you type]")
+        self.assertNotIn(b"reboot", self.vm.data)
+
+    def test_clients_shows_who_is_attached(self):
+        self.assertEqual(self.say("clients").stdout, "No clients.\n")
+        caller = Caller(self.vspcd, local=True)
+        caller.attach("web01", access="write")
+        raw = RawClient(self.vm)
+        result = self.say("clients", "web*")
+        self.assertEqual(result.stdout.splitlines()[0].split(), ["VM", "ID", "CLIENT", "ACCESS", "SINCE", "TYPED"])
+        self.assertRegex(result.stdout, rf"(?m)^web01 +1 +\S+ \(pid {os.getpid()}\) +write +just now +-$")
+        self.assertRegex(result.stdout, rf"(?m)^web01 +2 +127\.0\.0\.1:{raw.local_port} +read-only +")
+        self.assertEqual([c["id"] for vm in json.loads(self.say("clients", "--json").stdout) for c in vm["clients"]], [1, 2])
+        self.assertEqual(self.say("clients", "db*").returncode, 1)
+
+    def test_say_and_disconnect(self):
+        caller = Caller(self.vspcd, local=True)
+        caller.attach("web01")
+        self.assertEqual(self.say("say", "web01", "reboot", "at noon").stdout, "1 client told.\n")
+        caller.wait_data(b" says: reboot at noon]")
+        self.assertEqual(self.say("disconnect", "web01", str(caller.attached["client"])).stdout, "Client 1 disconnected.\n")
+        caller.wait_closed()
+        self.assertEqual(self.say("disconnect", "web01", "1").stderr, "vspc-client: VM web01 has no client 1\n")
+        self.assertEqual(self.say("disconnect", "web01", "x").returncode, 1)
+
+    def test_force_takes_over(self):
+        caller = Caller(self.vspcd, local=True)
+        caller.attach("web01", access="write")
+        terminal = self.attached(self.vspcd, "web01", "--access=write", "--force")
+        terminal.wait_shown(b"You hold write access.")
+        caller.wait_data(b"has taken over]")
+        terminal.type(b"mine\r")
+        self.vm.wait_data(b"mine\r")
+
+    def test_the_prompt_changes_access_says_something_and_shows_who_is_there(self):
+        caller = Caller(self.vspcd, local=True)
+        caller.attach("web01", access="write")
+        terminal = self.attached(self.vspcd, "web01")
+        terminal.wait_shown(b"Read-only: ")
+        terminal.type(b"\x1d")
+        for typed, shown in ((b"who", b"2: "), (b"say hello you", b"2 clients told."), (b"access write", b"denied"),
+                             (b"access x", b"Access can be exclusive, "), (b"force", b"vspc> ")):
+            terminal.wait_shown(b"vspc> ")
+            terminal.shown.clear()
+            terminal.type(typed + b"\r")
+            terminal.wait_shown(shown)
+        terminal.type(b"\r")
+        terminal.wait_shown(b"[vspc: you have write access now]")
+        caller.wait_data(b" says: hello you]")
+        caller.wait_data(b"has taken over]")
+        terminal.type(b"mine\r")
+        self.vm.wait_data(b"mine\r")
+
+    def test_list_takes_patterns_and_states(self):
+        db = connected_vm(self.vspcd, "db1")
+        connected_vm(self.vspcd, "web02")
+
+        def names(*arguments):
+            return [vm["name"] for vm in json.loads(self.say("list", "--json", *arguments).stdout)]
+        self.assertEqual(names("web*"), ["web01", "web02"])
+        self.assertEqual(names("web*", "*1"), ["web01", "web02", "db1"])
+        self.assertEqual(names("db1"), ["db1"])
+        self.assertEqual(self.say("list", "x*").returncode, 1)
+        db.close()
+        wait_for(lambda: names("--state=disconnected") == ["db1"], "the VM to be disconnected")
+        self.assertEqual(names("--state=connected", "*1"), ["web01"])
+        self.assertEqual(json.loads(self.say("show", "-j", "db?").stdout)["name"], "db1")
 
 
 if __name__ == "__main__":
