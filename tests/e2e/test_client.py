@@ -286,7 +286,7 @@ class Prompt(ClientTestCase):
         vm, terminal = self.attached_to_vm()
         terminal.command(b"frob")
         terminal.wait_shown(b"There is no such command")
-        terminal.type(b"y" * 200)
+        terminal.type(b"y" * 300)
         terminal.wait_shown(b"\x07")
         terminal.type(b"\x15\r")
         terminal.type(b"x")
