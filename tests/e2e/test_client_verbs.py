@@ -505,6 +505,24 @@ class Completion(ClientTestCase):
         self.assertEqual(self.complete(None, "--access", "ex"), ["exclusive"])
         self.assertEqual(self.complete(None, "metrics", "--format=o"), ["openmetrics"])
 
+    def test_uuids_and_ports(self):
+        vm = a_vm("web01")
+        server = self.fake(List=all_vms([vm]))
+        self.assertEqual(self.complete(server, "attach", vm["uuid"][:4]), [vm["uuid"]])
+        self.assertEqual(self.complete(server, "clear", str(vm["port"])[:4]), [str(vm["port"])])
+
+    def test_options_of_each_verb(self):
+        self.assertEqual(self.complete(None, "list", "--st"), ["--state="])
+        self.assertEqual(self.complete(None, "attach", "--st"), [""])
+        self.assertEqual(self.complete(None, "attach", "--for"), ["--force"])
+        self.assertEqual(sorted(self.complete(None, "--for")), ["--force", "--format="])
+        self.assertEqual(self.complete(None, "list", "--state=mi"), ["migrating"])
+
+    def test_verbs_are_those_of_the_help(self):
+        shown = run(self.fake(), "--help").stdout
+        verbs = re.findall(r"(?m)^  \[?([a-z]+)\]?(?: .*)?  +\S", shown.split("Verbs:")[1].split("\n\n")[0])
+        self.assertEqual(sorted(self.complete(None, "")), sorted(verbs))
+
     def test_access_modes_are_those_of_the_interface(self):
         with open(INTERFACE, encoding="utf-8") as f:
             modes = re.search(r"^type Access \((.*)\)$", f.read(), re.MULTILINE)[1].replace("_", "-").split(", ")
@@ -517,10 +535,12 @@ class Completion(ClientTestCase):
         server = self.fake(List=all_vms([a_vm(name, i) for i, name in enumerate(
             ["web01", "web02", "db", "my vm", "a:b"])]))
         self.assertEqual(self.complete(server, "attach", "we"), ["web01", "web02"])
-        self.assertEqual(self.complete(server, "d"), ["db"])
+        self.assertEqual(self.complete(server, "db"), ["db"])
         self.assertEqual(self.complete(server, "show", "my\\ v"), ["my\\ vm"])
         self.assertEqual(self.complete(server, "clear", "a:"), ["b"])
-        self.assertEqual(self.complete(server, "list", "we"), [""])
+        self.assertEqual(self.complete(server, "list", "we"), ["web01", "web02"])
+        self.assertEqual(self.complete(server, "monitor", "we"), [""])
+        self.assertEqual(self.complete(server, "say", "web01", "we"), [""])
         self.assertEqual(self.complete(None, "attach", "we"), [""])
 
 
