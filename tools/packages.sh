@@ -13,7 +13,7 @@ PACKAGES_UNIT="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev nodejs clang 
 # What the tests of each other suite need: outside peers, what makes and checks packages, and what boots a machine
 PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openssl inetutils-telnet netcat-openbsd gdb
     gdbserver tmux dbus-daemon dbus-bin iproute2 procps util-linux logrotate gnutls-bin socat telnet-ssl softhsm2 debootstrap
-    putty-tools ckermit python3-serial gensio-bin ser2net"
+    putty-tools ckermit python3-serial gensio-bin ser2net zsh"
 PACKAGES_INSTALL="mandoc debootstrap util-linux"
 PACKAGES_PACKAGE="appstream dpkg-dev rpm rpmlint"
 PACKAGES_COCKPIT="chromium cockpit-bridge cockpit-system cockpit-ws"

@@ -12,7 +12,7 @@ import subprocess
 import time
 from unittest import mock
 
-from client_cases import CLIENT, ClientTestCase, environment, options_of, run
+from client_cases import CLIENT, ClientTestCase, Terminal, environment, options_of, run
 from fake_varlink import a_client, a_vm, all_vms, error, reply
 from harness import listener, main, wait_for
 from peers import COM_PORT, TelnetClient, connected_vm, sub
@@ -20,6 +20,7 @@ from varlink_peer import disconnect
 
 INTERFACE = os.path.join(os.path.dirname(__file__), "../../src/admin/org.vspc.Concentrator.varlink")
 COMPLETION = os.path.join(os.path.dirname(__file__), "../../shell-completion/bash/vspc-client")
+ZSH_COMPLETION = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../shell-completion/zsh"))
 METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections descriptors descriptorLimit "
            "vmsAwaitingPort portsClosed vmConnectionsTotal vmConnectionsRefusedTotal clientsTotal clientsRefusedTotal "
            "vmotionsBegunTotal vmotionsCompletedTotal vmotionsAbortedTotal vmBytesReceivedTotal vmBytesSentTotal "
@@ -542,6 +543,32 @@ class Completion(ClientTestCase):
         self.assertEqual(self.complete(server, "monitor", "we"), [""])
         self.assertEqual(self.complete(server, "say", "web01", "we"), [""])
         self.assertEqual(self.complete(None, "attach", "we"), [""])
+
+
+class ZshCompletion(ClientTestCase):
+    """In a zsh that has nothing but this completion"""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.fake(List=all_vms([a_vm("web01"), a_vm("db7", 2)]))
+        self.zsh = Terminal("zsh", "-f", "-i", env={"TERM": "dumb"}, size=(24, 250))
+        self.addCleanup(self.zsh.close)
+        self.zsh.type(f"unset zle_bracketed_paste; fpath=({ZSH_COMPLETION} $fpath); PATH={os.path.dirname(CLIENT)}:$PATH; "
+                      "autoload -Uz compinit; compinit -u -D; PS1='rea''dy>'\r".encode())
+        self.zsh.wait_shown(b"ready>")
+
+    def assertCompletes(self, typed, completed):
+        line = " ".join(["vspc-client", *options_of(self.server), typed])
+        self.zsh.type(b"\x15" + line.encode() + b"\t")
+        self.zsh.wait(lambda: completed.encode() in self.zsh.shown.replace(b"\a", b""), completed)
+
+    def test_verbs_vms_and_options(self):
+        self.assertCompletes("wat", "watch ")
+        self.assertCompletes("show we", "show web01 ")
+        self.assertCompletes("attach 50120002", "attach 50120002-0000-0000-0000-000000000002 ")
+        self.assertCompletes("clear 50002", "clear 50002 ")
+        self.assertCompletes("list --state=mi", "--state=migrating ")
+        self.assertCompletes("attach --access=ex", "--access=exclusive ")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ problem() {
 DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
 
 for file in "$sbindir/vspcd" "$prefix/bin/vspc-client" "$prefix/share/bash-completion/completions/vspc-client" \
+    "$prefix/share/zsh/site-functions/_vspc-client" "$prefix"/share/man/man7/vspc-consoles.7 \
     "$unitdir"/vspc{,-hooks,-logger}.{socket,service} "$unitdir"/vspc-admin{,-tls}.socket \
     "$sysusersdir/vspc.conf" "$tmpfilesdir/vspc.conf" /usr/lib/vspc/vspc.conf \
     "$prefix"/share/man/man1/vspc-client.1 "$prefix"/share/man/man8/vspc{d,-logger}.8 "$prefix"/share/man/man5/vspc.conf.5 \
