@@ -126,7 +126,7 @@ class Refusals(ClientTestCase):
                            (["attach"], "attach: exactly one VM is needed.\n"),
                            (["attach", "a", "b"], "attach: exactly one VM is needed.\n"),
                            (["log"], "log: at least one VM is needed.\n"),
-                           (["list", "a"], 'list: "a" is one argument too many.\n'),
+                           (["monitor", "a"], 'monitor: "a" is one argument too many.\n'),
                            (["--access=all", "a"], '--access: "all" is not exclusive, write, '),
                            (["--escape=ab", "a"], '--escape: "ab" is not a character, ^ and a character, or "none".\n'),
                            (["--json=yaml"], '"short" or "pretty"'), (["--quiet-for=soon", "a"], "time span"),
