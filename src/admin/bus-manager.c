@@ -169,10 +169,85 @@ static const sd_bus_vtable *manager_vtable(void) {
         return vtable;
 }
 
+/*
+ * While only those are served who may do everything, calls for properties are taken before sd-bus answers them.
+ */
+
+static int append_property(sd_bus_message *reply, const char *name, Bus *b) {
+        const Metric *m = metrics;
+
+        if (streq(name, "Version"))
+                return sd_bus_message_append(reply, "v", "s", VSPC_VERSION);
+
+        while (!m->bus || !streq(m->bus, name))
+                m++;
+
+        int r = sd_bus_message_open_container(reply, 'v', metric_signature(m));
+        if (r >= 0)
+                r = get_metric(NULL, NULL, NULL, name, reply, b, NULL);
+
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static bool has_property(const char *name) {
+        for (const Metric *m = metrics; m < metrics + METRICS_N; m++)
+                if (m->bus && streq(m->bus, name))
+                        return true;
+
+        return streq(name, "Version");
+}
+
+static int append_named(sd_bus_message *reply, const char *name, Bus *b) {
+        int r = sd_bus_message_open_container(reply, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 's', name);
+        if (r >= 0)
+                r = append_property(reply, name, b);
+
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_all(sd_bus_message *reply, Bus *b) {
+        int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0)
+                r = append_named(reply, "Version", b);
+        for (const Metric *m = metrics; r >= 0 && m < metrics + METRICS_N; m++)
+                if (m->bus)
+                        r = append_named(reply, m->bus, b);
+
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int call_properties(const BusCall *call, _unused_ Console *none) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        bool all = sd_bus_message_is_method_call(call->message, BUS_PROPERTIES, "GetAll");
+        const char *interface, *name = "";
+
+        int r = sd_bus_message_read(call->message, "s", &interface);
+        if (r >= 0 && !all)
+                r = sd_bus_message_read(call->message, "s", &name);
+        if (r < 0)
+                return r;
+        if ((*interface && !streq(interface, BUS_MANAGER_INTERFACE)) || (!all && !has_property(name)))
+                return sd_bus_reply_method_errorf(call->message, SD_BUS_ERROR_UNKNOWN_PROPERTY, "There is no property %s", name);
+
+        r = sd_bus_message_new_method_return(call->message, &reply);
+        if (r >= 0)
+                r = all ? append_all(reply, call->bus) : append_property(reply, name, call->bus);
+
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
 /* What sd-bus would answer by itself, all VMs at once: it comes by here first. */
 static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        static const BusAction properties = {.carry_out = call_properties};
+        Bus *b = userdata;
+
         if (sd_bus_message_is_method_call(m, BUS_OBJECT_MANAGER, "GetManagedObjects"))
                 return on_list_objects(m, userdata, error);
+        if (b->restricted && (sd_bus_message_is_method_call(m, BUS_PROPERTIES, "Get") ||
+                              sd_bus_message_is_method_call(m, BUS_PROPERTIES, "GetAll")))
+                return bus_guard(b, m, &properties);
 
         return 0;
 }

@@ -77,6 +77,11 @@ static void list_one(VarlinkConnection *c, const Console *console) {
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
+/* To others it must not show how many VMs there are, or what happens at them. */
+static bool covers_all_vms(const VarlinkConnection *c) {
+        return rights_cover_all_vms(concentrator_rights(c->server->concentrator), &c->peer.identity);
+}
+
 static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
         Concentrator *concentrator = c->server->concentrator;
         Console *first = concentrator_consoles(concentrator);
@@ -89,7 +94,7 @@ static void method_list(VarlinkConnection *c, const VarlinkCall *call) {
 
         if (!name && call->more)
                 vm_stream_list(c, NULL, FIT_NOT);
-        else if (!name && concentrator_counts(concentrator)->n_vms > 1)
+        else if (!name && (concentrator_counts(concentrator)->n_vms > 1 || !covers_all_vms(c)))
                 varlink_reply_expected_more(c);
         else if (!name)
                 list_one(c, first && varlink_permits(c, first, ACT_LIST) ? first : NULL);
@@ -321,6 +326,11 @@ static void method_get_metrics(VarlinkConnection *c, const VarlinkCall *call) {
 
         if (!varlink_take_parameters(c, call, NULL, 0))
                 return;
+
+        if (!covers_all_vms(c)) {
+                varlink_reply_not_permitted(c);
+                return;
+        }
 
         metrics_collect(c->server->concentrator, c->server->n_connections, values);
         JsonWriter w = varlink_reply_begin(c);

@@ -51,6 +51,7 @@ static void connection_leave(VarlinkConnection *c) {
         event_reader_close(&c->events);
         connection_set_state(c, VARLINK_CLOSED);
         c->server->n_connections--;
+        c->server->n_limited -= c->limited;
         varlink_server_set_working(c->server);
 }
 
@@ -181,7 +182,8 @@ void varlink_continue(VarlinkConnection *c, VarlinkContinuation continuation) {
 }
 
 bool varlink_watch(VarlinkConnection *c, VarlinkContinuation continuation) {
-        if (c->server->events.n_readers >= VARLINK_WATCHERS_MAX)
+        unsigned max = c->limited ? VARLINK_WATCHERS_MAX / 2 : VARLINK_WATCHERS_MAX;
+        if (c->server->events.n_readers >= max)
                 return false;
 
         event_reader_open(&c->events, &c->server->events);
@@ -354,27 +356,15 @@ bool varlink_permits(VarlinkConnection *c, Console *console, Act act) {
         return console_permits(console, act, &c->peer.identity, &c->asker);
 }
 
-static void connection_tell_anew(VarlinkConnection *c) {
-        c->told_anew = true;
-        event_reader_skip(&c->events);
-}
-
-void varlink_review_vm(VarlinkConnection *c, const RightsSet *before, const RightsSet *now) {
-        const Rights *r = concentrator_rights(c->server->concentrator);
-        const Identity *who = &c->peer.identity;
-        RightsSet sections = rights_of_who(r, who);
-        Right needed = rights_act_needs(ACT_LIST);
-
-        if ((rights_decide(r, who, &sections, before) >= needed) != (rights_decide(r, who, &sections, now) >= needed))
-                connection_tell_anew(c);
-}
-
 void varlink_review(VarlinkConnection *c) {
         bool saw_all = c->sees_all;
 
         c->sees_all = rights_cover_all_vms(concentrator_rights(c->server->concentrator), &c->peer.identity);
-        if (!saw_all || !c->sees_all)
-                connection_tell_anew(c);
+        if (saw_all && c->sees_all)
+                return;
+
+        c->told_anew = true;
+        event_reader_skip(&c->events);
 }
 
 void varlink_expel(VarlinkConnection *c) {
@@ -548,6 +538,8 @@ int varlink_connection_new(VarlinkServer *s, int fd, const Peer *peer, TlsContex
         charge_open_like(&c->waiting, &c->connection, CHARGE_QUERY, connection_waiting_given_up);
         DL_APPEND(s->connections[VARLINK_IDLE], c);
         s->n_connections++;
+        c->limited = varlink_server_limits(s, &peer->identity);
+        s->n_limited += c->limited;
         if (c->peer.uid != PEER_UID_NONE && s->user_names)
                 user_names_ask(s->user_names, &c->user_name, c->peer.uid, connection_user_named);
         connection_settle(c);

@@ -93,6 +93,7 @@ struct VarlinkConnection {
         size_t searched;  /* bytes of it that contain no NUL */
         bool ended;       /* the caller has closed its sending side; its calls are still answered */
         bool asked;       /* a call has been received */
+        bool limited;     /* counted in server->n_limited */
         bool named;       /* the name in the certificate, if there is one, is in `peer` */
         bool oneway;      /* of the call that is being handled */
 
@@ -147,9 +148,6 @@ bool varlink_permits(VarlinkConnection *c, Console *console, Act act);
 
 /* Rights are others: a caller that gets events, and may not list all VMs, begins with the present state again. */
 void varlink_review(VarlinkConnection *c);
-
-/* The same: a VM is named by other sections than before. */
-void varlink_review_vm(VarlinkConnection *c, const RightsSet *before, const RightsSet *now);
 
 /* The caller has no right to anything: that is said, and the connection closed. */
 void varlink_expel(VarlinkConnection *c);

@@ -54,9 +54,31 @@ static void on_work(Watch *w, _unused_ uint32_t events) {
         varlink_server_set_working(s);
 }
 
+bool varlink_server_limits(const VarlinkServer *s, const Identity *who) {
+        const Rights *r = concentrator_rights(s->concentrator);
+
+        return rights_exist(r) && !rights_include_all(r, who);
+}
+
+static VarlinkConnection *find_idle_limited(const VarlinkServer *s) {
+        VarlinkConnection *c;
+
+        DL_FOREACH(s->connections[VARLINK_IDLE], c)
+                if (c->limited)
+                        return c;
+
+        return NULL;
+}
+
 /* Closes an idle connection if there are too many. Returns: whether there is room for another one. */
-static bool server_has_room(VarlinkServer *s) {
+static bool server_has_room(VarlinkServer *s, bool limited) {
         unsigned max = MIN(VARLINK_CONNECTIONS_MAX, concentrator_descriptor_limit(s->concentrator) / 8);
+        VarlinkConnection *idle = limited && s->n_limited >= max / 2 ? find_idle_limited(s) : NULL;
+
+        if (idle)
+                varlink_close(idle);
+        if (limited && s->n_limited >= max / 2)
+                return false;
 
         if (s->n_connections >= max && s->connections[VARLINK_IDLE])
                 varlink_close(s->connections[VARLINK_IDLE]);
@@ -136,7 +158,7 @@ static void listener_accept(Acceptor *a, int fd, const SocketAddress *address) {
         if (!server_admits(s, fd, &peer, listener->transport))
                 return;
 
-        if (!server_has_room(s)) {
+        if (!server_has_room(s, varlink_server_limits(s, &peer.identity))) {
                 server_log_refusal(s);
                 safe_close(fd);
                 return;

@@ -15,7 +15,8 @@ typedef struct VarlinkListener VarlinkListener;
  * for a new one. */
 #define VARLINK_CONNECTIONS_MAX 4096U
 
-/* One local user who may not do everything has so many connections. */
+/* Those to whom sections [Access] apply have half of the connections and of the readers of events, all together, so that there
+ * is always room for those who may do everything. One local user has so many connections of these. */
 #define VARLINK_CONNECTIONS_PER_USER_MAX 128U
 
 /* More readers of events are refused. */
@@ -37,6 +38,7 @@ struct VarlinkServer {
         VarlinkConnection *connections[_VARLINK_STATE_MAX]; /* utlist, by state, in the order of entering it */
         VarlinkConnection *ready;                           /* utlist: connections with something to do */
         unsigned n_connections;                             /* connections that are not closed */
+        unsigned n_limited;                                 /* of these, those that varlink_server_limits() */
         EventQueue events;                                  /* for connections in state VARLINK_WATCHING */
         RateLimit refusals;                                 /* for want of room */
         RateLimit expulsions;                               /* for want of rights */
@@ -63,6 +65,9 @@ typedef enum VarlinkTransport {
         VARLINK_PLAIN,
         VARLINK_IN_TLS, /* with the context of varlink_server_set_tls() */
 } VarlinkTransport;
+
+/* Whether sections apply to somebody. */
+bool varlink_server_limits(const VarlinkServer *s, const Identity *who);
 
 /* Rights are others: whoever may nothing any more is told and disconnected. */
 void varlink_server_set_rights(VarlinkServer *s);

@@ -100,19 +100,33 @@ static void monitor_begin_state(VarlinkConnection *c) {
         c->n_told = 0;
 }
 
-/* The sections that name the VM are in front of the event's text. */
+/* In front of an event's text: the sections that named its VM before, and that name it now. They differ if the VM has been
+ * renamed. A caller that may list it by one name only is told that it has come or gone. */
+typedef struct EventAudience {
+        RightsSet before, now;
+        enum {
+                AUDIENCE_KNOWS, /* could list it before and still can */
+                AUDIENCE_LOSES,
+                AUDIENCE_GAINS,
+        } kind;
+} EventAudience;
+
 static bool may_be_told(VarlinkConnection *c, const Event *e) {
         const Rights *r = concentrator_rights(c->server->concentrator);
         const Identity *who = &c->peer.identity;
-        RightsSet sections;
+        EventAudience a;
 
+        memcpy(&a, e->text, sizeof a);
         if (c->sees_all)
-                return true;
+                return a.kind == AUDIENCE_KNOWS;
         if (c->asker.generation != r->generation)
                 c->asker = (Asker){rights_of_who(r, who), r->generation};
 
-        memcpy(&sections, e->text, sizeof sections);
-        return rights_decide(r, who, &c->asker.sections, &sections) >= rights_act_needs(ACT_LIST);
+        Right needed = rights_act_needs(ACT_LIST);
+        bool before = rights_decide(r, who, &c->asker.sections, &a.before) >= needed,
+             now = rights_decide(r, who, &c->asker.sections, &a.now) >= needed;
+
+        return before == (a.kind != AUDIENCE_GAINS) && now == (a.kind != AUDIENCE_LOSES);
 }
 
 /* An event of a VM that the caller has not been told of is left out: the present state will have it. So is one of a VM that
@@ -121,7 +135,7 @@ static void monitor_take_event(VarlinkConnection *c) {
         const Event *e = c->events.next;
 
         if (e->subject < c->n_told && may_be_told(c, e) &&
-            buffer_append(&c->stream.out, e->text + sizeof(RightsSet), e->size - sizeof(RightsSet)) < 0) {
+            buffer_append(&c->stream.out, e->text + sizeof(EventAudience), e->size - sizeof(EventAudience)) < 0) {
                 log_warning("No memory for the events that %s monitors, closing the connection", c->peer.text);
                 varlink_close(c);
                 return;
@@ -176,10 +190,11 @@ bool vm_stream_monitor(VarlinkConnection *c) {
 }
 
 /* Written once, whoever gets it. */
-static void tell_event(VmStream *s, ConsoleEvent event, Console *console, const Client *client) {
+static void tell_event(VmStream *s, const EventAudience *audience, ConsoleEvent event, const Console *console,
+                       const Client *client) {
         JsonWriter w = JSON_WRITER_INIT(&s->event);
 
-        w.error = buffer_append(&s->event, console_rights(console), sizeof(RightsSet));
+        w.error = buffer_append(&s->event, audience, sizeof *audience);
         json_writer_begin_object(&w, NULL);
         json_writer_begin_object(&w, "parameters");
         write_event(&w, event_names[event], console, client);
@@ -195,19 +210,35 @@ static void tell_event(VmStream *s, ConsoleEvent event, Console *console, const 
         buffer_clear(&s->event);
 }
 
-/* By its new name the VM may be one that a caller may list and could not before, or the other way round: there is no event
- * for that. */
-static void review_renamed(VarlinkServer *server, Console *console) {
-        const Rights *r = concentrator_rights(server->concentrator);
-        VarlinkConnection *c;
+/* Whoever may list the VM by one of its names only is told that it has gone, by the former name, or that it has come. */
+static void tell_renamed(VmStream *s, Console *console) {
+        const Rights *r = concentrator_rights(s->server->concentrator);
+        EventAudience audience = {.now = *console_rights(console)};
+        char *name = console->name;
 
-        if (!rights_exist(r) || !console->former_name)
+        audience.before = audience.now;
+        if (rights_exist(r) && console->former_name)
+                audience.before = rights_of_vm(r, console->former_name, console->uuid_text);
+        tell_event(s, &audience, CONSOLE_RENAMED, console, NULL);
+        if (memcmp(&audience.before, &audience.now, sizeof audience.now) == 0)
                 return;
 
-        RightsSet before = rights_of_vm(r, console->former_name, console->uuid_text);
-        if (memcmp(&before, console_rights(console), sizeof before) != 0)
-                DL_FOREACH(server->connections[VARLINK_WATCHING], c)
-                        varlink_review_vm(c, &before, console_rights(console));
+        audience.kind = AUDIENCE_GAINS;
+        tell_event(s, &audience, CONSOLE_ADDED, console, NULL);
+
+        audience.kind = AUDIENCE_LOSES;
+        console->name = console->former_name;
+        tell_event(s, &audience, CONSOLE_REMOVED, console, NULL);
+        console->name = name;
+}
+
+static void tell(VmStream *s, ConsoleEvent event, Console *console, const Client *client) {
+        const RightsSet *now = console_rights(console);
+
+        if (event == CONSOLE_RENAMED)
+                tell_renamed(s, console);
+        else
+                tell_event(s, &(EventAudience){.before = *now, .now = *now}, event, console, client);
 }
 
 static void leave_console(VarlinkServer *server, const Console *console) {
@@ -234,10 +265,8 @@ static void on_console_event(ConcentratorObserver *observer, Console *console, C
                              const Client *client) {
         VmStream *s = container_of(observer, VmStream, observer);
 
-        if (event == CONSOLE_RENAMED)
-                review_renamed(s->server, console);
         if (event_queue_is_read(&s->server->events))
-                tell_event(s, event, console, client);
+                tell(s, event, console, client);
 
         if (event == CONSOLE_REMOVED)
                 leave_console(s->server, console);

@@ -79,18 +79,13 @@ int inventory_fetch(Connection *c, const char *name, size_t max, json_t **ret_vm
         return sorted(vms, ret_vms);
 }
 
-static bool contains(const json_t *vms, const json_t *vm) {
-        const char *id = json_get_text(vm, "id", "");
-
-        for (size_t i = 0; i < json_array_size(vms); i++)
-                if (streq(json_get_text(json_array_get(vms, i), "id", ""), id))
-                        return true;
-
-        return false;
-}
+/* The VMs found so far, and their ids as members of an object */
+typedef struct Found {
+        json_t *vms, *ids;
+} Found;
 
 /* Adds those of @all whose names fit the pattern. Returns: how many fit, or -ENOMEM. */
-static int add_matching(json_t *vms, const json_t *all, const char *pattern) {
+static int add_matching(Found *found, const json_t *all, const char *pattern) {
         int n = 0;
 
         for (size_t i = 0; i < json_array_size(all); i++) {
@@ -100,37 +95,39 @@ static int add_matching(json_t *vms, const json_t *all, const char *pattern) {
                         continue;
                 if (n < INT_MAX)
                         n++;
-                if (!contains(vms, vm) && json_array_append(vms, vm) < 0)
+                const char *id = json_get_text(vm, "id", "");
+                if (!json_object_get(found->ids, id) &&
+                    (json_array_append(found->vms, vm) < 0 || json_object_set_new(found->ids, id, json_true()) < 0))
                         return -ENOMEM;
         }
 
         return n;
 }
 
-static int add_word(Connection *c, json_t *vms, json_t **all, const char *word) {
-        _cleanup_json_ json_t *found = NULL;
+static int add_word(Connection *c, Found *found, json_t **all, const char *word) {
+        _cleanup_json_ json_t *named = NULL;
         int r = 0;
 
         if (!glob_is_pattern(word)) {
-                r = inventory_fetch(c, word, INVENTORY_MAX, &found);
-                return r < 0 ? r : add_matching(vms, found, "*");
+                r = inventory_fetch(c, word, INVENTORY_MAX, &named);
+                return r < 0 ? r : add_matching(found, named, "*");
         }
 
         if (!*all)
                 r = inventory_fetch(c, NULL, INVENTORY_MAX, all);
         if (r >= 0)
-                r = add_matching(vms, *all, word);
+                r = add_matching(found, *all, word);
         if (r != 0)
                 return r;
 
         /* A VM may be called like that. */
-        r = inventory_fetch(c, word, INVENTORY_MAX, &found);
-        return r < 0 ? r : add_matching(vms, found, "*");
+        r = inventory_fetch(c, word, INVENTORY_MAX, &named);
+        return r < 0 ? r : add_matching(found, named, "*");
 }
 
 int inventory_fetch_words(Connection *c, char *const *words, size_t n_words, json_t **ret_vms) {
-        _cleanup_json_ json_t *vms = json_array(), *all = NULL;
-        int r = vms ? 0 : -ENOMEM;
+        _cleanup_json_ json_t *vms = json_array(), *ids = json_object(), *all = NULL;
+        int r = vms && ids ? 0 : -ENOMEM;
 
         c->subject = NULL;
         if (n_words == 0)
@@ -138,7 +135,7 @@ int inventory_fetch_words(Connection *c, char *const *words, size_t n_words, jso
 
         for (size_t i = 0; r >= 0 && i < n_words; i++) {
                 c->subject = words[i];
-                r = add_word(c, vms, &all, words[i]);
+                r = add_word(c, &(Found){vms, ids}, &all, words[i]);
         }
         if (r < 0)
                 return r;

@@ -66,6 +66,8 @@ void client_log_refusal(Console *console, const ClientRequest *request, ConsoleV
 
         concentrator_metrics(console->concentrator)->clients_refused++;
         describe_refusal(console, request, verdict, why);
+        if (verdict == CONSOLE_FORBIDS && !console_may_log(console))
+                return; /* whoever has few rights could fill the log */
         console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, request->peer.text,
                     "client %s refused: %s%s", request->peer.text, why,
                     verdict == CONSOLE_IS_FULL ? ", as many as ClientLimit= allows" : "");
@@ -83,6 +85,8 @@ void client_refuse(Console *console, int fd, const ClientRequest *request, Conso
 
         client_log_refusal(console, request, verdict);
         describe_refusal(console, request, verdict, why);
+        if (verdict == CONSOLE_FORBIDS && !console_permits(console, ACT_LIST, &request->peer.identity, NULL))
+                snprintf(why, sizeof why, "no right to use this port");
         snprintf(text, sizeof text, "[vspc: refused, %s]\r\n", why);
         closer_take_fd(concentrator_closer(console->concentrator), fd, text);
 }

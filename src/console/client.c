@@ -113,7 +113,7 @@ bool client_hear(Client *c, const char *who, const char *text) {
         if (c->telnet.record.mode != TELNET_MODE_TELNET || c->telnet.stream.out.size > CLIENT_ANSWERS_MAX / 2)
                 return false;
 
-        client_notice(c, "%s says: %s", who, text);
+        client_notice(c, "%s says: \"%s\"", who, text);
         return true;
 }
 

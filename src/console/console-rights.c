@@ -93,7 +93,9 @@ ConsoleVerdict console_admits(Console *c, ClientRequest *request) {
         return limit > 0 && c->n_clients >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
 }
 
+/* What polkit has granted was for the VM by its name of that time, with the sections of that time. */
 static void decide_again(Console *c, Client *client) {
+        client->record.peer.identity.vouched = RIGHT_NONE;
         Right right = console_right(c, &client->record.peer.identity, NULL);
 
         if (right < rights_act_needs(ACT_WATCH)) {

@@ -86,8 +86,11 @@ ConsoleVerdict sharing_set_access(Console *c, Client *client, ClientRequest *req
         if (request->granted == ACCESS_NONE)
                 return CONSOLE_DENIES_ACCESS;
 
+        if (client->record.access == request->granted && client->record.access_mode == request->access)
+                return CONSOLE_ADMITS;
+
         client_set_access(client, request->access, request->granted);
-        console_log(c, LOG_INFO, VSPC_MESSAGE_CLIENT_ACCESS_CHANGED, request->peer.text, "client %s has %s access now, by %s",
+        console_log_limited(c, LOG_INFO, VSPC_MESSAGE_CLIENT_ACCESS_CHANGED, request->peer.text, "client %s has %s access now, by %s",
                     client->record.peer.text, access_to_text(request->granted), request->peer.text);
         return CONSOLE_ADMITS;
 }
@@ -106,10 +109,15 @@ int sharing_say(Console *c, const Peer *by, const char *text) {
 
         if (!clean)
                 return -ENOMEM;
-        if (!rate_limit_pass(&c->say_limit, concentrator_now(c->concentrator), SHARING_SAY_USEC, SHARING_SAY_MAX))
+        if (!console_permits(c, ACT_TAKE_OVER, &by->identity, NULL) &&
+            !rate_limit_pass(&c->say_limit, concentrator_now(c->concentrator), SHARING_SAY_USEC, SHARING_SAY_MAX))
                 return -EBUSY;
 
-        console_log(c, LOG_INFO, VSPC_MESSAGE_SAID, by->text, "%s says to the clients: %s", by->text, clean);
+        /* It must not look like a line of ours. */
+        for (char *p = clean; (p = strpbrk(p, "[]"));)
+                *p = *p == '[' ? '(' : ')';
+
+        console_log_limited(c, LOG_INFO, VSPC_MESSAGE_SAID, by->text, "%s says to the clients: %s", by->text, clean);
         DL_FOREACH_SAFE(c->clients, client, next)
                 n += client_hear(client, by->text, clean);
         console_changed(c);

@@ -27,7 +27,7 @@ ConsoleVerdict sharing_set_access(Console *c, Client *client, ClientRequest *req
 
 void sharing_disconnect(Console *c, Client *client, const Peer *by);
 
-/* Tells all clients that speak telnet. Returns: how many; -EBUSY if too much has been said lately. */
+/* Tells all clients that speak telnet. Those with the right admin are not limited by others. Returns: how many; -EBUSY if too much has been said lately. */
 int sharing_say(Console *c, const Peer *by, const char *text);
 
 /* NULL if the VM has no client of this number. */

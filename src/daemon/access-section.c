@@ -163,7 +163,11 @@ void access_resolve(Rights *r, Problems *p) {
                 return;
         }
 
-        r->has_group = find(WHO_GROUP, GROUP, buffer, &r->group) > 0;
+        int found = find(WHO_GROUP, GROUP, buffer, &r->group);
+        r->has_group = found > 0;
+        if (found < 0)
+                problems_doubt(p, DOOR_ANONYMOUS, "Cannot look for the group \"" GROUP "\", whose members may do everything: %s",
+                               strerror(-found));
         for (size_t i = 0; i < r->n_sections; i++)
                 for (size_t k = 0; k < r->sections[i].n_who; k++) {
                         RightsWho *w = &r->sections[i].who[k];
@@ -173,8 +177,23 @@ void access_resolve(Rights *r, Problems *p) {
                 }
 }
 
+/* What somebody may have meant for a UUID or a pattern, and is neither */
+static void advise_about_vms(const RightsSection *s, Problems *p) {
+        for (size_t i = 0; i < s->n_vms; i++) {
+                const char *text = s->vms[i].text;
+                size_t n = strlen(text);
+
+                if (strchr(text, '['))
+                        problems_warn(p, "%s: In VMs=, brackets stand for themselves: %s is no pattern for several VMs", s->place, text);
+                else if (!s->vms[i].is_uuid && n >= 24 && strspn(text, "0123456789abcdefABCDEF-") == n)
+                        problems_warn(p, "%s: In VMs=, %s is not a UUID, and is taken for a name", s->place, text);
+        }
+}
+
 void access_advise(const Rights *r, Problems *p) {
-        if (rights_spare_anonymous(r))
+        for (size_t i = 0; i < r->n_sections; i++)
+                advise_about_vms(&r->sections[i], p);
+        if (rights_spare_anonymous(r) && !(p->doors & DOOR_ANONYMOUS))
                 problems_warn(p, "%s: Clients without a name, at 127.0.0.1:13371 and at VM ports, still have all rights at all "
                                  "VMs: a section with Who=anonymous says what they may do", r->sections[0].place);
 }

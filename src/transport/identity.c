@@ -4,6 +4,7 @@
 #include <gnutls/x509.h>
 #include <sys/socket.h>
 
+#include "basic/text.h"
 #include "identity.h"
 
 /* The kernel lets a process have so many (NGROUPS_MAX). */
@@ -97,6 +98,23 @@ bool identity_add_name(Identity *i, const char *type, const void *value, size_t 
         return true;
 }
 
+/* GnuTLS writes "Acme\\, Inc." for "Acme, Inc.", and "\\00" for a NUL (RFC 4514). Returns: the size without escapes. */
+static size_t unescape(char *value, size_t size) {
+        size_t n = 0;
+
+        for (size_t k = 0; k < size; k++) {
+                if (value[k] != '\\' || k + 1 == size)
+                        value[n++] = value[k];
+                else if (k + 2 < size && text_hex_digit(value[k + 1]) >= 0 && text_hex_digit(value[k + 2]) >= 0) {
+                        value[n++] = (char) (text_hex_digit(value[k + 1]) << 4 | text_hex_digit(value[k + 2]));
+                        k += 2;
+                } else
+                        value[n++] = value[++k];
+        }
+
+        return n;
+}
+
 static void add_subject(Identity *i, gnutls_x509_crt_t certificate, const char *type, const char *oid) {
         char value[NAME_MAX_SIZE + 1];
 
@@ -107,7 +125,7 @@ static void add_subject(Identity *i, gnutls_x509_crt_t certificate, const char *
                 if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
                         return;
                 if (r >= 0)
-                        (void) identity_add_name(i, type, value, size);
+                        (void) identity_add_name(i, type, value, unescape(value, size));
         }
 }
 
@@ -131,8 +149,11 @@ static void add_alternative_names(Identity *i, gnutls_x509_crt_t certificate) {
 
 void identity_init_certificate(Identity *i, const gnutls_datum_t *der) {
         gnutls_x509_crt_t certificate;
+        uint8_t hash[32];
 
         *i = (Identity){.kind = IDENTITY_CERTIFICATE};
+        if (gnutls_hash_fast(GNUTLS_DIG_SHA256, der->data, der->size, hash) >= 0)
+                memcpy(i->certificate.bytes, hash, sizeof i->certificate.bytes);
         if (gnutls_x509_crt_init(&certificate) < 0)
                 return;
 
@@ -163,7 +184,8 @@ bool identity_is_same(const Identity *a, const Identity *b) {
                 return a->uid == b->uid;
 
         case IDENTITY_CERTIFICATE:
-                return a->n > 0 && a->n == b->n && memcmp(a->names, b->names, a->n * sizeof(NameDigest)) == 0;
+                return memcmp(&a->certificate, &b->certificate, sizeof a->certificate) == 0 &&
+                       memcmp(&a->certificate, &(NameDigest){}, sizeof a->certificate) != 0;
 
         default:
                 return false;

@@ -32,6 +32,7 @@ typedef struct Identity {
         uint32_t kind; /* IdentityKind */
         uint32_t uid;  /* of IDENTITY_USER */
         uint32_t n;    /* groups or names */
+        NameDigest certificate; /* of IDENTITY_CERTIFICATE: of all of it */
         uint8_t let_in_by_mode; /* by owner, group and mode of a local socket that not everybody may connect to */
         uint8_t vouched;        /* the right that polkit has granted at the VM in question, see rights.h */
         union {
@@ -54,8 +55,7 @@ bool identity_add_name(Identity *i, const char *type, const void *value, size_t 
 /* What is in the certificate @der, which has been checked: attributes of the subject, and alternative names. */
 void identity_init_certificate(Identity *i, const gnutls_datum_t *der);
 
-/* Whether both are certainly the same person: the same user, or certificates with the same names. Of the anonymous that is
- * never certain. */
+/* Whether both are certainly the same person: the same user, or the same certificate. Of the anonymous that is never certain. */
 bool identity_is_same(const Identity *a, const Identity *b);
 
 bool identity_has_group(const Identity *i, gid_t gid);

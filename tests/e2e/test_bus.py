@@ -232,8 +232,8 @@ class Monitor(Program):
 class Attachment(Program):
     """Somebody at a console, by way of the descriptor that Attach() returns."""
 
-    def __init__(self, bus, vm, access=""):
-        super().__init__(bus, BUS_ATTACH, vm, access)
+    def __init__(self, bus, vm, access="", uid=None):
+        super().__init__(bus, *as_user(uid, [BUS_ATTACH, vm, access]))
 
     def wait_granted(self, access):
         self.wait(lambda: f"granted: {access}\n".encode() == bytes(self.errors), f"being granted {access}")

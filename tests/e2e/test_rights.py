@@ -12,7 +12,7 @@ from certificates import CLIENT
 from harness import PATIENCE_SEC, clean_environment, main
 from peers import NAME, Peer, RawClient, TelnetClient, client_address, connected_vm, sub
 from test_bus import NAME as NAME_ON_BUS
-from test_bus import MANAGER, NOBODY, PATH, VM, BusDaemon, Monitor, path_of
+from test_bus import MANAGER, NOBODY, PATH, VM, Attachment, BusDaemon, Monitor, Polkit, path_of
 from test_tls_admin import AdminTestCase
 from tls_peers import DecliningVm
 from varlink_peer import SERVICE, Caller
@@ -206,14 +206,17 @@ class Events(RightsTestCase):
         vspcd = self.start_teams()
         dba = self.caller(vspcd, DBA)
         dba.monitor()
-        for name, seen in ("db-2", ["db-1", "db-2", "infra-1"]), ("web-2", ["db-1", "infra-1"]):
+        root = Caller(vspcd, local=True)
+        root.monitor()
+        for name, event, seen in ("db-2", "added", "db-2"), ("db-3", "renamed", "db-3"), ("web-2", "removed", "db-3"):
             self.rename(self.web, name)
-            self.assertEqual(dba.wait_event("skipped"), {"event": "skipped"})
-            present = []
-            while (event := dba.next_event())["event"] == "present":
-                present.append(event["vm"])
-            self.assertEqual((event, names(present)), ({"event": "ready"}, seen))
-            self.assertEqual(names(self.caller(vspcd, DBA).list()), seen)
+            told = dba.wait_event(event)["vm"]
+            self.assertEqual((told["name"], told["id"]), (seen, self.web.id))
+            self.assertEqual(root.wait_event("renamed")["vm"]["name"], name)
+        self.rename(self.web, "web-3")
+        Caller(vspcd, local=True).attach("db-1")
+        self.assertEqual(dba.wait_event("client_attached")["vm"]["name"], "db-1")
+        self.assertEqual(names(self.caller(vspcd, DBA).list()), ["db-1", "infra-1"])
 
     def test_after_a_reload_the_present_state_is_told_again_or_nothing_more(self):
         vspcd = self.start_teams()
@@ -308,6 +311,34 @@ class Attached(RightsTestCase):
         self.db.wait_data(b"x")
 
 
+class Crowd(RightsTestCase):
+    def test_refusals_do_not_fill_the_log(self):
+        vspcd = self.start_teams()
+        dba = self.caller(vspcd, DBA)
+        for _ in range(200):
+            self.assertEqual(dba.fail("Attach", {"vm": "infra-1", "access": "write"}, upgrade=True)[0], "NotPermitted")
+        vspcd.settle_log()
+        self.assertLess(vspcd.count_logged("refused: no right to"), 100)
+
+    def test_those_to_whom_sections_apply_leave_half_of_the_connections_to_others(self):
+        vspcd = self.start(local="open", access=FOR_ALL, nofile=1056)  # 128 connections for queries
+        held = [Caller(vspcd, user=40100 + i) for i in range(64)]
+        for caller in held:
+            caller.monitor()
+        late = Caller(vspcd, user=40200)
+        late.wait_closed()
+        vspcd.wait_logged("Queries are refused: ")
+        Caller(vspcd, local=True).get(f"{SERVICE}.GetInfo")
+
+    def test_totals_are_for_those_who_may_do_everything(self):
+        vspcd = self.start_teams(TEAMS + NOBODY_ELSE + ((f"user:{USER[GUEST]}", "no-such-vm", "list"),))
+        guest = self.caller(vspcd, GUEST)
+        self.assertEqual(guest.fail("GetMetrics")[0], "NotPermitted")
+        self.assertEqual(guest.fail("List")[0], "ExpectedMore")
+        self.assertEqual(guest.list(), [])
+        Caller(vspcd, local=True).get("GetMetrics")
+
+
 class Anonymous(RightsTestCase):
     def test_beside_sections_they_keep_everything_and_that_is_warned_of(self):
         vspcd = self.start_teams(TEAMS)
@@ -336,8 +367,7 @@ class Anonymous(RightsTestCase):
 
         refused = Peer(client_address(self.db))
         refused.wait_closed()
-        self.assertEqual(bytes(refused.raw), b"[vspc: refused, no right to attach to read only; that may root and group vspc, "
-                                              b"group:%d]\r\n" % DBA)
+        self.assertEqual(bytes(refused.raw), b"[vspc: refused, no right to use this port]\r\n")
         vspcd.wait_logged(r"VM db-1 .*: client 127\.0\.0\.1:\d+ refused: no right to attach to read only")
 
     def test_a_reload_disconnects_them_from_a_port(self):
@@ -415,7 +445,9 @@ class OnTheBus(RightsTestCase):
     def test_where_not_all_may_list_all_only_those_are_served_who_may_do_everything(self):
         self.start_teams()
         vm = path_of(self.db)
-        for arguments in ((PATH, f"{MANAGER}.ListVMs"), (PATH, f"{MANAGER}.GetVM", "string:db-1"),
+        for arguments in ((PATH, "org.freedesktop.DBus.Properties.GetAll", f"string:{MANAGER}"),
+                          (PATH, "org.freedesktop.DBus.Properties.Get", f"string:{MANAGER}", "string:VMs"),
+                          (PATH, f"{MANAGER}.ListVMs"), (PATH, f"{MANAGER}.GetVM", "string:db-1"),
                           (PATH, f"{MANAGER}.GetVM", "string:no-such"),
                           (PATH, f"{MANAGER}.Attach", "string:db-1", "string:"), (PATH, f"{MANAGER}.Clear", "string:db-1"),
                           (PATH, f"{MANAGER}.Forget", "string:db-1"),
@@ -433,6 +465,8 @@ class OnTheBus(RightsTestCase):
         self.assertEqual(self.bus.get(vm, VM, "Name"), "db-1")
         self.assertIn("db-1", self.bus.busctl("call", NAME_ON_BUS, vm, "org.freedesktop.DBus.Properties", "GetAll", "s", VM))
         self.assertEqual(self.bus.call(vm, VM, "Clear"), 0)
+        self.assertEqual(self.bus.get(PATH, MANAGER, "VMs"), 3)
+        self.assertIn('"VMs"', self.bus.busctl("call", NAME_ON_BUS, PATH, "org.freedesktop.DBus.Properties", "GetAll", "s", MANAGER))
         self.assertEqual(self.bus.error(PATH + "/vm/none", VM, "Clear")[0], "org.freedesktop.DBus.Error.UnknownObject")
 
     def test_nothing_is_told_to_all_then_and_again_once_all_may_list(self):
@@ -445,6 +479,16 @@ class OnTheBus(RightsTestCase):
             shown = connected_vm(vspcd, "web-3")
             monitor.wait_signal("VMAdded", shown.id)
             self.assertNotIn(hidden.id.encode(), bytes(monitor.output))
+
+    def test_what_polkit_has_granted_ends_with_the_name_and_the_sections(self):
+        for change in (lambda vspcd: self.rename(self.db, "web-9"), lambda vspcd: vspcd.reload(access=TEAMS + NOBODY_ELSE)):
+            vspcd = self.start_teams(())
+            with Polkit(self.bus, "yes"), Attachment(self.bus, "db-1", uid=NOBODY) as attached:
+                self.db.send(b"hello")
+                attached.wait(lambda: b"hello" in attached.output, "the output of the VM")
+                change(vspcd)
+                attached.wait(lambda: b"you have no right to use this VM any more" in attached.output, "leave to be taken")
+            vspcd.end()
 
     def test_where_all_may_list_a_right_by_a_section_needs_no_polkit(self):
         """There is none, so whoever needs it is refused."""

@@ -253,7 +253,8 @@ static void test_a_name_that_cannot_be_looked_for_is_a_mistake(_unused_ void **s
         init(&c);
         assert_int_equal(load_text(&c, SECTION), 0);
         resolve(&c);
-        assert_int_equal(problems.n_in_tls, 1);
+        assert_int_equal(problems.n_in_tls, 2);
+        assert_said("Cannot look for the group \"vspc\", whose members may do everything: Input/output error\n");
         assert_said("vspc.conf:1: Cannot look for the user \"alice\": Input/output error\n");
         assert_int_equal(problems.doors, DOOR_ANONYMOUS);
         assert_false(c.rights.sections[0].who[0].known);
@@ -276,6 +277,9 @@ static void test_anonymous_clients_that_may_everything_beside_others_are_warned_
         advise(SECTION, "vspc.conf:1: Clients without a name, at 127.0.0.1:13371 and at VM ports, still have all rights");
         advise(SECTION "[Access]\nWho=anonymous\nVMs=*\nMay=admin\n", NULL);
         advise("", NULL);
+        advise("[Access]\nWho=anonymous\nVMs=web[12]\nMay=list\n", "brackets stand for themselves: web[12] is no pattern");
+        advise("[Access]\nWho=anonymous\nVMs=50123456-789a-bcde-f012-3456789abcd\nMay=list\n",
+               "50123456-789a-bcde-f012-3456789abcd is not a UUID, and is taken for a name");
 }
 
 int main(void) {

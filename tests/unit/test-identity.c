@@ -106,6 +106,55 @@ static void test_a_certificate_has_the_names_of_its_subject_and_alternative_ones
         certificate_done(&c);
 }
 
+/* GnuTLS escapes some characters. */
+static void test_a_name_is_compared_as_it_is_written(_unused_ void **state) {
+        static const char *const names[] = {"Acme, Inc.", "#monitor", "a+b", "a\\b", " x ", "a\"b;<c>", "Doe, John"};
+
+        for (size_t k = 0; k < ELEMENTSOF(names); k++) {
+                Certificate c = certificate_make(&(CertificateOptions){.name = names[k]});
+                char text[64];
+                gnutls_datum_t der;
+                Identity i;
+
+                certificate_check(gnutls_x509_crt_export2(c.certificate, GNUTLS_X509_FMT_DER, &der));
+                identity_init_certificate(&i, &der);
+                snprintf(text, sizeof text, "CN=%s", names[k]);
+                if (!has(&i, text))
+                        fail_msg("not %s", text);
+                gnutls_free(der.data);
+                certificate_done(&c);
+        }
+}
+
+static Identity identity_of(const Certificate *c) {
+        gnutls_datum_t der;
+        Identity i;
+
+        certificate_check(gnutls_x509_crt_export2(c->certificate, GNUTLS_X509_FMT_DER, &der));
+        identity_init_certificate(&i, &der);
+        gnutls_free(der.data);
+        return i;
+}
+
+/* Others may have a certificate with the same names. */
+static void test_only_the_same_certificate_or_user_is_the_same_person(_unused_ void **state) {
+        Certificate a = certificate_make(&(CertificateOptions){.name = "x"}), b = certificate_make(&(CertificateOptions){.name = "x"});
+        Identity of_a = identity_of(&a), again = identity_of(&a), of_b = identity_of(&b), alice, bob, anonymous = {};
+
+        assert_true(identity_is_same(&of_a, &again));
+        assert_false(identity_is_same(&of_a, &of_b));
+        assert_false(identity_is_same(&anonymous, &anonymous));
+        assert_false(identity_is_same(&(Identity){.kind = IDENTITY_CERTIFICATE}, &(Identity){.kind = IDENTITY_CERTIFICATE}));
+
+        identity_init_user(&alice, 1000);
+        identity_init_user(&bob, 1001);
+        assert_true(identity_is_same(&alice, &alice));
+        assert_false(identity_is_same(&alice, &bob));
+        assert_false(identity_is_same(&alice, &of_a));
+        certificate_done(&a);
+        certificate_done(&b);
+}
+
 /* A name must not come to be another one because a C string ends at a NUL. */
 static void test_a_nul_in_a_name_is_a_part_of_it(_unused_ void **state) {
         Identity i = {};
@@ -166,6 +215,8 @@ int main(void) {
                 cmocka_unit_test(test_a_local_user_has_the_groups_that_the_kernel_tells_of),
                 cmocka_unit_test(test_of_more_groups_than_fit_the_first_count),
                 cmocka_unit_test(test_a_certificate_has_the_names_of_its_subject_and_alternative_ones),
+                cmocka_unit_test(test_a_name_is_compared_as_it_is_written),
+                cmocka_unit_test(test_only_the_same_certificate_or_user_is_the_same_person),
                 cmocka_unit_test(test_a_nul_in_a_name_is_a_part_of_it),
                 cmocka_unit_test(test_more_or_longer_names_than_fit_are_left_out),
                 cmocka_unit_test(test_what_is_no_certificate_has_no_names),
