@@ -155,6 +155,8 @@ static void listener_accept(Acceptor *a, int fd, const SocketAddress *address) {
 
         peer_init(&peer, fd, address);
         peer.identity.let_in_by_mode = listener->restricted;
+        if (concentrator_rights(s->concentrator)->has_group)
+                identity_keep_group(&peer.identity, fd, concentrator_rights(s->concentrator)->group);
         if (!server_admits(s, fd, &peer, listener->transport))
                 return;
 

@@ -44,7 +44,24 @@ static void identity_add_groups(Identity *i, const gid_t *groups, size_t n) {
                 (void) identity_add_group(i, groups[k]);
 }
 
-/* The kernel says how much room is needed: few processes have more groups than we keep. */
+/* *ret_groups: more groups than we keep, to be freed, or NULL. The kernel says how much room is needed. Returns: their number. */
+static size_t read_many_groups(int fd, gid_t **ret_groups) {
+        gid_t none;
+        socklen_t size = 0;
+
+        *ret_groups = NULL;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, &none, &size) >= 0 || errno != ERANGE ||
+            size > KERNEL_GROUPS_MAX * sizeof(gid_t))
+                return 0;
+
+        _cleanup_free_ gid_t *groups = malloc(size);
+        if (!groups || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+                return 0;
+
+        *ret_groups = TAKE_PTR(groups);
+        return size / sizeof(gid_t);
+}
+
 void identity_init_socket(Identity *i, int fd, uid_t uid, gid_t gid) {
         gid_t groups[IDENTITY_GROUPS_MAX];
         socklen_t size = sizeof groups;
@@ -55,12 +72,21 @@ void identity_init_socket(Identity *i, int fd, uid_t uid, gid_t gid) {
                 identity_add_groups(i, groups, size / sizeof(gid_t));
                 return;
         }
-        if (errno != ERANGE || size > KERNEL_GROUPS_MAX * sizeof(gid_t))
+
+        _cleanup_free_ gid_t *all = NULL;
+        size_t n = read_many_groups(fd, &all);
+        identity_add_groups(i, all, n);
+}
+
+void identity_keep_group(Identity *i, int fd, gid_t gid) {
+        if (i->kind != IDENTITY_USER || i->n < IDENTITY_GROUPS_MAX || identity_has_group(i, gid))
                 return;
 
-        _cleanup_free_ gid_t *all = malloc(size);
-        if (all && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, all, &size) >= 0)
-                identity_add_groups(i, all, size / sizeof(gid_t));
+        _cleanup_free_ gid_t *all = NULL;
+        size_t n = read_many_groups(fd, &all);
+        for (size_t k = 0; k < n; k++)
+                if (all[k] == gid)
+                        i->groups[IDENTITY_GROUPS_MAX - 1] = gid;
 }
 
 /* Host names and the like are the same in upper and lower case. */

@@ -44,6 +44,9 @@ typedef struct Identity {
 /* What the kernel says of the peer of @fd, a connected local socket: SO_PEERCRED, SO_PEERGROUPS. */
 void identity_init_socket(Identity *i, int fd, uid_t uid, gid_t gid);
 
+/* Of a peer with more groups than fit: @gid is among those that are kept, if the peer is a member. */
+void identity_keep_group(Identity *i, int fd, gid_t gid);
+
 void identity_init_user(Identity *i, uid_t uid);
 
 /* Returns: whether there was room. */
