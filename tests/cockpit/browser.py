@@ -174,7 +174,7 @@ class Page:
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         self.resize(width, height)
-        self.call("Page.addScriptToEvaluateOnNewDocument", source=STALL_METER)
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=METERS)
 
     def call(self, method, **parameters):
         return self.browser.call(method, self.session, **parameters)
@@ -346,11 +346,17 @@ class Page:
         self.browser.call("Target.closeTarget", targetId=self.target)
 
 
-STALL_METER = """
+METERS = """
 window.stall = { most: 0, last: performance.now() };
 setInterval(() => {
     const now = performance.now();
     window.stall.most = Math.max(window.stall.most, now - window.stall.last);
     window.stall.last = now;
 }, 10);
+new MutationObserver((changes, observer) => {
+    if (document.querySelector(".space .row a[href]")) {
+        window.firstRow = Date.now();
+        observer.disconnect();
+    }
+}).observe(document, { childList: true, subtree: true });
 """

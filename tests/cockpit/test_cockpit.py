@@ -9,6 +9,7 @@ import random
 import re
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 # pylint: disable=wrong-import-position
@@ -148,7 +149,9 @@ class List(PageTest):
         server = self.enterContext(Monitored(vms))
         page = self.open(server.path)
         page.wait_text("16,000 VMs")
-        first = page.value("performance.now()")
+        asked = server.asked[0] * 1000
+        first = page.value("window.firstRow") - asked
+        complete = page.value("Date.now()") - asked
         page.longest_stall()
         page.value("document.querySelector('.scroller').scrollTop = 8000 * 40")
         page.wait_text("vm-8003")
@@ -159,7 +162,8 @@ class List(PageTest):
         stall = page.longest_stall()
         self.assertLess(page.value("document.querySelectorAll('.space .row').length"), 80)
         memory = page.memory()
-        print(f"# 16,000 VMs: shown within {first:.0f} ms, longest stall {stall:.0f} ms, {memory / MEGABYTE:.0f} MiB")
+        print(f"# 16,000 VMs: first rows {first:.0f} ms after Monitor was called, all after {complete:.0f} ms, "
+              f"longest stall {stall:.0f} ms, {memory / MEGABYTE:.0f} MiB")
         self.assertLess(memory, 150 * MEGABYTE)
 
     def test_a_vm_among_many_is_found_and_opened_with_the_keyboard_alone(self):
@@ -192,10 +196,15 @@ class Monitored(FakeVspcd):
 
     def __init__(self, vms, description="method Monitor() -> ()"):
         super().__init__()
+        self.vms = vms
+        self.asked = []  # when Monitor was called
         self.answers["org.varlink.service.GetInterfaceDescription"] = reply(description=description)
-        self.answers["Monitor"] = lambda *_: [
-            *({"parameters": {"event": "present", "vm": vm}, "continues": True} for vm in vms),
-            {"parameters": {"event": "ready"}, "continues": True}]
+        self.answers["Monitor"] = self.monitor
+
+    def monitor(self, *_):
+        self.asked.append(time.time())
+        return [*({"parameters": {"event": "present", "vm": vm}, "continues": True} for vm in self.vms),
+                {"parameters": {"event": "ready"}, "continues": True}]
 
 
 class Console(PageTest):
