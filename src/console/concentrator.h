@@ -30,7 +30,7 @@ typedef enum ConsoleEvent {
         CONSOLE_CONNECTED,
         CONSOLE_DISCONNECTED,
         CONSOLE_RENAMED,
-        CONSOLE_CHANGED,         /* its URI, its port, its serial settings, how far a vMotion is, or its active link */
+        CONSOLE_CHANGED,         /* its URI, port, serial settings, vMotion or active link, or the access of a client */
         CONSOLE_REMOVED,         /* expired, given up or forgotten; the console is still valid during the call */
         CONSOLE_CLIENT_ATTACHED,
         CONSOLE_CLIENT_DETACHED,

@@ -386,7 +386,7 @@ void console_change_access(Console *c, Client *client, Access access) {
         client->record.access = access;
         c->holders.n[access]++;
         c->clients_changed = true;
-        console_changed(c);
+        console_has_news(c);
 }
 
 unsigned console_clear(Console *c, const Peer *by) {

@@ -149,6 +149,21 @@ class OtherAccess(SharingTestCase):
         self.assertEqual(self.set_access(BOB, bob, "write"), "write")
         self.vspcd.wait_logged(rf"client uid {BOB} \(pid \d+\) has write access now, by uid {BOB}")
 
+    def test_monitor_tells_what_each_has_then(self):
+        monitor = Caller(self.vspcd, local=True)
+        monitor.monitor()
+        alice, bob = self.attached(ALICE, access="write"), self.attached(BOB)
+
+        def wait_told(*accesses):
+            while [client["access"] for client in monitor.next_event().get("vm", {}).get("clients", [])] != list(accesses):
+                pass
+
+        wait_told("write", "read_only")
+        self.set_access(ALICE, alice, "free_for_all")
+        wait_told("free_for_all", "free_for_all")
+        self.set_access(BOB, bob, "read_only")
+        wait_told("free_for_all", "read_only")
+
     def test_others_in_the_way_are_told_of_and_force_needs_the_right(self):
         alice, bob = self.attached(ALICE), self.attached(BOB)
         call = {"vm": "web01", "client": self.number(alice), "access": "write"}

@@ -177,7 +177,7 @@ class Service(Scenario):
         shown = self.machine.sh("stat -c '%U:%G %a %F' /var/lib/vspc /var/log/vspc /var/log/vspc/web01* "
                                 "/run/vspc/admin.socket")
         self.assertEqual(shown.stdout.splitlines(), ["vspc:vspc 750 directory", "vspc-logger:vspc 750 directory",
-                                                     "vspc-logger:vspc 600 regular file", "root:vspc 660 socket"])
+                                                     "vspc-logger:vspc 600 regular file", "root:vspc 666 socket"])
 
     def test_what_consoles_say_is_not_shown_as_what_happened_to_the_service(self):
         self.vm("talkative", "--count=20", guest="while :; do echo I talk; sleep 0.1; done")
