@@ -232,7 +232,7 @@ class Service(Scenario):
                 self.machine.run("systemctl", "start", *sockets)
             self.assertEqual(self.vms(), {})  # which starts the service
             self.assertEqual(self.machine.sh("stat -c '%U:%G %a %n' /run/vspc /run/vspc/*").stdout.splitlines(),
-                             ["root:root 755 /run/vspc", "root:vspc 660 /run/vspc/admin.socket",
+                             ["root:root 755 /run/vspc", "root:vspc 666 /run/vspc/admin.socket",
                               "vspc:vspc 600 /run/vspc/hooks.socket", "vspc:vspc 600 /run/vspc/logger.socket"])
             result = self.machine.run("ln", "-s", "/etc/shadow", "/run/vspc/l", user="vspc", check=False)
             self.assertIn("Permission denied", result.stderr)
