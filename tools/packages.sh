@@ -16,7 +16,7 @@ PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openss
     putty-tools ckermit python3-serial gensio-bin ser2net zsh"
 PACKAGES_INSTALL="mandoc debootstrap util-linux"
 PACKAGES_PACKAGE="appstream dpkg-dev rpm rpmlint"
-PACKAGES_COCKPIT="chromium cockpit-bridge cockpit-system cockpit-ws"
+PACKAGES_COCKPIT="chromium cockpit-bridge cockpit-system cockpit-ws firefox-esr python3-websocket"
 PACKAGES_SYSTEM="chromium debootstrap systemd-container slirp4netns util-linux procps"
 
 # The suite guest, and tools/linux-guest: a real Linux at a VM's serial port

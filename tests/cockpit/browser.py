@@ -280,6 +280,9 @@ class Page:
             const r = element.getBoundingClientRect();
             return r.width > 0 && [r.left + r.width / 2, r.top + r.height / 2];
         }})()""", f"{expression} to click")
+        self.click_at(x, y)
+
+    def click_at(self, x, y):
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -290,8 +293,7 @@ class Page:
             const r = element?.getBoundingClientRect(), f = element?.ownerDocument.defaultView.frameElement.getBoundingClientRect();
             return r?.width > 0 && [f.left + r.left + Math.min(r.width / 2, 40), f.top + r.top + r.height / 2];
         }})()""", f"{selector} to click")
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self.click_at(x, y)
 
     def click_text(self, text, within="document"):
         self.click(f"[...{within}.querySelectorAll('button, a')].find(e => e.innerText.trim().split('\\n')[0]"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The page for Cockpit, used in Chromium with keys and the mouse, against vspcd with vspc-sim's guests."""
+"""The page for Cockpit, used in Chromium or Firefox with keys and the mouse, against vspcd with vspc-sim's guests."""
 
 import contextlib
 import hashlib
@@ -19,17 +19,21 @@ from harness import TestCase, listener, local_listener, main, wait_for
 from test_sim import Simulator
 from varlink_peer import Caller
 
+IN_FIREFOX = os.environ.get("BROWSER") == "firefox"
+if IN_FIREFOX:
+    from firefox import Firefox
+
 FLOOD_SEC = float(os.environ.get("FLOOD_SEC", "30"))
 MEGABYTE = 1 << 20
 SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder for them, if somebody wants to look
 
-# Chromium is started once.
+# It is started once.
 browsers = []
 
 
 def the_browser():
     if not browsers:
-        browsers.append(Browser())
+        browsers.append(Firefox() if IN_FIREFOX else Browser())
     return browsers[0]
 
 

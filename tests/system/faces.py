@@ -129,7 +129,14 @@ class Faces(Scenario):
         self.machine.write("/etc/polkit-1/rules.d/10-vspc-test.rules", ALLOW_ALICE)
         wait_for(lambda: self.machine.run(*clear, user="alice", check=False).returncode == 0, "polkit to read it")
         client.wait_shown("Connection closed by foreign host.").wait_exit()
-        self.assertNotEqual(self.machine.run(*clear, user="bob", check=False).returncode, 0)
+        self.assertNotEqual(self.machine.run(*clear, user="nobody", check=False).returncode, 0)
+
+    def test_group_vspc_may_disconnect_clients_and_polkit_is_not_asked(self):
+        self.vm("web01")
+        client = self.telnet(self.wait_vm("web01")).echo("hello")
+        self.wait_bus()
+        self.machine.run("busctl", "--allow-interactive-authorization=no", "call", *MANAGER, "Clear", "s", "web01", user="bob")
+        client.wait_shown("Connection closed by foreign host.").wait_exit()
 
     def test_polkit_asks_for_the_password_of_somebody_who_may(self):
         self.machine.run("chpasswd", stdin="root:opensesame\n")
