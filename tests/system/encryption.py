@@ -121,7 +121,7 @@ class Encryption(Scenario):
         for name in "first", "second", "third":  # which do not wait for the socket with coming back
             self.vm(name, "--tls", "--reconnect=1ms")
             self.wait_vm(name)
-        self.machine.sh(readme_block("systemctl enable vspc-admin-tls.socket"))
+        self.machine.sh(man_block("vspcd.8", "systemctl enable vspc-admin-tls.socket"))
         self.wait_active("vspc-admin.socket")  # which comes with vspc.socket, by its Wants=
         host = self.machine.out("hostname", "-f").strip()
         ask = ("vspc-client", f"--host={host}", "--tls", "--ca=/etc/vspc/vspc.crt")

@@ -5,7 +5,7 @@
 import re
 
 from machine import wait_for
-from scenario import Scenario, readme_block
+from scenario import Scenario, man_block, readme_block
 
 SOCKETS = ("vspc.socket", "vspc-admin.socket", "vspc-admin-tls.socket", "vspc-hooks.socket", "vspc-logger.socket")
 SERVICES = ("vspc.service", "vspc-hooks.service", "vspc-logger.service")
@@ -46,7 +46,7 @@ class Packages(Scenario):
         self.machine.sh(readme_block("openssl req -x509"))
         self.machine.write("/etc/vspc/hooks.d/50-nothing", "#!/bin/sh\n", 0o755)
         self.addCleanup(self.machine.run, "systemctl", "disable", "--now", "vspc-admin-tls.socket", check=False)
-        self.machine.sh(readme_block("systemctl enable vspc-admin-tls.socket"))
+        self.machine.sh(man_block("vspcd.8", "systemctl enable vspc-admin-tls.socket"))
         for name in "gone", "web01", "web02":
             self.vm(name, "--tls=some", "--reconnect=10ms")
             self.wait_vm(name)
