@@ -197,13 +197,13 @@ static int call_ask_polkit(BusCall *call, const Console *console) {
 
 /* Whether the caller has the right to it. What there is no VM for harms none. */
 static bool call_is_permitted(const BusCall *call, Console *console) {
-        Act act = call->action->act;
+        const BusAction *action = call->action;
 
-        /* By the usual access one attaches also to read only, see console_admits(). */
-        if (act == ACT_WRITE && (call->access == ACCESS_MODE_FREE_FOR_ALL_FALLBACK || call->access == ACCESS_MODE_READ_ONLY))
-                act = ACT_WATCH;
+        if (!console)
+                return true;
 
-        return !console || console_permits(console, act, &call->peer.identity, NULL);
+        return action->is_permitted ? action->is_permitted(call, console)
+                                    : console_permits(console, action->act, &call->peer.identity, NULL);
 }
 
 static void on_caller_named(UserNameQuery *query, const char *name) {
@@ -234,7 +234,8 @@ static int on_caller_known(sd_bus_message *m, void *userdata, _unused_ sd_bus_er
         return 0;
 }
 
-static int call_new(Bus *b, sd_bus_message *message, const char *id, const BusAction *action, AccessMode access) {
+static int call_new(Bus *b, sd_bus_message *message, const char *id, const BusAction *action,
+                    const BusArguments *arguments) {
         const char *caller = sd_bus_message_get_sender(message);
 
         if (!caller)
@@ -249,7 +250,7 @@ static int call_new(Bus *b, sd_bus_message *message, const char *id, const BusAc
 
         call->bus = b;
         call->action = action;
-        call->access = access;
+        call->arguments = *arguments;
         call->message = sd_bus_message_ref(message);
         call->id = id ? strdup(id) : NULL;
         DL_APPEND(b->calls.first, call);
@@ -264,12 +265,13 @@ static int call_new(Bus *b, sd_bus_message *message, const char *id, const BusAc
         return 1;
 }
 
-int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action, AccessMode access) {
-        return call_new(b, message, console->id, action, access);
+int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
+             const BusArguments *arguments) {
+        return call_new(b, message, console->id, action, arguments);
 }
 
 int bus_guard(Bus *b, sd_bus_message *message, const BusAction *action) {
-        return call_new(b, message, NULL, action, ACCESS_MODE_FREE_FOR_ALL_FALLBACK);
+        return call_new(b, message, NULL, action, &(BusArguments){});
 }
 
 void bus_calls_clear(Bus *b) {

@@ -6,6 +6,15 @@
 #include "console/console.h"
 #include "transport/user-names.h"
 
+/* What a method is told besides the VM */
+typedef struct BusArguments {
+        AccessMode access;
+        uint64_t flags;   /* of Attach(), see bus-action.h */
+        uint64_t client;  /* the number of one */
+        const char *text; /* in the message */
+        bool force;       /* to take over */
+} BusArguments;
+
 /*
  * BusCall: a method call that not everybody may make, from its coming until it is answered. The bus is asked
  * who the caller is; whoever has the right (rights.h) may, and of anybody else polkit is asked. Both take their time, and a
@@ -33,7 +42,10 @@ typedef struct BusCall BusCall;
 
 struct BusAction {
         const char *polkit; /* what polkit calls it; NULL: it is for those who may do everything */
-        Act act;            /* that it takes to do it without polkit */
+        Act act;            /* whoever has the right to that needs no polkit, and that right polkit grants */
+
+        /* Whether the caller needs no polkit, if that does not depend on the right alone; or NULL */
+        bool (*is_permitted)(const BusCall *call, Console *console);
 
         /* Does and answers it. Returns: >= 0, or a negative errno, which is answered then. */
         int (*carry_out)(const BusCall *call, Console *console); /* @console: NULL if it is about no VM */
@@ -43,9 +55,9 @@ struct BusCall {
         Bus *bus;
         const BusAction *action;
         sd_bus_message *message;
-        char *id;          /* the VM's; NULL: it is about none */
-        AccessMode access; /* that is asked for, if the action is to attach */
-        Peer peer;         /* of the caller, once it is known */
+        BusArguments arguments;
+        char *id;  /* the VM's; NULL: it is about none */
+        Peer peer; /* of the caller, once it is known */
         UserNameQuery user_name;
 
         sd_bus_slot *answer;    /* the answer that the call waits for: of the bus, or of polkit */
@@ -61,10 +73,9 @@ typedef struct BusCalls {
         uint64_t n_ever;
 } BusCalls;
 
-/* Carries out @action on @console later, if the caller is permitted to. @access: see BusCall. Returns: 1 or a negative
- * errno. */
+/* Carries out @action on @console later, if the caller is permitted to. Returns: 1 or a negative errno. */
 int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
-             AccessMode access);
+             const BusArguments *arguments);
 
 /* Has @action, which is about no VM, carried out for those who may do everything. */
 int bus_guard(Bus *b, sd_bus_message *message, const BusAction *action);

@@ -55,7 +55,6 @@ static int refuse_ambiguous(sd_bus_message *m, const char *designation, const Lo
 
 /* Calls @method for the VM that the first argument of @m designates, or answers that there is not exactly one. */
 static int call_for_vm(Bus *b, sd_bus_message *m, BusVMMethod *method) {
-        static const Identity all = {.kind = IDENTITY_USER, .uid = 0};
         const char *designation;
         Lookup found;
 
@@ -63,8 +62,8 @@ static int call_for_vm(Bus *b, sd_bus_message *m, BusVMMethod *method) {
         if (r < 0)
                 return r;
 
-        /* On the bus all VMs are listed, or only those are served who may list them. */
-        lookup(b->concentrator, designation, &all, NULL, &found);
+        /* On the bus all VMs are listed, or only those are served who may list them all. */
+        lookup(b->concentrator, designation, NULL, NULL, &found);
         switch (found.n) {
         case 0:
                 return bus_refuse_no_such_vm(m, designation);
@@ -87,6 +86,18 @@ static int get_vm(Bus *b, sd_bus_message *m) {
 
 static int attach(Bus *b, sd_bus_message *m) {
         return call_for_vm(b, m, bus_attach);
+}
+
+static int set_access(Bus *b, sd_bus_message *m) {
+        return call_for_vm(b, m, bus_set_access);
+}
+
+static int disconnect_client(Bus *b, sd_bus_message *m) {
+        return call_for_vm(b, m, bus_disconnect_client);
+}
+
+static int say(Bus *b, sd_bus_message *m) {
+        return call_for_vm(b, m, bus_say);
 }
 
 static int clear(Bus *b, sd_bus_message *m) {
@@ -126,6 +137,9 @@ static int list_nodes(Bus *b, sd_bus_message *m) {
 DEFINE_METHOD(list_vms)
 DEFINE_METHOD(get_vm)
 DEFINE_METHOD(attach)
+DEFINE_METHOD(set_access)
+DEFINE_METHOD(disconnect_client)
+DEFINE_METHOD(say)
 DEFINE_METHOD(clear)
 DEFINE_METHOD(forget)
 DEFINE_METHOD(list_objects)
@@ -136,8 +150,14 @@ static const sd_bus_vtable manager_methods[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetVM", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("o", path), on_get_vm,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("s", vm, "s", access),
-                                SD_BUS_RESULT("h", fd, "s", granted), on_attach, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("s", vm, "s", access, "t", flags),
+                                SD_BUS_RESULT("h", fd, "s", granted, "t", client), on_attach, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetAccess", SD_BUS_ARGS("s", vm, "t", client, "s", access, "b", force),
+                                SD_BUS_RESULT("s", granted), on_set_access, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Disconnect", SD_BUS_ARGS("s", vm, "t", client), SD_BUS_NO_RESULT, on_disconnect_client,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Say", SD_BUS_ARGS("s", vm, "s", text), SD_BUS_RESULT("u", heard), on_say,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Clear", SD_BUS_ARGS("s", vm), SD_BUS_RESULT("u", disconnected), on_clear,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_ARGS("s", vm), SD_BUS_NO_RESULT, on_forget,

@@ -6,10 +6,15 @@
 #include "bus.h"
 #include "console/client.h"
 
+/* Of ListClients() */
+#define CLIENT_SIGNATURE "(tsuustttt)"
+
 static int append_client(sd_bus_message *reply, const Client *client) {
-        return sd_bus_message_append(reply, "(suusttt)", client->record.peer.text, (uint32_t) client->record.peer.uid,
-                                     (uint32_t) client->record.peer.pid, access_to_string(client->record.access),
-                                     client->record.since, client->record.n_sent, client->record.n_skipped);
+        const ClientRecord *r = &client->record;
+
+        return sd_bus_message_append(reply, CLIENT_SIGNATURE, r->number, r->peer.text, (uint32_t) r->peer.uid,
+                                     (uint32_t) r->peer.pid, access_to_string(r->access), r->since, r->typed_at, r->n_sent,
+                                     r->n_skipped);
 }
 
 static int list_clients(_unused_ Bus *b, sd_bus_message *m, const Console *c) {
@@ -18,7 +23,7 @@ static int list_clients(_unused_ Bus *b, sd_bus_message *m, const Console *c) {
 
         int r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(suusttt)");
+                r = sd_bus_message_open_container(reply, 'a', CLIENT_SIGNATURE);
         for (unsigned n = 0; r >= 0 && client && n < VM_CLIENTS_LISTED_MAX; client = client->next, n++)
                 r = append_client(reply, client);
         if (r >= 0)
@@ -34,14 +39,23 @@ static int list_clients(_unused_ Bus *b, sd_bus_message *m, const Console *c) {
 
 DEFINE_METHOD(list_clients)
 DEFINE_METHOD(bus_attach)
+DEFINE_METHOD(bus_set_access)
+DEFINE_METHOD(bus_disconnect_client)
+DEFINE_METHOD(bus_say)
 DEFINE_METHOD(bus_clear)
 DEFINE_METHOD(bus_forget)
 
 static const sd_bus_vtable vm_methods[] = {
-        SD_BUS_METHOD_WITH_ARGS("ListClients", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(suusttt)", clients),
+        SD_BUS_METHOD_WITH_ARGS("ListClients", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" CLIENT_SIGNATURE, clients),
                                 on_list_clients, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("s", access), SD_BUS_RESULT("h", fd, "s", granted),
-                                on_bus_attach, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("s", access, "t", flags),
+                                SD_BUS_RESULT("h", fd, "s", granted, "t", client), on_bus_attach, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetAccess", SD_BUS_ARGS("t", client, "s", access, "b", force),
+                                SD_BUS_RESULT("s", granted), on_bus_set_access, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Disconnect", SD_BUS_ARGS("t", client), SD_BUS_NO_RESULT, on_bus_disconnect_client,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Say", SD_BUS_ARGS("s", text), SD_BUS_RESULT("u", heard), on_bus_say,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Clear", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", disconnected), on_bus_clear,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_bus_forget,
@@ -114,7 +128,8 @@ static int on_get(_unused_ sd_bus *connection, _unused_ const char *path, _unuse
 
 /*
  * While only those are served who may do everything, sd-bus finds no object, and calls of one are taken before it looks for
- * it: who calls has to be found out first.
+ * it: who calls has to be found out first. Only introspection sd-bus answers by itself, to everybody and for any path the same:
+ * it shows what all VMs have, and not whether there is one.
  */
 
 static int get_property(sd_bus_message *m, const Console *console) {
@@ -162,6 +177,9 @@ static int call_guarded(const BusCall *call, _unused_ Console *none) {
         } methods[] = {
                 {"ListClients", list_clients},
                 {"Attach", bus_attach},
+                {"SetAccess", bus_set_access},
+                {"Disconnect", bus_disconnect_client},
+                {"Say", bus_say},
                 {"Clear", bus_clear},
                 {"Forget", bus_forget},
         };
@@ -188,25 +206,31 @@ static int call_guarded(const BusCall *call, _unused_ Console *none) {
         return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_METHOD, "There is no method %s", sd_bus_message_get_member(m));
 }
 
+static bool is_introspection(sd_bus_message *m) {
+        return m && sd_bus_message_is_method_call(m, BUS_INTROSPECTABLE, "Introspect") > 0;
+}
+
 static int on_call(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
         static const BusAction guarded = {.carry_out = call_guarded};
         Bus *b = userdata;
         uint8_t type = 0;
 
         if (!b->restricted || sd_bus_message_get_type(m, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL ||
-            streq(sd_bus_message_get_path(m), BUS_VM_PATH))
+            streq(sd_bus_message_get_path(m), BUS_VM_PATH) || is_introspection(m))
                 return 0;
 
         return bus_guard(b, m, &guarded);
 }
 
-static int find(_unused_ sd_bus *connection, const char *path, _unused_ const char *interface,
+static int find(sd_bus *connection, const char *path, _unused_ const char *interface,
                 void *userdata, void **ret_found, _unused_ sd_bus_error *error) {
         _cleanup_free_ char *id = NULL;
         Bus *b = userdata;
 
-        if (b->restricted)
-                return 0;
+        if (b->restricted) {
+                *ret_found = b;
+                return is_introspection(sd_bus_get_current_message(connection));
+        }
 
         int r = sd_bus_path_decode(path, BUS_VM_PATH, &id);
         if (r <= 0)

@@ -155,7 +155,7 @@ static void attach(VarlinkConnection *c, Console *console, ClientRequest *reques
         JsonWriter w = varlink_reply_begin(c);
         vm_json_write(&w, "vm", console);
         json_writer_put_string(&w, "granted", access_to_string(request->granted));
-        json_writer_put_unsigned(&w, "client", concentrator_metrics(c->server->concentrator)->clients + 1); /* its number */
+        json_writer_put_unsigned(&w, "client", concentrator_next_client_number(c->server->concentrator));
         varlink_reply_end(c, &w, VARLINK_LAST);
         if (c->state == VARLINK_CLOSED)
                 return;
@@ -215,7 +215,7 @@ static void method_attach(VarlinkConnection *c, const VarlinkCall *call) {
         if (!console)
                 return;
 
-        ConsoleVerdict verdict = console_admits(console, &request);
+        ConsoleVerdict verdict = console_admit(console, &request);
         if (verdict == CONSOLE_ADMITS)
                 attach(c, console, &request);
         else

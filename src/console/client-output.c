@@ -66,10 +66,14 @@ bool client_lags(const Client *c) {
         return !ring_has_lost(ring, &c->record.cursor) && c->record.cursor.position < ring_scrollback(ring);
 }
 
-/* With SlowClient=wait it is disconnected, because it must not lose output. */
+bool client_may_delay_vm(const Client *c) {
+        return concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT && c->right >= rights_act_needs(ACT_WRITE);
+}
+
+/* If its VM waits for it, it must not lose output, and is disconnected. */
 void client_lose_lag(Client *c) {
         ring_release(&c->console->ring, &c->record.cursor);
-        if (concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT)
+        if (client_may_delay_vm(c))
                 client_give_up(c);
         else
                 console_changed(c->console);

@@ -4,7 +4,7 @@
 #include "client.h"
 
 /*
- * Refusals: clients that are not admitted to a console (see console_admits()), or may only read.
+ * Refusals: clients that are not admitted to a console (see console_admit()), or may only read.
  */
 
 /* Logs that a client is not admitted. */

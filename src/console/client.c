@@ -523,6 +523,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->concentrator = concentrator;
         c->console = console;
         c->record.console = console->record.number;
+        c->right = request->right;
         c->record.access_mode = request->access;
         c->record.access = request->granted;
         c->record.notices_apart = request->notices_apart;

@@ -53,8 +53,9 @@ enum {
 struct ClientRequest {
         Peer peer;
         AccessMode access;
-        Access granted;      /* from console_admits() */
+        Access granted;      /* from console_admit() */
         Act act;             /* the same: what it takes */
+        Right right;         /* the same: what the client may do at this VM */
         bool force;          /* takes over from those who are in the way */
         TelnetMode mode;     /* TELNET_MODE_UNDECIDED, or TELNET_MODE_TELNET: 8 bits both ways, no negotiation needed */
         bool notices_apart;  /* it gets notices as subnegotiations, and not as lines among the VM's output */
@@ -99,6 +100,7 @@ typedef struct ClientRecord {
 struct Client {
         ClientRecord record;
         int verdict; /* why it is closed; 0: it is not */
+        Right right; /* what it may do at its VM; brought up to date by console_settle_rights() */
         TelnetConnection telnet;
         TelnetDetection detection;
 
@@ -112,7 +114,7 @@ struct Client {
         Client *prev, *next; /* of one of the console's lists, or of the gc queue */
 };
 
-/* Takes over @wire. The console must admit it, see console_admits(). */
+/* Takes over @wire. The console must admit it, see console_admit(). */
 int client_new(Console *console, Wire wire, const ClientRequest *request);
 
 /* Closes it: from now on it is in no list, has no timeout and is neither read nor written. It is told, logged, and freed by
@@ -147,6 +149,9 @@ void client_go_to_scrollback(Client *c);
  * or is disconnected. */
 bool client_lags(const Client *c);
 void client_lose_lag(Client *c);
+
+/* Whether its VM waits for it, by SlowClient=wait. For those who may only watch it does not: they could stop it otherwise. */
+bool client_may_delay_vm(const Client *c);
 
 /* COM-PORT (RFC 2217) of clients: programs open a VM's console as a serial port. They set a speed, look at the modem lines and
  * send breaks. Only the breaks reach the VM. begin(): the option has been switched on or off. confirm(): answers a

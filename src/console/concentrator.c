@@ -170,8 +170,13 @@ void concentrator_add_link_to_gc_queue(Concentrator *c, Link *link) {
         concentrator_settle_soon(c);
 }
 
+uint64_t concentrator_next_client_number(const Concentrator *c) {
+        return c->metrics.clients + 1;
+}
+
 void concentrator_add_client(Concentrator *c, Client *client) {
-        client->record.number = ++c->metrics.clients;
+        client->record.number = concentrator_next_client_number(c);
+        c->metrics.clients++;
 }
 
 void concentrator_add_client_to_gc_queue(Concentrator *c, Client *client) {

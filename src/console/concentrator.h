@@ -149,6 +149,7 @@ RateLimit *concentrator_unidentified(Concentrator *c); /* of log lines about lin
  */
 void concentrator_add_link(Concentrator *c, Link *link);
 void concentrator_add_client(Concentrator *c, Client *client);
+uint64_t concentrator_next_client_number(const Concentrator *c);
 
 int concentrator_add_console(Concentrator *c, Console *console);
 int concentrator_name_console(Concentrator *c, Console *console, const char *name);

@@ -26,6 +26,23 @@ static void lose_lag_of(Client *list, const AccountOwner *owner) {
         }
 }
 
+static void overtake(Client *list) {
+        for (Client *client = list, *next; client; client = next) {
+                next = client->next;
+                if (client_lags(client) && !client_may_delay_vm(client))
+                        client_lose_lag(client);
+        }
+}
+
+bool console_has_room(Console *c, size_t n) {
+        if (concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_WAIT || ring_space(&c->ring) >= n)
+                return true;
+
+        overtake(c->clients);
+        overtake(c->half_closed);
+        return ring_space(&c->ring) >= n;
+}
+
 /* The account wants the memory back. By now a client of another owner may be furthest behind. Then the memory is charged to
  * that owner instead: no client loses output because of another owner's. */
 static bool console_lag_given_up(Charge *charge) {

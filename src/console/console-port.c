@@ -75,7 +75,7 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         if (fd >= 0) {
                 peer_init(&request.peer, fd, address);
 
-                ConsoleVerdict verdict = console_admits(c, &request);
+                ConsoleVerdict verdict = console_admit(c, &request);
                 if (verdict != CONSOLE_ADMITS)
                         client_refuse(c, fd, &request, verdict);
                 else {

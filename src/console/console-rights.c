@@ -67,11 +67,12 @@ static Act attach_as_permitted(ClientRequest *request, Right right) {
 ConsoleVerdict console_permits_request(Console *c, ClientRequest *request, const Identity *who) {
         Right right = console_right(c, who, NULL);
 
+        request->right = right;
         request->act = attach_as_permitted(request, right);
         return right < rights_act_needs(request->act) ? CONSOLE_FORBIDS : CONSOLE_ADMITS;
 }
 
-ConsoleVerdict console_admits(Console *c, ClientRequest *request) {
+ConsoleVerdict console_admit(Console *c, ClientRequest *request) {
         uint32_t limit = concentrator_settings(c->concentrator)->client_limit;
 
         if (console_permits_request(c, request, &request->peer.identity) == CONSOLE_FORBIDS)
@@ -98,6 +99,7 @@ static void decide_again(Console *c, Client *client) {
         client->record.peer.identity.vouched = RIGHT_NONE;
         Right right = console_right(c, &client->record.peer.identity, NULL);
 
+        client->right = right;
         if (right < rights_act_needs(ACT_WATCH)) {
                 console_log(c, LOG_NOTICE, VSPC_MESSAGE_CLIENT_RIGHTS_CHANGED, client->record.peer.text,
                             "client %s may not use this VM any more and is disconnected", client->record.peer.text);

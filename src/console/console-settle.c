@@ -43,8 +43,7 @@ static bool console_output_is_blocked(Console *c) {
         if (settings->slow_client != SLOW_CLIENT_WAIT)
                 return false;
 
-        size_t space = console_output_space(c);
-        return c->output_blocked ? space < settings->client_buffer_size / 2 : space < RING_BLOCK_SIZE;
+        return !console_has_room(c, OUTPUT_RESERVE + (c->output_blocked ? settings->client_buffer_size / 2 : RING_BLOCK_SIZE));
 }
 
 /* Observers are not told of a VM that has come back before that. */

@@ -410,10 +410,6 @@ int console_forget(Console *c, const Peer *by) {
         return 0;
 }
 
-bool console_has_room(Console *c, size_t n) {
-        return concentrator_settings(c->concentrator)->slow_client != SLOW_CLIENT_WAIT || ring_space(&c->ring) >= n;
-}
-
 void console_output(Console *c, const uint8_t *data, size_t n) {
         Client *client;
 

@@ -203,7 +203,7 @@ void console_remove_client(Console *c, Client *client);
 /* Moves @client to the half-closed clients. If these are too many, the oldest is closed. */
 void console_half_close_client(Console *c, Client *client);
 
-/* Whether a client may come. */
+/* Whether a client may come */
 typedef enum ConsoleVerdict {
         CONSOLE_ADMITS,
         CONSOLE_IS_FULL,       /* ClientLimit= */
@@ -211,9 +211,10 @@ typedef enum ConsoleVerdict {
         CONSOLE_FORBIDS,       /* it has no right to what it asks for */
 } ConsoleVerdict;
 
-/* Sets request->granted, the access that the client has then. With request->force others may have lost theirs for it. To be followed by client_new(), before anything else
- * happens. */
-ConsoleVerdict console_admits(Console *c, ClientRequest *request);
+/* Decides whether a client may come, and makes way for it: with request->force others may have lost their access then. Sets
+ * request->granted, the access that the client will have, and request->right. To be followed by client_new(), before anything
+ * else happens. */
+ConsoleVerdict console_admit(Console *c, ClientRequest *request);
 
 /*
  * Rights (console-rights.c). @asker: keeps by which sections @who is named; NULL: that is found out each time.
@@ -221,7 +222,7 @@ ConsoleVerdict console_admits(Console *c, ClientRequest *request);
 Right console_right(Console *c, const Identity *who, Asker *asker);
 bool console_permits(Console *c, Act act, const Identity *who, Asker *asker);
 
-/* Whether @who has the right to what @request wants; sets request->act. Whoever leaves it open how, and may only watch, watches:
+/* Whether @who has the right to what @request wants; sets request->act and request->right. Whoever leaves it open how, and may only watch, watches:
  * request->access is that then. */
 ConsoleVerdict console_permits_request(Console *c, ClientRequest *request, const Identity *who);
 
@@ -254,7 +255,8 @@ usec_t console_gone_since(const Console *c);
 /* When it will expire, since 1970; USEC_INFINITY: not while things are as they are. */
 usec_t console_expires(const Console *c);
 
-/* Whether @n bytes of output fit, so that with SlowClient=wait no client loses any. */
+/* Whether @n bytes of output fit, so that with SlowClient=wait no client loses any for which the VM waits. Clients for which it
+ * does not wait are overtaken, if that makes room (console-lag.c). */
 bool console_has_room(Console *c, size_t n);
 
 /* Takes output from the VM into the ring. */

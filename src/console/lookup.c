@@ -68,7 +68,7 @@ typedef struct Viewer {
 } Viewer;
 
 static bool viewer_sees(const Viewer *v, Console *console) {
-        return console_permits(console, ACT_LIST, v->who, v->asker);
+        return !v->who || console_permits(console, ACT_LIST, v->who, v->asker);
 }
 
 static bool lookup_port(const Concentrator *c, const Designation *d, const Viewer *v, Lookup *ret) {

@@ -37,5 +37,5 @@ typedef struct Lookup {
         Fit fit;                                    /* of all of them */
 } Lookup;
 
-/* VMs that @who may not list are passed over. @asker: see console_right(). */
+/* VMs that @who may not list are passed over; NULL: none is. @asker: see console_right(). */
 void lookup(Concentrator *c, const char *designation, const Identity *who, Asker *asker, Lookup *ret);

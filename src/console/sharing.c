@@ -43,13 +43,22 @@ static void displace(Client *client, const ClientRequest *request) {
         client_close(client, CLIENT_E_DISPLACED);
 }
 
-bool sharing_take_over(Console *c, const ClientRequest *request, const Client *except) {
-        Client *client, *next;
+bool sharing_may_take_over(Console *c, const ClientRequest *request, const Client *except) {
+        const Client *client;
 
         DL_FOREACH(c->clients, client)
                 if (is_in_the_way(request, client, except) &&
                     !sharing_permits(c, ACT_TAKE_OVER, &request->peer.identity, client))
                         return false;
+
+        return true;
+}
+
+bool sharing_take_over(Console *c, const ClientRequest *request, const Client *except) {
+        Client *client, *next;
+
+        if (!sharing_may_take_over(c, request, except))
+                return false;
 
         DL_FOREACH_SAFE(c->clients, client, next)
                 if (is_in_the_way(request, client, except))

@@ -16,6 +16,9 @@
 /* Whether @who may take over from @client, disconnect it, or change what it holds. */
 bool sharing_permits(Console *c, Act act, const Identity *who, const Client *client);
 
+/* Whether @request may take over from all who are in the way, @except set aside. */
+bool sharing_may_take_over(Console *c, const ClientRequest *request, const Client *except);
+
 /* Makes way for @request, which takes over: those who are in the way, @except set aside, only read from now on, or are
  * disconnected if it wants to be alone. All are told. Returns: false if it may not take over from one of them; then nothing
  * has happened. */

@@ -74,7 +74,7 @@ static void job_read(Job *j) {
         }
 
         reading->has_hooks = hook_list_has_candidates();
-        reading->result = p->n_in_tls > 0 ? -EINVAL : 0;
+        reading->result = p->n_doubts > 0 ? -EINVAL : 0;
 }
 
 static void job_run(void *userdata) {

@@ -65,8 +65,8 @@ static unsigned raise_descriptor_limit(void) {
 
 static void manager_set_problem(Manager *m, Problems *p) {
         free(m->problem);
-        m->problem = TAKE_PTR(p->in_tls);
-        m->has_problem = p->n_in_tls > 0;
+        m->problem = TAKE_PTR(p->doubt);
+        m->has_problem = p->n_doubts > 0;
 }
 
 /* [Access]. Takes over what is in @rights. */

@@ -9,7 +9,7 @@
 void problems_done(Problems *p) {
         for (size_t i = 0; i < p->n_kept; i++)
                 free(p->text[i]);
-        free(p->in_tls);
+        free(p->doubt);
         *p = (Problems){};
 }
 
@@ -65,8 +65,8 @@ void problems_doubt(Problems *p, Doors doors, const char *format, ...) {
         va_end(ap);
 
         p->doors |= doors;
-        if (p->n_in_tls++ == 0)
-                p->in_tls = text;
+        if (p->n_doubts++ == 0)
+                p->doubt = text;
         else
                 free(text);
 }

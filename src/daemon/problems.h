@@ -29,13 +29,13 @@ typedef struct Problems {
         char *text[PROBLEMS_KEPT_MAX]; /* sentences without a full stop, sanitized */
         size_t n_kept;                 /* number of texts */
         size_t n;                      /* number of all problems */
-        size_t n_in_tls;               /* number of problems in [TLS] and [Access] */
-        char *in_tls;                  /* the first of these; NULL: there is none, or memory was short */
+        size_t n_doubts;               /* number of problems by which a reload changes nothing: in [TLS] and [Access] */
+        char *doubt;                   /* the first of these; NULL: there is none, or memory was short */
         Doors doors;                   /* that stay closed */
 } Problems;
 
 void problems_done(Problems *p);
 
-/* Add a problem and log it: a warning; and an error in [TLS], which closes @doors. */
+/* Add a problem and log it: a warning; and an error that leaves in doubt who may connect, which closes @doors. */
 void problems_warn(Problems *p, const char *format, ...) _printf_(2, 3);
 void problems_doubt(Problems *p, Doors doors, const char *format, ...) _printf_(3, 4);

@@ -33,21 +33,22 @@ int main(int argc, char *argv[]) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply = NULL;
         const char *granted;
+        uint64_t client;
         sd_bus *bus = NULL;
         int fd;
 
-        if (argc != 3) {
-                fputs("Usage: bus-attach VM ACCESS\n", stderr);
+        if (argc != 3 && argc != 4) {
+                fputs("Usage: bus-attach VM ACCESS [FLAGS]\n", stderr);
                 return EXIT_FAILURE;
         }
 
         int r = sd_bus_open_system(&bus);
         if (r >= 0)
                 r = sd_bus_call_method(bus, "org.vspc.Concentrator1", "/org/vspc/Concentrator1",
-                                       "org.vspc.Concentrator1.Manager", "Attach", &error, &reply, "ss",
-                                       argv[1], argv[2]);
+                                       "org.vspc.Concentrator1.Manager", "Attach", &error, &reply, "sst",
+                                       argv[1], argv[2], argc > 3 ? strtoull(argv[3], NULL, 0) : 0);
         if (r >= 0)
-                r = sd_bus_message_read(reply, "hs", &fd, &granted);
+                r = sd_bus_message_read(reply, "hst", &fd, &granted, &client);
         if (r < 0) {
                 fprintf(stderr, "%s: %s\n", error.name ? error.name : "error",
                         error.message ? error.message : strerror(-r));

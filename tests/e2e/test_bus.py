@@ -19,9 +19,10 @@ import xml.etree.ElementTree as ElementTree
 
 from certificates import Authority
 from harness import PATIENCE_SEC, VSPC_SIM, TestCase, clean_environment, main, recent_logs, wait_for
-from peers import (ALL_BYTES, BEGIN, BIOS_UUID, BRK, IAC, EsxiVm, RawClient, TelnetClient, connected_clone, connected_vm,
+from peers import (ALL_BYTES, BEGIN, BIOS_UUID, BRK, IAC, SB, VMWARE, EsxiVm, RawClient, TelnetClient, connected_clone, connected_vm,
                    double, sub, uuid_text)
 from tls_peers import DecliningVm, TlsVm, client_context
+from varlink_peer import CONCENTRATOR, INTERFACES
 
 BUS_ATTACH = os.environ.get("BUS_ATTACH", "build/tests/e2e/bus-attach")
 FAKE_POLKIT = os.environ.get("FAKE_POLKIT", "build/tests/e2e/fake-polkit")
@@ -30,6 +31,8 @@ POLICIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../dbus"
 NAME = "org.vspc.Concentrator1"
 PATH = "/org/vspc/Concentrator1"
 MANAGER, VM = NAME + ".Manager", NAME + ".VM"
+INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
+INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 LIMITS_EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded"
 
@@ -37,6 +40,9 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 needs_root = unittest.skipUnless(IS_ROOT, "wants to be somebody else for a while")
+
+# Flags of Attach()
+FORCE, NO_SCROLLBACK, NOTICES_APART = 1, 2, 4
 
 NEWS_PER_SECOND = 4
 CLIENTS_LISTED_MAX = 64
@@ -82,6 +88,14 @@ def escaped(identity):
 
 def path_of(vm):
     return f"{PATH}/vm/{escaped(vm.id)}"
+
+
+# For busctl and for dbus-send
+TYPES = {str: ("s", "string"), int: ("t", "uint64"), bool: ("b", "boolean")}
+
+
+def as_text(argument):
+    return str(argument).lower() if isinstance(argument, bool) else str(argument)
 
 
 def as_user(uid, argv):
@@ -140,9 +154,9 @@ class BusDaemon:
         return result.stdout
 
     def call(self, path, interface, method, *arguments, uid=None):
-        """What is returned: a value, or a list if there are several. arguments: strings."""
-        signature = ["s" * len(arguments)] if arguments else []
-        output = self.busctl("--json=short", "call", NAME, path, interface, method, *signature, *arguments, uid=uid)
+        """What is returned: a value, or a list if there are several. arguments: strings, numbers (t) or truth values."""
+        typed = [("".join(TYPES[type(a)][0] for a in arguments))] if arguments else []
+        output = self.busctl("--json=short", "call", NAME, path, interface, method, *typed, *map(as_text, arguments), uid=uid)
         data = json.loads(output)["data"] if output.strip() else []
         return data[0] if len(data) == 1 else data
 
@@ -152,7 +166,7 @@ class BusDaemon:
     def error(self, path, interface, method, *arguments, uid=None):
         """By another program: name and text of the error with which it is refused."""
         argv = as_user(uid, ["dbus-send", f"--bus={self.address}", "--print-reply", f"--dest={NAME}", path,
-                             f"{interface}.{method}", *(f"string:{a}" for a in arguments)])
+                             f"{interface}.{method}", *(f"{TYPES[type(a)][1]}:{as_text(a)}" for a in arguments)])
         result = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_SEC, check=False)
         found = re.match(r"Error ([\w.]+): (.*)", result.stderr)
         if result.returncode == 0 or not found:
@@ -232,8 +246,8 @@ class Monitor(Program):
 class Attachment(Program):
     """Somebody at a console, by way of the descriptor that Attach() returns."""
 
-    def __init__(self, bus, vm, access="", uid=None):
-        super().__init__(bus, *as_user(uid, [BUS_ATTACH, vm, access]))
+    def __init__(self, bus, vm, access="", flags=0, uid=None):
+        super().__init__(bus, *as_user(uid, [BUS_ATTACH, vm, access, str(flags)]))
 
     def wait_granted(self, access):
         self.wait(lambda: f"granted: {access}\n".encode() == bytes(self.errors), f"being granted {access}")
@@ -298,13 +312,14 @@ class Reading(BusTestCase):
             self.assertRegex(listing, line)
         listing = bus.busctl("introspect", NAME, path_of(vm))
         for line in (r'\.Name +property +s +"web01" +emits-change', r"\.Connected +property +b +true +emits-change",
-                     r"\.Attach +method +s +hs", r"\.BytesReceived +property +t +0 +-"):
+                     r"\.Attach +method +st +hst", r"\.BytesReceived +property +t +0 +-"):
             self.assertRegex(listing, line)
 
         description = ElementTree.fromstring(bus.call(PATH, "org.freedesktop.DBus.Introspectable", "Introspect"))
         attach = description.find(f"interface[@name='{MANAGER}']/method[@name='Attach']")
         self.assertEqual([(a.get("name"), a.get("type"), a.get("direction")) for a in attach.findall("arg")],
-                         [("vm", "s", "in"), ("access", "s", "in"), ("fd", "h", "out"), ("granted", "s", "out")])
+                         [("vm", "s", "in"), ("access", "s", "in"), ("flags", "t", "in"), ("fd", "h", "out"),
+                          ("granted", "s", "out"), ("client", "t", "out")])
 
     def test_the_manual_page_has_what_is_introspected(self):
         bus, vspcd = self.start_both()
@@ -357,7 +372,7 @@ class Reading(BusTestCase):
         vm = connected_vm(vspcd)
         clients = [RawClient(vm) for _ in range(CLIENTS_LISTED_MAX + 6)]
         listed = bus.call(path_of(vm), VM, "ListClients")
-        self.assertEqual([client[0] for client in listed],
+        self.assertEqual([client[1] for client in listed],
                          [f"127.0.0.1:{client.local_port}" for client in clients[:CLIENTS_LISTED_MAX]])
         self.assertEqual(bus.get(path_of(vm), VM, "Clients"), len(clients))
 
@@ -417,9 +432,11 @@ class Reading(BusTestCase):
         self.assertEqual(bus.get(path, VM, "BytesReceived"), 7)
         self.wait_property(bus, vm, "BytesSent", 5)
         self.assertEqual((bus.get(path, VM, "Clients"), bus.get(path, VM, "Access")), (1, "free_for_all"))
-        peer, _, _, access, since, sent, skipped = bus.call(path, VM, "ListClients")[0]
+        number, peer, _, _, access, since, typed, sent, skipped = bus.call(path, VM, "ListClients")[0]
         self.assertEqual((peer, access, sent, skipped), (f"127.0.0.1:{client.local_port}", "free_for_all", 7, 0))
+        self.assertEqual(number, 1)
         self.assertLess(abs(since - before), PATIENCE_SEC * 1e6)
+        self.assertLess(abs(typed - before), PATIENCE_SEC * 1e6)
 
         vm.send_raw(sub(BEGIN, b"1234"))
         self.wait_property(bus, vm, "VMotion", "begun")
@@ -684,6 +701,76 @@ class Attaching(BusTestCase):
         self.assertEqual(bus.call(PATH, MANAGER, "ListVMs"), [])
 
 
+class Sharing(BusTestCase):
+    def setUp(self):
+        super().setUp()
+        self.bus, self.vspcd = self.start_both()
+        self.vm = connected_vm(self.vspcd, "web01")
+        self.path = path_of(self.vm)
+
+    def attached(self, *args):
+        """And its number among the clients"""
+        attached = self.enterContext(Attachment(self.bus, *args))
+        attached.wait(lambda: b"granted: " in attached.errors, "being granted something")
+        return attached, self.bus.call(self.path, VM, "ListClients")[-1][0]
+
+    def accesses(self):
+        return [(client[0], client[4]) for client in self.bus.call(self.path, VM, "ListClients")]
+
+    def test_flags_of_attach(self):
+        self.vm.send(b"earlier")
+        holder, number = self.attached("web01", "write")
+        holder.wait_data(b"earlier")
+        other, own = self.attached("web01", "write", FORCE | NO_SCROLLBACK | NOTICES_APART)
+        holder.wait_data(b"has taken over]")
+        self.assertEqual(self.accesses(), [(number, "read_only"), (own, "write")])
+        self.vm.send(b"later")
+        other.wait_data(b"later")
+        self.assertNotIn(b"earlier", other.output)
+        self.bus.call(PATH, MANAGER, "Say", "web01", "hello")
+        other.wait_data(bytes([IAC, SB, VMWARE, 200]))
+        self.assertNotIn(b"[vspc:", other.output)
+        self.assertEqual(self.bus.error(self.path, VM, "Attach", "", 8), (INVALID_ARGS, "There are no such flags"))
+        self.assertEqual(self.bus.call(self.path, VM, "Attach", "read_only", 0)[1:], ["read_only", own + 1])
+
+    def test_access_is_changed(self):
+        first, number = self.attached("web01", "read_only")
+        second, other = self.attached("web01")
+        self.assertEqual(self.bus.call(PATH, MANAGER, "SetAccess", "web01", number, "free_for_all", False), "free_for_all")
+        name, text = self.bus.error(self.path, VM, "SetAccess", number, "write", False)
+        self.assertEqual(name, NAME + ".AccessDenied")
+        self.assertIn(" has free-for-all access since ", text)
+        self.assertEqual(self.bus.call(self.path, VM, "SetAccess", number, "write", True), "write")
+        second.wait_data(b"has taken over]")
+        self.assertEqual(self.accesses(), [(number, "write"), (other, "read_only")])
+        first.wait_data(b"[vspc: you have write access now]")
+        self.assertEqual(self.bus.error(self.path, VM, "SetAccess", number, "mine", False)[0], INVALID_ARGS)
+
+    def test_one_client_is_disconnected(self):
+        first, number = self.attached("web01")
+        _, other = self.attached("web01")
+        self.bus.call(PATH, MANAGER, "Disconnect", "web01", number)
+        first.wait_data(b"[vspc: disconnected by ")
+        self.assertEqual(first.wait_exit(), 0)
+        self.assertEqual(self.accesses(), [(other, "free_for_all")])
+        gone = NAME + ".NoSuchClient", f"VM web01 has no client {number}"
+        self.assertEqual(self.bus.error(self.path, VM, "Disconnect", number), gone)
+        self.assertEqual(self.bus.error(self.path, VM, "SetAccess", number, "write", True), gone)
+
+    def test_something_is_said(self):
+        attached, _ = self.attached("web01")
+        for _ in range(10):
+            self.assertEqual(self.bus.call(self.path, VM, "Say", "hello"), 1)
+        attached.wait_data(b'says: "hello"]')
+
+    def test_varlink_has_no_method_that_is_missing(self):
+        """But for those that the bus has a way of its own for, and Reload, which systemd offers."""
+        there = {m.get("name") for m in ElementTree.fromstring(
+            self.bus.call(PATH, INTROSPECTABLE, "Introspect")).findall(f"interface[@name='{MANAGER}']/method")}
+        missing = set(INTERFACES[CONCENTRATOR].methods) - there
+        self.assertEqual(missing, {"List", "Monitor", "GetMetrics", "Reload"})
+
+
 @needs_root
 class Authorization(BusTestCase):
     def setUp(self):
@@ -699,7 +786,7 @@ class Authorization(BusTestCase):
 
     def test_without_polkit_only_root_may_do_more_than_ask(self):
         self.assertEqual(self.bus.call(PATH, MANAGER, "GetVM", "web01", uid=NOBODY), self.path)
-        for method, arguments in {"Clear": (), "Forget": (), "Attach": ("",)}.items():
+        for method, arguments in {"Clear": (), "Forget": (), "Attach": ("", 0), "Say": ("hello",)}.items():
             name, text = self.bus.error(self.path, VM, method, *arguments, uid=NOBODY)
             self.assertEqual(name, ACCESS_DENIED, method)
             self.assertRegex(text, rf"^Only root may do this, .*nobody \(pid \d+\) may .*PolicyKit1")
@@ -714,8 +801,45 @@ class Authorization(BusTestCase):
             self.assertEqual((asked["action"], asked["vm"], asked["uuid"], asked["uri"], asked["flags"]),
                              ("org.vspc.manage", "web01", self.vm.id, "s0", "1"))
             self.vspcd.wait_logged(rf"nobody \(pid \d+\) disconnects")
-            self.bus.call(self.path, VM, "Attach", "write", uid=NOBODY)
+            self.bus.call(self.path, VM, "Attach", "write", 0, uid=NOBODY)
             self.assertEqual(polkit.wait_asked(2)["action"], "org.vspc.attach")
+
+    def test_polkit_is_asked_about_what_is_done_to_others(self):
+        other = self.enterContext(Attachment(self.bus, "web01", "write"))
+        other.wait_granted("write")
+        number = self.bus.call(self.path, VM, "ListClients")[0][0]
+        with Polkit(self.bus, "no") as polkit:
+            for method, arguments, action in (("Attach", ("", FORCE), "manage"), ("SetAccess", (number, "read_only", False), "manage"),
+                                              ("Disconnect", (number,), "manage"), ("Say", ("hello",), "attach")):
+                self.assertEqual(self.bus.error(self.path, VM, method, *arguments, uid=NOBODY)[0], ACCESS_DENIED)
+                self.assertEqual(polkit.wait_asked(polkit.output.count(b"check "))["action"], "org.vspc." + action)
+        self.assertEqual(self.bus.call(self.path, VM, "ListClients")[0][4], "write")
+        with Polkit(self.bus, "yes"), Attachment(self.bus, "web01", "write", FORCE, uid=NOBODY) as taking:
+            taking.wait_granted("write")
+            other.wait_data(b"nobody (pid ")
+            self.assertEqual(self.bus.call(self.path, VM, "SetAccess", number, "read_only", False, uid=NOBODY), "read_only")
+            self.assertEqual(self.bus.call(self.path, VM, "Say", "hello", uid=NOBODY), 2)
+            self.bus.call(self.path, VM, "Disconnect", number, uid=NOBODY)
+            self.assertEqual(other.wait_exit(), 0)
+
+    def test_nobody_is_asked_about_what_one_does_to_ones_own_clients(self):
+        with Polkit(self.bus, "yes"):
+            mine = self.enterContext(Attachment(self.bus, "web01", uid=NOBODY))
+            mine.wait_granted("free_for_all")
+            number = self.bus.call(self.path, VM, "ListClients")[0][0]
+        with Polkit(self.bus, "no") as polkit:
+            self.assertEqual(self.bus.call(self.path, VM, "SetAccess", number, "write", True, uid=NOBODY), "write")
+            self.bus.call(self.path, VM, "Disconnect", number, uid=NOBODY)
+            self.assertEqual(mine.wait_exit(), 0)
+            self.assertEqual(self.bus.error(self.path, VM, "Disconnect", number, uid=NOBODY)[0], NAME + ".NoSuchClient")
+            self.assertNotIn(b"check", polkit.output)
+
+    def test_too_much_is_not_said(self):
+        with Polkit(self.bus, "yes"):
+            for _ in range(10):
+                self.bus.call(self.path, VM, "Say", "hello", uid=NOBODY)
+            self.assertEqual(self.bus.error(self.path, VM, "Say", "hello", uid=NOBODY),
+                             (NAME + ".SaidTooMuch", "Too much has been said at VM web01 lately"))
 
     def test_root_is_not_asked_about(self):
         with Polkit(self.bus, "no") as polkit:

@@ -13,6 +13,7 @@ from harness import PATIENCE_SEC, clean_environment, main
 from peers import NAME, Peer, RawClient, TelnetClient, client_address, connected_vm, sub
 from test_bus import NAME as NAME_ON_BUS
 from test_bus import MANAGER, NOBODY, PATH, VM, Attachment, BusDaemon, Monitor, Polkit, path_of
+from test_slow_clients import MEGABYTE, SKIPPED, Feed, numbered, repeated, send_until_stuck
 from test_tls_admin import AdminTestCase
 from tls_peers import DecliningVm
 from varlink_peer import SERVICE, Caller
@@ -311,6 +312,55 @@ class Attached(RightsTestCase):
         self.db.wait_data(b"x")
 
 
+class SlowClients(RightsTestCase):
+    """With SlowClient=wait"""
+
+    def start_teams(self, *args, **kwargs):
+        return super().start_teams(*args, SlowClient="wait", ClientBufferSize="64K", **kwargs)
+
+    def test_who_may_only_watch_holds_up_nobody_and_is_told_what_he_has_missed(self):
+        vspcd = self.start_teams()
+        watcher, root = self.caller(vspcd, DBA), Caller(vspcd, local=True)
+        self.assertEqual(watcher.attach("infra-1"), "read_only")
+        root.attach("infra-1")
+        Feed(self.infra, root).flood()
+        self.infra.send(b"THE END")
+        watcher.wait_data(b"THE END")
+        self.assertRegex(bytes(watcher.data), SKIPPED)
+        vspcd.wait_logged(rf"client uid {USER[DBA]} \(pid \d+\) reads too slowly and misses output")
+
+    def test_who_may_write_misses_nothing_also_when_reading_only(self):
+        vspcd = self.start_teams()
+        reader = self.caller(vspcd, DBA)
+        reader.attach("db-1", access="read_only")
+        data = numbered(4 * MEGABYTE)
+        sent = send_until_stuck(self.db, data)
+        reader.wait_size(sent)
+        self.assertSameBytes(reader.data, repeated(data, sent))
+
+    def test_who_loses_the_right_to_write_is_not_waited_for_any_more(self):
+        vspcd = self.start_teams()
+        dba = self.caller(vspcd, DBA)
+        dba.attach("db-1")
+        send_until_stuck(self.db, numbered(4 * MEGABYTE))
+        vspcd.reload(access=((f"group:{DBA}", "db-*", "watch"),) + NOBODY_ELSE)
+        root = Caller(vspcd, local=True)
+        root.attach("db-1", scrollback=False)
+        self.db.send(b"THE END")
+        root.wait_data(b"THE END")
+
+    def test_a_raw_client_that_may_only_watch_is_disconnected(self):
+        vspcd = self.start_teams(TEAMS + (("anonymous", "infra-1", "watch"),))
+        raw, root = RawClient(self.infra), Caller(vspcd, local=True)
+        root.attach("infra-1")
+        self.infra.send(b"#")
+        raw.wait_data(b"#")
+        root.wait_data(b"#")
+        feed = Feed(self.infra)
+        feed.fast, feed.sent = (root,), bytearray(b"#")
+        feed.until(lambda: vspcd.logged(f"{raw.local_port} reads too slowly and is disconnected"))
+
+
 class Crowd(RightsTestCase):
     def test_refusals_do_not_fill_the_log(self):
         vspcd = self.start_teams()
@@ -449,14 +499,17 @@ class OnTheBus(RightsTestCase):
                           (PATH, "org.freedesktop.DBus.Properties.Get", f"string:{MANAGER}", "string:VMs"),
                           (PATH, f"{MANAGER}.ListVMs"), (PATH, f"{MANAGER}.GetVM", "string:db-1"),
                           (PATH, f"{MANAGER}.GetVM", "string:no-such"),
-                          (PATH, f"{MANAGER}.Attach", "string:db-1", "string:"), (PATH, f"{MANAGER}.Clear", "string:db-1"),
-                          (PATH, f"{MANAGER}.Forget", "string:db-1"),
+                          (PATH, f"{MANAGER}.Attach", "string:db-1", "string:", "uint64:0"), (PATH, f"{MANAGER}.Clear", "string:db-1"),
+                          (PATH, f"{MANAGER}.Forget", "string:db-1"), (PATH, f"{MANAGER}.Say", "string:db-1", "string:x"),
+                          (PATH, f"{MANAGER}.Disconnect", "string:db-1", "uint64:1"),
+                          (PATH, f"{MANAGER}.SetAccess", "string:db-1", "uint64:1", "string:write", "boolean:true"),
                           (PATH, "org.freedesktop.DBus.ObjectManager.GetManagedObjects"),
                           (PATH + "/vm", "org.freedesktop.DBus.Introspectable.Introspect"),
                           (vm, "org.freedesktop.DBus.Properties.GetAll", f"string:{VM}"),
                           (vm, "org.freedesktop.DBus.Properties.Get", f"string:{VM}", "string:Name"),
-                          (vm, f"{VM}.ListClients"), (vm, f"{VM}.Attach", "string:"), (vm, f"{VM}.Clear"), (vm, f"{VM}.Forget"),
-                          (vm, "org.freedesktop.DBus.Introspectable.Introspect")):
+                          (vm, f"{VM}.ListClients"), (vm, f"{VM}.Attach", "string:", "uint64:0"), (vm, f"{VM}.Clear"),
+                          (vm, f"{VM}.Forget"), (vm, f"{VM}.Say", "string:x"), (vm, f"{VM}.Disconnect", "uint64:1"),
+                          (vm, f"{VM}.SetAccess", "uint64:1", "string:write", "boolean:true")):
             with self.subTest(arguments=arguments):
                 self.assertRefused(self.as_member(DBA, *arguments))
 
@@ -468,6 +521,18 @@ class OnTheBus(RightsTestCase):
         self.assertEqual(self.bus.get(PATH, MANAGER, "VMs"), 3)
         self.assertIn('"VMs"', self.bus.busctl("call", NAME_ON_BUS, PATH, "org.freedesktop.DBus.Properties", "GetAll", "s", MANAGER))
         self.assertEqual(self.bus.error(PATH + "/vm/none", VM, "Clear")[0], "org.freedesktop.DBus.Error.UnknownObject")
+
+    def test_introspection_shows_all_of_it_to_root_and_to_others_not_whether_there_is_a_vm(self):
+        self.start_teams()
+        tree = self.bus.busctl("tree", "--list", NAME_ON_BUS).split()
+        vms = sorted(path_of(vm) for vm in (self.db, self.web, self.infra))
+        self.assertEqual(sorted(line for line in tree if line.startswith(PATH + "/vm/")), vms)
+        self.assertRegex(self.bus.busctl("introspect", NAME_ON_BUS, path_of(self.db)), r'\.Name +property +s +"db-1"')
+        introspect = "org.freedesktop.DBus.Introspectable.Introspect"
+        shown = [self.as_member(DBA, path, introspect) for path in (path_of(self.db), path_of(self.web), PATH + "/vm/no_such")]
+        self.assertEqual([result.returncode for result in shown], [0, 0, 0])
+        self.assertEqual(len({result.stdout.split("\n", 1)[1] for result in shown}), 1)
+        self.assertIn(f'interface name="{VM}"', shown[0].stdout)
 
     def test_nothing_is_told_to_all_then_and_again_once_all_may_list(self):
         vspcd = self.start_teams()
@@ -495,9 +560,9 @@ class OnTheBus(RightsTestCase):
         self.start_teams(TEAMS + FOR_ALL)
         self.assertEqual(self.as_member(OPS, PATH, f"{MANAGER}.Clear", "string:infra-1").returncode, 0)
         self.assertRefused(self.as_member(DBA, PATH, f"{MANAGER}.Clear", "string:infra-1"), "polkit does not say")
-        self.assertIn('string "free_for_all"', self.as_member(OPS, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:").stdout)
-        self.assertIn('string "read_only"', self.as_member(DBA, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:").stdout)
-        self.assertRefused(self.as_member(GUEST, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:"), "polkit does not say")
+        self.assertIn('string "free_for_all"', self.as_member(OPS, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:", "uint64:0").stdout)
+        self.assertIn('string "read_only"', self.as_member(DBA, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:", "uint64:0").stdout)
+        self.assertRefused(self.as_member(GUEST, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:", "uint64:0"), "polkit does not say")
         self.assertIn("infra-1", self.as_member(GUEST, PATH, f"{MANAGER}.ListVMs").stdout)
 
 

@@ -139,7 +139,7 @@ static void test_a_mistake_is_said_and_closes_the_door_of_the_anonymous(_unused_
                 assert_said(bad[i].said);
                 if (problems.doors != DOOR_ANONYMOUS)
                         fail_msg("doors are %d: %s", problems.doors, bad[i].text);
-                assert_true(problems.n_in_tls > 0);
+                assert_true(problems.n_doubts > 0);
                 _cleanup_free_ char *shown = show_access(&c);
                 if (bad[i].left)
                         assert_string_equal(shown, bad[i].left);
@@ -253,7 +253,7 @@ static void test_a_name_that_cannot_be_looked_for_is_a_mistake(_unused_ void **s
         init(&c);
         assert_int_equal(load_text(&c, SECTION), 0);
         resolve(&c);
-        assert_int_equal(problems.n_in_tls, 2);
+        assert_int_equal(problems.n_doubts, 2);
         assert_said("Cannot look for the group \"vspc\", whose members may do everything: Input/output error\n");
         assert_said("vspc.conf:1: Cannot look for the user \"alice\": Input/output error\n");
         assert_int_equal(problems.doors, DOOR_ANONYMOUS);

@@ -60,8 +60,8 @@ static void test_what_is_wrong_in_tls_closes_the_doors_that_it_guards(_unused_ v
                 assert_in_range(load_text(&c, text), 1, 2);
                 if (problems.doors != doubts[i].doors)
                         fail_msg("%s closes %d, not %d", doubts[i].text, problems.doors, doubts[i].doors);
-                assert_in_range(problems.n_in_tls, 1, 2);
-                assert_non_null(problems.in_tls);
+                assert_in_range(problems.n_doubts, 1, 2);
+                assert_non_null(problems.doubt);
                 if (problems.n == 1)
                         assert_null(strstr(logged, "ignoring"));
                 assert_shows(&c, "ClientLimit", "3");
@@ -81,7 +81,7 @@ static void test_of_a_pin_nothing_is_said(_unused_ void **state) {
                 init(&c);
                 assert_int_equal(load_text(&c, texts[i]), 1);
                 assert_null(strstr(logged, "SECRET"));
-                assert_null(strstr(problems.in_tls, "SECRET"));
+                assert_null(strstr(problems.doubt, "SECRET"));
                 assert_null(strstr(problems.text[0], "SECRET"));
                 assert_said("KeyFile= must be");
                 if (i == 1)
@@ -101,7 +101,7 @@ static void test_what_is_wrong_elsewhere_closes_none(_unused_ void **state) {
                 init(&c);
                 assert_int_equal(load_text(&c, texts[i]), 1);
                 assert_int_equal(problems.doors, DOOR_NONE);
-                assert_int_equal(problems.n_in_tls, 0);
+                assert_int_equal(problems.n_doubts, 0);
         }
 }
 
@@ -130,7 +130,7 @@ static void test_the_first_32_problems_are_kept(_unused_ void **state) {
         assert_int_equal(problems.n_kept, PROBLEMS_KEPT_MAX);
         assert_int_equal(PROBLEMS_KEPT_MAX, 32);
         assert_string_equal(problems.text[31], "vspc.conf:33: Unknown key foo31= in section [Concentrator], ignoring it");
-        assert_string_equal(problems.in_tls, "vspc.conf:43: Unknown key foo= in section [TLS]");
+        assert_string_equal(problems.doubt, "vspc.conf:43: Unknown key foo= in section [TLS]");
 }
 
 static void load_copy(Config *c, const char *text) {

@@ -337,7 +337,7 @@ static void test_what_cannot_be_read_closes_all_doors(_unused_ void **state) {
                 snprintf(want, sizeof want, "test: Cannot read %s\n", links[i].said);
                 assert_said(want);
                 assert_int_equal(problems.doors, DOOR_EVERY);
-                assert_int_equal(problems.n_in_tls, 1);
+                assert_int_equal(problems.n_doubts, 1);
                 assert_int_equal(unlink(links[i].path), 0);
         }
 }

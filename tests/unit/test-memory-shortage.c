@@ -388,7 +388,7 @@ static void a_configuration_is_read(void) {
                 assert_string_equal(copy.tls.trusted_ca_file, "/ca.pem");
                 assert_string_equal(copy.tls.vm_trusted_ca_file, "/ca.pem");
                 assert_in_range(problems.n, 2, 3); /* whether a Prefix= is good cannot be said without memory */
-                assert_int_equal(problems.n_in_tls, 1);
+                assert_int_equal(problems.n_doubts, 1);
                 assert_int_equal(problems.doors, DOOR_ALL);
                 config_done(&copy);
         } else
