@@ -114,6 +114,7 @@ DEFINE_GETTER(vmotion, text, vmotion_state_to_string(console_vmotion_state(c)))
 DEFINE_GETTER(client_count, number, c->n_clients)
 DEFINE_GETTER(access, text, access_to_string(access_most(&c->holders)))
 DEFINE_GETTER(bytes_received, number, c->ring.end)
+DEFINE_GETTER(last_output, number, c->record.output_at)
 DEFINE_GETTER(bytes_sent, number, c->record.bytes_sent)
 DEFINE_GETTER(expires, number, console_expires(c))
 
@@ -146,6 +147,7 @@ const VmProperty vm_properties[] = {
         {"clients",       "[]Client", NULL,            NULL, .write = write_clients},
         {NULL,            NULL,       "Access",        "s", CLIENTS | 1U << CONSOLE_CHANGED, .get = get_access},
         {"bytesReceived", "int",      "BytesReceived", "t", .get = get_bytes_received},
+        {"lastOutput",    "?int",     "LastOutputUSec", "t", .get = get_last_output},
         {"bytesSent",     "int",      "BytesSent",     "t", .get = get_bytes_sent},
         {"expires",       "?int",     "ExpiresUSec",   "t", CONNECTION | CLIENTS, .get = get_expires},
 };

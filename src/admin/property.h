@@ -31,7 +31,7 @@ typedef struct VmProperty {
         void (*write)(const Console *c, JsonWriter *w, const char *key); /* writes it in Varlink, instead of `get`; or NULL */
 } VmProperty;
 
-#define VM_PROPERTIES_N 20U
+#define VM_PROPERTIES_N 21U
 extern const VmProperty vm_properties[VM_PROPERTIES_N];
 
 /* The maximum of clients of a VM that are listed. Their number is a separate property. */

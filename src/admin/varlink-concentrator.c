@@ -254,12 +254,15 @@ static void method_forget(VarlinkConnection *c, const VarlinkCall *call) {
 }
 
 static void method_monitor(VarlinkConnection *c, const VarlinkCall *call) {
-        if (!varlink_take_parameters(c, call, NULL, 0))
+        bool activity = false;
+        const VarlinkParameter parameters[] = {{"activity", VARLINK_BOOLEAN, VARLINK_OPTIONAL, &activity}};
+
+        if (!varlink_take_parameters(c, call, parameters, ELEMENTSOF(parameters)))
                 return;
 
         if (!call->more)
                 varlink_reply_expected_more(c);
-        else if (!vm_stream_monitor(c)) {
+        else if (!vm_stream_monitor(c, activity)) {
                 JsonWriter w = varlink_error_begin(c, INTERFACE ".TooManyMonitors");
                 json_writer_put_unsigned(&w, "limit", VARLINK_WATCHERS_MAX);
                 varlink_reply_end(c, &w, VARLINK_LAST);

@@ -104,6 +104,7 @@ struct VarlinkConnection {
         char *designation; /* only VMs that match this; NULL: all */
         Fit fit;           /* the way in which they match */
         EventReader events; /* open: it gets events */
+        bool wants_activity; /* events "activity" are for it, too */
         bool sees_all;     /* it may list all VMs, whatever they are called */
         bool told_anew;    /* events are skipped because its rights, or VMs' names, are others */
         uint64_t n_told;   /* … about VMs whose numbers are below this one */

@@ -10,6 +10,7 @@
  * what they have not read is charged to the account.
  */
 typedef struct VarlinkListener VarlinkListener;
+typedef struct VmStream VmStream;
 
 /* With so many connections, or if they use an eighth of the descriptors, the one that has been idle for longest is closed
  * for a new one. */
@@ -40,6 +41,7 @@ struct VarlinkServer {
         unsigned n_connections;                             /* connections that are not closed */
         unsigned n_limited;                                 /* of these, those that varlink_server_limits() */
         EventQueue events;                                  /* for connections in state VARLINK_WATCHING */
+        VmStream *stream;                                   /* makes the events */
         RateLimit refusals;                                 /* for want of room */
         RateLimit expulsions;                               /* for want of rights */
         RateLimit mistakes;                                 /* of strangers */

@@ -109,6 +109,7 @@ typedef struct EventAudience {
                 AUDIENCE_LOSES,
                 AUDIENCE_GAINS,
         } kind;
+        bool activity; /* it is for those who want to know of activity */
 } EventAudience;
 
 static bool may_be_told(VarlinkConnection *c, const Event *e) {
@@ -117,6 +118,8 @@ static bool may_be_told(VarlinkConnection *c, const Event *e) {
         EventAudience a;
 
         memcpy(&a, e->text, sizeof a);
+        if (a.activity && !c->wants_activity)
+                return false;
         if (c->sees_all)
                 return a.kind == AUDIENCE_KNOWS;
         if (c->asker.generation != r->generation)
@@ -184,20 +187,28 @@ static bool monitor_continue(VarlinkConnection *c) {
         return true;
 }
 
-bool vm_stream_monitor(VarlinkConnection *c) {
+bool vm_stream_monitor(VarlinkConnection *c, bool activity) {
+        c->wants_activity = activity;
         monitor_begin_state(c);
-        return varlink_watch(c, monitor_continue);
+        if (!varlink_watch(c, monitor_continue))
+                return false;
+
+        int r = activity ? vm_activity_begin(&c->server->stream->activity) : 0;
+        if (r < 0)
+                log_warning_errno(r, "Cannot tell %s of activity: %m", c->peer.text);
+
+        return true;
 }
 
 /* Written once, whoever gets it. */
-static void tell_event(VmStream *s, const EventAudience *audience, ConsoleEvent event, const Console *console,
+static void tell_event(VmStream *s, const EventAudience *audience, const char *event, const Console *console,
                        const Client *client) {
         JsonWriter w = JSON_WRITER_INIT(&s->event);
 
         w.error = buffer_append(&s->event, audience, sizeof *audience);
         json_writer_begin_object(&w, NULL);
         json_writer_begin_object(&w, "parameters");
-        write_event(&w, event_names[event], console, client);
+        write_event(&w, event, console, client);
         json_writer_end_object(&w);
         json_writer_put_boolean(&w, "continues", true);
         json_writer_end_object(&w);
@@ -219,16 +230,16 @@ static void tell_renamed(VmStream *s, Console *console) {
         audience.before = audience.now;
         if (rights_exist(r) && console->former_name)
                 audience.before = rights_of_vm(r, console->former_name, console->uuid_text);
-        tell_event(s, &audience, CONSOLE_RENAMED, console, NULL);
+        tell_event(s, &audience, event_names[CONSOLE_RENAMED], console, NULL);
         if (memcmp(&audience.before, &audience.now, sizeof audience.now) == 0)
                 return;
 
         audience.kind = AUDIENCE_GAINS;
-        tell_event(s, &audience, CONSOLE_ADDED, console, NULL);
+        tell_event(s, &audience, event_names[CONSOLE_ADDED], console, NULL);
 
         audience.kind = AUDIENCE_LOSES;
         console->name = console->former_name;
-        tell_event(s, &audience, CONSOLE_REMOVED, console, NULL);
+        tell_event(s, &audience, event_names[CONSOLE_REMOVED], console, NULL);
         console->name = name;
 }
 
@@ -238,7 +249,26 @@ static void tell(VmStream *s, ConsoleEvent event, Console *console, const Client
         if (event == CONSOLE_RENAMED)
                 tell_renamed(s, console);
         else
-                tell_event(s, &(EventAudience){.before = *now, .now = *now}, event, console, client);
+                tell_event(s, &(EventAudience){.before = *now, .now = *now}, event_names[event], console, client);
+}
+
+static bool activity_is_wanted(const VmActivity *a) {
+        const VmStream *s = container_of(a, VmStream, activity);
+        const VarlinkConnection *c;
+
+        DL_FOREACH(s->server->connections[VARLINK_WATCHING], c)
+                if (c->wants_activity)
+                        return true;
+
+        return false;
+}
+
+static void tell_activity(VmActivity *a, Console *console) {
+        VmStream *s = container_of(a, VmStream, activity);
+        const RightsSet *now = console_rights(console);
+
+        if (event_queue_is_read(&s->server->events))
+                tell_event(s, &(EventAudience){.before = *now, .now = *now, .activity = true}, "activity", console, NULL);
 }
 
 static void leave_console(VarlinkServer *server, const Console *console) {
@@ -268,20 +298,24 @@ static void on_console_event(ConcentratorObserver *observer, Console *console, C
         if (event_queue_is_read(&s->server->events))
                 tell(s, event, console, client);
 
-        if (event == CONSOLE_REMOVED)
+        if (event == CONSOLE_REMOVED) {
                 leave_console(s->server, console);
-        else if (event == CONSOLE_ADDED)
+                vm_activity_forget(&s->activity, console);
+        } else if (event == CONSOLE_ADDED)
                 visit_console(s->server, console);
 }
 
 void vm_stream_init(VmStream *s, VarlinkServer *server) {
         *s = (VmStream){.server = server, .event = BUFFER_INIT(EVENT_MAX)};
 
+        s->activity = (VmActivity){.concentrator = server->concentrator, .is_wanted = activity_is_wanted, .tell = tell_activity};
+        server->stream = s;
         s->observer.notify = on_console_event;
         concentrator_observe(server->concentrator, &s->observer);
 }
 
 void vm_stream_done(VmStream *s) {
         concentrator_unobserve(s->server->concentrator, &s->observer);
+        vm_activity_done(&s->activity);
         buffer_clear(&s->event);
 }

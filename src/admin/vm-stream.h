@@ -3,6 +3,7 @@
 
 #include "console/lookup.h"
 #include "varlink-server.h"
+#include "vm-activity.h"
 
 /*
  * VmStream: the methods of org.vspc.Concentrator with many replies: List, and Monitor, which first tells all present VMs and
@@ -10,11 +11,12 @@
  * VMs moves on if the VM there is removed.
  *
  * Events wait in the server's EventQueue. A caller of Monitor gets events of VMs that it has been told of already. If it falls
- * behind, it is told the present state again.
+ * behind, it is told the present state again. Those who want to know are told of VmActivity, too.
  */
 typedef struct VmStream {
         VarlinkServer *server;
         ConcentratorObserver observer;
+        VmActivity activity;
         Buffer event; /* the event that is being composed */
 } VmStream;
 
@@ -24,5 +26,6 @@ void vm_stream_done(VmStream *s);
 /* Replies with all VMs; or if @designation is not NULL, with those that match it in the way @fit. */
 void vm_stream_list(VarlinkConnection *c, const char *designation, Fit fit);
 
-/* Begins to reply to Monitor. Returns: false if there are VARLINK_WATCHERS_MAX callers already. */
-bool vm_stream_monitor(VarlinkConnection *c);
+/* Begins to reply to Monitor. @activity: whether the caller wants to be told of activity. Returns: false if there are
+ * VARLINK_WATCHERS_MAX callers already. */
+bool vm_stream_monitor(VarlinkConnection *c, bool activity);

@@ -46,7 +46,9 @@ static const char help[] =
         "     --cert=FILE, --key=FILE\n"
         "                          with --tls: your own certificate and its key\n"
         "     --no-legend          list, clients: show no header and no footer\n"
+        "     --no-pager           list, show, clients, log: use no pager\n"
         "     --state=STATE        list: only VMs that are connected, disconnected, migrating or shared\n"
+        "     --activity           monitor: also show which VMs say something\n"
         "  -j --json[=short|pretty]\n"
         "                          list, show, clients, monitor: show JSON\n"
         "     --format=openmetrics|prometheus|json\n"
@@ -65,7 +67,7 @@ static const char help[] =
         "  -r --reverse            log: show the newest lines first\n"
         "  -g --grep=REGEX         log: show only lines that match\n"
         "  -b --boot[=ID]          log: show only lines since this machine was booted, or of another boot\n"
-        "  -S --since=TIME, -U --until=TIME, -o --output=FORMAT, --no-pager\n"
+        "  -S --since=TIME, -U --until=TIME, -o --output=FORMAT\n"
         "                          log: as in journalctl\n"
         "     --unit=UNIT          log: show what this unit has logged (default: vspc-logger.service\n"
         "                          and, from earlier versions, vspc.service)\n"
@@ -172,6 +174,12 @@ static int take_journal(const Option *o, const char *value, void *target) {
         return r >= 0 && value ? add_journal_word(target, value) : r;
 }
 
+/* Of vspc-client itself, and of journalctl */
+static int take_no_pager(const Option *o, const char *value, void *target) {
+        ((Arguments *) target)->no_pager = true;
+        return take_journal(o, value, target);
+}
+
 #define PLACE(member) .offset = offsetof(Arguments, member)
 
 static const Option options[] = {
@@ -188,6 +196,7 @@ static const Option options[] = {
         {"access", required_argument, .take = take_access},
         {"no-scrollback", no_argument, PLACE(no_scrollback)},
         {"force", no_argument, PLACE(force)},
+        {"activity", no_argument, PLACE(activity)},
         {"state", required_argument, .take = take_state},
         {"escape", required_argument, .take = take_escape},
         {"wait", no_argument, PLACE(wait)},
@@ -202,7 +211,7 @@ static const Option options[] = {
         {"since", required_argument, 'S', .take = take_journal, .text = "--since"},
         {"until", required_argument, 'U', .take = take_journal, .text = "--until"},
         {"output", required_argument, 'o', .take = take_journal, .text = "--output"},
-        {"no-pager", no_argument, .take = take_journal, .text = "--no-pager"},
+        {"no-pager", no_argument, .take = take_no_pager, .text = "--no-pager"},
 };
 
 /* Returns: an option that was given but needs --tls, or NULL. */

@@ -36,7 +36,9 @@ typedef struct Arguments {
         Trust *trust;    /* NULL: no TLS */
 
         bool no_legend;
+        bool no_pager;
         JsonFormat json;
+        bool activity;     /* monitor: also events "activity" */
         const char *state; /* list: only VMs in this state; NULL: all */
         MetricsFormat metrics;
 

@@ -9,6 +9,7 @@
 #include "basic/text.h"
 #include "inventory.h"
 #include "message.h"
+#include "pager.h"
 #include "verbs.h"
 
 /* The maximum length of a text in bytes */
@@ -157,6 +158,7 @@ int verb_clients(const Arguments *a) {
         if (r < 0)
                 return verb_failed(&c, r, c.subject);
 
+        pager_open(!a->no_pager);
         if (a->json != JSON_OFF)
                 return print_json(a, vms);
 

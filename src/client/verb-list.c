@@ -9,6 +9,7 @@
 #include "basic/text.h"
 #include "inventory.h"
 #include "message.h"
+#include "pager.h"
 #include "verbs.h"
 
 /* Names and UUIDs are shortened to fit the terminal, but not further than this. The rest of a UUID can still be
@@ -28,6 +29,7 @@ typedef enum Column {
         COLUMN_STATE,
         COLUMN_CLIENTS,
         COLUMN_SINCE,
+        COLUMN_OUTPUT,
         _COLUMN_MAX,
 } Column;
 
@@ -41,6 +43,7 @@ static const struct {
         [COLUMN_STATE] = {"STATE", 0},
         [COLUMN_CLIENTS] = {"CLIENTS", SCOLS_FL_RIGHT},
         [COLUMN_SINCE] = {"SINCE", 0},
+        [COLUMN_OUTPUT] = {"LAST OUTPUT", 0},
 };
 
 static void scols_free_iterp(struct libscols_iter **i) {
@@ -55,7 +58,7 @@ static void scols_unref_tablep(struct libscols_table **t) {
 static bool colors_are_wanted(void) {
         const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
-        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && terminal && *terminal &&
+        return isatty(pager_terminal()) && !(no_color && *no_color) && terminal && *terminal &&
                !streq(terminal, "dumb");
 }
 
@@ -65,12 +68,12 @@ static size_t terminal_width(void) {
         struct winsize size;
         uint64_t n;
 
-        if (!isatty(STDOUT_FILENO))
+        if (!isatty(pager_terminal()))
                 return SIZE_MAX;
         if (given && parse_unsigned(given, UINT16_MAX, &n) >= 0 && n > 0)
                 return n;
 
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) >= 0 && size.ws_col > 0 ? size.ws_col : 80;
+        return ioctl(pager_terminal(), TIOCGWINSZ, &size) >= 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 static size_t character_width(wchar_t c) {
@@ -185,20 +188,27 @@ static int set_number(struct libscols_line *line, Column column, const json_t *v
         return set_text(line, column, text);
 }
 
-static int add_vm(struct libscols_table *t, const json_t *vm, usec_t now) {
-        struct libscols_line *line = scols_table_new_line(t, NULL);
-        char since[HUMAN_TEXT_MAX] = "-";
-        const char *color, *state = vm_state(vm, &color);
+/* "-" if there is no such time */
+static int set_time(struct libscols_line *line, Column column, const json_t *vm, const char *key, usec_t now) {
+        char text[HUMAN_TEXT_MAX] = "-";
         usec_t at;
 
-        if (json_get_number(vm, "since", &at))
-                human_distance(at, now, since);
+        if (json_get_number(vm, key, &at))
+                human_distance(at, now, text);
+
+        return set_text(line, column, text);
+}
+
+static int add_vm(struct libscols_table *t, const json_t *vm, usec_t now) {
+        struct libscols_line *line = scols_table_new_line(t, NULL);
+        const char *color, *state = vm_state(vm, &color);
 
         if (!line || set_text(line, COLUMN_NAME, json_get_text(vm, "name", "?")) < 0 ||
             set_text(line, COLUMN_UUID, json_get_text(vm, "id", "?")) < 0 ||
             set_number(line, COLUMN_PORT, vm, "port") < 0 || set_text(line, COLUMN_STATE, state) < 0 ||
             scols_cell_set_color(scols_line_get_cell(line, COLUMN_STATE), color) < 0 ||
-            set_number(line, COLUMN_CLIENTS, vm, "clientCount") < 0 || set_text(line, COLUMN_SINCE, since) < 0)
+            set_number(line, COLUMN_CLIENTS, vm, "clientCount") < 0 || set_time(line, COLUMN_SINCE, vm, "since", now) < 0 ||
+            set_time(line, COLUMN_OUTPUT, vm, "lastOutput", now) < 0)
                 return -ENOMEM;
 
         return 0;
@@ -264,6 +274,7 @@ int verb_list(const Arguments *a) {
 
         if (a->state)
                 keep_in_state(vms, a->state);
+        pager_open(!a->no_pager);
         if (a->json != JSON_OFF)
                 return verb_print_json(vms, a->json);
 

@@ -172,7 +172,8 @@ static int watch(Connection *c, const Arguments *a, Watching *w) {
 
         begin_state(w);
 
-        int r = connection_call(c, "Monitor", NULL, VARLINK_MORE);
+        json_t *parameters = a->activity ? json_pack("{s:b}", "activity", 1) : NULL;
+        int r = !a->activity || parameters ? connection_call(c, "Monitor", parameters, VARLINK_MORE) : -ENOMEM;
         while (r >= 0 && more) {
                 _cleanup_reply_ VarlinkReply reply = {};
 

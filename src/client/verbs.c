@@ -5,6 +5,7 @@
 #include "console/access.h"
 #include "inventory.h"
 #include "message.h"
+#include "pager.h"
 #include "refusal.h"
 #include "session.h"
 #include "verbs.h"
@@ -70,6 +71,7 @@ static int show(Connection *c, const char *name, const Arguments *a) {
         if (r < 0)
                 return verb_failed(c, r, name);
 
+        pager_open(!a->no_pager);
         for (size_t i = 0; r >= 0 && i < json_array_size(vms); i++) {
                 const json_t *vm = json_array_get(vms, i);
 

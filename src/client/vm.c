@@ -196,9 +196,11 @@ static void text_line(FILE *f, const char *title, const char *text) {
         fputc('\n', f);
 }
 
-static void size_line(FILE *f, const char *title, const json_t *vm, const char *field) {
-        char size[HUMAN_TEXT_MAX];
+/* @when: the field of the time at which the last byte came, or NULL */
+static void size_line(FILE *f, const char *title, const json_t *vm, const char *field, const char *when) {
+        char size[HUMAN_TEXT_MAX], distance[HUMAN_TEXT_MAX];
         uint64_t n;
+        usec_t at;
 
         if (!json_get_number(vm, field, &n))
                 return;
@@ -206,6 +208,8 @@ static void size_line(FILE *f, const char *title, const json_t *vm, const char *
         fprintf(f, "%9s: %s", title, human_size(n, size));
         if (n >= 1024)
                 fprintf(f, " (%" PRIu64 " bytes)", n);
+        if (when && json_get_number(vm, when, &at))
+                fprintf(f, ", last %s", human_distance(at, now_realtime(), distance));
         fputc('\n', f);
 }
 
@@ -288,8 +292,8 @@ void show_vm(FILE *f, const json_t *vm, Users users) {
         text_line(f, "Page", json_get_text(vm, "url", NULL));
         text_line(f, "vMotion", streq(vmotion, "none") ? NULL : vmotion);
 
-        size_line(f, "Received", vm, "bytesReceived");
-        size_line(f, "Sent", vm, "bytesSent");
+        size_line(f, "Received", vm, "bytesReceived", "lastOutput");
+        size_line(f, "Sent", vm, "bytesSent", NULL);
         client_lines(f, vm, now, users);
         if (json_get_number(vm, "expires", &n))
                 fprintf(f, "  Expires: %s; %s\n", human_timestamp(n, time), human_distance(n, now, distance));

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "message.h"
+#include "pager.h"
 #include "verbs.h"
 
 /* vspc-client: lists the VMs of vspcd, and attaches to their consoles. */
@@ -74,6 +75,7 @@ int main(int argc, char *argv[]) {
         int r = arguments_parse(argc, argv, names, &arguments);
         if (r > 0)
                 r = run(&arguments);
+        pager_close();
 
         if (fflush(stdout) != 0 || ferror(stdout))
                 r = complain(errno ?: EIO, "Cannot write to the standard output: %m");

@@ -414,6 +414,7 @@ void console_output(Console *c, const uint8_t *data, size_t n) {
         Client *client;
 
         concentrator_metrics(c->concentrator)->vm_bytes_received += n;
+        c->record.output_at = concentrator_now_realtime(c->concentrator);
         DL_FOREACH(c->half_closed, client)
                 client_break_vm_silence(client);
         if (ring_append(&c->ring, data, n) < 0)

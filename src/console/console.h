@@ -51,6 +51,7 @@ typedef struct ConsoleRecord {
         usec_t left;       /* when the last client left, since 1970; 0: there has been none */
         usec_t connected_at;  /* when it was connected last, CLOCK_MONOTONIC */
         usec_t connected_for; /* how long it was connected before that, in all */
+        usec_t output_at;     /* when its VM last said something, since 1970; 0: it has not */
         uint64_t bytes_sent;  /* input, to the VM; its output is counted by the ring's end */
 } ConsoleRecord;
 
@@ -91,6 +92,7 @@ struct Console {
         RateLimit say_limit;  /* of sharing_say() */
         RateLimit log_limit;  /* of console_log_limited() */
         LoggedConsole *logged; /* ConsoleLog's; NULL: none */
+        uint64_t told_output; /* VmActivity's: the ring's end when it was last told that the VM says something */
 
         /* What has changed since it was settled, see console_changed() */
         Console **dirty;      /* the concentrator's list in which it waits to be settled; NULL: it has not changed */

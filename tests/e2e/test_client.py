@@ -311,7 +311,7 @@ class Prompt(ClientTestCase):
         terminal.prompt()
         vm.send(b"<held>")
         terminal.type(b"info\r")  # takes longer than the output
-        terminal.wait_shown(b"Received: 6B\r\n")
+        terminal.wait_shown(b"Received: 6B, last ")
         terminal.wait(lambda: terminal.shown.endswith(b"\r\nvspc> "), "the prompt again")
         self.assertNotIn(b"<held>", terminal.shown)
         terminal.type(b"\r")

@@ -9,6 +9,8 @@ import pwd
 import re
 import signal
 import subprocess
+import tempfile
+import threading
 import time
 from unittest import mock
 
@@ -29,17 +31,19 @@ METRICS = ("startedAt vms vmsConnected vmConnections clients adminConnections de
 
 
 class List(ClientTestCase):
-    VMS = [a_vm("web10", 10), a_vm("web2", 2, connected=False), a_vm("db", 3, vmotion="begun", clientCount=7)]
+    QUIET = {"lastOutput": int((time.time() - 3 * 3600 - 12 * 60 - 30) * 1e6)}
+    VMS = [a_vm("web10", 10, **QUIET), a_vm("web2", 2, connected=False), a_vm("db", 3, vmotion="begun", clientCount=7)]
 
     def test_a_table_sorted_by_name(self):
         result = run(self.fake(List=all_vms(self.VMS)), "list")
         lines = result.stdout.split("\n")
-        self.assertEqual(lines[0].split(), ["NAME", "UUID", "PORT", "STATE", "CLIENTS", "SINCE"])
+        self.assertEqual(lines[0].split(), ["NAME", "UUID", "PORT", "STATE", "CLIENTS", "SINCE", "LAST", "OUTPUT"])
         self.assertEqual([line.split()[:5] for line in lines[1:4]], [
             ["db", self.VMS[2]["id"], "50003", "migrating", "7"],
             ["web2", self.VMS[1]["id"], "50002", "disconnected", "0"],
             ["web10", self.VMS[0]["id"], "50010", "connected", "0"]])
-        self.assertTrue(all(line.endswith(" ago") for line in lines[1:4]), lines)
+        for line, last in zip(lines[1:4], ("-", "-", "3h 12min ago")):
+            self.assertRegex(line, rf" ago +{last}$")
         self.assertEqual(lines[4:], ["", "3 VMs, 2 connected.", ""])
 
     def test_what_is_the_matter_is_said_below(self):
@@ -78,7 +82,7 @@ class List(ClientTestCase):
     def test_colours_on_a_terminal_unless_they_are_not_wanted(self):
         server = self.fake(List=all_vms(self.VMS))
         for env, expected in ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False):
-            terminal = self.terminal(server, env=env)
+            terminal = self.terminal(server, "--no-pager", env=env)
             self.assertEqual(terminal.wait_exit(), 0)
             self.assertEqual(b"\x1b[1;4mNAME" in terminal.shown and b"\x1b[32mconnected" in terminal.shown, expected)
             self.assertEqual(b"\x1b" in terminal.shown, expected)
@@ -86,9 +90,9 @@ class List(ClientTestCase):
 
     def test_fits_the_terminal(self):
         name = "a-name-that-is-much-too-long-for-a-column-of-this-terminal"
-        server = self.fake(List=all_vms([a_vm(name), a_vm("\u6f22" * 40, 2)]))
+        server = self.fake(List=all_vms([a_vm(name, **self.QUIET), a_vm("\u6f22" * 40, 2, **self.QUIET)]))
         for columns in 90, 73, 72, 71:
-            terminal = self.terminal(server, size=(24, columns), env={"NO_COLOR": "1"})
+            terminal = self.terminal(server, "--no-pager", size=(24, columns), env={"NO_COLOR": "1"})
             terminal.wait_exit()
             lines = terminal.shown.decode().split("\r\n")[1:3]
             self.assertEqual([len(line) + line.count("\u6f22") for line in lines], [columns] * 2, lines)
@@ -116,16 +120,90 @@ class List(ClientTestCase):
         self.assertEqual([line.split()[0] for line in lines], [f"vm{i}" for i in range(2000)])
 
 
+class Pager(ClientTestCase):
+    VMS = [a_vm(f"web{i}", i) for i in range(100)]
+    MARK = {"SYSTEMD_PAGERSECURE": "1", "SYSTEMD_PAGER": "sed s/^/paged:/"}
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.fake(List=all_vms(self.VMS))
+
+    def programs(self, **texts):
+        """In a folder that is first in the path"""
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="vspc-pager-"))
+        for name, text in texts.items():
+            path = os.path.join(folder, name)
+            with open(path, "w", encoding="ascii") as f:
+                f.write(f"#!/bin/sh\n{text}\n")
+            os.chmod(path, 0o755)
+        return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+    def shown(self, *args, **env):
+        terminal = self.terminal(self.server, *args, env=env)
+        self.assertEqual(terminal.wait_exit(), 0)
+        return bytes(terminal.shown)
+
+    def test_shows_lists_and_vms_on_a_terminal_and_only_there(self):
+        for args in ["list"], [], ["show", "web*"], ["list", "-j"], ["clients"]:
+            with self.subTest(args=args):
+                self.assertTrue(self.shown(*args, **self.MARK).startswith(b"paged:"))
+                self.assertNotIn("paged:", run(self.server, *args, env=self.MARK).stdout)
+
+    def test_is_not_wanted(self):
+        for more in {"SYSTEMD_PAGER": ""}, {"SYSTEMD_PAGER": "cat"}, {"SYSTEMD_PAGER": "cat", "PAGER": "x"}, {"TERM": "dumb"}:
+            with self.subTest(more=more):
+                shown = self.shown("list", **{**self.programs(pager="echo paged:; cat"), **self.MARK, **more})
+                self.assertNotIn(b"paged:", shown)
+        self.assertNotIn(b"paged:", self.shown("list", "--no-pager", **self.MARK))
+
+    def test_a_named_one_is_run_only_if_that_is_said_to_be_secure(self):
+        env = {**self.programs(pager="echo known:; cat", less="echo known:; cat"), "PAGER": "sed s/^/paged:/"}
+        self.assertIn(b"known:", self.shown("list", **env))
+        self.assertNotIn(b"paged:", self.shown("list", **env))
+        self.assertIn(b"paged:", self.shown("list", SYSTEMD_PAGERSECURE="0", **env))
+        self.assertIn(b"paged:", self.shown("list", **{**env, **self.MARK, "PAGER": "false"}))
+        self.assertIn(b"known:", self.shown("list", **{**env, **self.MARK, "SYSTEMD_PAGER": "/no/such"}))
+
+    def test_less_is_told_how_to_be_and_to_be_secure(self):
+        env = self.programs(less="echo LESS=$LESS LESSCHARSET=$LESSCHARSET LESSSECURE=$LESSSECURE; cat", pager="exec less")
+        self.assertIn(b"LESS=FRSXMK LESSCHARSET=utf-8 LESSSECURE=1\r\n", self.shown("list", SYSTEMD_PAGERSECURE="1", **env))
+        self.assertIn(b" LESSSECURE=1\r\n", self.shown("list", SUDO_UID="1000", **env))
+        own = {"SYSTEMD_LESS": "RK", "SYSTEMD_LESSCHARSET": "dec", "LESSSECURE": "1", "SYSTEMD_PAGERSECURE": "0"}
+        self.assertIn(b"LESS=RK LESSCHARSET=dec LESSSECURE=\r\n", self.shown("list", **own, **env))
+
+    def test_less_shows_pages(self):
+        terminal = self.terminal(self.server, "list", env={"SYSTEMD_PAGERSECURE": "1", "PAGER": "less"})
+        terminal.wait_shown(b"web5 ")
+        self.assertNotIn(b"web50 ", terminal.shown)
+        self.assertIn(b"NAME", terminal.shown)
+        terminal.type(b"G")
+        terminal.wait_shown(b"100 VMs, 100 connected.")
+        terminal.type(b"q")
+        self.assertEqual(terminal.wait_exit(), 0)
+        self.assertTrue(terminal.is_as_before())
+
+    def test_may_be_left_before_all_has_been_shown(self):
+        self.server = self.fake(List=all_vms([a_vm(f"web{i}", i) for i in range(5000)]))
+        shown = self.shown("list", **{**self.MARK, "SYSTEMD_PAGER": "head -n 3"})
+        self.assertEqual(shown.count(b"\r\n"), 3)
+
+    def test_gets_errors_too(self):
+        self.server = self.fake(List=error("NoSuchVM", vm="web"))
+        terminal = self.terminal(self.server, "show", "web", env=self.MARK)
+        self.assertEqual(terminal.wait_exit(), 1)
+        self.assertIn(b'No VM named "web"', terminal.shown)
+
+
 class Show(ClientTestCase):
     def test_everything_that_is_known(self):
         vm = a_vm("web01", clientCount=3, bytesReceived=1234567, bytesSent=12, vmotion="accepted",
-                  expires=int((time.time() + 7200.5) * 1e6),
+                  lastOutput=int((time.time() - 7300) * 1e6), expires=int((time.time() + 7200.5) * 1e6),
                   clients=[a_client("local user 0, process 77", "write", uid=os.getuid(), pid=77, bytes=2048),
                            a_client("192.0.2.9:4711", "read_only", skipped=3000)])
         out = run(self.fake(List=all_vms([vm])), "show", "web01").stdout
         for line in ("     Name: web01", f"     UUID: {vm['uuid']}", "      URI: s0", "     Port: 50001",
                      "     Host: 192.0.2.21:4711", "      TLS: no", "   Serial: 115200 8N1", "  vMotion: accepted",
-                     " Received: 1.2M (1234567 bytes)", "     Sent: 12B", "  Clients: 3", "           and 1 more"):
+                     " Received: 1.2M (1234567 bytes), last 2h 1min ago", "     Sent: 12B", "  Clients: 3", "           and 1 more"):
             self.assertIn(line + "\n", out)
         self.assertRegex(out, r"State: migrating, since \w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+; \d+ \w+ ago\n")
         self.assertRegex(out, rf"\n +{pwd.getpwuid(os.getuid()).pw_name} \(pid 77\), write, since .* ago, 2\.0K sent\n")
@@ -236,6 +314,20 @@ class Monitor(ClientTestCase):
             if text in line:
                 return lines
         raise AssertionError(f"{text!r} is not in {lines}")
+
+    def test_activity(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd, "web01")
+        process = self.monitor(vspcd, "--activity")
+        self.until(process, "Watching")
+        quiet = threading.Event()
+        typing = threading.Thread(target=lambda: [vm.send(b"x") for _ in iter(lambda: quiet.wait(0.1), True)])
+        typing.start()
+        try:
+            self.assertRegex(self.until(process, "web01: activity")[-1], r"\d web01: activity\n$")
+        finally:
+            quiet.set()
+            typing.join()
 
     def test_a_line_for_each_event(self):
         vspcd = self.start()

@@ -93,7 +93,7 @@ class List(TestCase):
         reply = caller.call("List")
         self.assertNotIn("continues", reply)
         got = reply["parameters"]["vm"]
-        for since in (got.pop("since"), got["clients"][0].pop("since"), got["clients"][0].pop("typed")):
+        for since in (got.pop("since"), got.pop("lastOutput"), got["clients"][0].pop("since"), got["clients"][0].pop("typed")):
             self.assertAlmostEqual(since, now, delta=60e6)
         self.assertEqual(got, {
             "id": "50123456-789a-bcde-f012-3456789abcde",
@@ -586,6 +586,25 @@ class Monitor(TestCase):
             event = monitor.wait_event("client_detached")
             self.assertEqual(event["client"]["peer"], f"127.0.0.1:{client.local_port}")
             self.assertEqual(event["vm"]["clientCount"], 0)
+
+    def test_activity_is_told_to_who_wants_to_know(self):
+        vspcd = self.start()
+        vm = connected_vm(vspcd)
+        vm.send(b"earlier")
+        curious, other = Caller(vspcd), Caller(vspcd)
+        curious.monitor(activity=True)
+        other.monitor()
+
+        def is_told():
+            vm.send(b"x")
+            curious.pump()
+            return curious.replies
+        wait_for(is_told, "activity")
+        event = curious.wait_event("activity")
+        self.assertEqual(event["vm"]["id"], vm.id)
+        self.assertAlmostEqual(event["vm"]["lastOutput"], time.time() * 1e6, delta=60e6)
+        client = TelnetClient(vm)
+        self.assertEqual(other.wait_event("client_attached")["client"]["peer"], f"127.0.0.1:{client.local_port}")
 
     def test_a_vm_moves(self):
         vspcd = self.start()

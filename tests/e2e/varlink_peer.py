@@ -277,10 +277,10 @@ class Caller(TelnetPeer):
 
     # Monitor
 
-    def monitor(self):
+    def monitor(self, **parameters):
         """Up to and with "ready". Returns the VMs that are present."""
         present = []
-        self.say("Monitor", more=True)
+        self.say("Monitor", parameters, more=True)
         while (event := self.next_event())["event"] == "present":
             present.append(event["vm"])
         assert event == {"event": "ready"}, event

@@ -130,8 +130,8 @@ static void test_equal(const Config *a, const Config *b) {
 
 static size_t load(Config *c, const uint8_t *data, size_t size, Problems *p) {
         assert(config_load_text(c, "fuzz", (const char *) data, size, p) >= 0);
-        assert(p->n <= 2 * size && p->n_kept <= p->n && p->n_in_tls <= p->n);
-        assert(p->n_in_tls > 0 || p->doors == DOOR_NONE);
+        assert(p->n <= 2 * size && p->n_kept <= p->n && p->n_doubts <= p->n);
+        assert(p->n_doubts > 0 || p->doors == DOOR_NONE);
         test_bounds(c);
         return p->n;
 }

@@ -89,7 +89,7 @@ static int end(void **state) {
 }
 
 /* A reader that has called Monitor() and has been sent as much of the answer as its socket takes */
-static VarlinkConnection *add_reader(World *w) {
+static VarlinkConnection *add_reader_of(World *w, bool activity) {
         const SocketAddress local = {.any.sa_family = AF_UNIX};
         Peer peer;
         const int smallest = 0;
@@ -102,13 +102,17 @@ static VarlinkConnection *add_reader(World *w) {
         VarlinkConnection *c = w->server->connections[VARLINK_IDLE];
 
         c->asked = true;
-        assert_true(vm_stream_monitor(c));
+        assert_true(vm_stream_monitor(c, activity));
         for (unsigned i = 0; i < 100; i++)
                 varlink_connection_work(c);
 
         w->peers[w->n] = fds[1];
         w->come[w->n] = BUFFER_INIT(2 * READ_MAX);
         return w->readers[w->n++] = c;
+}
+
+static VarlinkConnection *add_reader(World *w) {
+        return add_reader_of(w, false);
 }
 
 static void tell(World *w) {
@@ -325,6 +329,72 @@ static void test_a_vm_that_goes_before_it_is_told_is_not_told(void **state) {
         assert_int_equal(read_until(w, 0, "present", "ready"), 50);
 }
 
+static void all_say(World *w, const char *text) {
+        for (Console *console = w->console; console; console = console->handle.next)
+                console_output(console, (const uint8_t *) text, strlen(text));
+}
+
+static void test_activity_is_told_once_of_each_vm_and_of_a_bounded_number_in_a_turn(void **state) {
+        const unsigned n = 2 * VM_ACTIVITY_TOLD_MAX + 5;
+        World *w = *state;
+        VmActivity *a = &w->stream.activity;
+
+        while (concentrator_counts(w->concentrator)->n_vms < n)
+                add_console(w);
+        all_say(w, "earlier");
+        add_reader(w);
+        add_reader_of(w, true);
+        (void) read_until(w, 0, "present", "ready");
+        (void) read_until(w, 1, "present", "ready");
+        assert_int_equal(vm_activity_turn(a), 0);
+        assert_int_equal(vm_activity_turn(a), 0);
+
+        all_say(w, "one");
+        all_say(w, "two");
+        assert_int_equal(vm_activity_turn(a), VM_ACTIVITY_TOLD_MAX);
+        assert_int_equal(vm_activity_turn(a), VM_ACTIVITY_TOLD_MAX);
+        vm_activity_forget(a, a->position);
+        assert_int_equal(vm_activity_turn(a), 4);
+        assert_int_equal(vm_activity_turn(a), 1); /* it was not gone after all */
+        assert_int_equal(vm_activity_turn(a), 0);
+
+        tell(w);
+        assert_int_equal(read_until(w, 0, "changed", "changed"), 0);
+        assert_int_equal(read_until(w, 1, "activity", "changed"), n);
+}
+
+static void test_a_turn_compares_a_bounded_number_of_vms(void **state) {
+        World *w = *state;
+        VmActivity *a = &w->stream.activity;
+
+        while (concentrator_counts(w->concentrator)->n_vms < VM_ACTIVITY_STEPS_MAX + 2)
+                add_console(w);
+        assert_int_equal(vm_activity_turn(a), 0);
+        assert_non_null(a->position);
+        assert_null(((Console *) a->position->handle.next)->handle.next);
+        assert_int_equal(vm_activity_turn(a), 0);
+        assert_null(a->position);
+}
+
+static void test_nothing_is_compared_when_nobody_wants_to_know_of_activity(void **state) {
+        World *w = *state;
+        int enabled = SD_EVENT_ONESHOT;
+
+        VarlinkConnection *c = add_reader_of(w, true);
+        assert_non_null(w->stream.activity.timer);
+        varlink_close(c);
+        while (enabled != SD_EVENT_OFF) {
+                (void) sd_event_run(w->event, USEC_PER_SEC);
+                assert_true(sd_event_source_get_enabled(w->stream.activity.timer, &enabled) >= 0);
+        }
+        add_reader(w);
+        assert_true(sd_event_source_get_enabled(w->stream.activity.timer, &enabled) >= 0);
+        assert_int_equal(enabled, SD_EVENT_OFF);
+        add_reader_of(w, true);
+        assert_true(sd_event_source_get_enabled(w->stream.activity.timer, &enabled) >= 0);
+        assert_int_equal(enabled, SD_EVENT_ONESHOT);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_a_burst_is_told_in_full_to_who_reads, begin, end),
@@ -338,6 +408,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_vm_that_comes_while_the_present_state_is_told_is_told_once, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_vm_that_comes_when_all_others_have_been_told_is_not_lost, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_vm_that_goes_before_it_is_told_is_not_told, begin, end),
+                cmocka_unit_test_setup_teardown(test_activity_is_told_once_of_each_vm_and_of_a_bounded_number_in_a_turn, begin, end),
+                cmocka_unit_test_setup_teardown(test_a_turn_compares_a_bounded_number_of_vms, begin, end),
+                cmocka_unit_test_setup_teardown(test_nothing_is_compared_when_nobody_wants_to_know_of_activity, begin, end),
         };
 
         log_set_max_level(LOG_ERR);
