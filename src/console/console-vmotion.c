@@ -6,20 +6,20 @@
 #include "console-vmotion.h"
 #include "message.h"
 
-/* @link: NULL if it has gone */
+/* @link: NULL if the source has closed */
 static void vmotion_set_source(VMotion *v, Link *link) {
         v->source = link;
         v->record.source = link ? link->record.number : 0;
 }
 
-static void vmotion_set_peer(VMotion *v, Link *link) {
-        v->peer = link;
-        v->record.peer = link ? link->record.number : 0;
+static void vmotion_set_target(VMotion *v, Link *link) {
+        v->target = link;
+        v->record.target = link ? link->record.number : 0;
 }
 
-/* Ends the vMotion. @winner is sent what was held back; if it is NULL, nobody is. A target that has not won is closed. */
+/* Ends the vMotion. @winner is sent the held input; NULL: nobody is. A target that has not won is closed. */
 static void vmotion_end(VMotion *v, Link *winner) {
-        Link *peer = v->peer != winner ? v->peer : NULL;
+        Link *target = v->target != winner ? v->target : NULL;
         Console *console = v->console;
 
         if (winner && winner != v->source)
@@ -28,25 +28,25 @@ static void vmotion_end(VMotion *v, Link *winner) {
                 v->source->vmotion = NULL;
                 v->source->record.input_limit = INPUT_NO_MARK;
         }
-        if (v->peer)
-                v->peer->vmotion = NULL;
-        if (peer)
-                link_close(peer, LINK_E_VMOTION_OVER);
+        if (v->target)
+                v->target->vmotion = NULL;
+        if (target)
+                link_close(target, LINK_E_VMOTION_OVER);
 
         concentrator_remove_vmotion(console->concentrator, v);
         console_remove_vmotion(console, v);
         vmotion_free(v);
 }
 
-static void vmotion_drop_peer(VMotion *v) {
-        Link *peer = v->peer;
+static void vmotion_drop_target(VMotion *v) {
+        Link *target = v->target;
 
-        if (!peer)
+        if (!target)
                 return;
 
-        vmotion_set_peer(v, NULL);
-        peer->vmotion = NULL;
-        link_close(peer, LINK_E_VMOTION_OVER);
+        vmotion_set_target(v, NULL);
+        target->vmotion = NULL;
+        link_close(target, LINK_E_VMOTION_OVER);
 }
 
 static void vmotion_start_timeout(VMotion *v) {
@@ -54,7 +54,7 @@ static void vmotion_start_timeout(VMotion *v) {
         v->record.timeout_since = v->timeout.since_usec;
 }
 
-/* Holds input from here on: the source is sent what has been typed so far, then GOAHEAD. */
+/* Holds input from now on. The source is sent the input typed so far, then GOAHEAD. */
 static void vmotion_hold(VMotion *v) {
         vmotion_start_timeout(v);
         v->record.go_ahead = VMOTION_GO_AHEAD_DUE;
@@ -65,7 +65,6 @@ bool vmotion_owes_go_ahead(const VMotion *v, const Link *link) {
         return link == v->source && v->record.go_ahead == VMOTION_GO_AHEAD_DUE;
 }
 
-/* Sequence and secret */
 int vmotion_go_ahead(VMotion *v) {
         uint8_t data[VMOTION_SEQUENCE_MAX + VMOTION_SECRET_SIZE];
 
@@ -87,7 +86,7 @@ bool vmotion_mutes(const VMotion *v, const Link *link) {
         return v->source == link && v->record.go_ahead == VMOTION_GO_AHEAD_SENT && vmotion_state_holds(v->record.state);
 }
 
-/* Tells observers, and counts it. */
+/* Tells observers, and updates the metrics. */
 static void vmotion_report(Console *console, ConsoleEvent event) {
         Metrics *m = concentrator_metrics(console->concentrator);
 
@@ -101,19 +100,19 @@ static void vmotion_report(Console *console, ConsoleEvent event) {
         concentrator_notify(console->concentrator, console, event, NULL);
 }
 
-static void vmotion_peer_wins(VMotion *v) {
+static void vmotion_target_wins(VMotion *v) {
         Console *console = v->console;
-        Link *peer = v->peer, *source = v->source;
+        Link *target = v->target, *source = v->source;
 
         (void) console_end_absence(console);
-        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, peer->record.peer, "has moved to %s", peer->record.peer);
-        if (!peer->uri)
-                peer->uri = TAKE_PTR(v->uri);
-        link_go_live(peer, source);
+        console_log(console, LOG_INFO, VSPC_MESSAGE_VMOTION_COMPLETE, target->record.peer, "has moved to %s", target->record.peer);
+        if (!target->uri)
+                target->uri = TAKE_PTR(v->uri);
+        link_go_live(target, source);
         if (source)
                 link_hand_over(source);
 
-        vmotion_end(v, peer);
+        vmotion_end(v, target);
         vmotion_report(console, CONSOLE_VMOTION_COMPLETE);
 }
 
@@ -140,7 +139,7 @@ static void vmotion_nobody_wins(VMotion *v, const char *why) {
         vmotion_report(console, CONSOLE_VMOTION_ABORTED);
 }
 
-/* Sends input to the source again, as it may stay the VM for ever. The target may still come, or complete. */
+/* Sends input to the source again, because it may stay the VM forever. The target may still come, or complete. */
 static void vmotion_hand_back(VMotion *v) {
         Console *console = v->console;
         Link *source = v->source;
@@ -157,12 +156,12 @@ static int vmotion_not_now(Link *l, const uint8_t *sequence, size_t n, const cha
         return link_put(l, VMWARE_VMOTION_NOTNOW, sequence, n);
 }
 
-/* The source begins another vMotion, which replaces this one. What was held goes to the source before the new go-ahead: "only
- * after everything queued for this VM has been sent". */
+/* The source begins another vMotion, which replaces this one. The held input is sent to the source before the new GOAHEAD:
+ * "only after everything queued for this VM has been sent". */
 static int vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         Concentrator *c = v->console->concentrator;
 
-        vmotion_drop_peer(v);
+        vmotion_drop_target(v);
 
         concentrator_remove_vmotion(c, v);
         int r = vmotion_renew(v, sequence, n);
@@ -181,8 +180,8 @@ static int vmotion_restart(VMotion *v, const uint8_t *sequence, size_t n) {
         return 0;
 }
 
-/* If there are too many vMotions, ends the oldest, provided that its source has closed: strangers can begin any number, but a
- * host that really moves a VM stays until the target has come. Returns: whether there is room. */
+/* If there are too many vMotions, ends the oldest one, but only if its source has closed. Strangers can begin any number of
+ * vMotions, but a host that really moves a VM stays connected until the target has come. Returns: whether there is room. */
 static bool vmotion_make_room(Concentrator *c) {
         Timeout *t = concentrator_timeouts(c, TIMEOUT_VMOTION)->oldest;
 
@@ -232,7 +231,7 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
 
         VMotionAction action = vmotion_step(&v->record.state, VMOTION_ON_BEGIN);
         if (action == VMOTION_RESTART)
-                vmotion_report(console, CONSOLE_VMOTION_ABORTED); /* the one that is replaced */
+                vmotion_report(console, CONSOLE_VMOTION_ABORTED); /* the replaced vMotion */
         vmotion_report(console, CONSOLE_VMOTION_BEGUN);
 
         if (action == VMOTION_RESTART)
@@ -245,7 +244,7 @@ int vmotion_begin(Link *source, const uint8_t *sequence, size_t n) {
 void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
         VMotion *v = source->vmotion;
 
-        /* An ABORT with a sequence may be about a vMotion that has been replaced since. */
+        /* The sequence of an ABORT may be that of an earlier vMotion, which has been replaced. */
         if (!v || v->source != source || (n > 0 && !vmotion_has_sequence(v, sequence, n)))
                 return;
 
@@ -253,18 +252,18 @@ void vmotion_abort(Link *source, const uint8_t *sequence, size_t n) {
                 vmotion_source_wins(v, "its host has cancelled the vMotion");
 }
 
-/* The target of an overdue vMotion has come: input, which the source was being sent again, is held back once more. */
+/* The target of an overdue vMotion has come: input is held back again. */
 static void vmotion_hold_again(VMotion *v) {
         vmotion_start_timeout(v);
         v->record.go_ahead = VMOTION_GO_AHEAD_QUEUED;
         v->source->record.input_limit = v->source->record.input;
 }
 
-int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
+int vmotion_take_target(Link *target, const uint8_t *data, size_t n) {
         VMotion *v = target->record.state == LINK_HANDSHAKE ? concentrator_find_vmotion(target->concentrator, data, n)
                                                      : NULL;
         bool overdue = v && v->record.state == VMOTION_OVERDUE;
-        VMotionAction action = v ? vmotion_step(&v->record.state, VMOTION_ON_PEER) : VMOTION_IGNORE;
+        VMotionAction action = v ? vmotion_step(&v->record.state, VMOTION_ON_TARGET) : VMOTION_IGNORE;
 
         if (action == VMOTION_IGNORE) {
                 link_log_limited(target, LOG_WARNING, VSPC_MESSAGE_VMOTION_REFUSED,
@@ -272,16 +271,16 @@ int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
                 return target->record.state == LINK_HANDSHAKE ? LINK_E_NO_VMOTION : 0;
         }
 
-        vmotion_set_peer(v, target);
-        link_become_peer(target, v);
+        vmotion_set_target(v, target);
+        link_become_target(target, v);
         int r = link_put(target, VMWARE_VMOTION_PEER_OK, v->record.sequence, v->record.sequence_size);
 
-        if (action == VMOTION_ACCEPT_PEER)
+        if (action == VMOTION_ACCEPT_TARGET)
                 console_has_news(v->console);
         if (overdue)
                 vmotion_hold_again(v);
-        if (action == VMOTION_PEER_WINS)
-                vmotion_peer_wins(v);
+        if (action == VMOTION_TARGET_WINS)
+                vmotion_target_wins(v);
 
         return r;
 }
@@ -289,11 +288,11 @@ int vmotion_peer(Link *target, const uint8_t *data, size_t n) {
 void vmotion_complete(Link *target, const uint8_t *sequence, size_t n) {
         VMotion *v = target->vmotion;
 
-        if (!v || v->peer != target || !vmotion_has_sequence(v, sequence, n))
+        if (!v || v->target != target || !vmotion_has_sequence(v, sequence, n))
                 return;
 
-        if (vmotion_step(&v->record.state, VMOTION_ON_COMPLETE) == VMOTION_PEER_WINS)
-                vmotion_peer_wins(v);
+        if (vmotion_step(&v->record.state, VMOTION_ON_COMPLETE) == VMOTION_TARGET_WINS)
+                vmotion_target_wins(v);
 }
 
 void vmotion_link_closed(VMotion *v, Link *link) {
@@ -304,31 +303,30 @@ void vmotion_link_closed(VMotion *v, Link *link) {
                 vmotion_set_source(v, NULL);
                 v->record.input = link->record.input;
         } else
-                vmotion_set_peer(v, NULL);
+                vmotion_set_target(v, NULL);
 
-        switch (vmotion_step(&v->record.state, is_source ? VMOTION_ON_SOURCE_CLOSED : VMOTION_ON_PEER_CLOSED)) {
+        switch (vmotion_step(&v->record.state, is_source ? VMOTION_ON_SOURCE_CLOSED : VMOTION_ON_TARGET_CLOSED)) {
 
-        case VMOTION_PEER_WINS:
-                vmotion_peer_wins(v);
+        case VMOTION_TARGET_WINS:
+                vmotion_target_wins(v);
                 break;
 
         case VMOTION_SOURCE_WINS:
                 vmotion_source_wins(v, "the target has closed its connection");
                 break;
 
-        case VMOTION_AWAIT_PEER: /* what is held waits for the target or the timeout */
+        case VMOTION_AWAIT_TARGET: /* the held input waits for the target or the timeout */
                 console_has_news(v->console);
                 break;
 
         default:
                 vmotion_nobody_wins(v, is_source ? "its host has closed the connection, and no target has come"
-                                                 : "the target has closed before it could be told that it is the VM "
-                                                   "now");
+                                                 : "the target has closed its connection, too");
         }
 }
 
-/* Finds a vMotion of the VM that has connected anew as @link; NULL: there is none. If the source has closed, the URI
- * alone decides. */
+/* Finds a vMotion of the VM that has made the new connection @link. If the source has closed, the URIs are compared. Returns:
+ * NULL if there is none. */
 static VMotion *vmotion_of_newcomer(const Console *console, const Link *link) {
         VMotion *v;
 

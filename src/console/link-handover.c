@@ -19,9 +19,9 @@ void link_end_handover(Link *l) {
         TAKE_PTR(l->handover_from)->handover_to = NULL;
 }
 
-void link_become_peer(Link *l, VMotion *v) {
+void link_become_target(Link *l, VMotion *v) {
         l->vmotion = v;
-        l->record.state = LINK_PEER;
+        l->record.state = LINK_TARGET;
         link_leave_doubts(l);
         link_update_charge(l);
         timeout_stop(&l->timeout);

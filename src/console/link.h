@@ -12,7 +12,7 @@
  */
 typedef enum LinkState {
         LINK_HANDSHAKE,   /* it is not known yet which VM it is */
-        LINK_PEER,        /* a vMotion's accepted target: not the VM yet */
+        LINK_TARGET,      /* a vMotion's accepted target: not the VM yet */
         LINK_LIVE,        /* speaks for its VM */
         LINK_HANDED_OVER, /* a vMotion's source after the target has taken over: still heard until it closes */
 } LinkState;
@@ -123,7 +123,7 @@ struct Link {
         Concentrator *concentrator;
         Console *console, *doubted_at;     /* as the record has them */
         Link *handover_from, *handover_to; /* the same */
-        VMotion *vmotion; /* of which it is the source or the peer */
+        VMotion *vmotion; /* of which it is the source or the target */
 
         Timeout timeout;  /* of its handshake, or until it closes after its vMotion */
         Timeout question; /* runs while the answer to a question for a UUID is awaited */
@@ -176,7 +176,7 @@ bool link_is_heard(const Link *l);
 void link_start_timeout(Link *l, TimeoutKind kind);
 
 /* It has shown the secret of @v: it waits at the console to become the VM. */
-void link_become_peer(Link *l, VMotion *v);
+void link_become_target(Link *l, VMotion *v);
 
 /* Another link is the VM from now on: this one is sent nothing more. */
 void link_hand_over(Link *l);

@@ -183,7 +183,7 @@ int link_take_suboption(Link *l, const VMwareSuboption *s) {
                 return 0;
 
         case VMWARE_VMOTION_PEER:
-                return vmotion_peer(l, s->data, s->size);
+                return vmotion_take_target(l, s->data, s->size);
 
         case VMWARE_VMOTION_COMPLETE:
                 vmotion_complete(l, s->data, s->size);

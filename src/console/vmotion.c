@@ -8,21 +8,21 @@ const char *vmotion_state_to_string(VMotionState state) {
         static const char *const names[] = {
                 [VMOTION_NONE] = "none",
                 [VMOTION_BEGUN] = "begun",
-                [VMOTION_PEERED] = "accepted",
+                [VMOTION_ACCEPTED] = "accepted",
                 [VMOTION_ORPHANED] = "orphaned",
                 [VMOTION_OVERDUE] = "overdue",
-                [VMOTION_OVERDUE_PEERED] = "overdue",
+                [VMOTION_OVERDUE_ACCEPTED] = "overdue",
         };
 
         return names[state];
 }
 
 bool vmotion_state_holds(VMotionState state) {
-        return state == VMOTION_BEGUN || state == VMOTION_PEERED || state == VMOTION_ORPHANED;
+        return state == VMOTION_BEGUN || state == VMOTION_ACCEPTED || state == VMOTION_ORPHANED;
 }
 
 VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
-        /* All other events are ignored and leave the state as it is: a secret that has been used already, for example. */
+        /* Events without an entry are ignored, such as a secret that is used again. */
         static const struct {
                 VMotionState next;
                 VMotionAction action;
@@ -33,38 +33,38 @@ VMotionAction vmotion_step(VMotionState *state, VMotionEvent event) {
                 [VMOTION_BEGUN] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_ACCEPT_PEER},
-                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_AWAIT_PEER},
+                        [VMOTION_ON_TARGET] =          {VMOTION_ACCEPTED, VMOTION_ACCEPT_TARGET},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_ORPHANED, VMOTION_AWAIT_TARGET},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE, VMOTION_HAND_BACK},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
-                [VMOTION_PEERED] = {
+                [VMOTION_ACCEPTED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_PEER_WINS},
-                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
-                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE_PEERED, VMOTION_HAND_BACK},
+                        [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_TARGET_WINS},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_TARGET_WINS},
+                        [VMOTION_ON_TARGET_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_TIMEOUT] =       {VMOTION_OVERDUE_ACCEPTED, VMOTION_HAND_BACK},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_ORPHANED] = {
-                        [VMOTION_ON_PEER] =          {VMOTION_NONE, VMOTION_PEER_WINS},
+                        [VMOTION_ON_TARGET] =          {VMOTION_NONE, VMOTION_TARGET_WINS},
                         [VMOTION_ON_TIMEOUT] =       {VMOTION_NONE, VMOTION_NOBODY_WINS},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
                 [VMOTION_OVERDUE] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_PEER] =          {VMOTION_PEERED, VMOTION_ACCEPT_PEER},
+                        [VMOTION_ON_TARGET] =          {VMOTION_ACCEPTED, VMOTION_ACCEPT_TARGET},
                         [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_NOBODY_WINS},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
-                [VMOTION_OVERDUE_PEERED] = {
+                [VMOTION_OVERDUE_ACCEPTED] = {
                         [VMOTION_ON_BEGIN] =         {VMOTION_BEGUN, VMOTION_RESTART},
                         [VMOTION_ON_ABORT] =         {VMOTION_NONE, VMOTION_SOURCE_WINS},
-                        [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_PEER_WINS},
-                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_PEER_WINS},
-                        [VMOTION_ON_PEER_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
+                        [VMOTION_ON_COMPLETE] =      {VMOTION_NONE, VMOTION_TARGET_WINS},
+                        [VMOTION_ON_SOURCE_CLOSED] = {VMOTION_NONE, VMOTION_TARGET_WINS},
+                        [VMOTION_ON_TARGET_CLOSED] =   {VMOTION_NONE, VMOTION_SOURCE_WINS},
                         [VMOTION_ON_NEWCOMER] =      {VMOTION_NONE, VMOTION_NEWCOMER_WINS},
                 },
         };

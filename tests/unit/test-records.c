@@ -97,9 +97,9 @@ static void assert_all_agree(void) {
         DL_FOREACH(console->vmotions, v) {
                 assert_int_equal(v->record.console, console->record.number);
                 assert_int_equal(v->record.source, link_number(v->source));
-                assert_int_equal(v->record.peer, link_number(v->peer));
+                assert_int_equal(v->record.target, link_number(v->target));
                 assert_true(!v->source || v->source->vmotion == v);
-                assert_true(!v->peer || v->peer->vmotion == v);
+                assert_true(!v->target || v->target->vmotion == v);
         }
 
         last = 0;
@@ -135,7 +135,7 @@ static void test_a_vmotion_and_its_handover(_unused_ void **state) {
         assert_int_equal(vmotion_begin(source, data, 4), 0);
         settle();
         memcpy(data + 4, console->vmotions->record.secret, VMOTION_SECRET_SIZE);
-        assert_int_equal(vmotion_peer(target, data, sizeof data), 0);
+        assert_int_equal(vmotion_take_target(target, data, sizeof data), 0);
         settle();
         vmotion_complete(target, data, 4);
         assert_null(console->vmotions);

@@ -18,10 +18,10 @@
 enum {
         BEGIN = VMOTION_ON_BEGIN,
         ABORT = VMOTION_ON_ABORT,
-        PEER = VMOTION_ON_PEER,
+        TARGET = VMOTION_ON_TARGET,
         COMPLETE = VMOTION_ON_COMPLETE,
         SOURCE_CLOSED = VMOTION_ON_SOURCE_CLOSED,
-        PEER_CLOSED = VMOTION_ON_PEER_CLOSED,
+        TARGET_CLOSED = VMOTION_ON_TARGET_CLOSED,
         TIMEOUT = VMOTION_ON_TIMEOUT,
         NEWCOMER = VMOTION_ON_NEWCOMER,
 };
@@ -29,10 +29,10 @@ enum {
 static const char *const event_names[] = {
         [BEGIN] = "BEGIN",
         [ABORT] = "ABORT",
-        [PEER] = "PEER",
+        [TARGET] = "TARGET",
         [COMPLETE] = "COMPLETE",
         [SOURCE_CLOSED] = "SOURCE-CLOSED",
-        [PEER_CLOSED] = "PEER-CLOSED",
+        [TARGET_CLOSED] = "TARGET-CLOSED",
         [TIMEOUT] = "TIMEOUT",
         [NEWCOMER] = "NEWCOMER",
 };
@@ -42,9 +42,9 @@ static const char *const action_names[] = {
         [VMOTION_IGNORE] = "-",
         [VMOTION_GO_AHEAD] = "go-ahead",
         [VMOTION_RESTART] = "restart",
-        [VMOTION_ACCEPT_PEER] = "accept-peer",
-        [VMOTION_AWAIT_PEER] = "await-peer",
-        [VMOTION_PEER_WINS] = "peer-wins",
+        [VMOTION_ACCEPT_TARGET] = "accept-target",
+        [VMOTION_AWAIT_TARGET] = "await-target",
+        [VMOTION_TARGET_WINS] = "target-wins",
         [VMOTION_SOURCE_WINS] = "source-wins",
         [VMOTION_NOBODY_WINS] = "nobody-wins",
         [VMOTION_HAND_BACK] = "hand-back",
@@ -61,108 +61,108 @@ static const struct {
 } stories[] = {
 #define STORY(name, ...) {name, {__VA_ARGS__}, sizeof((int[][2]){__VA_ARGS__}) / sizeof(int[2])}
         STORY("a migration, the source closes last",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {COMPLETE, VMOTION_PEER_WINS},
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {COMPLETE, VMOTION_TARGET_WINS},
               {SOURCE_CLOSED, VMOTION_IGNORE}),
 
         STORY("the source closes before COMPLETE has been read",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {SOURCE_CLOSED, VMOTION_PEER_WINS},
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {SOURCE_CLOSED, VMOTION_TARGET_WINS},
               {COMPLETE, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE}),
 
         STORY("the source closes before the target has come",
-              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_PEER}, {PEER, VMOTION_PEER_WINS},
-              {COMPLETE, VMOTION_IGNORE}, {PEER, VMOTION_IGNORE}),
+              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_TARGET}, {TARGET, VMOTION_TARGET_WINS},
+              {COMPLETE, VMOTION_IGNORE}, {TARGET, VMOTION_IGNORE}),
 
         STORY("the source closes and nobody ever comes",
-              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_PEER}, {TIMEOUT, VMOTION_NOBODY_WINS},
-              {PEER, VMOTION_IGNORE}),
+              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_TARGET}, {TIMEOUT, VMOTION_NOBODY_WINS},
+              {TARGET, VMOTION_IGNORE}),
 
         STORY("what the source said before it closed, read too late, changes nothing",
-              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_PEER}, {ABORT, VMOTION_IGNORE},
-              {BEGIN, VMOTION_IGNORE}, {PEER, VMOTION_PEER_WINS}),
+              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_TARGET}, {ABORT, VMOTION_IGNORE},
+              {BEGIN, VMOTION_IGNORE}, {TARGET, VMOTION_TARGET_WINS}),
 
         STORY("called off before the target has come",
-              {BEGIN, VMOTION_GO_AHEAD}, {ABORT, VMOTION_SOURCE_WINS}, {PEER, VMOTION_IGNORE},
+              {BEGIN, VMOTION_GO_AHEAD}, {ABORT, VMOTION_SOURCE_WINS}, {TARGET, VMOTION_IGNORE},
               {COMPLETE, VMOTION_IGNORE}),
 
         STORY("called off after the target has come, whose COMPLETE is too late",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {ABORT, VMOTION_SOURCE_WINS},
-              {COMPLETE, VMOTION_IGNORE}, {PEER_CLOSED, VMOTION_IGNORE}),
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {ABORT, VMOTION_SOURCE_WINS},
+              {COMPLETE, VMOTION_IGNORE}, {TARGET_CLOSED, VMOTION_IGNORE}),
 
         STORY("called off twice",
               {BEGIN, VMOTION_GO_AHEAD}, {ABORT, VMOTION_SOURCE_WINS}, {ABORT, VMOTION_IGNORE}),
 
         STORY("ABORT after COMPLETE is too late",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {COMPLETE, VMOTION_PEER_WINS},
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {COMPLETE, VMOTION_TARGET_WINS},
               {ABORT, VMOTION_IGNORE}),
 
-        STORY("no peer shows up, then another attempt succeeds",
+        STORY("no target shows up, then another attempt succeeds",
               {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {BEGIN, VMOTION_RESTART},
-              {PEER, VMOTION_ACCEPT_PEER}, {COMPLETE, VMOTION_PEER_WINS}),
+              {TARGET, VMOTION_ACCEPT_TARGET}, {COMPLETE, VMOTION_TARGET_WINS}),
 
-        STORY("no peer shows up, and the source is the VM until it closes",
+        STORY("no target shows up, and the source is the VM until it closes",
               {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {SOURCE_CLOSED, VMOTION_NOBODY_WINS},
-              {PEER, VMOTION_IGNORE}),
+              {TARGET, VMOTION_IGNORE}),
 
-        STORY("the peer comes after the timeout",
-              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {PEER, VMOTION_ACCEPT_PEER},
-              {COMPLETE, VMOTION_PEER_WINS}),
+        STORY("the target comes after the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {TARGET, VMOTION_ACCEPT_TARGET},
+              {COMPLETE, VMOTION_TARGET_WINS}),
 
         STORY("called off after the timeout",
               {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {ABORT, VMOTION_SOURCE_WINS},
-              {PEER, VMOTION_IGNORE}),
+              {TARGET, VMOTION_IGNORE}),
 
-        STORY("the peer completes after the timeout",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {TIMEOUT, VMOTION_HAND_BACK},
-              {PEER, VMOTION_IGNORE}, {COMPLETE, VMOTION_PEER_WINS}),
+        STORY("the target completes after the timeout",
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {TIMEOUT, VMOTION_HAND_BACK},
+              {TARGET, VMOTION_IGNORE}, {COMPLETE, VMOTION_TARGET_WINS}),
 
         STORY("each of its halves takes longer than the timeout",
-              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {PEER, VMOTION_ACCEPT_PEER},
-              {TIMEOUT, VMOTION_HAND_BACK}, {SOURCE_CLOSED, VMOTION_PEER_WINS}),
+              {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {TARGET, VMOTION_ACCEPT_TARGET},
+              {TIMEOUT, VMOTION_HAND_BACK}, {SOURCE_CLOSED, VMOTION_TARGET_WINS}),
 
-        STORY("a peer that never completes",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {TIMEOUT, VMOTION_HAND_BACK},
-              {PEER_CLOSED, VMOTION_SOURCE_WINS}, {COMPLETE, VMOTION_IGNORE}),
+        STORY("a target that never completes",
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {TIMEOUT, VMOTION_HAND_BACK},
+              {TARGET_CLOSED, VMOTION_SOURCE_WINS}, {COMPLETE, VMOTION_IGNORE}),
 
         STORY("a new BEGIN without any ABORT replaces the old",
-              {BEGIN, VMOTION_GO_AHEAD}, {BEGIN, VMOTION_RESTART}, {PEER, VMOTION_ACCEPT_PEER},
-              {COMPLETE, VMOTION_PEER_WINS}),
+              {BEGIN, VMOTION_GO_AHEAD}, {BEGIN, VMOTION_RESTART}, {TARGET, VMOTION_ACCEPT_TARGET},
+              {COMPLETE, VMOTION_TARGET_WINS}),
 
-        STORY("a new BEGIN drops a peer that was accepted, the next one wins",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {BEGIN, VMOTION_RESTART},
-              {COMPLETE, VMOTION_IGNORE}, {PEER_CLOSED, VMOTION_IGNORE}, {PEER, VMOTION_ACCEPT_PEER},
-              {COMPLETE, VMOTION_PEER_WINS}),
+        STORY("a new BEGIN drops a target that was accepted, the next one wins",
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {BEGIN, VMOTION_RESTART},
+              {COMPLETE, VMOTION_IGNORE}, {TARGET_CLOSED, VMOTION_IGNORE}, {TARGET, VMOTION_ACCEPT_TARGET},
+              {COMPLETE, VMOTION_TARGET_WINS}),
 
         STORY("the target closes before COMPLETE: the source still is the VM, the secret is used",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {PEER_CLOSED, VMOTION_SOURCE_WINS},
-              {PEER, VMOTION_IGNORE}, {COMPLETE, VMOTION_IGNORE}, {BEGIN, VMOTION_GO_AHEAD}),
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {TARGET_CLOSED, VMOTION_SOURCE_WINS},
+              {TARGET, VMOTION_IGNORE}, {COMPLETE, VMOTION_IGNORE}, {BEGIN, VMOTION_GO_AHEAD}),
 
         STORY("a second connection with the same secret",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {PEER, VMOTION_IGNORE},
-              {COMPLETE, VMOTION_PEER_WINS}),
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {TARGET, VMOTION_IGNORE},
+              {COMPLETE, VMOTION_TARGET_WINS}),
 
-        STORY("COMPLETE without PEER",
-              {BEGIN, VMOTION_GO_AHEAD}, {COMPLETE, VMOTION_IGNORE}, {PEER, VMOTION_ACCEPT_PEER},
-              {COMPLETE, VMOTION_PEER_WINS}),
+        STORY("COMPLETE without TARGET",
+              {BEGIN, VMOTION_GO_AHEAD}, {COMPLETE, VMOTION_IGNORE}, {TARGET, VMOTION_ACCEPT_TARGET},
+              {COMPLETE, VMOTION_TARGET_WINS}),
 
         STORY("the host dies without a word, and HA starts the VM on another",
-              {BEGIN, VMOTION_GO_AHEAD}, {NEWCOMER, VMOTION_NEWCOMER_WINS}, {PEER, VMOTION_IGNORE},
+              {BEGIN, VMOTION_GO_AHEAD}, {NEWCOMER, VMOTION_NEWCOMER_WINS}, {TARGET, VMOTION_IGNORE},
               {ABORT, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}),
 
         STORY("it does so after the target has come",
-              {BEGIN, VMOTION_GO_AHEAD}, {PEER, VMOTION_ACCEPT_PEER}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
-              {COMPLETE, VMOTION_IGNORE}, {PEER_CLOSED, VMOTION_IGNORE}),
+              {BEGIN, VMOTION_GO_AHEAD}, {TARGET, VMOTION_ACCEPT_TARGET}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {COMPLETE, VMOTION_IGNORE}, {TARGET_CLOSED, VMOTION_IGNORE}),
 
         STORY("it does so after the timeout",
               {BEGIN, VMOTION_GO_AHEAD}, {TIMEOUT, VMOTION_HAND_BACK}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
-              {PEER, VMOTION_IGNORE}),
+              {TARGET, VMOTION_IGNORE}),
 
         STORY("the VM connects anew instead of the target",
-              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_PEER}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
-              {PEER, VMOTION_IGNORE}),
+              {BEGIN, VMOTION_GO_AHEAD}, {SOURCE_CLOSED, VMOTION_AWAIT_TARGET}, {NEWCOMER, VMOTION_NEWCOMER_WINS},
+              {TARGET, VMOTION_IGNORE}),
 
         STORY("nothing has begun",
-              {ABORT, VMOTION_IGNORE}, {PEER, VMOTION_IGNORE}, {COMPLETE, VMOTION_IGNORE},
-              {PEER_CLOSED, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE},
+              {ABORT, VMOTION_IGNORE}, {TARGET, VMOTION_IGNORE}, {COMPLETE, VMOTION_IGNORE},
+              {TARGET_CLOSED, VMOTION_IGNORE}, {SOURCE_CLOSED, VMOTION_IGNORE}, {TIMEOUT, VMOTION_IGNORE},
               {NEWCOMER, VMOTION_IGNORE}),
 #undef STORY
 };
@@ -184,7 +184,7 @@ static void test_stories(_unused_ void **state) {
 
 /* What has happened so far, as far as the rules ask for it. */
 typedef struct History {
-        bool under_way, source, peer;
+        bool under_way, source, target;
         bool used; /* the secret of the last go-ahead */
         bool overdue; /* the timeout has elapsed since it was last held */
         unsigned n_winners, n_accepted; /* since the last go-ahead */
@@ -200,17 +200,17 @@ static VMotionAction rule(const History *h, int event) {
                 return h->source ? VMOTION_RESTART : VMOTION_IGNORE;
         case ABORT:
                 return h->source ? VMOTION_SOURCE_WINS : VMOTION_IGNORE;
-        case PEER:
-                return h->used ? VMOTION_IGNORE : h->source ? VMOTION_ACCEPT_PEER : VMOTION_PEER_WINS;
+        case TARGET:
+                return h->used ? VMOTION_IGNORE : h->source ? VMOTION_ACCEPT_TARGET : VMOTION_TARGET_WINS;
         case COMPLETE:
-                return h->peer ? VMOTION_PEER_WINS : VMOTION_IGNORE;
+                return h->target ? VMOTION_TARGET_WINS : VMOTION_IGNORE;
         case SOURCE_CLOSED:
                 return !h->source   ? VMOTION_IGNORE
-                       : h->peer    ? VMOTION_PEER_WINS
+                       : h->target    ? VMOTION_TARGET_WINS
                        : h->overdue ? VMOTION_NOBODY_WINS
-                                    : VMOTION_AWAIT_PEER;
-        case PEER_CLOSED:
-                return h->peer ? VMOTION_SOURCE_WINS : VMOTION_IGNORE;
+                                    : VMOTION_AWAIT_TARGET;
+        case TARGET_CLOSED:
+                return h->target ? VMOTION_SOURCE_WINS : VMOTION_IGNORE;
         case TIMEOUT:
                 return h->overdue ? VMOTION_IGNORE : h->source ? VMOTION_HAND_BACK : VMOTION_NOBODY_WINS;
         case NEWCOMER:
@@ -228,23 +228,23 @@ static void record(History *h, int event, VMotionAction action) {
         case VMOTION_RESTART:
                 *h = (History){.under_way = true, .source = true};
                 return;
-        case VMOTION_ACCEPT_PEER:
-                h->peer = h->used = true;
+        case VMOTION_ACCEPT_TARGET:
+                h->target = h->used = true;
                 h->overdue = false;
                 h->n_accepted++;
                 return;
         case VMOTION_HAND_BACK:
                 h->overdue = true;
                 return;
-        case VMOTION_AWAIT_PEER:
+        case VMOTION_AWAIT_TARGET:
                 h->source = false;
                 return;
-        case VMOTION_PEER_WINS:
+        case VMOTION_TARGET_WINS:
         case VMOTION_SOURCE_WINS:
         case VMOTION_NOBODY_WINS:
         case VMOTION_NEWCOMER_WINS:
                 h->under_way = false;
-                h->n_accepted += event == PEER;
+                h->n_accepted += event == TARGET;
                 h->n_winners++;
                 return;
         default:
@@ -261,8 +261,8 @@ static const char *violation(const History *before, const History *after, int ev
                 return "a secret that opened twice";
         if (!before->under_way && action != VMOTION_IGNORE && event != BEGIN)
                 return "something happened while nothing was under way";
-        if (action == VMOTION_PEER_WINS && !before->peer && event != PEER)
-                return "a peer won that has never come";
+        if (action == VMOTION_TARGET_WINS && !before->target && event != TARGET)
+                return "a target won that has never come";
         if (action == VMOTION_SOURCE_WINS && (!before->source || event == SOURCE_CLOSED))
                 return "a source won that has gone";
         if (action == VMOTION_NOBODY_WINS && before->source && event != SOURCE_CLOSED)
@@ -338,7 +338,7 @@ static void test_a_new_one_has_not_begun_and_holds_nothing(_unused_ void **state
         assert_int_equal(v->record.state, VMOTION_NONE);
         assert_int_equal(v->record.go_ahead, VMOTION_GO_AHEAD_DUE);
         assert_null(v->source);
-        assert_null(v->peer);
+        assert_null(v->target);
         assert_null(v->timeout.queue);
 }
 
