@@ -7,21 +7,21 @@
 #include "client-refusal.h"
 #include "message.h"
 
-/* So many of those who may are named, by so many bytes each. */
+/* The maximum of permitted people that a message names, and the maximum bytes of each name */
 #define HOLDERS_SHOWN_MAX 4U
 #define HOLDER_TEXT_MAX 80U
 
 #define REFUSAL_TEXT_MAX (REFUSAL_WHO_TEXT_MAX + 128U)
 
-static_assert(REFUSAL_TEXT_MAX >= CLIENT_HOLD_TEXT_MAX, "who holds the access fits");
-static_assert(REFUSAL_WHO_TEXT_MAX >= 32 + HOLDERS_SHOWN_MAX * (HOLDER_TEXT_MAX + 2) + 16, "who may fits");
+static_assert(REFUSAL_TEXT_MAX >= CLIENT_HOLD_TEXT_MAX, "the text of client_describe_hold() fits");
+static_assert(REFUSAL_WHO_TEXT_MAX >= 32 + HOLDERS_SHOWN_MAX * (HOLDER_TEXT_MAX + 2) + 16, "all names fit");
 
 const char *client_describe_hold(const Client *c, char buffer[static CLIENT_HOLD_TEXT_MAX]) {
         time_t since = (time_t) (c->record.since / USEC_PER_SEC);
         char text[sizeof("2026-11-22 10:15:03 UTC")] = "?";
         struct tm tm;
 
-        /* Not the local time: for that the C library would look at a file each time. */
+        /* UTC, because for local time the C library would check a file each time. */
         if (gmtime_r(&since, &tm))
                 (void) strftime(text, sizeof text, "%F %T UTC", &tm);
 
@@ -67,7 +67,7 @@ void client_log_refusal(Console *console, const ClientRequest *request, ConsoleV
         concentrator_metrics(console->concentrator)->clients_refused++;
         describe_refusal(console, request, verdict, why);
         if (verdict == CONSOLE_FORBIDS && !console_may_log(console))
-                return; /* whoever has few rights could fill the log */
+                return; /* otherwise people without rights could fill the log */
         console_log(console, LOG_NOTICE, VSPC_MESSAGE_CLIENT_REFUSED, request->peer.text,
                     "client %s refused: %s%s", request->peer.text, why,
                     verdict == CONSOLE_IS_FULL ? ", as many as ClientLimit= allows" : "");

@@ -4,19 +4,19 @@
 #include "client.h"
 
 /*
- * Refusals: clients that are not admitted to a console (see console_admit()), or may only read.
+ * Refusals: describes and logs why a client is not admitted to a console (see console_admit()), or may only read.
  */
 
-/* Logs that a client is not admitted. */
+/* Logs why a client is not admitted, and counts it. */
 void client_log_refusal(Console *console, const ClientRequest *request, ConsoleVerdict verdict);
 
 /* Logs that @by has no right to @act. */
 void console_log_not_permitted(Console *c, Act act, const Peer *by);
 
-/* Tells a connection to the VM's port why it is not admitted, and closes it. */
+/* Tells a connection to the VM's port why it is refused, and closes it. */
 void client_refuse(Console *console, int fd, const ClientRequest *request, ConsoleVerdict verdict);
 
-/* Who may @act at this VM, for people: "root, group vspc, user:alice and others" */
+/* Describes who may do @act at this VM: "root and group vspc, user:alice and others" */
 #define REFUSAL_WHO_TEXT_MAX 512U
 const char *console_describe_permitted(Console *c, Act act, char buffer[static REFUSAL_WHO_TEXT_MAX]);
 

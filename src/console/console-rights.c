@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who may do what at a console: asks Rights, and asks again when the sections or the VM's name are others. */
+/* Rights at a console: asks Rights who may do what, and checks clients again when the sections or the VM's name change. */
 
 #include <utlist.h>
 
@@ -42,7 +42,8 @@ bool console_permits(Console *c, Act act, const Identity *who, Asker *asker) {
         return console_right(c, who, asker) >= rights_act_needs(act);
 }
 
-/* What it takes to attach. Whoever leaves it open how, and may only watch, watches. */
+/* Returns: the act that the request needs a right to. A request for free-for-all-fallback becomes one for read-only if @right
+ * does not permit to write. */
 static Act attach_as_permitted(ClientRequest *request, Right right) {
         switch (request->access) {
 
@@ -78,7 +79,7 @@ ConsoleVerdict console_admit(Console *c, ClientRequest *request) {
         if (console_permits_request(c, request, &request->peer.identity) == CONSOLE_FORBIDS)
                 return CONSOLE_FORBIDS;
 
-        /* Nobody is displaced in vain. Whoever will be alone takes the place of all others. */
+        /* Displace nobody if the client cannot come anyway. With exclusive access all others go, so it can. */
         if (request->force && request->access != ACCESS_MODE_EXCLUSIVE && limit > 0 && c->n_clients >= limit)
                 return CONSOLE_IS_FULL;
 
@@ -94,7 +95,7 @@ ConsoleVerdict console_admit(Console *c, ClientRequest *request) {
         return limit > 0 && c->n_clients >= limit ? CONSOLE_IS_FULL : CONSOLE_ADMITS;
 }
 
-/* What polkit has granted was for the VM by its name of that time, with the sections of that time. */
+/* A right granted by polkit ends here: polkit decided it for the previous name and sections. */
 static void decide_again(Console *c, Client *client) {
         client->record.peer.identity.vouched = RIGHT_NONE;
         Right right = console_right(c, &client->record.peer.identity, NULL);

@@ -213,25 +213,26 @@ typedef enum ConsoleVerdict {
         CONSOLE_FORBIDS,       /* it has no right to what it asks for */
 } ConsoleVerdict;
 
-/* Decides whether a client may come, and makes way for it: with request->force others may have lost their access then. Sets
- * request->granted, the access that the client will have, and request->right. To be followed by client_new(), before anything
- * else happens. */
+/* Decides whether a client is admitted. Sets request->granted, the access that it gets, and request->right. With
+ * request->force, others may lose theirs. If it returns CONSOLE_ADMITS, client_new() must be called next. */
 ConsoleVerdict console_admit(Console *c, ClientRequest *request);
 
 /*
- * Rights (console-rights.c). @asker: keeps by which sections @who is named; NULL: that is found out each time.
+ * Rights (console-rights.c). @asker: keeps the sections that name @who; NULL: they are determined each time.
  */
 Right console_right(Console *c, const Identity *who, Asker *asker);
 bool console_permits(Console *c, Act act, const Identity *who, Asker *asker);
 
-/* Whether @who has the right to what @request wants; sets request->act and request->right. Whoever leaves it open how, and may only watch, watches:
- * request->access is that then. */
+/* Checks whether @who has the right to what @request asks for, and sets request->act and request->right. If it asks for
+ * free-for-all-fallback and @who may only watch, request->access becomes read-only. Returns: CONSOLE_ADMITS or
+ * CONSOLE_FORBIDS. */
 ConsoleVerdict console_permits_request(Console *c, ClientRequest *request, const Identity *who);
 
 /* The sections that name this VM */
 const RightsSet *console_rights(Console *c);
 
-/* Clients that may no longer do what they do are told, and read only or are closed. Called by console_settle(). */
+/* Checks the rights of all clients again if they may have changed. Clients that have lost a right become read-only or are
+ * closed, and are told. Called by console_settle(). */
 void console_settle_rights(Console *c);
 
 /* The first client that is in the way of one that asks for @mode, or the next after @after; NULL: none. */

@@ -104,7 +104,8 @@ void lookup(Concentrator *c, const char *designation, const Identity *who, Asker
         }
 
         designation_parse(&d, designation);
-        if (d.n_digits != UUID_DIGITS && d.n_digits != 2 * UUID_DIGITS && (lookup_port(c, &d, &v, ret) || lookup_name(c, &d, &v, ret)))
+        if (d.n_digits != UUID_DIGITS && d.n_digits != 2 * UUID_DIGITS &&
+            (lookup_port(c, &d, &v, ret) || lookup_name(c, &d, &v, ret)))
                 return;
 
         ret->fit = FIT_NOT;

@@ -14,7 +14,7 @@ static const char *const right_names[_RIGHT_MAX] = {
         [RIGHT_ADMIN] = "admin",
 };
 
-/* The table of rights. vspc-consoles(7) has the same one, and a test compares them. */
+/* A test compares this table with the one in vspc-consoles(7). */
 static const struct {
         const char *text;
         Right needs;
@@ -223,7 +223,7 @@ static int check_word(const Rights *r, const char *word) {
         return *word ? 0 : -EINVAL;
 }
 
-/* "user:…" and "group:…": a number, "*" for all users, or a name, whose number is found later. */
+/* Parses what follows "user:" or "group:": a number, "*" for all users, or a name. access_resolve() looks names up later. */
 static int parse_local(const char *name, RightsWho *who) {
         uint64_t id;
 
@@ -274,7 +274,7 @@ int rights_add_who(Rights *r, const char *word) {
         return k < 0 ? k : append_who(r, last_section(r), &who);
 }
 
-/* A UUID, with dashes or without. Returns: what is behind it, or NULL if it is none. */
+/* Parses a UUID with or without dashes. Returns: the text after it, or NULL if it is not a UUID. */
 static const char *take_uuid(const char *text, char ret[static UUID_TEXT_MAX]) {
         char digits[2 * 16];
         size_t n = 0;
@@ -343,7 +343,7 @@ static bool who_is(const RightsWho *w, const Identity *who) {
         return false;
 }
 
-/* A UUID alone is meant to be each VM's that has it. */
+/* A UUID without "~BIOS UUID" matches all VMs with this UUID. */
 static bool vm_is(const RightsVm *v, const char *name, const char *uuid_text) {
         size_t n = strlen(v->text);
 
@@ -401,7 +401,7 @@ bool rights_spare_anonymous(const Rights *r) {
         return r->n_sections > 0 && !r->in_doubt && r->n_anonymous == 0;
 }
 
-/* By a section that names all local users, and all VMs by their names */
+/* Returns: whether the section permits all local users to list all VMs. */
 static bool section_is_open(const RightsSection *s) {
         bool all_users = false, all_vms = false;
 
@@ -433,7 +433,7 @@ static Right decide_without_sections(const Identity *who) {
         return who->kind == IDENTITY_USER ? RIGHT_LIST : RIGHT_ADMIN;
 }
 
-/* Until a section names them, the anonymous may what vSPC.py's users may. */
+/* As with vSPC.py, anonymous people may do everything until a section names them. */
 static bool is_as_before(const Rights *r, const Identity *who) {
         return who->kind == IDENTITY_ANONYMOUS && rights_spare_anonymous(r);
 }

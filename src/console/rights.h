@@ -4,15 +4,15 @@
 #include "transport/identity.h"
 
 /*
- * Rights: who may do what at which VM: the sections [Access] of vspc.conf(5). A section grants a right to those whom it
- * names, at the VMs that it names; nothing takes a right away. All ways in ask rights_decide().
+ * Rights: who may do what at which VM, from the sections [Access] of vspc.conf(5). A section grants a right to some people at
+ * some VMs. No section takes a right away. rights_decide() decides for all interfaces.
  *
- * Root, the user that vspcd runs as, and the members of group vspc may do everything. Without any section, so may those
- * who are anonymous or have a certificate, and all local users may list VMs. With sections, the anonymous keep that until
- * a section names them.
+ * Root, the user that vspcd runs as, and members of group vspc may do everything. While there are no sections, anonymous
+ * people and holders of a certificate may do everything too, and all local users may list VMs. If there are sections but none
+ * names anonymous people, these may still do everything.
  *
- * The sections that name a VM are a RightsSet, and so are the sections that name somebody: what both have in common
- * decides. Both are made once and kept, so that a decision about one of 16,000 VMs costs next to nothing.
+ * A RightsSet is a set of sections. The sections that name a VM, and those that name a person, are determined once and kept.
+ * The sections in both sets decide. This makes a decision cheap, even for 16,000 VMs.
  */
 typedef enum Right {
         RIGHT_NONE,
@@ -23,7 +23,7 @@ typedef enum Right {
         _RIGHT_MAX,
 } Right;
 
-/* What somebody may want to do at a VM. rights_act_needs() says which right that takes. */
+/* What people do at a VM. rights_act_needs() says which right each act needs. */
 typedef enum Act {
         ACT_LIST,
         ACT_WATCH,
@@ -38,7 +38,7 @@ typedef enum Act {
         _ACT_MAX,
 } Act;
 
-/* More sections, more words of Who= and VMs= in all of them, and longer words are refused. */
+/* The maximum of sections, of words of Who= and VMs= in all sections together, and of bytes of a word, including a NUL */
 #define RIGHTS_SECTIONS_MAX 256U
 #define RIGHTS_WORDS_MAX 4096U
 #define RIGHTS_WORD_SIZE_MAX 256U
@@ -55,16 +55,16 @@ typedef enum WhoKind {
 } WhoKind;
 
 typedef struct RightsWho {
-        char *text; /* as it is written: "group:dba" */
+        char *text; /* as written in the file: "group:dba" */
         WhoKind kind;
         bool any;   /* "user:*", "cert:*" */
-        bool known; /* of WHO_USER and WHO_GROUP: the id; without it nobody is meant */
+        bool known; /* WHO_USER, WHO_GROUP: the id is known; otherwise the word matches nobody */
         uint32_t id;
-        NameDigest name; /* of WHO_CERTIFICATE */
+        NameDigest name; /* for WHO_CERTIFICATE */
 } RightsWho;
 
 typedef struct RightsVm {
-        char *text; /* a pattern for the VM's name, or a UUID as Console.uuid_text has it */
+        char *text; /* a pattern for the VM's name, or a UUID in the format of Console.uuid_text */
         bool is_uuid;
 } RightsVm;
 
@@ -73,21 +73,21 @@ typedef struct RightsSection {
         RightsWho *who;
         RightsVm *vms;
         size_t n_who, n_vms;
-        Right may; /* RIGHT_NONE: it does not say */
+        Right may; /* RIGHT_NONE: May= has not been given */
 } RightsSection;
 
 typedef struct Rights {
         RightsSection *sections;
         size_t n_sections, n_words;
-        size_t n_anonymous;  /* words that name those who are anonymous */
-        bool in_doubt;       /* there is a mistake: the anonymous may nothing, for a section may have been meant for them */
+        size_t n_anonymous;  /* number of words "anonymous" */
+        bool in_doubt;       /* a mistake in [Access] may concern anonymous people, so they may do nothing */
         uint32_t owner;      /* the user that vspcd runs as */
-        uint32_t group;      /* of those who may do everything */
+        uint32_t group;      /* the group whose members may do everything */
         bool has_group;
-        uint64_t generation; /* for those who keep a RightsSet: another one with other sections. Not 0 */
+        uint64_t generation; /* changes with the sections, so that kept RightsSets can be recognized as outdated; not 0 */
 } Rights;
 
-/* Whom somebody is named by, kept for as long as the sections are the same. All zero to begin with. */
+/* Keeps the sections that name a person or a VM, as long as the generation stays the same. All zero to begin with. */
 typedef struct Asker {
         RightsSet sections;
         uint64_t generation;
@@ -96,56 +96,56 @@ typedef struct Asker {
 void rights_init(Rights *r);
 void rights_done(Rights *r);
 
-/* Returns: 0 or -ENOMEM, and then *ret is not touched. */
+/* Returns: 0; or -ENOMEM, and *ret is unchanged. */
 int rights_copy(const Rights *r, Rights *ret);
 
-/* Whether both grant the same to the same. */
+/* Returns: whether both grant the same rights to the same people. */
 bool rights_equal(const Rights *a, const Rights *b);
 
-/* Begins a section; what follows belongs to it. Returns: 0, -E2BIG or -ENOMEM. */
+/* Appends an empty section. Returns: 0, -E2BIG if there are too many, or -ENOMEM. */
 int rights_begin_section(Rights *r, const char *place);
 
-/* Add a word to the last section. Return: 0, -EINVAL if there is no such word, -E2BIG if there are too many or it is too
+/* Add a word to the last section. Return: 0, -EINVAL if the word is invalid, -E2BIG if there are too many words or it is too
  * long, or -ENOMEM. */
 int rights_add_who(Rights *r, const char *word);
 int rights_add_vm(Rights *r, const char *word);
 
-/* Take back what has been added to the last section. */
+/* Remove all words of this kind from the last section. */
 void rights_clear_who(Rights *r);
 void rights_clear_vms(Rights *r);
 
-/* Whether rights depend on sections. */
+/* Returns: whether rights depend on sections. */
 static inline bool rights_exist(const Rights *r) {
         return r->n_sections > 0 || r->in_doubt;
 }
 
-/* Whether the anonymous may everything because no section names them, beside others who may not. */
+/* Returns: whether there are sections, but anonymous people may still do everything because no section names them. */
 bool rights_spare_anonymous(const Rights *r);
 
-/* Whether all local users may list all VMs, and be told what happens to them. */
+/* Returns: whether all local users may list all VMs and get all events. */
 bool rights_are_open(const Rights *r);
 
-/* Whether @who may do everything, whatever sections say. */
+/* Returns: whether @who may do everything, whatever the sections say. */
 bool rights_include_all(const Rights *r, const Identity *who);
 
-/* Whether @who may list all VMs because no section counts. A section for all VMs is not looked for. */
+/* Returns: whether @who may list all VMs without any section. (A section may still permit it if this is false.) */
 bool rights_cover_all_vms(const Rights *r, const Identity *who);
 
-/* Whether @who may ask anything at all at a local socket or in TLS. */
+/* Returns: whether @who may use the admin sockets at all. */
 bool rights_admit(const Rights *r, const Identity *who);
 
-/* The sections that name somebody, and those that name a VM */
+/* Return: the sections that name @who; the sections that name this VM. */
 RightsSet rights_of_who(const Rights *r, const Identity *who);
 RightsSet rights_of_vm(const Rights *r, const char *name, const char *uuid_text);
 
-/* Decides what @who may do at a VM. @who_sections, @vm_sections: see above. */
+/* Returns: the highest right of @who at a VM. @who_sections, @vm_sections: from rights_of_who() and rights_of_vm() */
 Right rights_decide(const Rights *r, const Identity *who, const RightsSet *who_sections, const RightsSet *vm_sections);
 
-/* Who has at least the right @right at such a VM, as the sections have it; at most @max. Returns: how many. */
+/* Lists the words of Who= that grant at least @right at a VM, at most @max of them. Returns: their number. */
 size_t rights_holders(const Rights *r, const RightsSet *vm_sections, Right right, const char *ret[], size_t max);
 
 Right rights_act_needs(Act act);
-const char *rights_act_text(Act act); /* as vspc-consoles(7) has it */
+const char *rights_act_text(Act act); /* the text in vspc-consoles(7) */
 
 const char *right_to_string(Right right);
 

@@ -20,7 +20,7 @@ Client *console_find_client(Console *c, uint64_t number) {
         return NULL;
 }
 
-/* What keeps the request from what it wants most: one that would fall back to reading wants to write. */
+/* Returns: the mode without its fallback. */
 static AccessMode wanted_mode(const ClientRequest *request) {
         return request->access == ACCESS_MODE_FREE_FOR_ALL_FALLBACK ? ACCESS_MODE_FREE_FOR_ALL : request->access;
 }
@@ -75,12 +75,12 @@ ConsoleVerdict sharing_set_access(Console *c, Client *client, ClientRequest *req
                 return CONSOLE_FORBIDS;
         }
 
-        /* It may not get more than it has a right to, whoever wants that for it. */
+        /* The client gets no more than it has a right to, whoever requests it. */
         ConsoleVerdict verdict = console_permits_request(c, request, &client->record.peer.identity);
         if (verdict != CONSOLE_ADMITS)
                 return verdict;
 
-        c->holders.n[before]--; /* it is not in its own way */
+        c->holders.n[before]--; /* the client is not in its own way */
         request->granted = access_decide(request->access, &c->holders);
         c->holders.n[before]++;
         if (request->force && request->granted < (Access) wanted_mode(request)) {
@@ -99,8 +99,9 @@ ConsoleVerdict sharing_set_access(Console *c, Client *client, ClientRequest *req
                 return CONSOLE_ADMITS;
 
         client_set_access(client, request->access, request->granted);
-        console_log_limited(c, LOG_INFO, VSPC_MESSAGE_CLIENT_ACCESS_CHANGED, request->peer.text, "client %s has %s access now, by %s",
-                    client->record.peer.text, access_to_text(request->granted), request->peer.text);
+        console_log_limited(c, LOG_INFO, VSPC_MESSAGE_CLIENT_ACCESS_CHANGED, request->peer.text,
+                            "client %s has %s access now, by %s", client->record.peer.text, access_to_text(request->granted),
+                            request->peer.text);
         return CONSOLE_ADMITS;
 }
 
@@ -122,7 +123,7 @@ int sharing_say(Console *c, const Peer *by, const char *text) {
             !rate_limit_pass(&c->say_limit, concentrator_now(c->concentrator), SHARING_SAY_USEC, SHARING_SAY_MAX))
                 return -EBUSY;
 
-        /* It must not look like a line of ours. */
+        /* Without brackets it cannot be mistaken for a notice of vspcd. */
         for (char *p = clean; (p = strpbrk(p, "[]"));)
                 *p = *p == '[' ? '(' : ')';
 

@@ -11,7 +11,7 @@
 #define WANTS_VMS "patterns of VMs' names such as web* or \"two words\", or UUIDs"
 #define WANTS_MAY "list, watch, write or admin"
 
-/* The record of a user or of a group with all its members: more than this is not read. */
+/* The maximum size of a user's or a group's record in NSS; a group's contains the names of all members */
 #define RECORD_MAX (1024U * 1024U)
 
 /* The group whose members may do everything */
@@ -45,8 +45,8 @@ static bool is_blank(char c) {
         return c == ' ' || c == '\t';
 }
 
-/* Takes the first word of *value, without the quotes in it, to @word, which has room for all of *value. Returns: 1, 0 if
- * there is none, or -EINVAL if a quote is not closed. */
+/* Copies the first word of *value to @word, without its quotes, and moves *value behind it. @word must have room for all of
+ * *value. Returns: 1, 0 if there is no word, or -EINVAL if a quote is not closed. */
 static int take_word(const char **value, char *word) {
         const char *p = *value + strspn(*value, " \t");
         bool quoted = false;
@@ -114,8 +114,7 @@ const char *access_missing_key(const Rights *r) {
         return s->n_who == 0 ? "Who" : s->n_vms == 0 ? "VMs" : s->may == RIGHT_NONE ? "May" : NULL;
 }
 
-/* Both return: 1, 0 if there is no such name, or a negative errno. */
-
+/* This and find_group() return 1, 0 if the name does not exist, or a negative errno. */
 static int find_user(const char *name, char *buffer, size_t size, uint32_t *ret) {
         struct passwd record, *found = NULL;
 
@@ -136,7 +135,7 @@ static int find_group(const char *name, char *buffer, size_t size, uint32_t *ret
         return found ? 1 : -r;
 }
 
-/* Some modules of NSS call it an error that there is no such name: getpwnam(3) has a list. */
+/* For some modules of NSS an unknown name is an error: getpwnam(3) lists the codes. */
 static int find(WhoKind kind, const char *name, char *buffer, uint32_t *ret) {
         int r = kind == WHO_USER ? find_user(name, buffer, RECORD_MAX, ret) : find_group(name, buffer, RECORD_MAX, ret);
 
@@ -177,16 +176,17 @@ void access_resolve(Rights *r, Problems *p) {
                 }
 }
 
-/* What somebody may have meant for a UUID or a pattern, and is neither */
+/* Warns of words that look like a UUID or a pattern but are neither. */
 static void advise_about_vms(const RightsSection *s, Problems *p) {
         for (size_t i = 0; i < s->n_vms; i++) {
                 const char *text = s->vms[i].text;
                 size_t n = strlen(text);
 
                 if (strchr(text, '['))
-                        problems_warn(p, "%s: In VMs=, brackets stand for themselves: %s is no pattern for several VMs", s->place, text);
+                        problems_warn(p, "%s: In VMs=, brackets are not special: %s only matches a name with these brackets",
+                                      s->place, text);
                 else if (!s->vms[i].is_uuid && n >= 24 && strspn(text, "0123456789abcdefABCDEF-") == n)
-                        problems_warn(p, "%s: In VMs=, %s is not a UUID, and is taken for a name", s->place, text);
+                        problems_warn(p, "%s: In VMs=, %s is not a valid UUID, so it is taken for a name", s->place, text);
         }
 }
 

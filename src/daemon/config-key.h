@@ -48,7 +48,7 @@ int config_key_copy(const ConfigKey *key, Config *to, const Config *from);
  * may be a password. */
 size_t config_key_shown(const ConfigKey *key, const char *value);
 
-/* Built-in defaults and those from the environment, whose mistakes have been logged before. For keys that are taken back. */
+/* Sets the defaults like config_init(), but does not report mistakes in the environment again. For resetting keys. */
 void config_set_defaults(Config *c);
 
 /* Reads the lines of a file, which messages call @name, into @c (config-text.c). Returns: 0 or a negative errno. */

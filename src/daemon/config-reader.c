@@ -129,7 +129,7 @@ static void reader_conclude(ConfigReader *r, int error, const char *why) {
                 reader_fail(r, error, why);
 }
 
-/* If there is a job, its thread has written this while it held the lock, and only has to end. */
+/* The job's thread has written to the eventfd while it held the lock, and is about to end. */
 static int on_finished(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events, void *userdata) {
         ConfigReader *r = userdata;
         eventfd_t n;
@@ -176,7 +176,7 @@ void config_reader_begin(ConfigReader *r, const Config *before) {
 
         assert(!r->busy);
 
-        /* The previous thread may have written this at its deadline. It cannot write any more. */
+        /* The previous thread may have written at the last moment before its deadline. It cannot write any more. */
         (void) eventfd_read(r->finished_fd, &n);
         r->busy = true;
         r->error = reader_start_job(r, before);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The text of vspc.conf: lines, sections and assignments, and what is said of those that are wrong. */
+/* Parses the text of vspc.conf into sections and assignments, and reports mistakes with their line numbers. */
 
 #include <ini.h>
 #include <stdarg.h>
@@ -11,26 +11,25 @@
 #include "basic/text.h"
 #include "config-key.h"
 
-/* Bytes of a bad word in [Access] */
+/* Bytes of an invalid word in [Access] that a message shows */
 #define ACCESS_SHOWN_MAX 128U
 
-/* Where the reader is, for messages */
 typedef struct Reader {
         Config *config;
         Problems *problems;
-        const char *name;
+        const char *name; /* of the file, for messages */
         FILE *file;
-        unsigned line;
-        size_t size;
-        bool in_tls;   /* the line is in [TLS], or in what may have been meant to be that */
-        bool in_access; /* the same for [Access] */
+        unsigned line;    /* the current line number */
+        size_t size;      /* bytes read so far */
+        bool in_tls;      /* the line is in [TLS], or in a section whose header looks like a misspelt [TLS] */
+        bool in_access;   /* the same for [Access] */
         bool access_open; /* assignments belong to the last section of config->rights */
-        bool indented; /* the line is, and for inih goes on with the value above it */
-        bool pending; /* the line has to be an assignment, and has not been one yet */
+        bool indented;    /* the line is indented: inih takes it for a continuation of the value above */
+        bool pending;     /* the line must be an assignment, and inih has not reported one yet */
         int error;
 } Reader;
 
-/* Of a line of which it is not known what it says */
+/* Reports a line that cannot be understood. */
 static void refuse_line(Reader *r, const char *format, ...) _printf_(2, 3);
 static void refuse_line(Reader *r, const char *format, ...) {
         va_list ap;
@@ -46,7 +45,7 @@ static void refuse_line(Reader *r, const char *format, ...) {
                 problems_warn(r->problems, "%s:%u: %s, ignoring it", r->name, r->line, text ?: "Out of memory");
 }
 
-/* However it is written */
+/* Compares ignoring case and surrounding blanks. */
 static bool is_section(const char *section, const char *meant) {
         static const char blanks[] = " \t";
         size_t n = strlen(meant);
@@ -59,7 +58,7 @@ static bool is_of_tls(const ConfigKey *key) {
         return streq(key->section, CONFIG_SECTION_TLS);
 }
 
-/* It may be a key of [TLS] in the wrong place, or below a section that was to be [TLS]. */
+/* Reports an unknown key. It closes doors if it may have been meant for [TLS] or [Access]. */
 static void refuse_key(Reader *r, const char *section, const char *name, bool section_known) {
         const ConfigKey *meant = config_key_guess(name, strlen(name));
         const char *access = access_key_guess(name, strlen(name));
@@ -99,8 +98,8 @@ static void refuse_value(Reader *r, const ConfigKey *key, const char *value) {
                               key->wants, (int) n, value, rest);
 }
 
-/* An empty value takes back what was assigned before. There is no text among the defaults, so memory is not needed. */
-static void take_back(Config *c, const ConfigKey *key) {
+/* An empty value resets the key to its default. No default is an allocated string, so this needs no memory. */
+static void reset_key(Config *c, const ConfigKey *key) {
         Config defaults;
 
         config_set_defaults(&defaults);
@@ -111,7 +110,7 @@ static void take_back(Config *c, const ConfigKey *key) {
  * Sections [Access]
  */
 
-/* Where a section is not certain to be what was meant, nothing more is added to it. */
+/* Ends the current section. Must also be called at lines that may have been meant to begin another section. */
 static void close_access(Reader *r) {
         const char *missing = TAKE(r->access_open, false) ? access_missing_key(&r->config->rights) : NULL;
         const Rights *rights = &r->config->rights;
@@ -147,7 +146,7 @@ static void take_access(Reader *r, const char *key, const char *value) {
         const char *wants;
 
         if (!r->access_open)
-                return; /* why has been said */
+                return; /* the reason has been reported */
 
         if (r->indented && !access_key_is_list(key)) {
                 refuse_line(r, "The line is indented, but the value of %s= cannot have a second line", key);
@@ -185,10 +184,10 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
                 take_access(r, name, value ?: "");
         else if (!key)
                 refuse_key(r, section, name, section_known);
-        else if (is_of_tls(key) && r->indented) /* who knows what it was meant to be */
+        else if (is_of_tls(key) && r->indented) /* in [TLS] nothing may be guessed */
                 refuse_line(r, "The line is indented, but the value of %s= cannot have a second line", key->name);
         else if (!value || !*value)
-                take_back(r->config, key);
+                reset_key(r->config, key);
         else {
                 int k = config_key_assign(key, r->config, value);
 
@@ -201,14 +200,14 @@ static int on_assignment(void *userdata, const char *section, const char *name, 
         return 1;
 }
 
-/* inih tells only which was the first line that it could make nothing of. */
+/* inih only reports the first line that it cannot parse. So the lines are checked here. */
 static void check_pending(Reader *r) {
         if (TAKE(r->pending, false))
                 refuse_line(r, "The line is neither a [Section] nor Key=Value");
 }
 
-/* An indented line goes on with the value above it, for inih. For systemd indentation means nothing: so it is with what
- * cannot have been meant to be a part of a value. */
+/* inih takes an indented line for a continuation of the value above, systemd ignores indentation. A line that is a section
+ * header or an assignment to a known key cannot be part of a value, so its indentation is removed. */
 static void unindent(char *line) {
         const char *start = line + strspn(line, " \t\r\v\f");
         size_t n = strcspn(start, " \t=:");
@@ -220,13 +219,13 @@ static void unindent(char *line) {
                 memmove(line, start, strlen(start) + 1);
 }
 
-/* Returns: whether the line is as it should be: inih takes no notice of what follows behind the section's name. */
+/* Returns: whether the header is correct. inih itself ignores text after the closing bracket. */
 static bool enter_section(Reader *r, const char *line) {
         const char *end = strchr(line, ']'), *behind = end ? end + 1 + strspn(end + 1, " \t\r\v\f") : "";
 
         bool good = end && (!*behind || strchr(";#", *behind));
 
-        /* inih stays in the section before if this line is not good. */
+        /* If the header is incorrect, inih stays in the previous section. */
         r->in_tls = strcasestr(line, CONFIG_SECTION_TLS);
         r->in_access = strcasestr(line, CONFIG_SECTION_ACCESS) || (!good && r->in_access);
         close_access(r);
@@ -249,7 +248,7 @@ static bool wants_assignment(Reader *r, const char *line) {
         return *line && !strchr(";#", *line);
 }
 
-/* fgets() that knows the number of the line, and that a line may be too long for inih. */
+/* Replaces fgets() for inih: counts lines, and reports those that inih could not handle. */
 static char *read_line(char *buffer, int size, void *userdata) {
         Reader *r = userdata;
         bool has_nul = false;

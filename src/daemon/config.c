@@ -11,10 +11,10 @@
 
 #define BACKEND_DEFAULT "file"
 
-/* In the order of precedence */
+/* Highest precedence first */
 static const char *const config_folders[] = {"/etc/vspc", "/run/vspc", "/usr/lib/vspc"};
 
-/* What vSPC.py's users have in the environment: a default for a key of [Concentrator]. */
+/* Environment variables of vSPC.py. Each sets the default of a key in [Concentrator]. */
 static const struct {
         const char *variable, *key;
         const char *wants; /* completes "must be …" */
@@ -23,7 +23,7 @@ static const struct {
         {"VM_CLIENT_LIMIT", "ClientLimit", "a number"},
 };
 
-/* Returns: 0, or a negative errno if the variable is no such value, and changes nothing. */
+/* Assigns the variable's value, if it is set. Returns: 0, or a negative errno if the value is invalid; then nothing changes. */
 static int take_variable(Config *c, size_t i) {
         const char *value = getenv(environment[i].variable);
         bool section_known;
@@ -60,7 +60,7 @@ void config_done(Config *c) {
 void config_set_defaults(Config *c) {
         set_built_in(c);
         for (size_t i = 0; i < ELEMENTSOF(environment); i++)
-                (void) take_variable(c, i); /* what is wrong with it has been logged */
+                (void) take_variable(c, i); /* config_init() has logged invalid values */
 }
 
 int config_copy(const Config *c, Config *ret) {
@@ -80,8 +80,8 @@ int config_copy(const Config *c, Config *ret) {
         return 0;
 }
 
-/* To be called when all files have been read: one may give one end of the range, another the other. Both ends are then
- * those of @good. */
+/* Must be called when all files have been read, because the two ends of the range may be set in different files. If the
+ * range is empty, both ends are set to those in @good. */
 static void check_range(Config *c, const Config *good, const char *name, Problems *p) {
         Settings *s = &c->settings;
         bool section_known;
@@ -121,7 +121,7 @@ const char *config_strerror(int error) {
         return error == -EMEDIUMTYPE ? "It is not a regular file" : strerror(-error);
 }
 
-/* A FIFO would be waited for, for ever. With a link to /dev/null a file is masked. */
+/* Refuses FIFOs and devices, because reading them could block forever. /dev/null is allowed: a link to it masks a file. */
 static int open_file(const char *path, FILE **ret) {
         struct stat st;
 
@@ -155,7 +155,7 @@ static int load_file(Config *c, const char *path, Problems *p) {
 }
 
 int config_load_text(Config *c, const char *name, const char *text, size_t size, Problems *p) {
-        /* fmemopen() takes no empty buffer. */
+        /* fmemopen() fails if the buffer is empty. */
         if (size == 0)
                 return 0;
 
@@ -175,20 +175,21 @@ static const char *file_name(const char *path) {
         return slash ? slash + 1 : path;
 }
 
-/* By name; namesakes in the order of precedence, which is that of their folders' names. */
+/* Sorts by file name. Files with the same name are sorted by folder: /etc comes before /run and /usr/lib, in the order of
+ * precedence. */
 static int compare_paths(const void *a, const void *b) {
         const char *x = *(char *const *) a, *y = *(char *const *) b;
 
         return strcmp(file_name(x), file_name(y)) ?: strcmp(x, y);
 }
 
-/* Of what is in it nothing is known. */
+/* The file could contain anything, so every door is closed. */
 static void refuse_file(const char *path, int error, Problems *p) {
         problems_doubt(p, DOOR_EVERY, "Cannot read %s: %s", path, config_strerror(-error));
 }
 
-/* One that is there but cannot be read is a problem, and so is a link that leads nowhere. Returns: 1 if it is there, 0
- * if not, or -ENOMEM. */
+/* A file that exists but cannot be read is a problem, and so is a dangling link. Returns: 1 if the file exists, 0 if it does
+ * not, or -ENOMEM. */
 static int load_existing(Config *c, const char *path, Problems *p) {
         struct stat st;
 

@@ -39,8 +39,7 @@ void config_done(Config *c);
 /* *ret: a deep copy, to be freed by config_done(). Returns: 0 or -ENOMEM. */
 int config_copy(const Config *c, Config *ret);
 
-/* Reads the file @path; NULL: the system's files. Returns: 0, or a negative errno if @path cannot be read or memory is short.
- * */
+/* Reads the file @path; NULL: the system's files. Returns: 0, or a negative errno if @path cannot be read, or -ENOMEM. */
 int config_load(Config *c, const char *path, Problems *p);
 
 /* Returns: a description of an error of config_load(). */

@@ -69,7 +69,7 @@ static void manager_set_problem(Manager *m, Problems *p) {
         m->has_problem = p->n_doubts > 0;
 }
 
-/* [Access]. Takes over what is in @rights. */
+/* Applies the sections [Access]. Takes over the content of @rights. */
 static void manager_set_rights(Manager *m, Rights *rights, const Problems *p) {
         rights->in_doubt = p->doors & DOOR_ANONYMOUS;
         m->anonymous_refused = rights->in_doubt;
@@ -80,7 +80,7 @@ static void manager_set_rights(Manager *m, Rights *rights, const Problems *p) {
         admin_rights_changed(m->admin);
 }
 
-/* [TLS], with the doors closed that its problems close */
+/* Applies [TLS]. Problems in it close doors. */
 static void manager_set_tls(Manager *m, const TlsContexts *contexts, Problems *p) {
         TlsContext *vm = p->doors & DOOR_VM_TLS ? NULL : contexts->vm;
 
@@ -253,7 +253,7 @@ static void on_console_event(ConcentratorObserver *observer, _unused_ Console *c
                 manager_update_status(m);
 }
 
-/* Called when the store or the console log has a new error, or none any more. */
+/* Called when an error of the store or of the console log begins, changes or ends. */
 static void on_error_changed(void *userdata) {
         manager_update_status(userdata);
 }
@@ -274,7 +274,8 @@ static int manager_open_store(Manager *m, const char *name) {
 static void manager_load_tls(Manager *m, Problems *p) {
         _cleanup_(tls_contexts_done) TlsContexts contexts = {};
 
-        tls_contexts_load(&m->config.tls, &m->config.settings, concentrator_tls_worker(m->concentrator), m->ticket_key, p, &contexts);
+        tls_contexts_load(&m->config.tls, &m->config.settings, concentrator_tls_worker(m->concentrator), m->ticket_key, p,
+                          &contexts);
         manager_set_tls(m, &contexts, p);
 }
 
@@ -326,8 +327,8 @@ int manager_new(Config *config, const char *config_path, Problems *problems, Man
 
         manager_load_tls(m, problems);
         manager_set_rights(m, &config->rights, problems);
-        r = config_reader_new(m->service.loop, config_path, concentrator_tls_worker(m->concentrator), m->ticket_key, CONFIG_READER_USEC,
-                              on_read, m, &m->reader);
+        r = config_reader_new(m->service.loop, config_path, concentrator_tls_worker(m->concentrator), m->ticket_key,
+                              CONFIG_READER_USEC, on_read, m, &m->reader);
         if (r < 0)
                 return log_error_errno(r, "Cannot reload the configuration: %m");
 

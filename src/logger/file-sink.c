@@ -84,8 +84,8 @@ static void update_place(FileTarget *t) {
                 t->target.place = place_of(&st);
 }
 
-/* The byte at @position will be the first one written to this file. This is acknowledged before it is written, so that the size of the
- * file always tells how much has been written, even after a crash. */
+/* The byte at @position will be the first one written to this file. This is acknowledged before it is written, so that the
+ * size of the file always tells how much has been written, even after a crash. */
 static void begin_file(FileSink *s, FileTarget *t, uint64_t position) {
         LogPlace before = t->target.place;
 

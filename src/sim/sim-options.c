@@ -206,7 +206,8 @@ static int check(const SimOptions *o) {
                 problem = "--sink=- and --json both use the standard output: name a file for one of them.";
         else if ((o->abort_each > 0 || o->n_vmotions != UINT64_MAX) && o->vmotion_interval_usec == USEC_INFINITY)
                 problem = "--abort and --vmotions need --vmotion=EVERY to say how often.";
-        else if (o->dead && (o->vmotion_interval_usec != USEC_INFINITY || o->echo || o->sink || o->command || sim_options_has_serial(o)))
+        else if (o->dead && (o->vmotion_interval_usec != USEC_INFINITY || o->echo || o->sink || o->command ||
+                             sim_options_has_serial(o)))
                 problem = "--dead reads nothing, so it cannot be combined with --vmotion, --echo, --sink, --exec or --serial.";
         else if (o->hosts.count > 1 && (o->hosts.concentrator.any.sa_family != AF_INET ||
                                         !address_is_loopback(&o->hosts.concentrator)))

@@ -277,9 +277,9 @@ static void test_anonymous_clients_that_may_everything_beside_others_are_warned_
         advise(SECTION, "vspc.conf:1: Clients without a name, at 127.0.0.1:13371 and at VM ports, still have all rights");
         advise(SECTION "[Access]\nWho=anonymous\nVMs=*\nMay=admin\n", NULL);
         advise("", NULL);
-        advise("[Access]\nWho=anonymous\nVMs=web[12]\nMay=list\n", "brackets stand for themselves: web[12] is no pattern");
+        advise("[Access]\nWho=anonymous\nVMs=web[12]\nMay=list\n", "brackets are not special: web[12] only matches a name");
         advise("[Access]\nWho=anonymous\nVMs=50123456-789a-bcde-f012-3456789abcd\nMay=list\n",
-               "50123456-789a-bcde-f012-3456789abcd is not a UUID, and is taken for a name");
+               "50123456-789a-bcde-f012-3456789abcd is not a valid UUID, so it is taken for a name");
 }
 
 int main(void) {
