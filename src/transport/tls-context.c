@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "basic/text.h"
+#include "basic/worker.h"
 #include "tls-chain.h"
 #include "tls-context.h"
 
@@ -25,6 +26,8 @@ struct TlsContext {
         bool has_fingerprint;
         uint8_t fingerprint[TLS_FINGERPRINT_SIZE];
         TlsWorker *worker;
+        bool has_token; /* the key is in a token (PKCS#11) */
+        Worker freeing; /* see tls_context_unref() */
 
         gnutls_certificate_credentials_t credentials;
         gnutls_priority_t priority;
@@ -310,6 +313,7 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
         c->resumes = p->resumes;
         c->ticket_key = p->ticket_key;
         c->worker = p->worker;
+        c->freeing = WORKER_INIT;
         if (p->fingerprint) {
                 c->has_fingerprint = true;
                 memcpy(c->fingerprint, p->fingerprint, TLS_FINGERPRINT_SIZE);
@@ -323,6 +327,7 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
 
         assert(!c->server || p->certificate_file);
         if (p->certificate_file) {
+                c->has_token = gnutls_url_is_supported(p->key_file ?: p->certificate_file);
                 r = load_certificate(c, p->certificate_file, p->key_file, ret_problem);
                 if (r >= 0)
                         r = examine_certificate(c, ret_problem);
@@ -354,16 +359,40 @@ TlsContext *tls_context_ref(TlsContext *c) {
         return c;
 }
 
-TlsContext *tls_context_unref(TlsContext *c) {
-        if (!c || --c->n_ref > 0)
-                return NULL;
+static void context_free_credentials(TlsContext *c) {
+        if (c->credentials)
+                gnutls_certificate_free_credentials(TAKE_PTR(c->credentials));
+}
+
+static void context_free(void *userdata) {
+        TlsContext *c = userdata;
 
         gnutls_free(c->ticket.data);
         if (c->priority)
                 gnutls_priority_deinit(c->priority);
-        if (c->credentials)
-                gnutls_certificate_free_credentials(c->credentials);
+        context_free_credentials(c);
+        worker_done(&c->freeing);
         free(c);
+}
+
+static void free_credentials_in_thread(void *userdata) {
+        TlsContext *c = userdata;
+
+        worker_unlock(&c->freeing);
+        context_free_credentials(c);
+        worker_lock(&c->freeing);
+}
+
+TlsContext *tls_context_unref(TlsContext *c) {
+        if (!c || --c->n_ref > 0)
+                return NULL;
+
+        /* A server does not wait until the token has closed its session: the thread is abandoned, and frees the context. */
+        bool in_thread = c->server && c->has_token &&
+                         worker_start(&c->freeing, "tls-free", free_credentials_in_thread, c) >= 0;
+        if (!in_thread || worker_stop(&c->freeing, 0, context_free))
+                context_free(c);
+
         return NULL;
 }
 
