@@ -13,7 +13,8 @@ PACKAGES_UNIT="$PACKAGES_BUILD python3 libcmocka-dev libtelnet-dev nodejs clang 
 # What the tests of each other suite need: outside peers, what makes and checks packages, and what boots a machine
 PACKAGES_E2E="python3-cryptography python3-gdbm python3-prometheus-client openssl inetutils-telnet netcat-openbsd gdb
     gdbserver tmux dbus-daemon dbus-bin iproute2 procps util-linux logrotate gnutls-bin socat telnet-ssl softhsm2 debootstrap
-    putty-tools ckermit python3-serial gensio-bin ser2net zsh"
+    putty-tools ckermit python3-serial gensio-bin ser2net zsh
+    openssh-client openssh-server"
 PACKAGES_INSTALL="mandoc debootstrap util-linux"
 PACKAGES_PACKAGE="appstream dpkg-dev rpm rpmlint"
 PACKAGES_COCKPIT="chromium cockpit-bridge cockpit-system cockpit-ws firefox-esr python3-websocket"
@@ -27,7 +28,8 @@ PACKAGES_HOST="systemd systemd-sysv dbus polkitd iproute2 inetutils-telnet netca
 
 # Services that Debian starts when it installs these packages, and that listen for the whole network: package:unit. Tests start the
 # programs themselves, at the loopback address.
-SERVICES_UNWANTED="cockpit-ws:cockpit.socket cockpit-ws:cockpit.service ser2net:ser2net.service"
+SERVICES_UNWANTED="cockpit-ws:cockpit.socket cockpit-ws:cockpit.service ser2net:ser2net.service
+    openssh-server:ssh.service openssh-server:ssh.socket"
 
 # find_root COMPLAINT: puts into $become_root what makes a command run as root; or complains, if nothing can.
 find_root() {

@@ -39,12 +39,15 @@ static const char help[] =
         "  -h --help               Show this help and exit\n"
         "     --version            Show the version and exit\n"
         "  -H --host=HOST[:PORT]   Connect to vspcd on this host (default port: 13371)\n"
+        "     --host=[USER]@HOST   The same by way of ssh, as this user there\n"
         "     --socket=PATH        Connect to this local socket (default: /run/vspc/admin.socket)\n"
         "     --tls                Use TLS (default port: 13372)\n"
         "     --ca=FILE            with --tls: trust these authorities instead of the system's\n"
         "     --fingerprint=SHA256 with --tls: expect the certificate with this fingerprint\n"
         "     --cert=FILE, --key=FILE\n"
         "                          with --tls: your own certificate and its key\n"
+        "     --stdio-bridge       Connect the standard input and output to vspcd (for the above)\n"
+        "     --ssh-command        Attach to the VM that $SSH_ORIGINAL_COMMAND names (for sshd)\n"
         "     --no-legend          list, clients: show no header and no footer\n"
         "     --no-pager           list, show, clients, log: use no pager\n"
         "     --state=STATE        list: only VMs that are connected, disconnected, migrating or shared\n"
@@ -185,6 +188,8 @@ static int take_no_pager(const Option *o, const char *value, void *target) {
 static const Option options[] = {
         {"host", required_argument, 'H', PLACE(host)},
         {"socket", required_argument, PLACE(socket)},
+        {"ssh-command", no_argument, PLACE(ssh_command)},
+        {"stdio-bridge", no_argument, PLACE(stdio_bridge)},
         {"tls", no_argument, PLACE(tls)},
         {"ca", required_argument, PLACE(trust_options.ca)},
         {"cert", required_argument, PLACE(trust_options.certificate)},
@@ -234,9 +239,22 @@ static int check_whereabouts(const Arguments *a) {
                 return complain(EINVAL, "--tls: a local socket has no TLS, --host=HOST[:PORT] is needed.");
         if (a->tls && !a->host)
                 return complain(EINVAL, "--tls: --host=HOST[:PORT] is needed as well.");
+        if (a->tls && bridge_is_meant(a->host))
+                return complain(EINVAL, "--tls: with USER@HOST, ssh encrypts.");
+        if (a->stdio_bridge && a->host)
+                return complain(EINVAL, "--stdio-bridge: only a local socket can be bridged.");
         if (a->trust_options.key && !a->trust_options.certificate)
                 return complain(EINVAL, "--key: --cert=FILE is needed as well.");
 
+        return 0;
+}
+
+static int find_bridge(Arguments *a) {
+        int r = bridge_new(a->host, &a->bridge);
+        if (r < 0)
+                return r;
+
+        targets_bridged(&a->targets, a->bridge);
         return 0;
 }
 
@@ -258,7 +276,7 @@ static int find_vspcd(Arguments *a) {
                 return r;
 
         if (a->host)
-                return find_host(a);
+                return bridge_is_meant(a->host) ? find_bridge(a) : find_host(a);
 
         if (a->socket)
                 return targets_local(&a->targets, a->socket) < 0
@@ -298,6 +316,24 @@ static const char *find_verb(const char *const *verbs, const char *word) {
         return NULL;
 }
 
+/* Whatever the command is, it is the name of a VM: it comes from somebody who is to have a console, and nothing else. */
+static int take_ssh_command(Arguments *a) {
+        static char *command;
+
+        if (a->verb || a->n_words > 0)
+                return complain(EINVAL, "--ssh-command: the command that ssh sends takes the place of a verb and a VM.");
+
+        command = getenv("SSH_ORIGINAL_COMMAND");
+        a->no_pager = true; /* less can run programs */
+        if (!command || !*command)
+                return 0;
+
+        a->verb = "attach";
+        a->words = &command;
+        a->n_words = 1;
+        return 0;
+}
+
 int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments *ret) {
         Arguments a = {.escape = ESCAPE_DEFAULT, .quiet_for_usec = USEC_PER_SEC};
 
@@ -313,6 +349,10 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
         if (!a.verb && a.n_words > 1)
                 return refuse_verb(a.words[0], a.similar_verb);
 
+        r = a.ssh_command ? take_ssh_command(&a) : 0;
+        if (r < 0)
+                return r;
+
         r = check_words(a.words, a.n_words);
         if (r < 0)
                 return r;
@@ -327,4 +367,5 @@ int arguments_parse(int argc, char *argv[], const char *const *verbs, Arguments 
 
 void arguments_done(Arguments *a) {
         trust_free(a->trust);
+        bridge_free(a->bridge);
 }

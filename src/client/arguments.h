@@ -30,10 +30,13 @@ typedef struct Arguments {
         const char *similar_verb; /* if there is no verb: one that is similar to the VM's name, or NULL */
 
         const char *host, *socket; /* the arguments of --host and --socket, or NULL */
+        bool ssh_command;  /* the VM is named by SSH_ORIGINAL_COMMAND */
+        bool stdio_bridge; /* be the other end of a Bridge */
         bool tls;
         TrustOptions trust_options;
         Targets targets; /* the same, resolved */
         Trust *trust;    /* NULL: no TLS */
+        Bridge *bridge;  /* NULL: not by way of ssh */
 
         bool no_legend;
         bool no_pager;

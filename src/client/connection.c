@@ -4,6 +4,7 @@
 
 #include "basic/text.h"
 #include "connection.h"
+#include "terminal.h"
 #include "transport/socket.h"
 
 /* A verdict besides those of TelnetConnection: the owner's handler has closed the connection */
@@ -45,7 +46,7 @@ void connection_close(Connection *c) {
         buffer_clear(&c->in);
         c->n_searched = c->n_tried = 0;
         c->error = 0;
-        c->unreachable = c->paused = false;
+        c->unreachable = c->paused = c->answered = false;
         free(TAKE_PTR(c->tried));
         free(TAKE_PTR(c->problem));
         varlink_reply_done(&c->refusal);
@@ -66,11 +67,13 @@ static void connection_end(Connection *c, int error) {
 
 static void connection_note_failure(Connection *c, int error, const char *why) {
         _cleanup_free_ char *before = TAKE_PTR(c->tried);
-        char name[TARGET_TEXT_MAX];
+        char buffer[TARGET_TEXT_MAX];
+
+        const Bridge *bridge = c->targets->bridge;
+        const char *name = bridge ? bridge->text : target_format(connection_target(c), buffer);
 
         c->error = error;
-        target_format(connection_target(c), name);
-        _cleanup_free_ char *clean = text_sanitize(name, strlen(name), sizeof name);
+        _cleanup_free_ char *clean = text_sanitize(name, strlen(name), sizeof buffer);
         c->tried = text_format("%s%s%s: %s", before ?: "", before ? "; " : "", clean ?: "?", why);
 }
 
@@ -105,6 +108,9 @@ static int connection_deadline_elapsed(_unused_ sd_event_source *source, _unused
 }
 
 static int connection_set_deadline(Connection *c, usec_t timeout) {
+        if (c->targets->bridge)
+                timeout = MAX(timeout, (usec_t) CONNECTION_BRIDGE_TIMEOUT_USEC);
+
         usec_t until = MIN(c->until_usec, timeout != USEC_INFINITY ? now_monotonic() + timeout : USEC_INFINITY);
 
         c->deadline = sd_event_source_disable_unref(c->deadline);
@@ -132,6 +138,13 @@ static int connection_begin_call(Connection *c, int fd) {
         if (r >= 0)
                 r = stream_flush(&c->telnet.stream);
         return r;
+}
+
+/* ssh may ask for a password, but not while the terminal is a VM's. */
+static int connection_bridge(Connection *c) {
+        int fd = bridge_open(c->targets->bridge, terminal_is_raw() ? BRIDGE_PROMPTS_NOT : BRIDGE_MAY_PROMPT);
+
+        return fd < 0 ? fd : connection_begin_call(c, fd);
 }
 
 static void connection_connected(Watch *w, _unused_ uint32_t events) {
@@ -171,7 +184,7 @@ static void connection_dial(Connection *c) {
         while (c->n_tried < c->targets->n) {
                 c->n_tried++;
 
-                int r = connection_try(c, connection_target(c));
+                int r = c->targets->bridge ? connection_bridge(c) : connection_try(c, connection_target(c));
                 if (r >= 0)
                         return;
 
@@ -334,6 +347,7 @@ static int connection_add_replies(Connection *c, const void *p, size_t n) {
 static int connection_data(TelnetConnection *t, uint8_t *data, size_t n) {
         Connection *c = container_of(t, Connection, telnet);
 
+        c->answered = true;
         if (c->state == CONNECTION_CALLING)
                 return connection_add_replies(c, data, n);
 
@@ -356,6 +370,13 @@ static void connection_received(TelnetConnection *t, _unused_ size_t n) {
 
 static void connection_closed(TelnetConnection *t, int verdict) {
         Connection *c = container_of(t, Connection, telnet);
+
+        if (c->targets->bridge && !c->answered && verdict != CONNECTION_E_CLOSED) {
+                c->unreachable = true;
+                connection_note_failure(c, -ECONNRESET, "ssh has ended, or vspc-client there");
+                connection_end(c, -ECONNRESET);
+                return;
+        }
 
         switch (verdict) {
 

@@ -9,7 +9,7 @@
 /*
  * Connection: a Varlink client of vspcd. If there is no connection, a call first tries to connect to one target after
  * the other, each for a limited time. If TLS fails at a target, no other target is tried, because this one has
- * answered.
+ * answered. With a Bridge, ssh connects instead.
  *
  * Without a handler, calls block: connection_receive() waits for each reply. The connection has an event loop of its
  * own, which runs only in this function.
@@ -42,6 +42,7 @@ struct Connection {
         const ConnectionHandler *handler; /* NULL: blocking */
         Poller *poller;                   /* of the owner; blocking: its own */
         usec_t until_usec;                /* the end of each wait */
+        bool answered;                    /* something has come from vspcd */
         bool paused;                      /* nothing is read, not even the end of the connection */
 
         ConnectionState state;
@@ -65,6 +66,9 @@ struct Connection {
 
 /* The time limit for connecting, including the TLS handshake, and for each reply */
 #define CONNECTION_TIMEOUT_USEC (10 * USEC_PER_SEC)
+
+/* The same by way of ssh, which may ask for a password */
+#define CONNECTION_BRIDGE_TIMEOUT_USEC (120 * USEC_PER_SEC)
 
 /* The maximum of bytes in a read; the parts of it that received() gets have no more in total. */
 #define CONNECTION_READ_MAX 65536U

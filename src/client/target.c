@@ -20,8 +20,12 @@ int targets_local(Targets *t, const char *path) {
         return 0;
 }
 
-/* Splits "HOST:PORT". More than one colon without brackets means an IPv6 address without a port. */
-static int split_port(const char *text, uint16_t default_port, char **ret_host, uint16_t *ret_port) {
+void targets_bridged(Targets *t, const Bridge *bridge) {
+        *t = (Targets){.n = 1, .bridge = bridge};
+}
+
+/* More than one colon without brackets means an IPv6 address without a port. */
+int target_split_port(const char *text, uint16_t default_port, char **ret_host, uint16_t *ret_port) {
         const char *host = text, *end, *port = NULL;
 
         if (*text == '[') {
@@ -54,7 +58,7 @@ int targets_resolve(Targets *t, const char *text, uint16_t default_port, char **
         struct addrinfo *found;
         uint16_t port;
 
-        int r = split_port(text, default_port, &host, &port);
+        int r = target_split_port(text, default_port, &host, &port);
         if (r == -EINVAL)
                 return complain(r, "--host: \"%s\" is not a host: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT.", text);
         if (r < 0)
@@ -91,5 +95,5 @@ const char *target_format(const SocketAddress *target, char buffer[static TARGET
 }
 
 bool target_is_of_this_machine(const SocketAddress *target) {
-        return target_is_local_socket(target) || address_is_loopback(target);
+        return target_is_local_socket(target) || (target->any.sa_family != AF_UNSPEC && address_is_loopback(target));
 }

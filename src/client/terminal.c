@@ -133,6 +133,10 @@ void terminal_restore(void) {
         terminal.is_raw = false;
 }
 
+bool terminal_is_raw(void) {
+        return terminal.is_raw;
+}
+
 void terminal_suspend(void) {
         (void) kill(0, SIGTSTP);
 }

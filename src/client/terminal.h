@@ -15,6 +15,7 @@ bool terminal_is_there(void);
 /* Returns: 0 or a negative errno. */
 int terminal_make_raw(void);
 void terminal_restore(void);
+bool terminal_is_raw(void);
 
 /* Stops our process group, as ^Z does on a terminal that is not raw. Returns once it is continued. */
 void terminal_suspend(void);

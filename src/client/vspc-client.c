@@ -41,6 +41,9 @@ static void open_standard_descriptors(void) {
 }
 
 static int run(const Arguments *a) {
+        if (a->stdio_bridge)
+                return bridge_serve(a->socket ?: TARGET_DEFAULT_SOCKET);
+
         const char *name = a->verb ?: a->n_words == 0 ? "list" : "attach";
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
