@@ -3,9 +3,7 @@
 """A real sshd: vspc-client that reaches another machine by ssh (--host=USER@HOST), and the lines of vspc-consoles(7) by which
 people attach with nothing but ssh. sshd, vspcd and the tests see users of their own."""
 
-import ctypes
 import os
-import re
 import shutil
 import signal
 import socket
@@ -16,45 +14,18 @@ from certificates import CLIENT as CLIENT_PURPOSE
 from client_cases import CLIENT, Terminal, environment
 from harness import PATIENCE_SEC, clean_environment, main, wait_for
 from peers import ALL_BYTES, connected_vm, double
+from people import documented, enter_world
 from tap import unavailable
 from test_tls_admin import AdminTestCase
 from tls_peers import DecliningVm
 from varlink_peer import Caller
 
 SSHD = "/usr/sbin/sshd"
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../man/vspc-consoles.7")
+PAGE = "vspc-consoles.7"
 
 # Of the group consoles: alice and bob. dave may run what he wants.
 USERS = {"alice": 40101, "bob": 40102, "console": 40103, "dave": 40104}
 CONSOLES = 40100
-
-CLONE_NEWNS = 0x20000
-
-
-def documented(first):
-    """The lines of the block in the manual page that begins with these words"""
-    with open(PAGE, encoding="utf-8") as f:
-        blocks = re.findall(r"^\.nf\n\.RS\n(.*?)^\.RE\n", f.read(), re.MULTILINE | re.DOTALL)
-    block = next(b for b in blocks if b.startswith(first.replace("-", "\\-")))
-    return block.replace("\\-", "-").replace("\\(aq", "'").replace("\\e", "\\")
-
-
-def enter_world(folder):
-    """From now on this process and those that it starts see /etc/passwd and /etc/group with the users of the test."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) < 0 or subprocess.run(["mount", "--make-rprivate", "/"], check=False).returncode != 0:
-        unavailable("there can be no mount namespace")
-    lines = {"passwd": [f"{name}:*:{uid}:{uid}::/:/bin/sh\n" for name, uid in USERS.items()],
-             "group": [f"{name}:*:{uid}:\n" for name, uid in USERS.items()] + [f"consoles:*:{CONSOLES}:alice,bob\n"]}
-    for name, added in lines.items():
-        path = os.path.join(folder, name)
-        with open(f"/etc/{name}", encoding="utf-8") as f:
-            text = f.read()
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text + "".join(added))
-        subprocess.run(["mount", "--bind", path, f"/etc/{name}"], check=True)
-    os.makedirs("/run/sshd", exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run/sshd"], check=True)
 
 
 class SshTestCase(AdminTestCase):
@@ -256,7 +227,7 @@ class ByUser(SshTestCase):
                                                       (f"user:{USERS['bob']}", "db-*", "watch"), ("anonymous", "none", "list")))
         self.vm = connected_vm(self.vspcd, "db-1")
         connected_vm(self.vspcd, "web-1")
-        self.start_sshd(self.vspcd, documented("Match Group consoles"))
+        self.start_sshd(self.vspcd, documented(PAGE, "Match Group consoles"))
 
     def run_ssh(self, user, *command, options=()):
         return subprocess.run([*self.ssh(user, *options), *command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -331,7 +302,7 @@ class ByKey(SshTestCase):
         vspcd = self.start_tls(local="open", access=(("cert:CN=alice", "db-*", "write"), ("cert:CN=bob", "web-*", "write"),
                                                      ("anonymous", "none", "list")))
         db, _ = DecliningVm(vspcd, "db-1").connect(), DecliningVm(vspcd, "web-1").connect()
-        line = documented("restrict,pty,command=").replace("\n", " ").strip()
+        line = documented(PAGE, "restrict,pty,command=").replace("\n", " ").strip()
         host = f"--host=127.0.0.1:{vspcd.admin_tls_address[1]} --ca={self.path('ca.pem')}"
         shutil.copy(self.authority.path, self.path("ca.pem"))
         os.chmod(self.path("ca.pem"), 0o644)
@@ -364,11 +335,10 @@ class ByKey(SshTestCase):
 
 
 if __name__ == "__main__":
-    if os.geteuid() != 0:
-        unavailable("only root can become somebody else")
     if not os.path.exists(SSHD):
         unavailable("sshd is not installed")
     with tempfile.TemporaryDirectory(prefix="vspc-users-") as users:
-        os.chmod(users, 0o755)
-        enter_world(users)
+        enter_world(users, USERS, {"consoles": (CONSOLES, ["alice", "bob"])})
+        os.makedirs("/run/sshd", exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run/sshd"], check=True)
         main()
