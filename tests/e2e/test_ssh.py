@@ -236,6 +236,8 @@ class ByUser(SshTestCase):
     def test_ssh_attaches_to_the_vm(self):
         terminal = self.on_terminal([*self.ssh("alice", "-t"), "db-1"])
         terminal.wait_shown(b"Connected to VM db-1")
+        self.vm.send(b"login: ")
+        terminal.wait_shown(b"login: ")  # the terminal there is raw by now
         terminal.type(b"uptime\r")
         self.vm.wait_data(b"uptime\r")
         self.vm.send(b"up 3 days")
