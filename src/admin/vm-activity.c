@@ -58,7 +58,8 @@ int vm_activity_begin(VmActivity *a) {
         a->is_old_news = true;
         begin_sweep(a);
         if (!a->timer)
-                return sd_event_add_time(concentrator_event(a->concentrator), &a->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_turn, a);
+                return sd_event_add_time(concentrator_event(a->concentrator), &a->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC,
+                                         on_turn, a);
 
         (void) sd_event_source_set_time(a->timer, 0);
         return sd_event_source_set_enabled(a->timer, SD_EVENT_ONESHOT);

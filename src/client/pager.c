@@ -39,11 +39,11 @@ static bool terminal_is_dumb(void) {
         return !terminal || streq(terminal, "dumb");
 }
 
-/* With the rights of another user: by su, sudo or the like. */
+/* With the rights of another user than that of the session, by sudo or the like; or that is not known. */
 static bool is_elevated(void) {
         uid_t owner;
 
-        return getenv("SUDO_UID") || (sd_pid_get_owner_uid(0, &owner) >= 0 && owner != geteuid());
+        return getenv("SUDO_UID") || sd_pid_get_owner_uid(0, &owner) < 0 || owner != geteuid();
 }
 
 /* A secure pager runs no programs and opens no files. */

@@ -19,8 +19,8 @@ import xml.etree.ElementTree as ElementTree
 
 from certificates import Authority
 from harness import PATIENCE_SEC, VSPC_SIM, TestCase, clean_environment, main, recent_logs, wait_for
-from peers import (ALL_BYTES, BEGIN, BIOS_UUID, BRK, IAC, SB, VMWARE, EsxiVm, RawClient, TelnetClient, connected_clone, connected_vm,
-                   double, sub, uuid_text)
+from peers import (ALL_BYTES, BEGIN, BIOS_UUID, BRK, IAC, SB, VMWARE, EsxiVm, RawClient, TelnetClient, connected_clone,
+                   connected_vm, double, sub, uuid_text)
 from tls_peers import DecliningVm, TlsVm, client_context
 from varlink_peer import CONCENTRATOR, INTERFACES
 
@@ -809,8 +809,9 @@ class Authorization(BusTestCase):
         other.wait_granted("write")
         number = self.bus.call(self.path, VM, "ListClients")[0][0]
         with Polkit(self.bus, "no") as polkit:
-            for method, arguments, action in (("Attach", ("", FORCE), "manage"), ("SetAccess", (number, "read_only", False), "manage"),
-                                              ("Disconnect", (number,), "manage"), ("Say", ("hello",), "attach")):
+            for method, arguments, action in (("Attach", ("", FORCE), "manage"), ("Disconnect", (number,), "manage"),
+                                              ("SetAccess", (number, "read_only", False), "manage"),
+                                              ("Say", ("hello",), "attach")):
                 self.assertEqual(self.bus.error(self.path, VM, method, *arguments, uid=NOBODY)[0], ACCESS_DENIED)
                 self.assertEqual(polkit.wait_asked(polkit.output.count(b"check "))["action"], "org.vspc." + action)
         self.assertEqual(self.bus.call(self.path, VM, "ListClients")[0][4], "write")

@@ -203,7 +203,8 @@ class Show(ClientTestCase):
         out = run(self.fake(List=all_vms([vm])), "show", "web01").stdout
         for line in ("     Name: web01", f"     UUID: {vm['uuid']}", "      URI: s0", "     Port: 50001",
                      "     Host: 192.0.2.21:4711", "      TLS: no", "   Serial: 115200 8N1", "  vMotion: accepted",
-                     " Received: 1.2M (1234567 bytes), last 2h 1min ago", "     Sent: 12B", "  Clients: 3", "           and 1 more"):
+                     " Received: 1.2M (1234567 bytes), last 2h 1min ago", "     Sent: 12B", "  Clients: 3",
+                     "           and 1 more"):
             self.assertIn(line + "\n", out)
         self.assertRegex(out, r"State: migrating, since \w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+; \d+ \w+ ago\n")
         self.assertRegex(out, rf"\n +{pwd.getpwuid(os.getuid()).pw_name} \(pid 77\), write, since .* ago, 2\.0K sent\n")

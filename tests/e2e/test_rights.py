@@ -499,7 +499,8 @@ class OnTheBus(RightsTestCase):
                           (PATH, "org.freedesktop.DBus.Properties.Get", f"string:{MANAGER}", "string:VMs"),
                           (PATH, f"{MANAGER}.ListVMs"), (PATH, f"{MANAGER}.GetVM", "string:db-1"),
                           (PATH, f"{MANAGER}.GetVM", "string:no-such"),
-                          (PATH, f"{MANAGER}.Attach", "string:db-1", "string:", "uint64:0"), (PATH, f"{MANAGER}.Clear", "string:db-1"),
+                          (PATH, f"{MANAGER}.Attach", "string:db-1", "string:", "uint64:0"),
+                          (PATH, f"{MANAGER}.Clear", "string:db-1"),
                           (PATH, f"{MANAGER}.Forget", "string:db-1"), (PATH, f"{MANAGER}.Say", "string:db-1", "string:x"),
                           (PATH, f"{MANAGER}.Disconnect", "string:db-1", "uint64:1"),
                           (PATH, f"{MANAGER}.SetAccess", "string:db-1", "uint64:1", "string:write", "boolean:true"),
@@ -519,7 +520,8 @@ class OnTheBus(RightsTestCase):
         self.assertIn("db-1", self.bus.busctl("call", NAME_ON_BUS, vm, "org.freedesktop.DBus.Properties", "GetAll", "s", VM))
         self.assertEqual(self.bus.call(vm, VM, "Clear"), 0)
         self.assertEqual(self.bus.get(PATH, MANAGER, "VMs"), 3)
-        self.assertIn('"VMs"', self.bus.busctl("call", NAME_ON_BUS, PATH, "org.freedesktop.DBus.Properties", "GetAll", "s", MANAGER))
+        self.assertIn('"VMs"', self.bus.busctl("call", NAME_ON_BUS, PATH, "org.freedesktop.DBus.Properties", "GetAll", "s",
+                                               MANAGER))
         self.assertEqual(self.bus.error(PATH + "/vm/none", VM, "Clear")[0], "org.freedesktop.DBus.Error.UnknownObject")
 
     def test_introspection_shows_all_of_it_to_root_and_to_others_not_whether_there_is_a_vm(self):
@@ -560,9 +562,10 @@ class OnTheBus(RightsTestCase):
         self.start_teams(TEAMS + FOR_ALL)
         self.assertEqual(self.as_member(OPS, PATH, f"{MANAGER}.Clear", "string:infra-1").returncode, 0)
         self.assertRefused(self.as_member(DBA, PATH, f"{MANAGER}.Clear", "string:infra-1"), "polkit does not say")
-        self.assertIn('string "free_for_all"', self.as_member(OPS, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:", "uint64:0").stdout)
-        self.assertIn('string "read_only"', self.as_member(DBA, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:", "uint64:0").stdout)
-        self.assertRefused(self.as_member(GUEST, PATH, f"{MANAGER}.Attach", "string:infra-1", "string:", "uint64:0"), "polkit does not say")
+        attach = PATH, f"{MANAGER}.Attach", "string:infra-1", "string:", "uint64:0"
+        self.assertIn('string "free_for_all"', self.as_member(OPS, *attach).stdout)
+        self.assertIn('string "read_only"', self.as_member(DBA, *attach).stdout)
+        self.assertRefused(self.as_member(GUEST, *attach), "polkit does not say")
         self.assertIn("infra-1", self.as_member(GUEST, PATH, f"{MANAGER}.ListVMs").stdout)
 
 

@@ -408,7 +408,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_vm_that_comes_while_the_present_state_is_told_is_told_once, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_vm_that_comes_when_all_others_have_been_told_is_not_lost, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_vm_that_goes_before_it_is_told_is_not_told, begin, end),
-                cmocka_unit_test_setup_teardown(test_activity_is_told_once_of_each_vm_and_of_a_bounded_number_in_a_turn, begin, end),
+                cmocka_unit_test_setup_teardown(test_activity_is_told_once_of_each_vm_and_of_a_bounded_number_in_a_turn, begin,
+                                                end),
                 cmocka_unit_test_setup_teardown(test_a_turn_compares_a_bounded_number_of_vms, begin, end),
                 cmocka_unit_test_setup_teardown(test_nothing_is_compared_when_nobody_wants_to_know_of_activity, begin, end),
         };
