@@ -101,7 +101,10 @@ static _Noreturn void be_pager(int input) {
 
         (void) setenv("LESS", variable("SYSTEMD_LESS") ?: "FRSXMK", 1);
         (void) setenv("LESSCHARSET", variable("SYSTEMD_LESSCHARSET") ?: "utf-8", 1);
-        (void) (secure ? setenv("LESSSECURE", "1", 1) : unsetenv("LESSSECURE"));
+        if (secure)
+                (void) setenv("LESSSECURE", "1", 1);
+        else
+                (void) unsetenv("LESSSECURE");
 
         if (named && getenv("SYSTEMD_PAGERSECURE"))
                 run_named(named);
