@@ -16,6 +16,8 @@ static bool has_said_something(Console *console) {
 unsigned vm_activity_turn(VmActivity *a) {
         unsigned n_told = 0;
 
+        if (!a->has_room(a))
+                return 0;
         if (!a->position)
                 begin_sweep(a);
 

@@ -22,6 +22,7 @@ typedef struct VmActivity VmActivity;
 struct VmActivity {
         Concentrator *concentrator;
         bool (*is_wanted)(const VmActivity *a);
+        bool (*has_room)(const VmActivity *a); /* a sweep waits while there is none */
         void (*tell)(VmActivity *a, Console *console);
 
         sd_event_source *timer; /* NULL: nobody has wanted to know yet */

@@ -263,6 +263,11 @@ static bool activity_is_wanted(const VmActivity *a) {
         return false;
 }
 
+/* Readers that are slow must not miss other events because of these. */
+static bool activity_has_room(const VmActivity *a) {
+        return container_of(a, VmStream, activity)->server->events.size <= EVENT_QUEUE_MAX / 4;
+}
+
 static void tell_activity(VmActivity *a, Console *console) {
         VmStream *s = container_of(a, VmStream, activity);
         const RightsSet *now = console_rights(console);
@@ -308,7 +313,12 @@ static void on_console_event(ConcentratorObserver *observer, Console *console, C
 void vm_stream_init(VmStream *s, VarlinkServer *server) {
         *s = (VmStream){.server = server, .event = BUFFER_INIT(EVENT_MAX)};
 
-        s->activity = (VmActivity){.concentrator = server->concentrator, .is_wanted = activity_is_wanted, .tell = tell_activity};
+        s->activity = (VmActivity){
+                .concentrator = server->concentrator,
+                .is_wanted = activity_is_wanted,
+                .has_room = activity_has_room,
+                .tell = tell_activity,
+        };
         server->stream = s;
         s->observer.notify = on_console_event;
         concentrator_observe(server->concentrator, &s->observer);

@@ -363,6 +363,30 @@ static void test_activity_is_told_once_of_each_vm_and_of_a_bounded_number_in_a_t
         assert_int_equal(read_until(w, 1, "activity", "changed"), n);
 }
 
+static void test_activity_waits_while_a_reader_is_slow_who_would_miss_other_events(void **state) {
+        World *w = *state;
+        VmActivity *a = &w->stream.activity;
+
+        add_reader(w); /* who does not read */
+        add_reader_of(w, true);
+        (void) read_until(w, 1, "present", "ready");
+        assert_int_equal(vm_activity_turn(a), 0);
+        while (w->server->events.size <= EVENT_QUEUE_MAX / 4) {
+                tell(w);
+                (void) sd_event_run(w->event, 0);
+        }
+        all_say(w, "something");
+        size_t size = w->server->events.size;
+        assert_int_equal(vm_activity_turn(a), 0);
+        assert_int_equal(w->server->events.size, size);
+
+        varlink_close(w->readers[0]);
+        concentrator_notify(w->concentrator, w->console, CONSOLE_RENAMED, NULL);
+        (void) read_until(w, 1, "changed", "renamed");
+        assert_int_equal(vm_activity_turn(a), 1);
+        assert_int_equal(read_until(w, 1, "activity", "activity"), 0);
+}
+
 static void test_a_turn_compares_a_bounded_number_of_vms(void **state) {
         World *w = *state;
         VmActivity *a = &w->stream.activity;
@@ -409,6 +433,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_vm_that_comes_when_all_others_have_been_told_is_not_lost, begin, end),
                 cmocka_unit_test_setup_teardown(test_a_vm_that_goes_before_it_is_told_is_not_told, begin, end),
                 cmocka_unit_test_setup_teardown(test_activity_is_told_once_of_each_vm_and_of_a_bounded_number_in_a_turn, begin,
+                                                end),
+                cmocka_unit_test_setup_teardown(test_activity_waits_while_a_reader_is_slow_who_would_miss_other_events, begin,
                                                 end),
                 cmocka_unit_test_setup_teardown(test_a_turn_compares_a_bounded_number_of_vms, begin, end),
                 cmocka_unit_test_setup_teardown(test_nothing_is_compared_when_nobody_wants_to_know_of_activity, begin, end),
