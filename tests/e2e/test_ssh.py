@@ -53,14 +53,17 @@ class SshTestCase(AdminTestCase):
         with open(cls.path(name) + ".pub", encoding="ascii") as f:
             return f.read()
 
-    def start_sshd(self, vspcd, more=""):
-        """Whose vspc-client reaches this vspcd"""
+    def start_sshd(self, vspcd, drop_in=""):
+        """Whose vspc-client reaches this vspcd. As in Debian, drop-ins come first."""
         with socket.create_server(("127.0.0.1", 0)) as s:
             self.port = s.getsockname()[1]
         os.makedirs(self.path("bin"), exist_ok=True)
         self.write("bin/vspc-client", f'#!/bin/sh\ncase "$*" in *--host=*) exec {CLIENT} "$@" ;; esac\n'
                    f'exec {CLIENT} --socket={vspcd.admin_path} "$@"\n', 0o755)
-        self.write("sshd_config", f"""ListenAddress 127.0.0.1
+        os.makedirs(self.path("sshd_config.d"), exist_ok=True)
+        self.write("sshd_config.d/vspc.conf", drop_in)
+        self.write("sshd_config", f"""Include {self.path("sshd_config.d")}/*.conf
+ListenAddress 127.0.0.1
 Port {self.port}
 HostKey {self.path("host")}
 PidFile none
@@ -70,8 +73,9 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 AuthorizedKeysFile {self.folder}/keys-%u
 Subsystem sftp internal-sftp
+AcceptEnv LANG LC_*
 SetEnv PATH={self.path("bin")}:/usr/bin:/bin
-{more}""")
+""")
         for name in USERS:
             if not os.path.exists(self.path(f"keys-{name}")):
                 self.write(f"keys-{name}", self.public_key(name))
