@@ -209,7 +209,7 @@ static int refuse_argument(sd_bus_message *m, const char *text) {
 
 int bus_attach(Bus *b, sd_bus_message *m, const Console *console) {
         static const BusAction attach = {BUS_POLKIT_ATTACH, ACT_WRITE, attach_is_permitted, carry_out_attach};
-        static const BusAction take_over = {BUS_POLKIT_MANAGE, ACT_TAKE_OVER, attach_is_permitted, carry_out_attach};
+        static const BusAction take_over = {BUS_POLKIT_TAKE_OVER, ACT_TAKE_OVER, attach_is_permitted, carry_out_attach};
         BusArguments a = {.access = ACCESS_MODE_FREE_FOR_ALL_FALLBACK};
         const char *access;
 

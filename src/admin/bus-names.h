@@ -20,6 +20,7 @@
 /* Actions of polkit */
 #define BUS_POLKIT_MANAGE "org.vspc.manage"
 #define BUS_POLKIT_ATTACH "org.vspc.attach"
+#define BUS_POLKIT_TAKE_OVER "org.vspc.take-over"
 
 /* Names of other services */
 #define BUS_DAEMON "org.freedesktop.DBus"

@@ -809,7 +809,7 @@ class Authorization(BusTestCase):
         other.wait_granted("write")
         number = self.bus.call(self.path, VM, "ListClients")[0][0]
         with Polkit(self.bus, "no") as polkit:
-            for method, arguments, action in (("Attach", ("", FORCE), "manage"), ("Disconnect", (number,), "manage"),
+            for method, arguments, action in (("Attach", ("", FORCE), "take-over"), ("Disconnect", (number,), "manage"),
                                               ("SetAccess", (number, "read_only", False), "manage"),
                                               ("Say", ("hello",), "attach")):
                 self.assertEqual(self.bus.error(self.path, VM, method, *arguments, uid=NOBODY)[0], ACCESS_DENIED)
@@ -969,7 +969,7 @@ class Policies(BusTestCase):
 
     def test_polkit_wants_an_administrator(self):
         actions = ElementTree.parse(f"{POLICIES}/org.vspc.policy").getroot().findall("action")
-        self.assertEqual({a.get("id") for a in actions}, {"org.vspc.attach", "org.vspc.manage"})
+        self.assertEqual({a.get("id") for a in actions}, {"org.vspc.attach", "org.vspc.take-over", "org.vspc.manage"})
         for action in actions:
             for default in action.find("defaults"):
                 self.assertRegex(default.text, "^auth_admin(_keep)?$")

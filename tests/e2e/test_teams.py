@@ -11,7 +11,7 @@ import tempfile
 from certificates import CLIENT
 from client_cases import ClientTestCase, run
 from harness import PATIENCE_SEC, main, wait_for
-from peers import NAME, Peer, RawClient, TelnetClient, client_address, connected_vm, sub
+from peers import NAME, Peer, client_address, connected_vm, sub
 from people import documented, documented_table, enter_world
 from test_bus import MANAGER, PATH, VM, BusDaemon, path_of
 from test_bus import NAME as NAME_ON_BUS
