@@ -62,7 +62,8 @@ export class ConsolePage {
         });
         this.session = new Session(this.concentrator, this.known?.id ?? this.what, "free_for_all_fallback", {
             state: () => this.sessionChanged(),
-            begin: () => this.begin(),
+            begin: resumed => this.begin(resumed),
+            unheard: n => this.notice(T.notices.unheard(n)),
             data: bytes => this.terminal.write(bytes),
             notice: text => this.notice(text),
         });
@@ -276,8 +277,10 @@ export class ConsolePage {
 
     /* What vspcd says */
 
-    begin() {
-        if (this.begun) {
+    begin(resumed) {
+        if (resumed && this.session.state === "waiting")
+            this.notice(T.notices.resumed);
+        if (this.begun && !resumed) {
             this.terminal.reset();
             this.notice(T.notices.reset);
         }

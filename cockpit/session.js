@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+import { Attachment } from "./attachment.js";
 import { Backoff, isDeniedAll } from "./connection.js";
-import { BREAK, escape, TelnetReader } from "./telnet.js";
+import { BREAK, escape, OPTION, TelnetReader } from "./telnet.js";
 
-/* vspcd's notices, if they are asked for apart from the VM's output: subnegotiations of this option that begin with this code */
-const NOTICE_OPTION = 232, NOTICE_CODE = 200;
+/* vspcd's notices, if they are asked for apart from the VM's output: subnegotiations that begin with this code */
+const NOTICE = 200;
+
+/* So long an interruption is not worth mentioning. */
+export const QUIET_MSEC = 1000;
 
 /*
- * An attachment to a VM's console, which is made again when it is lost. state:
+ * A console that one is attached to, and again when that is lost: by the same attachment, if vspcd keeps it. state:
  *   "connecting"
  *   "attached"    granted: the access
+ *   "resuming"    it has just been lost, and is about to go on
  *   "waiting"     it will try again; error: why
  *   "refused"     vspcd does not grant the access; error: its refusal
  *   "ended"       vspcd has ended this attachment, but not others: an administrator has done so
@@ -18,7 +23,9 @@ const NOTICE_OPTION = 232, NOTICE_CODE = 200;
  *
  * handler:
  *   state(session)
- *   begin()           what has been shown is void: the scrollback follows
+ *   begin(resumed)    there is another connection. Unless the attachment was resumed, what has been shown is void: the
+ *                     scrollback follows
+ *   unheard(n)        so many bytes that were typed have gone nowhere
  *   data(bytes)       what the VM sends
  *   notice(text)      what vspcd says; an older vspcd says it among the VM's output
  */
@@ -29,6 +36,7 @@ export class Session {
         this.everAttached = false;
         this.generation = 0;
         this.connection = null;
+        this.attachment = null; /* vspcd keeps it when its connection is lost */
         this.vspcd = null; /* when the vspcd that we are attached to was started */
     }
 
@@ -39,12 +47,16 @@ export class Session {
     }
 
     parameters(superuser) {
-        const { access } = this;
+        const { access, attachment } = this;
+        if (attachment)
+            return { vm: this.vm, resume: attachment.token, position: attachment.position,
+                     ...this.concentrator.whoFor(superuser) };
         return {
             vm: this.vm,
             ...(access !== "watch" ? { access } : this.concentrator.grantsReadOnly ? { access: "read_only" } : {}),
             ...this.concentrator.whoFor(superuser),
             ...(this.concentrator.has("Attach", "noticesApart") ? { noticesApart: true } : {}),
+            ...(this.concentrator.has("Attach", "resumable") ? { resumable: true } : {}),
             ...(this.force && this.concentrator.has("Attach", "force") ? { force: true } : {}),
         };
     }
@@ -53,15 +65,14 @@ export class Session {
         const generation = ++this.generation;
         const isPresent = () => generation === this.generation;
         const telnet = new TelnetReader({
-            data: bytes => this.handler.data(bytes),
+            data: bytes => this.received(bytes),
             answer: bytes => this.connection.send(bytes),
-            subnegotiation: (option, bytes) => option === NOTICE_OPTION && bytes[0] === NOTICE_CODE &&
-                this.handler.notice(new TextDecoder().decode(bytes.subarray(1))),
+            subnegotiation: (option, bytes) => option === OPTION && this.hear(bytes[0], bytes.slice(1)),
         });
 
         this.timers.clearTimeout(this.timer);
         this.connection?.close();
-        if (this.state !== "waiting")
+        if (!["resuming", "waiting"].includes(this.state))
             this.setState("connecting");
         if (this.concentrator.isKnown)
             this.open(telnet, isPresent);
@@ -80,7 +91,26 @@ export class Session {
         });
     }
 
-    attached({ vm, granted, client }) {
+    received(bytes) {
+        this.handler.data(bytes);
+        const answer = this.attachment?.received(bytes.length);
+        if (answer)
+            this.connection.send(answer);
+    }
+
+    hear(code, bytes) {
+        if (code === NOTICE)
+            this.handler.notice(new TextDecoder().decode(bytes));
+        else
+            for (const answer of this.attachment?.hear(code, bytes) ?? [])
+                this.connection.send(answer);
+    }
+
+    attached({ vm, granted, client, attachment }) {
+        const resumed = this.attachment !== null;
+        if (!resumed && attachment)
+            this.attachment = new Attachment(attachment);
+        this.timers.clearTimeout(this.quiet);
         this.vm = vm.id;
         this.told = vm; /* what was told of the VM when we attached */
         this.client = client; /* our number among the VM's clients; undefined: an older vspcd does not tell */
@@ -88,8 +118,10 @@ export class Session {
         this.everAttached = true;
         this.force = false;
         this.backoff.reset();
-        this.handler.begin();
+        this.handler.begin(resumed);
         this.setState("attached");
+        if (this.attachment)
+            return;
         this.startedAt().then(startedAt => {
             this.vspcd = startedAt;
         });
@@ -102,8 +134,17 @@ export class Session {
     closed(error) {
         const wasAttached = this.state === "attached";
 
+        this.attachment?.connectionLost();
         if (error.kind === "offline" || isDeniedAll(error))
             this.setState(error.kind === "offline" ? "offline" : "denied", error);
+        else if (this.attachment?.isOver) {
+            this.forgetAttachment();
+            this.setState("ended");
+        } else if (error.name === "NoSuchAttachment") {
+            this.forgetAttachment();
+            this.attach();
+        } else if (this.attachment && (error.kind || error.name === "NoSuchVM"))
+            this.resume(error);
         else if (this.access === "watch" && error.parameters?.parameter === "access") {
             this.concentrator.grantsReadOnly = false;
             this.attach();
@@ -112,8 +153,32 @@ export class Session {
         else if (this.everAttached && ["AccessDenied", "ClientLimitReached"].includes(error.name) && this.state === "waiting" &&
                  this.backoff.pause < this.backoff.most)
             this.retry(error); /* perhaps vspcd has not noticed yet that our last attachment has ended */
-        else
+        else {
+            this.forgetAttachment();
             this.setState("refused", error);
+        }
+    }
+
+    resume(error) {
+        if (this.state === "attached") {
+            this.quiet = this.timers.setTimeout(() => this.setState("waiting", error), QUIET_MSEC);
+            this.setState("resuming", error);
+        }
+        this.timer = this.timers.setTimeout(() => this.attach(), this.backoff.next());
+    }
+
+    forgetAttachment() {
+        this.timers.clearTimeout(this.quiet);
+        if (this.attachment?.size > 0)
+            this.handler.unheard(this.attachment.size);
+        this.attachment = null;
+    }
+
+    /* Tells vspcd that it need not keep the attachment. */
+    leave() {
+        if (this.attachment)
+            this.connection?.send(this.attachment.goodbye);
+        this.forgetAttachment();
     }
 
     /* If vspcd is still the one that we were attached to, it has wanted this. */
@@ -136,6 +201,7 @@ export class Session {
 
     /* Once more, now */
     again({ access = this.access, force = false } = {}) {
+        this.leave();
         this.access = access;
         this.force = force;
         this.backoff.reset();
@@ -160,28 +226,30 @@ export class Session {
 
     close(state = "released") {
         this.generation++;
+        this.leave();
         this.timers.clearTimeout(this.timer);
         this.connection?.close();
         this.setState(state);
     }
 
-    /* Whether what is typed goes to vspcd. Read-only access is vspcd's business: it ends when the lock of somebody else does. */
+    /* Whether what is typed goes to vspcd, or waits until an attachment is resumed. Read-only access is vspcd's business: it
+     * ends when the lock of somebody else does. */
     mayType() {
-        return this.state === "attached" && this.access !== "watch";
+        return this.access !== "watch" &&
+            (this.state === "attached" || (this.attachment !== null && ["resuming", "waiting"].includes(this.state)));
     }
 
-    /* Returns: whether the bytes were sent. */
+    /* bytes: or BREAK. Returns: whether they were sent, or will be. */
     send(bytes) {
         if (!this.mayType())
             return false;
-        this.connection.send(escape(bytes));
-        return true;
+        const encoded = this.attachment ? this.attachment.type(bytes) : bytes === BREAK ? BREAK : escape(bytes);
+        if (encoded?.length > 0)
+            this.connection.send(encoded);
+        return encoded !== null;
     }
 
     sendBreak() {
-        if (!this.mayType())
-            return false;
-        this.connection.send(BREAK);
-        return true;
+        return this.send(BREAK);
     }
 }

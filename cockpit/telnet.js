@@ -31,6 +31,13 @@ export function escape(bytes) {
     return result;
 }
 
+/* vspcd's own option, which has no meaning but in subnegotiations */
+export const OPTION = 232;
+
+export function subnegotiation(bytes) {
+    return Uint8Array.of(IAC, SB, OPTION, ...escape(bytes), IAC, SE);
+}
+
 /*
  * Takes a telnet stream apart, in pieces of any size. handler:
  *   data(bytes)                    what the VM has sent; a view of the piece, valid until feed() returns

@@ -128,6 +128,8 @@ export const T = {
         vmotion_abort: "vMotion aborted",
         attached: name => `${name} connected`,
         detached: name => `${name} disconnected`,
+        resumed: "Connected again, where the connection was lost",
+        unheard: n => `${size(n)} that were typed have not been sent`,
         reset: "Connected again. The terminal shows the scrollback that vspcd has kept.",
         dropped: n => `${size(n)} of output were left out: the VM sends more than this page can show`,
         pasted: n => `${number.format(n)} bytes pasted`,

@@ -74,6 +74,7 @@ function begin(access = "free_for_all_fallback") {
         begin: () => t.begins++,
         data: piece => t.data.push(...piece),
         notice: text => t.notices.push(text),
+        unheard: n => t.notices.push(`${n} bytes unheard`),
     }, t.timers);
     t.session.attach();
     Object.defineProperty(t, "last", { get: () => t.channels.at(-1) });
@@ -305,4 +306,82 @@ test("without Cockpit's own connection it waits for a new page", () => {
     const t = begin();
     t.last.end({ problem: "disconnected" });
     assert.equal(t.session.state, "offline");
+});
+
+/* What vspcd sends at the beginning of an attachment that can be resumed: the position of output, and how much was taken. */
+const beginning = (output, taken) => Uint8Array.of(255, 250, 232, 201, 0, 0, 0, 0, 0, 0, 0, output, 255, 240,
+                                                   255, 250, 232, 202, 0, 0, 0, 0, 0, 0, 0, taken, 255, 240);
+const GOODBYE = [255, 250, 232, 203, 255, 240];
+
+function resumable() {
+    const t = begin("write");
+    t.concentrator.interface = new Interface("method Attach(vm: string, resumable: ?bool) -> ()");
+    t.session.again();
+    assert.equal(t.last.call.parameters.resumable, true);
+    t.last.reply({ parameters: { vm: { id: "id-web" }, granted: "write", client: 7, attachment: "secret" } });
+    t.last.say(beginning(100, 0));
+    return t;
+}
+
+test("an attachment whose connection is lost goes on where it was, and nothing is said of a short interruption", () => {
+    const t = resumable();
+    t.last.say(bytes("output"));
+    t.session.send(bytes("typed"));
+    t.last.end();
+    assert.equal(t.session.state, "resuming");
+    assert.ok(t.session.send(bytes(" meanwhile")));
+    t.timers.waiting.at(-1).action();
+    assert.deepEqual(t.last.call.parameters, { vm: "id-web", resume: "secret", position: 106 });
+    t.last.reply({ parameters: { vm: { id: "id-web" }, granted: "write", client: 7, attachment: "secret" } });
+    assert.deepEqual(t.last.typed, []);
+    t.last.say(beginning(106, 3));
+    assert.deepEqual(t.last.typed, [...bytes("ed meanwhile")]);
+    assert.equal(t.session.state, "attached");
+    assert.equal(t.begins, 2);
+    assert.ok(!t.states.includes("waiting"));
+});
+
+test("a longer interruption is told, and what is typed waits as before", () => {
+    const t = resumable();
+    t.last.end();
+    t.timers.waiting.find(timer => timer.pause === 1000).action();
+    assert.equal(t.session.state, "waiting");
+    assert.ok(t.session.send(bytes("x")));
+});
+
+test("an attachment that is not kept any more is begun anew, and what was typed meanwhile is told to be lost", () => {
+    const t = resumable();
+    t.last.end();
+    t.session.send(bytes("abc"));
+    t.timers.waiting.at(-1).action();
+    t.last.reply(refused("NoSuchAttachment", { vm: "id-web" }));
+    assert.deepEqual(t.notices, ["3 bytes unheard"]);
+    assert.equal(t.last.call.parameters.resumable, true);
+    assert.equal(t.last.call.parameters.resume, undefined);
+});
+
+test("an attachment that vspcd has said goodbye to has ended", () => {
+    const t = resumable();
+    t.last.say(Uint8Array.from(GOODBYE));
+    t.last.end();
+    assert.equal(t.session.state, "ended");
+    assert.equal(t.timers.waiting.filter(timer => timer.pause === 100).length, 0);
+});
+
+test("vspcd need not keep an attachment that is given up", () => {
+    const t = resumable();
+    const { last } = t;
+    t.session.close();
+    assert.deepEqual(last.typed.slice(-6), GOODBYE);
+});
+
+test("when an attachment may not be resumed any more, that is a refusal", () => {
+    const t = resumable();
+    t.last.end();
+    t.timers.waiting.at(-1).action();
+    t.concentrator.superuser = true;
+    t.last.reply(refused("NotPermitted", { vm: "web", right: "write", who: [] }));
+    t.last.end({ problem: "access-denied" });
+    assert.equal(t.session.state, "refused");
+    assert.equal(t.session.attachment, null);
 });
