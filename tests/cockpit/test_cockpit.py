@@ -376,7 +376,7 @@ class Access(PageTest):
         page = self.open(vspcd, "#/vm/web")
         page.wait_text("Read-only", ".banners")
         page.wait_text("holds write access", ".banners")
-        page.type("lost")
+        page.type("x")  # one key: vspcd has got it when it says so
         page.wait("Boolean(document.querySelector('.banners.flash'))", "the banner to flash")
         holder.send(b"heard")
         self.wait_file(sink, b"heard")
