@@ -48,6 +48,19 @@ export class Attachment {
         this.isOver = false;
     }
 
+    /* For JSON. encode, decode: between bytes and text */
+    save(encode) {
+        const { token, position, taken } = this;
+        return { token, position, taken, unheard: this.unheard.map(input => (input === BREAK ? null : encode(input))) };
+    }
+
+    static restore({ token, position, taken, unheard }, decode) {
+        const a = Object.assign(new Attachment(token), { position, told: position, taken });
+        for (const text of unheard)
+            a.type(text === null ? BREAK : decode(text));
+        return a;
+    }
+
     get goodbye() {
         return subnegotiation(Uint8Array.of(GOODBYE));
     }

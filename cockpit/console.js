@@ -3,6 +3,7 @@
 import { askBytes, askClear, askDisconnect, askForget, askPaste, askSay, askStty, askSysRq } from "./acts.js";
 import { clientName, stateOf } from "./model.js";
 import { JournalView } from "./journal.js";
+import { saveConsole, takeConsole } from "./saved.js";
 import { Session } from "./session.js";
 import { ConsoleTerminal, PASTE_MAX } from "./terminal.js";
 import { explain, T } from "./texts.js";
@@ -46,6 +47,8 @@ export class ConsolePage {
         this.feed.listeners.add(this.listener);
         this.visibility = () => this.hiddenChanged();
         this.cockpit.addEventListener("visibilitychange", this.visibility);
+        this.leaving = () => saveConsole(sessionStorage, this.what, this.session, this.terminal.tail.bytes());
+        window.addEventListener("pagehide", this.leaving);
     }
 
     opened() {
@@ -60,13 +63,19 @@ export class ConsolePage {
         this.terminal.searcher.onDidChangeResults(({ resultIndex, resultCount }) => {
             this.searchCount.textContent = this.searchInput.value ? T.searchResults(resultIndex, resultCount) : "";
         });
-        this.session = new Session(this.concentrator, this.known?.id ?? this.what, "free_for_all_fallback", {
+        const saved = takeConsole(sessionStorage, this.what);
+        if (saved) {
+            this.terminal.write(saved.tail);
+            this.begun = true;
+        }
+        this.session = new Session(this.concentrator, saved?.vm ?? this.known?.id ?? this.what,
+                                   saved?.access ?? "free_for_all_fallback", {
             state: () => this.sessionChanged(),
             begin: resumed => this.begin(resumed),
             unheard: n => this.notice(T.notices.unheard(n)),
             data: bytes => this.terminal.write(bytes),
             notice: text => this.notice(text),
-        });
+        }, saved?.attachment);
         this.fillToolbar();
         this.update();
         this.session.attach();
@@ -78,6 +87,7 @@ export class ConsolePage {
         clearTimeout(this.hiddenTimer);
         this.feed.listeners.delete(this.listener);
         this.cockpit.removeEventListener("visibilitychange", this.visibility);
+        window.removeEventListener("pagehide", this.leaving);
         this.journal?.stop();
         this.forgetChannel();
         this.session?.close();

@@ -30,13 +30,13 @@ export const QUIET_MSEC = 1000;
  *   notice(text)      what vspcd says; an older vspcd says it among the VM's output
  */
 export class Session {
-    constructor(concentrator, vm, access, handler, timers = globalThis) {
-        Object.assign(this, { concentrator, vm, access, handler, timers });
+    /* attachment: to be resumed; vspcd keeps it when its connection is lost */
+    constructor(concentrator, vm, access, handler, attachment = null, timers = globalThis) {
+        Object.assign(this, { concentrator, vm, access, handler, attachment, timers });
         this.backoff = new Backoff();
-        this.everAttached = false;
+        this.everAttached = attachment !== null;
         this.generation = 0;
         this.connection = null;
-        this.attachment = null; /* vspcd keeps it when its connection is lost */
         this.vspcd = null; /* when the vspcd that we are attached to was started */
     }
 

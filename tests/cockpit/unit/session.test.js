@@ -75,7 +75,7 @@ function begin(access = "free_for_all_fallback") {
         data: piece => t.data.push(...piece),
         notice: text => t.notices.push(text),
         unheard: n => t.notices.push(`${n} bytes unheard`),
-    }, t.timers);
+    }, null, t.timers);
     t.session.attach();
     Object.defineProperty(t, "last", { get: () => t.channels.at(-1) });
     return t;
