@@ -32,12 +32,12 @@ typedef uint64_t (*AdminReloadHandler)(const Peer *who, void *userdata);
 /* Sets the handler of the method Reload(). */
 void admin_set_reload(Admin *a, AdminReloadHandler handler, void *userdata);
 
-/* Answers all who wait for the reload of this @number. @problems: @n texts, what is wrong in the configuration. @result:
- * 0, or a negative errno if it stays as it was for one of these reasons. */
+/* Answers all callers that wait for the reload with this @number. @problems: @n descriptions of mistakes in the configuration.
+ * @result: 0, or a negative errno if the previous configuration was kept because of them. */
 void admin_reloaded(Admin *a, uint64_t number, int result, char *const *problems, size_t n);
 
-/* Rights are others (concentrator_set_rights()): whoever may nothing any more is told. */
+/* Must be called after concentrator_set_rights(): disconnects callers that have no rights any more. */
 void admin_rights_changed(Admin *a);
 
-/* They are refused until admin_set_tls() is called: it is not certain who may come in. */
+/* Refuses new connections in TLS until admin_set_tls() is called, because a mistake in [TLS] leaves open who may connect. */
 void admin_close_tls(Admin *a);

@@ -6,12 +6,12 @@
 #include "console/console.h"
 
 /*
- * BusAction: the methods on D-Bus that do something to a VM: those that Varlink has, too. The manager's object and the VM's own
+ * BusAction: the methods on D-Bus that do something to a VM, the same as in Varlink. The manager's object and the VM's own
  * object have the same ones.
  *
- * They read from @m the arguments that follow the VM's designation, and decide with polkit's help (BusCall) whether the caller
- * may. They return what a handler of sd-bus has to: > 0 if @m has been or will be answered, or a
- * negative errno, which sd-bus answers.
+ * They read from @m the arguments after the VM's designation, and check the caller's rights, if necessary with polkit (BusCall).
+ * They return the values of a handler of sd-bus: > 0 if @m has been or will be answered, or a negative errno, which sd-bus
+ * answers.
  */
 typedef struct Bus Bus;
 
@@ -19,7 +19,7 @@ typedef int BusVMMethod(Bus *b, sd_bus_message *m, const Console *console);
 
 BusVMMethod bus_attach, bus_set_access, bus_disconnect_client, bus_say, bus_clear, bus_forget;
 
-/* Flags of Attach(), as in the parameters of the same names in Varlink */
+/* Flags of Attach(), like the parameters of the same names in Varlink */
 enum {
         BUS_ATTACH_FORCE = 1 << 0,
         BUS_ATTACH_NO_SCROLLBACK = 1 << 1,

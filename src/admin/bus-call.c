@@ -29,7 +29,7 @@ static void call_free(BusCall *call) {
         free(call);
 }
 
-/* Tells polkit to close the dialog that asks a person. */
+/* Makes polkit close its dialog. */
 static void call_give_up_polkit(const BusCall *call) {
         if (call->asking_polkit)
                 (void) sd_bus_call_method_async(call->bus->connection, NULL, BUS_POLKIT, BUS_POLKIT_PATH,
@@ -58,7 +58,7 @@ static void call_refuse(BusCall *call, const char *error, const char *format, ..
         call_free(call);
 }
 
-/* Not even polkit can allow it. */
+/* Returns: whether the call is refused regardless of polkit. */
 static bool call_is_forbidden(const BusCall *call) {
         return call->bus->restricted &&
                !rights_include_all(concentrator_rights(call->bus->concentrator), &call->peer.identity);
@@ -70,11 +70,11 @@ static void call_refuse_as_restricted(BusCall *call) {
                     "others use vspc-client");
 }
 
-/* polkit has not decided. */
+/* Called if polkit has returned an error or an invalid answer. */
 static void call_polkit_failed(BusCall *call, const sd_bus_message *answer) {
         const sd_bus_error *error = sd_bus_message_get_error((sd_bus_message *) answer);
 
-        /* sd-bus's error for a timeout */
+        /* the error of sd-bus at a timeout */
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY))
                 call_give_up_polkit(call);
 
@@ -195,7 +195,7 @@ static int call_ask_polkit(BusCall *call, const Console *console) {
         return 0;
 }
 
-/* Whether the caller has the right to it. What there is no VM for harms none. */
+/* Returns: whether the caller has the right to this call. If the VM is gone, the call may proceed, and fails then. */
 static bool call_is_permitted(const BusCall *call, Console *console) {
         const BusAction *action = call->action;
 

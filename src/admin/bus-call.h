@@ -6,7 +6,7 @@
 #include "console/console.h"
 #include "transport/user-names.h"
 
-/* What a method is told besides the VM */
+/* The arguments of a method, without the VM */
 typedef struct BusArguments {
         AccessMode access;
         uint64_t flags;   /* of Attach(), see bus-action.h */
@@ -16,23 +16,23 @@ typedef struct BusArguments {
 } BusArguments;
 
 /*
- * BusCall: a method call that not everybody may make, from its coming until it is answered. The bus is asked
- * who the caller is; whoever has the right (rights.h) may, and of anybody else polkit is asked. Both take their time, and a
- * person may have to type a password: meanwhile the VM may go, and so may the caller.
+ * BusCall: a method call that needs a right, from its arrival until it is answered. The bus is asked who the caller is. If the
+ * caller does not have the right (rights.h), polkit is asked. This may take long, because a person may have to type a password.
+ * In the meantime, the VM may be forgotten, and the caller may disconnect.
  *
- * While not all local users may list all VMs, only those may call who may do everything, and polkit is not asked.
+ * While not all local users may list all VMs, only people who may do everything may call, and polkit is not asked.
  */
 
 /* The maximum of waiting calls, in total and of one connection */
 #define BUS_CALLS_MAX 1024U
 #define BUS_CALLS_PER_CALLER_MAX 256U
 
-/* Of these, calls about which polkit is asked, in total and of one user. Each needs a match rule; dbus-daemon allows a
- * connection 512. */
+/* The maximum of these that wait for polkit, in total and of one user. Each needs a match rule, and dbus-daemon allows 512 for a
+ * connection. */
 #define BUS_CHECKS_MAX 256U
 #define BUS_CHECKS_PER_USER_MAX 64U
 
-/* How long polkit may take to answer without asking a person, and with */
+/* The time limits for polkit's answer without and with a dialog */
 #define BUS_CALL_POLKIT_USEC (10 * USEC_PER_SEC)
 #define BUS_CALL_PERSON_USEC (120 * USEC_PER_SEC)
 
@@ -41,14 +41,15 @@ typedef struct BusAction BusAction;
 typedef struct BusCall BusCall;
 
 struct BusAction {
-        const char *polkit; /* what polkit calls it; NULL: it is for those who may do everything */
-        Act act;            /* whoever has the right to that needs no polkit, and that right polkit grants */
+        const char *polkit; /* the action in polkit; NULL: only for people who may do everything */
+        Act act;            /* what the caller needs a right to, unless polkit allows it */
 
-        /* Whether the caller needs no polkit, if that does not depend on the right alone; or NULL */
+        /* Returns: whether the caller does not need polkit. NULL: that depends on `act` alone */
         bool (*is_permitted)(const BusCall *call, Console *console);
 
-        /* Does and answers it. Returns: >= 0, or a negative errno, which is answered then. */
-        int (*carry_out)(const BusCall *call, Console *console); /* @console: NULL if it is about no VM */
+        /* Executes the call and answers it. @console: NULL if the call is not about a VM. Returns: >= 0; or a negative errno,
+         * which is answered. */
+        int (*carry_out)(const BusCall *call, Console *console);
 };
 
 struct BusCall {
@@ -56,8 +57,8 @@ struct BusCall {
         const BusAction *action;
         sd_bus_message *message;
         BusArguments arguments;
-        char *id;  /* the VM's; NULL: it is about none */
-        Peer peer; /* of the caller, once it is known */
+        char *id;  /* of the VM; NULL: the call is not about a VM */
+        Peer peer; /* the caller, once the bus has answered */
         UserNameQuery user_name;
 
         sd_bus_slot *answer;    /* the answer that the call waits for: of the bus, or of polkit */
@@ -77,6 +78,6 @@ typedef struct BusCalls {
 int bus_call(Bus *b, sd_bus_message *message, const Console *console, const BusAction *action,
              const BusArguments *arguments);
 
-/* Has @action, which is about no VM, carried out for those who may do everything. */
+/* Carries out @action, which is not about a VM, later, if the caller may do everything. Returns: 1 or a negative errno. */
 int bus_guard(Bus *b, sd_bus_message *message, const BusAction *action);
 void bus_calls_clear(Bus *b);

@@ -24,7 +24,8 @@ static int read_groups(sd_bus_message *m, Identity *groups) {
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-/* @groups: gets the user's groups. Returns: > 0 if there was one, 0 at their end, a negative errno. */
+/* Reads the next credential. Groups are added to @groups. Returns: > 0; 0 if there is no further credential; or a negative
+ * errno. */
 static int read_credential(sd_bus_message *m, uint32_t *uid, uint32_t *pid, Identity *groups) {
         const char *name;
 

@@ -9,7 +9,7 @@
  * Asks the bus which user and process own a name, without blocking (sd_bus_query_sender_creds() would block).
  */
 
-/* @handler gets the answer, which it passes to bus_read_credentials(). Returns: 0 or a negative errno. */
+/* @handler must pass the answer to bus_read_credentials(). Returns: 0 or a negative errno. */
 int bus_ask_credentials(sd_bus *connection, sd_bus_slot **ret_slot, const char *name,
                         sd_bus_message_handler_t handler, void *userdata);
 

@@ -7,8 +7,8 @@
 #include "console/console.h"
 
 /*
- * BusListing: an answer that contains all VMs. It is composed in short turns, so that the event loop is not delayed by many
- * VMs. Listings are composed one after the other, so that only one of them is in memory, however many callers want one.
+ * BusListing: an answer that contains all VMs. It is composed in short turns, so that many VMs do not delay the event loop.
+ * Listings are composed one after the other, so that only one of them is in memory, even if there are many callers.
  */
 
 /* The maximum of waiting calls, in total and of one connection */

@@ -53,7 +53,7 @@ static int refuse_ambiguous(sd_bus_message *m, const char *designation, const Lo
                                           "\"%s\" matches several VMs: %s", designation, ids);
 }
 
-/* Calls @method for the VM that the first argument of @m designates, or answers that there is not exactly one. */
+/* Calls @method for the VM that the first argument of @m designates. Answers with an error if that is not exactly one VM. */
 static int call_for_vm(Bus *b, sd_bus_message *m, BusVMMethod *method) {
         const char *designation;
         Lookup found;
@@ -62,7 +62,7 @@ static int call_for_vm(Bus *b, sd_bus_message *m, BusVMMethod *method) {
         if (r < 0)
                 return r;
 
-        /* On the bus all VMs are listed, or only those are served who may list them all. */
+        /* All callers that are served on the bus may list all VMs. */
         lookup(b->concentrator, designation, NULL, NULL, &found);
         switch (found.n) {
         case 0:
@@ -117,12 +117,12 @@ static int list_objects(Bus *b, sd_bus_message *m) {
         return bus_list(b, m, BUS_LISTING_OBJECTS);
 }
 
-/* Introspect() of what is above the VMs' objects */
+/* Introspect() of the object above those of the VMs */
 static int list_nodes(Bus *b, sd_bus_message *m) {
         return bus_list(b, m, BUS_LISTING_NODES);
 }
 
-/* Each is there twice: called at once, and for those who may do everything once it is known that the caller may. */
+/* Defines the handler of a method, which while only people who may do everything are served first asks who the caller is. */
 #define DEFINE_METHOD(method)                                                                               \
         static int guarded_##method(const BusCall *call, _unused_ Console *console) {                       \
                 return method(call->bus, call->message);                                                    \
@@ -190,7 +190,7 @@ static const sd_bus_vtable *manager_vtable(void) {
 }
 
 /*
- * While only those are served who may do everything, calls for properties are taken before sd-bus answers them.
+ * While only people who may do everything are served, calls for properties must not be answered by sd-bus.
  */
 
 static int append_property(sd_bus_message *reply, const char *name, Bus *b) {
@@ -258,7 +258,7 @@ static int call_properties(const BusCall *call, _unused_ Console *none) {
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* What sd-bus would answer by itself, all VMs at once: it comes by here first. */
+/* A filter: sees calls before sd-bus, which would answer some of them by itself, with all VMs at once. */
 static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         static const BusAction properties = {.carry_out = call_properties};
         Bus *b = userdata;

@@ -10,13 +10,13 @@
  * BusNews: the signals about VMs on D-Bus. Changes of a VM are collected for BUS_NEWS_DELAY_USEC and told together, so that
  * there are at most four signals a second about each VM. Signals about many VMs are sent in short turns.
  *
- * EventQueue, which has the events for Varlink, does not serve here: a caller of Monitor gets each event in order, as it was
- * at that time, while a signal on D-Bus tells the present state, and merges everything that has happened since the last one.
+ * This is not done with EventQueue, which has the events for Varlink: a caller of Monitor gets each event in order, with the
+ * state at that time, but a signal on D-Bus has the present state, and merges everything that has happened since the last one.
  */
 #define BUS_NEWS_DELAY_USEC (250 * USEC_PER_MSEC)
 
-/* If signals about more removed VMs than this wait, the connection to the bus is given up: its users read everything again
- * when vspcd has reconnected. */
+/* If signals about more removed VMs than this wait, the connection to the bus is closed: its users read everything again after
+ * vspcd has reconnected. */
 #define BUS_NEWS_GONE_MAX 65536U
 
 typedef struct Bus Bus;

@@ -127,9 +127,9 @@ static int on_get(_unused_ sd_bus *connection, _unused_ const char *path, _unuse
 }
 
 /*
- * While only those are served who may do everything, sd-bus finds no object, and calls of one are taken before it looks for
- * it: who calls has to be found out first. Only introspection sd-bus answers by itself, to everybody and for any path the same:
- * it shows what all VMs have, and not whether there is one.
+ * While only people who may do everything are served, a filter takes all calls of VMs' objects, to find out first who the caller
+ * is. sd-bus itself finds no objects then. It only answers introspection, the same for everybody and for any path: this shows
+ * what all VMs have, but not whether a VM exists.
  */
 
 static int get_property(sd_bus_message *m, const Console *console) {
@@ -240,8 +240,8 @@ static int find(sd_bus *connection, const char *path, _unused_ const char *inter
         return *ret_found ? 1 : 0;
 }
 
-/* For sd-bus everybody may call all methods: to check the caller, sd-bus would block. BusCall decides instead. sd-bus keeps
- * a pointer to the table. */
+/* The table permits all methods to everybody, because sd-bus would block to check the caller. BusCall decides instead. sd-bus
+ * keeps a pointer to the table. */
 static const sd_bus_vtable *vm_vtable(void) {
         static sd_bus_vtable vtable[1 + VM_PROPERTIES_N + ELEMENTSOF(vm_methods)];
         sd_bus_vtable *v = vtable;

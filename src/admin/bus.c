@@ -230,7 +230,7 @@ void bus_rights_changed(Bus *b) {
         b->restricted = restricted;
         if (restricted) {
                 bus_news_clear(b);
-                bus_listings_clear(b); /* who has called for these is not known any more */
+                bus_listings_clear(b); /* it is not known whether their callers may still list VMs */
         }
         log_info(restricted ? "On the system bus only root and group vspc are served, and no signals are sent: by [Access] not all "
                               "users may list all VMs"

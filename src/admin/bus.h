@@ -41,7 +41,7 @@ struct Bus {
         ConcentratorObserver observer;
         sd_bus *connection; /* NULL: not connected */
         BusCondition condition;
-        bool restricted; /* not all local users may list all VMs: only those who may do everything are served */
+        bool restricted; /* not all local users may list all VMs, so only people who may do everything are served */
         Peer owner; /* of our name, in BUS_TAKEN */
         UserNameQuery owner_name;
 
@@ -58,11 +58,11 @@ int bus_new(Concentrator *c, UserNames *user_names, Bus **ret);
 Bus *bus_free(Bus *b);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Bus *, bus_free);
 
-/* Rights are others. */
+/* Must be called when rights have changed. */
 void bus_rights_changed(Bus *b);
 
-/* The connection is of no use any more: another one is made after a while. @condition: BUS_AWAY or
- * BUS_REFUSED; @error: a negative errno that says why. */
+/* Closes the connection. After a while another one is made. @condition: BUS_AWAY or BUS_REFUSED. @error: a negative errno that
+ * says why. */
 void bus_fail(Bus *b, BusCondition condition, int error);
 
 /* Returns: the Bus whose method is being called or whose object is being looked up. */

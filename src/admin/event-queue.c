@@ -14,7 +14,7 @@ static void queue_pop(EventQueue *q) {
         free(e);
 }
 
-/* Readers stand at messages in the queue, so the first message at which one stands is the oldest that is needed. */
+/* Frees messages up to the first one that is the next message of any reader. */
 static void queue_free_taken(EventQueue *q) {
         while (q->first && q->first->n_readers == 0)
                 queue_pop(q);

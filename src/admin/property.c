@@ -6,7 +6,7 @@
 #include "console/link.h"
 #include "property.h"
 
-/* Of a VM that is not connected nothing is known about its connection. */
+/* Returns: the TLS session of the VM's connection; NULL if the VM is not connected, or without TLS. */
 static const TlsSession *tls_of(const Console *c) {
         const Link *active = console_active_link(c);
 
@@ -55,7 +55,7 @@ static void write_tls(const Console *c, JsonWriter *w, const char *key) {
         json_writer_end_object(w);
 }
 
-/* The page of the console in a browser, as cockpit/page.js has its addresses */
+/* The address of the console's page in a browser, in the form of cockpit/page.js */
 static void write_url(const Console *c, JsonWriter *w, const char *key) {
         const char *base = concentrator_settings(c->concentrator)->web_url;
         if (!*base)

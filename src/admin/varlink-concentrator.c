@@ -15,7 +15,7 @@ static const char description[] =
 #include "org.vspc.Concentrator.varlink.inc"
         ;
 
-static_assert(TELNET_UNREAD_MAX <= VARLINK_CALL_MAX, "what may follow Attach() before its reply is read");
+static_assert(TELNET_UNREAD_MAX <= VARLINK_CALL_MAX, "bytes that follow Attach() before its reply are limited to this");
 static_assert(VARLINK_OUT_HIGH + VM_CLIENTS_LISTED_MAX * 1024U <= CLIENT_OUT_MAX,
               "what waits to be read, and the reply to Attach(), are passed on to the client");
 
@@ -37,7 +37,7 @@ static void reply_ambiguous_vm(VarlinkConnection *c, const char *vm, const Looku
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
-/* Returns: NULL if that does not name one VM; that has been answered then. */
+/* Returns: NULL, after an error reply, if @vm does not designate exactly one VM. */
 Console *varlink_find_vm(VarlinkConnection *c, const char *vm) {
         Lookup found;
 
@@ -52,8 +52,8 @@ Console *varlink_find_vm(VarlinkConnection *c, const char *vm) {
         return NULL;
 }
 
-/* The VM that is the only parameter of a call that is to do @act. Returns: NULL if there is none, or the caller has no right
- * to that; that has been answered then. */
+/* For calls with a VM as the only parameter. Returns: the VM; NULL, after an error reply, if there is no such VM, or the caller
+ * has no right to @act. */
 static Console *take_vm(VarlinkConnection *c, const VarlinkCall *call, Act act, const char **ret_vm) {
         const VarlinkParameter parameters[] = {{"vm", VARLINK_STRING, VARLINK_REQUIRED, ret_vm}};
 
@@ -77,7 +77,7 @@ static void list_one(VarlinkConnection *c, const Console *console) {
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
-/* To others it must not show how many VMs there are, or what happens at them. */
+/* Other callers must not learn how many VMs there are, or what happens at them. */
 static bool covers_all_vms(const VarlinkConnection *c) {
         return rights_cover_all_vms(concentrator_rights(c->server->concentrator), &c->peer.identity);
 }
@@ -148,7 +148,7 @@ void varlink_refuse_client(VarlinkConnection *c, Console *console, const char *v
                 reply_client_limit_reached(c, vm);
 }
 
-/* The connection becomes a client's. */
+/* Makes the connection a client of the console. */
 static void attach(VarlinkConnection *c, Console *console, ClientRequest *request) {
         Buffer answer, typed;
 

@@ -113,7 +113,7 @@ static void connection_update_charges(VarlinkConnection *c) {
 
         charge_set(&c->connection, c->asked ? itself : 0);
         if (stream_has_progressed(&c->stream))
-                charge_set(&c->waiting, 0); /* it reads */
+                charge_set(&c->waiting, 0); /* it has read something: makes it the last in the order of giving up */
         charge_set(&c->waiting, stream_waiting(&c->stream) + c->in.allocated + (c->asked ? 0 : itself));
 }
 
@@ -121,7 +121,7 @@ static bool connection_has_room(const VarlinkConnection *c) {
         return c->stream.out.size < VARLINK_OUT_HIGH;
 }
 
-/* Updates everything that depends on the connection's state and buffers. To be called after each change. */
+/* Updates everything that depends on the connection's state and buffers. Must be called after each change. */
 static void connection_settle(VarlinkConnection *c) {
         VarlinkServer *s = c->server;
 
@@ -374,7 +374,8 @@ void varlink_expel(VarlinkConnection *c) {
                 varlink_close_gently(c);
 }
 
-/* Who it is, by its certificate: known once something has been read. Returns: whether it may ask anything. */
+/* Takes the peer's identity from its certificate, which is known once something has been read. Returns: whether the peer has any
+ * rights. */
 static bool connection_learn_name(VarlinkConnection *c) {
         const TlsSession *tls = c->stream.tls;
         const gnutls_datum_t *certificate = tls ? tls_session_peer_certificate(tls) : NULL;

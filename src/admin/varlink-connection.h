@@ -84,8 +84,8 @@ struct VarlinkConnection {
         Stream stream;
         TlsHandshake *handshake; /* NULL: no TLS, or the handshake is complete */
         Peer peer;
-        Asker asker; /* the sections that name the peer */
-        UserNameQuery user_name; /* of a local user: nothing is read before it is answered */
+        Asker asker;       /* the sections that name the peer */
+        UserNameQuery user_name; /* of a local user; nothing is read before the answer */
         VarlinkState state;
 
         Buffer in;        /* received and not handled yet */
@@ -94,8 +94,8 @@ struct VarlinkConnection {
         bool ended;       /* the caller has closed its sending side; its calls are still answered */
         bool asked;       /* a call has been received */
         bool limited;     /* counted in server->n_limited */
-        bool named;       /* the name in the certificate, if there is one, is in `peer` */
-        bool oneway;      /* of the call that is being handled */
+        bool named;       /* `peer` contains the name in the certificate, if there is one */
+        bool oneway;      /* the call that is being handled has no reply */
 
         VarlinkContinuation continuation; /* for VARLINK_REPLYING and VARLINK_WATCHING */
         bool more;         /* the continuation has something to do, in VARLINK_WATCHING */
@@ -103,11 +103,11 @@ struct VarlinkConnection {
         Console *position; /* the next VM (vm-stream.h); NULL: all have been sent */
         char *designation; /* only VMs that match this; NULL: all */
         Fit fit;           /* the way in which they match */
-        EventReader events; /* open: it gets events */
-        bool wants_activity; /* events "activity" are for it, too */
-        bool sees_all;     /* it may list all VMs, whatever they are called */
-        bool told_anew;    /* events are skipped because its rights, or VMs' names, are others */
-        uint64_t n_told;   /* … about VMs whose numbers are below this one */
+        EventReader events; /* open if the caller gets events */
+        bool wants_activity; /* the caller also gets events "activity" */
+        bool sees_all;     /* the caller may list all VMs, whatever their names are */
+        bool told_anew;    /* events are skipped because rights or names have changed, not because it reads slowly */
+        uint64_t n_told;   /* the caller gets events about VMs whose numbers are below this one */
 
         Charge connection; /* memory of the connection itself; 0 until it has sent a call */
         Charge waiting;    /* memory of waiting calls, replies and events, and until the first call of the connection itself */
@@ -140,20 +140,20 @@ void varlink_reply_invalid_parameter(VarlinkConnection *c, const char *parameter
 void varlink_reply_expected_more(VarlinkConnection *c);
 void varlink_reply_permission_denied(VarlinkConnection *c);
 
-/* NotPermitted of our interface: the caller may nothing, or not @act at this VM, which it called @vm. */
+/* The error NotPermitted of our interface: the caller has no rights; or no right to @act at the VM that it has called @vm. */
 void varlink_reply_not_permitted(VarlinkConnection *c);
 void varlink_reply_not_permitted_at(VarlinkConnection *c, const char *vm, Console *console, Act act);
 
-/* Whether the caller may do this at a VM. */
+/* Returns: whether the caller may do @act at the VM. */
 bool varlink_permits(VarlinkConnection *c, Console *console, Act act);
 
-/* Rights are others: a caller that gets events, and may not list all VMs, begins with the present state again. */
+/* Must be called when rights have changed: a caller that gets events, and may not list all VMs, gets the present state again. */
 void varlink_review(VarlinkConnection *c);
 
-/* The caller has no right to anything: that is said, and the connection closed. */
+/* Tells the caller that it has no rights, and closes the connection. */
 void varlink_expel(VarlinkConnection *c);
 
-/* What a method takes. */
+/* A parameter of a method */
 typedef struct VarlinkParameter {
         const char *name;
         enum {

@@ -5,7 +5,7 @@
 #include "varlink-client.h"
 #include "varlink-server.h"
 
-/* So many of those who may are named. */
+/* The maximum of permitted people that an error names */
 #define HOLDERS_MAX 32U
 
 static JsonWriter reply_begin(VarlinkConnection *c, const char *error) {
@@ -78,7 +78,7 @@ void varlink_reply_method_not_found(VarlinkConnection *c, const char *method) {
         reply_error(c, "org.varlink.service.MethodNotFound", "method", method);
 }
 
-/* Who could have done it; with @vm, at that VM */
+/* Also tells who has the right; with @vm, at that VM */
 void varlink_reply_not_permitted_at(VarlinkConnection *c, const char *vm, Console *console, Act act) {
         const Rights *r = concentrator_rights(c->server->concentrator);
         const char *who[HOLDERS_MAX];

@@ -14,7 +14,7 @@
 struct VarlinkListener {
         VarlinkServer *server;
         VarlinkTransport transport;
-        bool restricted; /* by the owner and the mode of its file: not everybody can connect */
+        bool restricted; /* the owner and the mode of its file prevent some users from connecting */
         Acceptor acceptor;
         VarlinkListener *prev, *next;
 };
@@ -113,7 +113,7 @@ static unsigned count_of_user(const VarlinkServer *s, uid_t uid) {
         return n;
 }
 
-/* Answers whatever will be asked, before it is read. */
+/* Sends an error without reading the call. */
 static void refuse(int fd, Closer *closer) {
         static const char text[] = "{\"error\":\"org.vspc.Concentrator.NotPermitted\",\"parameters\":{\"who\":[\"user:root\","
                                    "\"group:vspc\"]}}";
@@ -122,8 +122,8 @@ static void refuse(int fd, Closer *closer) {
         closer_take_fd(closer, fd, "");
 }
 
-/* Decides by what is known without reading anything. In TLS it is decided later, by the certificate. Returns: whether the
- * connection may stay; it is closed otherwise. */
+/* Decides by what is known without reading anything. In TLS, the certificate decides later. Returns: whether the connection may
+ * stay; otherwise it has been closed. */
 static bool server_admits(VarlinkServer *s, int fd, const Peer *peer, VarlinkTransport transport) {
         const Rights *rights = concentrator_rights(s->concentrator);
         const char *why = NULL;
@@ -183,7 +183,7 @@ static void listener_free(VarlinkServer *s, VarlinkListener *l) {
         free(l);
 }
 
-/* systemd makes the file, with SocketMode=. One that has been removed since lets nobody in any more. */
+/* systemd has made the file with SocketMode=. If it has been removed since, nobody can connect. */
 static bool socket_is_restricted(int fd) {
         SocketAddress address = {};
         socklen_t length = sizeof address;

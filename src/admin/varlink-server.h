@@ -16,11 +16,11 @@ typedef struct VmStream VmStream;
  * for a new one. */
 #define VARLINK_CONNECTIONS_MAX 4096U
 
-/* Those to whom sections [Access] apply have half of the connections and of the readers of events, all together, so that there
- * is always room for those who may do everything. One local user has so many connections of these. */
+/* People to whom sections [Access] apply may use half of the connections and of the readers of events, so that there is always
+ * room for people who may do everything. One local user may have this number of connections. */
 #define VARLINK_CONNECTIONS_PER_USER_MAX 128U
 
-/* More readers of events are refused. */
+/* The maximum of readers of events */
 #define VARLINK_WATCHERS_MAX 1024U
 
 /* A reload reopens all log files. Local users other than root and the user of vspcd may request so many reloads in this
@@ -42,9 +42,9 @@ struct VarlinkServer {
         unsigned n_limited;                                 /* of these, those that varlink_server_limits() */
         EventQueue events;                                  /* for connections in state VARLINK_WATCHING */
         VmStream *stream;                                   /* makes the events */
-        RateLimit refusals;                                 /* for want of room */
-        RateLimit expulsions;                               /* for want of rights */
-        RateLimit mistakes;                                 /* of strangers */
+        RateLimit refusals;                                 /* log lines about connections for which there is no room */
+        RateLimit expulsions;                               /* log lines about connections without rights */
+        RateLimit mistakes;                                 /* log lines about invalid calls */
         RateLimit skips;                                    /* log lines about callers of Monitor that fall behind */
         AdminReloadHandler reload;                          /* NULL: reloads are not supported */
         void *reload_userdata;
@@ -68,13 +68,13 @@ typedef enum VarlinkTransport {
         VARLINK_IN_TLS, /* with the context of varlink_server_set_tls() */
 } VarlinkTransport;
 
-/* Whether sections apply to somebody. */
+/* Returns: whether sections [Access] apply to @who. */
 bool varlink_server_limits(const VarlinkServer *s, const Identity *who);
 
-/* Rights are others: whoever may nothing any more is told and disconnected. */
+/* Must be called when rights have changed: tells callers that have no rights any more, and disconnects them. */
 void varlink_server_set_rights(VarlinkServer *s);
 
-/* Connections are taken from the listening socket @fd from now on. It is taken over, and closed if this fails. */
+/* Accepts connections from the listening socket @fd. Takes over @fd, which is closed if this fails. */
 int varlink_server_listen(VarlinkServer *s, int fd, VarlinkTransport transport);
 
 /* Sets TLS for new connections; NULL: they are refused, because there is no certificate. Takes a reference. */
@@ -86,5 +86,5 @@ void varlink_server_set_reload(VarlinkServer *s, AdminReloadHandler handler, voi
 /* Refuses new connections in TLS until varlink_server_set_tls() is called: a mistake in [TLS] leaves open who may connect. */
 void varlink_server_close_tls(VarlinkServer *s);
 
-/* To be called by connections when they are ready or closed: makes the poller call the server if there is work. */
+/* Must be called by connections when they are ready or closed: makes the poller call the server if there is work. */
 void varlink_server_set_working(VarlinkServer *s);

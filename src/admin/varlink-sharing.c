@@ -14,7 +14,7 @@ static void reply_no_such_client(VarlinkConnection *c, const char *vm, uint64_t 
         varlink_reply_end(c, &w, VARLINK_LAST);
 }
 
-/* Returns: NULL if there is no such client; that has been answered then. */
+/* Returns: NULL, after an error reply, if there is no such client. */
 static Client *find_client(VarlinkConnection *c, const char *vm, uint64_t number, Console **ret_console) {
         Console *console = varlink_find_vm(c, vm);
         Client *client = console ? console_find_client(console, number) : NULL;

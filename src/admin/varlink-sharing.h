@@ -4,7 +4,7 @@
 #include "varlink-connection.h"
 
 /*
- * The methods of org.vspc.Concentrator by which people who share a console deal with each other, see console/sharing.h.
+ * The methods of org.vspc.Concentrator for people who share a console, see console/sharing.h.
  */
 void varlink_method_set_access(VarlinkConnection *c, const VarlinkCall *call);
 void varlink_method_disconnect(VarlinkConnection *c, const VarlinkCall *call);

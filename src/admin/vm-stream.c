@@ -8,7 +8,7 @@
 /* The maximum of bytes in an event, with a VM and a client */
 #define EVENT_MAX (256U * 1024U)
 
-/* VMs that are compared before other connections have their turn */
+/* The number of VMs that are compared before other connections have their turn */
 #define LIST_STEPS_MAX 1024U
 
 static const char *const event_names[] = {
@@ -36,8 +36,8 @@ static bool has_room(const VarlinkConnection *c) {
         return c->state != VARLINK_CLOSED && c->stream.out.size < VARLINK_OUT_HIGH;
 }
 
-/* Returns: whether the answer goes on. Of all VMs it is known which is the last, unless that goes meanwhile or may not be
- * listed; of those that fit a designation it is not: an empty reply says then that there are no more. */
+/* Sends some VMs. The reply with the last VM ends the list. Where that is unknown when the reply is sent (with a designation, or
+ * if the VMs after it may not be listed or are removed), an empty reply ends the list. Returns: whether there is more to send. */
 static bool list_continue(VarlinkConnection *c) {
         Designation designation;
 
@@ -100,8 +100,8 @@ static void monitor_begin_state(VarlinkConnection *c) {
         c->n_told = 0;
 }
 
-/* In front of an event's text: the sections that named its VM before, and that name it now. They differ if the VM has been
- * renamed. A caller that may list it by one name only is told that it has come or gone. */
+/* The header of an event: the sections that name the VM with its previous name and with its present one. If a VM has been renamed
+ * and the caller may list it with only one of these names, the caller is told that it was added or removed. */
 typedef struct EventAudience {
         RightsSet before, now;
         enum {
@@ -109,7 +109,7 @@ typedef struct EventAudience {
                 AUDIENCE_LOSES,
                 AUDIENCE_GAINS,
         } kind;
-        bool activity; /* it is for those who want to know of activity */
+        bool activity; /* only for callers that want the events of VmActivity */
 } EventAudience;
 
 static bool may_be_told(VarlinkConnection *c, const Event *e) {
@@ -132,8 +132,7 @@ static bool may_be_told(VarlinkConnection *c, const Event *e) {
         return before == (a.kind != AUDIENCE_GAINS) && now == (a.kind != AUDIENCE_LOSES);
 }
 
-/* An event of a VM that the caller has not been told of is left out: the present state will have it. So is one of a VM that
- * the caller may not list. */
+/* Sends the next event, unless the caller will still get the VM as part of the present state, or may not list it. */
 static void monitor_take_event(VarlinkConnection *c) {
         const Event *e = c->events.next;
 
@@ -200,7 +199,7 @@ bool vm_stream_monitor(VarlinkConnection *c, bool activity) {
         return true;
 }
 
-/* Written once, whoever gets it. */
+/* Queues an event for all callers. */
 static void tell_event(VmStream *s, const EventAudience *audience, const char *event, const Console *console,
                        const Client *client) {
         JsonWriter w = JSON_WRITER_INIT(&s->event);
@@ -221,7 +220,7 @@ static void tell_event(VmStream *s, const EventAudience *audience, const char *e
         buffer_clear(&s->event);
 }
 
-/* Whoever may list the VM by one of its names only is told that it has gone, by the former name, or that it has come. */
+/* Also queues events for callers that may list the VM with only one of the two names: to them it is removed or added. */
 static void tell_renamed(VmStream *s, Console *console) {
         const Rights *r = concentrator_rights(s->server->concentrator);
         EventAudience audience = {.now = *console_rights(console)};
@@ -286,8 +285,8 @@ static void leave_console(VarlinkServer *server, const Console *console) {
                                 c->position = console->handle.next;
 }
 
-/* Callers that have not got the whole present state yet get no event for a new VM, but the VM as part of that state, even
- * if they were at the end of the list already. */
+/* Callers that have not got the whole present state yet get a new VM as part of that state, and not as an event, even if they
+ * were at the end of the list already. */
 static void visit_console(VarlinkServer *server, Console *console) {
         VarlinkConnection *c;
 

@@ -3,14 +3,14 @@
 #include "glob.h"
 #include "text.h"
 
-/* Bytes of the character at @text, which is not empty; of what is no UTF-8 it is each byte. */
+/* Returns: the length of the UTF-8 character at @text, which is not empty; 1 if it is not UTF-8. */
 static size_t character_size(const char *text) {
         uint32_t c;
 
         return utf8_decode((const uint8_t *) text, strnlen(text, 4), &c) ?: 1;
 }
 
-/* Only the last "*" has to be tried with more characters: what an earlier one takes is never too little. */
+/* Backtracking to the last "*" is enough: letting an earlier "*" match more characters never helps. */
 bool glob_match(const char *pattern, const char *text) {
         const char *behind_star = NULL, *star_text = NULL;
 

@@ -3,8 +3,8 @@
 
 #include "macro.h"
 
-/* Returns: whether @text as a whole fits @pattern: "*" stands for any characters or none, "?" for exactly one character
- * (UTF-8). There is no escape. Takes at most strlen(@pattern) * strlen(@text) steps, whatever both are. */
+/* Returns: whether @pattern matches the whole of @text: "*" matches any number of characters, "?" exactly one character
+ * (UTF-8). Nothing can be escaped. Takes at most strlen(@pattern) * strlen(@text) steps. */
 bool glob_match(const char *pattern, const char *text);
 
 /* Returns: whether @text contains "*" or "?". */

@@ -84,7 +84,7 @@ typedef struct Found {
         json_t *vms, *ids;
 } Found;
 
-/* Adds those of @all whose names fit the pattern. Returns: how many fit, or -ENOMEM. */
+/* Adds the VMs in @all whose names match the pattern. Returns: their number, or -ENOMEM. */
 static int add_matching(Found *found, const json_t *all, const char *pattern) {
         int n = 0;
 
@@ -120,7 +120,7 @@ static int add_word(Connection *c, Found *found, json_t **all, const char *word)
         if (r != 0)
                 return r;
 
-        /* A VM may be called like that. */
+        /* A VM's name may look like a pattern. */
         r = inventory_fetch(c, word, INVENTORY_MAX, &named);
         return r < 0 ? r : add_matching(found, named, "*");
 }

@@ -16,8 +16,8 @@
 /* There is one standard output. */
 static struct {
         pid_t pid;    /* 0: no pager */
-        int terminal; /* what the standard output was */
-        int errors;   /* what the standard error was; -1: that is no terminal, and stays what it is */
+        int terminal; /* the original standard output */
+        int errors;   /* the original standard error; -1: it is not a terminal, and has not been changed */
 } pager;
 
 static const char *variable(const char *name) {
@@ -39,7 +39,8 @@ static bool terminal_is_dumb(void) {
         return !terminal || streq(terminal, "dumb");
 }
 
-/* With the rights of another user than that of the session, by sudo or the like; or that is not known. */
+/* Returns: whether this runs with the rights of another user than the one who logged in (for example by su or sudo), or may do
+ * so. */
 static bool is_elevated(void) {
         uid_t owner;
 
@@ -58,7 +59,7 @@ static bool wants_secure_pager(void) {
         return secure || is_elevated();
 }
 
-/* Goes on only if there is no such program. */
+/* Returns only if there is no such program. */
 static void run_named(const char *command) {
         _cleanup_free_ char *copy = strdup(command);
         char *words[PAGER_WORDS_MAX + 1] = {}, *rest = NULL;
@@ -70,7 +71,7 @@ static void run_named(const char *command) {
                 execvp(words[0], words);
 }
 
-/* Only less is known to be secure if it is told to. */
+/* Only less is known to have a secure mode. */
 static void run_known(bool secure) {
         static const char *const names[] = {"pager", "less", "more"};
 
@@ -113,7 +114,7 @@ static _Noreturn void be_pager(int input) {
         _exit(EXIT_SUCCESS);
 }
 
-/* less without "K" takes ^C for itself. */
+/* Without its option "K", less handles ^C itself. */
 static bool pager_handles_interrupt(void) {
         const char *options = variable("SYSTEMD_LESS");
 

@@ -4,16 +4,16 @@
 #include "basic/macro.h"
 
 /*
- * Pager: what is written to the standard output goes through less(1) or another pager, as with systemd's programs, if that is a
- * terminal. It obeys the same variables: SYSTEMD_PAGER, PAGER, SYSTEMD_LESS, SYSTEMD_LESSCHARSET and SYSTEMD_PAGERSECURE, see
- * vspc-client(1). Programs named by the first two are run only if the last one is set.
+ * Pager: if the standard output is a terminal, shows it with less(1) or another pager, like systemd's programs. The same variables
+ * apply: SYSTEMD_PAGER, PAGER, SYSTEMD_LESS, SYSTEMD_LESSCHARSET and SYSTEMD_PAGERSECURE, see vspc-client(1). Programs named by
+ * the first two are only run if the last one is set.
  */
 
-/* Has the standard output and standard error go to a pager from now on, if that is wanted and possible. */
+/* Sends the standard output and standard error to a pager from now on, if the user wants that and it is possible. */
 void pager_open(bool wanted);
 
 /* Waits until the user has left the pager. */
 void pager_close(void);
 
-/* The descriptor at which a terminal may be: the standard output, also behind a pager */
+/* Returns: the descriptor that may be a terminal: the original standard output, if there is a pager. */
 int pager_terminal(void);

@@ -243,7 +243,7 @@ static int prompt_say(FILE *f, Connection *c, const Session *s) {
         return 0;
 }
 
-/* vspcd tells us by the console what we have then. */
+/* The answer comes as a notice on the console. */
 static int prompt_set_access(FILE *f, Connection *c, const Session *s, bool force) {
         _cleanup_reply_ VarlinkReply reply = {};
         const char *mode = prompt_argument(&s->prompt);

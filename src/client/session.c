@@ -208,7 +208,7 @@ static void session_output_changed(Output *o) {
 static int session_attach(Session *s) {
         json_t *parameters = json_pack("{s:s, s:s*}", "vm", s->vm, "access", s->arguments->access);
 
-        /* Once only: two who take over from each other would do so for ever. */
+        /* Only once: otherwise two sessions could take over from each other forever. */
         bool force = s->arguments->force && !TAKE(s->forced, true);
 
         if (!parameters ||

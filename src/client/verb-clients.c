@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who is on which VM, and what they can be told and made to do. */
+/* The verbs about clients: clients, say, disconnect. */
 
 #include <inttypes.h>
 #include <libsmartcols.h>

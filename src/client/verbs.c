@@ -62,7 +62,7 @@ static int for_each(const Arguments *a, int (*run)(Connection *c, const char *na
         return r;
 }
 
-/* All VMs of that name, or that fit the pattern */
+/* Shows all VMs with this name, or that match the pattern. */
 static int show(Connection *c, const char *name, const Arguments *a) {
         static bool shown = false;
         _cleanup_json_ json_t *vms = NULL;

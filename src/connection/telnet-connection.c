@@ -6,7 +6,7 @@
 /* The first byte of a TLS connection: a record of type handshake (RFC 8446, 5.1) */
 #define TLS_FIRST_BYTE 0x16
 
-/* What has just been read: no connection keeps anything there. */
+/* Shared by all connections, which use it only during a read */
 static uint8_t read_buffer[TELNET_READ_MAX];
 
 static void on_readable(Stream *s) {
@@ -19,7 +19,7 @@ static void on_writable(Stream *s) {
         t->handler->writable(t);
 }
 
-/* All that the peer has sent has been read. */
+/* Called at the end of the connection. */
 static int connection_end(TelnetConnection *t, int error) {
         t->record.ended = true;
 
@@ -73,7 +73,7 @@ static void handshake_stepped(void *userdata) {
         t->handler->received(t, 0);
 }
 
-/* Nothing has been read or written in TLS yet. If the handshake has failed, the next read says so. */
+/* Called at the end of the handshake. If it has failed, the next read will fail. */
 static void handshake_done(void *userdata, Wire wire) {
         TelnetConnection *t = userdata;
 
@@ -125,7 +125,7 @@ void telnet_connection_want(TelnetConnection *t, TelnetWants wants) {
                 telnet_detection_watch(t, reading);
 }
 
-/* Looks at the first byte, and does not read it. */
+/* Looks at the first byte without removing it from the socket. */
 static int connection_peek(TelnetConnection *t) {
         uint8_t first;
         ssize_t k = stream_peek(&t->stream, &first);
@@ -153,7 +153,7 @@ static int connection_take(TelnetConnection *t, size_t n, size_t max) {
         return t->record.mode == TELNET_MODE_TELNET ? telnet_connection_receive(t, read_buffer, n) : h->data(t, read_buffer, n);
 }
 
-/* Decides how much is read at a time: it has taken @elapsed to handle @n bytes of a read of at most @max. */
+/* Adapts `turn_max`. @elapsed: how long it took to handle the last read, of @n bytes and at most @max */
 static void connection_adapt_turn(TelnetConnection *t, usec_t elapsed, size_t n, size_t max) {
         if (elapsed > TELNET_TURN_USEC)
                 t->turn_max = MAX((uint32_t) n / 2, TELNET_TURN_MIN);
@@ -161,14 +161,14 @@ static void connection_adapt_turn(TelnetConnection *t, usec_t elapsed, size_t n,
                 t->turn_max = MIN(t->turn_max * 2, TELNET_READ_MAX);
 }
 
-/* *ret_n: bytes that have been read. Returns: 0, a verdict, or a negative errno. */
+/* *ret_n: number of bytes read. Returns: 0, a verdict, or a negative errno. */
 static int connection_read(TelnetConnection *t, size_t *ret_n) {
         int r = t->record.peeks ? connection_peek(t) : 0;
         if (r != 0 || t->record.peeks)
                 return r;
 
         size_t max = MIN(t->detection ? telnet_detection_space(t) : t->handler->space(t), (size_t) t->turn_max);
-        if (max == 0) { /* the owner's space has been filled since reading was resumed, and data may wait in TLS */
+        if (max == 0) { /* the owner has no space any more, but TLS may have buffered data */
                 if (t->stream.reading)
                         stream_resume(&t->stream);
                 return 0;
@@ -196,7 +196,7 @@ void telnet_connection_read(TelnetConnection *t) {
 void telnet_connection_detection_elapsed(Timeout *timeout) {
         TelnetConnection *t = container_of(timeout, TelnetDetection, timeout)->connection;
 
-        /* The loop may have been busy: what has come in time is read first. */
+        /* The event loop may have been busy: first read what arrived in time. */
         if (t->stream.reading && stream_has_unread(&t->stream))
                 telnet_connection_read(t);
         if (!t->stream.stopped)

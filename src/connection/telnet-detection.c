@@ -2,13 +2,13 @@
 
 #include "telnet-detection.h"
 
-/* A raw peer's first bytes are kept only if they contain at least one whole command of our offers (IAC WILL option). */
+/* The first bytes of a raw peer are only kept if they contain a complete command of our offers (IAC WILL option). */
 #define LATE_BEGINNING_MIN 3U
 
 void telnet_detection_init(TelnetConnection *t, TelnetDetection *d, TimeoutQueue *timeouts) {
         d->connection = t;
         d->timeouts = timeouts;
-        t->record.reading = (TelnetReading){.after_silence = true}; /* it has sent nothing at all */
+        t->record.reading = (TelnetReading){.after_silence = true}; /* nothing has been received */
         d->unread = BUFFER_INIT(TELNET_UNREAD_MAX);
         t->detection = d;
 }
@@ -32,13 +32,13 @@ bool telnet_detection_is_under_way(const TelnetConnection *t) {
         return t->record.mode == TELNET_MODE_UNDECIDED || t->record.reading.awaits_binary;
 }
 
-/* Starts the timer for silence: it elapses unless something comes within TELNET_SILENCE_USEC. */
+/* Restarts `silence`, which elapses if nothing arrives within TELNET_SILENCE_USEC. */
 static void await_silence(TelnetConnection *t) {
         if (t->record.mode != TELNET_MODE_TELNET)
                 timeout_start_now(&t->detection->timeouts[TELNET_TIMEOUT_SILENCE], &t->detection->silence);
 }
 
-/* Whether the bytes that were kept may be the beginning of a command or break: then they are kept until more has come. */
+/* Returns: whether the kept bytes may be the beginning of a command or break. Then they wait for more bytes. */
 static bool unread_is_open(const TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
         const TelnetReading *reading = &t->record.reading;
@@ -52,8 +52,8 @@ static bool unread_is_open(const TelnetConnection *t) {
         return t->record.mode == TELNET_MODE_RAW && reading->after_silence && d->unread.size == 1;
 }
 
-/* What a peer speaks has to be known even while its owner takes nothing: people connect to a VM that hangs to read its last
- * words. */
+/* The mode must be found out even while the owner takes nothing: people also connect to VMs that hang, to read their last
+ * output. */
 bool telnet_detection_needs_more(const TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
 
@@ -64,7 +64,7 @@ bool telnet_detection_needs_more(const TelnetConnection *t) {
 void telnet_detection_watch(TelnetConnection *t, bool reading) {
         TelnetDetection *d = t->detection;
 
-        /* While the peer is not read, nobody can tell whether it is silent. Bytes that were kept have come before. */
+        /* While nothing is read, it is unknown whether the peer is silent. Kept bytes arrived before that. */
         if (reading)
                 await_silence(t);
         else if (d->unread.size == 0)
@@ -74,17 +74,17 @@ void telnet_detection_watch(TelnetConnection *t, bool reading) {
 size_t telnet_detection_space(TelnetConnection *t) {
         const TelnetDetection *d = t->detection;
 
-        /* While the owner takes nothing, reading only serves to find out what the peer speaks. */
+        /* While the owner takes nothing, bytes are only read to find out what the peer speaks. */
         if (t->wants != TELNET_WANTS_DATA)
                 return TELNET_PREFIX_MAX - MIN(d->unread.size, (size_t) TELNET_PREFIX_MAX);
 
         size_t space = t->handler->space(t);
 
-        /* A break must be read in one piece, and one byte more shows that nothing follows it. */
+        /* A break must be read in one piece; one more byte shows whether anything follows it. */
         if (t->record.mode != TELNET_MODE_TELNET && t->record.reading.after_silence)
                 space = MAX(space, (size_t) TELNET_BREAK_MAX + 1);
 
-        /* The bytes that were kept need space as well. */
+        /* The kept bytes need space, too. */
         return d->unread.size > 0 ? MAX(space, d->unread.size + 1) - d->unread.size : space;
 }
 
@@ -140,7 +140,7 @@ int telnet_detection_deliver(TelnetConnection *t) {
         if (unread_is_open(t))
                 return 0;
 
-        /* Bytes that are left must stay before what is read later. */
+        /* Bytes that remain must stay before later ones. */
         Buffer unread = TAKE(d->unread, BUFFER_INIT(TELNET_UNREAD_MAX));
         while (r == 0 && unread.size > 0 && (space = t->handler->space(t)) > 0) {
                 size_t left;
@@ -221,12 +221,14 @@ static int take_raw(TelnetConnection *t, uint8_t *p, size_t n, bool has_breaks) 
         return t->handler->data(t, p, n);
 }
 
-/* Whether the beginning of a command may be kept. Of a raw peer only an IAC is kept that may be the first half of a break. */
+/* Returns: whether these bytes, which may be the beginning of a command, may be kept. From a raw peer, only an IAC that may be
+ * the first half of a break is kept. */
 static bool may_keep(const TelnetConnection *t, size_t n) {
         return t->record.mode == TELNET_MODE_UNDECIDED ? n <= TELNET_PREFIX_MAX : n == 1 && t->record.reading.after_silence;
 }
 
-/* Looks whether the peer's first bytes are our own offers. *n becomes 0 if they are kept because more are needed to know. */
+/* Checks whether the peer's first bytes are our own offers. If more bytes are needed to decide, they are kept, and *n is set
+ * to 0. */
 static int take_beginning(TelnetConnection *t, uint8_t **p, size_t *n) {
         TelnetDetection *d = t->detection;
         size_t size;
@@ -274,7 +276,7 @@ static int take_unrecognized(TelnetConnection *t, uint8_t *p, size_t n, bool cut
         return take_raw(t, p, n, recognition == TELNET_BREAK);
 }
 
-/* The same, behind what has been kept */
+/* The same for the kept bytes followed by @p */
 static int take_joined(TelnetConnection *t, const uint8_t *p, size_t n, bool cut) {
         Buffer *unread = &t->detection->unread;
         size_t size = unread->size + n;
@@ -295,7 +297,7 @@ int telnet_detection_take(TelnetConnection *t, uint8_t *data, size_t n, bool cut
 
         if (t->record.mode == TELNET_MODE_TELNET)
                 return take_telnet(t, data, n);
-        if (continues) /* it is the middle of something longer, so it is data whatever it looks like */
+        if (continues) /* the middle of a long transfer is data, whatever it looks like */
                 return take_raw(t, data, n, false);
 
         return d->unread.size > 0 ? take_joined(t, data, n, cut) : take_unrecognized(t, data, n, cut);
@@ -322,13 +324,13 @@ void telnet_detection_silence_elapsed(Timeout *timeout) {
         if (!t->stream.reading)
                 return;
 
-        /* The loop was busy and has not read what is there: perhaps there was no silence before it. */
+        /* The event loop was busy and has not read these bytes yet, so there may have been no silence. */
         if (stream_has_unread(&t->stream)) {
                 await_silence(t);
                 return;
         }
 
-        /* Nothing has followed the last read. An IAC that waited for its second byte is data. */
+        /* Nothing has followed the last read, so an incomplete command in it is data. */
         reading->cut = reading->after_silence = false;
         int r = telnet_detection_deliver(t);
         reading->after_silence = d->unread.size == 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is done with what has been read from a peer that speaks telnet: it is decoded, and the handlers are called. */
+/* Receiving: decodes what has been read from a peer that speaks telnet, and calls the handlers. */
 
 #include "telnet-connection.h"
 
@@ -48,7 +48,7 @@ static int handle(TelnetConnection *t, const TelnetEvent *event) {
 
         switch (event->type) {
 
-        case TELNET_EVENT_DATA: /* within the buffer that has been passed in */
+        case TELNET_EVENT_DATA: /* points into the buffer of the caller, who may change it */
                 return h->data(t, (uint8_t *) event->data, event->size);
 
         case TELNET_EVENT_COMMAND:
@@ -60,7 +60,7 @@ static int handle(TelnetConnection *t, const TelnetEvent *event) {
         case TELNET_EVENT_SUBNEGOTIATION:
                 return h->subnegotiation ? h->subnegotiation(t, event) : 0;
 
-        case TELNET_EVENT_OVERLONG: /* an owner that ignores them does not care how long they are */
+        case TELNET_EVENT_OVERLONG: /* does not matter to an owner that ignores subnegotiations */
                 return h->subnegotiation ? TELNET_E_OVERLONG : 0;
 
         case TELNET_EVENT_NONE:
@@ -70,7 +70,7 @@ static int handle(TelnetConnection *t, const TelnetEvent *event) {
         return 0;
 }
 
-/* Counts what a handler has queued behind @queued bytes. */
+/* Counts the answers: what a handler has queued in addition to @queued bytes. */
 static int count_answers(TelnetConnection *t, size_t queued) {
         if (t->record.mute)
                 buffer_clear(&t->stream.out);
@@ -80,7 +80,7 @@ static int count_answers(TelnetConnection *t, size_t queued) {
         return t->record.answers > t->handler->answers_max ? TELNET_E_DEAF : 0;
 }
 
-/* A subnegotiation that is cut by the end of a read waits for the next one. */
+/* Keeps an incomplete subnegotiation until the next read. */
 static int keep_subnegotiation(TelnetConnection *t, const uint8_t *subnegotiation) {
         size_t n = telnet_decoder_kept(&t->record.session.in);
 
@@ -115,8 +115,7 @@ int telnet_connection_receive(TelnetConnection *t, uint8_t *data, size_t n) {
                 if (r == 0)
                         r = count_answers(t, queued);
 
-                /* An attacker who can insert bytes into the plain connection could otherwise have them taken for bytes that
-                 * came in TLS. */
+                /* Otherwise an attacker could insert plain text that is taken for data from TLS. */
                 if (r == 0 && n > 0 && t->handshake)
                         r = TELNET_E_TLS_MIXED;
         }

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is sent: commands by way of the queue, data in telnet's encoding from where it lies. */
+/* Sending: queues commands, and sends data in telnet's encoding, without copying it if possible. */
 
 #include "telnet-connection.h"
 
-/* If less than this much can be sent without a copy, and not all, it is better to encode a whole buffer. */
+/* If fewer bytes than this (and not all) can be sent without copying, encoding a whole buffer is faster. */
 #define GATHERED_MIN 32768U
 
 #define SEND_BUFFER_SIZE 65536U
 
-/* What is about to be sent: no connection keeps anything there. */
+/* Shared by all connections, which use it only while they send */
 static uint8_t send_buffer[SEND_BUFFER_SIZE];
 
 int telnet_connection_command(TelnetConnection *t, const uint8_t *command, size_t n) {
         return telnet_session_put(&t->record.session, &t->stream.out, command, n);
 }
 
-/* Queues the second byte of a sequence of two if only the first one has been sent or queued: after each function here anything
- * may be appended to the queue. Returns: @used, or a negative errno. */
+/* Queues the second byte of a sequence if only the first one has been sent or queued. Returns: @used, or a negative errno. */
 static ssize_t end_sequence(TelnetConnection *t, size_t used) {
         int r = telnet_session_complete(&t->record.session, &t->stream.out);
 
@@ -62,7 +61,7 @@ ssize_t telnet_connection_send_encoded(TelnetConnection *t, const struct iovec *
         if (sent < 0)
                 return sent;
 
-        if ((size_t) sent < size) { /* once more, to learn how much of @iov the bytes sent stand for */
+        if ((size_t) sent < size) { /* encode again, to find out how many bytes of @iov have been sent */
                 *encoder = before;
                 (void) encode(encoder, iov, n, send_buffer, (size_t) sent, &used);
         }
@@ -74,7 +73,7 @@ ssize_t telnet_connection_send(TelnetConnection *t, const struct iovec *iov, siz
         TelnetEncoder *encoder = &t->record.session.out;
         struct iovec pieces[128];
 
-        /* TLS copies anyway, and would make a record of each piece. */
+        /* TLS copies anyway, and would send each piece as a record. */
         if (t->stream.tls)
                 return telnet_connection_send_encoded(t, iov, n);
 

@@ -2,7 +2,7 @@
 
 #include "access.h"
 
-/* A row for each request, a column for the most that anybody holds. */
+/* Rows: the requested mode; columns: the highest access that any client holds */
 static const Access decisions[_ACCESS_MODE_MAX][_ACCESS_MAX] = {
         [ACCESS_MODE_READ_ONLY] = {
                 [ACCESS_NONE] = ACCESS_READ_ONLY,
@@ -30,7 +30,7 @@ static const Access decisions[_ACCESS_MODE_MAX][_ACCESS_MAX] = {
         },
 };
 
-/* The names of what is held and of what is asked for: as Varlink spells them, and for a sentence */
+/* The names of Access and AccessMode, in Varlink's spelling and for sentences */
 static const struct {
         const char *name, *text;
 } names[_ACCESS_MODE_MAX] = {

@@ -4,13 +4,13 @@
 #include "basic/macro.h"
 
 /*
- * Access: what a client may do at a console, and what it may ask for. The modes are those of vSPC.py. access_decide() says
- * what is granted in view of what others hold; all clients go through it.
+ * Access: what a client may do at a console. AccessMode: what it can request. The modes are those of vSPC.py. access_decide()
+ * decides about all clients.
  */
 
-/* What a client holds, in the order of how much it keeps others from doing */
+/* What a client holds, sorted by how much it restricts other clients */
 typedef enum Access {
-        ACCESS_NONE, /* nothing: it is refused */
+        ACCESS_NONE, /* refused */
         ACCESS_READ_ONLY,
         ACCESS_FREE_FOR_ALL, /* reads and writes, and so may others */
         ACCESS_WRITE,        /* nobody else writes */
@@ -18,17 +18,17 @@ typedef enum Access {
         _ACCESS_MAX,
 } Access;
 
-/* What a client asks for: to hold one of the above, or the last one */
+/* What a client requests: one of the above, or the last one */
 typedef enum AccessMode {
-        ACCESS_MODE_READ_ONLY = ACCESS_READ_ONLY, /* hinders nobody, and stays so */
+        ACCESS_MODE_READ_ONLY = ACCESS_READ_ONLY, /* does not change when a lock is released */
         ACCESS_MODE_FREE_FOR_ALL = ACCESS_FREE_FOR_ALL,
         ACCESS_MODE_WRITE = ACCESS_WRITE,
         ACCESS_MODE_EXCLUSIVE = ACCESS_EXCLUSIVE,
-        ACCESS_MODE_FREE_FOR_ALL_FALLBACK, /* read-only for as long as somebody holds write access */
+        ACCESS_MODE_FREE_FOR_ALL_FALLBACK, /* read-only while another client holds write access */
         _ACCESS_MODE_MAX,
 } AccessMode;
 
-/* All modes as people are told of them */
+/* All modes, for messages */
 #define ACCESS_MODES_TEXT "exclusive, write, free-for-all, free-for-all-fallback or read-only"
 
 /* How many clients of a console hold each kind of access */
@@ -36,21 +36,21 @@ typedef struct AccessHolders {
         unsigned n[_ACCESS_MAX];
 } AccessHolders;
 
-/* Returns: the most that any client holds, ACCESS_NONE if there is no client. */
+/* Returns: the highest access that any client holds; ACCESS_NONE if there is no client. */
 Access access_most(const AccessHolders *holders);
 
-/* Returns: what is granted in view of the holders, ACCESS_NONE if nothing is. */
+/* Returns: the access that a client gets that requests @mode, depending on what others hold; ACCESS_NONE: it is refused. */
 Access access_decide(AccessMode mode, const AccessHolders *holders);
 
-/* Whether a client that holds @access is in the way of one that asks for @mode. */
+/* Returns: whether a client that holds @access prevents another one from getting @mode. */
 bool access_obstructs(Access access, AccessMode mode);
 
-/* "exclusive", "write", "free_for_all", "free_for_all_fallback", "read_only": Varlink's spelling. People write "-"
- * instead of "_", which is understood as well. */
+/* Varlink's spelling: "exclusive", "write", "free_for_all", "free_for_all_fallback", "read_only". access_mode_from_string()
+ * also accepts "-" instead of "_". */
 const char *access_to_string(Access access);
 const char *access_mode_to_string(AccessMode mode);
 
-/* The same for a sentence: "free-for-all", "read-only". */
+/* For sentences: "free-for-all", "read-only" */
 const char *access_to_text(Access access);
 
 /* Returns: 0 or -EINVAL. */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Output of the VM that a client is sent, from its cursor on: first the replay, without the queries that a terminal would
- * answer. A client that does not keep up with the ring skips output or is disconnected. */
+/* Sends output from the ring to a client, from its cursor on. The scrollback is filtered (Replay). A client that is too slow
+ * skips output or is disconnected. */
 
 #include <inttypes.h>
 
 #include "client.h"
 #include "message.h"
 
-/* Bytes of a replay that are filtered and sent at a time */
+/* The number of bytes of a replay that are filtered and sent at a time */
 #define REPLAY_STEP (16384U + REPLAY_INPUT_MIN)
 
-/* Where a replay begins: at the scrollback's first line or character, if older output was cut. */
+/* Returns: where a replay begins. If older output has been dropped, that is at the first whole line or character. */
 static uint64_t ring_replay(const Ring *r) {
         struct iovec iov[REPLAY_BEGIN_MAX / RING_BLOCK_SIZE + 1];
         uint64_t position = ring_scrollback(r);
@@ -35,7 +35,7 @@ static bool client_is_replaying(const Client *c) {
         return c->record.cursor.position < c->record.replay.end;
 }
 
-/* Whether it may skip the output that the ring has dropped. A raw client may not: it could not tell. */
+/* Returns: whether the client may skip output that the ring has dropped. A raw client may not, because it cannot be told. */
 static bool client_may_skip(const Client *c) {
         return telnet_detection_is_under_way(&c->telnet) ||
                (c->telnet.record.mode == TELNET_MODE_TELNET &&
@@ -48,7 +48,7 @@ static void client_skip(Client *c) {
 
         c->record.replay = (Replay){.end = c->record.replay.end};
         ring_move(ring, &c->record.cursor, position);
-        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* sent nothing yet: it misses nothing */
+        if (telnet_detection_is_under_way(&c->telnet) && !c->record.got_output) /* it has been sent nothing, so it misses nothing */
                 return;
 
         if (c->record.n_skipped == 0)
@@ -70,7 +70,7 @@ bool client_may_delay_vm(const Client *c) {
         return concentrator_settings(c->concentrator)->slow_client == SLOW_CLIENT_WAIT && c->right >= rights_act_needs(ACT_WRITE);
 }
 
-/* If its VM waits for it, it must not lose output, and is disconnected. */
+/* The account wants the memory back. If the VM waits for the client, it is disconnected, because it must not skip output. */
 void client_lose_lag(Client *c) {
         ring_release(&c->console->ring, &c->record.cursor);
         if (client_may_delay_vm(c))
@@ -86,8 +86,8 @@ static ssize_t client_send_some(Client *c) {
         return telnet_connection_send(&c->telnet, iov, n);
 }
 
-/* Sends the next piece of the replay, without the queries that a terminal would answer. Returns: how many bytes of the ring
- * that was, or a negative errno; *ret_left_out: how many of them were not sent. */
+/* Sends the next piece of the replay, without terminal queries. Returns: the number of bytes by which the cursor advances, or
+ * a negative errno. *ret_left_out: how many of these were not sent. */
 static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         uint8_t in[REPLAY_STEP], out[REPLAY_STEP];
         uint64_t left = c->record.replay.end - c->record.cursor.position;
@@ -100,7 +100,7 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         if (sent < 0)
                 return sent;
 
-        /* Once more, to learn how much of the ring the bytes sent stand for. */
+        /* Filter again, to find out how many bytes of the ring have been sent. */
         if ((size_t) sent < size) {
                 c->record.replay = before;
                 (void) replay_filter(&c->record.replay, in, n, n < left, out, (size_t) sent, &used);
@@ -110,13 +110,13 @@ static ssize_t client_send_replay(Client *c, size_t *ret_left_out) {
         return (ssize_t) used;
 }
 
-/* Tells it whether its VM is connected. */
+/* Tells the client whether its VM is connected. */
 static void client_tell_connected(Client *c) {
         c->record.shown_connected = c->console->connected;
         client_notice(c, "VM %s", c->record.shown_connected ? "connected" : "disconnected");
 }
 
-/* Tells it whether two VMs share this console. */
+/* Tells the client whether two VMs share this console. */
 static void client_tell_clash(Client *c) {
         char text[CONSOLE_CLASH_TEXT_MAX];
         const char *clash = console_describe_clash(c->console, text);
@@ -125,7 +125,7 @@ static void client_tell_clash(Client *c) {
         client_notice(c, "%s", clash ?: "this console is no longer shared with another VM");
 }
 
-/* Tells it what has changed at its console since it was told last. Returns: false if nothing has. */
+/* Tells the client what has changed at its console. Returns: false if nothing has. */
 static bool client_tell_news(Client *c) {
         if (c->telnet.record.mode != TELNET_MODE_TELNET)
                 return false;
@@ -140,7 +140,7 @@ static bool client_tell_news(Client *c) {
         return true;
 }
 
-/* Sends the next piece of output, from the replay or from where the cursor is. Returns: false if it has been closed. */
+/* Sends the next piece of output, filtered if it is part of a replay. Returns: false if the client has been closed. */
 static bool client_send_output(Client *c) {
         bool replaying = client_is_replaying(c);
         size_t left_out = 0;
@@ -155,7 +155,7 @@ static bool client_send_output(Client *c) {
         concentrator_metrics(c->concentrator)->client_bytes_sent += (uint64_t) n - left_out;
         ring_move(&c->console->ring, &c->record.cursor, c->record.cursor.position + (uint64_t) n);
 
-        /* Others have their turn: a replay that consists of queries sends nothing, so a full socket would never stop it. */
+        /* Let other clients have a turn: a replay full of queries sends nothing, so a full socket would not interrupt it. */
         if (replaying && client_is_replaying(c) && !c->telnet.stream.blocked)
                 stream_yield(&c->telnet.stream);
         return true;
@@ -169,7 +169,7 @@ bool client_send_next(Client *c) {
 
         bool lost = ring_has_lost(ring, &c->record.cursor);
 
-        if (c->record.half_closed && c->telnet.stream.broken) { /* it is not read any more, or reading would have found that out */
+        if (c->record.half_closed && c->telnet.stream.broken) { /* reading does not notice this, because nothing is read any more */
                 client_close(c, TELNET_E_ENDED);
                 return false;
         }

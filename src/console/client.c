@@ -7,8 +7,7 @@
 #include "client-refusal.h"
 #include "message.h"
 
-/* What a client sends while it is not read stays in the kernel. It is charged as so many bytes: the kernel is not asked each
- * time. */
+/* While a client is not read, what it sends stays in the kernel. Its charge for this is an estimate, to save system calls. */
 #define CLIENT_UNREAD_IN_KERNEL (128U * 1024U)
 
 static const TelnetPolicy client_policy = {
@@ -18,7 +17,7 @@ static const TelnetPolicy client_policy = {
         .n_him_offered = 2,
 };
 
-/* Added to a log line; the usual access is not mentioned. */
+/* Returns: the end of a log line; "" for the usual access. */
 static const char *client_access_remark(Access access) {
         switch (access) {
         case ACCESS_READ_ONLY:
@@ -49,7 +48,7 @@ void client_close(Client *c, int verdict) {
         if (verdict == CLIENT_E_RECLAIMED)
                 charge_close(&c->connection);
 
-        /* If nobody is left to be told anything, its descriptor is closed at once. */
+        /* If the peer is gone, no last message can be sent: close the descriptor at once. */
         bool alone = verdict == TELNET_E_ENDED || verdict == TELNET_E_DEAD || verdict == TELNET_E_BROKEN;
         if (alone || verdict == CLIENT_E_RECLAIMED)
                 telnet_connection_close(&c->telnet);
@@ -117,7 +116,7 @@ bool client_hear(Client *c, const char *who, const char *text) {
         return true;
 }
 
-/* What a client that speaks telnet is told at the end; only then is what is queued for it sent. */
+/* The last message to a client that speaks telnet. For other verdicts its queue is not sent either. */
 static const char *const client_goodbyes[_CLIENT_VERDICT_MAX] = {
         [CLIENT_E_CLEARED] = "disconnected by an administrator",
         [CLIENT_E_FORGOTTEN] = "this VM has been forgotten",
@@ -154,7 +153,7 @@ static void client_update_charges(Client *c) {
 
         charge_set(&c->connection, sizeof *c + telnet_connection_size(&c->telnet) + c->detection.unread.allocated);
         if (stream_has_progressed(&c->telnet.stream))
-                charge_set(&c->waiting, 0); /* it is not one that does not read */
+                charge_set(&c->waiting, 0); /* makes it the last in the order of giving up */
         charge_set(&c->waiting, stream_waiting(&c->telnet.stream) + (paused ? CLIENT_UNREAD_IN_KERNEL : 0));
 }
 
@@ -178,15 +177,15 @@ static bool client_waiting_given_up(Charge *charge) {
 }
 
 /*
- * Half-closed clients, as those of "printf 'uptime\r' | nc -N". A client that has closed its connection altogether looks
- * the same until it is sent something, so both are sent their VM's output for a while.
+ * Half-closed clients, such as "printf 'uptime\r' | nc -N". A client that has closed its whole connection looks the same until
+ * something is sent to it. So all of them are sent output for a while.
  */
 
 bool client_is_shut_out(const Client *c) {
         return c->record.access != ACCESS_EXCLUSIVE && c->console->holders.n[ACCESS_EXCLUSIVE] > 0;
 }
 
-/* It has ended its sending side, and some of what it has sent may not have been read yet. */
+/* The client has closed its sending side. Some of its input may still be unread. */
 static void client_begin_half_close(Client *c) {
         timeout_start(concentrator_timeouts(c->concentrator, TIMEOUT_HALF_CLOSED), &c->lifetime);
         c->record.lifetime_since = c->lifetime.since_usec;
@@ -197,7 +196,7 @@ static void client_begin_half_close(Client *c) {
         console_half_close_client(c->console, c);
 }
 
-/* The same, and everything it sent has been read. */
+/* The same, and all its input has been read. */
 static void client_half_close(Client *c) {
         if (client_is_shut_out(c) || !stream_end_reading(&c->telnet.stream)) {
                 client_close(c, TELNET_E_ENDED);
@@ -232,16 +231,16 @@ void client_lifetime_elapsed(Timeout *t) {
  * Input: from the client
  */
 
-/* Reads or pauses, according to its console. */
+/* Reads or pauses, depending on the console. */
 static void client_update_reading(Client *c) {
-        /* Input that is not for the VM need not wait until the VM takes input. */
+        /* Input of a read-only client is discarded, so it need not wait for the VM. */
         bool blocked = c->console->input_blocked && c->record.access != ACCESS_READ_ONLY;
         bool reading = c->verdict == 0 && !c->telnet.record.ended && c->telnet.stream.out.size <= CLIENT_ANSWERS_MAX;
 
         telnet_connection_want(&c->telnet, !reading ? TELNET_WANTS_NOTHING : blocked ? TELNET_WANTS_MODE : TELNET_WANTS_DATA);
 }
 
-/* Tells it why its VM does not get its input, once for each time that another client takes the right to write. */
+/* Tells the client why its input does not reach the VM, once each time that another client takes write access. */
 static void client_tell_read_only(Client *c) {
         const Client *holder = console_next_obstacle(c->console, ACCESS_MODE_FREE_FOR_ALL, NULL);
         bool watches = c->record.access_mode == ACCESS_MODE_READ_ONLY;
@@ -253,7 +252,7 @@ static void client_tell_read_only(Client *c) {
         client_notice(c, "read-only: %s", watches ? "the VM does not get what you type" : client_describe_hold(holder, text));
 }
 
-/* To its VM, if it may. */
+/* Passes input to the console, if the client may write. */
 static void client_input(Client *c, const uint8_t *data, size_t n) {
         if (c->record.access == ACCESS_READ_ONLY)
                 client_tell_read_only(c);
@@ -272,7 +271,7 @@ static void client_break(Client *c) {
         }
 }
 
-/* How many bytes of input can be taken from it. Last words cannot wait. */
+/* Returns: the number of bytes of input that can be taken. The last input of a half-closed client does not wait. */
 static size_t client_space(TelnetConnection *t) {
         const Client *c = container_of(t, Client, telnet);
 
@@ -293,7 +292,7 @@ static int client_command(TelnetConnection *t, uint8_t command) {
                 break;
 
         case TELNET_AYT:
-                if (!TAKE(c->answered_ayt, true)) /* once for a read is answer enough */
+                if (!TAKE(c->answered_ayt, true)) /* one answer for each read */
                         client_notice(c, "yes, VM %s is %s", c->console->name,
                                       c->console->connected ? "connected" : "disconnected");
                 break;
@@ -308,7 +307,7 @@ static int client_command(TelnetConnection *t, uint8_t command) {
         return c->verdict;
 }
 
-/* Gives the VM what the client's user has typed. */
+/* Passes typed data to the VM. */
 static int client_data(TelnetConnection *t, uint8_t *data, size_t n) {
         Client *c = container_of(t, Client, telnet);
 
@@ -340,7 +339,7 @@ static int client_negotiate(TelnetConnection *t, const TelnetEvent *event) {
         return event->option == TELNET_COM_PORT && answer.changed ? client_begin_com_port(container_of(t, Client, telnet)) : 0;
 }
 
-/* Of the options that we agree to, only COM-PORT has subnegotiations. */
+/* Only COM-PORT has subnegotiations among the options that we agree to. */
 static int client_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         Client *c = container_of(t, Client, telnet);
 
@@ -356,7 +355,7 @@ static int client_subnegotiate(TelnetConnection *t, const TelnetEvent *event) {
         return c->verdict;
 }
 
-/* What it has kept waits for its VM. */
+/* Called while kept input waits for the VM. */
 static void client_await_space(Client *c) {
         if (telnet_detection_waiting(&c->telnet) > 0)
                 c->console->input_waits = true;
@@ -375,7 +374,7 @@ static void client_received(TelnetConnection *t, size_t n) {
         console_changed(c->console);
 }
 
-/* All that it has sent has been read, or something is wrong with it or what it has sent. */
+/* Called at the end of the connection, and after errors. */
 static void client_closed(TelnetConnection *t, int verdict) {
         Client *c = container_of(t, Client, telnet);
         size_t n = t->record.ended ? telnet_detection_waiting(t) : 0;
@@ -396,8 +395,8 @@ static void client_closed(TelnetConnection *t, int verdict) {
                 client_close(c, verdict);
 }
 
-/* It has ended its sending side, or gone, while it is not read, because its VM takes no input or because it does not read its
- * answers. What it has sent before waits until it can be read, for a time. */
+/* The client has closed its sending side, or is gone, while it is not read (because its VM takes no input, or because it does
+ * not read its answers). Its earlier input waits for a limited time. */
 static void client_hung_up(TelnetConnection *t) {
         client_begin_half_close(container_of(t, Client, telnet));
 }
@@ -413,11 +412,11 @@ void client_input_changed(Client *c) {
 void client_update_access(Client *c) {
         Access access = access_decide(c->record.access_mode, &c->console->holders);
 
-        /* Only clients that have fallen back can rise again. */
+        /* Only clients that have fallen back can get write access again. */
         if (c->verdict != 0 || c->record.access != ACCESS_READ_ONLY || access <= ACCESS_READ_ONLY)
                 return;
 
-        telnet_detection_forget(&c->telnet); /* what it has typed so far stays untyped */
+        telnet_detection_forget(&c->telnet); /* discards what was typed while read-only */
         console_change_access(c->console, c, access);
         if (TAKE(c->record.shown_read_only, false) && c->telnet.record.mode == TELNET_MODE_TELNET)
                 client_notice(c, "write lock released, you can type now");
@@ -429,7 +428,7 @@ void client_restrict(Client *c, const char *format, ...) {
 
         c->record.access_mode = ACCESS_MODE_READ_ONLY;
         if (c->record.half_closed)
-                c->record.access = ACCESS_READ_ONLY; /* it is not counted any more */
+                c->record.access = ACCESS_READ_ONLY; /* a half-closed client is not counted as a holder */
         else
                 console_change_access(c->console, c, ACCESS_READ_ONLY);
 
@@ -444,7 +443,7 @@ void client_set_access(Client *c, AccessMode mode, Access access) {
         c->record.access_mode = mode;
         c->record.shown_read_only = false;
         if (access > c->record.access)
-                telnet_detection_forget(&c->telnet); /* what it has typed in vain is not typed later */
+                telnet_detection_forget(&c->telnet); /* discards what was typed while read-only */
 
         console_change_access(c->console, c, access);
         client_tell(c, "you have %s access now", access_to_text(access));
@@ -462,15 +461,15 @@ void client_flush(Client *c) {
 }
 
 /*
- * Its coming
+ * Beginning
  */
 
 static void client_writable(TelnetConnection *t) {
         console_changed(container_of(t, Client, telnet)->console);
 }
 
-/* A client that speaks telnet is sent the scrollback, unless it has had output already. If it is the port of another VM, it
- * stays raw: otherwise scrollback and notices would be typed into that VM. */
+/* A client that speaks telnet gets the scrollback, unless it has got output already. If the "client" is the port of another VM,
+ * it stays raw: otherwise that VM would get scrollback and notices as input. */
 static void client_detected(TelnetConnection *t) {
         Client *c = container_of(t, Client, telnet);
 
@@ -527,7 +526,7 @@ int client_new(Console *console, Wire wire, const ClientRequest *request) {
         c->record.access_mode = request->access;
         c->record.access = request->granted;
         c->record.notices_apart = request->notices_apart;
-        c->record.shown_connected = true; /* if that is not so, it is told once it can be */
+        c->record.shown_connected = true; /* if the VM is away, the first flush tells the client */
         c->record.peer = request->peer;
         c->record.since = concentrator_now_realtime(concentrator);
         charge_open(&c->connection, concentrator_account(concentrator), &c->record.peer.key, CHARGE_CONNECTION,

@@ -9,177 +9,178 @@
 #include "transport/peer.h"
 
 /*
- * Client: a person, a script or a debugger at a console: a cursor in the console's ring, and a connection that is either
- * telnet or raw. Which of the two it is shows within half a second: a telnet program answers our offers, gdb and nc do not.
- * Clients that attach by way of the admin sockets or the bus speak telnet from the beginning.
+ * Client: a person, a script or a debugger at a console. It has a cursor in the console's ring, and a connection that is either
+ * telnet or raw. This is decided within half a second: a telnet program answers our offers, gdb and nc do not. Clients that
+ * attach through an admin socket or the bus speak telnet from the beginning.
  *
- * Clients that have ended their sending side (half-closed) are in a list of their own.
+ * Clients that have closed their sending side (half-closed) are in a separate list.
  */
 
-/* Why it is closed, besides TELNET_E_… */
+/* Verdicts: why a client is closed, in addition to TELNET_E_… */
 enum {
-        CLIENT_E_TOO_MANY = _TELNET_E_MAX, /* more than CLIENT_HALF_CLOSED_MAX are half-closed: the oldest is closed */
-        CLIENT_E_SHUT_OUT,  /* it is half-closed, and another client has exclusive access now */
-        CLIENT_E_CLEARED,   /* an administrator disconnects it */
+        CLIENT_E_TOO_MANY = _TELNET_E_MAX, /* more than CLIENT_HALF_CLOSED_MAX are half-closed, and this is the oldest */
+        CLIENT_E_SHUT_OUT,  /* it is half-closed, and another client has got exclusive access */
+        CLIENT_E_CLEARED,   /* an administrator disconnects all clients */
         CLIENT_E_FORGOTTEN, /* its VM is forgotten */
-        CLIENT_E_DISPLACED, /* somebody disconnects it, and has it told */
-        CLIENT_E_FORBIDDEN, /* it has no right to be here any more */
-        CLIENT_E_RECLAIMED, /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
+        CLIENT_E_DISPLACED, /* another person disconnects it; it has been told */
+        CLIENT_E_FORBIDDEN, /* its right to watch has ended */
+        CLIENT_E_RECLAIMED, /* its descriptor or memory is needed, or vspcd exits: it is closed at once */
         _CLIENT_VERDICT_MAX,
 };
 
-/* A client is not read while it has more bytes of answers and notices than this to read. */
+/* A client is not read while more bytes of answers and notices than this wait for it. */
 #define CLIENT_ANSWERS_MAX 4096U
 
-/* Bound of the output queue: one read's worth of negotiation can be answered in full. */
+/* The maximum size of the output queue: there is room for all answers to one read */
 #define CLIENT_OUT_MAX (CLIENT_ANSWERS_MAX + 2 * TELNET_READ_MAX)
 
-/* A client that has ended its sending side (half-closed) still gets its VM's output. What it has sent before is read as its VM
- * takes it. For everything else, such as limits and locks, it has gone. It is closed
- * - when its VM has said nothing and it has taken nothing for CLIENT_SILENCE_USEC,
- * - CLIENT_HALF_CLOSED_USEC after it was last read in any case,
- * - when its VM has more than CLIENT_HALF_CLOSED_MAX such clients: the oldest of them,
+/* A client that has closed its sending side (half-closed) still gets its VM's output, and its earlier input is read when its VM
+ * takes input. For everything else, such as limits and locks, it does not count any more. It is closed
+ * - when its VM has sent nothing, and the client has taken nothing, for CLIENT_SILENCE_USEC,
+ * - CLIENT_HALF_CLOSED_USEC after it was last read,
+ * - when its VM has more than CLIENT_HALF_CLOSED_MAX such clients and this is the oldest,
  * - when another client gets exclusive access, and
  * - when descriptors run out. */
 #define CLIENT_SILENCE_USEC (5 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_USEC (60 * USEC_PER_SEC)
 #define CLIENT_HALF_CLOSED_MAX 4U
 
-/* The code, in subnegotiations of VMware's option, of a notice that is apart from the VM's output. VMware has no such code, and no
- * ESXi host gets one. */
+/* The code of a notice in a subnegotiation of VMware's option, for clients that get notices separately from the VM's output.
+ * VMware does not use this code, and it is never sent to an ESXi host. */
 #define CLIENT_NOTICE_CODE 200
 
-/* What is known of a client when it connects */
+/* A request to attach, or to change the access of a client */
 struct ClientRequest {
         Peer peer;
         AccessMode access;
         Access granted;      /* from console_admit() */
-        Act act;             /* the same: what it takes */
-        Right right;         /* the same: what the client may do at this VM */
-        bool force;          /* takes over from those who are in the way */
-        TelnetMode mode;     /* TELNET_MODE_UNDECIDED, or TELNET_MODE_TELNET: 8 bits both ways, no negotiation needed */
-        bool notices_apart;  /* it gets notices as subnegotiations, and not as lines among the VM's output */
-        bool scrollback;     /* it is to be sent the scrollback; if it is undecided, that depends on what it turns out to be */
-        const void *answer;  /* bytes to be sent before anything else */
+        Act act;             /* from console_admit(): what the client needs a right to */
+        Right right;         /* from console_admit(): the client's right at this VM */
+        bool force;          /* takes over from clients that are in the way */
+        TelnetMode mode;     /* TELNET_MODE_UNDECIDED, or TELNET_MODE_TELNET: 8 bits in both directions, without negotiation */
+        bool notices_apart;  /* notices are subnegotiations, and not lines in the VM's output */
+        bool scrollback;     /* send the scrollback; if the mode is undecided, only if the client turns out to speak telnet */
+        const void *answer;  /* bytes to be sent first */
         size_t answer_size;
-        const void *typed;   /* bytes that it has typed before it has our answer, and that have been read already */
+        const void *typed;   /* input that has been read already */
         size_t typed_size;   /* at most TELNET_UNREAD_MAX */
 };
 
 /*
- * What a client needs in order to continue. A plain record without pointers. To it belongs its TelnetConnection's record, and
- * what belongs to that. All else in a Client follows from these: the console is known by its number, charges follow from
- * sizes and the peer, and the timeouts run while it is half-closed, `vm_silence` once all has been read; that may start anew.
+ * What a client needs in order to continue: a plain record without pointers, and the record of its TelnetConnection with what
+ * belongs to that. Everything else in a Client can be derived from these: the console from its number, charges from sizes and
+ * the peer. The timeouts run while the client is half-closed; `vm_silence` runs once all input has been read, and may start
+ * again.
  */
 typedef struct ClientRecord {
-        uint64_t number;        /* clients are numbered as they come, from 1 */
+        uint64_t number;        /* clients are numbered from 1 in the order in which they attach */
         uint64_t console;
-        AccessMode access_mode; /* what it has asked for */
+        AccessMode access_mode; /* what the client has requested */
         Access access;          /* what it holds */
         TelnetKeyboard keyboard;
-        ComPort com_port; /* what it has set as a user of COM-PORT; 0: not set */
+        ComPort com_port; /* the client's settings with COM-PORT; 0: not set */
         RingCursor cursor;
         Replay replay;    /* while cursor.position < replay.end, the cursor is in a replay */
         Peer peer;
         usec_t since;     /* since 1970 */
-        usec_t typed_at;  /* when it last sent something for its VM, since 1970; 0: it has not */
-        uint64_t n_sent;    /* bytes of output, in all */
-        uint64_t n_skipped; /* the same, of those that it has missed */
+        usec_t typed_at;  /* when it last sent input, since 1970; 0: never */
+        uint64_t n_sent;    /* bytes of output that were sent */
+        uint64_t n_skipped; /* bytes of output that were skipped */
 
-        bool half_closed;      /* it has ended its sending side, and is in its console's list of such clients */
+        bool half_closed;      /* it has closed its sending side, and is in the console's list of such clients */
         usec_t lifetime_since; /* when `lifetime` was started, CLOCK_MONOTONIC */
 
         bool notices_apart;   /* see ClientRequest */
-        bool got_output;      /* the scrollback would come too late */
-        bool shown_connected; /* the value of console->connected that it was told last */
+        bool got_output;      /* output has been sent, so the scrollback would come too late */
+        bool shown_connected; /* the value of console->connected that the client was told last */
         bool shown_clash;     /* the same for console->clash */
-        bool shown_modem;     /* it uses COM-PORT and has been sent the state of the modem lines */
-        bool shown_read_only; /* it has been told why its VM does not hear it */
+        bool shown_modem;     /* it uses COM-PORT, and has been sent the state of the modem lines */
+        bool shown_read_only; /* it has been told why its input does not reach the VM */
 } ClientRecord;
 
 struct Client {
         ClientRecord record;
         int verdict; /* why it is closed; 0: it is not */
-        Right right; /* what it may do at its VM; brought up to date by console_settle_rights() */
+        Right right; /* at its VM; updated by console_settle_rights() */
         TelnetConnection telnet;
         TelnetDetection detection;
 
         Concentrator *concentrator;
         Console *console;
-        Charge connection; /* itself, and what it has sent */
-        Charge waiting;    /* what is on its way to it or from it; the ring's memory is charged by its console */
+        Charge connection; /* the client itself, and its input */
+        Charge waiting;    /* data on the way to and from the client; the ring's memory is charged by the console */
         bool answered_ayt; /* in this read */
 
         Timeout vm_silence, lifetime; /* run while it is half-closed */
-        Client *prev, *next; /* of one of the console's lists, or of the gc queue */
+        Client *prev, *next; /* in one of the console's lists, or in the gc queue */
 };
 
-/* Takes over @wire. The console must admit it, see console_admit(). */
+/* Takes over @wire. console_admit() must have returned CONSOLE_ADMITS. */
 int client_new(Console *console, Wire wire, const ClientRequest *request);
 
-/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. It is told, logged, and freed by
- * client_gc(), when the loop comes round; so any function may call this. */
+/* Closes the client: it leaves all lists, has no timeouts, and is neither read nor written. client_gc() tells it, logs and frees
+ * it at the end of the loop iteration, so that any function may call this. */
 void client_close(Client *c, int verdict);
 
-/* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
+/* Closes the client unless @r is 0; @r is 0, a verdict or a negative errno. Returns: whether the client is open. */
 bool client_judge(Client *c, int r);
 
-/* It reads too slowly and is disconnected. */
+/* Disconnects the client because it reads too slowly. */
 void client_give_up(Client *c);
 
-/* Queues a line of ours, for a client that speaks telnet. If there is no room, because it has not read earlier ones, it is
- * closed. */
+/* Queues a notice for a client that speaks telnet. If there is no room, because it has not read earlier notices, it is closed. */
 void client_notice(Client *c, const char *format, ...) _printf_(2, 3);
 
-/* Another client has got exclusive access while the last words of @c wait: @c is sent no more output. */
+/* Returns: whether @c gets no more output, because it is half-closed and another client has got exclusive access. */
 bool client_is_shut_out(const Client *c);
 
-/* Tells it and the log that it is disconnected, and frees it. For the concentrator. */
+/* Tells the client and the log that it is disconnected, and frees it. For the concentrator. */
 void client_gc(Client *c);
 
-/* Sends output, as much as it takes. send_next(): sends what is queued, then one thing more (client-output.c). Returns: false if
- * nothing more can be sent now. */
+/* Sends as much output as the client takes. send_next(): sends the queue, then one more piece (client-output.c). Returns: false
+ * if nothing more can be sent now. */
 void client_flush(Client *c);
 bool client_send_next(Client *c);
 
-/* Has it begin with the scrollback. What is at the cursor now comes after the replay. */
+/* Makes the client begin with the scrollback. Output from the present cursor on follows after the replay. */
 void client_go_to_scrollback(Client *c);
 
-/* Whether output is kept for it that is too old for the scrollback. lose_lag(): that is not kept any more: it skips this output,
- * or is disconnected. */
+/* Returns: whether output is kept for the client that is older than the scrollback. lose_lag(): gives up this output: the client
+ * skips it, or is disconnected. */
 bool client_lags(const Client *c);
 void client_lose_lag(Client *c);
 
-/* Whether its VM waits for it, by SlowClient=wait. For those who may only watch it does not: they could stop it otherwise. */
+/* Returns: whether the VM waits for the client (SlowClient=wait). It does not wait for clients that may only watch, because they
+ * could stop the VM otherwise. */
 bool client_may_delay_vm(const Client *c);
 
-/* COM-PORT (RFC 2217) of clients: programs open a VM's console as a serial port. They set a speed, look at the modem lines and
- * send breaks. Only the breaks reach the VM. begin(): the option has been switched on or off. confirm(): answers a
+/* COM-PORT (RFC 2217): programs open a VM's console as a serial port. They set a speed, read the modem lines and send breaks.
+ * Only the breaks reach the VM. begin(): called when the option has been switched on or off. confirm(): answers a
  * subnegotiation. Both return 0 or a negative errno. */
 bool client_uses_com_port(const Client *c);
 int client_begin_com_port(Client *c);
 int client_confirm_com_port(Client *c, const TelnetEvent *event);
 
-/* Its VM has begun or ceased to take input. */
+/* Must be called when the VM begins or stops taking input. */
 void client_input_changed(Client *c);
 
 void client_vm_silence_elapsed(Timeout *t);
 void client_lifetime_elapsed(Timeout *t);
 
-/* Its VM has said something, or it has taken something: vm_silence starts again if it is half-closed. */
+/* Must be called when the VM has sent output, or the client has taken some: restarts `vm_silence` of a half-closed client. */
 void client_break_vm_silence(Client *c);
 
-/* It only reads from now on, and is told why. */
+/* Makes the client read-only, and tells it why. */
 void client_restrict(Client *c, const char *format, ...) _printf_(2, 3);
 
-/* It has other access from now on, and is told so. */
+/* Changes the client's access, and tells it. */
 void client_set_access(Client *c, AccessMode mode, Access access);
 
-/* Tells it something, if it speaks telnet. */
+/* Sends a notice if the client speaks telnet. */
 void client_tell(Client *c, const char *format, ...) _printf_(2, 3);
 
-/* The same, unless it has much to read yet. Returns: whether it is told. */
+/* Sends what another person says, unless much waits for the client already. Returns: whether it was sent. */
 bool client_hear(Client *c, const char *who, const char *text);
 
-/* Decides anew what access it has, because others hold other access than before. */
+/* Decides again about the client's access, because the access of others has changed. */
 void client_update_access(Client *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Descriptors for connections, and what is closed for new ones near the limit. */
+/* File descriptors: finds one for each new connection, and closes others near the limit. */
 
 #include <fcntl.h>
 
@@ -8,14 +8,14 @@
 #include "link.h"
 #include "message.h"
 
-/* A handshake takes milliseconds. One that takes longer than this is closed first when descriptors run out. */
+/* A handshake normally takes milliseconds. When descriptors run out, those that take longer than this are closed first. */
 #define HANDSHAKE_SLOW_USEC (5 * USEC_PER_SEC)
 
-/* A thread may take the descriptor that has just been closed, for a file that it writes: then another one is closed. */
+/* A thread may take the descriptor that has just been closed. Then another one is closed, up to this number. */
 #define RECLAIM_TRIES_MAX 4U
 
-/* Closes one descriptor that is needed less than a new connection: that of the slowest handshake, or else of the oldest half-
- * closed client, or else the listening socket of the VM that has been away for longest. No VM is forgotten, or loses its port. */
+/* Closes one descriptor to make room for a new connection: that of the slowest handshake, or else of the oldest half-closed
+ * client, or else the listening socket of the VM that has been away for longest. No VM is forgotten or loses its port. */
 static bool concentrator_reclaim(Concentrator *c) {
         Timeout *handshake = concentrator_timeouts(c, TIMEOUT_HANDSHAKE)->oldest,
                 *half_closed = concentrator_timeouts(c, TIMEOUT_HALF_CLOSED)->oldest;
@@ -53,8 +53,8 @@ int concentrator_make_room(Concentrator *c, int fd) {
         if ((unsigned) fd < concentrator_descriptor_limit(c))
                 return fd;
 
-        /* The descriptor moves to the number that has become free: a number tells how many are open only if there are no gaps
-         * below. */
+        /* Move the descriptor to the number that has become free. Without gaps, the highest number tells how many descriptors
+         * are open. */
         _cleanup_close_ int high = fd;
         for (unsigned i = 0; i < RECLAIM_TRIES_MAX && concentrator_reclaim(c); i++) {
                 int low = concentrator_place(c, fcntl(high, F_DUPFD_CLOEXEC, 0));
@@ -77,7 +77,7 @@ bool concentrator_has_descriptors(const Concentrator *c, unsigned n) {
         if (n == 0)
                 return true;
 
-        /* There is no other way to count them: the kernel gives out the lowest that is free. */
+        /* The only way to count them: the kernel always uses the lowest free number. */
         _cleanup_close_ int fd = fcntl(sd_event_get_fd(concentrator_event(c)), F_DUPFD_CLOEXEC, 0);
 
         return fd >= 0 && (unsigned) fd < concentrator_descriptor_limit(c) && concentrator_has_descriptors(c, n - 1);

@@ -36,25 +36,25 @@ struct Concentrator {
         Console *consoles;   /* uthash by identity */
         ConsoleIndex clones; /* by UUID: consoles for which console_is_clone() */
         ConsoleIndex names;  /* by name: all consoles */
-        Console *by_port[UINT16_MAX + 1]; /* whose own port that is; NULL: none's */
+        Console *by_port[UINT16_MAX + 1]; /* the console with this own port, or NULL */
         VMotion *vmotions;   /* uthash by the secret's first half */
         Listener *listeners; /* utlist: the sockets on which ESXi connects */
-        Link *links;         /* utlist: all that are open, with or without a console */
+        Link *links;         /* utlist: all open links, with or without a console */
         uint64_t n_consoles_ever, n_links_ever;
 
-        /* What the loop does when it has come round, see concentrator_settle() */
+        /* Work for the end of the loop iteration, see concentrator_settle() */
         Link *gc_links;     /* utlist */
         Client *gc_clients; /* utlist */
-        Console *dirty;         /* utlist: consoles to which something has happened */
+        Console *dirty;         /* utlist: consoles that have changed on their own */
         Console *patient;       /* utlist: consoles that have changed together with thousands of others */
-        sd_event_source *settler; /* a timer, for when no batch of sockets is under way */
+        sd_event_source *settler; /* a timer, used if no batch of sockets is being handled */
         bool settling;
 
         ConcentratorObserver *observers; /* utlist: those with an output() handler first */
         ConcentratorCounts counts;
         Metrics metrics;
-        RateLimit refusals; /* for want of descriptors */
-        RateLimit unidentified; /* what is logged about connections that have no console */
+        RateLimit refusals;     /* log lines about refusals because descriptors have run out */
+        RateLimit unidentified; /* log lines about connections without a console */
 };
 
 /* Consoles are settled in turns of at most this. */
@@ -68,7 +68,7 @@ static void on_orphan_expired(Timeout *t) {
         console_remove(console);
 }
 
-/* Frees the links and clients that have been closed. That may close others. */
+/* Frees links and clients that have been closed. This may close others. */
 static void concentrator_gc(Concentrator *c) {
         while (c->gc_links || c->gc_clients)
                 if (c->gc_links) {
@@ -127,7 +127,7 @@ static int on_settle(_unused_ sd_event_source *source, _unused_ usec_t usec, voi
         return 0;
 }
 
-/* Nearly always a batch of sockets is under way, and consoles are settled after it anyway: the timer need not be touched. */
+/* Usually a batch of sockets is being handled, after which consoles are settled anyway: then the timer is not needed. */
 static void concentrator_settle_soon(Concentrator *c) {
         if (!c->settling && !poller_is_dispatching(c->poller))
                 (void) sd_event_source_set_enabled(c->settler, SD_EVENT_ONESHOT);
@@ -264,7 +264,7 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
         if (r < 0)
                 return r;
 
-        /* A timer, for the reason that PortQueue has one: sockets would wait until a deferred source has nothing left to do. */
+        /* A timer, as in PortQueue: a deferred source would run before all sockets until it has nothing left to do. */
         r = sd_event_add_time(event, &c->settler, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_settle, c);
         if (r < 0)
                 return r;
@@ -353,7 +353,7 @@ void concentrator_set_settings(Concentrator *c, Settings *settings) {
         timeout_queue_set_duration(&c->timeouts[TIMEOUT_VMOTION], c->settings.vmotion_timeout_usec);
         timeout_queue_set_duration(&c->timeouts[TIMEOUT_ORPHAN], c->settings.vm_expire_usec);
 
-        /* All VMs claim their own ports first, so that no VM takes a port that was another's. */
+        /* First all VMs claim their own ports, so that no VM gets the port of another. */
         for (Console *console = c->consoles; console && c->settings.vm_ports; console = console->handle.next)
                 console_claim_own_port(console);
 
@@ -399,7 +399,7 @@ void concentrator_notify_output(Concentrator *c, Console *console, const uint8_t
                 o->output(o, console, data, n);
 }
 
-/* The functions that say what a concentrator's objects share */
+/* The functions that return what a concentrator's objects share */
 #define DEFINE_GETTER(type, name, self, value)                                                              \
         type concentrator_##name(self *c) {                                                                 \
                 return value;                                                                               \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A clash: two VMs share a console, because they have the same UUID and Port URI and their BIOS UUIDs do not tell them
- * apart (see identification.h). The output of both is shown and both get what is typed. Clients, the log and those who
- * query the VM are told. The clash ends when one of the two closes its connection, gets the name of the other, or is
- * found to be a connection that its host has lost. */
+/* A clash: two VMs share a console, because they have the same UUID and Port URI, and their BIOS UUIDs do not distinguish them
+ * (see identification.h). Clients see the output of both, and both get the input. Clients, the log and admin interfaces are
+ * told. The clash ends when one of the VMs closes its connection, gets the name of the other VM, or turns out to be a
+ * connection that its host has lost. */
 
 #include <stdio.h>
 
@@ -13,7 +13,7 @@
 
 #define NAME_SHOWN_MAX 32U
 
-/* The length of an address without its port */
+/* Returns: the length of an address without its port. */
 static size_t host_size(const char *peer) {
         const char *colon = strrchr(peer, ':');
 
@@ -26,8 +26,8 @@ static bool links_have_one_host(const Link *a, const Link *b) {
         return n == host_size(b->record.peer) && memcmp(a->record.peer, b->record.peer, n) == 0;
 }
 
-/* Whether the host has lost the older connection: it answers on the newer one only. Then both are of one VM, which has
- * been renamed and has connected anew. */
+/* Returns: whether the host has lost the older connection, because it only answers on the newer one. Then both belong to one VM
+ * that has been renamed and has reconnected. */
 static bool link_is_lost(const Link *older, const Link *newer) {
         return older->record.identity.uuids[VM_UUID_BIOS].state == VM_UUID_SILENT &&
                newer->record.identity.uuids[VM_UUID_BIOS].state == VM_UUID_TOLD && links_have_one_host(older, newer);

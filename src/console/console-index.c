@@ -4,7 +4,7 @@
 
 #include "console-index.h"
 
-/* The entries under one key. It is made with the first and freed with the last, so that removing an entry needs no memory. */
+/* The entries with one key. It exists while there are any, so that removing an entry needs no memory. */
 struct ConsoleGroup {
         UT_hash_handle handle;
         ConsoleEntry *entries; /* utlist, never empty */

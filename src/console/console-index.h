@@ -4,8 +4,8 @@
 #include "basic/hash-table.h"
 
 /*
- * ConsoleIndex: finds consoles by a key that several may have in common. The consoles under a key are a list, in the order in
- * which they were put there.
+ * ConsoleIndex: finds consoles by a key that several consoles may have. The consoles with one key are in a list, in the order
+ * in which they were added.
  */
 typedef struct Console Console;
 typedef struct ConsoleEntry ConsoleEntry;
@@ -15,19 +15,19 @@ typedef struct ConsoleIndex {
         ConsoleGroup *groups; /* uthash by key */
 } ConsoleIndex;
 
-/* A console's place in an index, embedded in the console. All zero: it is not in the index. */
+/* A console in an index; embedded in the console. All zero: it is not in the index. */
 struct ConsoleEntry {
         Console *console;
         ConsoleGroup *group;
         ConsoleEntry *prev, *next;
 };
 
-/* Puts @console into the index under the key, and removes it from under the key under which @entry has been. Returns: 0, or
- * -ENOMEM and nothing has changed. */
+/* Adds @console with this key, and removes it with its previous key, if @entry is in the index. Returns: 0; or -ENOMEM, and
+ * nothing has changed. */
 int console_index_put(ConsoleIndex *index, ConsoleEntry *entry, Console *console, const void *key, size_t size);
 
-/* Does nothing if it is not in the index. */
+/* Does nothing if @entry is not in the index. */
 void console_index_remove(ConsoleIndex *index, ConsoleEntry *entry);
 
-/* Returns: the first entry under the key, followed by the others; NULL: none. */
+/* Returns: the first entry with this key, which the others follow; or NULL. */
 ConsoleEntry *console_index_find(const ConsoleIndex *index, const void *key, size_t size);

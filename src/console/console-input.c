@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What clients type, on its way to a console's links. It lies in the console's input ring, in which each link has a cursor.
- * Clients wait for the links that set the pace. */
+/* Input from clients to a console's links. It is in the console's input ring, in which each link has a position. Clients wait
+ * for the links that set the pace. */
 
 #include <utlist.h>
 
 #include "link.h"
 
-/* Whether @l is a vMotion's source, so that it is sent only what was typed before the vMotion. */
+/* Returns: whether @l is the source of a vMotion that holds input: then it is only sent input from before the vMotion. */
 static bool link_is_held(const Link *l) {
         return l->vmotion && l->vmotion->source == l && vmotion_state_holds(l->vmotion->record.state);
 }
@@ -16,13 +16,13 @@ static bool links_share_uri(const Link *a, const Link *b) {
         return a->uri && b->uri && streq(a->uri, b->uri);
 }
 
-/* Whether clients could have to wait for @l. */
+/* Returns: whether @l may be a link that sets the pace. */
 static bool link_may_set_pace(const Link *l) {
         return l->record.state == LINK_LIVE && !link_is_held(l) && !l->telnet.stream.broken;
 }
 
-/* Whether clients wait for @l. Of the links of one URI only one sets the pace: the newest that takes input, or the newest
- * if none does. The others have lost their host, or soon will. */
+/* Returns: whether clients wait for @l. Among the links with one URI, only one sets the pace: the newest one that takes input,
+ * or the newest if none does. The hosts of the others are gone, or soon will be. */
 static bool link_sets_pace(const Link *l) {
         if (!link_may_set_pace(l))
                 return false;
@@ -38,19 +38,19 @@ static bool link_sets_pace(const Link *l) {
         return true;
 }
 
-/* How many bytes may be typed until @m is @max bytes behind. All of it may be breaks. */
+/* Returns: how many bytes may be typed until @m is @max bytes behind, even if all of them are breaks. */
 static size_t space_behind(const Console *c, const InputMark *m, size_t max) {
         uint64_t lag = input_ring_lag(&c->input, m);
 
         return lag < max ? MIN((size_t) (max - lag), 2 * input_ring_break_space(&c->input, m)) : 0;
 }
 
-/* Where the winner of @v goes on. */
+/* Returns: where in the input the winner of @v will continue. */
 static const InputMark *vmotion_input(const VMotion *v) {
         return v->source ? &v->source->record.input : &v->record.input;
 }
 
-/* How many bytes may be typed until a link that sets the pace is @pace bytes behind, or a vMotion holds @held. */
+/* Returns: how many bytes may be typed until a link that sets the pace is @pace bytes behind, or a vMotion holds @held bytes. */
 static size_t input_space(const Console *c, size_t pace, size_t held) {
         size_t space = TELNET_READ_MAX;
         const Link *l;
@@ -93,7 +93,7 @@ static const InputMark *further_behind(const InputMark *a, const InputMark *b) {
         return a->position == b->position && a->n_breaks > b->n_breaks ? b : a;
 }
 
-/* Frees the memory of input that all links have taken. */
+/* Frees the memory of input that all links have been sent. */
 static void console_trim_input(Console *c) {
         const InputMark *behind = NULL;
         const Link *l;
@@ -109,7 +109,7 @@ static void console_trim_input(Console *c) {
         console_charge_set(&c->typed, input_ring_trim(&c->input, behind));
 }
 
-/* Drops all input that waits: links go on at its end. */
+/* Drops all waiting input: links continue at its end. */
 static void console_drop_input(Console *c) {
         const InputMark end = input_ring_end(&c->input);
         Link *l;
@@ -133,7 +133,7 @@ static bool console_input_given_up(Charge *charge) {
         return true;
 }
 
-/* Input that waits is charged to the owner of the client that has typed the first of it. */
+/* Charges waiting input to the owner of the client that typed its first byte. */
 static void console_charge_input(Console *c, const Charge *typist) {
         console_charge_open(&c->typed, c, typist, CHARGE_INPUT, console_input_given_up);
         console_changed(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Output that a console's ring keeps beyond the scrollback, for clients that lag. It is there once, however many clients need
- * it, and is charged to the owner of the client that was furthest behind when the lag began. */
+/* Lag: output that a console's ring keeps in addition to the scrollback, for clients that are behind. It is kept once, for any
+ * number of clients, and is charged to the owner of the client that was furthest behind when the lag began. */
 
 #include "client.h"
 
@@ -13,7 +13,7 @@ static Client *further_behind(Client *list, Client *furthest) {
         return furthest;
 }
 
-/* NULL if no client lags. */
+/* Returns: the client that is furthest behind; NULL if no client lags. */
 static Client *console_find_laggard(const Console *c) {
         return further_behind(c->half_closed, further_behind(c->clients, NULL));
 }
@@ -43,8 +43,8 @@ bool console_has_room(Console *c, size_t n) {
         return ring_space(&c->ring) >= n;
 }
 
-/* The account wants the memory back. By now a client of another owner may be furthest behind. Then the memory is charged to
- * that owner instead: no client loses output because of another owner's. */
+/* The account wants the memory back. If a client of another owner is furthest behind now, the memory is charged to that owner
+ * instead: no client loses output because of another owner's client. */
 static bool console_lag_given_up(Charge *charge) {
         Console *c = container_of(charge, ConsoleCharge, charge)->console;
         const AccountOwner *owner = charge->owner;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The port at which a VM is served: which one it has, whether it listens there, and who connects to it. In which order
- * VMs that wait are served, and which VM gives something up for another, is PortQueue's. */
+/* The port of a VM: takes and releases it, listens at it, and accepts clients. PortQueue decides which waiting VM is served
+ * next, and which VM must give something up for another. */
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -10,13 +10,13 @@
 #include "message.h"
 #include "transport/socket.h"
 
-/* So many ports are tried for one VM: a program that holds all ports must not hold up the loop as well. */
+/* The maximum of ports that are tried for one VM, so that a program that occupies all ports does not delay the event loop. */
 #define PORT_TRIES_MAX 256U
 
-/* The interval at which VMs for which there was no descriptor try again */
+/* How often VMs try again that have got no descriptor */
 #define PORT_RETRY_USEC USEC_PER_SEC
 
-/* VMs that are away listen again only while this many descriptors are free. Otherwise each client that comes and goes would
+/* VMs that are away listen again only while this number of descriptors is free. Otherwise each client that comes and goes would
  * close and open a port. */
 #define SPARE_DESCRIPTORS 16U
 
@@ -89,7 +89,7 @@ static void console_accept(Acceptor *a, int fd, const SocketAddress *address) {
         console_changed(c);
 }
 
-/* Closing is not enough: another process may have a copy of the descriptor, such as a program that a plug-in has started. */
+/* Closing is not enough: another process may have a copy of the descriptor, for example a program that a plug-in has started. */
 static void console_stop_listening(Console *c) {
         if (acceptor_is_open(&c->acceptor))
                 (void) shutdown(c->acceptor.watch.fd, SHUT_RDWR);
@@ -107,17 +107,17 @@ static int console_listen(Console *c, uint16_t port) {
         if (fd < 0)
                 return fd;
 
-        /* Nothing is closed for a VM that is away. */
+        /* For a VM that is away, nothing else is closed. */
         fd = console_is_away(c) ? concentrator_place(concentrator, fd) : concentrator_make_room(concentrator, fd);
         if (fd < 0)
                 return fd;
 
         int r = acceptor_open(&c->acceptor, concentrator_poller(concentrator), concentrator_acceptor_backoff(concentrator), fd,
                               console_accept);
-        return r == -ENOSPC ? -ENOBUFS : r; /* of what epoll may watch */
+        return r == -ENOSPC ? -ENOBUFS : r; /* the limit of epoll's watches */
 }
 
-/* Whether the reason is a shortage that will pass. The VM keeps the port meanwhile. */
+/* Returns: whether @r is a temporary shortage, during which the VM keeps the port. */
 static bool is_shortage(int r) {
         return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
@@ -135,7 +135,7 @@ static void log_foreign_port(int port, int next) {
                 log_full(LOG_NOTICE, 0, &fields, "Port %d is in use by another program, and no other port is free", port);
 }
 
-/* The port that is reserved for it, or the one that it had last, or another. Returns: a port that is now taken, or
+/* Takes the port that is reserved for the VM, or else the one that it had last, or else another one. Returns: the port, or
  * -ENOSPC. */
 static int console_take_port(Console *c) {
         PortPool *pool = concentrator_ports(c->concentrator);
@@ -147,8 +147,8 @@ static int console_take_port(Console *c) {
         return port_pool_take(pool, concentrator_now(c->concentrator));
 }
 
-/* Returns: 0; a negative errno that is_shortage(), and its port is reserved; -ENOSPC or -EADDRINUSE, and it waits for a
- * port; or another negative errno. */
+/* Returns: 0; a negative errno for which is_shortage(), and the port is reserved; -ENOSPC or -EADDRINUSE, and the VM waits for
+ * a port; or another negative errno. */
 static int console_try_port(Console *c) {
         PortPool *pool = concentrator_ports(c->concentrator);
         int foreign = 0;
@@ -209,7 +209,7 @@ static const char *format_span(usec_t span, char buffer[static 32]) {
         return buffer;
 }
 
-/* Returns: the VM that @first finds, once the queue is up to date about it: a client may have come since it was settled. */
+/* Returns: the VM that @first finds, after updating the queue, because a client may have come since the VM was settled. */
 static PortClaim *concentrator_choose(Concentrator *concentrator, PortClaim *(*first)(const PortQueue *)) {
         PortClaim *claim;
 
@@ -237,17 +237,17 @@ static bool concentrator_give_up_port(Concentrator *concentrator) {
                     format_span(concentrator_now(concentrator) - claim->facts.away_since, away),
                     format_span(claim->connected, connected));
         console_close_port(c);
-        c->record.own_port = 0; /* it does not get that one back after a restart either */
+        c->record.own_port = 0; /* it does not get this port again, not even after a restart */
         concentrator_metrics(concentrator)->ports_given_up++;
         console_has_news(c);
         return true;
 }
 
-/* The same as console_try_port(); but unless it is away, other VMs give up what it needs. */
+/* Like console_try_port(), but unless the VM is away, other VMs give up what it needs. */
 static int console_get_port(Console *c) {
         int r = console_try_port(c);
 
-        /* This repeats only if another program has taken the port that was given up. */
+        /* Repeated only if another program has taken the port that was given up. */
         for (unsigned i = 0; r == -ENOSPC && i < PORT_TRIES_MAX && !console_is_away(c) &&
                              concentrator_give_up_port(c->concentrator); i++)
                 r = console_try_port(c);
@@ -264,11 +264,11 @@ void console_open_port(Console *c) {
                 return;
 
         if (state != PORT_RESERVED && first && first != &c->claim)
-                console_set_port_state(c, PORT_AWAITED); /* others have waited for longer */
+                console_set_port_state(c, PORT_AWAITED); /* other VMs have waited longer */
         else
                 r = console_get_port(c);
 
-        if (r >= 0 || (is_shortage(r) && console_is_away(c))) /* of which nobody would hear the end */
+        if (r >= 0 || (is_shortage(r) && console_is_away(c))) /* logged by concentrator_tell_of_closed_ports() */
                 return;
 
         console_log(c, LOG_WARNING, VSPC_MESSAGE_PORT_UNAVAILABLE, NULL, "has no port%s: %s",
@@ -282,7 +282,7 @@ void console_claim_own_port(Console *c) {
                 console_set_port_state(c, PORT_RESERVED);
 }
 
-/* Closes its listening socket for want of descriptors. It keeps its port, and listens again when it can. */
+/* Closes the listening socket because descriptors have run out. The VM keeps its port, and listens again later. */
 static void console_pause_port(Console *c) {
         console_stop_listening(c);
         console_set_port_state(c, PORT_RESERVED);
@@ -324,7 +324,7 @@ static bool console_serve_port(Console *c) {
         int r = console_get_port(c);
 
         if (r < 0 && c->claim.facts.state == before)
-                return r == -EADDRINUSE; /* other programs have all ports that were tried: the next ones are to be tried */
+                return r == -EADDRINUSE; /* other programs have all ports that were tried: try the next ones */
 
         if (r >= 0)
                 console_log(c, told_for_all ? LOG_DEBUG : LOG_INFO, VSPC_MESSAGE_PORT_OPENED, NULL,
@@ -335,7 +335,7 @@ static bool console_serve_port(Console *c) {
         return true;
 }
 
-/* Said once, and not for each VM. */
+/* Logs once for all VMs. */
 static void concentrator_tell_of_closed_ports(Concentrator *c) {
         const LogFields fields = {.message_id = VSPC_MESSAGE_PORTS_CLOSED};
         PortQueue *q = concentrator_port_queue(c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What follows from a console's links, clients, vMotions and settings, brought up to date. */
+/* Settling a console: updates everything that depends on its links, clients, vMotions and settings. */
 
 #include <utlist.h>
 
@@ -8,7 +8,7 @@
 #include "console-vmotion.h"
 #include "identification.h"
 
-/* This is done for each console on its own, because it takes the kernel a third of a second to open or close 16,000 ports. */
+/* Settings are applied to each console separately, because opening or closing 16,000 ports takes a third of a second. */
 static void console_settle_settings(Console *c) {
         const Settings *settings = concentrator_settings(c->concentrator);
         uint16_t port = c->port;
@@ -20,15 +20,15 @@ static void console_settle_settings(Console *c) {
 
         ring_set_bounds(&c->ring, settings->scrollback_size, settings->client_buffer_size + OUTPUT_RESERVE);
         if (!settings->vm_ports)
-                console_close_port(c); /* who is connected stays so */
-        else if (c->claim.facts.state != PORT_AWAITED) /* it has its turn */
+                console_close_port(c); /* clients stay connected */
+        else if (c->claim.facts.state != PORT_AWAITED) /* otherwise it waits for its turn */
                 console_open_port(c);
 
         if (c->port != port)
                 console_has_news(c);
 }
 
-/* Tells observers once, however often it has been renamed since it was settled. */
+/* Tells observers once, even if the console has been renamed several times since. */
 static void console_settle_name(Console *c) {
         if (c->former_name && !streq(c->former_name, c->name))
                 concentrator_notify(c->concentrator, c, CONSOLE_RENAMED, NULL);
@@ -36,7 +36,7 @@ static void console_settle_name(Console *c) {
         free(TAKE_PTR(c->former_name));
 }
 
-/* Output is blocked from when the ring is full until half of it is free again, so that this does not change with each block. */
+/* Once the ring is full, output is blocked until half of it is free, so that reading does not start and stop for each block. */
 static bool console_output_is_blocked(Console *c) {
         const Settings *settings = concentrator_settings(c->concentrator);
 
@@ -46,7 +46,7 @@ static bool console_output_is_blocked(Console *c) {
         return !console_has_room(c, OUTPUT_RESERVE + (c->output_blocked ? settings->client_buffer_size / 2 : RING_BLOCK_SIZE));
 }
 
-/* Observers are not told of a VM that has come back before that. */
+/* Observers are not told if the VM has reconnected in the meantime. */
 static void console_settle_connected(Console *c) {
         if (c->connected == c->shown_connected)
                 return;
@@ -55,7 +55,7 @@ static void console_settle_connected(Console *c) {
         concentrator_notify(c->concentrator, c, c->connected ? CONSOLE_CONNECTED : CONSOLE_DISCONNECTED, NULL);
 }
 
-/* A lock ends with its connection: clients that have fallen back because of it rise again. */
+/* When a lock has ended, clients that fell back because of it get write access again. */
 static void console_settle_access(Console *c) {
         Client *client, *next;
 
@@ -66,7 +66,7 @@ static void console_settle_access(Console *c) {
                 client_update_access(client);
 }
 
-/* Calls @f, which may close the client, for all clients and all half-closed ones. */
+/* Calls @f for all clients, including half-closed ones. @f may close the client. */
 static void console_for_each_client(Console *c, void (*f)(Client *client)) {
         Client *client, *next;
 
@@ -76,8 +76,8 @@ static void console_for_each_client(Console *c, void (*f)(Client *client)) {
                 f(client);
 }
 
-/* Has clients read while there is room for input. If there is, they first put in what they have kept. Returns: whether
- * anything has changed. */
+/* Lets clients read while there is room for input. Clients that have kept input pass it on first. Returns: whether anything has
+ * changed. */
 static bool console_update_input_blocked(Console *c) {
         bool blocked = console_input_space(c) == 0;
 
@@ -124,7 +124,7 @@ static void console_settle_orphaned(Console *c) {
         console_settle_port(c);
 }
 
-/* Returns: whether it is to be freed. It stays if its VM or a client has come meanwhile. */
+/* Returns: whether the console must be freed. It stays if its VM or a client has come in the meantime. */
 static bool console_settle_removal(Console *c) {
         if (!TAKE(c->removed, false) || c->links || c->doubtful || c->clients || c->vmotions)
                 return false;

@@ -20,7 +20,7 @@ void console_log(const Console *c, int level, const char *message_id, const char
                 {"VSPC_VM_NAME=", c->name},
                 {"VSPC_VM_UUID=", c->uuid_text},
                 {"VSPC_URI=", c->uri},
-                {"VSPC_PEER=", peer}, /* the last: it may be missing */
+                {"VSPC_PEER=", peer}, /* last, because it may be left out */
         };
         char message[LOG_MESSAGE_MAX];
         va_list ap;
@@ -32,7 +32,7 @@ void console_log(const Console *c, int level, const char *message_id, const char
         vsnprintf(message, sizeof message, format, ap);
         va_end(ap);
 
-        /* A long name must not crowd out what has happened; the fields have all of it. */
+        /* A long name is cut, so that the rest of the message fits. The fields contain all of it. */
         log_full(level, 0,
                  &(LogFields){
                          .message_id = message_id,
@@ -76,8 +76,7 @@ const Client *console_next_obstacle(const Console *c, AccessMode mode, const Cli
         return NULL;
 }
 
-/* As console_changed(), for when thousands of consoles change at once: consoles to which something has happened are settled
- * before. */
+/* Like console_changed(), if thousands of consoles change at once: they are settled after those that change on their own. */
 static void console_changed_with_others(Console *c) {
         concentrator_queue_patient(c->concentrator, c);
 }
@@ -92,7 +91,7 @@ bool console_is_clone(const Console *c) {
         return strlen(c->id) >= UUID_PAIR_TEXT_MAX - 1 && c->id[UUID_TEXT_MAX - 1] == '~';
 }
 
-/* Sets uuid_text to the UUID, or to both UUIDs of a clone, as they are in the identity. */
+/* Sets uuid_text from the identity: the UUID, or both UUIDs of a clone. */
 static void console_set_uuid_text(Console *c) {
         uuid_format(c->record.uuid, c->uuid_text);
         if (console_is_clone(c))
@@ -145,7 +144,7 @@ void console_link_ended(Console *c, const char *host) {
                 console_log_ended(c, host, "");
 }
 
-/* Logs that its last connection has ended, if that is still to be logged. */
+/* Logs that the last connection has ended, unless that has been logged. */
 static void console_log_absence(Console *c, const char *when) {
         _cleanup_free_ char *host = TAKE_PTR(c->absent_host);
 
@@ -238,7 +237,7 @@ Console *console_free(Console *c) {
         concentrator_remove_console(concentrator, c);
         concentrator_unqueue_dirty(concentrator, c);
         timeout_stop(&c->orphaned);
-        console_log_absence(c, ""); /* there will be no later */
+        console_log_absence(c, ""); /* this is the last opportunity */
         console_close_port(c);
         console_charge_close(&c->lag);
         console_charge_close(&c->typed);
@@ -326,7 +325,7 @@ void console_remove_vmotion(Console *c, VMotion *v) {
         console_update_connected(c);
 }
 
-/* Closes half-closed clients, because another client gets all output exclusively from now on. */
+/* Closes half-closed clients, because another client has got exclusive access. */
 static void console_shut_out_waiting(Console *c) {
         Client *client, *next;
 
@@ -426,7 +425,7 @@ void console_output(Console *c, const uint8_t *data, size_t n) {
 size_t console_output_space(Console *c) {
         const Settings *settings = concentrator_settings(c->concentrator);
 
-        /* Whatever the policy, a single read must not overtake a client that keeps up. */
+        /* A single read must not make a client miss output that keeps up with the VM. */
         if (settings->slow_client != SLOW_CLIENT_WAIT)
                 return settings->client_buffer_size / 2;
 

@@ -30,7 +30,7 @@ static void link_enter_doubts(Link *l, Console *console) {
 }
 
 void console_settle_doubts(Console *c) {
-        /* Each link once: one that still has to wait goes to the end of the list. */
+        /* Tries each link once: a link that must still wait is moved to the end of the list. */
         for (unsigned n = c->n_doubtful; n > 0 && c->doubtful; n--) {
                 Link *l = c->doubtful;
 
@@ -38,20 +38,20 @@ void console_settle_doubts(Console *c) {
         }
 }
 
-/* Asks for the BIOS UUID unless that has been done. Returns: 0 or a negative errno. */
+/* Asks for the BIOS UUID, once. Returns: 0 or a negative errno. */
 static int link_ask_bios(Link *l) {
         VMwareCode question;
 
         return vm_identity_ask(&l->record.identity, VM_UUID_BIOS, &question) ? link_ask_uuid(l, question) : 0;
 }
 
-/* Whether its host has told the BIOS UUID, or that there is none, or has had its time. */
+/* Returns: whether the host has sent the BIOS UUID, has answered that there is none, or has not answered in time. */
 static bool link_has_told_bios(const Link *l) {
         return vm_identity_is_settled(&l->record.identity, VM_UUID_BIOS);
 }
 
-/* Finds a live link of another VM that has @l's UUID and URI. Returns: NULL if there is none, or if a link of @l's own VM
- * is live as well: then @l's VM has merely connected anew. */
+/* Finds a live link of another VM that has @l's UUID and URI. Returns: NULL if there is none, or if a link of @l's own VM is
+ * live, too: then @l's VM has only reconnected. */
 static Link *console_find_other_vm(const Console *c, const Link *l) {
         Link *other = NULL, *m;
 
@@ -77,7 +77,7 @@ static Link *console_ask_other_vm(Console *c, const Link *l) {
         return NULL;
 }
 
-/* Whether @l's VM is a clone, that is, known by its UUID and BIOS UUID together. Its BIOS UUID must have been told.
+/* Returns: whether @l's VM is a clone, which is identified by its UUID and BIOS UUID together. The BIOS UUID must be known.
  * @other: see console_ask_other_vm(). */
 static bool link_is_clone(const Link *l, const Link *other, const char *clone_id) {
         Concentrator *c = l->concentrator;
@@ -87,13 +87,13 @@ static bool link_is_clone(const Link *l, const Link *other, const char *clone_id
         if (other_bios && memcmp(bios, other_bios, 16) != 0)
                 return true;
 
-        /* It has been a clone before, perhaps at another of its serial ports. */
+        /* It was a clone before, perhaps at another one of its serial ports. */
         return concentrator_find(c, clone_id) ||
                (concentrator_settings(c)->multi_console && concentrator_has_clone(c, uuid, bios));
 }
 
-/* Finds the identity of @l's console, *ret_id; of a clone also a live link of the other VM, *ret_other. Both stay untouched
- * if there is none, as *ret_id does while @l has to wait for answers. Returns: 0 or a negative errno. */
+/* *ret_id: the identity of @l's console; unchanged while @l must wait for answers. *ret_other: for a clone, a live link of the
+ * other VM; unchanged if there is none. Returns: 0 or a negative errno. */
 static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
         Concentrator *c = l->concentrator;
         const uint8_t *uuid = vm_identity_uuid(&l->record.identity), *bios;
@@ -137,7 +137,7 @@ static int link_find_identity(Link *l, char **ret_id, Link **ret_other) {
 static int link_find_or_make_console(Link *l, const char *id, const Link *other, Console **ret) {
         Concentrator *c = l->concentrator;
 
-        /* Opening a port may close a slow handshake for its descriptor: it must not be this one. */
+        /* Opening a port may close a slow handshake to get a descriptor. It must not be this one. */
         timeout_stop(&l->timeout);
 
         Console *console = concentrator_find(c, id);
@@ -154,7 +154,7 @@ static int link_find_or_make_console(Link *l, const char *id, const Link *other,
         return r;
 }
 
-/* @away: how long its VM was away, if that has not been logged; otherwise 0 */
+/* @away: how long the VM was away, if that has not been logged; otherwise 0 */
 static void link_log_connected(const Link *l, usec_t away) {
         const char *how = l->telnet.stream.tls ? tls_session_version(l->telnet.stream.tls) : "", *in = *how ? " in " : "";
         char port[64] = "it has no port for clients", gone[64] = "";

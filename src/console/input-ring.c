@@ -29,7 +29,7 @@ int input_ring_append_break(InputRing *r) {
         return 0;
 }
 
-/* How many breaks are before @m, or have been lost to it. */
+/* Returns: the number of breaks that are before @m, or that its reader has lost. */
 static uint64_t breaks_passed(const InputRing *r, const InputMark *m) {
         return MAX(m->n_breaks, r->first_break);
 }
@@ -38,7 +38,7 @@ size_t input_ring_break_space(const InputRing *r, const InputMark *m) {
         return INPUT_BREAKS_MAX - (size_t) (r->n_breaks - breaks_passed(r, m));
 }
 
-/* Where the next break is, or UINT64_MAX. */
+/* Returns: the position of the next break, or UINT64_MAX. */
 static uint64_t next_break(const InputRing *r, const InputMark *m) {
         uint64_t i = breaks_passed(r, m);
 

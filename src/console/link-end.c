@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How a link ends: what follows from that, what is logged, and what its host is told. */
+/* The end of a link: what follows from it, what is logged, and what the host is told. */
 
 #include <stdio.h>
 
@@ -26,7 +26,7 @@ void link_close(Link *l, int verdict) {
                 charge_close(&l->charge);
         }
 
-        /* If nobody is left to be told anything, its descriptor is closed at once. */
+        /* If the peer is gone, no last message can be sent: close the descriptor at once. */
         if (verdict == LINK_E_RECLAIMED || verdict == TELNET_E_ENDED || verdict == TELNET_E_BROKEN)
                 telnet_connection_close(&l->telnet);
         else
@@ -45,14 +45,14 @@ bool link_judge(Link *l, int r) {
         return l->verdict == 0;
 }
 
-/* What is logged at the end, and what the host is told. */
+/* For each verdict: what is logged, and what the host is told */
 static const struct {
         int level;
         const char *message_id;
-        const char *text; /* NULL: nothing is logged, or it has been; a detail follows, see link_end_detail() */
-        const char *rest; /* behind the detail; NULL: nothing */
-        const char *told; /* NULL: nothing */
-        bool gently;      /* what is queued is sent before the connection is closed */
+        const char *text; /* followed by link_end_detail(); NULL: nothing is logged here */
+        const char *rest; /* after the detail; may be NULL */
+        const char *told; /* may be NULL */
+        bool gently;      /* send the queue before closing the connection */
 } link_ends[_LINK_VERDICT_MAX] = {
         [TELNET_E_DEAD] = {LOG_INFO, NULL, "host does not respond any more, closing the connection"},
         [TELNET_E_TLS] = {LOG_NOTICE, VSPC_MESSAGE_VM_REFUSED, "TLS has failed: "},
@@ -86,7 +86,7 @@ static const struct {
 
 static_assert(TELNET_SUBNEGOTIATION_MAX == 1024 && LINK_PENDING_MAX == 32768 && CONSOLE_LINKS_MAX == 32, "as in link_ends[]");
 
-/* Returns: a text that may be in @buffer */
+/* Returns: the variable part of the message, which may be in @buffer. */
 static const char *link_end_detail(const Link *l, char buffer[static UUID_TEXT_MAX]) {
         switch (l->verdict) {
 
@@ -128,7 +128,7 @@ static void link_say_goodbye(Link *l) {
         const char *told = link_ends[l->verdict].told;
         bool gently = link_ends[l->verdict].gently;
 
-        if (l->verdict == LINK_E_SLOW && l->record.security == LINK_UNDECIDED) { /* it may be a person with telnet */
+        if (l->verdict == LINK_E_SLOW && l->record.security == LINK_UNDECIDED) { /* perhaps a person with a telnet program */
                 told = link_ends[LINK_E_NOT_ESXI].told;
                 gently = true;
         }
@@ -149,21 +149,21 @@ void link_gc(Link *l) {
         link_say_goodbye(l);
         if (!console)
                 concentrator_metrics(l->concentrator)->vm_connections_refused++;
-        if (l->record.state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* then the concentrator has ended it, not the VM */
+        if (l->record.state == LINK_LIVE && l->verdict != LINK_E_RECLAIMED) /* otherwise vspcd has ended it, not the VM */
                 console_link_ended(console, l->record.peer);
 
         if (l->handover_from)
                 link_end_handover(l);
-        if (link_is_identified(l) && l->pending.size > 0) /* its last words, and no other chance */
+        if (link_is_identified(l) && l->pending.size > 0) /* the last opportunity */
                 console_output(console, buffer_data(&l->pending), l->pending.size);
 
-        /* Output that the target of its vMotion has kept comes next. */
+        /* Then the target's output, which has waited for that of this link. */
         if (l->handover_to)
                 link_end_handover(l->handover_to);
         if (l->vmotion)
                 vmotion_link_closed(l->vmotion, l);
 
-        /* The VM has another connection: from now on queries show the peer of that one. */
+        /* The VM has another connection, which admin interfaces show from now on. */
         if (l->record.state == LINK_LIVE && console_active_link(console))
                 console_has_news(console);
         if (console)

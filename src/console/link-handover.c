@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The handover of a vMotion: the target becomes the VM's link, and its output comes after that of the source. */
+/* The handover at the end of a vMotion: the target becomes live, and its output follows that of the source. */
 
 #include "identification.h"
 #include "suboptions.h"
@@ -54,7 +54,7 @@ void link_hand_over(Link *l) {
                 link_start_timeout(l, TIMEOUT_HANDED_OVER);
 }
 
-/* Whether it has sent output since this was last called, or would have if it had been read. */
+/* Returns: whether the link has sent output since the last call, or may have but has not been read. */
 static bool link_has_more_to_say(Link *l) {
         return TAKE(l->record.talked, false) || !link_is_heard(l) || l->console->output_blocked ||
                stream_has_unread(&l->telnet.stream);
@@ -68,7 +68,7 @@ void link_handover_elapsed(Timeout *t) {
                 return;
         }
 
-        /* The source has nothing more to say: the target's output may come. */
+        /* The source has sent its last output: deliver that of the target. */
         link_end_handover(l);
         link_deliver_pending(l);
         link_update_reading(l);

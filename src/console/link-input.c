@@ -4,13 +4,13 @@
 
 #include "console-vmotion.h"
 
-/* Runs of so many bytes between two breaks are copied, so that breaks need not be sent one by one. */
+/* Up to this number of bytes between two breaks are copied, so that several breaks can be sent together. */
 #define LINK_RUN_MAX 512U
 
 /*
- * A vMotion's source may close at any moment after the go-ahead, when its host still has much to send. If it were sent a
- * single byte after that, TCP would throw all of it away. So it is sent nothing more. Answers wait until it is known that it
- * stays; after the handover it needs none.
+ * After the go-ahead, the source of a vMotion may close its connection at any moment, while we still have unread data of it. If
+ * it were sent a single byte after that, its kernel would reset the connection, and the unread data would be lost. So it is sent
+ * nothing. Answers wait until it is certain that the source remains the VM; after the handover it needs none.
  */
 static bool link_is_muted(const Link *l) {
         return l->record.state == LINK_HANDED_OVER || (l->vmotion && vmotion_mutes(l->vmotion, l));
@@ -21,7 +21,7 @@ static void link_log_lost_input(Link *l, uint64_t n) {
                 link_log_limited(l, LOG_WARNING, NULL, "%s does not take its input: %" PRIu64 " bytes dropped", l->record.peer, n);
 }
 
-/* Skips input that has been overwritten, because clients have not waited for this link. */
+/* Skips input that has been dropped, because clients do not wait for this link. */
 static void link_recover_input(Link *l) {
         link_log_lost_input(l, input_ring_recover(&l->console->input, &l->record.input));
 }
@@ -30,10 +30,10 @@ void link_skip_input(Link *l, InputMark mark) {
         link_log_lost_input(l, mark.position - l->record.input.position);
         l->record.input = mark;
         if (l->record.input_limit.position < mark.position)
-                l->record.input_limit = mark; /* what was held for the end of its vMotion has gone as well */
+                l->record.input_limit = mark; /* a part of the held input has been dropped, too */
 }
 
-/* Queues breaks, and short runs of bytes between them, to be sent together. */
+/* Queues breaks, and short runs of bytes between them. */
 static int link_queue_breaks(Link *l) {
         InputRing *ring = &l->console->input;
         uint8_t run[LINK_RUN_MAX];
@@ -80,7 +80,7 @@ static int link_send_input(Link *l, bool *ret_more) {
         return 0;
 }
 
-/* Starts or stops `stall`, which elapses if it takes no input for LINK_STALL_USEC. @before: where it was in the input. */
+/* Starts or stops `stall`, which elapses if the link takes no input for LINK_STALL_USEC. @before: its previous position. */
 static void link_watch_stall(Link *l, InputMark before) {
         LinkRecord *r = &l->record;
         bool has_taken = r->input.position != before.position || r->input.n_breaks != before.n_breaks;

@@ -9,13 +9,13 @@
 #include "suboptions.h"
 #include "telnet/authentication.h"
 
-/* Bytes in one read of a connection that is not live */
+/* The maximum bytes in a read from a link that is not live */
 #define LINK_HANDSHAKE_READ_MAX 4096U
 
 static const TelnetHandler link_handler;
 
 /*
- * What is agreed to
+ * Options
  */
 
 static const int16_t for_us[] = {TELNET_BINARY, TELNET_SGA, TELNET_ECHO, TELNET_OPTION_END};
@@ -24,7 +24,7 @@ static const int16_t for_vm[] = {TELNET_BINARY,   TELNET_SGA,     TELNET_VMWARE,
 static const int16_t for_vm_that_may[] = {TELNET_BINARY,   TELNET_SGA,            TELNET_VMWARE,
                                           TELNET_COM_PORT, TELNET_AUTHENTICATION, TELNET_OPTION_END};
 
-/* Where TLS is required, option 232 is refused in plain text: nothing of what a VM says there is understood. */
+/* If TLS is required, option 232 is refused in plain text, so that nothing is accepted there. */
 static const int16_t for_vm_that_must[] = {TELNET_BINARY, TELNET_SGA, TELNET_AUTHENTICATION, TELNET_OPTION_END};
 
 static const TelnetPolicy link_policies[_LINK_SECURITY_MAX] = {
@@ -41,10 +41,10 @@ static const TelnetPolicy *link_policy(const Link *l) {
 }
 
 /*
- * What is logged
+ * Logging
  */
 
-/* There is one limit for the lines about all links that have no console. */
+/* All links without a console have one rate limit. */
 static void link_log_unidentified(const Link *l, int level, const char *message_id, const char *message) {
         const LogField peer = {"VSPC_PEER=", l->record.peer};
         const LogFields fields = {.message_id = message_id, .field = &peer, .n_fields = 1};
@@ -76,7 +76,7 @@ void link_log(const Link *l, int level, const char *message_id, const char *form
 }
 
 /*
- * Its life
+ * Beginning
  */
 
 bool link_is_identified(const Link *l) {
@@ -106,7 +106,7 @@ static int link_begin_plain(Link *l) {
         return must && !may_start ? LINK_E_PLAIN : link_offer(l);
 }
 
-/* The account wants the memory back. Most likely this is no ESXi host: such a host says within milliseconds which VM it is. */
+/* The account wants the memory back. This is probably not an ESXi host: hosts identify their VM within milliseconds. */
 static bool link_given_up(Charge *charge) {
         link_close(container_of(charge, Link, charge), LINK_E_RECLAIMED);
         return true;
@@ -144,10 +144,10 @@ int link_new(Concentrator *c, int fd, const SocketAddress *peer) {
         concentrator_add_link(c, l);
         link_start_timeout(l, TIMEOUT_HANDSHAKE);
 
-        /* If it may be TLS, the host must speak first. */
+        /* If there is a certificate, wait for the first byte, which may be TLS. */
         l->telnet.record.peeks = concentrator_tls(c);
         r = concentrator_is_closed(c) ? LINK_E_CLOSED : l->telnet.record.peeks ? 0 : link_begin_plain(l);
-        if (link_judge(l, r)) /* ESXi speaks at once: its first bytes are there nearly always, and all can be said in one */
+        if (link_judge(l, r)) /* ESXi sends at once: reading here saves a segment, because answers are sent with our offers */
                 telnet_connection_read(&l->telnet);
 
         return 0;
@@ -187,7 +187,7 @@ int link_put(Link *l, VMwareCode code, const void *data, size_t n) {
  * Plain text and TLS
  */
 
-/* Forgets all that was said in plain text: it need not have come from the host. */
+/* Discards everything that was received in plain text, because it may not be from the host. */
 static int link_begin_tls(Link *l) {
         TlsContext *context = concentrator_tls(l->concentrator);
 
@@ -212,7 +212,7 @@ static int link_begin_tls(Link *l) {
 static int link_begins(TelnetConnection *t, bool like_tls) {
         Link *l = container_of(t, Link, telnet);
 
-        if (l->record.security != LINK_UNDECIDED) /* telnet has begun already, because there is no certificate */
+        if (l->record.security != LINK_UNDECIDED) /* without a certificate, telnet has begun already */
                 return like_tls && l->record.security == LINK_PLAIN ? LINK_E_TLS_NOT_HERE : 0;
 
         return like_tls ? link_begin_tls(l) : link_begin_plain(l);
@@ -351,7 +351,7 @@ static void link_writable(TelnetConnection *t) {
         link_flush_soon(container_of(t, Link, telnet));
 }
 
-/* Telnet commands from a VM have no meaning. */
+/* Telnet commands from a VM are ignored. */
 static const TelnetHandler link_handler = {
         .line_end = TELNET_CR_LF_KEPT,
         .out_max = LINK_OUT_MAX,
@@ -366,7 +366,7 @@ static const TelnetHandler link_handler = {
         .writable = link_writable,
 };
 
-/* Whether its host has nothing more to say that could decide which VM it is: output would only fill the buffer. */
+/* Returns: whether the link only waits for answers of other hosts. Its own output would only fill the buffer. */
 static bool link_waits_for_others(const Link *l) {
         return l->doubted_at && vm_identity_is_settled(&l->record.identity, VM_UUID_BIOS);
 }

@@ -7,104 +7,104 @@
 #include "telnet/vm-identity.h"
 
 /*
- * Link: a connection from an ESXi host, one serial port of one VM. It negotiates, learns which VM it is, joins the VM's
- * console and from then on carries bytes. Until then it is unidentified, and there is a bound to all that is kept for it.
+ * Link: a connection from an ESXi host for one serial port of one VM. It negotiates, is told which VM it is for, joins the VM's
+ * console, and then transfers bytes. Until then it is unidentified, and its memory is limited.
  */
 typedef enum LinkState {
-        LINK_HANDSHAKE,   /* it is not known yet which VM it is */
-        LINK_TARGET,      /* a vMotion's accepted target: not the VM yet */
-        LINK_LIVE,        /* speaks for its VM */
-        LINK_HANDED_OVER, /* a vMotion's source after the target has taken over: still heard until it closes */
+        LINK_HANDSHAKE,   /* the VM is not known yet */
+        LINK_TARGET,      /* the accepted target of a vMotion: not the VM yet */
+        LINK_LIVE,        /* the VM's connection */
+        LINK_HANDED_OVER, /* the source of a completed vMotion: its output is still read until it closes */
 } LinkState;
 
-/* Why it is closed, besides TELNET_E_… What is logged and what its host is told then is a table in link-end.c. */
+/* Verdicts: why a link is closed, in addition to TELNET_E_… A table in link-end.c has the texts for the log and the host. */
 enum {
-        LINK_E_TLS_NOT_HERE = _TELNET_E_MAX, /* it begins TLS, for which there is no certificate */
-        LINK_E_PLAIN,         /* it speaks plain telnet where TLS is required */
-        LINK_E_CLOSED,        /* no VM is served: something is wrong in [TLS] of the configuration */
+        LINK_E_TLS_NOT_HERE = _TELNET_E_MAX, /* it begins TLS, but there is no certificate */
+        LINK_E_PLAIN,         /* it speaks plain telnet, but TLS is required */
+        LINK_E_CLOSED,        /* no VM is served because of a mistake in [TLS] of the configuration */
         LINK_E_NOT_ESXI,      /* it refuses option 232 */
         LINK_E_NOT_SERVED,    /* its VM is not served; the reason has been logged */
-        LINK_E_TALKATIVE,     /* it has sent more than LINK_PENDING_MAX before it is known which VM it is */
-        LINK_E_SLOW,          /* it has not said in time which VM it is */
-        LINK_E_TOO_MANY,      /* its console has more than CONSOLE_LINKS_MAX links: the oldest is closed */
-        LINK_E_TOO_DOUBTFUL,  /* its console's list of doubtful links is that long: the oldest is closed */
-        LINK_E_NO_VMOTION,    /* it does not know the secret of a vMotion */
-        LINK_E_VMOTION_OVER,  /* it was a vMotion's target, and has not become the VM */
-        LINK_E_HANDED_OVER,   /* a vMotion's source that does not close its connection */
-        LINK_E_RECLAIMED,     /* its descriptor or its memory is needed, or the concentrator goes: it is closed at once */
+        LINK_E_TALKATIVE,     /* it has sent more than LINK_PENDING_MAX bytes before its VM was known */
+        LINK_E_SLOW,          /* it has not identified its VM in time */
+        LINK_E_TOO_MANY,      /* the console has more than CONSOLE_LINKS_MAX links, and this is the oldest */
+        LINK_E_TOO_DOUBTFUL,  /* the same for the console's list of doubtful links */
+        LINK_E_NO_VMOTION,    /* its secret is not that of any vMotion */
+        LINK_E_VMOTION_OVER,  /* the target of a vMotion that has ended without it */
+        LINK_E_HANDED_OVER,   /* the source of a completed vMotion has not closed its connection in time */
+        LINK_E_RECLAIMED,     /* its descriptor or memory is needed, or vspcd exits: it is closed at once */
         _LINK_VERDICT_MAX,
 };
 
 /* Whether the connection is in TLS */
 typedef enum LinkSecurity {
-        LINK_UNDECIDED,      /* the first byte tells */
+        LINK_UNDECIDED,      /* the first byte will show */
         LINK_PLAIN,
         LINK_MAY_START_TLS,  /* plain, but the VM may begin TLS (AUTHENTICATION) */
-        LINK_MUST_START_TLS, /* the same, and has to */
+        LINK_MUST_START_TLS, /* plain, and the VM must begin TLS */
         LINK_TLS,
         _LINK_SECURITY_MAX,
 } LinkSecurity;
 
-/* Bytes of output that are kept until the link's console is known */
+/* The maximum bytes of output that are kept until the link's console is known */
 #define LINK_PENDING_MAX (32U * 1024U)
 
-/* With SlowClient=wait a console's ring keeps room for these bytes beyond ClientBufferSize=. */
+/* With SlowClient=wait, the console's ring reserves room for these bytes in addition to ClientBufferSize=. */
 #define OUTPUT_RESERVE LINK_PENDING_MAX
 
-/* An unidentified link is not read while its host has more bytes of answers than this to read. */
+/* An unidentified link is not read while more bytes of answers than this wait for its host. */
 #define LINK_ANSWERS_MAX (4U * 1024U)
 
-/* A live link is read all the same, because a VM that hangs may have something to say; but it is closed if its host leaves more
- * than this unread. */
+/* A live link is always read, because a VM that hangs may send important output. But it is closed if its host leaves more bytes
+ * of answers than this unread. */
 #define LINK_LIVE_ANSWERS_MAX (64U * 1024U)
 
-/* Bound of the output queue. Input is not queued: it is sent from the console's ring. */
+/* The maximum size of the output queue. Input is not queued, but sent from the console's ring. */
 #define LINK_OUT_MAX (LINK_LIVE_ANSWERS_MAX + 2 * TELNET_READ_MAX)
 
-/* An ESXi host that is alive and takes no input for so long is given up. */
+/* The connection of an ESXi host that is alive but takes no input for this time is closed. */
 #define LINK_STUCK_USEC (300 * USEC_PER_SEC)
 
-#define LINK_NAME_MAX 512U /* bytes of a VM's name; more are cut */
+#define LINK_NAME_MAX 512U /* maximum bytes of a VM's name; a longer name is cut */
 
-/* A link that has taken none of its input for so long is stalled: it does not set the pace if another link of its URI does
- * (console-input.c). */
+/* A link that has taken none of its input for this time is stalled: if another link with its URI takes input, that one sets the
+ * pace (console-input.c). */
 #define LINK_STALL_USEC (2 * USEC_PER_SEC)
 
-/* A vMotion's target waits until its source has said nothing for so long. */
+/* The output of a vMotion's target waits until the source has been silent for this time. */
 #define LINK_HANDOVER_USEC (200 * USEC_PER_MSEC)
 
-/* After the handover a source that has said nothing for so long is closed. */
+/* After the handover, a source that has been silent for this time is closed. */
 #define LINK_HANDED_OVER_USEC (30 * USEC_PER_SEC)
 
 /*
- * What a link needs in order to continue. A plain record without pointers. To it belong
- *  - its TelnetConnection's record, and what belongs to that,
+ * What a link needs in order to continue: a plain record without pointers, and
+ *  - the record of its TelnetConnection with what belongs to that,
  *  - `uri`, at most TELNET_SUBNEGOTIATION_MAX bytes, and `name`, at most LINK_NAME_MAX,
  *  - `pending`, at most LINK_PENDING_MAX bytes.
- * All else in a Link follows from these. Objects are known by their numbers; 0: none. `vmotion` follows from the VMotionRecord
- * that names the link, `handover_to` from the other link's record, its charge from its size and its peer. `timeout` runs in
- * LINK_HANDSHAKE and LINK_HANDED_OVER, `handover` while there is a `handover_from`, `question` while the identity is waiting,
- * `stall` while there is input that it has not taken; but for `timeout` they may start anew.
+ * Everything else in a Link can be derived from these. Objects are identified by their numbers; 0: none. `vmotion` follows from
+ * the VMotionRecord that contains the link's number, `handover_to` from the other link's record, the charge from the size and
+ * the peer. `timeout` runs in LINK_HANDSHAKE and LINK_HANDED_OVER, `handover` while there is a `handover_from`, `question` while
+ * the identity is waiting, and `stall` while input waits; all but `timeout` may start again.
  */
 typedef struct LinkRecord {
-        uint64_t number;  /* links are numbered as they come, from 1 */
-        uint64_t console; /* its console */
+        uint64_t number;  /* links are numbered from 1 in the order in which they connect */
+        uint64_t console;
 
-        /* The console at whose `doubtful` list it waits: another VM with the same UUID and URI is connected there and has yet
-         * to tell its BIOS UUID. */
+        /* The console in whose `doubtful` list it waits: another VM with the same UUID and URI is connected there, and its BIOS
+         * UUID is not known yet. */
         uint64_t doubted_at;
 
-        uint64_t handover_from; /* its vMotion's source: what the VM has said there comes before what it says here */
+        uint64_t handover_from; /* the source of its vMotion, whose output comes before that of this link */
         LinkState state;
         LinkSecurity security;
-        bool authenticating; /* it has not said yet whether it begins TLS: nothing else is asked until it has */
+        bool authenticating; /* waits for the answer whether TLS begins; nothing else is asked before */
         bool stalled;        /* see LINK_STALL_USEC */
-        bool talked;         /* as a vMotion's source: it has said something since its timer was started */
+        bool talked;         /* the source of a vMotion: it has sent output since its timer was started */
         ComPort com_port;
         VmIdentity identity;
 
-        /* Where it is in its console's input, and up to where it may go. Beyond the limit is what waits for the end of its
-         * vMotion. */
+        /* Its position in the console's input, and the end of what it may be sent now: input after the limit waits for the end of
+         * its vMotion. */
         InputMark input, input_limit;
 
         usec_t timeout_since; /* when `timeout` was started, CLOCK_MONOTONIC */
@@ -115,95 +115,95 @@ struct Link {
         LinkRecord record;
         int verdict; /* why it is closed; 0: it is not */
         TelnetConnection telnet;
-        char *uri;  /* from DO-PROXY, or of the source of its vMotion, sanitised; NULL until then */
-        char *name; /* sanitised; NULL until then */
-        Buffer pending; /* output that its console cannot have yet */
-        Charge charge;  /* of all that is kept for it; closed once it is known which VM it is */
+        char *uri;  /* from DO-PROXY, or of the source of its vMotion; sanitized; NULL: not known yet */
+        char *name; /* sanitized; NULL: not known yet */
+        Buffer pending; /* output that cannot be added to the console's ring yet */
+        Charge charge;  /* for all its memory; closed once its VM is known */
 
         Concentrator *concentrator;
-        Console *console, *doubted_at;     /* as the record has them */
+        Console *console, *doubted_at;     /* the objects with the numbers in the record */
         Link *handover_from, *handover_to; /* the same */
         VMotion *vmotion; /* of which it is the source or the target */
 
-        Timeout timeout;  /* of its handshake, or until it closes after its vMotion */
-        Timeout question; /* runs while the answer to a question for a UUID is awaited */
-        Timeout stall;    /* runs while it takes no input */
+        Timeout timeout;  /* for the handshake; after a vMotion, for closing */
+        Timeout question; /* runs while a UUID has been asked for */
+        Timeout stall;    /* runs while the link takes no input */
         Timeout handover; /* runs while its output waits for that of `handover_from` */
 
-        Link *prev, *next;                 /* of the concentrator: all that are open, or the gc queue */
-        Link *console_prev, *console_next; /* of the console's links, or of its doubtful ones */
+        Link *prev, *next;                 /* in the concentrator's list of open links, or in its gc queue */
+        Link *console_prev, *console_next; /* in the console's list of links, or of doubtful ones */
 };
 
 int link_new(Concentrator *c, int fd, const SocketAddress *peer);
 
-/* Closes it: from now on it is in no list, has no timeout and is neither read nor written. Only its vMotion and its handover
- * still refer to it. It is logged, told to the host, and freed by link_gc(), when the loop comes round; so any function may
+/* Closes the link: it leaves all lists, has no timeouts, and is neither read nor written. Only its vMotion and its handover
+ * still refer to it. link_gc() logs it, tells the host, and frees it at the end of the loop iteration, so that any function may
  * call this. */
 void link_close(Link *l, int verdict);
 
-/* Closes it if @r says so, which is 0, a verdict or a negative errno. Returns: whether it is open. */
+/* Closes the link unless @r is 0; @r is 0, a verdict or a negative errno. Returns: whether the link is open. */
 bool link_judge(Link *l, int r);
 
 /* Logs why the link was closed, tells its host, and frees it. For the concentrator. */
 void link_gc(Link *l);
 
-/* Sends what is queued: when its console is settled, or now if it has no console. */
+/* Makes the console send the queue when it is settled; sends it now if there is no console. */
 void link_flush_soon(Link *l);
 
-/* Brings its charge up to date with the memory that it takes. The charge is closed once it is known which VM it is. */
+/* Updates the charge to the memory that the link uses. Closes the charge once the VM is known. */
 void link_update_charge(Link *l);
 
-/* Reads or pauses, according to its state and its console. */
+/* Reads or pauses, depending on the state of the link and its console. */
 void link_update_reading(Link *l);
 
 /* Queues a suboption for ESXi. Returns: 0 or a negative errno. */
 int link_put(Link *l, VMwareCode code, const void *data, size_t n);
 
-/* Moves `pending` into the console's ring, if that has room. */
+/* Moves `pending` into the console's ring, if there is room. */
 void link_deliver_pending(Link *l);
 
-/* Becomes live: its output goes to the console, and it is sent input. @source: its vMotion's, whose last words come first, or
- * NULL. */
+/* Makes the link live: its output goes to the console, and it is sent input. @source: the source of its vMotion, whose last
+ * output comes first; or NULL. */
 void link_go_live(Link *l, Link *source);
 
-/* Whether it is known for good which VM it is: the console is that VM's. */
+/* Returns: whether the VM is certain, so that the link's console is that of the VM. */
 bool link_is_identified(const Link *l);
 
-/* Whether what it says goes to its console at once. */
+/* Returns: whether its output goes to the console at once. */
 bool link_is_heard(const Link *l);
 
 /* Starts `timeout`. */
 void link_start_timeout(Link *l, TimeoutKind kind);
 
-/* It has shown the secret of @v: it waits at the console to become the VM. */
+/* Makes the link, which has sent the secret of @v, wait at the console to become live. */
 void link_become_target(Link *l, VMotion *v);
 
-/* Another link is the VM from now on: this one is sent nothing more. */
+/* Must be called when another link becomes the VM's connection: this one is sent nothing more. */
 void link_hand_over(Link *l);
 
-/* What it says waits no longer for what `handover_from` says. */
+/* Ends waiting for the output of `handover_from`. */
 void link_end_handover(Link *l);
 
-/* Whether both are connections of the same serial port of the same VM, according to what their hosts have said. */
+/* Returns: whether both are connections of the same serial port of the same VM, by what their hosts have sent. */
 bool link_is_same_port(const Link *a, const Link *b);
 
 /* Logs a line about the VM, or about the connection if it has no console. */
 void link_log(const Link *l, int level, const char *message_id, const char *format, ...) _printf_(4, 5);
 
-/* The same for lines that its host can cause again and again, see console_log_limited(). */
+/* The same with a rate limit, see console_log_limited(). */
 #define link_log_limited(l, level, ...)                                                                     \
         do {                                                                                                \
                 if (log_is_wanted(level) && (!(l)->console || console_may_log((l)->console)))               \
                         link_log(l, level, __VA_ARGS__);                                                    \
         } while (false)
 
-/* Sends what is queued, and input from `record.input` on (link-input.c). Returns: whether it is open. */
+/* Sends the queue, and input from `record.input` on (link-input.c). Returns: whether the link is open. */
 bool link_flush(Link *l);
 
 /* Skips the input before @mark. */
 void link_skip_input(Link *l, InputMark mark);
 
-/* Handlers of its timeouts */
+/* Handlers of timeouts */
 void link_stall_elapsed(Timeout *t);
 void link_handshake_elapsed(Timeout *t);
 void link_handed_over_elapsed(Timeout *t);

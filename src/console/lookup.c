@@ -10,7 +10,7 @@ static bool is_uuid_separator(char c) {
         return c == '-' || c == ' ' || c == '{' || c == '}' || c == '~';
 }
 
-/* "5012…" with dashes, spaces or braces wherever they are, in either case. */
+/* Reads hex digits in upper or lower case, and ignores dashes, spaces and braces. */
 static void designation_read_digits(Designation *d) {
         size_t n = 0;
 
@@ -27,7 +27,7 @@ static void designation_read_digits(Designation *d) {
         d->n_digits = n;
 }
 
-/* How much of @text, a console's UUID, is designated. */
+/* Returns: how well @text, a console's UUID, matches. */
 static Fit designation_fit_uuid(const Designation *d, const char *text) {
         const char *p = text;
 
@@ -91,8 +91,7 @@ static bool lookup_name(const Concentrator *c, const Designation *d, const Viewe
         return ret->n > 0;
 }
 
-/* What is designated by a UUID in another spelling, or by the beginning of one, is compared with all consoles: people type
- * that, and programs do not. */
+/* UUIDs in another spelling and beginnings of UUIDs are compared with all consoles. This is slow, but only people type these. */
 void lookup(Concentrator *c, const char *designation, const Identity *who, Asker *asker, Lookup *ret) {
         const Viewer v = {who, asker};
         Designation d;

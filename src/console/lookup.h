@@ -5,13 +5,13 @@
 
 /*
  * Lookup: finds the VM that a text designates: by its identity, its UUID in any usual spelling, its port, its name, or the
- * beginning of its UUID, in this order. The first of these that fits any VM decides. Names come after ports, because the owner
- * of a VM may give it a number for a name. Names need not be unique, nor UUIDs under MultiConsole=. Of several VMs with one
- * UUID the first is designated by the UUID, the others by "UUID~BIOS UUID".
+ * beginning of its UUID, in this order. The first of these that matches any VM decides. Ports come before names, because the
+ * name of a VM may be a number. Names need not be unique, nor need UUIDs with MultiConsole=. If several VMs have the same UUID,
+ * the UUID designates the first one, and "UUID~BIOS UUID" the others.
  */
 #define LOOKUP_CANDIDATES_MAX 64U
 
-/* How well a VM fits, best first */
+/* How a VM matches, the best first */
 typedef enum Fit {
         FIT_UUID,
         FIT_PORT,
@@ -20,11 +20,11 @@ typedef enum Fit {
         FIT_NOT,
 } Fit;
 
-/* What a text could designate */
+/* A text, parsed */
 typedef struct Designation {
         const char *text; /* borrowed */
         uint64_t port;    /* 0: the text is not a port */
-        uint8_t digits[2 * 2 * 16]; /* of one or two UUIDs, each 0 to 15 */
+        uint8_t digits[2 * 2 * 16]; /* hex digits of one or two UUIDs */
         size_t n_digits;        /* 0: the text is not a UUID or the beginning of one */
 } Designation;
 
@@ -34,8 +34,8 @@ Fit designation_fit(const Designation *d, const Console *console);
 typedef struct Lookup {
         Console *candidates[LOOKUP_CANDIDATES_MAX]; /* the first of them */
         size_t n;                                   /* 0: no such VM; 1: found; more: ambiguous */
-        Fit fit;                                    /* of all of them */
+        Fit fit;                                    /* the same for all of them */
 } Lookup;
 
-/* VMs that @who may not list are passed over; NULL: none is. @asker: see console_right(). */
+/* VMs that @who may not list are ignored; NULL: finds all VMs. @asker: see console_right(). */
 void lookup(Concentrator *c, const char *designation, const Identity *who, Asker *asker, Lookup *ret);

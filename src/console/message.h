@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* MESSAGE_ID= of what the concentrator tells the journal, so that it can be found whatever its wording. */
+/* MESSAGE_ID= of messages in the journal. They stay the same when the wording changes. */
 
 #define VSPC_MESSAGE_VM_CONNECTED "1223416b443445b381cb3d5ec545df21"
 #define VSPC_MESSAGE_VM_DISCONNECTED "4a7dca44d5f742cca8ed600b088b27bd"

@@ -54,7 +54,8 @@ static bool is_away_for_long(const PortQueue *q, const PortClaim *c) {
         return (int64_t) (event_now(q->event) - c->facts.away_since) >= (int64_t) PORT_QUEUE_AWAY_USEC;
 }
 
-/* Sets the timer for the first that is away. It may be early, where that one has come back since, and is set again then. */
+/* Sets the timer for the first VM in `recent`. It is not changed when that VM comes back: if it elapses too early, it is set
+ * again. */
 static void port_queue_watch_recent(PortQueue *q) {
         const HeapNode *first = heap_first(&q->recent);
         if (!first)
@@ -75,7 +76,7 @@ static int on_grown_old(_unused_ sd_event_source *source, _unused_ usec_t usec, 
                         break;
 
                 heap_remove(&q->recent, first);
-                (void) heap_add(&q->holders, first); /* without memory it keeps its port */
+                (void) heap_add(&q->holders, first); /* if memory is short, the VM keeps its port */
         }
 
         port_queue_watch_recent(q);
@@ -89,8 +90,7 @@ int port_queue_init(PortQueue *q, sd_event *event, PortQueueHandler serve) {
         heap_init(&q->recent, recent_precedes);
         heap_init(&q->holders, holder_precedes);
 
-        /* A timer is one source among others. A deferred source that is enabled again and again keeps its place before all
-         * others. */
+        /* A timer has its turn among other sources. A deferred source that is enabled again and again would always come first. */
         int r = sd_event_add_time(event, &q->turn, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_turn, q);
         if (r >= 0)
                 r = sd_event_source_set_enabled(q->turn, SD_EVENT_OFF);
@@ -121,7 +121,7 @@ static PortList list_for(const PortFacts *f) {
         }
 }
 
-/* One that stays in its list keeps its place there. */
+/* A VM that stays in its list keeps its place there. */
 static void port_queue_settle_list(PortQueue *q, PortClaim *c) {
         PortList before = c->list;
 
@@ -140,7 +140,7 @@ static void port_queue_settle_list(PortQueue *q, PortClaim *c) {
         }
 }
 
-/* Without memory for the heap it goes on listening, whatever happens. */
+/* If memory for the heap is short, the VM never stops listening. */
 static void port_queue_settle_listener(PortQueue *q, PortClaim *c) {
         if (!c->facts.away || c->facts.state != PORT_OPEN)
                 heap_remove(&q->listeners, &c->listener);
@@ -155,7 +155,7 @@ static void port_queue_forget_holder(PortQueue *q, PortClaim *c) {
         heap_remove(recent ? &q->recent : &q->holders, &c->holder);
 }
 
-/* Without memory for the heap it keeps its port, whatever happens. */
+/* If memory for the heap is short, the VM keeps its port. */
 static void port_queue_settle_holder(PortQueue *q, PortClaim *c) {
         bool has_port = c->facts.state == PORT_RESERVED || c->facts.state == PORT_OPEN;
 
@@ -181,7 +181,7 @@ void port_queue_update(PortQueue *q, PortClaim *c, const PortFacts *facts) {
             f->useful == facts->useful)
                 return;
 
-        if (f->away_since != facts->away_since) { /* its places in the heaps are not right any more */
+        if (f->away_since != facts->away_since) { /* its places in the heaps are outdated */
                 heap_remove(&q->listeners, &c->listener);
                 port_queue_forget_holder(q, c);
         }

@@ -8,36 +8,36 @@
 #include "basic/time.h"
 
 /*
- * PortQueue: which VM is the next to get a port, or a descriptor with which to listen at its port, and which VM is the
- * next to lose one of these. It only keeps the order: console-port.c opens and closes ports.
+ * PortQueue: decides which VM is the next to get a port, or a descriptor for listening at its port, and which VM is the next to
+ * lose one of these. It only keeps the order: console-port.c opens and closes ports.
  *
- * VMs that wait are served in the order in which they came, VMs that are away (neither connected, nor with a client)
- * after all others. They are served in turns of the event loop, each of a bounded time.
+ * Waiting VMs are served in the order of their arrival, but VMs that are away (neither connected, nor with a client) after all
+ * others. They are served in short turns of the event loop.
  *
- * Of VMs that are away, the one that has been away for longest stops listening first when descriptors run out. The one that
- * was connected for the shortest time in all loses its port first when all ports are taken, once it has been away for
- * PORT_QUEUE_AWAY_USEC. Both are found in O(1); all else is O(log n).
+ * When descriptors run out, the VM that has been away for longest stops listening first. When all ports are taken, of the VMs
+ * that have been away for PORT_QUEUE_AWAY_USEC, the one with the shortest time of being connected loses its port first. Both
+ * are found in O(1); everything else takes O(log n).
  */
 #define PORT_QUEUE_AWAY_USEC (3600 * USEC_PER_SEC)
 
-/* The duration of a turn, not counting its last step */
+/* The duration of a turn, without its last step */
 #define PORT_QUEUE_TURN_USEC USEC_PER_MSEC
 
 typedef enum PortState {
-        PORT_NONE,     /* without: VMPorts=no, it was given up for another VM, or it cannot be opened */
-        PORT_AWAITED,  /* all ports are taken, waits for one */
-        PORT_RESERVED, /* has a port, but does not listen there: waits for a descriptor */
-        PORT_OPEN,     /* listens at its port */
+        PORT_NONE,     /* the VM has no port: VMPorts=no, it was given up for another VM, or it cannot be opened */
+        PORT_AWAITED,  /* the VM waits for a port, because all are taken */
+        PORT_RESERVED, /* the VM has a port, but waits for a descriptor to listen there */
+        PORT_OPEN,     /* the VM listens at its port */
 } PortState;
 
 typedef struct PortFacts {
         PortState state;
         bool away;         /* neither its VM nor a client is connected */
-        usec_t away_since; /* CLOCK_MONOTONIC; before its beginning: modulo 2^64 */
-        bool useful;       /* its port could be another VM's: it is within the range */
+        usec_t away_since; /* CLOCK_MONOTONIC; modulo 2^64, as it may be before the beginning of the clock */
+        bool useful;       /* another VM could use its port, which is within the range */
 } PortFacts;
 
-/* The lists of those that wait, in the order in which they are served */
+/* The lists of waiting VMs, in the order in which they are served */
 typedef enum PortList {
         PORT_LIST_NONE,
         PORT_LIST_RESERVED, /* PORT_RESERVED, not away */
@@ -47,11 +47,11 @@ typedef enum PortList {
         _PORT_LIST_MAX,
 } PortList;
 
-/* A VM's part in the queue, embedded in its console. All zero to begin with; its state must be PORT_NONE before it is freed. */
+/* A VM in the queue; embedded in its console. All zero to begin with. Its state must be PORT_NONE before it is freed. */
 typedef struct PortClaim PortClaim;
 struct PortClaim {
         PortFacts facts;
-        usec_t connected; /* how long it was connected in all; does not change while it is away */
+        usec_t connected; /* total time of being connected; does not change while the VM is away */
 
         PortList list;
         PortClaim *prev, *next; /* in that list */
@@ -61,8 +61,8 @@ struct PortClaim {
 
 typedef struct PortQueue PortQueue;
 
-/* Serves the VM that is next, if it can be served. Returns: whether there may be more to do now. If not, *ret_retry is when
- * to try again (CLOCK_MONOTONIC); USEC_INFINITY, which it is to begin with: not before something changes. */
+/* Serves the next VM, if possible. Returns: whether there may be more to do now. If not, *ret_retry is when to try again
+ * (CLOCK_MONOTONIC). It is initially USEC_INFINITY: not before something changes. */
 typedef bool (*PortQueueHandler)(PortQueue *q, usec_t *ret_retry);
 
 struct PortQueue {
@@ -73,26 +73,26 @@ struct PortQueue {
         PortClaim *lists[_PORT_LIST_MAX]; /* utlists; that of PORT_LIST_NONE stays empty */
         unsigned n[_PORT_LIST_MAX];
 
-        Heap listeners; /* away and PORT_OPEN, the one away for longest first */
-        Heap recent;    /* away with a port, not for PORT_QUEUE_AWAY_USEC yet, the one away for longest first */
-        Heap holders;   /* away with a port for as long as that, the one connected for the shortest time first */
-        sd_event_source *grown_old; /* for the first of `recent` */
+        Heap listeners; /* VMs that are away and PORT_OPEN; the one that has been away for longest is first */
+        Heap recent;    /* VMs with a port that have been away for less than PORT_QUEUE_AWAY_USEC; order as above */
+        Heap holders;   /* VMs with a port that have been away for longer; the one with the least time connected is first */
+        sd_event_source *grown_old; /* a timer for the first of `recent` */
 
         bool told_closed;      /* it has been logged that VMs do not listen at their ports */
-        RateLimit closings; /* limits how often that is logged */
+        RateLimit closings; /* for these log lines */
 };
 
 int port_queue_init(PortQueue *q, sd_event *event, PortQueueHandler serve);
 void port_queue_done(PortQueue *q);
 
-/* Brings the queue up to date about @c. */
+/* Updates the queue with the present @facts about @c. */
 void port_queue_update(PortQueue *q, PortClaim *c, const PortFacts *facts);
 
-/* A port or a descriptor may have become free: VMs that wait are served when the loop comes round. */
+/* Must be called when a port or a descriptor may have become free: waiting VMs are served in the next loop iteration. */
 void port_queue_wake(PortQueue *q);
 
-/* Returns: the VM that is the next to stop listening; NULL: none. */
+/* Returns: the next VM that must stop listening, or NULL. */
 PortClaim *port_queue_listener(const PortQueue *q);
 
-/* Returns: the VM that is the next to lose its port to another VM; NULL: none. */
+/* Returns: the next VM that must give up its port for another VM, or NULL. */
 PortClaim *port_queue_holder(const PortQueue *q);

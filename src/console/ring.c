@@ -26,7 +26,7 @@ void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max) {
         r->lag_max = MAX(lag_max, (uint64_t) RING_LAG_MIN);
 }
 
-/* How many slots it takes from the oldest block to the one in which @end stands. */
+/* Returns: the number of slots from the oldest block to the block of @end. */
 static size_t ring_slots_needed(const Ring *r, uint64_t end) {
         return (end - r->oldest) / RING_BLOCK_SIZE + 1;
 }
@@ -55,7 +55,7 @@ static int ring_grow(Ring *r, uint64_t end) {
         return n_slots == r->n_slots ? 0 : ring_resize(r, n_slots);
 }
 
-/* Frees what neither cursors nor the holder need. */
+/* Frees blocks that neither cursors nor the holder need. */
 static void ring_free_oldest(Ring *r) {
         while (r->oldest < r->begin && r->oldest + RING_BLOCK_SIZE <= r->held) {
                 RingSlot *slot = ring_slot(r, r->oldest);
@@ -72,13 +72,13 @@ static void ring_drop_block(Ring *r) {
         ring_free_oldest(r);
 }
 
-/* Blocks for what is to come up to @end. */
+/* Allocates blocks up to @end. */
 static int ring_allocate(Ring *r, uint64_t end) {
         int k = ring_grow(r, end);
         if (k < 0)
                 return k;
 
-        /* The block in which the end is may be missing, see ring_drop(). */
+        /* The block of the present end may be missing, see ring_drop(). */
         uint64_t first = r->end / RING_BLOCK_SIZE * RING_BLOCK_SIZE;
         if (ring_slot(r, first)->block)
                 first += RING_BLOCK_SIZE;
@@ -97,7 +97,7 @@ static int ring_allocate(Ring *r, uint64_t end) {
 }
 
 int ring_append(Ring *r, const void *data, size_t n) {
-        /* In pieces, so that what has to go goes before memory for more is needed. */
+        /* In pieces, so that old blocks are freed before new ones are allocated. */
         while (n > 0) {
                 size_t offset = r->end % RING_BLOCK_SIZE;
                 size_t k = MIN(n, r->lag_max - offset);
@@ -128,7 +128,7 @@ void ring_trim(Ring *r) {
         while (r->begin + RING_BLOCK_SIZE + r->keep <= r->end && ring_slot(r, r->begin)->cursors == 0)
                 ring_drop_block(r);
 
-        /* A table that a lagging cursor has made large need not stay so. Failure costs nothing. */
+        /* Make the table smaller again after a cursor has lagged. A failure does not matter. */
         if (r->n_slots > RING_SLOTS_MIN && ring_slots_needed(r, r->end) * 4 <= r->n_slots)
                 (void) ring_resize(r, r->n_slots / 2);
 }
@@ -202,7 +202,7 @@ int ring_enter(Ring *r, RingCursor *c) {
 }
 
 void ring_leave(Ring *r, RingCursor *c) {
-        /* A mark in a block that is gone went with it. */
+        /* If its block has been dropped, the count was dropped with it. */
         if (!ring_has_lost(r, c))
                 ring_slot(r, c->position)->cursors--;
 }

@@ -6,96 +6,95 @@
 #include "basic/macro.h"
 
 /*
- * Ring: bytes, written once and read by any number of cursors: a console's output, or what is typed at it.
+ * Ring: bytes that are stored once and read by any number of cursors: a console's output, or its input.
  *
- * Positions count the bytes since the console came to be and never wrap. What lies between begin and end is
- * there to be read: at least the last @keep bytes (the scrollback), and all that a cursor still needs, up to
- * @keep + @lag_max bytes in all. Memory comes in blocks and only while there is something in them: a VM that
- * has said nothing has none.
+ * A position is the number of bytes since the creation of the console, and never wraps. The bytes between begin and end can be
+ * read: at least the last @keep bytes (the scrollback), and everything that a cursor still needs, up to a total of @keep +
+ * @lag_max bytes. Memory is allocated in blocks while there are bytes in them: a VM without output needs none.
  *
- * Besides its cursors a ring can have one holder, the console log. What comes after the position that it holds stays
- * readable, even if cursors cannot go there any more. lag_max does not apply to the holder, which limits itself.
+ * In addition to cursors, a ring can have one holder, the console log. Bytes from the held position on can be read even if
+ * cursors have lost them. lag_max does not apply to the holder, which limits itself.
  *
- * Each cursor marks the block it stands in, be it only the one that will come next, so that the oldest block is
- * known to be free or not in O(1), whatever the number of cursors.
+ * Each block counts the cursors that are in it (also the block that will be allocated next). So whether the oldest block can be
+ * freed is known in O(1), with any number of cursors.
  */
 #define RING_BLOCK_SIZE 4096U
 
-/* Below this a ring could not take a read and let the other half be sent. */
+/* With less, the ring could not take a read while other bytes are still being sent. */
 #define RING_LAG_MIN (2 * RING_BLOCK_SIZE)
 
 typedef struct RingSlot {
         uint8_t *block;
-        uint32_t cursors; /* that stand in it */
+        uint32_t cursors; /* number of cursors in it */
 } RingSlot;
 
 typedef struct Ring {
-        RingSlot *slots; /* of block b: slots[b % n_slots], from that of `oldest` to that of `end` */
-        size_t n_slots;  /* a power of two, or 0 while there is neither output nor cursor */
-        uint64_t oldest; /* a multiple of RING_BLOCK_SIZE; before begin if the holder needs that */
+        RingSlot *slots; /* block b, from the block of `oldest` to that of `end`, is in slots[b % n_slots] */
+        size_t n_slots;  /* a power of two, or 0 while there are neither bytes nor cursors */
+        uint64_t oldest; /* a multiple of RING_BLOCK_SIZE; before begin if the holder needs older bytes */
         uint64_t begin;  /* a multiple of RING_BLOCK_SIZE */
         uint64_t end;
         uint64_t keep;
         uint64_t lag_max;
-        uint64_t held; /* from where on the holder needs what is there; UINT64_MAX: there is no holder */
+        uint64_t held; /* the holder needs the bytes from here on; UINT64_MAX: there is no holder */
 } Ring;
 
 typedef struct RingCursor {
-        uint64_t position; /* of the next byte to be read; before begin if the ring has gone on without it */
-        bool released;     /* the same, though the ring has not gone on yet: see ring_release() */
+        uint64_t position; /* of the next byte; before begin if bytes have been lost */
+        bool released;     /* nothing is kept for it, see ring_release() */
 } RingCursor;
 
 void ring_init(Ring *r, uint64_t keep, uint64_t lag_max);
 void ring_done(Ring *r);
 
-/* New bounds; what exceeds them goes with the next append or trim. */
+/* Sets new bounds. The next append or trim drops what exceeds them. */
 void ring_set_bounds(Ring *r, uint64_t keep, uint64_t lag_max);
 
-/* Appends @n bytes. The oldest go if the ring would exceed its bound. Returns: 0 or -ENOMEM: then the data,
- * or what was left of it, is not in the ring. */
+/* Appends @n bytes. The oldest are dropped if the ring would exceed its bound. Returns: 0; or -ENOMEM, and the data, or the rest
+ * of it, has not been appended. */
 int ring_append(Ring *r, const void *data, size_t n);
 
-/* Keeps what is after @position, until the next call. @position must not be before `oldest` or the previous position, unless
+/* Holds the bytes from @position on, until the next call. @position must not be before `oldest` or the previous position, unless
  * there was no holder. UINT64_MAX: no holder */
 void ring_hold(Ring *r, uint64_t position);
 
-/* How many bytes can be appended so that no cursor loses any that it has not lost yet. */
+/* Returns: how many bytes can be appended without any further cursor losing bytes. */
 size_t ring_space(Ring *r);
 
-/* Gives back the memory that neither the scrollback nor a cursor needs. */
+/* Frees memory that neither the scrollback nor a cursor needs. */
 void ring_trim(Ring *r);
 
-/* Gives back the memory of what is before @position: it is not needed, whatever @keep is, and there is no cursor. */
+/* For a ring without cursors: drops the bytes before @position, whatever @keep is. */
 void ring_drop(Ring *r, uint64_t position);
 
-/* Bytes of memory, about, that only cursors need; 0 unless one has fallen behind the scrollback by more than the ring gives
- * every cursor. To be called after ring_trim(). */
+/* Returns: about the bytes of memory that only cursors need; 0 unless a cursor is behind the scrollback by more than any cursor
+ * may be. Must be called after ring_trim(). */
 static inline size_t ring_lag(const Ring *r) {
         uint64_t used = r->end - r->begin;
 
         return used > r->keep + RING_LAG_MIN ? used - r->keep : 0;
 }
 
-/* Where the last @keep bytes begin, or the oldest if there are fewer. */
+/* Returns: the position of the last @keep bytes, or of the oldest one if there are fewer. */
 uint64_t ring_scrollback(const Ring *r);
 
-/* Points @iov to what can be read from @position. Returns: how many of the @n_max have been used. */
+/* Points @iov to the bytes from @position on. Returns: the number of pieces, at most @n_max. */
 size_t ring_gather(const Ring *r, uint64_t position, struct iovec *iov, size_t n_max);
 
-/* Copies the @n bytes from @position on, which must be there. */
+/* Copies @n bytes from @position on. They must be in the ring. */
 void ring_read(const Ring *r, uint64_t position, void *data, size_t n);
 
-/* A new cursor, at the end. Returns: 0 or -ENOMEM. */
+/* Adds a cursor at the end. Returns: 0 or -ENOMEM. */
 int ring_enter(Ring *r, RingCursor *c);
 
-/* Puts the cursor to @position, between begin and end. */
+/* Moves the cursor to @position, which must be between begin and end. */
 void ring_move(Ring *r, RingCursor *c, uint64_t position);
 void ring_leave(Ring *r, RingCursor *c);
 
-/* Nothing is kept for this cursor any more: it has lost what it has not read, until it is moved. */
+/* Keeps nothing for this cursor any more. Until it is moved, ring_has_lost() is true. */
 void ring_release(Ring *r, RingCursor *c);
 
-/* The ring has gone on without this cursor: the bytes from its position to begin are lost to it. */
+/* Returns: whether bytes after the cursor's position have been dropped before it has read them. */
 static inline bool ring_has_lost(const Ring *r, const RingCursor *c) {
         return c->released || c->position < r->begin;
 }

@@ -17,8 +17,7 @@ static int link_ask_next(Link *l) {
         return vm_identity_ask_next(&l->record.identity, &question) ? link_ask_uuid(l, question) : 0;
 }
 
-/* All questions are asked at once, as vSPC.py does: one round trip less for each VM saves a quarter of all segments when all
- * hosts connect at once. */
+/* All questions are asked at once, as vSPC.py does. This saves a round trip for each VM, a quarter of all segments. */
 int link_ask(Link *l) {
         int r = link_put(l, VMWARE_KNOWN_SUBOPTIONS_2, vmware_known, n_vmware_known);
         if (r == 0)
@@ -45,8 +44,7 @@ static int link_will_proxy(Link *l) {
         return link_put(l, VMWARE_WILL_PROXY, NULL, 0);
 }
 
-/* Acts on a change of what is known of the VM's UUIDs. @was_known: whether the UUID by which it is known was known before
- * the change. */
+/* Must be called after each change of the VM's identity. @was_known: whether the identifying UUID was known before the change */
 static int link_identity_changed(Link *l, bool was_known) {
         int r = 0;
 
@@ -86,7 +84,7 @@ static int link_take_identity(Link *l, const VMwareSuboption *s) {
         if (!vm_identity_is_waiting(&l->record.identity))
                 timeout_stop(&l->question);
 
-        /* A vMotion's target is known by its secret: another UUID is strange, but has no effect. */
+        /* A vMotion's target is identified by its secret. A different UUID is unusual, but has no effect. */
         const uint8_t *vc_uuid = vm_identity_get(&l->record.identity, VM_UUID_VC);
         if (l->console && vc_uuid && !vm_identity_get(&before, VM_UUID_VC) && memcmp(vc_uuid, l->console->record.uuid, 16) != 0)
                 link_log(l, LOG_NOTICE, NULL, "has another UUID now according to its host, which is ignored");
@@ -149,7 +147,7 @@ static int link_name(Link *l, const uint8_t *data, size_t n) {
         return 0;
 }
 
-/* ESXi does not know a code of ours. */
+/* ESXi has not understood one of our suboptions. */
 static int link_unknown_suboption(Link *l, const VMwareSuboption *s) {
         if (s->size < 1)
                 return 0;

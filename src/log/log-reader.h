@@ -19,7 +19,7 @@
 #define LOG_LAG_MAX (256U * 1024U)
 #define LOG_BACKLOG_SHARE 16U
 
-/* If a reader has so many bytes to send, it is urgent: there would soon be no room for more. */
+/* A reader with this number of bytes to send is urgent: it will soon be at its limit. */
 #define LOG_LAG_URGENT (LOG_LAG_MAX / 4)
 
 #define LOG_STREAMS_MAX 16U
@@ -30,11 +30,11 @@ typedef struct LogStream LogStream;
 /* What the readers for one sink share */
 typedef struct LogBacklog {
         uint64_t size;       /* bytes that the readers hold, of LOG_BACKLOG_MAX */
-        uint64_t n_streams;  /* so far: the number of the last one */
-        LogStream *streams;  /* hash table of those that have not been acknowledged, by number */
+        uint64_t n_streams;  /* so far, which is the number of the last stream */
+        LogStream *streams;  /* hash table, by number: streams that have not been acknowledged */
         LogReader *waiting;  /* utlist: readers that have something to send */
 
-        /* The reader needs less of its ring, or nothing (it is idle). */
+        /* Called when a reader needs less of its ring, or nothing (it is idle). */
         void (*released)(LogReader *r);
 } LogBacklog;
 
@@ -83,19 +83,19 @@ void log_reader_end(LogReader *r);
 /* The stream that new output belongs to; NULL: none */
 const LogOpen *log_reader_current(const LogReader *r);
 
-/* To be called after each output of the console while the reader is not idle, to be logged or not: keeps what the reader
- * holds within its limit. Returns: whether there is so much to send that it is urgent. */
+/* Must be called after each output of the console while the reader is not idle, also for output that is not logged: keeps the
+ * reader within its limit. Returns: whether it is urgent to send (LOG_LAG_URGENT). */
 bool log_reader_output(LogReader *r);
 
 static inline bool log_reader_is_idle(const LogReader *r) {
         return !r->streams;
 }
 
-/* Adds what is to be sent to @m, as far as there is room. Returns: whether there is nothing left to send for now. */
+/* Adds records to @m, as many as fit. Returns: whether there is nothing left to send for now. */
 bool log_reader_fill(LogReader *r, LogMessage *m);
 
-/* The connection has been lost: everything that has not been acknowledged will be sent again. */
+/* Must be called when the connection has been lost: sends everything again that has not been acknowledged. */
 void log_backlog_restart(LogBacklog *b);
 
-/* Takes in ACK or CLOSED. Returns: 0; -EPROTO if it acknowledges what has not been sent. */
+/* Handles ACK or CLOSED. Returns: 0; or -EPROTO if it acknowledges bytes that have not been sent. */
 int log_backlog_acknowledged(LogBacklog *b, const LogRecord *record, const LogPlace *place);

@@ -106,7 +106,7 @@ static int sender_take(LogSender *s, const LogRecord *record, const uint8_t *dat
         return -EPROTO;
 }
 
-/* Takes in one message. Returns: 1; -EAGAIN if there is none; or another negative errno. */
+/* Handles one message. Returns: 1; -EAGAIN if there is no message; or another negative errno. */
 static int sender_read(LogSender *s) {
         const uint8_t *data;
         LogRecord record;
@@ -127,8 +127,8 @@ static int sender_read(LogSender *s) {
         return r < 0 ? r : 1;
 }
 
-/* Takes in what vspc-logger sent before it ended: if it ends with messages unread, the kernel reports the error
- * first, then what was sent. Returns: as sender_read(); 1 if there may be more. */
+/* Handles what vspc-logger sent before it ended. If it has left our messages unread, the kernel reports an error first, and then
+ * what it had sent. Returns: the values of sender_read(); 1 if there may be more. */
 static int sender_read_last(LogSender *s) {
         int r = 1;
 
@@ -183,7 +183,7 @@ static int sender_send(LogSender *s) {
         return 0;
 }
 
-/* Sends what readers have to send, as much as the socket takes now. */
+/* Sends as much as the socket takes now. */
 static void sender_advance(LogSender *s) {
         if (!s->backlog.waiting && s->message.size == 0)
                 return;

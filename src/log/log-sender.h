@@ -13,10 +13,10 @@
  */
 typedef struct LogSender LogSender;
 
-/* Tells that log_sender_error() has changed. In the event loop. */
+/* Called in the event loop when log_sender_error() has changed. */
 typedef void (*LogSenderHandler)(void *userdata);
 
-/* The socket is $VSPC_LOGGER_SOCKET, or else /run/vspc/logger.socket; it is not connected to yet. @released: see LogBacklog.
+/* The socket is $VSPC_LOGGER_SOCKET, by default /run/vspc/logger.socket. Does not connect yet. @released: see LogBacklog.
  * Returns: 0 or a negative errno. */
 int log_sender_new(sd_event *loop, LogKind kind, void (*released)(LogReader *r), LogSenderHandler changed, void *userdata,
                    LogSender **ret);
@@ -27,13 +27,13 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(LogSender *, log_sender_free);
 
 LogBacklog *log_sender_backlog(LogSender *s);
 
-/* Readers have something to send. It is sent within a few milliseconds, together with other output; by wake_now() in the next
- * iteration of the loop. */
+/* Must be called when readers have something to send. It is sent within a few milliseconds, together with other output; after
+ * wake_now(), in the next iteration of the loop. */
 void log_sender_wake(LogSender *s);
 void log_sender_wake_now(LogSender *s);
 
-/* After the end of the loop: sends and waits until everything is acknowledged, at most until @deadline. Returns: whether there
- * is no need to wait any longer. */
+/* For use after the event loop has ended: sends, and waits for an acknowledgement until @deadline at most. Returns: whether
+ * everything has been acknowledged or nothing more can be sent. */
 bool log_sender_drain(LogSender *s, usec_t deadline);
 
 /* Returns: 0; the negative errno with which vspc-logger cannot be reached; or the one with which it cannot write. */

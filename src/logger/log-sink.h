@@ -59,7 +59,7 @@ struct LogTarget {
 struct LogSink {
         const LogSinkType *type;
         LogTarget *targets; /* hash table, by id */
-        LogTarget *news;    /* utlist: those of which something is to be acknowledged */
+        LogTarget *news;    /* utlist: targets with something to acknowledge */
         LogMessage in, out;
         int fd;       /* the connection; -1: none */
         int wake_fd;  /* eventfd: something is asked for */

@@ -39,8 +39,8 @@ int esxi_link_offer(EsxiLink *link);
 /* Begins TLS, in which telnet starts from the beginning, and sends the first offers. Returns: 0 or a negative errno. */
 int esxi_link_start_tls(EsxiLink *link);
 
-/* What the concentrator says is answered, and the owner is told what it is to know. See TelnetHandler; ESXI_LINK_E_CLOSED: the
- * owner has freed the link, or it has ended. */
+/* Handle negotiations and subnegotiations, see TelnetHandler. ESXI_LINK_E_CLOSED: the owner has freed the link, or it has
+ * ended. */
 #define ESXI_LINK_E_CLOSED _TELNET_E_MAX
 int esxi_link_data(TelnetConnection *t, uint8_t *data, size_t n);
 int esxi_link_command(TelnetConnection *t, uint8_t command);

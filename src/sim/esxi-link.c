@@ -129,7 +129,7 @@ static void flush_answers(EsxiLink *link) {
                 esxi_link_flush(link);
 }
 
-/* What is read is taken in between these: the handlers may free the link, which has to outlive them. */
+/* A read begins with on_space() and ends with on_received() or on_closed(). In between, handlers may free the link. */
 static size_t on_space(TelnetConnection *t) {
         container_of(t, EsxiLink, telnet)->busy = true;
         return LINK_READ_MAX;

@@ -72,7 +72,7 @@ bool vm_identity_is_settled(const VmIdentity *i, VmUuidKind kind) {
         return i->uuids[kind].state > VM_UUID_ASKED;
 }
 
-/* Returns: the first kind of UUID that the VM may have; _VM_UUID_KIND_MAX: it has none. */
+/* Returns: the first kind of UUID that the VM may have; _VM_UUID_KIND_MAX if it has no UUID. */
 static VmUuidKind decisive_kind(const VmIdentity *i) {
         VmUuidKind kind = 0;
 

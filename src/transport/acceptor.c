@@ -59,7 +59,7 @@ static void acceptor_dispatch(Watch *w, _unused_ uint32_t events) {
                         return;
                 case EAGAIN:
                         return;
-                default: /* accept(2): these are errors of the new connection; the next one may work */
+                default: /* other errors concern the new connection only (accept(2)): the next one may work */
                         continue;
                 }
         }

@@ -145,8 +145,7 @@ static bool owner_is_over(const Account *a, const AccountOwner *o) {
         return o->size > owner_share(a, o);
 }
 
-/* Each list is in the order in which charges are given up: the oldest first, but of CHARGE_CONNECTION the newest
- * first. */
+/* Each list is in the order of giving up: the oldest charge first; for CHARGE_CONNECTION, the newest first. */
 static void charge_enlist(Charge *charge) {
         Charge **all = &charge->account->charges[charge->class], **of_owner = &charge->owner->charges[charge->class];
 
@@ -164,7 +163,7 @@ static void charge_delist(Charge *charge) {
         DL_DELETE2(charge->owner->charges[charge->class], charge, owner_prev, owner_next);
 }
 
-/* The charge to be given up first; NULL if all have been given up in this round (those that remain are at the end). */
+/* Returns: the next charge to give up; NULL if all have been given up in this round (those that remain are at the end). */
 static Charge *charges_first(Charge *const charges[static _CHARGE_CLASS_MAX], uint64_t round) {
         for (ChargeClass class = 0; class < _CHARGE_CLASS_MAX; class++)
                 if (charges[class] && charges[class]->round != round)

@@ -7,10 +7,10 @@
 #include "basic/text.h"
 #include "identity.h"
 
-/* The kernel lets a process have so many (NGROUPS_MAX). */
+/* The kernel's limit for a process (NGROUPS_MAX) */
 #define KERNEL_GROUPS_MAX 65536U
 
-/* Bytes of a name in a certificate; a longer one is left out. */
+/* The maximum bytes of a name in a certificate; longer names are left out */
 #define NAME_MAX_SIZE 1024U
 
 static const char *const name_types[] = {"CN", "O", "OU", "DNS", "email", "URI"};
@@ -44,7 +44,7 @@ static void identity_add_groups(Identity *i, const gid_t *groups, size_t n) {
                 (void) identity_add_group(i, groups[k]);
 }
 
-/* *ret_groups: more groups than we keep, to be freed, or NULL. The kernel says how much room is needed. Returns: their number. */
+/* For a process with more groups than are kept. *ret_groups: all groups, to be freed, or NULL. Returns: their number. */
 static size_t read_many_groups(int fd, gid_t **ret_groups) {
         gid_t none;
         socklen_t size = 0;
@@ -89,7 +89,7 @@ void identity_keep_group(Identity *i, int fd, gid_t gid) {
                         i->groups[IDENTITY_GROUPS_MAX - 1] = gid;
 }
 
-/* Host names and the like are the same in upper and lower case. */
+/* Host names and the like are converted to lower case, so that they compare equal. */
 static int digest(const char *type, const void *value, size_t n, NameDigest *ret) {
         bool fold = streq(type, "DNS") || streq(type, "email");
         size_t type_size = strlen(type);

@@ -10,8 +10,7 @@ LivenessVerdict liveness_judge(Liveness *l, const struct tcp_info *info, usec_t 
         uint32_t silence_ms = MIN(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
         bool unanswered = info->tcpi_retransmits > 0 || info->tcpi_probes > 0;
 
-        /* Dead at the second check in a row only: a probe sent after 120 s counts as unanswered while its answer is
-         * under way. */
+        /* Only dead if two checks in a row say so: right after a probe has been sent, it is unanswered, too. */
         bool dead = TAKE(l->unanswered, unanswered) && unanswered && silence_ms >= LIVENESS_DEAD_SEC * 1000;
 
         if (info->tcpi_unacked == 0 && info->tcpi_notsent_bytes == 0)

@@ -21,16 +21,16 @@ typedef struct Peer {
         Identity identity;        /* on which the peer's rights depend */
 } Peer;
 
-/* For the connected socket @fd, whose peer has the address @address */
+/* Initializes the peer of the connected socket @fd, which has the address @address. */
 void peer_init(Peer *p, int fd, const SocketAddress *address);
 
 /* Adds the name in the peer's certificate, which must be sanitized. May be called once. */
 void peer_set_name(Peer *p, const char *name);
 
-/* For a local user: "uid 1000 (pid 4711)" until the name is known */
+/* Initializes a local user: "uid 1000 (pid 4711)" until the name is known. */
 void peer_init_local(Peer *p, uid_t uid, pid_t pid);
 
-/* For a peer that acts for somebody else: "bob, by way of root (pid 4711)". @name: any text; at most PEER_DISPLAY_NAME_MAX bytes
+/* For a peer that acts for another person: "bob, by way of root (pid 4711)". @name: any text; at most PEER_DISPLAY_NAME_MAX bytes
  * of it are shown. */
 #define PEER_DISPLAY_NAME_MAX 64U
 #define PEER_BY_WAY_OF ", by way of "

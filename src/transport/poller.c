@@ -41,7 +41,7 @@ static bool poller_undefer(Poller *p, Watch *w) {
         return true;
 }
 
-/* Called in a batch like the handler of any socket. What is deferred meanwhile comes in the next round. */
+/* Called in a batch like the handler of any socket. Watches that are deferred in the meantime have to wait for the next round. */
 static void on_deferred(Watch *deferrals, _unused_ uint32_t events) {
         Poller *p = container_of(deferrals, Poller, deferrals);
 

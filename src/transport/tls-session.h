@@ -74,5 +74,5 @@ const char *tls_session_peer_name(const TlsSession *s);
 /* *ret: SHA-256 of the peer's certificate. Returns: whether the peer has sent one. */
 bool tls_session_peer_fingerprint(const TlsSession *s, uint8_t ret[static TLS_FINGERPRINT_SIZE]);
 
-/* The certificate that the peer has shown and that has been checked; NULL: none. */
+/* Returns: the certificate of the peer, which has been verified; NULL if it has sent none, or it is not verified. */
 const gnutls_datum_t *tls_session_peer_certificate(const TlsSession *s);

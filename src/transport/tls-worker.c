@@ -9,8 +9,8 @@
 #include "basic/worker.h"
 #include "tls-worker.h"
 
-/* Threads run after the event loop: a connection that is made a little later is not noticed, a key that echoes later
- * is. The sandbox of vspc.service does not allow this; there the kernel divides processors evenly. */
+/* The event loop has precedence over these threads: people do not notice if a connection is made a little later, but if a key is
+ * echoed later. The sandbox of vspc.service does not allow this; there the kernel divides processors evenly. */
 #define THREAD_NICE 5
 
 /* Sources with the same hash modulo this share one turn. */
@@ -125,8 +125,8 @@ static void on_finished(Watch *watch, _unused_ uint32_t events) {
         finish(container_of(watch, TlsWorker, finished));
 }
 
-/* One for each processor: when thousands of VMs shake hands, the event loop has little else to do, and the kernel
- * prefers it, because it has slept. */
+/* Returns: the number of processors. During thousands of handshakes, the event loop has little to do, and the kernel prefers a
+ * thread that has slept, so no processor needs to be reserved for it. */
 static unsigned count_threads(void) {
         cpu_set_t set;
         unsigned n = 1;
