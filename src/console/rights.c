@@ -61,26 +61,17 @@ void rights_init(Rights *r) {
         *r = (Rights){.generation = 1};
 }
 
-static void who_done(RightsSection *s) {
-        for (size_t i = 0; i < s->n_who; i++)
-                free(s->who[i].text);
-        free(s->who);
-        s->who = NULL;
-        s->n_who = 0;
-}
-
-static void vms_done(RightsSection *s) {
-        for (size_t i = 0; i < s->n_vms; i++)
-                free(s->vms[i].text);
-        free(s->vms);
-        s->vms = NULL;
-        s->n_vms = 0;
+static void section_clear(RightsSection *s, RightsList list) {
+        for (size_t i = 0; i < s->n[list]; i++)
+                free(s->words[list][i].text);
+        free(TAKE_PTR(s->words[list]));
+        s->n[list] = 0;
 }
 
 void rights_done(Rights *r) {
         for (size_t i = 0; i < r->n_sections; i++) {
-                who_done(&r->sections[i]);
-                vms_done(&r->sections[i]);
+                section_clear(&r->sections[i], RIGHTS_WHO);
+                section_clear(&r->sections[i], RIGHTS_VMS);
                 free(r->sections[i].place);
         }
         free(r->sections);
@@ -109,50 +100,31 @@ static RightsSection *last_section(Rights *r) {
         return &r->sections[r->n_sections - 1];
 }
 
-void rights_clear_who(Rights *r) {
+void rights_clear(Rights *r, RightsList list) {
         RightsSection *s = last_section(r);
 
-        for (size_t i = 0; i < s->n_who; i++)
-                r->n_anonymous -= s->who[i].kind == WHO_ANONYMOUS;
-        r->n_words -= s->n_who;
-        who_done(s);
+        for (size_t i = 0; i < s->n[list]; i++)
+                r->n_anonymous -= s->words[list][i].kind == WORD_ANONYMOUS;
+        r->n_words -= s->n[list];
+        section_clear(s, list);
 }
 
-void rights_clear_vms(Rights *r) {
-        r->n_words -= last_section(r)->n_vms;
-        vms_done(last_section(r));
-}
+static int append_word(Rights *r, RightsList list, const RightsWord *word) {
+        RightsSection *s = last_section(r);
 
-static int append_who(Rights *r, RightsSection *s, const RightsWho *who) {
-        RightsWho *grown = reallocarray(s->who, s->n_who + 1, sizeof(RightsWho));
+        RightsWord *grown = reallocarray(s->words[list], s->n[list] + 1, sizeof(RightsWord));
         if (!grown)
                 return -ENOMEM;
-        s->who = grown;
+        s->words[list] = grown;
 
-        RightsWho copy = *who;
-        copy.text = strdup(who->text);
+        RightsWord copy = *word;
+        copy.text = strdup(word->text);
         if (!copy.text)
                 return -ENOMEM;
 
-        s->who[s->n_who++] = copy;
+        s->words[list][s->n[list]++] = copy;
         r->n_words++;
-        r->n_anonymous += copy.kind == WHO_ANONYMOUS;
-        return 0;
-}
-
-static int append_vm(Rights *r, RightsSection *s, const RightsVm *vm) {
-        RightsVm *grown = reallocarray(s->vms, s->n_vms + 1, sizeof(RightsVm));
-        if (!grown)
-                return -ENOMEM;
-        s->vms = grown;
-
-        RightsVm copy = *vm;
-        copy.text = strdup(vm->text);
-        if (!copy.text)
-                return -ENOMEM;
-
-        s->vms[s->n_vms++] = copy;
-        r->n_words++;
+        r->n_anonymous += copy.kind == WORD_ANONYMOUS;
         return 0;
 }
 
@@ -161,12 +133,10 @@ static int copy_section(Rights *to, const RightsSection *from) {
         if (r < 0)
                 return r;
 
-        RightsSection *s = last_section(to);
-        s->may = from->may;
-        for (size_t i = 0; r >= 0 && i < from->n_who; i++)
-                r = append_who(to, s, &from->who[i]);
-        for (size_t i = 0; r >= 0 && i < from->n_vms; i++)
-                r = append_vm(to, s, &from->vms[i]);
+        last_section(to)->may = from->may;
+        for (RightsList list = 0; list < _RIGHTS_LIST_MAX; list++)
+                for (size_t i = 0; r >= 0 && i < from->n[list]; i++)
+                        r = append_word(to, list, &from->words[list][i]);
 
         return r;
 }
@@ -186,20 +156,21 @@ int rights_copy(const Rights *r, Rights *ret) {
         return 0;
 }
 
-static bool who_equal(const RightsWho *a, const RightsWho *b) {
+static bool word_equal(const RightsWord *a, const RightsWord *b) {
         return streq(a->text, b->text) && a->known == b->known && (!a->known || a->id == b->id);
 }
 
 static bool section_equal(const RightsSection *a, const RightsSection *b) {
-        if (a->may != b->may || a->n_who != b->n_who || a->n_vms != b->n_vms)
+        if (a->may != b->may)
                 return false;
 
-        for (size_t i = 0; i < a->n_who; i++)
-                if (!who_equal(&a->who[i], &b->who[i]))
+        for (RightsList list = 0; list < _RIGHTS_LIST_MAX; list++) {
+                if (a->n[list] != b->n[list])
                         return false;
-        for (size_t i = 0; i < a->n_vms; i++)
-                if (!streq(a->vms[i].text, b->vms[i].text))
-                        return false;
+                for (size_t i = 0; i < a->n[list]; i++)
+                        if (!word_equal(&a->words[list][i], &b->words[list][i]))
+                                return false;
+        }
 
         return true;
 }
@@ -216,18 +187,11 @@ bool rights_equal(const Rights *a, const Rights *b) {
         return true;
 }
 
-static int check_word(const Rights *r, const char *word) {
-        if (r->n_words >= RIGHTS_WORDS_MAX || strlen(word) >= RIGHTS_WORD_SIZE_MAX)
-                return -E2BIG;
-
-        return *word ? 0 : -EINVAL;
-}
-
 /* Parses what follows "user:" or "group:": a number, "*" for all users, or a name. access_resolve() looks names up later. */
-static int parse_local(const char *name, RightsWho *who) {
+static int parse_local(const char *name, RightsWord *who) {
         uint64_t id;
 
-        who->any = who->kind == WHO_USER && streq(name, "*");
+        who->any = who->kind == WORD_USER && streq(name, "*");
         if (parse_unsigned(name, UINT32_MAX - 1, &id) >= 0) {
                 who->id = (uint32_t) id;
                 who->known = true;
@@ -236,14 +200,14 @@ static int parse_local(const char *name, RightsWho *who) {
         return *name && (who->any || !glob_is_pattern(name)) ? 0 : -EINVAL;
 }
 
-static int parse_who(const char *word, RightsWho *who) {
+static int parse_who(const char *word, RightsWord *who) {
         static const struct {
                 const char *prefix;
-                WhoKind kind;
-        } kinds[] = {{"user:", WHO_USER}, {"group:", WHO_GROUP}, {"cert:", WHO_CERTIFICATE}};
+                RightsWordKind kind;
+        } kinds[] = {{"user:", WORD_USER}, {"group:", WORD_GROUP}, {"cert:", WORD_CERTIFICATE}};
 
         if (streq(word, "anonymous")) {
-                who->kind = WHO_ANONYMOUS;
+                who->kind = WORD_ANONYMOUS;
                 return 0;
         }
 
@@ -254,7 +218,7 @@ static int parse_who(const char *word, RightsWho *who) {
                         continue;
 
                 who->kind = kinds[i].kind;
-                if (who->kind != WHO_CERTIFICATE)
+                if (who->kind != WORD_CERTIFICATE)
                         return parse_local(word + n, who);
 
                 who->any = streq(word + n, "*");
@@ -262,16 +226,6 @@ static int parse_who(const char *word, RightsWho *who) {
         }
 
         return -EINVAL;
-}
-
-int rights_add_who(Rights *r, const char *word) {
-        RightsWho who = {.text = (char *) word};
-
-        int k = check_word(r, word);
-        if (k >= 0)
-                k = parse_who(word, &who);
-
-        return k < 0 ? k : append_who(r, last_section(r), &who);
 }
 
 /* Parses a UUID with or without dashes. Returns: the text after it, or NULL if it is not a UUID. */
@@ -299,58 +253,70 @@ static const char *take_uuid(const char *text, char ret[static UUID_TEXT_MAX]) {
         return text;
 }
 
-int rights_add_vm(Rights *r, const char *word) {
-        char uuid[UUID_PAIR_TEXT_MAX];
-        RightsVm vm = {.text = (char *) word};
-
-        int k = check_word(r, word);
-        if (k < 0)
-                return k;
-
+/* @uuid: room for the text of a UUID */
+static void parse_vm(const char *word, char uuid[static UUID_PAIR_TEXT_MAX], RightsWord *vm) {
         const char *behind = take_uuid(word, uuid);
+
         if (behind && *behind == '~') {
                 uuid[UUID_TEXT_MAX - 1] = '~';
                 behind = take_uuid(behind + 1, uuid + UUID_TEXT_MAX);
         }
-        if (behind && !*behind) {
-                vm.text = uuid;
-                vm.is_uuid = true;
-        }
 
-        return append_vm(r, last_section(r), &vm);
+        vm->kind = behind && !*behind ? WORD_VM_UUID : WORD_VM_NAME;
+        if (vm->kind == WORD_VM_UUID)
+                vm->text = uuid;
+}
+
+int rights_add(Rights *r, RightsList list, const char *word) {
+        RightsWord parsed = {.text = (char *) word};
+        char uuid[UUID_PAIR_TEXT_MAX];
+        int k = 0;
+
+        if (r->n_words >= RIGHTS_WORDS_MAX || strlen(word) >= RIGHTS_WORD_SIZE_MAX)
+                return -E2BIG;
+        if (!*word)
+                return -EINVAL;
+
+        if (list == RIGHTS_WHO)
+                k = parse_who(word, &parsed);
+        else
+                parse_vm(word, uuid, &parsed);
+
+        return k < 0 ? k : append_word(r, list, &parsed);
 }
 
 /*
  * Decisions
  */
 
-static bool who_is(const RightsWho *w, const Identity *who) {
+static bool word_names_who(const RightsWord *w, const Identity *who) {
         switch (w->kind) {
 
-        case WHO_ANONYMOUS:
+        case WORD_ANONYMOUS:
                 return who->kind == IDENTITY_ANONYMOUS;
 
-        case WHO_USER:
+        case WORD_USER:
                 return who->kind == IDENTITY_USER && (w->any || (w->known && who->uid == w->id));
 
-        case WHO_GROUP:
+        case WORD_GROUP:
                 return w->known && identity_has_group(who, w->id);
 
-        case WHO_CERTIFICATE:
+        case WORD_CERTIFICATE:
                 return who->kind == IDENTITY_CERTIFICATE && (w->any || identity_has_name(who, &w->name));
-        }
 
-        return false;
+        default:
+                return false;
+        }
 }
 
 /* A UUID without "~BIOS UUID" matches all VMs with this UUID. */
-static bool vm_is(const RightsVm *v, const char *name, const char *uuid_text) {
-        size_t n = strlen(v->text);
+static bool word_names_vm(const RightsWord *w, const char *name, const char *uuid_text) {
+        size_t n = strlen(w->text);
 
-        if (!v->is_uuid)
-                return glob_match(v->text, name);
+        if (w->kind == WORD_VM_NAME)
+                return glob_match(w->text, name);
 
-        return strncmp(v->text, uuid_text, n) == 0 && (!uuid_text[n] || uuid_text[n] == '~');
+        return strncmp(w->text, uuid_text, n) == 0 && (!uuid_text[n] || uuid_text[n] == '~');
 }
 
 static void set_add(RightsSet *set, size_t i) {
@@ -362,16 +328,16 @@ static bool set_has(const RightsSet *set, size_t i) {
 }
 
 static bool section_names_who(const RightsSection *s, const Identity *who) {
-        for (size_t i = 0; i < s->n_who; i++)
-                if (who_is(&s->who[i], who))
+        for (size_t i = 0; i < s->n[RIGHTS_WHO]; i++)
+                if (word_names_who(&s->words[RIGHTS_WHO][i], who))
                         return true;
 
         return false;
 }
 
 static bool section_names_vm(const RightsSection *s, const char *name, const char *uuid_text) {
-        for (size_t i = 0; i < s->n_vms; i++)
-                if (vm_is(&s->vms[i], name, uuid_text))
+        for (size_t i = 0; i < s->n[RIGHTS_VMS]; i++)
+                if (word_names_vm(&s->words[RIGHTS_VMS][i], name, uuid_text))
                         return true;
 
         return false;
@@ -405,10 +371,10 @@ bool rights_spare_anonymous(const Rights *r) {
 static bool section_is_open(const RightsSection *s) {
         bool all_users = false, all_vms = false;
 
-        for (size_t i = 0; i < s->n_who; i++)
-                all_users |= s->who[i].kind == WHO_USER && s->who[i].any;
-        for (size_t i = 0; i < s->n_vms; i++)
-                all_vms |= streq(s->vms[i].text, "*");
+        for (size_t i = 0; i < s->n[RIGHTS_WHO]; i++)
+                all_users |= s->words[RIGHTS_WHO][i].kind == WORD_USER && s->words[RIGHTS_WHO][i].any;
+        for (size_t i = 0; i < s->n[RIGHTS_VMS]; i++)
+                all_vms |= streq(s->words[RIGHTS_VMS][i].text, "*");
 
         return all_users && all_vms && s->may >= RIGHT_LIST;
 }
@@ -480,8 +446,8 @@ size_t rights_holders(const Rights *r, const RightsSet *vm_sections, Right right
         for (size_t i = 0; i < r->n_sections; i++) {
                 const RightsSection *s = &r->sections[i];
 
-                for (size_t k = 0; set_has(vm_sections, i) && s->may >= right && k < s->n_who && n < max; k++)
-                        ret[n++] = s->who[k].text;
+                for (size_t k = 0; set_has(vm_sections, i) && s->may >= right && k < s->n[RIGHTS_WHO] && n < max; k++)
+                        ret[n++] = s->words[RIGHTS_WHO][k].text;
         }
 
         return n;

@@ -47,32 +47,36 @@ typedef struct RightsSet {
         uint64_t bits[RIGHTS_SECTIONS_MAX / 64];
 } RightsSet;
 
-typedef enum WhoKind {
-        WHO_ANONYMOUS,
-        WHO_USER,
-        WHO_GROUP,
-        WHO_CERTIFICATE,
-} WhoKind;
+/* Whom or what a word of Who= or VMs= names */
+typedef enum RightsWordKind {
+        WORD_ANONYMOUS,
+        WORD_USER,
+        WORD_GROUP,
+        WORD_CERTIFICATE,
+        WORD_VM_NAME, /* a pattern */
+        WORD_VM_UUID,
+} RightsWordKind;
 
-typedef struct RightsWho {
-        char *text; /* as written in the file: "group:dba" */
-        WhoKind kind;
+typedef struct RightsWord {
+        char *text; /* as written in the file: "group:dba"; a UUID in the format of Console.uuid_text */
+        RightsWordKind kind;
         bool any;   /* "user:*", "cert:*" */
-        bool known; /* WHO_USER, WHO_GROUP: the id is known; otherwise the word matches nobody */
+        bool known; /* WORD_USER, WORD_GROUP: the id is known; otherwise the word matches nobody */
         uint32_t id;
-        NameDigest name; /* for WHO_CERTIFICATE */
-} RightsWho;
+        NameDigest name; /* for WORD_CERTIFICATE */
+} RightsWord;
 
-typedef struct RightsVm {
-        char *text; /* a pattern for the VM's name, or a UUID in the format of Console.uuid_text */
-        bool is_uuid;
-} RightsVm;
+/* The lists of words in a section: Who= and VMs= */
+typedef enum RightsList {
+        RIGHTS_WHO,
+        RIGHTS_VMS,
+        _RIGHTS_LIST_MAX,
+} RightsList;
 
 typedef struct RightsSection {
         char *place; /* "vspc.conf:12" */
-        RightsWho *who;
-        RightsVm *vms;
-        size_t n_who, n_vms;
+        RightsWord *words[_RIGHTS_LIST_MAX];
+        size_t n[_RIGHTS_LIST_MAX];
         Right may; /* RIGHT_NONE: May= has not been given */
 } RightsSection;
 
@@ -105,14 +109,12 @@ bool rights_equal(const Rights *a, const Rights *b);
 /* Appends an empty section. Returns: 0, -E2BIG if there are too many, or -ENOMEM. */
 int rights_begin_section(Rights *r, const char *place);
 
-/* Add a word to the last section. Return: 0, -EINVAL if the word is invalid, -E2BIG if there are too many words or it is too
- * long, or -ENOMEM. */
-int rights_add_who(Rights *r, const char *word);
-int rights_add_vm(Rights *r, const char *word);
+/* Adds a word to a list of the last section. Returns: 0, -EINVAL if the word is invalid, -E2BIG if there are too many words or it
+ * is too long, or -ENOMEM. */
+int rights_add(Rights *r, RightsList list, const char *word);
 
-/* Remove all words of this kind from the last section. */
-void rights_clear_who(Rights *r);
-void rights_clear_vms(Rights *r);
+/* Removes all words from a list of the last section. */
+void rights_clear(Rights *r, RightsList list);
 
 /* Returns: whether rights depend on sections. */
 static inline bool rights_exist(const Rights *r) {

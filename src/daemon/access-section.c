@@ -20,19 +20,16 @@
 static const struct {
         const char *name;
         const char *wants;
-        int (*add)(Rights *r, const char *word);
-        void (*clear)(Rights *r);
-} lists[] = {
-        {"Who", WANTS_WHO, rights_add_who, rights_clear_who},
-        {"VMs", WANTS_VMS, rights_add_vm, rights_clear_vms},
+} keys[] = {
+        [RIGHTS_WHO] = {"Who", WANTS_WHO},
+        [RIGHTS_VMS] = {"VMs", WANTS_VMS},
+        {"May", WANTS_MAY},
 };
 
 const char *access_key_guess(const char *name, size_t n) {
-        static const char *const names[] = {"Who", "VMs", "May"};
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (strlen(names[i]) == n && strncasecmp(names[i], name, n) == 0)
-                        return names[i];
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (strlen(keys[i].name) == n && strncasecmp(keys[i].name, name, n) == 0)
+                        return keys[i].name;
 
         return NULL;
 }
@@ -64,12 +61,12 @@ static int take_word(const char **value, char *word) {
         return quoted ? -EINVAL : 1;
 }
 
-static int assign_list(Rights *r, size_t list, const char *value, char **ret_bad) {
+static int assign_list(Rights *r, RightsList list, const char *value, char **ret_bad) {
         _cleanup_free_ char *word = malloc(strlen(value) + 1);
         int k = word ? take_word(&value, word) : -ENOMEM;
 
         while (k > 0) {
-                k = lists[list].add(r, word);
+                k = rights_add(r, list, word);
                 if (k >= 0)
                         k = take_word(&value, word);
         }
@@ -79,39 +76,40 @@ static int assign_list(Rights *r, size_t list, const char *value, char **ret_bad
         return k;
 }
 
-int access_assign(Rights *r, const char *key, const char *value, const char **ret_wants, char **ret_bad) {
+static int assign_right(Rights *r, const char *value, char **ret_bad) {
         Right *may = &r->sections[r->n_sections - 1].may;
 
-        *ret_wants = NULL;
+        *may = RIGHT_NONE;
+        if (!*value || right_from_string(value, may) >= 0)
+                return 0;
+
+        *ret_bad = strdup(value);
+        return -EINVAL;
+}
+
+int access_assign(Rights *r, const char *key, const char *value, const char **ret_wants, char **ret_bad) {
+        size_t i = 0;
+
         *ret_bad = NULL;
-        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-                if (streq(key, lists[i].name)) {
-                        *ret_wants = lists[i].wants;
-                        if (*value)
-                                return assign_list(r, i, value, ret_bad);
-
-                        lists[i].clear(r);
-                        return 0;
-                }
-
-        if (!streq(key, "May"))
+        while (i < ELEMENTSOF(keys) && !streq(key, keys[i].name))
+                i++;
+        if (i == ELEMENTSOF(keys))
                 return -ENOKEY;
 
-        *ret_wants = WANTS_MAY;
-        if (*value && right_from_string(value, may) < 0) {
-                *ret_bad = strdup(value);
-                return -EINVAL;
-        }
-        if (!*value)
-                *may = RIGHT_NONE;
+        *ret_wants = keys[i].wants;
+        if (i >= _RIGHTS_LIST_MAX)
+                return assign_right(r, value, ret_bad);
+        if (*value)
+                return assign_list(r, (RightsList) i, value, ret_bad);
 
+        rights_clear(r, (RightsList) i);
         return 0;
 }
 
 const char *access_missing_key(const Rights *r) {
         const RightsSection *s = &r->sections[r->n_sections - 1];
 
-        return s->n_who == 0 ? "Who" : s->n_vms == 0 ? "VMs" : s->may == RIGHT_NONE ? "May" : NULL;
+        return s->n[RIGHTS_WHO] == 0 ? "Who" : s->n[RIGHTS_VMS] == 0 ? "VMs" : s->may == RIGHT_NONE ? "May" : NULL;
 }
 
 /* This and find_group() return 1, 0 if the name does not exist, or a negative errno. */
@@ -136,14 +134,14 @@ static int find_group(const char *name, char *buffer, size_t size, uint32_t *ret
 }
 
 /* For some modules of NSS an unknown name is an error: getpwnam(3) lists the codes. */
-static int find(WhoKind kind, const char *name, char *buffer, uint32_t *ret) {
-        int r = kind == WHO_USER ? find_user(name, buffer, RECORD_MAX, ret) : find_group(name, buffer, RECORD_MAX, ret);
+static int find(RightsWordKind kind, const char *name, char *buffer, uint32_t *ret) {
+        int r = kind == WORD_USER ? find_user(name, buffer, RECORD_MAX, ret) : find_group(name, buffer, RECORD_MAX, ret);
 
         return r == -ENOENT || r == -ESRCH || r == -EBADF || r == -EPERM ? 0 : r;
 }
 
-static void resolve(RightsWho *w, const char *place, char *buffer, Problems *p) {
-        const char *what = w->kind == WHO_USER ? "user" : "group", *name = strchr(w->text, ':') + 1;
+static void resolve(RightsWord *w, const char *place, char *buffer, Problems *p) {
+        const char *what = w->kind == WORD_USER ? "user" : "group", *name = strchr(w->text, ':') + 1;
         int r = find(w->kind, name, buffer, &w->id);
 
         w->known = r > 0;
@@ -162,30 +160,31 @@ void access_resolve(Rights *r, Problems *p) {
                 return;
         }
 
-        int found = find(WHO_GROUP, GROUP, buffer, &r->group);
+        int found = find(WORD_GROUP, GROUP, buffer, &r->group);
         r->has_group = found > 0;
         if (found < 0)
                 problems_doubt(p, DOOR_ANONYMOUS, "Cannot look for the group \"" GROUP "\", whose members may do everything: %s",
                                strerror(-found));
         for (size_t i = 0; i < r->n_sections; i++)
-                for (size_t k = 0; k < r->sections[i].n_who; k++) {
-                        RightsWho *w = &r->sections[i].who[k];
+                for (size_t k = 0; k < r->sections[i].n[RIGHTS_WHO]; k++) {
+                        RightsWord *w = &r->sections[i].words[RIGHTS_WHO][k];
 
-                        if ((w->kind == WHO_USER || w->kind == WHO_GROUP) && !w->any && !w->known)
+                        if ((w->kind == WORD_USER || w->kind == WORD_GROUP) && !w->any && !w->known)
                                 resolve(w, r->sections[i].place, buffer, p);
                 }
 }
 
 /* Warns of words that look like a UUID or a pattern but are neither. */
 static void advise_about_vms(const RightsSection *s, Problems *p) {
-        for (size_t i = 0; i < s->n_vms; i++) {
-                const char *text = s->vms[i].text;
+        for (size_t i = 0; i < s->n[RIGHTS_VMS]; i++) {
+                const RightsWord *w = &s->words[RIGHTS_VMS][i];
+                const char *text = w->text;
                 size_t n = strlen(text);
 
                 if (strchr(text, '['))
                         problems_warn(p, "%s: In VMs=, brackets are not special: %s only matches a name with these brackets",
                                       s->place, text);
-                else if (!s->vms[i].is_uuid && n >= 24 && strspn(text, "0123456789abcdefABCDEF-") == n)
+                else if (w->kind == WORD_VM_NAME && n >= 24 && strspn(text, "0123456789abcdefABCDEF-") == n)
                         problems_warn(p, "%s: In VMs=, %s is not a valid UUID, so it is taken for a name", s->place, text);
         }
 }

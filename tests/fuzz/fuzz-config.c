@@ -27,14 +27,14 @@ static void test_rights_are_only_granted(const Rights *r) {
         for (size_t i = 0; i < r->n_sections; i++) {
                 const RightsSection *s = &r->sections[i];
 
-                for (size_t k = 0; k < s->n_who; k++) {
-                        any_anonymous |= streq(s->who[k].text, "anonymous");
-                        any_pattern |= s->who[k].any || strstr(s->who[k].text, "4000000000");
-                        assert(*s->who[k].text && strlen(s->who[k].text) < RIGHTS_WORD_SIZE_MAX);
+                for (size_t k = 0; k < s->n[RIGHTS_WHO]; k++) {
+                        any_anonymous |= streq(s->words[RIGHTS_WHO][k].text, "anonymous");
+                        any_pattern |= s->words[RIGHTS_WHO][k].any || strstr(s->words[RIGHTS_WHO][k].text, "4000000000");
+                        assert(*s->words[RIGHTS_WHO][k].text && strlen(s->words[RIGHTS_WHO][k].text) < RIGHTS_WORD_SIZE_MAX);
                 }
-                for (size_t k = 0; k < s->n_vms; k++) {
-                        any_pattern |= !!strpbrk(s->vms[k].text, "*?") || streq(s->vms[k].text, "none such");
-                        assert(*s->vms[k].text && strlen(s->vms[k].text) < RIGHTS_WORD_SIZE_MAX);
+                for (size_t k = 0; k < s->n[RIGHTS_VMS]; k++) {
+                        any_pattern |= !!strpbrk(s->words[RIGHTS_VMS][k].text, "*?") || streq(s->words[RIGHTS_VMS][k].text, "none such");
+                        assert(*s->words[RIGHTS_VMS][k].text && strlen(s->words[RIGHTS_VMS][k].text) < RIGHTS_WORD_SIZE_MAX);
                 }
                 assert(s->may < _RIGHT_MAX);
         }
@@ -56,7 +56,7 @@ static void test_rights(const Rights *r) {
 
         assert(r->n_sections <= RIGHTS_SECTIONS_MAX && r->n_words <= RIGHTS_WORDS_MAX);
         for (size_t i = 0; i < r->n_sections; i++)
-                n += r->sections[i].n_who + r->sections[i].n_vms;
+                n += r->sections[i].n[RIGHTS_WHO] + r->sections[i].n[RIGHTS_VMS];
         assert(n == r->n_words);
         test_rights_are_only_granted(r);
 }
@@ -66,11 +66,11 @@ static void test_rights_equal(const Rights *a, const Rights *b) {
         for (size_t i = 0; i < a->n_sections; i++) {
                 const RightsSection *s = &a->sections[i], *t = &b->sections[i];
 
-                assert(streq(s->place, t->place) && s->may == t->may && s->n_who == t->n_who && s->n_vms == t->n_vms);
-                for (size_t k = 0; k < s->n_who; k++)
-                        assert(streq(s->who[k].text, t->who[k].text));
-                for (size_t k = 0; k < s->n_vms; k++)
-                        assert(streq(s->vms[k].text, t->vms[k].text) && s->vms[k].is_uuid == t->vms[k].is_uuid);
+                assert(streq(s->place, t->place) && s->may == t->may && s->n[RIGHTS_WHO] == t->n[RIGHTS_WHO] && s->n[RIGHTS_VMS] == t->n[RIGHTS_VMS]);
+                for (size_t k = 0; k < s->n[RIGHTS_WHO]; k++)
+                        assert(streq(s->words[RIGHTS_WHO][k].text, t->words[RIGHTS_WHO][k].text));
+                for (size_t k = 0; k < s->n[RIGHTS_VMS]; k++)
+                        assert(streq(s->words[RIGHTS_VMS][k].text, t->words[RIGHTS_VMS][k].text) && s->words[RIGHTS_VMS][k].kind == t->words[RIGHTS_VMS][k].kind);
         }
 }
 

@@ -50,11 +50,11 @@ static char *show_access(const Config *c) {
                 const RightsSection *s = &c->rights.sections[i];
 
                 text = append(text, i > 0 ? "; " : "");
-                for (size_t k = 0; k < s->n_who; k++)
-                        text = append(append(text, k > 0 ? "," : ""), s->who[k].text);
+                for (size_t k = 0; k < s->n[RIGHTS_WHO]; k++)
+                        text = append(append(text, k > 0 ? "," : ""), s->words[RIGHTS_WHO][k].text);
                 text = append(text, ": ");
-                for (size_t k = 0; k < s->n_vms; k++)
-                        text = append(append(text, k > 0 ? "," : ""), s->vms[k].text);
+                for (size_t k = 0; k < s->n[RIGHTS_VMS]; k++)
+                        text = append(append(text, k > 0 ? "," : ""), s->words[RIGHTS_VMS][k].text);
                 text = append(append(text, ": "), right_to_string(s->may));
         }
 
@@ -224,8 +224,8 @@ static void test_users_and_groups_get_their_numbers(_unused_ void **state) {
         resolve(&c);
         assert_int_equal(problems.n, 0);
         for (size_t i = 0; i < 3; i++) {
-                assert_true(c.rights.sections[0].who[i].known);
-                assert_int_equal(c.rights.sections[0].who[i].id, i < 2 ? 1234 : 77);
+                assert_true(c.rights.sections[0].words[RIGHTS_WHO][i].known);
+                assert_int_equal(c.rights.sections[0].words[RIGHTS_WHO][i].id, i < 2 ? 1234 : 77);
         }
         assert_true(c.rights.has_group);
         assert_int_equal(c.rights.group, 1235);
@@ -242,7 +242,7 @@ static void test_a_name_that_there_is_not_grants_nothing(_unused_ void **state) 
         assert_int_equal(problems.n, 1);
         assert_said("vspc.conf:5: There is no user named \"bob\": user:bob grants nothing\n");
         assert_int_equal(problems.doors, DOOR_NONE);
-        assert_false(c.rights.sections[1].who[0].known);
+        assert_false(c.rights.sections[1].words[RIGHTS_WHO][0].known);
 }
 
 /* A reload keeps what is in force then. */
@@ -257,7 +257,7 @@ static void test_a_name_that_cannot_be_looked_for_is_a_mistake(_unused_ void **s
         assert_said("Cannot look for the group \"vspc\", whose members may do everything: Input/output error\n");
         assert_said("vspc.conf:1: Cannot look for the user \"alice\": Input/output error\n");
         assert_int_equal(problems.doors, DOOR_ANONYMOUS);
-        assert_false(c.rights.sections[0].who[0].known);
+        assert_false(c.rights.sections[0].words[RIGHTS_WHO][0].known);
 }
 
 static void advise(const char *text, const char *want) {

@@ -12,18 +12,18 @@
 #define VSPC 2002U
 
 /* Separated by blanks */
-static void add(Rights *r, int (*f)(Rights *r, const char *word), const char *words) {
+static void add(Rights *r, RightsList list, const char *words) {
         _cleanup_free_ char *copy = strdup(words);
 
         for (char *next = copy, *word; (word = strsep(&next, " "));)
                 if (*word)
-                        assert_int_equal(f(r, word), 0);
+                        assert_int_equal(rights_add(r, list, word), 0);
 }
 
 static void section(Rights *r, const char *who, const char *vms, Right may) {
         assert_int_equal(rights_begin_section(r, "test:1"), 0);
-        add(r, rights_add_who, who);
-        add(r, rights_add_vm, vms);
+        add(r, RIGHTS_WHO, who);
+        add(r, RIGHTS_VMS, vms);
         r->sections[r->n_sections - 1].may = may;
 }
 
@@ -181,7 +181,7 @@ static void test_the_anonymous_keep_everything_until_a_section_names_them(_unuse
         assert_int_equal(decide(&r, anonymous, "web"), RIGHT_LIST);
         assert_int_equal(decide(&r, anonymous, "db"), RIGHT_NONE);
 
-        rights_clear_who(&r); /* it did not mean it */
+        rights_clear(&r, RIGHTS_WHO); /* it did not mean it */
         assert_int_equal(decide(&r, anonymous, "db"), RIGHT_ADMIN);
 }
 
@@ -245,14 +245,14 @@ static void test_bad_words_are_refused(_unused_ void **state) {
 
         assert_int_equal(rights_begin_section(&r, "test:1"), 0);
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
-                if (rights_add_who(&r, bad[i]) != -EINVAL)
+                if (rights_add(&r, RIGHTS_WHO, bad[i]) != -EINVAL)
                         fail_msg("\"%s\" is taken", bad[i]);
-        assert_int_equal(rights_add_vm(&r, ""), -EINVAL);
+        assert_int_equal(rights_add(&r, RIGHTS_VMS, ""), -EINVAL);
 
         memset(word, 'x', sizeof word);
         word[RIGHTS_WORD_SIZE_MAX] = 0;
-        assert_int_equal(rights_add_vm(&r, word), -E2BIG);
-        assert_int_equal(rights_add_vm(&r, word + 1), 0);
+        assert_int_equal(rights_add(&r, RIGHTS_VMS, word), -E2BIG);
+        assert_int_equal(rights_add(&r, RIGHTS_VMS, word + 1), 0);
         assert_int_equal(r.n_words, 1);
 }
 
@@ -262,13 +262,13 @@ static void test_words_are_counted_in_all_sections(_unused_ void **state) {
         for (unsigned i = 0; i < RIGHTS_WORDS_MAX; i++) {
                 if (i % 2048 == 0)
                         assert_int_equal(rights_begin_section(&r, "test:1"), 0);
-                assert_int_equal(i % 2 ? rights_add_vm(&r, "x") : rights_add_who(&r, "user:1"), 0);
+                assert_int_equal(i % 2 ? rights_add(&r, RIGHTS_VMS, "x") : rights_add(&r, RIGHTS_WHO, "user:1"), 0);
         }
-        assert_int_equal(rights_add_vm(&r, "x"), -E2BIG);
-        assert_int_equal(rights_add_who(&r, "user:1"), -E2BIG);
+        assert_int_equal(rights_add(&r, RIGHTS_VMS, "x"), -E2BIG);
+        assert_int_equal(rights_add(&r, RIGHTS_WHO, "user:1"), -E2BIG);
 
-        rights_clear_vms(&r);
-        assert_int_equal(rights_add_who(&r, "user:1"), 0);
+        rights_clear(&r, RIGHTS_VMS);
+        assert_int_equal(rights_add(&r, RIGHTS_WHO, "user:1"), 0);
 }
 
 static void test_a_copy_decides_the_same(_unused_ void **state) {
