@@ -430,10 +430,6 @@ TimeoutQueue *concentrator_timeouts(Concentrator *c, TimeoutKind kind) {
         return &c->timeouts[kind];
 }
 
-void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit) {
-        c->descriptor_limit = limit;
-}
-
 int concentrator_add_console(Concentrator *c, Console *console) {
         if (console_is_clone(console) &&
             console_index_put(&c->clones, &console->by_uuid, console, console->record.uuid, sizeof console->record.uuid) < 0)

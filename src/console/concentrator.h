@@ -94,9 +94,6 @@ int concentrator_new(sd_event *event, Settings *settings, unsigned n_descriptors
 Concentrator *concentrator_free(Concentrator *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Concentrator *, concentrator_free);
 
-/* For tests: connections can only have descriptors below @limit. */
-void concentrator_set_descriptor_limit(Concentrator *c, unsigned limit);
-
 /* Changes the settings, except MultiConsole=, which cannot change at run time. Takes over the content of @settings. */
 void concentrator_set_settings(Concentrator *c, Settings *settings);
 
