@@ -21,29 +21,26 @@
 /* The journal, and the namespace of log-namespace.conf for consoles */
 #define NAMESPACE "--namespace=+vspc"
 
-/* Words for a program. Texts are borrowed, except for those of words_add_match(). */
+/* The command line of a program, which ends with NULL */
 typedef struct Words {
-        const char **word; /* the last is NULL */
+        char **word;
         size_t n;
-        char **owned;
-        size_t n_owned;
         bool failed; /* memory is short */
 } Words;
 
 static void words_done(Words *w) {
-        for (size_t i = 0; i < w->n_owned; i++)
-                free(w->owned[i]);
-        free(w->owned);
+        for (size_t i = 0; i < w->n; i++)
+                free(w->word[i]);
         free(w->word);
 }
 
-static void words_add(Words *w, const char *word) {
-        const char **grown = reallocarray(w->word, w->n + 2, sizeof *grown);
+/* Takes over @word; NULL: memory was short. */
+static void words_take(Words *w, char *word) {
+        char **grown = word ? reallocarray(w->word, w->n + 2, sizeof *grown) : NULL;
 
-        if (!grown || !word) {
+        if (!grown) {
+                free(word);
                 w->failed = true;
-                if (grown)
-                        w->word = grown;
                 return;
         }
 
@@ -52,19 +49,8 @@ static void words_add(Words *w, const char *word) {
         w->word[w->n] = NULL;
 }
 
-static void words_add_match(Words *w, const char *field, const char *value, const char *suffix) {
-        char **grown = reallocarray(w->owned, w->n_owned + 1, sizeof *grown);
-        char *text = grown ? text_format("%s=%s%s", field, value, suffix) : NULL;
-
-        if (grown)
-                w->owned = grown;
-        if (!text) {
-                w->failed = true;
-                return;
-        }
-
-        w->owned[w->n_owned++] = text;
-        words_add(w, text);
+static void words_add(Words *w, const char *word) {
+        words_take(w, strdup(word));
 }
 
 /* The VMs whose entries are shown: matches for journalctl, with "+" between VMs. Each has the units that write output
@@ -88,13 +74,13 @@ static int selection_add(Selection *s, const char *field, const char *value, con
         if (s->n++ > 0)
                 words_add(m, "+");
         if (unit)
-                words_add_match(m, "_SYSTEMD_UNIT", unit, strchr(unit, '.') ? "" : ".service");
+                words_take(m, text_format("_SYSTEMD_UNIT=%s%s", unit, strchr(unit, '.') ? "" : ".service"));
         else
                 for (size_t i = 0; i < ELEMENTSOF(units); i++)
                         words_add(m, units[i]);
-        words_add_match(m, field, value, "");
+        words_take(m, text_format("%s=%s", field, value));
         if (uri)
-                words_add_match(m, "VSPC_URI", uri, "");
+                words_take(m, text_format("VSPC_URI=%s", uri));
         return m->failed ? complain(ENOMEM, "Cannot search the journal: %m") : 0;
 }
 
@@ -174,7 +160,7 @@ static int has_entries(const Selection *s) {
         static const char *const options[] = {"--quiet", "--lines=1", "--output=cat"};
         _cleanup_(words_done) Words w = journalctl_words(options, ELEMENTSOF(options), s);
 
-        return w.failed ? complain(ENOMEM, "Cannot search the journal: %m") : prints_anything(w.word);
+        return w.failed ? complain(ENOMEM, "Cannot search the journal: %m") : prints_anything((const char *const *) w.word);
 }
 
 /* The journal of a machine is never empty: if nothing is found, we have no permission. */
@@ -213,7 +199,7 @@ static int show(const Selection *s) {
                 return complain(ENOMEM, "Cannot search the journal: %m");
 
         (void) fflush(stdout);
-        execvp(w.word[0], (char **) w.word);
+        execvp(w.word[0], w.word);
         return complain_about_journalctl(errno);
 }
 
