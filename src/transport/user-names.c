@@ -11,17 +11,9 @@
 /* Bytes of the longest passwd record of a user */
 #define RECORD_MAX 16384U
 
-typedef enum LookupState {
-        LOOKUP_IDLE,
-        LOOKUP_WANTED,
-        LOOKUP_RUNNING,
-        LOOKUP_DONE,
-} LookupState;
-
 /* Shared by the loop and the thread. NSS may hang. Then the loop abandons this, and the thread frees it. */
 typedef struct Lookup {
         Worker worker;
-        LookupState state;
         int done_fd; /* an eventfd of the loop; must not be used after the worker was told to stop */
         uid_t uid;
         char *name; /* NULL: no user has this uid */
@@ -46,7 +38,7 @@ struct UserNames {
         Poller *poller;
         Watch done;
         TimeoutQueue timeouts;
-        Lookup *lookup; /* NULL: the thread has not been started */
+        Lookup *lookup; /* in progress; NULL: none */
         bool is_stuck;  /* a query has timed out, and NSS has not answered since */
         User users[USER_NAMES_MAX];
 };
@@ -73,65 +65,27 @@ static char *find_name(uid_t uid) {
 static void look_up(void *userdata) {
         Lookup *l = userdata;
 
-        while (!l->worker.stopping) {
-                if (l->state != LOOKUP_WANTED) {
-                        (void) worker_wait_until(&l->worker, USEC_INFINITY);
-                        continue;
-                }
-
-                uid_t uid = l->uid;
-                l->state = LOOKUP_RUNNING;
-                worker_unlock(&l->worker);
-                char *name = find_name(uid);
-                worker_lock(&l->worker);
-
-                l->name = name;
-                l->state = LOOKUP_DONE;
-                if (!l->worker.stopping)
-                        (void) eventfd_write(l->done_fd, 1);
-        }
+        worker_unlock(&l->worker);
+        l->name = find_name(l->uid);
+        worker_lock(&l->worker);
+        if (!l->worker.stopping)
+                (void) eventfd_write(l->done_fd, 1);
 }
 
-static Lookup *lookup_new(int done_fd) {
+static Lookup *lookup_new(int done_fd, uid_t uid) {
         Lookup *l = calloc(1, sizeof(Lookup));
         if (!l)
                 return NULL;
 
         l->worker = WORKER_INIT;
         l->done_fd = done_fd;
+        l->uid = uid;
         if (worker_start(&l->worker, "user-names", look_up, l) < 0) {
                 lookup_free(l);
                 return NULL;
         }
 
         return l;
-}
-
-/* Returns: true if the thread was idle and now looks up @uid. */
-static bool lookup_start(Lookup *l, uid_t uid) {
-        worker_lock(&l->worker);
-        bool idle = l->state == LOOKUP_IDLE;
-        if (idle) {
-                l->uid = uid;
-                l->state = LOOKUP_WANTED;
-                worker_wake(&l->worker);
-        }
-        worker_unlock(&l->worker);
-
-        return idle;
-}
-
-/* Returns: whether the thread has finished. */
-static bool lookup_finish(Lookup *l, char **ret_name) {
-        worker_lock(&l->worker);
-        bool done = l->state == LOOKUP_DONE;
-        if (done) {
-                *ret_name = TAKE_PTR(l->name);
-                l->state = LOOKUP_IDLE;
-        }
-        worker_unlock(&l->worker);
-
-        return done;
 }
 
 static User *find_user(UserNames *n, uid_t uid) {
@@ -179,24 +133,31 @@ static void answer(User *u) {
 }
 
 static void ask_next(UserNames *n) {
-        User *u = find_oldest(n, USER_WANTED);
+        User *u = n->lookup ? NULL : find_oldest(n, USER_WANTED);
 
-        if (u && lookup_start(n->lookup, u->uid))
-                set_state(n, u, USER_ASKED);
+        if (!u)
+                return;
+
+        n->lookup = lookup_new(n->done.fd, u->uid);
+        set_state(n, u, n->lookup ? USER_ASKED : USER_FREE);
+        if (!n->lookup)
+                answer(u);
 }
 
+/* The thread has written to the eventfd while it held the lock, and only has to end. */
 static void on_done(Watch *watch, _unused_ uint32_t events) {
         UserNames *n = container_of(watch, UserNames, done);
         User *u = find_oldest(n, USER_ASKED);
+        Lookup *l = TAKE_PTR(n->lookup);
         eventfd_t count;
-        char *name;
 
         (void) eventfd_read(watch->fd, &count);
-        if (!lookup_finish(n->lookup, &name))
+        if (!worker_stop(&l->worker, 0, lookup_free))
                 return;
 
         n->is_stuck = false;
-        u->name = name;
+        u->name = TAKE_PTR(l->name);
+        lookup_free(l);
         set_state(n, u, USER_KNOWN);
         ask_next(n);
         answer(u);
@@ -210,8 +171,8 @@ static void on_timeout(Timeout *t) {
                 answer(&n->users[i]); /* queries only wait for unknown names, so this answers without a name */
 }
 
-/* Finds or makes the entry of @uid, and has its name looked up. Returns: NULL if all entries are in use,
- * or there is no thread. */
+/* Finds or makes the entry of @uid, and has its name looked up. Returns: NULL if all entries are in use, or a thread cannot be
+ * started. */
 static User *get_user(UserNames *n, uid_t uid) {
         User *u = find_user(n, uid);
 
@@ -219,14 +180,14 @@ static User *get_user(UserNames *n, uid_t uid) {
                 return u;
 
         u = u ?: find_oldest(n, USER_FREE) ?: find_oldest(n, USER_KNOWN);
-        if (!u || (!n->lookup && !(n->lookup = lookup_new(n->done.fd))))
+        if (!u)
                 return NULL;
 
         free(TAKE_PTR(u->name));
         u->uid = uid;
         set_state(n, u, USER_WANTED);
         ask_next(n);
-        return u;
+        return u->state != USER_FREE ? u : NULL;
 }
 
 void user_names_ask(UserNames *n, UserNameQuery *query, uid_t uid, UserNameHandler answered) {
