@@ -1,213 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
-#include <sys/stat.h>
 
 #include "basic/text.h"
-#include "basic/worker.h"
 #include "tls-chain.h"
-#include "tls-context.h"
-
-/* Bytes of the SHA-1 hash; shown as hex with colons */
-#define THUMBPRINT_SIZE 20U
-
-/* Certificates in a file, from ours to the root: GnuTLS's default limit for chains of peers */
-#define CHAIN_MAX 16U
+#include "tls-credentials.h"
 
 struct TlsContext {
         unsigned n_ref;
         bool server;
         TlsPeerCheck peer_check;
-        bool trusts_nobody;
         bool has_fingerprint;
         uint8_t fingerprint[TLS_FINGERPRINT_SIZE];
         TlsWorker *worker;
-        bool has_token; /* the key is in a token (PKCS#11) */
-        Worker freeing; /* see tls_context_unref() */
 
-        gnutls_certificate_credentials_t credentials;
+        TlsCredentials *credentials;
         gnutls_priority_t priority;
         TicketKey *ticket_key;                   /* servers only; NULL: no tickets */
         uint8_t ticket_purpose[TICKET_KEY_SIZE]; /* a hash of everything that a ticket vouches for */
         bool resumes;                            /* clients only: keeps a ticket */
         gnutls_datum_t ticket;                   /* empty: there is no ticket */
-
-        /* of our certificate, if there is one */
-        char thumbprint[THUMBPRINT_SIZE * 3];
-        time_t valid_from, valid_until;
 };
-
-static int fail(char **ret_problem, int error, const char *format, ...) _printf_(3, 4);
-static int fail(char **ret_problem, int error, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        *ret_problem = text_format_va(format, ap);
-        va_end(ap);
-
-        return error;
-}
-
-/* GnuTLS's own error would say no more than that the file cannot be read. */
-static int check_readable(const char *what, const char *path, char **ret_problem) {
-        struct stat st;
-
-        if (gnutls_url_is_supported(path))
-                return 0;
-
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return fail(ret_problem, -errno, "%s %s cannot be read: %s", what, path, strerror(errno));
-        if (!S_ISREG(st.st_mode)) /* reading a pipe would block */
-                return fail(ret_problem, -EINVAL, "%s %s is not a regular file", what, path);
-
-        return 0;
-}
-
-static int load_chain(const char *path, gnutls_pcert_st *chain, unsigned *n, char **ret_problem) {
-        int r = check_readable("The certificate", path, ret_problem);
-        if (r < 0)
-                return r;
-
-        r = gnutls_pcert_list_import_x509_file(chain, n, path, GNUTLS_X509_FMT_PEM, NULL, NULL, 0);
-        if (r == GNUTLS_E_SHORT_MEMORY_BUFFER || r == GNUTLS_E_UNIMPLEMENTED_FEATURE) /* more than it can sort */
-                return fail(ret_problem, -EINVAL, "There are more than %u certificates in %s", CHAIN_MAX, path);
-        if (r < 0)
-                return fail(ret_problem, -EINVAL, "The certificate in %s cannot be used: %s", path, gnutls_strerror(r));
-
-        return 0;
-}
-
-static int import_key(gnutls_privkey_t key, const char *path) {
-        gnutls_datum_t pem;
-
-        if (gnutls_url_is_supported(path))
-                return gnutls_privkey_import_url(key, path, 0);
-
-        int r = gnutls_load_file(path, &pem);
-        if (r < 0)
-                return r;
-
-        r = gnutls_privkey_import_x509_raw(key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
-        gnutls_memset(pem.data, 0, pem.size);
-        gnutls_free(pem.data);
-        return r;
-}
-
-static int load_key(const char *path, gnutls_privkey_t *ret, char **ret_problem) {
-        gnutls_privkey_t key;
-
-        int r = check_readable("The key", path, ret_problem);
-        if (r < 0)
-                return r;
-        if (gnutls_privkey_init(&key) < 0)
-                return -ENOMEM;
-
-        r = import_key(key, path);
-        if (r < 0) {
-                gnutls_privkey_deinit(key);
-                return fail(ret_problem, -EINVAL, "The key in %s cannot be used: %s", path, gnutls_strerror(r));
-        }
-
-        *ret = key;
-        return 0;
-}
-
-/* gnutls_certificate_set_x509_key_file2() is not used: it does not say which file is wrong, and (3.7) leaks memory if
- * a certificate is broken. */
-static int load_certificate(TlsContext *c, const char *certificate, const char *key_file, char **ret_problem) {
-        gnutls_pcert_st chain[CHAIN_MAX];
-        unsigned n = CHAIN_MAX;
-        gnutls_privkey_t key = NULL;
-
-        int r = load_chain(certificate, chain, &n, ret_problem);
-        if (r < 0)
-                return r;
-
-        r = load_key(key_file ?: certificate, &key, ret_problem);
-        if (r >= 0) {
-                r = gnutls_certificate_set_key(c->credentials, NULL, 0, chain, (int) n, key);
-                if (r >= 0)
-                        return 0; /* the credentials own the chain and the key now */
-
-                r = fail(ret_problem, r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH ? -EKEYREJECTED : -EINVAL,
-                         r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH
-                                 ? "The key in %s is not that of the certificate in %s"
-                                 : "The key in %s and the certificate in %s cannot be used together",
-                         key_file ?: certificate, certificate);
-        }
-
-        if (key)
-                gnutls_privkey_deinit(key);
-        for (unsigned i = 0; i < n; i++)
-                gnutls_pcert_deinit(&chain[i]);
-        return r;
-}
-
-static int examine_certificate(TlsContext *c, char **ret_problem) {
-        uint8_t hash[THUMBPRINT_SIZE];
-        size_t size = sizeof hash;
-        gnutls_x509_crt_t certificate;
-        gnutls_datum_t raw;
-
-        int r = gnutls_certificate_get_crt_raw(c->credentials, 0, 0, &raw);
-        if (r >= 0)
-                r = gnutls_x509_crt_init(&certificate);
-        if (r < 0)
-                return fail(ret_problem, -EINVAL, "The certificate cannot be looked at: %s", gnutls_strerror(r));
-
-        r = gnutls_x509_crt_import(certificate, &raw, GNUTLS_X509_FMT_DER);
-        if (r >= 0) {
-                c->valid_from = gnutls_x509_crt_get_activation_time(certificate);
-                c->valid_until = gnutls_x509_crt_get_expiration_time(certificate);
-                r = gnutls_fingerprint(GNUTLS_DIG_SHA1, &raw, hash, &size);
-        }
-        gnutls_x509_crt_deinit(certificate);
-        if (r < 0)
-                return fail(ret_problem, -EINVAL, "The certificate cannot be looked at: %s", gnutls_strerror(r));
-
-        text_format_fingerprint(hash, THUMBPRINT_SIZE, c->thumbprint);
-        return 0;
-}
-
-static int load_trust(TlsContext *c, const char *path, char **ret_problem) {
-        if (!path) {
-                int r = gnutls_certificate_set_x509_system_trust(c->credentials);
-                c->trusts_nobody = r == 0;
-                return r < 0 ? fail(ret_problem, -ENOENT, "The system's trusted certificates cannot be read: %s",
-                                    gnutls_strerror(r))
-                             : 0;
-        }
-
-        int r = check_readable("The file of trusted certificates", path, ret_problem);
-        if (r < 0)
-                return r;
-
-        r = gnutls_certificate_set_x509_trust_file(c->credentials, path, GNUTLS_X509_FMT_PEM);
-        if (r < 0)
-                return fail(ret_problem, -EINVAL, "The trusted certificates in %s cannot be used: %s", path,
-                            gnutls_strerror(r));
-        if (r == 0)
-                return fail(ret_problem, -EINVAL, "There is no certificate in %s: it is to have trusted ones, in PEM",
-                            path);
-
-        return 0;
-}
 
 static int load_priority(TlsContext *c, const char *priority, char **ret_problem) {
         const char *rest = "";
 
         int r = gnutls_priority_init(&c->priority, priority, &rest);
         if (r == GNUTLS_E_INVALID_REQUEST)
-                return fail(ret_problem, -EINVAL, "GnuTLS does not understand \"%s\" in the priority string \"%s\"",
-                            rest, priority);
+                return tls_fail(ret_problem, -EINVAL, "GnuTLS does not understand \"%s\" in the priority string \"%s\"",
+                                rest, priority);
         if (r < 0)
-                return fail(ret_problem, -EINVAL, "The priority string \"%s\" cannot be used: %s", priority,
-                            gnutls_strerror(r));
+                return tls_fail(ret_problem, -EINVAL, "The priority string \"%s\" cannot be used: %s", priority,
+                                gnutls_strerror(r));
 
         return 0;
 }
@@ -290,9 +116,9 @@ static int hash_ticket_purpose(TlsContext *c, const char *priority) {
         if (r >= 0)
                 r = hash_piece(hash, &c->peer_check, sizeof c->peer_check);
         if (r >= 0)
-                r = hash_chain(hash, c->credentials);
+                r = hash_chain(hash, c->credentials->gnutls);
         if (r >= 0)
-                r = hash_trust(hash, c->credentials);
+                r = hash_trust(hash, c->credentials->gnutls);
         gnutls_hash_deinit(hash, c->ticket_purpose);
 
         return r < 0 ? -ENOMEM : 0;
@@ -313,37 +139,20 @@ int tls_context_new(const TlsParameters *p, TlsContext **ret, char **ret_problem
         c->resumes = p->resumes;
         c->ticket_key = p->ticket_key;
         c->worker = p->worker;
-        c->freeing = WORKER_INIT;
         if (p->fingerprint) {
                 c->has_fingerprint = true;
                 memcpy(c->fingerprint, p->fingerprint, TLS_FINGERPRINT_SIZE);
         }
-        if (gnutls_certificate_allocate_credentials(&c->credentials) < 0)
-                return -ENOMEM;
 
         int r = load_priority(c, priority, ret_problem);
         if (r < 0)
                 return r;
 
         assert(!c->server || p->certificate_file);
-        if (p->certificate_file) {
-                c->has_token = gnutls_url_is_supported(p->key_file ?: p->certificate_file);
-                r = load_certificate(c, p->certificate_file, p->key_file, ret_problem);
-                if (r >= 0)
-                        r = examine_certificate(c, ret_problem);
-                if (r < 0)
-                        return r;
-        }
+        r = tls_credentials_new(p, &c->credentials, ret_problem);
+        if (r < 0)
+                return r;
 
-        if (c->peer_check != TLS_PEER_ANY) {
-                r = load_trust(c, p->trusted_ca_file, ret_problem);
-                if (r < 0)
-                        return r;
-        }
-
-        /* For DHE in TLS 1.2; the groups of RFC 7919. */
-        if (c->server)
-                (void) gnutls_certificate_set_known_dh_params(c->credentials, GNUTLS_SEC_PARAM_MEDIUM);
         if (c->ticket_key) {
                 r = hash_ticket_purpose(c, priority);
                 if (r < 0)
@@ -359,58 +168,33 @@ TlsContext *tls_context_ref(TlsContext *c) {
         return c;
 }
 
-static void context_free_credentials(TlsContext *c) {
-        if (c->credentials)
-                gnutls_certificate_free_credentials(TAKE_PTR(c->credentials));
-}
-
-static void context_free(void *userdata) {
-        TlsContext *c = userdata;
-
-        gnutls_free(c->ticket.data);
-        if (c->priority)
-                gnutls_priority_deinit(c->priority);
-        context_free_credentials(c);
-        worker_done(&c->freeing);
-        free(c);
-}
-
-static void free_credentials_in_thread(void *userdata) {
-        TlsContext *c = userdata;
-
-        worker_unlock(&c->freeing);
-        context_free_credentials(c);
-        worker_lock(&c->freeing);
-}
-
 TlsContext *tls_context_unref(TlsContext *c) {
         if (!c || --c->n_ref > 0)
                 return NULL;
 
-        /* A server does not wait until the token has closed its session: the thread is abandoned, and frees the context. */
-        bool in_thread = c->server && c->has_token &&
-                         worker_start(&c->freeing, "tls-free", free_credentials_in_thread, c) >= 0;
-        if (!in_thread || worker_stop(&c->freeing, 0, context_free))
-                context_free(c);
-
+        gnutls_free(c->ticket.data);
+        if (c->priority)
+                gnutls_priority_deinit(c->priority);
+        tls_credentials_free(c->credentials);
+        free(c);
         return NULL;
 }
 
 const char *tls_context_thumbprint(const TlsContext *c) {
-        return c->thumbprint;
+        return c->credentials->thumbprint;
 }
 
 const char *tls_context_validity_problem(const TlsContext *c, time_t now) {
-        if (now < c->valid_from)
+        if (now < c->credentials->valid_from)
                 return "is not valid yet";
-        if (now > c->valid_until)
+        if (now > c->credentials->valid_until)
                 return "has expired";
 
         return NULL;
 }
 
 bool tls_context_trusts_nobody(const TlsContext *c) {
-        return c->trusts_nobody;
+        return c->credentials->trusts_nobody;
 }
 
 bool tls_context_is_server(const TlsContext *c) {
@@ -477,7 +261,7 @@ int tls_context_start_session(TlsContext *c, const char *host, gnutls_session_t 
 
         r = gnutls_priority_set(session, c->priority);
         if (r >= 0)
-                r = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, c->credentials);
+                r = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, c->credentials->gnutls);
         if (r >= 0)
                 r = c->server ? start_server(c, session) : start_client(c, session, host);
         if (r < 0) {
@@ -517,10 +301,10 @@ int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const 
         *ret_problem = NULL;
         if (!chain || n == 0)
                 return c->peer_check == TLS_PEER_REQUIRED || c->has_fingerprint
-                               ? fail(ret_problem, -EACCES, "it has no certificate") : 0;
+                               ? tls_fail(ret_problem, -EACCES, "it has no certificate") : 0;
 
         if (c->has_fingerprint && !fingerprint_fits(c, &chain[0]))
-                return fail(ret_problem, -EACCES, "its certificate has another fingerprint");
+                return tls_fail(ret_problem, -EACCES, "its certificate has another fingerprint");
 
         if (c->peer_check == TLS_PEER_ANY)
                 return 0;
@@ -532,18 +316,18 @@ int tls_context_check_peer(const TlsContext *c, gnutls_session_t session, const 
         };
         int r = gnutls_certificate_verify_peers(session, purposes, host ? 2 : 1, &status);
         if (r < 0)
-                return fail(ret_problem, -EACCES, "its certificate cannot be checked: %s", gnutls_strerror(r));
+                return tls_fail(ret_problem, -EACCES, "its certificate cannot be checked: %s", gnutls_strerror(r));
         if (status == 0)
                 return 0;
 
         if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
-                return fail(ret_problem, -EACCES, "its certificate is not trusted");
+                return tls_fail(ret_problem, -EACCES, "its certificate is not trusted");
 
         /* The text is one or more sentences and a space. Our message goes on after it, so its last full stop is left out. */
         _cleanup_free_ char *issuer =
                 status & GNUTLS_CERT_SIGNER_NOT_FOUND ? tls_chain_describe_unknown_issuer(chain, n) : NULL;
-        (void) fail(ret_problem, 0, "%.*s%s%s", (int) text_sentence_length((const char *) text.data, text.size),
-                    (const char *) text.data, issuer ? ". " : "", issuer ?: "");
+        (void) tls_fail(ret_problem, 0, "%.*s%s%s", (int) text_sentence_length((const char *) text.data, text.size),
+                        (const char *) text.data, issuer ? ". " : "", issuer ?: "");
         gnutls_free(text.data);
         return -EACCES;
 }

@@ -50,8 +50,6 @@ typedef struct TlsParameters {
  * NULL if memory is short. Returns: 0 or a negative errno. */
 int tls_context_new(const TlsParameters *parameters, TlsContext **ret, char **ret_problem);
 TlsContext *tls_context_ref(TlsContext *c);
-
-/* The last one frees the context. A server whose key is in a token leaves that to a thread, which may never end. */
 TlsContext *tls_context_unref(TlsContext *c);
 DEFINE_TRIVIAL_CLEANUP_FUNC(TlsContext *, tls_context_unref);
 
