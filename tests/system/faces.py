@@ -147,7 +147,7 @@ class Faces(Scenario):
         for password, said in ("sesame", "AUTHENTICATION FAILED"), ("opensesame", "AUTHENTICATION COMPLETE"):
             client.echo("still here")
             asked = self.talk("script", "-qec", "runuser --user alice -- bash /run/ask", "/dev/null")
-            asked.wait_shown("Authentication is required to disconnect the clients of a virtual machine's serial console")
+            asked.wait_shown("Authentication is required to manage the clients of a virtual machine's serial console")
             asked.wait_shown("Password: ")
             terminal = re.search(r"/dev/pts/\d+", asked.shown)[0]
             wait_for(lambda: " -echo " in self.machine.out("stty", f"--file={terminal}", "--all"),
