@@ -9,13 +9,12 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "basic/fd.h"
 #include "bridge.h"
 #include "message.h"
 #include "target.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-#define COPY_SIZE 65536U
 
 /* The maximum of words on ssh's command line */
 #define SSH_WORDS_MAX 16U
@@ -128,35 +127,11 @@ int bridge_open(const Bridge *b, BridgePrompts prompts) {
  * The other end
  */
 
-/* Returns: 0 at the end of the input, or a negative errno. */
-static int copy(int from, int to) {
-        _cleanup_free_ char *data = malloc(COPY_SIZE);
-        ssize_t n;
-
-        if (!data)
-                return -ENOMEM;
-
-        while ((n = read(from, data, COPY_SIZE)) != 0) {
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-
-                for (ssize_t k, done = 0; done < n; done += MAX(k, 0)) {
-                        k = write(to, data + done, (size_t) (n - done));
-                        if (k < 0 && errno != EINTR)
-                                return -errno;
-                }
-        }
-
-        return 0;
-}
-
 /* Whatever ends first ends all of it. */
 static void *copy_answers(void *userdata) {
         int fd = *(const int *) userdata;
 
-        _exit(copy(fd, STDOUT_FILENO) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        _exit(fd_copy(fd, STDOUT_FILENO) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 int bridge_serve(const char *path) {
@@ -175,6 +150,6 @@ int bridge_serve(const char *path) {
         if (r != 0)
                 return complain(r, "Cannot connect the standard output: %m");
 
-        r = copy(STDIN_FILENO, fd);
+        r = fd_copy(STDIN_FILENO, fd);
         return r < 0 ? complain(r, "Cannot pass on what comes: %m") : 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <systemd/sd-login.h>
 
+#include "basic/fd.h"
 #include "pager.h"
 
 /* The maximum of words in SYSTEMD_PAGER */
@@ -80,18 +81,6 @@ static void run_known(bool secure) {
                         execlp(names[i], names[i], NULL);
 }
 
-static void copy_through(void) {
-        char data[65536];
-        ssize_t n;
-
-        while ((n = read(STDIN_FILENO, data, sizeof data)) > 0)
-                for (ssize_t k, done = 0; done < n; done += k) {
-                        k = write(STDOUT_FILENO, data + done, (size_t) (n - done));
-                        if (k <= 0)
-                                return;
-                }
-}
-
 static _Noreturn void be_pager(int input) {
         bool secure = wants_secure_pager();
         const char *named = variable("SYSTEMD_PAGER") ?: variable("PAGER");
@@ -110,7 +99,7 @@ static _Noreturn void be_pager(int input) {
         if (named && getenv("SYSTEMD_PAGERSECURE"))
                 run_named(named);
         run_known(secure);
-        copy_through();
+        (void) fd_copy(STDIN_FILENO, STDOUT_FILENO);
         _exit(EXIT_SUCCESS);
 }
 

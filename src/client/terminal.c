@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <termios.h>
 
+#include "basic/fd.h"
 #include "terminal.h"
 
 static struct {
@@ -141,27 +142,16 @@ void terminal_suspend(void) {
         (void) kill(0, SIGTSTP);
 }
 
-static void write_all(int fd, const char *data, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(fd, data, n);
-                if (k < 0 && errno != EINTR)
-                        return;
-
-                data += MAX(k, 0);
-                n -= (size_t) MAX(k, 0);
-        }
-}
-
 void terminal_write(int fd, const char *text) {
         bool raw = terminal.is_raw && isatty(fd);
 
         while (*text) {
                 size_t n = strcspn(text, "\n");
 
-                write_all(fd, text, n);
+                (void) fd_write_all(fd, text, n);
                 text += n;
                 if (*text) {
-                        write_all(fd, raw ? "\r\n" : "\n", raw ? 2 : 1);
+                        (void) fd_write_all(fd, raw ? "\r\n" : "\n", raw ? 2 : 1);
                         text++;
                 }
         }

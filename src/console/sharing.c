@@ -67,9 +67,15 @@ bool sharing_take_over(Console *c, const ClientRequest *request, const Client *e
         return true;
 }
 
-ConsoleVerdict sharing_set_access(Console *c, Client *client, ClientRequest *request) {
-        Access before = client->record.access;
+/* Returns: the access that @request would give @client, which is not in its own way. */
+static Access decide_anew(Console *c, const Client *client, const ClientRequest *request) {
+        AccessHolders others = c->holders;
 
+        others.n[client->record.access]--;
+        return access_decide(request->access, &others);
+}
+
+ConsoleVerdict sharing_set_access(Console *c, Client *client, ClientRequest *request) {
         if (!sharing_permits(c, ACT_SET_ACCESS, &request->peer.identity, client)) {
                 request->act = ACT_SET_ACCESS;
                 return CONSOLE_FORBIDS;
@@ -80,17 +86,13 @@ ConsoleVerdict sharing_set_access(Console *c, Client *client, ClientRequest *req
         if (verdict != CONSOLE_ADMITS)
                 return verdict;
 
-        c->holders.n[before]--; /* the client is not in its own way */
-        request->granted = access_decide(request->access, &c->holders);
-        c->holders.n[before]++;
+        request->granted = decide_anew(c, client, request);
         if (request->force && request->granted < (Access) wanted_mode(request)) {
                 if (!sharing_take_over(c, request, client)) {
                         request->act = ACT_TAKE_OVER;
                         return CONSOLE_FORBIDS;
                 }
-                c->holders.n[before]--;
-                request->granted = access_decide(request->access, &c->holders);
-                c->holders.n[before]++;
+                request->granted = decide_anew(c, client, request);
         }
         if (request->granted == ACCESS_NONE)
                 return CONSOLE_DENIES_ACCESS;
@@ -119,7 +121,7 @@ int sharing_say(Console *c, const Peer *by, const char *text) {
 
         if (!clean)
                 return -ENOMEM;
-        if (!console_permits(c, ACT_TAKE_OVER, &by->identity, NULL) &&
+        if (console_right(c, &by->identity, NULL) < RIGHT_ADMIN &&
             !rate_limit_pass(&c->say_limit, concentrator_now(c->concentrator), SHARING_SAY_USEC, SHARING_SAY_MAX))
                 return -EBUSY;
 

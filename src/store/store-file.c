@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "basic/buffer.h"
+#include "basic/fd.h"
 #include "basic/log.h"
 #include "mapping-folder.h"
 #include "mapping-line.h"
@@ -101,23 +102,6 @@ static int keep_aside(FileStore *s) {
 
 /* Writing */
 
-static int write_whole(int fd, const void *data, size_t n) {
-        const uint8_t *p = data;
-
-        while (n > 0) {
-                ssize_t k = write(fd, p, n);
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        return -errno;
-
-                p += k;
-                n -= (size_t) k;
-        }
-
-        return 0;
-}
-
 typedef struct Writer {
         int fd;
         uint64_t size; /* written */
@@ -125,7 +109,7 @@ typedef struct Writer {
 } Writer;
 
 static int writer_flush(Writer *w) {
-        int r = write_whole(w->fd, buffer_data(&w->piece), w->piece.size);
+        int r = fd_write_all(w->fd, buffer_data(&w->piece), w->piece.size);
 
         w->size += w->piece.size;
         buffer_consume(&w->piece, w->piece.size);
@@ -187,7 +171,7 @@ static int append(FileStore *s, const char *line, int n) {
         if (s->fd < 0)
                 return 0;
 
-        int r = write_whole(s->fd, line, (size_t) n);
+        int r = fd_write_all(s->fd, line, (size_t) n);
         if (r < 0)
                 s->fd = safe_close(s->fd);
 
